@@ -1,0 +1,54 @@
+//! What a contender must be able to do.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::limit::Limit;
+use crate::load::{Check, Load, Tally};
+use crate::ours::Ours;
+use crate::wal_db_1_1_0::WalDb110;
+use crate::workload::Job;
+
+/// The name whose figures are the base of the first ratio column.
+pub const BASE: &str = "wal-db-1.1.0";
+/// The name whose figures are the base of the second ratio column.
+pub const LIMIT: &str = "limit";
+
+pub fn all() -> Vec<Box<dyn Contender>> {
+    vec![Box::new(Ours), Box::new(WalDb110), Box::new(Limit)]
+}
+
+/// A log under test. Every method gets a directory of its own.
+///
+/// A method returns only the time of the job itself: opening before it, and closing and reading back
+/// after it, are not timed. Calls are coarse so that no dynamic dispatch stands in a timed loop.
+pub trait Contender {
+    fn name(&self) -> &'static str;
+
+    /// The settings used and why they are fair, in one line.
+    fn settings(&self) -> &'static str;
+
+    /// Whether the contender can do `job` under its contract at all.
+    fn supports(&self, _job: Job) -> bool {
+        true
+    }
+
+    /// Appends `load` to a new log in `dir` under C1, shows every record of the log to `check`, and
+    /// leaves the log cleanly closed.
+    fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration>;
+
+    /// The same under C2.
+    fn commit(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration>;
+
+    /// Walks the closed log in `dir` from its first record to its last, tallying each, and then
+    /// shows every record to `check`.
+    fn replay(&self, dir: &Path, check: &mut Check) -> Result<(Duration, Tally)>;
+
+    /// Opens the closed log in `dir` until it is ready for use, and closes it again.
+    fn open(&self, dir: &Path) -> Result<Duration>;
+
+    /// Shows every record of the closed log in `dir` to `check`.
+    fn read_back(&self, dir: &Path, check: &mut Check) -> Result<()>;
+}

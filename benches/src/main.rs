@@ -1,0 +1,136 @@
+//! Timed comparison of the log with its peers and with the bare system calls.
+//!
+//! `compare` runs every workload for every contender in interleaved rounds, reads each result back,
+//! and prints medians. A contender is compared only under the contract the workload names:
+//!
+//! - **C1**: when the call returns, the record survives a kill of the process (page cache).
+//! - **C2**: when the call returns, the record survives power loss.
+//!
+//! To add a workload, add a line to the table in `workload.rs`; to add a contender, write one file
+//! that implements `Contender` and name it in `contender::all`.
+
+#![forbid(unsafe_code)]
+
+mod contender;
+mod disk;
+mod limit;
+mod load;
+mod ours;
+mod report;
+mod runner;
+mod stats;
+mod wal_db_1_1_0;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::contender::Contender;
+use crate::report::Report;
+use crate::runner::Plan;
+use crate::workload::{WORKLOADS, Workload};
+
+#[derive(Parser)]
+#[command(about = "Timed comparison of the log with its peers and with the bare system calls")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run workloads for all contenders and compare them.
+    Compare(Compare),
+}
+
+#[derive(Args)]
+struct Compare {
+    /// Workloads to run; all of them when none is named.
+    #[arg(value_name = "WORKLOAD")]
+    workloads: Vec<String>,
+    /// Run only this contender (may be repeated).
+    #[arg(long = "contender", value_name = "NAME")]
+    contenders: Vec<String>,
+    /// Fewer rounds and smaller sizes: under a minute in total.
+    #[arg(long)]
+    quick: bool,
+    /// Print one JSON object per line instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// List workloads and contenders, and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// Where the logs are written; the file system under it is what is measured.
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
+    dir: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let Command::Compare(args) = Cli::parse().command;
+    match compare(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns whether every contender passed every check.
+fn compare(args: &Compare) -> Result<bool> {
+    let contenders = select_contenders(&args.contenders)?;
+    let workloads = select_workloads(&args.workloads)?;
+    if args.list {
+        report::list(&workloads, &contenders);
+        return Ok(true);
+    }
+    // The directory goes away with this value, on success and on error alike.
+    let root = tempfile::Builder::new()
+        .prefix("wal-benches-")
+        .tempdir_in(&args.dir)
+        .with_context(|| format!("creating a directory in {}", args.dir.display()))?;
+    let report = Report::new(args.json);
+    report.disk(&disk::probe(root.path())?)?;
+
+    let plan = Plan::new(root.path(), args.quick);
+    let mut all_passed = true;
+    for workload in workloads {
+        let outcomes = runner::run(&plan, workload, &contenders)?;
+        all_passed &= outcomes.iter().all(|outcome| outcome.result.is_ok());
+        report.workload(workload, plan.count(workload), &outcomes)?;
+    }
+    Ok(all_passed)
+}
+
+fn select_workloads(names: &[String]) -> Result<Vec<&'static Workload>> {
+    if names.is_empty() {
+        return Ok(WORKLOADS.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            WORKLOADS
+                .iter()
+                .find(|workload| workload.name == name)
+                .with_context(|| format!("no workload is called {name}; --list shows them"))
+        })
+        .collect()
+}
+
+fn select_contenders(names: &[String]) -> Result<Vec<Box<dyn Contender>>> {
+    let mut contenders = contender::all();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| contenders.iter().all(|c| c.name() != name.as_str()))
+    {
+        bail!("no contender is called {unknown}; --list shows them");
+    }
+    if !names.is_empty() {
+        contenders.retain(|contender| names.iter().any(|name| name == contender.name()));
+    }
+    Ok(contenders)
+}

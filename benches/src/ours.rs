@@ -1,0 +1,97 @@
+//! The log of this workspace.
+//!
+//! Nothing is tuned: segments of 64 MiB, every other setting at its default. Each thread holds a clone
+//! of one handle. The log is closed and opened again before it is read back, so that the check sees
+//! the files and not what the writer still has in memory.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use wal_db::Wal;
+
+use crate::contender::Contender;
+use crate::load::{Check, Load, Tally};
+
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+pub struct Ours;
+
+impl Contender for Ours {
+    fn name(&self) -> &'static str {
+        "ours"
+    }
+
+    fn settings(&self) -> &'static str {
+        "Wal::open_segmented, 64 MiB segments; a clone of one handle per thread; defaults"
+    }
+
+    fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
+        let wal = open(dir)?;
+        let elapsed = load.drive(|payloads| {
+            let wal = wal.clone();
+            while let Some(payload) = payloads.next_payload() {
+                let _lsn = wal.append(payload)?;
+            }
+            Ok(())
+        })?;
+        wal.close()?;
+        self.read_back(dir, check)?;
+        Ok(elapsed)
+    }
+
+    fn commit(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
+        let wal = open(dir)?;
+        let elapsed = load.drive(|payloads| {
+            let wal = wal.clone();
+            while let Some(payload) = payloads.next_payload() {
+                let _lsn = wal.append_and_sync(payload)?;
+            }
+            Ok(())
+        })?;
+        wal.close()?;
+        self.read_back(dir, check)?;
+        Ok(elapsed)
+    }
+
+    fn replay(&self, dir: &Path, check: &mut Check) -> Result<(Duration, Tally)> {
+        let wal = open(dir)?;
+        let mut tally = Tally::default();
+        let start = Instant::now();
+        let mut records = wal.iter()?;
+        while let Some(record) = records.next_ref() {
+            tally.add(record?.data());
+        }
+        let elapsed = start.elapsed();
+        drop(records);
+        show(&wal, check)?;
+        wal.close()?;
+        Ok((elapsed, tally))
+    }
+
+    fn open(&self, dir: &Path) -> Result<Duration> {
+        let start = Instant::now();
+        let wal = open(dir)?;
+        let elapsed = start.elapsed();
+        wal.close()?;
+        Ok(elapsed)
+    }
+
+    fn read_back(&self, dir: &Path, check: &mut Check) -> Result<()> {
+        let wal = open(dir)?;
+        show(&wal, check)?;
+        Ok(wal.close()?)
+    }
+}
+
+fn open(dir: &Path) -> Result<Wal> {
+    Ok(Wal::open_segmented(dir, SEGMENT_BYTES)?)
+}
+
+fn show(wal: &Wal, check: &mut Check) -> Result<()> {
+    let mut records = wal.iter()?;
+    while let Some(record) = records.next_ref() {
+        check.see(record?.data())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! One build shows all mistakes, and a type with mistakes can still be used without more of them.
+
+use serde::{Deserialize, Serialize};
+use wal_db::{EventLog, Wal, WalRecord};
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(nam = "bank", version = 0)]
+enum Bank {
+    #[wal(version = 2, version = 3)]
+    Opened {
+        #[serde(default)]
+        id: u64,
+    },
+    #[serde(skip)]
+    Closed,
+}
+
+fn use_it(wal: &Wal, log: &EventLog<Bank>) -> wal_db::Result<()> {
+    wal.append_typed(&Bank::Closed)?;
+    for event in log.replay(..)? {
+        if let Bank::Opened { id } = event?.event {
+            println!("{id}");
+        }
+    }
+    Ok(())
+}
+
+fn main() {}

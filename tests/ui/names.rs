@@ -1,0 +1,42 @@
+use serde::{Deserialize, Serialize};
+use wal_db::WalRecord;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+struct Missing;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "")]
+struct Empty;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "Bank")]
+struct UpperCase;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = 7)]
+struct NotAString;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name)]
+struct NoValue;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal]
+struct NoArguments;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "a" version = 1)]
+struct NoComma;
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "bank")]
+enum Variants {
+    #[wal(name = "a")]
+    First,
+    A,
+    #[wal(name = "b c")]
+    Spaced,
+    Café,
+}
+
+fn main() {}

@@ -1,0 +1,193 @@
+//! How a log is opened.
+
+use std::time::Duration;
+
+/// What iteration does at a damaged record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RecoveryPolicy {
+    /// Yield the error and end.
+    #[default]
+    StopAtFirstError,
+    /// Yield the error and go on with the next record that is intact at its own place.
+    SkipBadRecords,
+}
+
+/// What opening does about damage. Residue of a crash is not damage: it is cut under every policy, and kept aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OpenPolicy {
+    /// Refuse to open a damaged log, and change nothing.
+    #[default]
+    Exact,
+    /// Cut the log at the damage, keep the cut bytes aside, and report what was lost.
+    TruncateAtDamage,
+}
+
+/// What "durable" takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// One flush: survives power loss.
+    #[default]
+    Flushed,
+    /// Two flushes, the second of which certifies the first: besides, a disk that later loses a sector of the very
+    /// last flush is found out. Costs twice the time.
+    Certified,
+}
+
+/// Where records wait for their flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Staging {
+    /// In a memory-mapped file beside the log: `append` costs a copy, and the record survives the process. Stores
+    /// without files use [`WriteThrough`](Self::WriteThrough) instead.
+    #[default]
+    Mapped,
+    /// Nowhere: `append` returns when the store holds the record. One system call for each append that no other
+    /// thread shares.
+    WriteThrough,
+    /// In the process: `append` costs a copy, and **the record dies with the process** until the log is flushed
+    /// ([`Wal::flush`](crate::Wal::flush), [`Wal::sync`](crate::Wal::sync), or the background flusher). For file
+    /// systems where a mapping is unsafe and for those who only use durable appends.
+    Heap,
+}
+
+/// The settings of a log handle; all of them may differ from one opening to the next.
+///
+/// ```
+/// use wal_db::WalConfig;
+/// let config = WalConfig::new().with_max_record_size(1 << 20).with_background_flush(false);
+/// assert_eq!(config.max_record_size(), 1 << 20);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct WalConfig {
+    max_record_size: u32,
+    recovery_policy: RecoveryPolicy,
+    open_policy: OpenPolicy,
+    durability: Durability,
+    staging: Staging,
+    staging_bytes: usize,
+    background_flush: bool,
+    seal_after_ms: u64,
+}
+
+impl WalConfig {
+    /// The defaults: records up to 64 MiB, 8 MiB of mapped staging, background flusher on.
+    pub const fn new() -> Self {
+        WalConfig {
+            max_record_size: 64 << 20,
+            recovery_policy: RecoveryPolicy::StopAtFirstError,
+            open_policy: OpenPolicy::Exact,
+            durability: Durability::Flushed,
+            staging: Staging::Mapped,
+            staging_bytes: 8 << 20,
+            background_flush: true,
+            seal_after_ms: 5,
+        }
+    }
+
+    /// The most bytes that a record may have, up to 2^28 - 1. Binds new records only: longer ones that are in the
+    /// log stay readable.
+    pub const fn with_max_record_size(mut self, bytes: u32) -> Self {
+        self.max_record_size = bytes;
+        self
+    }
+
+    /// What iterators do at a damaged record.
+    pub const fn with_recovery_policy(mut self, policy: RecoveryPolicy) -> Self {
+        self.recovery_policy = policy;
+        self
+    }
+
+    /// What opening does about damage.
+    pub const fn with_open_policy(mut self, policy: OpenPolicy) -> Self {
+        self.open_policy = policy;
+        self
+    }
+
+    /// What "durable" takes.
+    pub const fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Where records wait for their flush.
+    pub const fn with_staging(mut self, staging: Staging) -> Self {
+        self.staging = staging;
+        self
+    }
+
+    /// The size of the staging memory in bytes: a power of two from 64 KiB to 1 GiB. Takes effect when the log is
+    /// opened next.
+    pub const fn with_staging_bytes(mut self, bytes: usize) -> Self {
+        self.staging_bytes = bytes;
+        self
+    }
+
+    /// Whether two threads write records out, prepare space and seal an idle log. Without them this happens in the
+    /// calls that need it, and tickets are flushed by whoever waits for them.
+    pub const fn with_background_flush(mut self, on: bool) -> Self {
+        self.background_flush = on;
+        self
+    }
+
+    /// How long the log has to be idle, in milliseconds, before the background flusher seals it.
+    pub const fn with_seal_after_ms(mut self, milliseconds: u64) -> Self {
+        self.seal_after_ms = milliseconds;
+        self
+    }
+
+    /// See [`with_max_record_size`](Self::with_max_record_size).
+    #[must_use]
+    pub const fn max_record_size(&self) -> u32 {
+        self.max_record_size
+    }
+
+    /// See [`with_recovery_policy`](Self::with_recovery_policy).
+    #[must_use]
+    pub const fn recovery_policy(&self) -> RecoveryPolicy {
+        self.recovery_policy
+    }
+
+    /// See [`with_open_policy`](Self::with_open_policy).
+    #[must_use]
+    pub const fn open_policy(&self) -> OpenPolicy {
+        self.open_policy
+    }
+
+    /// See [`with_durability`](Self::with_durability).
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// See [`with_staging`](Self::with_staging).
+    #[must_use]
+    pub const fn staging(&self) -> Staging {
+        self.staging
+    }
+
+    /// See [`with_staging_bytes`](Self::with_staging_bytes).
+    #[must_use]
+    pub const fn staging_bytes(&self) -> usize {
+        self.staging_bytes
+    }
+
+    /// See [`with_background_flush`](Self::with_background_flush).
+    #[must_use]
+    pub const fn background_flush(&self) -> bool {
+        self.background_flush
+    }
+
+    pub(crate) const fn seal_after(&self) -> Duration {
+        Duration::from_millis(self.seal_after_ms)
+    }
+}
+
+impl Default for WalConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}

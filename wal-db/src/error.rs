@@ -1,0 +1,201 @@
+//! What can go wrong, as facts with numbers.
+
+use std::{io, path::PathBuf};
+
+use crate::{Lsn, event::TypedError};
+
+/// A `Result` of this crate.
+pub type Result<T, E = WalError> = std::result::Result<T, E>;
+
+/// Every error of the log. Misuse, damage and I/O are different variants.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalError {
+    /// The operating system refused a call. Nothing was changed, unless a variant below says so.
+    #[error("I/O error while {context}: {source}")]
+    Io {
+        /// What the log was doing.
+        context: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// The record (or the batch) is longer than the log's limit. Nothing was appended.
+    #[error("record of {len} bytes exceeds the limit of {max} bytes; raise WalConfig::with_max_record_size or split it")]
+    RecordTooLarge {
+        /// Bytes of the record.
+        len: u64,
+        /// The most that a record may have.
+        max: u64,
+    },
+
+    /// Bytes that were written are not what was written.
+    #[error(transparent)]
+    Corruption(#[from] Corruption),
+
+    /// There is no space for the record. It was not taken, no LSN was used, and the log works again once there is
+    /// space.
+    #[error("no space left for {needed} more bytes; free some space and append again")]
+    Full {
+        /// Bytes that were asked for.
+        needed: u64,
+    },
+
+    /// A write or a flush failed while this call was waiting for it: the records may or may not be durable. Reopen
+    /// the log to find out.
+    #[error("the outcome is in doubt, a write or flush failed: {cause}; reopen the log to learn what is durable")]
+    InDoubt {
+        /// The first failure.
+        cause: String,
+    },
+
+    /// An earlier write or flush failed. The handle takes no more records; what was durable can still be read.
+    #[error("the log is poisoned by an earlier failure: {cause}; reopen it")]
+    Poisoned {
+        /// The first failure.
+        cause: String,
+    },
+
+    /// Another handle, in this process or another, has the log open for writing.
+    #[error("{} is open for writing elsewhere; close that handle, or open read-only", path.display())]
+    Locked {
+        /// The file that is locked.
+        path: PathBuf,
+    },
+
+    /// What is there was not made by this crate. It was not touched.
+    #[error("{} is not a log: {reason}; it was not touched", path.display())]
+    NotALog {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was found instead.
+        reason: &'static str,
+    },
+
+    /// The log was written by a newer version of this crate, or uses a feature that this one does not have. It was
+    /// not touched.
+    #[error("the log has format version {version} with features {features:#x}, this crate reads version 1 without; it was not touched")]
+    UnsupportedVersion {
+        /// The version that is stored.
+        version: u32,
+        /// The feature bits that are not known.
+        features: u32,
+    },
+
+    /// The LSN is not that of a record.
+    #[error("no record starts at LSN {lsn}")]
+    NoSuchRecord {
+        /// The LSN that was asked for.
+        lsn: Lsn,
+    },
+
+    /// The record was removed by a truncation.
+    #[error("the record at LSN {lsn} was truncated; the log starts at LSN {head}")]
+    Truncated {
+        /// The LSN that was asked for.
+        lsn: Lsn,
+        /// The first LSN that is still there.
+        head: Lsn,
+    },
+
+    /// The log was cut back to before what a follower has already delivered. It goes on with what came instead.
+    #[error("the log was cut back to LSN {kept_before}, behind what was delivered; it goes on at LSN {next}")]
+    CutBack {
+        /// Records from here on, of those that were delivered, are gone.
+        kept_before: Lsn,
+        /// Where the records start that came instead.
+        next: Lsn,
+    },
+
+    /// The table of truncations is full; see `docs/format.md`, "Limits". Nothing was changed.
+    #[error("the log holds {count} suffix truncations, the most it can; drop old records with truncate_before first")]
+    TooManyTruncations {
+        /// How many there are.
+        count: usize,
+    },
+
+    /// The handle was opened read-only.
+    #[error("the log is open read-only")]
+    ReadOnly,
+
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+
+    /// The log was used inside the closure of [`Wal::append_with`](crate::Wal::append_with).
+    #[error("the log was used inside the closure of append_with; finish the closure first")]
+    Reentrant,
+
+    /// A setting is out of its range.
+    #[error("{what}")]
+    Config {
+        /// Which one, and what it may be.
+        what: String,
+    },
+
+    /// A typed record could not be written or read.
+    #[error(transparent)]
+    Typed(#[from] TypedError),
+}
+
+impl WalError {
+    pub(crate) fn io(context: &'static str) -> impl FnOnce(io::Error) -> WalError {
+        move |source| WalError::Io { context, source }
+    }
+}
+
+impl From<io::Error> for WalError {
+    fn from(source: io::Error) -> Self {
+        WalError::Io { context: "using the log", source }
+    }
+}
+
+/// Damage: where it is, and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the log is damaged at LSN {lsn}{}, bytes {start}..{end}: {reason}",
+    .segment.map(|index| format!(" (segment {index})")).unwrap_or_default())]
+pub struct Corruption {
+    /// The first LSN that cannot be trusted.
+    pub lsn: Lsn,
+    /// The number of the segment file; `None` for a log in one file.
+    pub segment: Option<u64>,
+    /// Where the damaged bytes start, counted from the first byte of the stream.
+    pub start: u64,
+    /// Where they end, as far as it is known.
+    pub end: u64,
+    /// What is wrong.
+    pub reason: CorruptionReason,
+}
+
+/// What is wrong with the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CorruptionReason {
+    /// A group's header is not one, or belongs elsewhere.
+    #[error("the header of a group is damaged")]
+    GroupHeader,
+    /// A group's header does not continue the group before it.
+    #[error("a group does not continue the one before it")]
+    Chain,
+    /// A group's content is not what was written.
+    #[error("the content of a group does not match its checksum")]
+    GroupContent,
+    /// A frame is damaged, or belongs elsewhere.
+    #[error("a record does not match its checksum")]
+    Frame,
+    /// The file ends before the log does.
+    #[error("the file ends before the log does")]
+    Short,
+    /// A segment file is not there.
+    #[error("a segment file is missing")]
+    MissingSegment,
+    /// A segment file is another one's, or another log's, or its header is damaged.
+    #[error("a segment file is not the one that belongs here")]
+    WrongSegment,
+    /// Both copies of the manifest are damaged.
+    #[error("both copies of the manifest are damaged")]
+    Manifest,
+    /// The manifest is not there, though segments are.
+    #[error("the manifest is missing")]
+    MissingManifest,
+}

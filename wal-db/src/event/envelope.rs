@@ -1,0 +1,276 @@
+//! The envelope: the bytes in front of every typed event. Bytes to values and back, no I/O.
+//!
+//! ```text
+//! u8          0xE0 | flags        high nibble: layout 1; flag bit 0: metadata follows the version
+//! u8          codec id            names a wire format, see `CodecId`
+//! varint u32  type id             LEB128, shortest form only
+//! varint u16  version             LEB128, shortest form only, never 0
+//! if flag bit 0:
+//!   varint u32  length of the metadata, then that many bytes, skipped by this release
+//! ...         the codec's bytes, to the end of the payload
+//! ```
+//!
+//! Flag bits 1 to 3 are reserved. A record that sets one was written by a later release and is refused,
+//! because what the bit stands for may change how the rest is read.
+
+use super::codec::CodecId;
+
+const LAYOUT_MASK: u8 = 0xF0;
+const LAYOUT: u8 = 0xE0;
+const FLAG_METADATA: u8 = 0x01;
+const FLAGS_KNOWN: u8 = FLAG_METADATA;
+
+/// The longest header that is written: layout, codec, type id, version.
+#[cfg(any(feature = "bincode", test))]
+const MAX_LEN: usize = 1 + 1 + 5 + 3;
+#[cfg(any(feature = "bincode", test))]
+const _: () = assert!(
+    MAX_LEN <= size_of::<u128>(),
+    "`encode` puts the header together in one number"
+);
+
+/// What the envelope of a typed record says, without decoding the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RecordInfo {
+    /// The id of the record type, see [`RecordType::id`](super::RecordType::id).
+    pub type_id: u32,
+    /// The version that was stored, from 1.
+    pub version: u16,
+    /// The wire format of the event's bytes.
+    pub codec: CodecId,
+}
+
+/// Why the bytes of a typed record have no readable envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The bytes end inside the envelope.
+    #[error("the bytes end inside its {field}")]
+    Truncated {
+        /// The part that was being read.
+        field: &'static str,
+    },
+    /// The first byte is not the mark of an envelope that this release knows.
+    #[error("it starts with {first:#04x}, which is no envelope known to this release")]
+    UnknownLayout {
+        /// The first byte.
+        first: u8,
+    },
+    /// A reserved flag is set: a newer release wrote the record.
+    #[error("it sets the reserved flags {flags:#03x}: a newer envelope, read it with a newer release")]
+    NewerEnvelope {
+        /// The flags that this release does not know.
+        flags: u8,
+    },
+    /// A number is too large for its field, or is not in its shortest form.
+    #[error("its {field} is out of range or not in its shortest form")]
+    BadNumber {
+        /// The part that was being read.
+        field: &'static str,
+    },
+    /// The version is 0; versions count from 1.
+    #[error("its version is 0")]
+    VersionZero,
+}
+
+/// Appends the envelope of `info` to `out`.
+///
+/// Without a branch or a loop, because it is a good part of what appending a small event costs.
+#[cfg(any(feature = "bincode", test))]
+#[inline]
+pub(super) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
+    debug_assert!(info.version > 0);
+    let (type_id, type_id_len) = varint(info.type_id);
+    let (version, version_len) = varint(u32::from(info.version));
+    let fixed = u128::from(LAYOUT) | u128::from(info.codec.get()) << 8;
+    let header = fixed | u128::from(type_id) << 16 | u128::from(version) << (16 + 8 * type_id_len);
+    let end = out.len() + 2 + type_id_len + version_len;
+    out.extend_from_slice(&header.to_le_bytes());
+    out.truncate(end);
+}
+
+/// Splits a payload into what its envelope says and the codec's bytes.
+#[inline]
+pub(super) fn parse(payload: &[u8]) -> Result<(RecordInfo, &[u8]), EnvelopeError> {
+    let mut rest = payload;
+    let first = take_byte(&mut rest, "first byte")?;
+    if first & LAYOUT_MASK != LAYOUT {
+        return Err(EnvelopeError::UnknownLayout { first });
+    }
+    let flags = first & !LAYOUT_MASK;
+    if flags & !FLAGS_KNOWN != 0 {
+        return Err(EnvelopeError::NewerEnvelope {
+            flags: flags & !FLAGS_KNOWN,
+        });
+    }
+    let codec = CodecId::new(take_byte(&mut rest, "codec id")?);
+    let type_id = take_varint(&mut rest, u32::MAX, "type id")?;
+    let version = take_varint(&mut rest, u32::from(u16::MAX), "version")? as u16;
+    if version == 0 {
+        return Err(EnvelopeError::VersionZero);
+    }
+    if flags & FLAG_METADATA != 0 {
+        let len = take_varint(&mut rest, u32::MAX, "metadata length")?;
+        let skipped = rest.get(len as usize..);
+        rest = skipped.ok_or(EnvelopeError::Truncated { field: "metadata" })?;
+    }
+    Ok((
+        RecordInfo {
+            type_id,
+            version,
+            codec,
+        },
+        rest,
+    ))
+}
+
+/// The LEB128 bytes of a number, the first one lowest, and how many they are.
+#[cfg(any(feature = "bincode", test))]
+#[inline]
+fn varint(value: u32) -> (u64, usize) {
+    let value = u64::from(value);
+    let septets = [0, 1, 2, 3, 4].map(|i| (value >> (7 * i) & 0x7F) << (8 * i));
+    let len = (70 - value.leading_zeros()).max(7) / 7;
+    let more = 0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1);
+    (
+        septets.iter().fold(more, |bytes, septet| bytes | septet),
+        len as usize,
+    )
+}
+
+#[inline]
+fn take_byte(rest: &mut &[u8], field: &'static str) -> Result<u8, EnvelopeError> {
+    let (&byte, after) = rest.split_first().ok_or(EnvelopeError::Truncated { field })?;
+    *rest = after;
+    Ok(byte)
+}
+
+/// One number has one encoding: a longer one is refused, so equal envelopes are equal bytes.
+#[inline]
+fn take_varint(rest: &mut &[u8], max: u32, field: &'static str) -> Result<u32, EnvelopeError> {
+    let mut value = 0_u64;
+    for shift in [0, 7, 14, 21, 28] {
+        let byte = take_byte(rest, field)?;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            let shortest = byte != 0 || shift == 0;
+            return match u32::try_from(value) {
+                Ok(value) if shortest && value <= max => Ok(value),
+                _ => Err(EnvelopeError::BadNumber { field }),
+            };
+        }
+    }
+    Err(EnvelopeError::BadNumber { field })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn info(type_id: u32, version: u16, codec: u8) -> RecordInfo {
+        RecordInfo {
+            type_id,
+            version,
+            codec: CodecId::new(codec),
+        }
+    }
+
+    fn encoded(info: RecordInfo) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(info, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_bytes_are_the_documented_ones() {
+        assert_eq!(
+            encoded(info(0x0102_0304, 300, 1)),
+            [0xE0, 1, 0x84, 0x86, 0x88, 0x08, 0xAC, 0x02]
+        );
+        assert_eq!(encoded(info(7, 1, 2)), [0xE0, 2, 7, 1]);
+        assert_eq!(encoded(info(u32::MAX, u16::MAX, 1)).len(), MAX_LEN);
+    }
+
+    #[test]
+    fn every_prefix_is_refused() {
+        let whole = encoded(info(u32::MAX, u16::MAX, 1));
+        for len in 0..whole.len() {
+            let result = parse(&whole[..len]);
+            assert!(
+                matches!(result, Err(EnvelopeError::Truncated { .. })),
+                "{len} bytes: {result:?}"
+            );
+        }
+        assert_eq!(parse(&whole), Ok((info(u32::MAX, u16::MAX, 1), &[][..])));
+    }
+
+    #[test]
+    fn reserved_flags_and_other_layouts_are_refused() {
+        for bit in 1..4 {
+            let flags = 1 << bit;
+            assert_eq!(
+                parse(&[0xE0 | flags, 1, 7, 1]),
+                Err(EnvelopeError::NewerEnvelope { flags })
+            );
+        }
+        for first in (0..=0xDF).chain(0xF0..=0xFF) {
+            assert_eq!(
+                parse(&[first, 1, 7, 1]),
+                Err(EnvelopeError::UnknownLayout { first })
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_form_and_a_range() {
+        let bad = |bytes: &[u8], field| {
+            assert_eq!(
+                parse(bytes),
+                Err(EnvelopeError::BadNumber { field }),
+                "{bytes:x?}"
+            );
+        };
+        bad(&[0xE0, 1, 0x87, 0x00, 1], "type id");
+        bad(&[0xE0, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0x1F, 1], "type id");
+        bad(&[0xE0, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01, 1], "type id");
+        bad(&[0xE0, 1, 7, 0x81, 0x00], "version");
+        bad(&[0xE0, 1, 7, 0x80, 0x80, 0x04], "version");
+        assert_eq!(parse(&[0xE0, 1, 7, 0]), Err(EnvelopeError::VersionZero));
+    }
+
+    #[test]
+    fn metadata_is_skipped_and_bounded() {
+        let payload = [0xE1, 1, 7, 1, 3, 0xAA, 0xBB, 0xCC, 42];
+        assert_eq!(parse(&payload), Ok((info(7, 1, 1), &[42][..])));
+        assert_eq!(
+            parse(&payload[..7]),
+            Err(EnvelopeError::Truncated { field: "metadata" })
+        );
+        let huge = [0xE1, 1, 7, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 42];
+        assert_eq!(parse(&huge), Err(EnvelopeError::Truncated { field: "metadata" }));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_parsed(type_id: u32, version in 1..=u16::MAX, codec: u8, body: Vec<u8>) {
+            let mut payload = encoded(info(type_id, version, codec));
+            payload.extend_from_slice(&body);
+            prop_assert_eq!(parse(&payload), Ok((info(type_id, version, codec), &body[..])));
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_have_one_form(mut payload: Vec<u8>, flags in 0..2_u8) {
+            if let Some(first) = payload.first_mut() {
+                *first = LAYOUT | flags;
+            }
+            if let Ok((info, body)) = parse(&payload) {
+                let header = encoded(info);
+                prop_assert_eq!(&payload[1..header.len()], &header[1..]);
+                prop_assert!(flags == 1 || payload.len() == header.len() + body.len());
+            }
+        }
+    }
+}

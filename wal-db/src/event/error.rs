@@ -1,0 +1,170 @@
+//! What can be wrong with a typed record.
+
+use super::codec::CodecId;
+use super::envelope::EnvelopeError;
+use crate::Lsn;
+
+/// Why an event could not be stored or read.
+///
+/// Every error about a stored record carries its LSN, so that the record can be looked at with
+/// [`Wal::read`](crate::Wal::read) and [`Record::info`](crate::Record::info). None of them changes the log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedError {
+    /// The record was not appended as an event.
+    #[error(
+        "the record at LSN {lsn} is not a typed event: read it with `Record::data`, \
+         or keep plain records in a log of their own"
+    )]
+    NotTyped {
+        /// Where the record is.
+        lsn: Lsn,
+    },
+
+    /// The bytes in front of the event cannot be read.
+    #[error("the record at LSN {lsn} has no readable envelope: {reason}")]
+    Envelope {
+        /// Where the record is.
+        lsn: Lsn,
+        /// What is wrong with it.
+        reason: EnvelopeError,
+    },
+
+    /// Another type than the one asked for is stored here.
+    #[error(
+        "the record at LSN {lsn} has type id {found:#010x} and is not a `{expected}`: \
+         read it as the type that was appended"
+    )]
+    WrongType {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The name of the type that was asked for.
+        expected: &'static str,
+        /// The type id that is stored.
+        found: u32,
+    },
+
+    /// No variant of the family has the type id that is stored.
+    #[error(
+        "the record at LSN {lsn} has type id {type_id:#010x} (version {version}, {codec}), which no variant of \
+         `{family}` has: a newer program wrote it, or its variant was removed or renamed; \
+         bring the variant back, or its old name with `#[wal(name = \"...\")]`"
+    )]
+    UnknownType {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The name of the enum that was asked for.
+        family: &'static str,
+        /// The type id that is stored.
+        type_id: u32,
+        /// The version that is stored.
+        version: u16,
+        /// The wire format of the event.
+        codec: CodecId,
+    },
+
+    /// The event was stored by a program that knows a later version of the type.
+    #[error(
+        "the `{name}` at LSN {lsn} is version {stored} and this program knows version {known}: \
+         read it with the program that wrote it, or a later one"
+    )]
+    NewerVersion {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: &'static str,
+        /// The version that is stored.
+        stored: u16,
+        /// The version that this program declares.
+        known: u16,
+    },
+
+    /// The event was stored in an earlier version of the type. This release has no migrations.
+    #[error(
+        "the `{name}` at LSN {lsn} is version {stored} and this program knows only version {known}; old versions \
+         cannot be migrated by this release: declare the new shape as a new record type and keep the old one"
+    )]
+    OlderVersion {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: &'static str,
+        /// The version that is stored.
+        stored: u16,
+        /// The version that this program declares.
+        known: u16,
+    },
+
+    /// The event is in a wire format that this build cannot read.
+    #[error(
+        "the `{name}` at LSN {lsn} is in {codec}, which this build cannot read: \
+         use a release or a build with features that has it"
+    )]
+    UnknownCodec {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: &'static str,
+        /// The wire format that is stored.
+        codec: CodecId,
+    },
+
+    /// The bytes are not a value of this shape, or exceed the limits on depth and element count.
+    #[error(
+        "the `{name}` (version {version}) at LSN {lsn} does not decode from {codec}: \
+         its shape may have changed without a new version"
+    )]
+    Codec {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: &'static str,
+        /// The version that is stored and known.
+        version: u16,
+        /// The wire format of the event.
+        codec: CodecId,
+        /// What the codec found.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The event decodes and leaves bytes over: it was stored in another shape.
+    #[error(
+        "the `{name}` (version {version}) at LSN {lsn} decodes and leaves {left} bytes: \
+         its shape has changed without a new version"
+    )]
+    Trailing {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: &'static str,
+        /// The version that is stored and known.
+        version: u16,
+        /// How many bytes are left over.
+        left: usize,
+    },
+
+    /// The event cannot be encoded, or could not be read back. Nothing was appended.
+    #[error("a `{name}` (version {version}) cannot be stored, nothing was appended")]
+    Encode {
+        /// The name of the record type, or of the family if the record type is not known.
+        name: &'static str,
+        /// The version that this program declares, 0 if the record type is not known.
+        version: u16,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// Two record types of one family share a type id.
+    #[error(
+        "`{first}` and `{second}` share the type id {id:#010x}: \
+         give the one that is not in any log yet another one with `#[wal(id = N)]`"
+    )]
+    IdCollision {
+        /// The id.
+        id: u32,
+        /// The full name of the one declared first.
+        first: &'static str,
+        /// The full name of the other.
+        second: &'static str,
+    },
+}

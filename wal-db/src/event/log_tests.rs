@@ -1,0 +1,149 @@
+//! A replay hands out every event in order, and an error instead of a gap.
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::{MemStore, WalError, WalRecord};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "step")]
+enum Step {
+    Left(u32),
+    #[wal(version = 2)]
+    Right {
+        by: u32,
+    },
+}
+
+fn log() -> EventLog<Step> {
+    Wal::with_store(MemStore::new())
+        .expect("a log in memory")
+        .typed()
+        .expect("no collision")
+}
+
+#[test]
+fn the_logs_own_notes_are_passed_over() {
+    let log = log();
+    let first = log.append(&Step::Left(1)).expect("append");
+    log.wal()
+        .append_kind(RecordKind::Schema, b"a note")
+        .expect("append");
+    let last = log.append(&Step::Right { by: 2 }).expect("append");
+    let events: Vec<_> = log
+        .replay(..)
+        .expect("replay")
+        .map(|event| event.expect("an event"))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            Event {
+                lsn: first,
+                event: Step::Left(1),
+                stored_version: 1
+            },
+            Event {
+                lsn: last,
+                event: Step::Right { by: 2 },
+                stored_version: 2
+            },
+        ]
+    );
+}
+
+#[test]
+fn damage_in_a_typed_record_ends_the_replay_with_its_lsn() {
+    let log = log();
+    log.append(&Step::Left(1)).expect("append");
+    let damaged = log
+        .wal()
+        .append_kind(RecordKind::Typed, &[0xE8, 1, 7, 1])
+        .expect("append");
+    log.append(&Step::Left(2)).expect("append");
+    let mut replay = log.replay(..).expect("replay");
+    assert_eq!(
+        replay.next().expect("the first").expect("an event").event,
+        Step::Left(1)
+    );
+    let error = replay.next().expect("the second").expect_err("a newer envelope");
+    let WalError::Typed(TypedError::Envelope { lsn, reason }) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(lsn, damaged);
+    assert!(reason.to_string().contains("newer"), "{reason}");
+    assert!(replay.next().is_none());
+    assert!(replay.next().is_none());
+}
+
+/// Its `Serialize` appends to the log that it is itself appended to.
+#[derive(Deserialize)]
+struct Reentrant;
+
+thread_local! {
+    static LOG: std::cell::RefCell<Option<EventLog<Step>>> = const { std::cell::RefCell::new(None) };
+}
+
+impl Serialize for Reentrant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let log = LOG.with_borrow(|log| log.clone().expect("set by the test"));
+        log.append(&Step::Left(7)).expect("append");
+        serializer.serialize_str("reentrant")
+    }
+}
+
+impl WalRecord for Reentrant {
+    const NAME: &'static str = "reentrant";
+    const RECORDS: &'static [record::RecordType] = &[record::RecordType::new("reentrant", 1)];
+    const FAMILY: bool = false;
+
+    fn record_index(&self) -> usize {
+        0
+    }
+}
+
+#[test]
+fn an_append_inside_an_append_keeps_both_whole() {
+    let log = log();
+    LOG.set(Some(log.clone()));
+    let outer = log.wal().append_typed(&Reentrant).expect("append");
+    let records: Vec<_> = log
+        .wal()
+        .iter()
+        .expect("iter")
+        .map(|record| record.expect("a record"))
+        .collect();
+    assert_eq!(records.len(), 2);
+    assert_eq!(
+        records[0].decode::<Step>().expect("the inner event"),
+        Step::Left(7)
+    );
+    assert_eq!(records[1].lsn(), outer);
+    assert!(records[1].data().ends_with(b"\x09reentrant"));
+}
+
+#[test]
+fn a_hand_written_collision_is_found() {
+    #[derive(Serialize, Deserialize)]
+    struct Colliding;
+
+    impl WalRecord for Colliding {
+        const NAME: &'static str = "c";
+        const RECORDS: &'static [record::RecordType] = &[
+            record::RecordType::with_id(1, "c.a", 1),
+            record::RecordType::with_id(1, "c.b", 1),
+        ];
+        const FAMILY: bool = false;
+
+        fn record_index(&self) -> usize {
+            0
+        }
+    }
+
+    let wal = Wal::with_store(MemStore::new()).expect("a log in memory");
+    let error = wal.typed::<Colliding>().expect_err("a collision");
+    assert!(
+        matches!(error, WalError::Typed(TypedError::IdCollision { id: 1, .. })),
+        "{error:?}"
+    );
+}

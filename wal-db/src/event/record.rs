@@ -1,0 +1,174 @@
+//! The contract between a Rust type and the log: which record types it stands for.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::TypedError;
+
+/// A type that can be appended to a log and read back from it.
+///
+/// Derive it. A struct is one record type; an enum is a family of them, one for each variant, and only the
+/// fields of a variant are stored, so variants can be reordered and inserted freely. Serde's derives are
+/// needed beside it.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalRecord;
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "bank")]
+/// enum Bank {
+///     Opened { id: u64, owner: String },
+///     #[wal(name = "moved", version = 2)]
+///     Transferred(u64, u64, i64),
+///     Closed(u64),
+/// }
+///
+/// assert_eq!(Bank::NAME, "bank");
+/// assert_eq!(Bank::RECORDS[1].name, "bank.moved");
+/// assert_eq!(Bank::RECORDS[1].version, 2);
+/// assert_eq!(Bank::Closed(7).record_index(), 2);
+/// ```
+///
+/// # Attributes
+///
+/// | on | key | meaning |
+/// | --- | --- | --- |
+/// | type | `name = "..."` | required; `a-z 0-9 _ . -`; never the Rust path: moving code orphans nothing |
+/// | type, variant | `version = N` | 1 to 65535, 1 if absent; on an enum the default of its variants |
+/// | struct, variant | `id = N` | the type id, in place of the hash of the name |
+/// | variant | `name = "..."` | the part after the dot; the variant's name in snake case if absent |
+/// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
+///
+/// # Limits
+///
+/// An event may nest 128 levels deep (options, newtype structs, sequences, maps, tuples, structs and the
+/// fields of enum variants are a level each), and its sequences and maps may have no more elements together
+/// than the event has bytes, plus 1024. They bound what damaged or hostile bytes can cost, and an event
+/// beyond them is refused when it is appended. A type that asks the format what comes next
+/// (`serde_json::Value`, `#[serde(untagged)]` inside the event) can be appended but never read: the format
+/// does not say.
+///
+/// # Implementing it by hand
+///
+/// It works and is not covered by compatibility: hidden items come and go. `FAMILY` says that the type is an
+/// enum with serde's derived implementations; `RECORDS` then has one entry for each variant in the order of
+/// declaration and `record_index` is the position of the variant. Otherwise `RECORDS` has one entry. An event
+/// whose `record_index` is out of range, or whose `Serialize` writes another variant, is refused with
+/// [`TypedError::Encode`] when it is appended.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a log as a typed event",
+    label = "not a `WalRecord`",
+    note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`"
+)]
+pub trait WalRecord: Serialize + DeserializeOwned {
+    /// The name given by `#[wal(name = "...")]`: of the record type, or of the family.
+    const NAME: &'static str;
+
+    /// The record types that this type stands for, in the order of declaration.
+    const RECORDS: &'static [RecordType];
+
+    /// Whether the type is an enum, whose variants are record types of their own.
+    #[doc(hidden)]
+    const FAMILY: bool;
+
+    /// The index into [`RECORDS`](Self::RECORDS) of this value's record type.
+    fn record_index(&self) -> usize;
+}
+
+/// The name, the version and the id under which a shape of event is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RecordType {
+    /// What stands in the log for the name: its 32-bit FNV-1a hash, unless `#[wal(id = N)]` chose it.
+    pub id: u32,
+    /// The full name; for a variant `family.variant`.
+    pub name: &'static str,
+    /// The version that this program writes and reads, from 1.
+    pub version: u16,
+}
+
+impl RecordType {
+    /// A record type whose id is the hash of its name.
+    ///
+    /// # Panics
+    ///
+    /// If `version` is 0. In a `const`, where record types belong, that is a compile error.
+    #[must_use]
+    pub const fn new(name: &'static str, version: u16) -> Self {
+        Self::with_id(type_id(name), name, version)
+    }
+
+    /// A record type with a chosen id.
+    ///
+    /// # Panics
+    ///
+    /// If `version` is 0. In a `const`, where record types belong, that is a compile error.
+    #[must_use]
+    pub const fn with_id(id: u32, name: &'static str, version: u16) -> Self {
+        assert!(version > 0, "versions count from 1");
+        RecordType { id, name, version }
+    }
+}
+
+/// FNV-1a, 32 bits, over the UTF-8 bytes of the full name. `wal-derive` computes the same to find collisions
+/// at compile time.
+const fn type_id(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    let mut hash = 0x811c_9dc5_u32;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
+        i += 1;
+    }
+    hash
+}
+
+/// Two record types of one program must not share an id: a record would decode as the other one.
+#[cfg_attr(not(feature = "bincode"), allow(dead_code))]
+pub(super) fn check_ids(records: &[RecordType]) -> Result<(), TypedError> {
+    for (i, second) in records.iter().enumerate() {
+        if let Some(first) = records[..i].iter().find(|first| first.id == second.id) {
+            return Err(TypedError::IdCollision {
+                id: second.id,
+                first: first.name,
+                second: second.name,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_the_published_fnv_1a_vectors() {
+        const IN_CONST: RecordType = RecordType::new("foobar", 1);
+        assert_eq!(IN_CONST.id, 0xbf9c_f968);
+        assert_eq!(type_id(""), 0x811c_9dc5);
+        assert_eq!(type_id("a"), 0xe40c_292c);
+    }
+
+    #[test]
+    fn a_chosen_id_replaces_the_hash() {
+        let chosen = RecordType::with_id(7, "foobar", 3);
+        assert_eq!((chosen.id, chosen.name, chosen.version), (7, "foobar", 3));
+    }
+
+    #[test]
+    fn a_collision_names_both_types() {
+        let records = [
+            RecordType::new("a", 1),
+            RecordType::new("b", 1),
+            RecordType::with_id(type_id("a"), "c", 1),
+        ];
+        assert!(check_ids(&records[..2]).is_ok());
+        let Err(TypedError::IdCollision { first, second, id }) = check_ids(&records) else {
+            panic!("the collision was not found");
+        };
+        assert_eq!((first, second, id), ("a", "c", type_id("a")));
+    }
+}

@@ -1,0 +1,344 @@
+//! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`,
+//! "Manifest".
+
+use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, LogId};
+
+/// The room for one of the two copies.
+pub(crate) const SLOT_LEN: usize = 64 * 1024;
+
+/// How many timeline entries fit a slot.
+pub(crate) const MAX_EPOCHS: usize = 2048;
+
+const MAGIC: [u8; 8] = *b"WALDBMAN";
+const FIXED_LEN: usize = 136;
+const EPOCH_LEN: usize = 24;
+
+/// A place between two groups from which the log can be scanned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    /// Where the next group starts.
+    pub(crate) pos: u64,
+    /// Records before it.
+    pub(crate) ordinal: u64,
+    /// Start of the group before it; `pos` itself if there is none.
+    pub(crate) prev: u64,
+    /// Digest of that group's header; 0 if there is none.
+    pub(crate) prev_digest: u32,
+    /// The highest epoch of the groups before it.
+    pub(crate) epoch: u32,
+}
+
+/// From `start` on, groups belong to `epoch`. What lies in `cut..start` was cut off by a truncation: its bytes may
+/// still be there, and none of them is a record of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EpochStart {
+    pub(crate) start: u64,
+    pub(crate) cut: u64,
+    pub(crate) epoch: u32,
+}
+
+/// The newest epochs, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Timeline {
+    epochs: Vec<EpochStart>,
+    /// The epochs of positions before this one have been forgotten (never their cuts).
+    forgotten_before: u64,
+}
+
+impl Timeline {
+    pub(crate) fn begin(epoch: u32) -> Self {
+        Timeline { epochs: vec![EpochStart { start: 0, cut: 0, epoch }], forgotten_before: 0 }
+    }
+
+    pub(crate) fn epochs(&self) -> &[EpochStart] {
+        &self.epochs
+    }
+
+    pub(crate) fn newest(&self) -> EpochStart {
+        self.epochs.last().copied().unwrap_or(EpochStart { start: 0, cut: 0, epoch: 0 })
+    }
+
+    /// The epoch that owns `pos`, if it is still known.
+    pub(crate) fn epoch_at(&self, pos: u64) -> Option<u32> {
+        if pos < self.forgotten_before {
+            return None;
+        }
+        let after = self.epochs.partition_point(|entry| entry.start <= pos);
+        Some(self.epochs[after.checked_sub(1)?].epoch)
+    }
+
+    /// Where the log goes on if `pos` was cut off.
+    pub(crate) fn cut_around(&self, pos: u64) -> Option<EpochStart> {
+        let after = self.epochs.partition_point(|entry| entry.start <= pos);
+        self.epochs.get(after).filter(|entry| entry.cut <= pos).copied()
+    }
+
+    /// Adds an epoch. Entries without a record of their own vanish; when the table is full the oldest entry that
+    /// cuts nothing is forgotten. `false`: it is full of cuts.
+    #[must_use]
+    pub(crate) fn push(&mut self, next: EpochStart) -> bool {
+        let mut next = next;
+        while let Some(last) = self.epochs.last() {
+            // Nothing of `last` is left: what it owned is cut off again, or it never owned a byte.
+            if last.start < next.cut {
+                break;
+            }
+            next.cut = next.cut.min(last.cut);
+            self.epochs.pop();
+        }
+        if self.epochs.len() == MAX_EPOCHS {
+            let Some(plain) = self.epochs.iter().position(|entry| entry.cut == entry.start) else {
+                return false;
+            };
+            let known_from = self.epochs.get(plain + 1).map_or(next.start, |entry| entry.start);
+            self.forgotten_before = self.forgotten_before.max(known_from);
+            self.epochs.remove(plain);
+        }
+        self.epochs.push(next);
+        true
+    }
+
+    /// Forgets what only concerns positions before `head`.
+    pub(crate) fn drop_before(&mut self, head: u64) {
+        let owner = self.epochs.partition_point(|entry| entry.start <= head).saturating_sub(1);
+        self.epochs.drain(..owner);
+    }
+}
+
+/// The contents of a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    /// Grows with every write; the higher of two valid slots counts.
+    pub(crate) generation: u64,
+    pub(crate) log: LogId,
+    /// 0 for a single-file log.
+    pub(crate) segment_len: u64,
+    /// The first live record, or the place where it will be.
+    pub(crate) head: u64,
+    /// The group that holds it.
+    pub(crate) head_group: u64,
+    /// Records before it.
+    pub(crate) head_ordinal: u64,
+    /// Everything before the mark is durable, and a scan starts here.
+    pub(crate) mark: Mark,
+    /// The highest segment that was ever made ready.
+    pub(crate) newest_segment: u64,
+    pub(crate) timeline: Timeline,
+}
+
+/// Why a slot is no manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotFault {
+    /// Never written.
+    Empty,
+    /// Nothing that this crate wrote.
+    Foreign,
+    /// A format version or a required feature that this code does not know.
+    Version { version: u32, features: u32 },
+    /// Recognised, but damaged.
+    Damaged,
+}
+
+impl Manifest {
+    pub(crate) fn new(log: LogId, segment_len: u64) -> Self {
+        Manifest {
+            generation: 0,
+            log,
+            segment_len,
+            head: GROUP_HEADER_LEN as u64,
+            head_group: 0,
+            head_ordinal: 0,
+            mark: Mark { epoch: 1, ..Mark::default() },
+            newest_segment: 0,
+            timeline: Timeline::begin(1),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let epochs = self.timeline.epochs();
+        let mut bytes = Vec::with_capacity(FIXED_LEN + epochs.len() * EPOCH_LEN + 4);
+        bytes.extend_from_slice(&MAGIC);
+        let len = (FIXED_LEN + epochs.len() * EPOCH_LEN + 4) as u32;
+        // Version, features a reader must know, features a writer must know, length.
+        for field in [FORMAT_VERSION, 0, 0, len] {
+            bytes.extend_from_slice(&field.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.log.0);
+        let mark = &self.mark;
+        for field in [
+            self.generation,
+            self.segment_len,
+            self.head,
+            self.head_group,
+            self.head_ordinal,
+            mark.pos,
+            mark.ordinal,
+            mark.prev,
+            u64::from(mark.prev_digest) | u64::from(mark.epoch) << 32,
+            self.newest_segment,
+            self.timeline.forgotten_before,
+            epochs.len() as u64,
+        ] {
+            bytes.extend_from_slice(&field.to_le_bytes());
+        }
+        debug_assert_eq!(bytes.len(), FIXED_LEN);
+        for entry in epochs {
+            for field in [entry.start, entry.cut, u64::from(entry.epoch)] {
+                bytes.extend_from_slice(&field.to_le_bytes());
+            }
+        }
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SlotFault> {
+        if bytes.iter().all(|&byte| byte == 0) {
+            return Err(SlotFault::Empty);
+        }
+        if bytes.len() < FIXED_LEN + 4 || bytes[..8] != MAGIC {
+            return Err(SlotFault::Foreign);
+        }
+        let mut fields = Fields(&bytes[8..]);
+        let (version, read_features, write_features, len) =
+            (fields.u32(), fields.u32(), fields.u32(), fields.u32() as usize);
+        let known_len = (FIXED_LEN + 4..=SLOT_LEN.min(bytes.len())).contains(&len);
+        if !known_len || crc32fast::hash(&bytes[..len - 4]).to_le_bytes() != bytes[len - 4..len] {
+            return Err(SlotFault::Damaged);
+        }
+        // Only after the checksum: a flipped bit in the version is damage, not the future.
+        if version != FORMAT_VERSION || read_features | write_features != 0 {
+            return Err(SlotFault::Version { version, features: read_features | write_features });
+        }
+        let log = LogId(fields.take());
+        let [generation, segment_len, head, head_group, head_ordinal] = [(); 5].map(|()| fields.u64());
+        let [pos, ordinal, prev, digest_and_epoch] = [(); 4].map(|()| fields.u64());
+        let [newest_segment, forgotten_before, count] = [(); 3].map(|()| fields.u64());
+        if count == 0 || count.checked_mul(EPOCH_LEN as u64) != Some((len - 4 - FIXED_LEN) as u64) {
+            return Err(SlotFault::Damaged);
+        }
+        let epochs = (0..count)
+            .map(|_| EpochStart { start: fields.u64(), cut: fields.u64(), epoch: fields.u64() as u32 })
+            .collect();
+        Ok(Manifest {
+            generation,
+            log,
+            segment_len,
+            head,
+            head_group,
+            head_ordinal,
+            mark: Mark {
+                pos,
+                ordinal,
+                prev,
+                prev_digest: digest_and_epoch as u32,
+                epoch: (digest_and_epoch >> 32) as u32,
+            },
+            newest_segment,
+            timeline: Timeline { epochs, forgotten_before },
+        })
+    }
+}
+
+const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 4 <= SLOT_LEN);
+const _: () = assert!(FIXED_LEN == 8 + 4 * 4 + 16 + 12 * 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let mut manifest = Manifest::new(LogId([9; 16]), 1 << 26);
+        assert!(manifest.timeline.push(EpochStart { start: 4096, cut: 1000, epoch: 2 }));
+        manifest.mark = Mark { pos: 8192, ordinal: 77, prev: 4096, prev_digest: 5, epoch: 2 };
+        manifest
+    }
+
+    #[test]
+    fn round_trip_and_every_flipped_bit() {
+        let bytes = manifest().encode();
+        assert_eq!(Manifest::decode(&bytes), Ok(manifest()));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let fault = Manifest::decode(&damaged).unwrap_err();
+            assert!(matches!(fault, SlotFault::Damaged | SlotFault::Foreign), "bit {bit}: {fault:?}");
+        }
+    }
+
+    #[test]
+    fn every_shorter_slot_is_refused() {
+        let bytes = manifest().encode();
+        for len in 0..bytes.len() {
+            assert!(Manifest::decode(&bytes[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_or_feature_is_told_apart_from_damage() {
+        for (at, expected) in [
+            (8, SlotFault::Version { version: 3, features: 0 }),
+            (12, SlotFault::Version { version: 1, features: 3 }),
+            (16, SlotFault::Version { version: 1, features: 3 }),
+        ] {
+            let mut bytes = manifest().encode();
+            bytes[at] = 3;
+            let end = bytes.len() - 4;
+            let crc = crc32fast::hash(&bytes[..end]);
+            bytes[end..].copy_from_slice(&crc.to_le_bytes());
+            assert_eq!(Manifest::decode(&bytes), Err(expected));
+        }
+    }
+
+    #[test]
+    fn the_timeline_knows_who_owns_a_position() {
+        let timeline = manifest().timeline;
+        assert_eq!(timeline.epoch_at(0), Some(1));
+        assert_eq!(timeline.epoch_at(4095), Some(1));
+        assert_eq!(timeline.epoch_at(4096), Some(2));
+        assert_eq!(timeline.cut_around(999), None);
+        assert_eq!(timeline.cut_around(1000).map(|entry| entry.start), Some(4096));
+        assert_eq!(timeline.cut_around(4096), None);
+    }
+
+    #[test]
+    fn a_cut_swallows_the_epochs_that_it_cuts_off() {
+        let mut timeline = manifest().timeline;
+        assert!(timeline.push(EpochStart { start: 9216, cut: 600, epoch: 3 }));
+        assert_eq!(
+            timeline.epochs(),
+            [EpochStart { start: 0, cut: 0, epoch: 1 }, EpochStart { start: 9216, cut: 600, epoch: 3 }]
+        );
+    }
+
+    #[test]
+    fn an_epoch_without_a_record_vanishes_and_its_cut_stays() {
+        let mut timeline = manifest().timeline;
+        assert!(timeline.push(EpochStart { start: 4096, cut: 4096, epoch: 3 }));
+        assert_eq!(timeline.newest(), EpochStart { start: 4096, cut: 1000, epoch: 3 });
+        assert_eq!(timeline.epochs().len(), 2);
+    }
+
+    #[test]
+    fn a_full_timeline_forgets_epochs_but_never_cuts() {
+        let mut timeline = Timeline::begin(1);
+        for step in 1..5000u64 {
+            let cut = if step == 7 { 7 * 512 - 100 } else { step * 512 };
+            assert!(timeline.push(EpochStart { start: step * 512, cut, epoch: 1 + step as u32 }));
+        }
+        assert_eq!(timeline.epochs().len(), MAX_EPOCHS);
+        assert_eq!(timeline.cut_around(7 * 512 - 50).map(|entry| entry.start), Some(7 * 512));
+        assert_eq!(timeline.epoch_at(1024), None);
+        assert_eq!(timeline.epoch_at(4999 * 512), Some(5000));
+    }
+
+    #[test]
+    fn a_timeline_full_of_cuts_says_so() {
+        let mut timeline = Timeline::begin(1);
+        let refused = (1..3000u64).find(|step| {
+            !timeline.push(EpochStart { start: step * 1024, cut: step * 1024 - 8, epoch: 1 + *step as u32 })
+        });
+        // The first entry cuts nothing and may be forgotten.
+        assert_eq!(refused, Some(MAX_EPOCHS as u64 + 1));
+    }
+}

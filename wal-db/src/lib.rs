@@ -1,0 +1,73 @@
+//! An embedded, typed event log.
+//!
+//! Threads append records at memory speed ([`Wal::append`]), make them durable together ([`Wal::sync`]), and replay
+//! them from any [`Lsn`]. Records are bytes, or events of your own types with names and versions ([`WalRecord`],
+//! [`Wal::typed`]). Opening recovers what a crash left, exactly: every record that was acknowledged as durable is there,
+//! or opening fails and says where the damage is.
+//!
+//! ```
+//! # #[cfg(all(feature = "derive", feature = "bincode"))]
+//! # fn main() -> Result<(), wal_db::WalError> {
+//! use serde::{Deserialize, Serialize};
+//! use wal_db::{Wal, WalRecord};
+//!
+//! #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+//! #[wal(name = "account")]
+//! enum Account {
+//!     Opened { owner: String },
+//!     Deposited { cents: u64 },
+//! }
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path().join("accounts");
+//! let log = Wal::open_segmented(&dir, 64 << 20)?.typed::<Account>()?;
+//! log.append(&Account::Opened { owner: "Ada".into() })?;
+//! log.append_and_sync(&Account::Deposited { cents: 500 })?;
+//!
+//! let events: Vec<_> = log.replay(..)?.map(|e| e.map(|e| e.event)).collect::<Result<_, _>>()?;
+//! assert_eq!(events[1], Account::Deposited { cents: 500 });
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "derive", feature = "bincode")))]
+//! # fn main() {}
+//! ```
+//!
+//! What each call promises is said where it is documented; the bytes are described in `docs/format.md` of the
+//! repository, the workings in `docs/design.md`.
+//!
+//! # Features
+//!
+//! `derive` (default): `#[derive(WalRecord)]`. `bincode` (default): the codec of typed records.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate self as wal_db;
+
+mod config;
+mod error;
+mod event;
+mod format;
+mod log;
+mod lsn;
+#[cfg(feature = "bincode")]
+mod state;
+mod storage;
+mod sync;
+
+pub use config::{Durability, OpenPolicy, RecoveryPolicy, Staging, WalConfig};
+pub use error::{Corruption, CorruptionReason, Result, WalError};
+#[doc(hidden)]
+pub use event::__private;
+pub use event::{CodecId, EnvelopeError, RecordInfo, RecordType, TypedError, WalRecord};
+#[cfg(feature = "bincode")]
+pub use event::{Event, EventLog, Replay};
+pub use log::{
+    Cursor, Cut, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention, RevIter,
+    Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket, VerifyReport, Wal, WalIter,
+};
+pub use lsn::Lsn;
+#[cfg(feature = "bincode")]
+pub use state::{At, Live, Rebuilt, State};
+pub use storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore};
+#[cfg(feature = "derive")]
+pub use wal_derive::WalRecord;

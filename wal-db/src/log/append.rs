@@ -1,0 +1,186 @@
+//! Appending: claim a place, fill it, publish it. No lock, no allocation, no system call, as long as there is room.
+
+use super::{
+    commit::Turn,
+    core::{Core, Writer},
+    flush::Apart,
+};
+use crate::{
+    Lsn, Result, WalError,
+    format::{self, FRAME_HEADER_LEN, FrameWord, Kind},
+    storage::staging::{Claim, Denied},
+};
+
+impl Core {
+    /// Appends one record; returns where its frame starts and ends.
+    #[inline]
+    pub(crate) fn append(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
+        let writer = self.usable_writer()?;
+        let need = self.checked_frame_len(payload.len())?;
+        if need > writer.ring.max_claim() {
+            let pos = self.append_apart(writer, kind, &[payload])?;
+            return Ok((pos, pos + need));
+        }
+        // Everything that takes long comes before the claim: a claim that is not published holds up every flush.
+        let crc = crc32fast::hash(payload);
+        let mut claim = self.claim(writer, need)?;
+        let pos = claim.pos();
+        claim.fill(FRAME_HEADER_LEN as u64, payload);
+        claim.publish(FrameWord::seal(writer.ring.key(), pos, kind, false, payload.len() as u32, crc));
+        self.after_append(writer, pos, need)?;
+        Ok((pos, pos + need))
+    }
+
+    /// Appends records that are there all together or not at all. Returns their positions and the last one's end.
+    pub(crate) fn append_batch(&self, kind: Kind, payloads: &[&[u8]]) -> Result<(Vec<Lsn>, u64)> {
+        let writer = self.usable_writer()?;
+        let mut need = 0u64;
+        for payload in payloads {
+            need += self.checked_frame_len(payload.len())?;
+        }
+        if need > MAX_BATCH {
+            return Err(WalError::RecordTooLarge { len: need, max: MAX_BATCH });
+        }
+        let Some((first, rest)) = payloads.split_first() else { return Ok((Vec::new(), 0)) };
+        let pos = if need > writer.ring.max_claim() {
+            self.append_apart(writer, kind, payloads)?
+        } else {
+            let crcs: Vec<u32> = payloads.iter().map(|payload| crc32fast::hash(payload)).collect();
+            let mut claim = self.claim(writer, need)?;
+            let (pos, key) = (claim.pos(), writer.ring.key());
+            let mut at = format::frame_len(first.len());
+            for (i, payload) in rest.iter().enumerate() {
+                let more = i + 1 < rest.len();
+                let word = FrameWord::seal(key, pos + at, kind, more, payload.len() as u32, crcs[i + 1]);
+                claim.fill(at, &word.to_le_bytes());
+                claim.fill(at + FRAME_HEADER_LEN as u64, payload);
+                at += format::frame_len(payload.len());
+            }
+            claim.fill(FRAME_HEADER_LEN as u64, first);
+            // The first word comes last: with it the whole batch is there.
+            claim.publish(FrameWord::seal(key, pos, kind, !rest.is_empty(), first.len() as u32, crcs[0]));
+            self.after_append(writer, pos, need)?;
+            pos
+        };
+        let mut at = pos;
+        let lsns = payloads.iter().map(|payload| {
+            let lsn = Lsn::from_pos(at);
+            at += format::frame_len(payload.len());
+            lsn
+        });
+        Ok((lsns.collect(), pos + need))
+    }
+
+    /// Appends a record that `fill` writes in place, into `len` zero bytes.
+    pub(crate) fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(u64, u64)> {
+        let writer = self.usable_writer()?;
+        let need = self.checked_frame_len(len)?;
+        if need > writer.ring.max_claim() {
+            let mut payload = vec![0; len];
+            Core::in_closure(|| fill(&mut payload));
+            let pos = self.append_apart(writer, Kind::Data, &[&payload])?;
+            return Ok((pos, pos + need));
+        }
+        let mut claim = self.claim(writer, need)?;
+        let pos = claim.pos();
+        let space = claim.space(FRAME_HEADER_LEN as u64, len);
+        // If `fill` panics, the claim is dropped and becomes a void.
+        Core::in_closure(|| fill(space));
+        let crc = crc32fast::hash(space);
+        claim.publish(FrameWord::seal(writer.ring.key(), pos, Kind::Data, false, len as u32, crc));
+        self.after_append(writer, pos, need)?;
+        Ok((pos, pos + need))
+    }
+
+    #[inline]
+    fn checked_frame_len(&self, len: usize) -> Result<u64> {
+        let max = self.config.max_record_size() as usize;
+        if len > max {
+            return Err(WalError::RecordTooLarge { len: len as u64, max: max as u64 });
+        }
+        Ok(format::frame_len(len))
+    }
+
+    #[inline]
+    fn claim<'a>(&self, writer: &'a Writer, need: u64) -> Result<Claim<'a>> {
+        match writer.ring.claim(need) {
+            Ok(claim) => Ok(claim),
+            Err(denied) => self.claim_slowly(writer, need, denied),
+        }
+    }
+
+    /// Waits for room, and makes some if nobody else does.
+    #[cold]
+    fn claim_slowly<'a>(&self, writer: &'a Writer, need: u64, denied: Denied) -> Result<Claim<'a>> {
+        let mut denied = denied;
+        loop {
+            match denied {
+                Denied::Shut => return Err(self.shut_error()),
+                Denied::NoRoom if writer.ring.waits_for_disk(need) => {
+                    self.guarded(writer, || self.make_ready(writer, need))?;
+                }
+                Denied::NoRoom => {
+                    if let Some(mut turn) = Turn::try_take(writer) {
+                        self.guarded(writer, || self.flush(writer, turn.committer()))?;
+                    } else {
+                        writer.background.ring_flusher();
+                        writer.room.sleep_unless(None, || writer.ring.has_room(need));
+                    }
+                }
+                Denied::Frozen => writer.room.sleep_unless(None, || writer.ring.has_room(need)),
+            }
+            match writer.ring.claim(need) {
+                Ok(claim) => return Ok(claim),
+                Err(again) => denied = again,
+            }
+        }
+    }
+
+    /// What an append owes after its record is published.
+    #[inline]
+    fn after_append(&self, writer: &Writer, pos: u64, len: u64) -> Result<()> {
+        if writer.write_through {
+            return self.write_through(writer, pos);
+        }
+        // Once in an eighth of the ring, whoever crosses the line looks whether the flusher has work.
+        if (pos ^ (pos + len)) & !(writer.ring.capacity() / 8 - 1) != 0 {
+            writer.background.ring_flusher();
+        }
+        Ok(())
+    }
+
+    /// Returns once the record at `pos` is in the store.
+    fn write_through(&self, writer: &Writer, pos: u64) -> Result<()> {
+        while self.base.written() <= pos {
+            if self.is_poisoned() {
+                return Err(self.in_doubt());
+            }
+            if let Some(mut turn) = Turn::try_take(writer) {
+                self.guarded(writer, || self.flush(writer, turn.committer()))?;
+            } else {
+                let done = || self.base.written() > pos || self.is_poisoned() || !writer.is_taken();
+                writer.room.sleep_unless(None, done);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends records that are too long for the ring; returns where the first one's frame starts.
+    #[cold]
+    fn append_apart(&self, writer: &Writer, kind: Kind, payloads: &[&[u8]]) -> Result<u64> {
+        let need = payloads.iter().map(|payload| format::frame_len(payload.len())).sum();
+        let apart = Apart { kind, payloads };
+        loop {
+            let mut turn = Turn::take(writer);
+            match self.guarded(writer, || self.write_apart(writer, turn.committer(), &apart)) {
+                Err(WalError::Full { .. }) if writer.ring.waits_for_disk(need) => {}
+                result => return result,
+            }
+            drop(turn);
+            self.guarded(writer, || self.make_ready(writer, need))?;
+        }
+    }
+}
+
+/// The most bytes that one batch takes; a group's length has 32 bits.
+const MAX_BATCH: u64 = 1 << 31;

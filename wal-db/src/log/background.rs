@@ -1,0 +1,244 @@
+//! The two threads that keep work off the append path: the flusher writes, seals and serves tickets; the preparer
+//! makes space ready and flushes what has been left behind.
+
+use std::{thread, time::Duration};
+
+use super::{
+    commit::Turn,
+    core::{Core, Writer},
+};
+use crate::{
+    Result, WalError,
+    sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering},
+};
+
+/// What the appending threads and the background share.
+pub(crate) struct Background {
+    running: AtomicBool,
+    stop: AtomicBool,
+    flusher: Alarm,
+    preparer: Alarm,
+    /// Durability was asked for up to here by those who do not wait themselves.
+    wanted: AtomicU64,
+}
+
+/// A gate with a flag, so that a thread that is awake anyway costs no system call.
+struct Alarm {
+    gate: Gate,
+    rung: AtomicBool,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Alarm { gate: Gate::new(), rung: AtomicBool::new(false) }
+    }
+
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.gate.open_all();
+        }
+    }
+
+    /// Sleeps until it rings or the time is over; whether it rang.
+    fn sleep(&self, timeout: Option<Duration>) -> bool {
+        let ticket = self.gate.ticket();
+        if !self.rung.swap(false, Ordering::AcqRel) {
+            self.gate.wait(ticket, timeout);
+            return self.rung.swap(false, Ordering::AcqRel);
+        }
+        true
+    }
+}
+
+impl Background {
+    pub(crate) fn new() -> Self {
+        Background {
+            running: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            flusher: Alarm::new(),
+            preparer: Alarm::new(),
+            wanted: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn start(core: &Arc<Core>) -> Result<Vec<thread::JoinHandle<()>>> {
+        let Ok(writer) = core.writer() else { return Ok(Vec::new()) };
+        if !core.config.background_flush() {
+            return Ok(Vec::new());
+        }
+        let spawn = |name: &str, run: fn(&Core, &Writer)| {
+            let core = core.clone();
+            let body = move || {
+                if let Ok(writer) = core.writer() {
+                    run(&core, writer);
+                }
+            };
+            thread::Builder::new().name(name.to_owned()).spawn(body).map_err(WalError::io("starting a thread"))
+        };
+        let flusher = spawn("wal-flusher", flush_loop)?;
+        writer.background.running.store(true, Ordering::Release);
+        match spawn("wal-preparer", prepare_loop) {
+            Ok(preparer) => Ok(vec![flusher, preparer]),
+            Err(error) => {
+                writer.background.stop(vec![flusher]);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn stop(&self, threads: Vec<thread::JoinHandle<()>>) {
+        self.stop.store(true, Ordering::Release);
+        self.running.store(false, Ordering::Release);
+        self.flusher.ring();
+        self.preparer.ring();
+        for handle in threads {
+            // The last handle may be dropped by a callback, in one of the threads themselves.
+            if handle.thread().id() != thread::current().id() {
+                // A thread that panicked has poisoned the log; there is nothing to add.
+                let _ = handle.join();
+            }
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ring_flusher(&self) {
+        self.flusher.ring();
+    }
+
+    pub(crate) fn ring_preparer(&self) {
+        self.preparer.ring();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+}
+
+impl Core {
+    /// Whether somebody flushes for those who do not.
+    pub(crate) fn flushes_by_itself(&self) -> bool {
+        self.writer().is_ok_and(|writer| writer.background.is_running())
+    }
+
+    /// Asks for durability without waiting.
+    pub(crate) fn want_durable(&self, target: u64) {
+        if let Ok(writer) = self.writer()
+            && writer.background.wanted.fetch_max(target, Ordering::AcqRel) < target
+        {
+            writer.background.ring_flusher();
+        }
+    }
+}
+
+fn flush_loop(core: &Core, writer: &Writer) {
+    let mut idle_since = writer.ring.tail();
+    while !writer.background.stopping() {
+        let wanted = writer.background.wanted.load(Ordering::Acquire);
+        if core.is_poisoned() {
+            writer.background.flusher.sleep(None);
+        } else if wanted > core.base.durable() || writer.line.has_tickets() {
+            // An error has poisoned the log and told everybody; "full" is told to those who append.
+            if core.commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1)).is_err() {
+                writer.background.flusher.sleep(Some(Duration::from_millis(10)));
+            }
+        } else if writer.ring.tail() - core.base.written() >= writer.ring.capacity() / 4 {
+            let mut turn = Turn::take(writer);
+            let flushed = core.guarded(writer, || core.flush(writer, turn.committer()));
+            drop(turn);
+            after_write(core, writer);
+            if flushed.is_err() {
+                writer.background.flusher.sleep(Some(Duration::from_millis(10)));
+            }
+        } else {
+            let tail = writer.ring.tail();
+            let sealable = Turn::take(writer).committer().can_be_sealed(core);
+            let rung = writer.background.flusher.sleep(sealable.then(|| core.config.seal_after()));
+            if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
+                let mut turn = Turn::take(writer);
+                // A failure has poisoned the log, which says so to whoever uses it next.
+                let _ = core.guarded(writer, || core.seal(writer, turn.committer()));
+            }
+            idle_since = tail;
+        }
+    }
+}
+
+/// Rings the preparer if its work is near.
+pub(crate) fn after_write(core: &Core, writer: &Writer) {
+    if core.should_make_ready(writer) {
+        writer.background.ring_preparer();
+    }
+}
+
+/// How many bytes may be written and not flushed before the preparer flushes them.
+const BEHIND_MAX: u64 = 64 << 20;
+
+/// Zeros are written this far ahead, in steps of a quarter.
+const ZEROS_AHEAD: u64 = 1 << 20;
+
+/// Commits of more bytes than this do not gain from zeros ahead.
+const SMALL_COMMIT: u64 = 64 << 10;
+
+fn prepare_loop(core: &Core, writer: &Writer) {
+    while !writer.background.stopping() {
+        if !core.is_poisoned() {
+            if core.should_make_ready(writer) {
+                // Who appends finds out by itself if there is no space.
+                let _ = core.guarded(writer, || core.make_ready(writer, 0));
+            }
+            core.guarded(writer, || flush_behind(core, writer));
+            core.guarded(writer, || zeros_ahead(core, writer));
+        }
+        writer.background.preparer.sleep(None);
+    }
+}
+
+/// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once.
+fn flush_behind(core: &Core, writer: &Writer) {
+    if core.base.written() - core.base.flushed() < BEHIND_MAX {
+        return;
+    }
+    let mark = Turn::take(writer).committer().mark;
+    match core.base.store.sync() {
+        Ok(()) => core.flushed_up_to(writer, mark),
+        Err(_) => core.fail(writer),
+    }
+}
+
+/// Writes zeros to prepared space that small commits will use soon: flushing a block that was written before costs
+/// less than flushing one that was only allocated.
+fn zeros_ahead(core: &Core, writer: &Writer) {
+    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    if !core.base.store.likes_zeros_ahead() {
+        return;
+    }
+    while !writer.background.stopping() {
+        // Under the committer's lock: a group and the zeros never race for the same bytes.
+        let mut turn = Turn::take(writer);
+        let committer = turn.committer();
+        let from = committer.zeroed.max(committer.consumer.open());
+        let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
+        if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
+            return;
+        }
+        if core.base.store.write_at(from, &ZEROS).is_err() {
+            return;
+        }
+        committer.zeroed = from + ZEROS.len() as u64;
+    }
+}
+
+impl super::flush::Committer {
+    /// Whether the last flush was of the size that gains from zeros ahead.
+    fn commits_are_small(&self) -> bool {
+        self.last_flush > 0 && self.last_flush < SMALL_COMMIT
+    }
+
+    /// Whether the preparer should write zeros soon.
+    pub(crate) fn wants_zeros(&self) -> bool {
+        self.commits_are_small() && self.zeroed < self.consumer.open() + ZEROS_AHEAD / 4
+    }
+}

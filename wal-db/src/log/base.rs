@@ -1,0 +1,137 @@
+//! What readers of a log share with its writer: the store, and how far it may be read.
+
+use std::io;
+
+use crate::{
+    Corruption, CorruptionReason, Lsn, Result, WalError,
+    format::{FrameKey, GroupHeader, LogId, Mark, manifest::Timeline},
+    storage::{Latched, StoreFault},
+    sync::{Arc, AtomicU64, CachePadded, Ordering, RwLock},
+};
+
+/// The readable side of a log.
+pub(crate) struct Base {
+    pub(crate) store: Latched,
+    pub(crate) log: LogId,
+    /// 0 for a log in one file.
+    pub(crate) segment_len: u64,
+    shape: RwLock<Arc<Shape>>,
+    /// Every group before it is in the store.
+    written: CachePadded<AtomicU64>,
+    /// Every group before it is on stable storage.
+    flushed: CachePadded<AtomicU64>,
+    /// As `flushed`, and certified if the log is to be; what is acknowledged.
+    durable: CachePadded<AtomicU64>,
+}
+
+/// What truncation changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// The first live record, or where it will be.
+    pub(crate) head: u64,
+    pub(crate) head_group: u64,
+    pub(crate) head_ordinal: u64,
+    pub(crate) timeline: Timeline,
+}
+
+impl Shape {
+    /// Whether the group is one of the log's: of the epoch that its place belongs to, and not cut off.
+    pub(crate) fn owns(&self, header: &GroupHeader) -> bool {
+        self.timeline.epoch_at(header.pos).is_none_or(|epoch| epoch == header.epoch)
+            && self.timeline.cut_around(header.pos).is_none()
+    }
+}
+
+impl Base {
+    pub(crate) fn new(store: Latched, log: LogId, segment_len: u64, shape: Shape, end: u64) -> Self {
+        Base {
+            store,
+            log,
+            segment_len,
+            shape: RwLock::new(Arc::new(shape)),
+            written: CachePadded::new(AtomicU64::new(end)),
+            flushed: CachePadded::new(AtomicU64::new(end)),
+            durable: CachePadded::new(AtomicU64::new(end)),
+        }
+    }
+
+    pub(crate) fn shape(&self) -> Arc<Shape> {
+        self.shape.read().clone()
+    }
+
+    pub(crate) fn set_shape(&self, shape: Shape) {
+        *self.shape.write() = Arc::new(shape);
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_written(&self, pos: u64) {
+        self.written.store(pos, Ordering::Release);
+    }
+
+    pub(crate) fn flushed(&self) -> u64 {
+        self.flushed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn raise_flushed(&self, pos: u64) {
+        self.flushed.fetch_max(pos, Ordering::AcqRel);
+    }
+
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::SeqCst)
+    }
+
+    /// Moves the durable position forward; flushes may end in another order than they began.
+    pub(crate) fn raise_durable(&self, pos: u64) {
+        self.durable.fetch_max(pos, Ordering::SeqCst);
+    }
+
+    pub(crate) fn key(&self, epoch: u32) -> FrameKey {
+        FrameKey::new(self.log, epoch)
+    }
+
+    /// The number of the segment that holds `pos`.
+    pub(crate) fn segment_of(&self, pos: u64) -> Option<u64> {
+        pos.checked_div(self.segment_len)
+    }
+
+    pub(crate) fn damage(&self, start: u64, end: u64, reason: CorruptionReason) -> Corruption {
+        Corruption { lsn: Lsn::from_pos(start), segment: self.segment_of(start), start, end, reason }
+    }
+
+    /// Reads what is there at `pos`, up to the length of `buf`.
+    pub(crate) fn read(&self, pos: u64, buf: &mut [u8]) -> Result<usize> {
+        self.store.read_at(pos, buf).map_err(|error| self.read_error(pos, buf.len(), error))
+    }
+
+    /// An error of the store while it was read at `pos`: damage if that is what it is.
+    pub(crate) fn read_error(&self, pos: u64, len: usize, error: io::Error) -> WalError {
+        let reason = match StoreFault::of(&error) {
+            Some(StoreFault::Missing { .. }) => CorruptionReason::MissingSegment,
+            Some(StoreFault::Wrong { .. }) => CorruptionReason::WrongSegment,
+            Some(StoreFault::Version { version }) => {
+                return WalError::UnsupportedVersion { version, features: 0 };
+            }
+            None => return WalError::Io { context: "reading the log", source: error },
+        };
+        let head = self.shape().head;
+        if pos < head {
+            // Not damage: a truncation was faster than the reader.
+            return WalError::Truncated { lsn: Lsn::from_pos(pos), head: Lsn::from_pos(head) };
+        }
+        WalError::Corruption(self.damage(pos, pos + len as u64, reason))
+    }
+}
+
+/// The mark behind a group.
+pub(crate) fn mark_after(header: &GroupHeader, log: LogId) -> Mark {
+    Mark {
+        pos: header.next(),
+        ordinal: header.ordinal + u64::from(header.count),
+        prev: header.pos,
+        prev_digest: header.digest(log),
+        epoch: header.epoch,
+    }
+}

@@ -1,0 +1,259 @@
+//! Group commit: who waits for durability, who flushes for everybody, and who is woken.
+//!
+//! One flush runs at a time, so waiters come in two cohorts: those whom the running flush covers, and those who came
+//! later. When it ends the first are woken all together, and one of the second, who flushes next.
+
+use std::task::Waker;
+
+use super::{
+    core::{Core, Writer},
+    flush::Committer,
+};
+use crate::{
+    Result, WalError,
+    format::Mark,
+    sync::{Gate, Mutex, MutexGuard},
+};
+
+/// Those who wait for durability.
+pub(crate) struct Line {
+    state: Mutex<State>,
+    cohorts: [Gate; 2],
+    mark: Mutex<Mark>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Which cohort the next flush will cover; the other one belongs to the flush that runs.
+    next: usize,
+    /// How many threads sleep in each, or more.
+    asleep: [u32; 2],
+    /// Up to where the flush that runs will make the log durable; 0 if none runs.
+    under_way: u64,
+    tickets: Vec<Waiting>,
+    failed: bool,
+}
+
+/// Somebody who is told instead of waking up.
+pub(crate) struct Waiting {
+    pub(crate) target: u64,
+    pub(crate) tell: Tell,
+}
+
+pub(crate) enum Tell {
+    Wake(std::sync::Arc<parking_lot::Mutex<Option<Waker>>>),
+    Call(Box<dyn FnOnce(Result<()>) + Send>),
+}
+
+impl Tell {
+    /// Runs the callback or wakes the task, in whatever thread this is. A callback that panics harms nobody else.
+    pub(crate) fn tell(self, outcome: Result<()>) {
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match self {
+            Tell::Wake(slot) => {
+                let waker = slot.lock().take();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Tell::Call(call) => call(outcome),
+        }));
+    }
+}
+
+impl Line {
+    pub(crate) fn new(mark: Mark) -> Self {
+        Line { state: Mutex::new(State::default()), cohorts: [Gate::new(), Gate::new()], mark: Mutex::new(mark) }
+    }
+
+    /// The last mark that is known to be on stable storage.
+    pub(crate) fn durable_mark(&self) -> Mark {
+        *self.mark.lock()
+    }
+
+    pub(crate) fn raise_mark(&self, mark: Mark) {
+        let mut held = self.mark.lock();
+        if held.pos < mark.pos {
+            *held = mark;
+        }
+    }
+
+    /// The log goes on from another mark at the same place.
+    pub(crate) fn set_mark(&self, mark: Mark) {
+        *self.mark.lock() = mark;
+    }
+
+    /// A flush begins: `close` closes the group and says up to where the flush will go. Whoever has claimed a place
+    /// before is covered, and whoever lines up from now on can tell.
+    pub(crate) fn depart<T>(&self, close: impl FnOnce() -> (T, u64)) -> T {
+        let mut state = self.state.lock();
+        let (closed, end) = close();
+        state.under_way = end;
+        state.next = 1 - state.next;
+        closed
+    }
+
+    /// The flush has ended, well or not: wakes those whom it covered.
+    pub(crate) fn arrive(&self, durable: u64) -> Vec<Waiting> {
+        let mut state = self.state.lock();
+        state.under_way = 0;
+        let covered = 1 - state.next;
+        if std::mem::take(&mut state.asleep[covered]) > 0 {
+            self.cohorts[covered].open_all();
+        }
+        if state.tickets.is_empty() {
+            return Vec::new();
+        }
+        let (done, waiting) =
+            std::mem::take(&mut state.tickets).into_iter().partition(|waiting| waiting.target <= durable);
+        state.tickets = waiting;
+        done
+    }
+
+    /// Wakes one of those who wait for the next flush. To be called after the committer was let go: whoever lines up
+    /// later finds it free.
+    fn hand_over(&self) {
+        let mut state = self.state.lock();
+        let next = state.next;
+        if state.asleep[next] > 0 {
+            state.asleep[next] -= 1;
+            self.cohorts[next].open_one();
+        }
+    }
+
+    /// Lines up; returns the gate to sleep at.
+    fn line_up(&self, target: u64) -> (&Gate, u32) {
+        let mut state = self.state.lock();
+        let cohort = if target <= state.under_way { 1 - state.next } else { state.next };
+        state.asleep[cohort] += 1;
+        (&self.cohorts[cohort], self.cohorts[cohort].ticket())
+    }
+
+    /// Adds somebody to be told; gives it back if the outcome is known.
+    pub(crate) fn add(&self, core: &Core, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
+        let mut state = self.state.lock();
+        if waiting.target <= core.base.durable() {
+            return Some((waiting, Ok(())));
+        }
+        if state.failed {
+            return Some((waiting, Err(core.in_doubt())));
+        }
+        state.tickets.push(waiting);
+        None
+    }
+
+    pub(crate) fn has_tickets(&self) -> bool {
+        !self.state.lock().tickets.is_empty()
+    }
+
+    /// The store has failed: nobody will be served any more.
+    pub(crate) fn fail(&self, error: impl Fn() -> WalError) {
+        let mut state = self.state.lock();
+        state.failed = true;
+        let tickets = std::mem::take(&mut state.tickets);
+        self.cohorts.iter().for_each(Gate::open_all);
+        drop(state);
+        for waiting in tickets {
+            waiting.tell.tell(Err(error()));
+        }
+    }
+}
+
+/// The committer while one thread has it. Lets it go and hands over at the end.
+pub(crate) struct Turn<'a> {
+    writer: &'a Writer,
+    committer: Option<MutexGuard<'a, Committer>>,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn take(writer: &'a Writer) -> Self {
+        Turn { writer, committer: Some(writer.committer.lock()) }
+    }
+
+    pub(crate) fn try_take(writer: &'a Writer) -> Option<Self> {
+        Some(Turn { writer, committer: Some(writer.committer.try_lock()?) })
+    }
+
+    pub(crate) fn committer(&mut self) -> &mut Committer {
+        self.committer.as_deref_mut().unwrap_or_else(|| unreachable!("held until the drop"))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.committer = None;
+        self.writer.line.hand_over();
+        self.writer.room.ring();
+    }
+}
+
+impl Core {
+    /// Returns once everything before `target`, which was claimed before the call, is durable.
+    pub(crate) fn sync_to(&self, target: u64) -> Result<()> {
+        let Ok(writer) = self.usable_writer() else {
+            // Nothing is ever undurable in a log that is only read.
+            return if target <= self.base.durable() { Ok(()) } else { self.usable_writer().map(|_| ()) };
+        };
+        if target <= self.base.durable() {
+            return Ok(());
+        }
+        if self.is_poisoned() {
+            return Err(self.poisoned());
+        }
+        loop {
+            if let Some(turn) = Turn::try_take(writer) {
+                return self.commit_in_turn(turn, target);
+            }
+            let (gate, ticket) = writer.line.line_up(target);
+            // The committer may have been let go between the two: then nobody would wake us.
+            if let Some(turn) = Turn::try_take(writer) {
+                return self.commit_in_turn(turn, target);
+            }
+            if target > self.base.durable() && !self.is_poisoned() {
+                gate.wait(ticket, None);
+            }
+            if target <= self.base.durable() {
+                return Ok(());
+            }
+            if self.is_poisoned() {
+                return Err(self.in_doubt());
+            }
+        }
+    }
+
+    /// Flushes for everybody who has lined up. Everything that was claimed before is durable afterwards.
+    pub(crate) fn commit_in_turn(&self, mut turn: Turn<'_>, target: u64) -> Result<()> {
+        if target <= self.base.durable() {
+            return Ok(());
+        }
+        let writer = turn.writer;
+        if self.is_poisoned() {
+            return Err(self.in_doubt());
+        }
+        let outcome = self.guarded(writer, || self.commit(writer, turn.committer()));
+        let done = writer.line.arrive(self.base.durable());
+        let wants_zeros = turn.committer().wants_zeros();
+        drop(turn);
+        if wants_zeros {
+            writer.background.ring_preparer();
+        }
+        for waiting in done {
+            waiting.tell.tell(Ok(()));
+        }
+        outcome
+    }
+
+    /// Runs something that uses the store. If that panics, the log is poisoned and the panic goes on.
+    pub(crate) fn guarded<T>(&self, writer: &Writer, run: impl FnOnce() -> T) -> T {
+        struct Unwinding<'a>(&'a Core, &'a Writer);
+        impl Drop for Unwinding<'_> {
+            fn drop(&mut self) {
+                self.0.base.store.break_with("a panic in the store".to_owned());
+                self.0.fail(self.1);
+            }
+        }
+        let unwinding = Unwinding(self, writer);
+        let result = run();
+        std::mem::forget(unwinding);
+        result
+    }
+}

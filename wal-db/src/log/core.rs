@@ -1,0 +1,273 @@
+//! The state that all handles of an open log share.
+
+use std::cell::Cell;
+
+use super::{
+    background::Background,
+    base::Base,
+    commit::{Line, Turn},
+    flush::Committer,
+    recover::{self, Opened},
+    report::RecoveryReport,
+};
+use crate::{
+    Result, Staging, WalConfig, WalError,
+    format::{Manifest, Mark, SECTOR},
+    storage::{
+        WalStore, boot_id, is_full,
+        staging::{Memory, Ring, StagingHeader},
+    },
+    sync::{AtomicBool, Bell, Mutex, Ordering},
+};
+
+/// An open log.
+pub(crate) struct Core {
+    pub(crate) base: Base,
+    pub(crate) config: WalConfig,
+    pub(crate) report: RecoveryReport,
+    /// `None` if the log is open for reading only.
+    writer: Option<Writer>,
+    /// Records before `base.written()`, for a log without a writer.
+    end_mark: Mark,
+}
+
+/// The writable side.
+pub(crate) struct Writer {
+    pub(crate) ring: Ring,
+    pub(crate) committer: Mutex<Committer>,
+    pub(crate) manifest: Mutex<Manifest>,
+    pub(crate) line: Line,
+    /// Rings when there may be room again, or never will be.
+    pub(crate) room: Bell,
+    /// Rings when the log was written or became durable; followers listen.
+    pub(crate) progress: Bell,
+    pub(crate) background: Background,
+    pub(crate) write_through: bool,
+    closed: AtomicBool,
+}
+
+/// How much space is made ready ahead of the tail: as much as was written since the log was opened, within bounds.
+const AHEAD_MIN: u64 = 4 << 20;
+const AHEAD_MAX: u64 = 64 << 20;
+
+thread_local! {
+    static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Core {
+    pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig, read_only: bool) -> Result<Core> {
+        check(&config)?;
+        let Opened { base, manifest, report } = recover::open(store, &config, read_only)?;
+        let end_mark = manifest.mark;
+        let writer = if read_only { None } else { Some(Writer::new(&base, manifest, &config)?) };
+        let core = Core { base, config, report, writer, end_mark };
+        if let Some(writer) = &core.writer {
+            core.make_ready(writer, 0)?;
+        }
+        Ok(core)
+    }
+
+    pub(crate) fn writer(&self) -> Result<&Writer> {
+        self.writer.as_ref().ok_or(WalError::ReadOnly)
+    }
+
+    /// The writer, if it can still be used from here.
+    #[inline]
+    pub(crate) fn usable_writer(&self) -> Result<&Writer> {
+        if IN_CLOSURE.get() {
+            return Err(WalError::Reentrant);
+        }
+        self.writer()
+    }
+
+    /// Runs a closure that has a claim; the log cannot be used inside.
+    pub(crate) fn in_closure<T>(run: impl FnOnce() -> T) -> T {
+        struct Leave;
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                IN_CLOSURE.set(false);
+            }
+        }
+        IN_CLOSURE.set(true);
+        let _leave = Leave;
+        run()
+    }
+
+    /// Where the next record would start, at the latest.
+    pub(crate) fn tail(&self) -> u64 {
+        match &self.writer {
+            Some(writer) => writer.ring.tail(),
+            None => self.base.written() + crate::format::GROUP_HEADER_LEN as u64,
+        }
+    }
+
+    /// Records in the log up to what is in the store.
+    pub(crate) fn record_count(&self) -> u64 {
+        let ordinal = match &self.writer {
+            Some(writer) => writer.committer.lock().mark.ordinal,
+            None => self.end_mark.ordinal,
+        };
+        ordinal.saturating_sub(self.base.shape().head_ordinal)
+    }
+
+    /// Takes space on the disk so that `need` more bytes and what usually follows fit; not more than once per caller
+    /// that finds it missing.
+    pub(crate) fn make_ready(&self, writer: &Writer, need: u64) -> Result<()> {
+        let mut manifest = writer.manifest.lock();
+        let tail = writer.ring.tail();
+        let written_here = tail.saturating_sub(self.report.end.pos());
+        let least = tail + need + 2 * SLACK_ON_DISK;
+        let wanted = least + written_here.clamp(AHEAD_MIN, AHEAD_MAX);
+        let ready = match self.base.store.prepare(wanted) {
+            // What is left of the disk may be enough for now.
+            Err(error) if is_full(&error) => self.base.store.prepare(least),
+            result => result,
+        };
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(error) if is_full(&error) => return Err(WalError::Full { needed: need }),
+            Err(_) if self.base.store.cause().is_some() => return Err(self.poisoned()),
+            Err(error) => return Err(WalError::io("preparing space")(error)),
+        };
+        let newest = self.base.segment_of(ready.saturating_sub(1)).unwrap_or(0);
+        if ready != u64::MAX && newest > manifest.newest_segment {
+            // The manifest knows a segment before the first byte goes into it, so that its loss is noticed. It also
+            // names a later place to scan from.
+            manifest.newest_segment = newest;
+            manifest.mark = writer.line.durable_mark();
+            recover::write_manifest(&self.base.store, &mut manifest)?;
+        }
+        writer.ring.set_disk(ready);
+        writer.room.ring();
+        Ok(())
+    }
+
+    /// Whether space should be made ready before it is missed.
+    pub(crate) fn should_make_ready(&self, writer: &Writer) -> bool {
+        let written_here = writer.ring.tail().saturating_sub(self.report.end.pos());
+        writer.ring.waits_for_disk(written_here.clamp(AHEAD_MIN, AHEAD_MAX) / 2)
+    }
+
+    /// Why a claim was refused for good.
+    pub(crate) fn shut_error(&self) -> WalError {
+        match self.base.store.cause() {
+            Some(_) => self.poisoned(),
+            None => WalError::Closed,
+        }
+    }
+
+    pub(crate) fn poisoned(&self) -> WalError {
+        WalError::Poisoned { cause: self.base.store.cause().unwrap_or("unknown").to_owned() }
+    }
+
+    pub(crate) fn in_doubt(&self) -> WalError {
+        WalError::InDoubt { cause: self.base.store.cause().unwrap_or("unknown").to_owned() }
+    }
+
+    /// After the store has failed: nothing more is taken, and whoever waits is told.
+    pub(crate) fn fail(&self, writer: &Writer) {
+        writer.ring.shut();
+        writer.line.fail(|| self.in_doubt());
+        writer.room.ring();
+        writer.progress.ring();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.ring.is_shut())
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.base.store.cause().is_some()
+    }
+
+    /// Makes everything durable and takes nothing more. The first call does it.
+    pub(crate) fn close(&self) -> Result<()> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        if writer.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        writer.ring.shut();
+        writer.room.ring();
+        writer.progress.ring();
+        if self.is_poisoned() {
+            return Err(self.poisoned());
+        }
+        let mut turn = Turn::take(writer);
+        let committer = turn.committer();
+        self.commit(writer, committer)?;
+        for waiting in writer.line.arrive(self.base.durable()) {
+            waiting.tell.tell(Ok(()));
+        }
+        self.seal(writer, committer)?;
+        let mark = committer.mark;
+        let mut manifest = writer.manifest.lock();
+        manifest.mark = mark;
+        manifest.newest_segment = self.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
+        recover::write_manifest(&self.base.store, &mut manifest)?;
+        // The space ahead is not needed any more.
+        self.base.store.truncate(mark.pos).map_err(WalError::io("giving prepared space back"))
+    }
+}
+
+/// What closing a group may need behind the tail.
+const SLACK_ON_DISK: u64 = 8 * SECTOR;
+
+impl Writer {
+    /// Whether a thread has the committer at the moment.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.committer.try_lock().is_none()
+    }
+
+    fn new(base: &Base, manifest: Manifest, config: &WalConfig) -> Result<Writer> {
+        let epoch = manifest.timeline.newest().epoch;
+        let (memory, write_through) = staging_memory(base, &manifest, config, epoch)?;
+        let (ring, consumer) = Ring::new(memory, manifest.mark.pos, base.key(epoch));
+        Ok(Writer {
+            ring,
+            committer: Mutex::new(Committer::new(consumer, Mark { epoch, ..manifest.mark })),
+            line: Line::new(manifest.mark),
+            manifest: Mutex::new(manifest),
+            room: Bell::new(),
+            progress: Bell::new(),
+            background: Background::new(),
+            write_through,
+            closed: AtomicBool::new(false),
+        })
+    }
+}
+
+fn staging_memory(
+    base: &Base,
+    manifest: &Manifest,
+    config: &WalConfig,
+    epoch: u32,
+) -> Result<(Memory, bool)> {
+    let len = config.staging_bytes();
+    if config.staging() == Staging::Mapped {
+        let file = base.store.staging_file().map_err(WalError::io("opening the staging file"))?;
+        if let Some(file) = file {
+            let header =
+                StagingHeader { log: manifest.log, boot: boot_id(), epoch, capacity: len as u64 };
+            let memory = Memory::mapped(&file, len, &header).map_err(|error| {
+                if is_full(&error) {
+                    return WalError::Full { needed: len as u64 };
+                }
+                WalError::io("mapping the staging file")(error)
+            })?;
+            return Ok((memory, false));
+        }
+    }
+    Ok((Memory::heap(len), config.staging() != Staging::Heap))
+}
+
+fn check(config: &WalConfig) -> Result<()> {
+    let bytes = config.staging_bytes();
+    let what = if !bytes.is_power_of_two() || !(64 << 10..=1 << 30).contains(&bytes) {
+        format!("staging of {bytes} bytes: it has to be a power of two from 64 KiB to 1 GiB")
+    } else if config.max_record_size() > crate::format::MAX_PAYLOAD {
+        format!("a record limit of {} bytes: it can be {} at most", config.max_record_size(), crate::format::MAX_PAYLOAD)
+    } else {
+        return Ok(());
+    };
+    Err(WalError::Config { what })
+}

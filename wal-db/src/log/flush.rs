@@ -1,0 +1,293 @@
+//! Writing groups to the store, and making them durable. One thread at a time holds the [`Committer`].
+
+use super::{
+    base::mark_after,
+    clock,
+    core::{Core, Writer},
+};
+use crate::{
+    Durability, Result, WalError,
+    format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
+    storage::{
+        is_full,
+        staging::{Closed, Consumer, Denied},
+    },
+};
+
+/// What only the committing thread needs.
+pub(crate) struct Committer {
+    pub(crate) consumer: Consumer,
+    /// Behind the last group that was written.
+    pub(crate) mark: Mark,
+    /// A closed group that the store had no space for; written before anything else.
+    pending: Option<(Closed, GroupHeader)>,
+    /// The durable position that the last written header names.
+    certified: u64,
+    /// Behind the last group with a record in it.
+    data_end: u64,
+    /// Bytes written since the last flush.
+    unflushed: u64,
+    /// Bytes that the last flush made durable.
+    pub(crate) last_flush: u64,
+    /// Up to where zeros were written ahead.
+    pub(crate) zeroed: u64,
+}
+
+/// Bytes of a record for a group that does not go through the ring.
+pub(crate) struct Apart<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) payloads: &'a [&'a [u8]],
+}
+
+impl Committer {
+    pub(crate) fn new(consumer: Consumer, mark: Mark) -> Self {
+        Committer { consumer, mark, pending: None, certified: mark.pos, data_end: mark.pos, unflushed: 0, last_flush: 0, zeroed: mark.pos }
+    }
+
+    /// Whether something is durable that no header says is.
+    pub(crate) fn can_be_sealed(&self, core: &Core) -> bool {
+        self.certified < self.data_end && self.data_end <= core.base.flushed() && self.pending.is_none()
+    }
+
+    /// Goes on from another mark, in a new epoch.
+    pub(crate) fn begin_epoch(&mut self, mark: Mark) {
+        self.mark = mark;
+        self.certified = mark.pos;
+        self.data_end = mark.pos;
+    }
+
+    fn header(&self, core: &Core, closed: &Closed, count: u32, digest: u32, zero_sectors: u32) -> GroupHeader {
+        GroupHeader {
+            pos: closed.start,
+            len: (closed.end - closed.start) as u32,
+            count,
+            ordinal: self.mark.ordinal,
+            epoch: self.mark.epoch,
+            prev_digest: self.mark.prev_digest,
+            durable: core.base.flushed(),
+            prev: if self.mark.prev_digest == 0 { closed.start } else { self.mark.prev },
+            payload_digest: digest,
+            zero_sectors,
+            flags: if count == 0 && closed.is_empty() { group::FLAG_SEAL } else { 0 },
+            time_us: clock::now_us(),
+        }
+    }
+
+    fn wrote(&mut self, core: &Core, writer: &Writer, closed: &Closed, header: &GroupHeader) {
+        self.certified = header.durable;
+        if header.flags & group::FLAG_SEAL == 0 {
+            self.data_end = closed.next;
+        }
+        self.unflushed += closed.next - closed.start;
+        self.mark = mark_after(header, core.base.log);
+        core.base.set_written(closed.next);
+        writer.room.ring();
+        writer.progress.ring();
+    }
+}
+
+impl Core {
+    /// Writes what is in the ring to the store. It survives the process then, whatever the staging.
+    pub(crate) fn flush(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_pending(writer, committer)?;
+        match committer.consumer.close(&writer.ring, false) {
+            Some(closed) => self.write_closed(writer, committer, closed),
+            None => Ok(()),
+        }
+    }
+
+    /// [`flush`](Self::flush), then makes everything that was written durable, and acknowledges it.
+    pub(crate) fn commit(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_pending(writer, committer)?;
+        // Who comes to wait from now on waits for the next flush, and who came before waits for this one.
+        let closed = writer.line.depart(|| {
+            let closed = committer.consumer.close(&writer.ring, false);
+            (closed, committer.consumer.open())
+        });
+        if let Some(closed) = closed {
+            self.write_closed(writer, committer, closed)?;
+        }
+        if self.base.written() > self.base.flushed() {
+            self.make_durable(writer, committer)?;
+        }
+        if self.config.durability() == Durability::Certified {
+            self.seal(writer, committer)?;
+        }
+        self.base.raise_durable(self.base.flushed());
+        writer.progress.ring();
+        Ok(())
+    }
+
+    /// Writes an empty group that says how far the log is durable, and makes that durable. Then the loss of any
+    /// sector of what is durable can be told from a crash.
+    pub(crate) fn seal(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        if !committer.can_be_sealed(self) {
+            return Ok(());
+        }
+        if let Some(closed) = committer.consumer.close(&writer.ring, true) {
+            self.write_closed(writer, committer, closed)?;
+        }
+        self.make_durable(writer, committer)
+    }
+
+    /// Flushes the store.
+    fn make_durable(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        // The mark is taken before the flush begins: only what was written by then is covered.
+        let mark = committer.mark;
+        committer.last_flush = std::mem::take(&mut committer.unflushed);
+        if self.base.store.sync().is_err() {
+            self.fail(writer);
+            return Err(self.in_doubt());
+        }
+        self.flushed_up_to(writer, mark);
+        Ok(())
+    }
+
+    /// Everything before `mark` is on stable storage.
+    pub(crate) fn flushed_up_to(&self, writer: &Writer, mark: Mark) {
+        self.base.raise_flushed(mark.pos);
+        writer.ring.set_durable(mark.pos);
+        writer.line.raise_mark(mark);
+        if self.config.durability() == Durability::Flushed {
+            self.base.raise_durable(mark.pos);
+            writer.progress.ring();
+        }
+    }
+
+    fn write_pending(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        match committer.pending.take() {
+            Some((closed, header)) => self.write_ring(writer, committer, closed, header),
+            None => Ok(()),
+        }
+    }
+
+    fn write_closed(&self, writer: &Writer, committer: &mut Committer, closed: Closed) -> Result<()> {
+        let count = committer.consumer.settle(&writer.ring, &closed);
+        let runs = committer.consumer.bytes(&writer.ring, &closed);
+        let digest = digest(&closed, &runs);
+        // The first sector holds the header, which is not written yet.
+        let zero_sectors = runs.iter().map(|run| format::zero_sectors(run)).sum::<u32>()
+            - u32::from(format::is_zero(&runs[0][..SECTOR as usize]));
+        let header = committer.header(self, &closed, count, digest, zero_sectors);
+        committer.consumer.set_header(&writer.ring, &closed, &header.encode(self.base.log));
+        self.write_ring(writer, committer, closed, header)
+    }
+
+    /// Writes a group from the ring and gives its place in the ring back.
+    fn write_ring(
+        &self,
+        writer: &Writer,
+        committer: &mut Committer,
+        closed: Closed,
+        header: GroupHeader,
+    ) -> Result<()> {
+        let mut pos = closed.start;
+        for run in committer.consumer.bytes(&writer.ring, &closed) {
+            if let Err(error) = self.base.store.write_at(pos, run) {
+                if is_full(&error) && !writer.write_through {
+                    committer.pending = Some((closed, header));
+                    return Err(WalError::Full { needed: closed.next - closed.start });
+                }
+                self.fail(writer);
+                return Err(self.in_doubt());
+            }
+            pos += run.len() as u64;
+        }
+        committer.consumer.release(&writer.ring, closed.next, closed.next);
+        committer.wrote(self, writer, &closed, &header);
+        Ok(())
+    }
+
+    /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory,
+    /// and returns where its first frame starts.
+    pub(crate) fn write_apart(&self, writer: &Writer, committer: &mut Committer, apart: &Apart<'_>) -> Result<u64> {
+        self.write_pending(writer, committer)?;
+        let len = apart.payloads.iter().map(|payload| format::frame_len(payload.len())).sum();
+        let (before, closed) = match committer.consumer.reserve(&writer.ring, len) {
+            Ok(reserved) => reserved,
+            Err(Denied::NoRoom) => return Err(WalError::Full { needed: len }),
+            // Nobody else can have frozen the log while this thread has the committer.
+            Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
+        };
+        if let Some(before) = before {
+            self.write_closed(writer, committer, before)?;
+        }
+        let key = writer.ring.key();
+        let (mut digest, mut zero_sectors) = (crc32fast::Hasher::new(), 0);
+        apart.chunks(key, &closed, &[1; GROUP_HEADER_LEN], |at, chunk| {
+            let skip = if at == closed.start { GROUP_HEADER_LEN } else { 0 };
+            let used = chunk.len().min((closed.end - at) as usize);
+            digest.update(&chunk[skip..used]);
+            zero_sectors += format::zero_sectors(chunk);
+            Ok(())
+        })?;
+        let count = apart.payloads.len() as u32;
+        let header = committer.header(self, &closed, count, digest.finalize(), zero_sectors);
+        let written = apart.chunks(key, &closed, &header.encode(self.base.log), |at, chunk| {
+            self.base.store.write_at(at, chunk)
+        });
+        if let Err(error) = written {
+            // Space was made ready before; a store that has none all the same leaves a hole in the log.
+            self.base.store.break_with(format!("writing: {error}"));
+            self.fail(writer);
+            return Err(self.in_doubt());
+        }
+        committer.consumer.release(&writer.ring, closed.start, closed.next);
+        committer.wrote(self, writer, &closed, &header);
+        Ok(closed.start + GROUP_HEADER_LEN as u64)
+    }
+}
+
+/// The checksum of a group's bytes behind its header.
+fn digest(closed: &Closed, runs: &[&[u8]; 2]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut left = (closed.end - closed.start) as usize;
+    for (i, run) in runs.iter().enumerate() {
+        let used = &run[..run.len().min(left)];
+        left -= used.len();
+        hasher.update(if i == 0 { &used[GROUP_HEADER_LEN..] } else { used });
+    }
+    hasher.finalize()
+}
+
+impl Apart<'_> {
+    /// Hands the group's bytes out in chunks that start on a sector.
+    fn chunks(
+        &self,
+        key: FrameKey,
+        closed: &Closed,
+        header: &[u8; GROUP_HEADER_LEN],
+        mut each: impl FnMut(u64, &[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        const CHUNK: usize = 256 << 10;
+        let mut buf: Vec<u8> = Vec::with_capacity(CHUNK);
+        let mut at = closed.start;
+        let mut push = |mut bytes: &[u8], buf: &mut Vec<u8>| {
+            while !bytes.is_empty() {
+                let (part, rest) = bytes.split_at(bytes.len().min(CHUNK - buf.len()));
+                buf.extend_from_slice(part);
+                bytes = rest;
+                if buf.len() == CHUNK {
+                    each(at, buf)?;
+                    at += CHUNK as u64;
+                    buf.clear();
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        push(header, &mut buf)?;
+        let mut pos = closed.start + GROUP_HEADER_LEN as u64;
+        for (i, payload) in self.payloads.iter().enumerate() {
+            let more = i + 1 < self.payloads.len();
+            let word =
+                FrameWord::seal(key, pos, self.kind, more, payload.len() as u32, crc32fast::hash(payload));
+            push(&word.to_le_bytes(), &mut buf)?;
+            push(payload, &mut buf)?;
+            let frame_len = format::frame_len(payload.len());
+            push(&[0; 8][..frame_len as usize - 8 - payload.len()], &mut buf)?;
+            pos += frame_len;
+        }
+        push(&[0; SECTOR as usize][..(closed.next - closed.end) as usize], &mut buf)?;
+        if buf.is_empty() { Ok(()) } else { each(at, &buf) }
+    }
+}

@@ -1,0 +1,270 @@
+//! Looking at a log from outside, whatever state it is in. Nothing here writes.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    base::{Base, Shape},
+    core::Core,
+    iter,
+    record::Record,
+    recover,
+    report::{RecoveryReport, VerifyReport},
+    scan::{self, Content, Walker},
+};
+use crate::{
+    Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
+    format::{LogId, Manifest, manifest::Timeline},
+    storage::{Latched, WalStore},
+};
+
+/// What is at a path, from [`Wal::inspect`](crate::Wal::inspect).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The log's id, in hex.
+    pub log_id: Option<String>,
+    /// Bytes of the log in a segment file; `None` for a log in one file.
+    pub segment_size: Option<u64>,
+    /// The files that hold the log, in order.
+    pub segments: Vec<SegmentInfo>,
+    /// How many of the two copies of the manifest are intact.
+    pub intact_manifest_copies: u32,
+    /// Where the log starts.
+    pub head: Option<Lsn>,
+    /// What opening would find, if it would succeed.
+    pub recovery: Option<RecoveryReport>,
+    /// What would keep it from opening.
+    pub damage: Option<Corruption>,
+}
+
+/// A file that holds a part of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentInfo {
+    /// Its number.
+    pub index: u64,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub file_bytes: u64,
+}
+
+pub(crate) fn read_only_store(path: &Path) -> Result<Box<dyn WalStore>> {
+    Ok(if path.is_dir() {
+        Box::new(SegmentedStore::open_read_only(path)?)
+    } else {
+        Box::new(FileStore::open_read_only(path)?)
+    })
+}
+
+pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
+    let mut inspection = Inspection {
+        log_id: None,
+        segment_size: None,
+        segments: segments(path)?,
+        intact_manifest_copies: 0,
+        head: None,
+        recovery: None,
+        damage: None,
+    };
+    let store = match read_only_store(path) {
+        Ok(store) => store,
+        Err(WalError::Corruption(damage)) => {
+            inspection.damage = Some(damage);
+            return Ok(inspection);
+        }
+        Err(error) => return Err(error),
+    };
+    for slot in 0..2 {
+        if let Ok(manifest) = Manifest::decode(&store.read_slot(slot)?) {
+            inspection.intact_manifest_copies += 1;
+            inspection.log_id = Some(manifest.log.to_string());
+            inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
+            inspection.head = Some(Lsn::from_pos(manifest.head));
+        }
+    }
+    match recover::open(store, &WalConfig::new(), true) {
+        Ok(opened) => inspection.recovery = Some(opened.report),
+        Err(WalError::Corruption(damage)) => inspection.damage = Some(damage),
+        Err(error) => return Err(error),
+    }
+    Ok(inspection)
+}
+
+fn segments(path: &Path) -> Result<Vec<SegmentInfo>> {
+    let meta = std::fs::metadata(path).map_err(WalError::io("looking at the log"))?;
+    if !meta.is_dir() {
+        return Ok(vec![SegmentInfo { index: 0, path: path.to_owned(), file_bytes: meta.len() }]);
+    }
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(index) = name.to_str().and_then(|name| name.strip_suffix(".seg")?.parse().ok()) else {
+            continue;
+        };
+        segments.push(SegmentInfo { index, path: entry.path(), file_bytes: entry.metadata()?.len() });
+    }
+    segments.sort_by_key(|segment| segment.index);
+    Ok(segments)
+}
+
+/// Walks the whole log; goes on behind damage.
+pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
+    let base = &core.base;
+    let shape = base.shape();
+    let mut report = VerifyReport::default();
+    let mut walker = Walker::new(shape.clone(), shape.head_group, base.written());
+    let mut checked = None;
+    while let Some(frame) = walker.next_frame(base) {
+        match frame {
+            Ok(frame) if frame.pos < shape.head => {}
+            Ok(_) => {
+                report.records += 1;
+                let Some(header) = walker.header().copied().filter(|header| checked != Some(header.pos)) else {
+                    continue;
+                };
+                // Every frame is checked by the walker; this also covers the bytes between them.
+                checked = Some(header.pos);
+                report.groups += 1;
+                report.bytes += header.next() - header.pos;
+                if scan::check_content(base, &header)? != Content::Intact {
+                    report.damage.push(base.damage(header.pos, header.next(), CorruptionReason::GroupContent));
+                }
+            }
+            Err(WalError::Corruption(damage)) => {
+                report.damage.push(damage);
+                resync(&mut walker, base)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(report)
+}
+
+/// Goes on behind damage, across segments that are not there.
+fn resync(walker: &mut Walker, base: &Base) -> Result<()> {
+    loop {
+        match walker.resync(base) {
+            Err(WalError::Corruption(damage)) if base.segment_len > 0 => {
+                walker.jump((damage.start / base.segment_len + 1) * base.segment_len);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// One thing that salvage found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SalvageItem {
+    /// A record that is intact.
+    Record(Record),
+    /// A place where the log is damaged. Records may be missing between the record before and the one after.
+    Damage(Corruption),
+}
+
+/// The readable records of a log in any state, from [`Wal::salvage`](crate::Wal::salvage).
+///
+/// Without a manifest it is not known which records were cut off by a truncation, so those are found as well.
+#[derive(Debug)]
+pub struct Salvage {
+    base: Base,
+    walker: Walker,
+    head: u64,
+    done: bool,
+}
+
+pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
+    let (store, manifest, log, first) = open_damaged(path)?;
+    let store = Latched::new(store);
+    let end = store.len().map_err(WalError::io("reading the log's length"))?;
+    let (shape, segment_len) = match manifest {
+        Some(manifest) => {
+            let identity = crate::storage::Identity {
+                log_id: log.0,
+                head: manifest.head_group,
+                newest_segment: 0,
+                read_only: true,
+            };
+            // A missing or foreign segment is what the walk will report.
+            let _ = store.attach(&identity);
+            let shape = Shape {
+                head: manifest.head,
+                head_group: manifest.head_group,
+                head_ordinal: manifest.head_ordinal,
+                timeline: manifest.timeline,
+            };
+            (shape, manifest.segment_len)
+        }
+        None => {
+            let shape = Shape { head: first, head_group: first, head_ordinal: 0, timeline: Timeline::default() };
+            (shape, store.segment_len().unwrap_or(0))
+        }
+    };
+    let (head, group) = (shape.head, shape.head_group);
+    let base = Base::new(store, log, segment_len, shape, end);
+    let walker = Walker::new(base.shape(), group, end);
+    Ok(Salvage { base, walker, head, done: false })
+}
+
+/// The store, the newest intact copy of its manifest, the log's id, and where to start without a manifest.
+fn open_damaged(path: &Path) -> Result<(Box<dyn WalStore>, Option<Manifest>, LogId, u64)> {
+    let newest = |store: &dyn WalStore| {
+        let slots = (0..2).filter_map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
+        slots.max_by_key(|manifest| manifest.generation)
+    };
+    if !path.is_dir() {
+        let store = FileStore::open_read_only(path)?;
+        let manifest = newest(&store);
+        let log = manifest.as_ref().map(|manifest| manifest.log).or_else(|| store.log_id());
+        let reason = "neither its manifest nor its segment header is intact";
+        let log = log.ok_or_else(|| WalError::NotALog { path: path.to_owned(), reason })?;
+        return Ok((Box::new(store), manifest, log, 0));
+    }
+    if let Ok(store) = SegmentedStore::open_read_only(path)
+        && let Some(manifest) = newest(&store)
+    {
+        let log = manifest.log;
+        return Ok((Box::new(store), Some(manifest), log, 0));
+    }
+    let (store, log, indexes) = SegmentedStore::open_segments(path)?;
+    let first = indexes.start() * store.segment_size();
+    Ok((Box::new(store), None, log, first))
+}
+
+impl Iterator for Salvage {
+    type Item = Result<SalvageItem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.done {
+            match self.walker.next_frame(&self.base) {
+                None => self.done = true,
+                Some(Ok(frame)) if frame.pos < self.head => {}
+                Some(Ok(frame)) => return Some(Ok(SalvageItem::Record(iter::owned(&self.walker, &frame)))),
+                Some(Err(WalError::Corruption(damage))) => {
+                    // What was never written is the end of the log, unless something follows it.
+                    let never_written = self.walker.is_at_zeros(&self.base);
+                    if let Err(error) = resync(&mut self.walker, &self.base) {
+                        self.done = true;
+                        return Some(Err(error));
+                    }
+                    if !never_written || self.walker.pos() < self.walker.end() {
+                        return Some(Ok(SalvageItem::Damage(damage)));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.done = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+impl std::fmt::Debug for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Base").field("log", &self.log.to_string()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,194 @@
+//! Iterating forwards and backwards over the records that were there when the iterator was made.
+
+use std::{iter::FusedIterator, ops::Bound};
+
+use super::{
+    core::Core,
+    record::{Record, RecordKind, RecordRef},
+    scan::{self, Frame, Walker},
+};
+use crate::{
+    CorruptionReason, Lsn, RecoveryPolicy, Result, WalError, format::GROUP_HEADER_LEN, sync::Arc,
+};
+
+/// The records of a log in order, from [`Wal::iter`](crate::Wal::iter) and its relatives.
+///
+/// It sees the records that were appended before it was made and none that come later. As an [`Iterator`] it yields
+/// [`Record`]s; [`next_ref`](Self::next_ref) lends them without counting references, which is faster.
+///
+/// Damage is yielded as an error. Then it ends, or goes on behind the damage if the log's
+/// [`RecoveryPolicy`] is to skip. It never ends silently before the log does.
+#[derive(Debug)]
+pub struct WalIter {
+    core: Arc<Core>,
+    walker: Walker,
+    from: u64,
+    to: u64,
+    done: bool,
+}
+
+impl WalIter {
+    /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`.
+    pub(crate) fn new(core: Arc<Core>, group: u64, from: u64, to: u64) -> Self {
+        let end = core.base.written();
+        let walker = Walker::new(core.base.shape(), group, end);
+        WalIter { core, walker, from, to, done: false }
+    }
+
+    /// The next record, lent until the next call.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// wal.append(b"one")?;
+    /// let mut records = wal.iter()?;
+    /// while let Some(record) = records.next_ref() {
+    ///     assert_eq!(record?.data(), b"one");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<Result<RecordRef<'_>>> {
+        match self.next_frame()? {
+            Ok(frame) => Some(Ok(RecordRef {
+                lsn: Lsn::from_pos(frame.pos),
+                kind: RecordKind::of(frame.word.kind),
+                more: frame.word.more,
+                data: self.walker.payload(&frame),
+            })),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn next_frame(&mut self) -> Option<Result<Frame>> {
+        if self.done {
+            return None;
+        }
+        loop {
+            match self.walker.next_frame(&self.core.base) {
+                Some(Ok(frame)) if frame.pos < self.from => {}
+                Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(frame)),
+                Some(Err(error)) => return Some(Err(self.after_error(error))),
+                _ => {
+                    self.done = true;
+                    return None;
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn after_error(&mut self, error: WalError) -> WalError {
+        let skip = self.core.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
+        if !skip || !matches!(error, WalError::Corruption(_)) {
+            self.done = true;
+        } else if let Err(error) = self.walker.resync(&self.core.base) {
+            self.done = true;
+            return error;
+        }
+        error
+    }
+}
+
+impl Iterator for WalIter {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_frame()?.map(|frame| owned(&self.walker, &frame)))
+    }
+}
+
+impl FusedIterator for WalIter {}
+
+pub(crate) fn owned(walker: &Walker, frame: &Frame) -> Record {
+    Record {
+        lsn: Lsn::from_pos(frame.pos),
+        kind: RecordKind::of(frame.word.kind),
+        more: frame.word.more,
+        data: walker.payload_bytes(frame),
+    }
+}
+
+impl std::fmt::Debug for Walker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Walker").field("pos", &self.pos()).field("end", &self.end()).finish()
+    }
+}
+
+/// The records of a log from the newest to the oldest, from [`Wal::iter_rev`](crate::Wal::iter_rev). It holds the
+/// records of one group at a time. It ends at damage, after yielding it.
+#[derive(Debug)]
+pub struct RevIter {
+    core: Arc<Core>,
+    /// Records of the group that is being yielded, in order.
+    records: Vec<Record>,
+    /// The start of the next group to read; `None` at the head of the log.
+    next: Option<u64>,
+}
+
+impl RevIter {
+    pub(crate) fn new(core: Arc<Core>) -> Result<Self> {
+        let shape = core.base.shape();
+        let end = core.base.written();
+        let newest = if end > shape.head_group {
+            scan::find_group(&core.base, &shape, end - 1)?
+        } else {
+            None
+        };
+        Ok(RevIter { core, records: Vec::new(), next: newest.map(|header| header.pos) })
+    }
+
+    /// Reads the group at `pos` and notes where the one before it is.
+    fn load(&mut self, pos: u64) -> Result<()> {
+        let base = &self.core.base;
+        let shape = base.shape();
+        let Ok(header) = scan::read_header(base, pos)? else {
+            let end = pos + GROUP_HEADER_LEN as u64;
+            return Err(base.damage(pos, end, CorruptionReason::GroupHeader).into());
+        };
+        let mut walker = Walker::new(shape.clone(), pos, header.next());
+        while let Some(frame) = walker.next_frame(base) {
+            let frame = frame?;
+            if frame.pos >= shape.head {
+                self.records.push(owned(&walker, &frame));
+            }
+        }
+        self.next = (header.prev < pos && header.prev >= shape.head_group).then_some(header.prev);
+        Ok(())
+    }
+}
+
+impl Iterator for RevIter {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.records.is_empty() {
+            let pos = self.next.take()?;
+            if let Err(error) = self.load(pos) {
+                self.records.clear();
+                return Some(Err(error));
+            }
+        }
+        self.records.pop().map(Ok)
+    }
+}
+
+impl FusedIterator for RevIter {}
+
+/// The positions that a range of LSNs covers: from the first to before the second.
+pub(crate) fn positions(start: Bound<&Lsn>, end: Bound<&Lsn>) -> (u64, u64) {
+    let from = match start {
+        Bound::Included(lsn) => lsn.pos(),
+        Bound::Excluded(lsn) => lsn.pos().saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let to = match end {
+        Bound::Included(lsn) => lsn.pos().saturating_add(1),
+        Bound::Excluded(lsn) => lsn.pos(),
+        Bound::Unbounded => u64::MAX,
+    };
+    (from, to)
+}

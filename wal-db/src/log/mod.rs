@@ -1,0 +1,30 @@
+//! Untyped records: appending, committing, reading, recovering, truncating.
+
+mod append;
+mod background;
+mod base;
+mod clock;
+mod commit;
+mod core;
+mod flush;
+mod inspect;
+mod iter;
+mod record;
+mod recover;
+mod report;
+mod scan;
+mod seek;
+mod staged;
+mod tail;
+mod ticket;
+mod truncate;
+mod wal;
+
+pub use inspect::{Inspection, Salvage, SalvageItem, SegmentInfo};
+pub use iter::{RevIter, WalIter};
+pub use record::{Record, RecordKind, RecordRef};
+pub use report::{Cut, RecoveryReport, VerifyReport};
+pub use tail::{Follow, Tail};
+pub use ticket::Ticket;
+pub use truncate::{Cursor, Retention};
+pub use wal::{Stats, Wal};

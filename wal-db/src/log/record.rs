@@ -1,0 +1,153 @@
+//! A record as it is read.
+
+use bytes::Bytes;
+
+use crate::{Lsn, format::Kind};
+
+/// What a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RecordKind {
+    /// Bytes, from [`Wal::append`](crate::Wal::append).
+    Data,
+    /// A typed event, from [`Wal::append_typed`](crate::Wal::append_typed).
+    Typed,
+    /// The schema of an event type.
+    Schema,
+}
+
+impl RecordKind {
+    pub(crate) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Typed => RecordKind::Typed,
+            Kind::Schema => RecordKind::Schema,
+            // Voids and claims are never handed out.
+            Kind::Data | Kind::Void | Kind::Claimed => RecordKind::Data,
+        }
+    }
+
+    pub(crate) fn frame_kind(self) -> Kind {
+        match self {
+            RecordKind::Data => Kind::Data,
+            RecordKind::Typed => Kind::Typed,
+            RecordKind::Schema => Kind::Schema,
+        }
+    }
+}
+
+/// A record that was read. Cloning is cheap; records that were read together share one buffer, which lives as long
+/// as any of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub(crate) lsn: Lsn,
+    pub(crate) kind: RecordKind,
+    pub(crate) more: bool,
+    pub(crate) data: Bytes,
+}
+
+impl Record {
+    /// Where the record is.
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Its bytes, shared.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Whether the next record was appended in the same batch.
+    #[must_use]
+    pub fn batch_continues(&self) -> bool {
+        self.more
+    }
+
+    /// Its bytes, copied.
+    #[must_use]
+    pub fn into_data(self) -> Vec<u8> {
+        self.data.into()
+    }
+
+    /// The same record, borrowed.
+    #[must_use]
+    pub fn as_ref(&self) -> RecordRef<'_> {
+        RecordRef { lsn: self.lsn, kind: self.kind, more: self.more, data: &self.data }
+    }
+}
+
+/// A record in the reader's buffer: neither allocated nor counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    pub(crate) lsn: Lsn,
+    pub(crate) kind: RecordKind,
+    pub(crate) more: bool,
+    pub(crate) data: &'a [u8],
+}
+
+impl<'a> RecordRef<'a> {
+    /// Where the record is.
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Whether the next record was appended in the same batch.
+    #[must_use]
+    pub fn batch_continues(&self) -> bool {
+        self.more
+    }
+
+    /// The record with a copy of its bytes.
+    #[must_use]
+    pub fn to_record(&self) -> Record {
+        Record { lsn: self.lsn, kind: self.kind, more: self.more, data: Bytes::copy_from_slice(self.data) }
+    }
+}

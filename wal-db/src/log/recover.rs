@@ -1,0 +1,396 @@
+//! Opening: from whatever a crash, a disk or a stranger left to a log that can be used, or an error and no change.
+//!
+//! The rules are those of `docs/design.md`, "Recovery". Everything is decided before anything is written, and
+//! whatever is written leads to the same decision if it has to be made again.
+
+use std::io::{self, Read};
+
+use super::{
+    base::{Base, Shape, mark_after},
+    report::{Cut, RecoveryReport},
+    scan::{self, Content},
+    staged::{self, Staged},
+};
+use crate::{
+    Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
+    format::{
+        self, GroupHeader, HeaderFault, LogId, Manifest, Mark,
+        manifest::{EpochStart, SlotFault},
+    },
+    storage::{Identity, Latched, StoreFault, WalStore, boot_id, staging::Leftover},
+};
+
+/// A log that is ready to be read, and written if it was not opened read-only.
+pub(crate) struct Opened {
+    pub(crate) base: Base,
+    pub(crate) manifest: Manifest,
+    pub(crate) report: RecoveryReport,
+}
+
+pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool) -> Result<Opened> {
+    let store = Latched::new(store);
+    let mut report = RecoveryReport::default();
+    let mut manifest = load_manifest(&store, read_only, &mut report)?;
+    attach(&store, &manifest, read_only)?;
+    let base = Base::new(store, manifest.log, manifest.segment_len, shape_of(&manifest), manifest.mark.pos);
+
+    let mut found = scan_to_end(&base, manifest.mark)?;
+    let survey = survey(&base, &shape_of(&manifest), found.mark.pos)?;
+    report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
+    report.found_records = found.mark.ordinal - manifest.mark.ordinal;
+    found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
+    let leftover = if read_only { None } else { read_leftover(&base, &manifest, &mut report)? };
+    if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable) {
+        found.durable = found.durable.max(durable);
+    }
+
+    let damage = judge(&base, &found, leftover.as_ref());
+    if let Some(damage) = damage {
+        if config.open_policy() == OpenPolicy::Exact {
+            return Err(WalError::Corruption(damage));
+        }
+        report.damage = Some(damage);
+    }
+    if read_only {
+        let end = found.mark.pos;
+        if survey.used > end {
+            report.cut = Some(Cut { start: end, end: survey.used, kept_at: None });
+        }
+        base.set_written(end);
+        base.raise_durable(end);
+        report.clean = report.found_records == 0 && report.cut.is_none();
+        report.end = Lsn::from_pos(end + format::GROUP_HEADER_LEN as u64);
+        report.epoch = manifest.timeline.newest().epoch;
+        manifest.mark = found.mark;
+        return Ok(Opened { base, manifest, report });
+    }
+    mend(base, manifest, found, survey, leftover, report)
+}
+
+fn shape_of(manifest: &Manifest) -> Shape {
+    Shape {
+        head: manifest.head,
+        head_group: manifest.head_group,
+        head_ordinal: manifest.head_ordinal,
+        timeline: manifest.timeline.clone(),
+    }
+}
+
+/// Reads the newest valid copy of the manifest, or makes one for a log that holds nothing yet.
+fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) -> Result<Manifest> {
+    let mut best: Option<Manifest> = None;
+    let mut faults = Vec::new();
+    for slot in 0..2 {
+        let bytes = store.read_slot(slot).map_err(WalError::io("reading the manifest"))?;
+        match Manifest::decode(&bytes) {
+            Ok(found) if best.as_ref().is_none_or(|best| best.generation < found.generation) => best = Some(found),
+            Ok(_) => {}
+            Err(SlotFault::Version { version, features }) => {
+                return Err(WalError::UnsupportedVersion { version, features });
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if let Some(best) = best {
+        report.manifest_copy_damaged = faults.iter().any(|&fault| fault != SlotFault::Empty);
+        return Ok(best);
+    }
+    // A log of which nothing was ever written; its making may have been interrupted.
+    let empty = store.len().map_err(WalError::io("reading the log's length"))? == 0;
+    if !empty || read_only {
+        return Err(WalError::Corruption(Corruption {
+            lsn: Lsn::ZERO,
+            segment: None,
+            start: 0,
+            end: 0,
+            reason: CorruptionReason::Manifest,
+        }));
+    }
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| WalError::io("making a log id")(io::Error::other(error.to_string())))?;
+    let mut manifest = Manifest::new(LogId(id), store.segment_len().unwrap_or(0));
+    write_manifest(store, &mut manifest)?;
+    report.created = true;
+    Ok(manifest)
+}
+
+/// Writes both copies, one after the other: whichever survives, it is a true one.
+pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result<()> {
+    manifest.generation += 1;
+    let bytes = manifest.encode();
+    let first = (manifest.generation % 2) as usize;
+    for slot in [first, 1 - first] {
+        store.write_slot(slot, &bytes).map_err(WalError::io("writing the manifest"))?;
+    }
+    Ok(())
+}
+
+fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> Result<()> {
+    let identity = Identity {
+        log_id: manifest.log.0,
+        head: manifest.head_group,
+        newest_segment: manifest.newest_segment,
+        read_only,
+    };
+    store.attach(&identity).map_err(|error| {
+        let (segment, reason) = match StoreFault::of(&error) {
+            Some(StoreFault::Missing { segment }) => (segment, CorruptionReason::MissingSegment),
+            Some(StoreFault::Wrong { segment }) => (segment, CorruptionReason::WrongSegment),
+            Some(StoreFault::Version { version }) => {
+                return WalError::UnsupportedVersion { version, features: 0 };
+            }
+            None => return WalError::io("attaching the store")(error),
+        };
+        let start = segment * manifest.segment_len;
+        WalError::Corruption(Corruption {
+            lsn: Lsn::from_pos(start),
+            segment: (manifest.segment_len > 0).then_some(segment),
+            start,
+            end: start + manifest.segment_len,
+            reason,
+        })
+    })
+}
+
+/// The end of what can be read, and why it is the end.
+struct Found {
+    /// Behind the last intact group.
+    mark: Mark,
+    /// The highest durable position that a header up to there names.
+    durable: u64,
+    stop: Stop,
+}
+
+/// What lies at the first position without an intact group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// A sector that was never written.
+    Nothing,
+    /// A group of which sectors are missing.
+    Torn,
+    Damaged(CorruptionReason),
+}
+
+/// Follows the chain of intact groups from `mark`.
+fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
+    let shape = base.shape();
+    let mut found = Found { mark, durable: mark.pos, stop: Stop::Nothing };
+    loop {
+        found.stop = match scan::read_header(base, found.mark.pos)? {
+            Ok(header) if !continues(&header, &found.mark, &shape) => Stop::Damaged(CorruptionReason::Chain),
+            Ok(header) => match scan::check_content(base, &header)? {
+                Content::Intact => {
+                    found.mark = mark_after(&header, base.log);
+                    found.durable = found.durable.max(header.durable);
+                    continue;
+                }
+                Content::Torn => Stop::Torn,
+                Content::Damaged => Stop::Damaged(CorruptionReason::GroupContent),
+            },
+            Err(HeaderFault::Zero) => Stop::Nothing,
+            Err(HeaderFault::Short) => Stop::Torn,
+            Err(HeaderFault::Invalid) => Stop::Damaged(CorruptionReason::GroupHeader),
+        };
+        return Ok(found);
+    }
+}
+
+fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
+    header.prev_digest == mark.prev_digest
+        && header.ordinal == mark.ordinal
+        && header.epoch >= mark.epoch
+        && shape.timeline.epoch_at(header.pos).is_none_or(|epoch| epoch == header.epoch)
+}
+
+/// What lies behind the end.
+struct Survey {
+    /// The highest durable position that an authentic header there names.
+    durable: u64,
+    /// Behind the last byte that is not zero.
+    used: u64,
+    /// Where the store ends.
+    end: u64,
+}
+
+fn survey(base: &Base, shape: &Shape, from: u64) -> Result<Survey> {
+    let end = base.store.len().map_err(WalError::io("reading the log's length"))?;
+    let mut survey = Survey { durable: 0, used: from, end: end.max(from) };
+    let mut buf = vec![0; 256 << 10];
+    let mut pos = from;
+    while pos < end {
+        let want = buf.len().min(usize::try_from(end - pos).unwrap_or(usize::MAX));
+        let got = base.read(pos, &mut buf[..want])?;
+        for (i, sector) in buf[..got].chunks(format::SECTOR as usize).enumerate() {
+            if format::is_zero(sector) {
+                continue;
+            }
+            let at = pos + i as u64 * format::SECTOR;
+            survey.used = at + sector.len() as u64;
+            if format::group::may_be_header(sector)
+                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
+                && header.epoch == shape.timeline.newest().epoch
+            {
+                survey.durable = survey.durable.max(header.durable);
+            }
+        }
+        if got < want {
+            break;
+        }
+        pos += got as u64;
+    }
+    Ok(survey)
+}
+
+/// What a dead process left in staging memory, if it belongs to this log as it is now.
+fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) -> Result<Option<Leftover>> {
+    let Some(file) = base.store.staging_file().map_err(WalError::io("opening the staging file"))? else {
+        return Ok(None);
+    };
+    let leftover = Leftover::read(&file).map_err(WalError::io("reading the staging file"))?;
+    let ours = |leftover: &Leftover| {
+        leftover.header.log == manifest.log && leftover.header.epoch == manifest.timeline.newest().epoch
+    };
+    let there = file.metadata()?.len() > 0;
+    let leftover = leftover.filter(ours);
+    report.staging_ignored = there && leftover.is_none();
+    Ok(leftover)
+}
+
+/// Whether what lies at the end can come from a crash; if not, what it is.
+fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corruption> {
+    let end = found.mark.pos;
+    let reason = match found.stop {
+        Stop::Damaged(reason) => reason,
+        Stop::Nothing => CorruptionReason::GroupHeader,
+        Stop::Torn => CorruptionReason::GroupContent,
+    };
+    if end < found.durable {
+        return Some(base.damage(end, found.durable, reason));
+    }
+    if let Some(leftover) = leftover.filter(|leftover| same_boot(leftover)) {
+        // The system has been running since: what had been written out is still there, in its cache at least, and
+        // what had not is an interrupted write, of which staging has the original.
+        return (end < leftover.released).then(|| base.damage(end, leftover.released, reason));
+    }
+    match found.stop {
+        Stop::Nothing | Stop::Torn => None,
+        Stop::Damaged(reason) => Some(base.damage(end, end + format::SECTOR, reason)),
+    }
+}
+
+fn same_boot(leftover: &Leftover) -> bool {
+    leftover.header.boot.is_some() && leftover.header.boot == boot_id()
+}
+
+/// Makes durable what will be exposed, cuts off what will not, and begins a new epoch.
+fn mend(
+    base: Base,
+    mut manifest: Manifest,
+    found: Found,
+    survey: Survey,
+    leftover: Option<Leftover>,
+    mut report: RecoveryReport,
+) -> Result<Opened> {
+    let end = found.mark.pos;
+    let key = base.key(manifest.timeline.newest().epoch);
+    let staged = match &leftover {
+        Some(leftover) if report.damage.is_none() => staged::collect(leftover, end, same_boot(leftover), key),
+        _ => None,
+    };
+    report.clean = !report.created && end == manifest.mark.pos && survey.used == end && staged.is_none();
+
+    if found.durable < end {
+        rewrite(&base, found.durable, end)?;
+    }
+    if survey.used > end {
+        let mut junk = StreamReader { base: &base, pos: end, end: survey.used };
+        let kept_at = base.store.keep_aside(end, &mut junk).map_err(WalError::io("keeping cut bytes aside"))?;
+        report.cut = Some(Cut { start: end, end: survey.used, kept_at });
+        // First the manifest stops promising segments, then they go.
+        let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
+        if newest < manifest.newest_segment {
+            manifest.newest_segment = newest;
+            write_manifest(&base.store, &mut manifest)?;
+        }
+        base.store.truncate(end).map_err(WalError::io("cutting off what a crash left"))?;
+    }
+    let mut mark = found.mark;
+    if let Some(staged) = staged {
+        mark = write_staged(&base, &mut manifest, staged, mark, found.durable, &mut report)?;
+    }
+    if mark.pos > found.durable || report.cut.is_some() {
+        base.store.sync().map_err(WalError::io("making the recovered log durable"))?;
+    }
+
+    let next = EpochStart { start: mark.pos, cut: mark.pos, epoch: manifest.timeline.newest().epoch + 1 };
+    if !manifest.timeline.push(next) {
+        return Err(WalError::TooManyTruncations { count: manifest.timeline.epochs().len() });
+    }
+    manifest.mark = mark;
+    write_manifest(&base.store, &mut manifest)?;
+    base.set_shape(shape_of(&manifest));
+    base.set_written(mark.pos);
+    base.raise_durable(mark.pos);
+    report.end = Lsn::from_pos(mark.pos + format::GROUP_HEADER_LEN as u64);
+    report.epoch = next.epoch;
+    Ok(Opened { base, manifest, report })
+}
+
+/// Writes the same bytes again: the system's cache may be ahead of the disk, or hold pages that a failed flush has
+/// marked clean.
+fn rewrite(base: &Base, from: u64, to: u64) -> Result<()> {
+    let mut buf = vec![0; 256 << 10];
+    let mut pos = from;
+    while pos < to {
+        let want = buf.len().min((to - pos) as usize);
+        let got = base.read(pos, &mut buf[..want])?;
+        base.store.write_at(pos, &buf[..got]).map_err(WalError::io("rewriting the undurable tail"))?;
+        if got < want {
+            break;
+        }
+        pos += got as u64;
+    }
+    Ok(())
+}
+
+fn write_staged(
+    base: &Base,
+    manifest: &mut Manifest,
+    staged: Staged,
+    mark: Mark,
+    durable: u64,
+    report: &mut RecoveryReport,
+) -> Result<Mark> {
+    let (bytes, header) = staged.into_group(base.log, &mark, manifest.timeline.newest().epoch, durable);
+    let prepared = base
+        .store
+        .prepare(header.next())
+        .map_err(WalError::io("making room for the records of a process that died"))?;
+    let newest = base.segment_of(prepared.min(header.next()).saturating_sub(1)).unwrap_or(0);
+    if newest > manifest.newest_segment {
+        manifest.newest_segment = newest;
+        write_manifest(&base.store, manifest)?;
+    }
+    base.store
+        .write_at(header.pos, &bytes)
+        .map_err(WalError::io("writing the records of a process that died"))?;
+    report.staged_records = u64::from(header.count);
+    report.void_bytes = staged::void_bytes(&bytes);
+    Ok(mark_after(&header, base.log))
+}
+
+/// A part of the stream as a reader.
+struct StreamReader<'a> {
+    base: &'a Base,
+    pos: u64,
+    end: u64,
+}
+
+impl Read for StreamReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let want = buf.len().min(usize::try_from(self.end - self.pos).unwrap_or(usize::MAX));
+        let got = self.base.store.read_at(self.pos, &mut buf[..want])?;
+        self.pos += got as u64;
+        Ok(got)
+    }
+}

@@ -1,0 +1,391 @@
+//! The one reader of groups and frames, behind recovery, iteration, point reads, truncation, verification and
+//! salvage.
+
+use bytes::{Bytes, BytesMut};
+
+use super::base::{Base, Shape, mark_after};
+use crate::{
+    CorruptionReason, Result, WalError,
+    format::{
+        self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind, SECTOR,
+        manifest::EpochStart,
+    },
+    sync::Arc,
+};
+
+/// How much is read at a time.
+const WINDOW_LEN: usize = 256 << 10;
+
+/// Bytes of the stream that were read together.
+#[derive(Default)]
+pub(crate) struct Window {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Window {
+    /// The offset of `pos` in [`bytes`](Self::bytes), where at least `len` bytes follow; `None` if the store ends
+    /// before that.
+    #[inline]
+    pub(crate) fn find(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<Option<usize>> {
+        let offset = pos.wrapping_sub(self.start);
+        if offset <= self.bytes.len() as u64 && self.bytes.len() as u64 - offset >= len as u64 {
+            return Ok(Some(offset as usize));
+        }
+        self.fill(base, pos, len, end)?;
+        Ok((self.bytes.len() >= len).then_some(0))
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Reads a window that starts at `pos`, has `len` bytes if they are there, and does not pass `end`.
+    #[cold]
+    fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
+        let ahead = usize::try_from(end.saturating_sub(pos)).unwrap_or(usize::MAX);
+        let want = WINDOW_LEN.min(ahead).max(len);
+        // Records that share the old window keep it; else its memory is used again.
+        let mut buf = std::mem::take(&mut self.bytes).try_into_mut().unwrap_or_default();
+        if buf.capacity() < want || buf.capacity() > 4 * want.max(WINDOW_LEN) {
+            buf = BytesMut::with_capacity(want);
+        }
+        buf.resize(want, 0);
+        let got = base.read(pos, &mut buf)?;
+        buf.truncate(got);
+        (self.start, self.bytes) = (pos, buf.freeze());
+        Ok(())
+    }
+}
+
+/// One frame that holds a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    pub(crate) pos: u64,
+    pub(crate) word: FrameWord,
+    /// Where the payload starts in the walker's window.
+    offset: usize,
+}
+
+impl Frame {
+    pub(crate) fn end(&self) -> u64 {
+        self.pos + self.word.frame_len()
+    }
+}
+
+/// Walks the records of a log in order, from group to group and frame to frame, and checks everything on the way.
+pub(crate) struct Walker {
+    window: Window,
+    shape: Arc<Shape>,
+    /// The next cut that lies ahead, so that each frame is compared with one number.
+    cut: Option<EpochStart>,
+    /// Where the next frame or group header is.
+    pos: u64,
+    /// Groups from here on are not read.
+    end: u64,
+    group: Option<Group>,
+    /// What the next header has to continue.
+    previous: Option<GroupHeader>,
+}
+
+#[derive(Clone, Copy)]
+struct Group {
+    header: GroupHeader,
+    key: FrameKey,
+}
+
+impl Walker {
+    /// Starts with the group at `group` and ends before the one at `end`.
+    pub(crate) fn new(shape: Arc<Shape>, group: u64, end: u64) -> Self {
+        let mut walker =
+            Walker { window: Window::default(), shape, cut: None, pos: group, end, group: None, previous: None };
+        walker.find_cut();
+        walker
+    }
+
+    /// Where the walk is.
+    pub(crate) fn pos(&self) -> u64 {
+        self.pos
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Lets the walk go on to a later end, over a log that was truncated meanwhile if `shape` says so.
+    pub(crate) fn extend(&mut self, shape: Arc<Shape>, end: u64) {
+        self.end = end;
+        self.shape = shape;
+        self.find_cut();
+        self.skip_cut();
+    }
+
+    /// The header of the group that the last frame was in.
+    pub(crate) fn header(&self) -> Option<&GroupHeader> {
+        self.group.as_ref().map(|group| &group.header)
+    }
+
+    pub(crate) fn payload(&self, frame: &Frame) -> &[u8] {
+        &self.window.bytes()[frame.offset..][..frame.word.len as usize]
+    }
+
+    pub(crate) fn payload_bytes(&self, frame: &Frame) -> Bytes {
+        self.window.bytes().slice(frame.offset..frame.offset + frame.word.len as usize)
+    }
+
+    /// The next frame that holds a record; `None` at the end.
+    #[inline]
+    pub(crate) fn next_frame(&mut self, base: &Base) -> Option<Result<Frame>> {
+        loop {
+            if self.group.is_none() {
+                self.skip_cut();
+                if self.pos >= self.end {
+                    return None;
+                }
+                if let Err(error) = self.enter_group(base) {
+                    return Some(Err(error));
+                }
+            }
+            match self.frame(base) {
+                Ok(Some(frame)) if frame.word.kind != Kind::Void => return Some(Ok(frame)),
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// The frame at the position, in the entered group; `None` at the group's end.
+    #[inline]
+    fn frame(&mut self, base: &Base) -> Result<Option<Frame>> {
+        let Some(Group { header, key }) = self.group else { return Ok(None) };
+        if self.cut.is_some_and(|cut| self.pos >= cut.cut) {
+            self.skip_cut();
+            return Ok(None);
+        }
+        let group_end = header.end();
+        if self.pos >= group_end {
+            self.pos = header.next();
+            self.group = None;
+            return Ok(None);
+        }
+        let damaged = |end: u64, reason| Err(WalError::Corruption(base.damage(self.pos, end, reason)));
+        let Some(offset) = self.window.find(base, self.pos, FRAME_HEADER_LEN, self.end)? else {
+            return damaged(group_end, CorruptionReason::Short);
+        };
+        let Some(word) = FrameWord::read(&self.window.bytes()[offset..]) else {
+            return damaged(group_end, CorruptionReason::Frame);
+        };
+        if word.kind == Kind::Claimed || self.pos + word.frame_len() > group_end {
+            return damaged(group_end, CorruptionReason::Frame);
+        }
+        let frame_len = word.frame_len() as usize;
+        let Some(offset) = self.window.find(base, self.pos, frame_len, self.end)? else {
+            return damaged(self.pos + frame_len as u64, CorruptionReason::Short);
+        };
+        let offset = offset + FRAME_HEADER_LEN;
+        let payload = &self.window.bytes()[offset..offset + word.len as usize];
+        if !word.matches(key, self.pos, payload) {
+            return damaged(self.pos + frame_len as u64, CorruptionReason::Frame);
+        }
+        let frame = Frame { pos: self.pos, word, offset };
+        self.pos += frame_len as u64;
+        Ok(Some(frame))
+    }
+
+    /// Reads the header at the position and checks that it continues the group before.
+    fn enter_group(&mut self, base: &Base) -> Result<()> {
+        let header = match self.window.find(base, self.pos, GROUP_HEADER_LEN, self.end)? {
+            Some(offset) => GroupHeader::decode(&self.window.bytes()[offset..], self.pos, base.log),
+            None => Err(HeaderFault::Short),
+        };
+        let damaged = |reason| {
+            Err(WalError::Corruption(base.damage(self.pos, self.pos + GROUP_HEADER_LEN as u64, reason)))
+        };
+        let header = match header {
+            Ok(header) => header,
+            Err(HeaderFault::Short) => return damaged(CorruptionReason::Short),
+            Err(_) => return damaged(CorruptionReason::GroupHeader),
+        };
+        let owner = self.shape.timeline.epoch_at(self.pos);
+        if header.next() > self.end || owner.is_some_and(|epoch| epoch != header.epoch) {
+            return damaged(CorruptionReason::Chain);
+        }
+        if self.previous.is_some_and(|previous| header.prev_digest != previous.digest(base.log)) {
+            return damaged(CorruptionReason::Chain);
+        }
+        self.pos += GROUP_HEADER_LEN as u64;
+        self.previous = Some(header);
+        self.group = Some(Group { header, key: base.key(header.epoch) });
+        Ok(())
+    }
+
+    /// Goes on at another place, where nothing is known of what came before.
+    pub(crate) fn jump(&mut self, pos: u64) {
+        self.pos = self.pos.max(pos);
+        (self.group, self.previous) = (None, None);
+    }
+
+    /// Whether the walk stands between groups at a sector that was never written.
+    pub(crate) fn is_at_zeros(&self, base: &Base) -> bool {
+        self.group.is_none() && matches!(read_header(base, self.pos), Ok(Err(HeaderFault::Zero)))
+    }
+
+    /// After damage: goes to the next place where a record or a group is intact at its own place.
+    pub(crate) fn resync(&mut self, base: &Base) -> Result<()> {
+        if let Some(Group { header, .. }) = self.group {
+            // Past the damaged frame, if its length leads to an intact one.
+            let mut probe = FrameWord::parse(0);
+            if let Some(offset) = self.window.find(base, self.pos, FRAME_HEADER_LEN, self.end)? {
+                probe = FrameWord::read(&self.window.bytes()[offset..]);
+            }
+            let damaged_at = self.pos;
+            if let Some(word) = probe
+                && word.kind != Kind::Claimed
+                && self.pos + word.frame_len() < header.end()
+            {
+                self.pos += word.frame_len();
+                let intact_from = self.pos;
+                if matches!(self.frame(base), Ok(Some(_))) {
+                    self.pos = intact_from;
+                    return Ok(());
+                }
+            }
+            self.pos = damaged_at.max(header.next());
+            self.group = None;
+            return Ok(());
+        }
+        self.previous = None;
+        self.pos = match find_header(base, &self.shape, self.pos + SECTOR, self.end)? {
+            Some(header) => header.pos,
+            None => self.end,
+        };
+        Ok(())
+    }
+
+    fn find_cut(&mut self) {
+        let pos = self.pos;
+        self.cut = self
+            .shape
+            .timeline
+            .epochs()
+            .iter()
+            .find(|entry| entry.start > pos && entry.cut < entry.start)
+            .copied();
+    }
+
+    /// Jumps over a cut that the position has reached.
+    fn skip_cut(&mut self) {
+        while let Some(cut) = self.cut.filter(|cut| self.pos >= cut.cut) {
+            self.pos = self.pos.max(cut.start);
+            self.group = None;
+            self.find_cut();
+        }
+    }
+}
+
+/// What a group's content looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Intact,
+    /// More of its sectors are zero than the header says: they never arrived.
+    Torn,
+    Damaged,
+}
+
+/// Reads the header at `pos`.
+pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, HeaderFault>> {
+    let mut bytes = [0; GROUP_HEADER_LEN];
+    let got = base.read(pos, &mut bytes)?;
+    if got < GROUP_HEADER_LEN {
+        // What was never written may not be there at all.
+        let zero = format::is_zero(&bytes[..got]);
+        return Ok(Err(if zero { HeaderFault::Zero } else { HeaderFault::Short }));
+    }
+    Ok(GroupHeader::decode(&bytes, pos, base.log))
+}
+
+/// Compares a group's bytes with its header, a window at a time.
+pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content> {
+    let (mut pos, end) = (header.pos, header.next());
+    let mut digest = crc32fast::Hasher::new();
+    let mut zero_sectors = 0;
+    let mut buf = vec![0; WINDOW_LEN.min(usize::try_from(end - pos).unwrap_or(usize::MAX))];
+    while pos < end {
+        let part = buf.len().min((end - pos) as usize);
+        let got = base.read(pos, &mut buf[..part])?;
+        // A file that is too short lost what is not there.
+        buf[got..part].fill(0);
+        zero_sectors += format::zero_sectors(&buf[..part]);
+        let skip = if pos == header.pos { GROUP_HEADER_LEN } else { 0 };
+        let used = part.min((header.end() - pos) as usize);
+        digest.update(&buf[skip.min(used)..used]);
+        pos += part as u64;
+    }
+    Ok(if digest.finalize() == header.payload_digest {
+        Content::Intact
+    } else if zero_sectors > header.zero_sectors {
+        Content::Torn
+    } else {
+        Content::Damaged
+    })
+}
+
+/// The first authentic group header at or after `from`, which starts on a sector, and before `to`.
+pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Result<Option<GroupHeader>> {
+    let mut buf = vec![0; WINDOW_LEN];
+    let mut pos = format::align_sector(from);
+    while pos < to {
+        let want = buf.len().min(usize::try_from(to - pos).unwrap_or(usize::MAX));
+        let got = base.read(pos, &mut buf[..want])?;
+        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate() {
+            let at = pos + i as u64 * SECTOR;
+            if format::group::may_be_header(sector)
+                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
+                && shape.owns(&header)
+            {
+                return Ok(Some(header));
+            }
+        }
+        if got < want {
+            return Ok(None);
+        }
+        pos += got as u64;
+    }
+    Ok(None)
+}
+
+/// The group that holds `pos`: the last one that starts at or before it. Looks backwards a window at a time, so it
+/// costs what the group's size costs.
+pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<Option<GroupHeader>> {
+    let lowest = shape.head_group;
+    let mut high = pos / SECTOR * SECTOR + SECTOR;
+    let mut buf = vec![0; 64 << 10];
+    while high > lowest {
+        let low = high.saturating_sub(buf.len() as u64).max(lowest);
+        let got = base.read(low, &mut buf[..(high - low) as usize])?;
+        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate().rev() {
+            let at = low + i as u64 * SECTOR;
+            if format::group::may_be_header(sector)
+                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
+                && shape.owns(&header)
+                && continues(base, shape, &header)?
+            {
+                return Ok(Some(header));
+            }
+        }
+        high = low;
+    }
+    Ok(None)
+}
+
+/// Whether the group after `header` names it, or there is none: a payload that looks like a header has no such
+/// successor.
+fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
+    let mark = mark_after(header, base.log);
+    let next = shape.timeline.cut_around(mark.pos).map_or(mark.pos, |cut| cut.start);
+    if next >= base.written() {
+        return Ok(true);
+    }
+    Ok(read_header(base, next)?.is_ok_and(|next| next.prev_digest == mark.prev_digest && next.prev == header.pos))
+}
+

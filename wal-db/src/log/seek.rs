@@ -1,0 +1,201 @@
+//! Finding records: by LSN, by ordinal, by time.
+
+use std::time::SystemTime;
+
+use bytes::BytesMut;
+
+use super::{
+    base::Shape,
+    clock,
+    core::Core,
+    iter::WalIter,
+    record::{Record, RecordKind},
+    scan::{self, Walker},
+};
+use crate::{
+    Lsn, Result, WalError,
+    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR},
+    sync::Arc,
+};
+
+/// The first guess of how long a record is.
+const GUESS: usize = 512;
+
+impl Core {
+    /// The record at `lsn`.
+    pub(crate) fn read(&self, lsn: Lsn) -> Result<Record> {
+        let pos = lsn.pos();
+        let shape = self.base.shape();
+        if pos < shape.head {
+            return Err(WalError::Truncated { lsn, head: Lsn::from_pos(shape.head) });
+        }
+        self.flush_through(pos)?;
+        if pos.saturating_add(FRAME_HEADER_LEN as u64) > self.base.written()
+            || !pos.is_multiple_of(FRAME_HEADER_LEN as u64)
+            || shape.timeline.cut_around(pos).is_some()
+        {
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        match self.read_at_once(&shape, pos)? {
+            Some(record) => Ok(record),
+            None => self.read_in_group(&shape, pos),
+        }
+    }
+
+    /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
+    fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        let Some(epoch) = shape.timeline.epoch_at(pos) else { return Ok(None) };
+        let mut buf = BytesMut::zeroed(GUESS);
+        let got = self.base.read(pos, &mut buf)?;
+        let Some(word) = buf.get(..got.min(FRAME_HEADER_LEN)).filter(|b| b.len() == 8).and_then(FrameWord::read)
+        else {
+            return Ok(None);
+        };
+        let len = FRAME_HEADER_LEN + word.len as usize;
+        if matches!(word.kind, Kind::Void | Kind::Claimed) || pos + len as u64 > self.base.written() {
+            return Ok(None);
+        }
+        if len > got {
+            buf.resize(len, 0);
+            let more = self.base.read(pos + got as u64, &mut buf[got..])?;
+            if got + more < len {
+                return Ok(None);
+            }
+        }
+        buf.truncate(len);
+        let data = buf.freeze().slice(FRAME_HEADER_LEN..);
+        let record = Record {
+            lsn: Lsn::from_pos(pos),
+            kind: RecordKind::of(word.kind),
+            more: word.more,
+            data,
+        };
+        Ok(word.matches(self.base.key(epoch), pos, &record.data).then_some(record))
+    }
+
+    /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
+    fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
+        let lsn = Lsn::from_pos(pos);
+        let Some(header) = scan::find_group(&self.base, shape, pos)? else {
+            return Err(WalError::NoSuchRecord { lsn });
+        };
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        while let Some(frame) = walker.next_frame(&self.base) {
+            let frame = frame?;
+            if frame.pos == pos {
+                return Ok(super::iter::owned(&walker, &frame));
+            }
+            if frame.pos > pos {
+                break;
+            }
+        }
+        Err(WalError::NoSuchRecord { lsn })
+    }
+
+    /// Iterates over the records whose positions lie from `from` on and before `to`.
+    pub(crate) fn iter_positions(self: &Arc<Self>, from: u64, to: u64) -> Result<WalIter> {
+        self.flush_through(u64::MAX)?;
+        let shape = self.base.shape();
+        let from = from.max(shape.head);
+        let group = self.group_at(&shape, from)?;
+        Ok(WalIter::new(self.clone(), group, from, to))
+    }
+
+    /// Where to start walking to find the records from `pos` on.
+    pub(crate) fn group_at(&self, shape: &Shape, pos: u64) -> Result<u64> {
+        let written = self.base.written();
+        if pos >= written {
+            return Ok(written);
+        }
+        if pos <= shape.head {
+            return Ok(shape.head_group);
+        }
+        Ok(scan::find_group(&self.base, shape, pos)?.map_or(shape.head_group, |header| header.pos))
+    }
+
+    pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
+        self.flush_through(u64::MAX)?;
+        let shape = self.base.shape();
+        let skip_to = ordinal.max(shape.head_ordinal);
+        let group = self.last_group_where(&shape, |header| header.ordinal <= skip_to)?;
+        let Some(header) = group else {
+            return Ok(WalIter::new(self.clone(), self.base.written(), 0, u64::MAX));
+        };
+        let mut walker = Walker::new(shape.clone(), header.pos, self.base.written());
+        let mut at = header.ordinal;
+        let mut from = self.base.written();
+        while let Some(frame) = walker.next_frame(&self.base) {
+            let frame = frame?;
+            if at >= skip_to && frame.pos >= shape.head {
+                from = frame.pos;
+                break;
+            }
+            at += 1;
+        }
+        Ok(WalIter::new(self.clone(), header.pos, from, u64::MAX))
+    }
+
+    pub(crate) fn iter_from_time(self: &Arc<Self>, time: SystemTime) -> Result<WalIter> {
+        self.flush_through(u64::MAX)?;
+        let shape = self.base.shape();
+        let from = self.first_group_from(&shape, time)?;
+        Ok(WalIter::new(self.clone(), from, shape.head, u64::MAX))
+    }
+
+    /// Where the first group starts that was written at `time` or later.
+    pub(crate) fn first_group_from(&self, shape: &Shape, time: SystemTime) -> Result<u64> {
+        let time_us = clock::micros(time);
+        let before = self.last_group_where(shape, |header| header.time_us < time_us)?;
+        Ok(match before {
+            Some(header) if header.time_us < time_us => header.next(),
+            _ => shape.head_group,
+        })
+    }
+
+    /// The last group for which `holds` is true, or the first of the log; `None` if there is no group. `holds` is
+    /// true up to some group and false from there on.
+    fn last_group_where(
+        &self,
+        shape: &Shape,
+        holds: impl Fn(&GroupHeader) -> bool,
+    ) -> Result<Option<GroupHeader>> {
+        let mut high = self.base.written();
+        let Some(mut low) = scan::find_header(&self.base, shape, shape.head_group, high)? else {
+            return Ok(None);
+        };
+        while low.next() < high {
+            let middle = low.next() + (high - low.next()) / 2 / SECTOR * SECTOR;
+            match scan::find_header(&self.base, shape, middle, high)? {
+                Some(header) if holds(&header) => low = header,
+                _ => high = middle,
+            }
+        }
+        Ok(Some(low))
+    }
+
+    /// When the group that holds `pos` was written.
+    pub(crate) fn time_at(&self, pos: u64) -> Result<Option<SystemTime>> {
+        let header = scan::find_group(&self.base, &self.base.shape(), pos)?;
+        Ok(header.map(|header| clock::system_time(header.time_us)))
+    }
+
+    /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands
+    /// for "all".
+    pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
+        let Ok(writer) = self.usable_writer() else {
+            return self.usable_writer().map(|_| ()).or_else(|error| match error {
+                WalError::ReadOnly => Ok(()),
+                error => Err(error),
+            });
+        };
+        // A log that has failed shows what it has written.
+        if pos < self.base.written() || self.is_poisoned() {
+            return Ok(());
+        }
+        if writer.ring.tail() == self.base.written() + GROUP_HEADER_LEN as u64 {
+            return Ok(());
+        }
+        let mut turn = super::commit::Turn::take(writer);
+        self.guarded(writer, || self.flush(writer, turn.committer()))
+    }
+}

@@ -1,0 +1,117 @@
+//! What a dead process had appended and not yet written to the store: from the bytes of its staging memory to a group
+//! that the log can go on with.
+
+use crate::{
+    format::{
+        self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Mark, group,
+    },
+    storage::staging::Leftover,
+};
+
+/// Published frames at their positions, with gaps where claims were never published.
+pub(crate) struct Staged {
+    start: u64,
+    frames: Vec<(u64, Vec<u8>)>,
+    key: FrameKey,
+}
+
+/// Walks the ring from the group that starts at `start`. `complete`: the memory is as the process left it, so what
+/// lies behind an unpublished claim counts; if not, the machine went down meanwhile and only the frames before the
+/// first gap do. `None` if there is nothing.
+pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: FrameKey) -> Option<Staged> {
+    if start < leftover.released || start >= leftover.end() {
+        return None;
+    }
+    let mut frames = Vec::new();
+    let mut pos = start + GROUP_HEADER_LEN as u64;
+    while let Some(found) = look_at(leftover, pos, key) {
+        pos += match found {
+            Found::Frame(bytes) => {
+                let len = bytes.len() as u64;
+                frames.push((pos, bytes.to_vec()));
+                len
+            }
+            Found::Gap(len) if complete => len,
+            Found::Gap(_) => break,
+        };
+    }
+    (!frames.is_empty()).then_some(Staged { start, frames, key })
+}
+
+enum Found<'a> {
+    /// A published frame, void ones included.
+    Frame(&'a [u8]),
+    /// Bytes of a claim that was never published, or of padding or a header between groups.
+    Gap(u64),
+}
+
+fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
+    let left = leftover.end().checked_sub(pos).filter(|&left| left > 0)?;
+    let bytes = leftover.at(pos);
+    let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+    let word = bytes.first_chunk::<8>().map(|word| u64::from_le_bytes(*word))?;
+    if word == 0 {
+        // Claimed without a length yet: nothing of it was stored, so the next thing that was is the next claim.
+        let zeros = bytes.chunks_exact(8).take_while(|word| **word == [0; 8]).count();
+        return Some(Found::Gap(zeros as u64 * 8));
+    }
+    if pos.is_multiple_of(format::SECTOR) && group::may_be_header(bytes) {
+        return Some(Found::Gap(GROUP_HEADER_LEN as u64));
+    }
+    let word = FrameWord::parse(word)?;
+    let len = usize::try_from(word.frame_len()).ok().filter(|&len| len >= FRAME_HEADER_LEN && len % 8 == 0)?;
+    let frame = bytes.get(..len)?;
+    if word.kind == Kind::Claimed {
+        return Some(Found::Gap(len as u64));
+    }
+    let payload = &frame[FRAME_HEADER_LEN..][..word.len as usize];
+    word.matches(key, pos, payload).then_some(Found::Frame(frame))
+}
+
+impl Staged {
+    /// The group that starts behind `mark`: the frames at their old positions, voids between them.
+    pub(crate) fn into_group(self, log: LogId, mark: &Mark, epoch: u32, durable: u64) -> (Vec<u8>, GroupHeader) {
+        let mut bytes = vec![0; GROUP_HEADER_LEN];
+        let mut count = 0;
+        for (pos, frame) in &self.frames {
+            let here = self.start + bytes.len() as u64;
+            if *pos > here {
+                bytes.extend_from_slice(&FrameWord::void(self.key, here, pos - here).to_le_bytes());
+                bytes.resize((pos - self.start) as usize, 0);
+            }
+            count += u32::from(FrameWord::read(frame).is_some_and(|word| word.kind != Kind::Void));
+            bytes.extend_from_slice(frame);
+        }
+        let mut header = GroupHeader {
+            pos: self.start,
+            len: bytes.len() as u32,
+            count,
+            ordinal: mark.ordinal,
+            epoch,
+            prev_digest: mark.prev_digest,
+            durable,
+            prev: mark.prev,
+            payload_digest: crc32fast::hash(&bytes[GROUP_HEADER_LEN..]),
+            zero_sectors: 0,
+            flags: 0,
+            time_us: super::clock::now_us(),
+        };
+        bytes.resize(bytes.len().next_multiple_of(format::SECTOR as usize), 0);
+        // The first sector has the header in it, whatever else is zero.
+        bytes[0] = 1;
+        header.zero_sectors = format::zero_sectors(&bytes);
+        bytes[..GROUP_HEADER_LEN].copy_from_slice(&header.encode(log));
+        (bytes, header)
+    }
+}
+
+/// How many bytes of a group are void.
+pub(crate) fn void_bytes(group: &[u8]) -> u64 {
+    let (mut at, mut void) = (GROUP_HEADER_LEN, 0);
+    while let Some(word) = group.get(at..).filter(|rest| rest.len() >= 8).and_then(FrameWord::read) {
+        let len = word.frame_len();
+        void += if word.kind == Kind::Void { len } else { 0 };
+        at += len as usize;
+    }
+    void
+}

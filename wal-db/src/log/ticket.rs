@@ -1,0 +1,113 @@
+//! A promise of durability that can be waited for in three ways.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    commit::{Tell, Waiting},
+    core::Core,
+};
+use crate::{Lsn, Result};
+
+/// A record on its way to stable storage, from [`Wal::append_durable`](crate::Wal::append_durable).
+///
+/// It is a future, needs no particular runtime, and can instead be waited for ([`wait`](Self::wait)) or given a
+/// callback ([`on_durable`](Self::on_durable)). Dropping it loses nothing: the record is appended and will be flushed.
+///
+/// Without the background flusher, whoever polls, waits or registers a callback flushes in place.
+#[must_use = "the record is not durable until the ticket says so"]
+pub struct Ticket {
+    core: Arc<Core>,
+    lsn: Lsn,
+    target: u64,
+    waker: Option<Arc<Mutex<Option<Waker>>>>,
+}
+
+impl Ticket {
+    pub(crate) fn new(core: Arc<Core>, lsn: Lsn, target: u64) -> Self {
+        Ticket { core, lsn, target, waker: None }
+    }
+
+    /// The LSN of the record.
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// Whether the record is durable now.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.core.base.durable() >= self.target
+    }
+
+    /// Blocks until the record is durable, flushing if nobody else does.
+    ///
+    /// # Errors
+    /// [`WalError::InDoubt`](crate::WalError::InDoubt) if a write or flush failed: the record may or may not be
+    /// durable.
+    pub fn wait(self) -> Result<Lsn> {
+        self.core.sync_to(self.target).map(|()| self.lsn)
+    }
+
+    /// Calls `call` once the outcome is known: at once if it is, else in the thread that flushes, which waits for it
+    /// to return. Callbacks run in no particular order. One that panics is dropped.
+    ///
+    /// # Errors
+    /// `call` gets [`WalError::InDoubt`](crate::WalError::InDoubt) if a write or flush failed.
+    pub fn on_durable(self, call: impl FnOnce(Result<Lsn>) + Send + 'static) {
+        let Ticket { core, lsn, target, .. } = self;
+        let tell = Tell::Call(Box::new(move |outcome: Result<()>| call(outcome.map(|()| lsn))));
+        let writer = match core.writer() {
+            Ok(writer) if writer.background.is_running() => writer,
+            _ => return tell.tell(core.sync_to(target)),
+        };
+        match writer.line.add(&core, Waiting { target, tell }) {
+            Some((waiting, outcome)) => waiting.tell.tell(outcome),
+            None => core.want_durable(target),
+        }
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<Lsn>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.is_durable() || !self.core.flushes_by_itself() {
+            return Poll::Ready(self.core.sync_to(self.target).map(|()| self.lsn));
+        }
+        if self.core.is_poisoned() {
+            return Poll::Ready(Err(self.core.in_doubt()));
+        }
+        if let Some(slot) = &self.waker {
+            *slot.lock() = Some(context.waker().clone());
+            // The flush may have ended between the check above and the line before.
+            if !self.is_durable() && !self.core.is_poisoned() {
+                return Poll::Pending;
+            }
+            return Poll::Ready(self.core.sync_to(self.target).map(|()| self.lsn));
+        }
+        let slot = Arc::new(Mutex::new(Some(context.waker().clone())));
+        self.waker = Some(slot.clone());
+        let waiting = Waiting { target: self.target, tell: Tell::Wake(slot) };
+        match self.core.writer().map(|writer| writer.line.add(&self.core, waiting)) {
+            Ok(None) => {
+                self.core.want_durable(self.target);
+                Poll::Pending
+            }
+            Ok(Some((_, outcome))) => Poll::Ready(outcome.map(|()| self.lsn)),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("lsn", &self.lsn).field("durable", &self.is_durable()).finish()
+    }
+}

@@ -1,0 +1,230 @@
+//! Cutting a log: its end after a record, its beginning before one; while others append and read.
+//!
+//! Both take effect with one durable write of the manifest. What is removed after that is only space: a crash in
+//! between leaves it for the next truncation. LSNs are never used again, so nobody who holds an old one can mistake
+//! another record for it.
+
+use std::time::{Duration, SystemTime};
+
+use super::{
+    base::{Shape, mark_after},
+    commit::Turn,
+    core::{Core, Writer},
+    flush::Committer,
+    recover,
+    scan::{self, Walker},
+};
+use crate::{
+    Lsn, Result, WalError,
+    format::{GROUP_HEADER_LEN, Mark, manifest::EpochStart},
+    sync::{Arc, AtomicU64, Ordering},
+};
+
+impl Core {
+    /// Removes every record behind the one at `lsn`.
+    pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
+        let writer = self.usable_writer()?;
+        let record = self.read(lsn)?;
+        let cut = record.lsn().pos() + crate::format::frame_len(record.len());
+        let mut turn = Turn::take(writer);
+        if self.is_poisoned() {
+            return Err(self.poisoned());
+        }
+        let committer = turn.committer();
+        committer.consumer.freeze(&writer.ring);
+        let result = self.guarded(writer, || self.cut_at(writer, committer, lsn, cut));
+        committer.consumer.thaw(&writer.ring, self.base.key(committer.mark.epoch));
+        let done = writer.line.arrive(self.base.durable());
+        drop(turn);
+        done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
+        if let Some((start, end)) = result? {
+            // The space is given back if the store can; the cut holds in any case.
+            let _ = self.base.store.discard(start, end);
+        }
+        Ok(())
+    }
+
+    /// With the log frozen: makes everything durable, then begins an epoch that continues behind `cut`. Returns what
+    /// nobody will read again.
+    fn cut_at(
+        &self,
+        writer: &Writer,
+        committer: &mut Committer,
+        lsn: Lsn,
+        cut: u64,
+    ) -> Result<Option<(u64, u64)>> {
+        self.commit(writer, committer)?;
+        let shape = self.base.shape();
+        if lsn.pos() < shape.head || shape.timeline.cut_around(lsn.pos()).is_some() {
+            // Another truncation was faster.
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        let start = committer.consumer.open();
+        let kept = self.mark_behind(&shape, lsn.pos(), start)?;
+        if kept.ordinal == committer.mark.ordinal {
+            return Ok(None);
+        }
+        let mut manifest = writer.manifest.lock();
+        let epoch = manifest.timeline.newest().epoch + 1;
+        let mut next = manifest.clone();
+        if !next.timeline.push(EpochStart { start, cut, epoch }) {
+            return Err(WalError::TooManyTruncations { count: next.timeline.epochs().len() });
+        }
+        next.mark = Mark { epoch, ..kept };
+        recover::write_manifest(&self.base.store, &mut next).inspect_err(|_| self.fail(writer))?;
+        *manifest = next;
+        committer.begin_epoch(manifest.mark);
+        writer.line.set_mark(manifest.mark);
+        writer.ring.set_epoch(epoch);
+        self.base.set_shape(Shape { timeline: manifest.timeline.clone(), ..(*shape).clone() });
+        let dead_from = scan::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
+        Ok((dead_from < start).then_some((dead_from, start)))
+    }
+
+    /// The mark of a log that ends with the record at `pos` and continues at `start`.
+    fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
+        let header = scan::find_group(&self.base, shape, pos)?
+            .ok_or(WalError::NoSuchRecord { lsn: Lsn::from_pos(pos) })?;
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        let mut kept = 0;
+        while let Some(frame) = walker.next_frame(&self.base) {
+            if frame?.pos > pos {
+                break;
+            }
+            kept += 1;
+        }
+        Ok(Mark { pos: start, ordinal: header.ordinal + kept, ..mark_after(&header, self.base.log) })
+    }
+
+    /// Removes every record before the first one at or behind `lsn`, and returns where that is.
+    pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
+        let writer = self.usable_writer()?;
+        let tail = writer.ring.tail();
+        self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
+        let mut manifest = writer.manifest.lock();
+        let shape = self.base.shape();
+        let target = lsn.pos().max(shape.head);
+        if target == shape.head {
+            return Ok(Lsn::from_pos(shape.head));
+        }
+        let next = self.head_at(&shape, target, writer.line.durable_mark())?;
+        manifest.head = next.head;
+        manifest.head_group = next.head_group;
+        manifest.head_ordinal = next.head_ordinal;
+        manifest.timeline = next.timeline.clone();
+        recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
+        let (head, group) = (next.head, next.head_group);
+        self.base.set_shape(next);
+        self.base.store.truncate_before(group).map_err(WalError::io("removing old segments"))?;
+        Ok(Lsn::from_pos(head))
+    }
+
+    /// The shape of a log that starts with the first record at or behind `target`, or at the durable end.
+    fn head_at(&self, shape: &Arc<Shape>, target: u64, end: Mark) -> Result<Shape> {
+        let group = self.group_at(shape, target.min(end.pos))?;
+        let mut walker = Walker::new(shape.clone(), group, end.pos);
+        let mut timeline = shape.timeline.clone();
+        let mut found: Option<(u64, u64)> = None;
+        while let Some(frame) = walker.next_frame(&self.base) {
+            let frame = frame?;
+            let Some(header) = walker.header().copied() else { continue };
+            let before = match found {
+                Some((group, before)) if group == header.pos => before,
+                _ => header.ordinal,
+            };
+            if frame.pos >= target {
+                timeline.drop_before(frame.pos);
+                return Ok(Shape {
+                    head: frame.pos,
+                    head_group: header.pos,
+                    head_ordinal: before,
+                    timeline,
+                });
+            }
+            found = Some((header.pos, before + 1));
+        }
+        timeline.drop_before(end.pos);
+        Ok(Shape {
+            head: end.pos + GROUP_HEADER_LEN as u64,
+            head_group: end.pos,
+            head_ordinal: end.ordinal,
+            timeline,
+        })
+    }
+
+    /// Drops what `retention` does not ask to keep and no cursor still needs.
+    pub(crate) fn retain(&self, retention: &Retention, slowest: Option<u64>) -> Result<Lsn> {
+        let shape = self.base.shape();
+        let end = self.base.durable();
+        let mut keep_from = shape.head;
+        if let Some(bytes) = retention.max_bytes {
+            keep_from = keep_from.max(end.saturating_sub(bytes));
+        }
+        if let Some(age) = retention.max_age {
+            let oldest = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+            keep_from = keep_from.max(self.first_group_from(&shape, oldest)?);
+        }
+        let keep_from = keep_from.min(slowest.unwrap_or(u64::MAX)).min(end + GROUP_HEADER_LEN as u64);
+        self.truncate_before(Lsn::from_pos(keep_from))
+    }
+}
+
+/// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a [`Cursor`] still
+/// needs.
+///
+/// ```
+/// use std::time::Duration;
+/// use wal_db::Retention;
+/// let retention = Retention::new().with_max_bytes(1 << 30).with_max_age(Duration::from_secs(7 * 24 * 3600));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use]
+pub struct Retention {
+    max_bytes: Option<u64>,
+    max_age: Option<Duration>,
+}
+
+impl Retention {
+    /// Keeps everything.
+    pub const fn new() -> Self {
+        Retention { max_bytes: None, max_age: None }
+    }
+
+    /// Keeps this many bytes of the log, framing included.
+    pub const fn with_max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Keeps what was written in this time, by the clock of the writer.
+    pub const fn with_max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+}
+
+/// The place up to which somebody has read the log. While it exists, [`Wal::retain`](crate::Wal::retain) keeps what
+/// lies behind it. It lives in memory: store the LSN with what the records did, and make a cursor of it again after a
+/// restart.
+#[derive(Debug)]
+pub struct Cursor {
+    pos: Arc<AtomicU64>,
+}
+
+impl Cursor {
+    pub(crate) fn new(lsn: Lsn) -> (Self, std::sync::Weak<AtomicU64>) {
+        let pos = Arc::new(AtomicU64::new(lsn.pos()));
+        let weak = Arc::downgrade(&pos);
+        (Cursor { pos }, weak)
+    }
+
+    /// The first LSN that is still needed.
+    pub fn lsn(&self) -> Lsn {
+        Lsn::from_pos(self.pos.load(Ordering::Acquire))
+    }
+
+    /// Everything before `lsn` is not needed any more. A cursor never moves back.
+    pub fn advance(&self, lsn: Lsn) {
+        self.pos.fetch_max(lsn.pos(), Ordering::AcqRel);
+    }
+}

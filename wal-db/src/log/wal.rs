@@ -1,0 +1,555 @@
+//! The handle of a log.
+
+use std::{
+    ops::RangeBounds,
+    path::Path,
+    sync::{Arc, Weak},
+    thread::JoinHandle,
+    time::SystemTime,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    background::Background,
+    commit::Turn,
+    core::Core,
+    inspect::{self, Inspection, Salvage},
+    iter::{self, RevIter, WalIter},
+    record::{Record, RecordKind},
+    report::{RecoveryReport, VerifyReport},
+    tail::Tail,
+    ticket::Ticket,
+    truncate::{Cursor, Retention},
+};
+use crate::{
+    Lsn, Result, WalConfig,
+    format::{GROUP_HEADER_LEN, Kind},
+    storage::{FileStore, SegmentedStore, WalStore},
+    sync::AtomicU64,
+};
+
+/// An open log. Clones are handles of the same log, for any number of threads; the last one that goes closes it.
+///
+/// * [`append`](Self::append) returns when the record survives the **process**: a panic, an abort, `kill -9`.
+/// * [`sync`](Self::sync) and its relatives return when it survives the **power**.
+///
+/// (With [`Staging::Heap`](crate::Staging::Heap) `append` promises nothing; with a store in memory nothing outlives
+/// the process.)
+///
+/// ```
+/// use wal_db::Wal;
+///
+/// # fn main() -> Result<(), wal_db::WalError> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("app.wal");
+/// let wal = Wal::open(&path)?;
+/// let lsn = wal.append(b"a state change")?;
+/// wal.sync()?;
+/// drop(wal);
+///
+/// let wal = Wal::open(&path)?;
+/// for record in wal.iter()? {
+///     let record = record?;
+///     assert_eq!((record.lsn(), record.data()), (lsn, &b"a state change"[..]));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Wal {
+    owner: Arc<Owner>,
+}
+
+/// What closes the log when the last handle goes. Iterators, tickets and the background threads hold the core only.
+struct Owner {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    cursors: Mutex<Vec<Weak<AtomicU64>>>,
+}
+
+/// Figures of an open log, from [`Wal::stats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes of the log from its first record on, framing included.
+    pub bytes: u64,
+    /// Records in the store.
+    pub records: u64,
+    /// Bytes that were appended and are not in the store yet.
+    pub staged_bytes: u64,
+    /// Bytes that were appended and are not durable yet.
+    pub undurable_bytes: u64,
+}
+
+/// # Opening
+impl Wal {
+    /// Opens the log in the file at `path`, or creates it.
+    ///
+    /// # Errors
+    /// See [`open_with`](Self::open_with).
+    pub fn open(path: impl AsRef<Path>) -> Result<Wal> {
+        Self::open_with(path, WalConfig::new())
+    }
+
+    /// Opens the log in the file at `path` with settings, or creates it. What a crash left is recovered;
+    /// [`recovery`](Self::recovery) tells what was found.
+    ///
+    /// # Errors
+    /// Nothing has been changed when an error is returned, except by [`WalError::Io`](crate::WalError::Io) and
+    /// [`WalError::Full`](crate::WalError::Full), which leave the log as good as it was.
+    ///
+    /// [`WalError::Locked`](crate::WalError::Locked): open for writing elsewhere.
+    /// [`WalError::NotALog`](crate::WalError::NotALog): something else is there.
+    /// [`WalError::UnsupportedVersion`](crate::WalError::UnsupportedVersion): written by a newer version.
+    /// [`WalError::Corruption`](crate::WalError::Corruption): acknowledged records are damaged; see
+    /// [`OpenPolicy`](crate::OpenPolicy), [`inspect`](Self::inspect) and [`salvage`](Self::salvage).
+    /// [`WalError::Config`](crate::WalError::Config): a setting is out of its range.
+    pub fn open_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
+        Self::with_store_and_config(FileStore::open(path)?, config)
+    }
+
+    /// Opens the log in the directory `dir`, in files of `segment_size` bytes, or creates it. Old segments can be
+    /// dropped one by one, so this is the form for logs that are to stay bounded.
+    ///
+    /// The size of an existing log stays what it is. Sizes are rounded up to 64 KiB.
+    ///
+    /// # Errors
+    /// See [`open_with`](Self::open_with).
+    pub fn open_segmented(dir: impl AsRef<Path>, segment_size: u64) -> Result<Wal> {
+        Self::open_segmented_with(dir, segment_size, WalConfig::new())
+    }
+
+    /// [`open_segmented`](Self::open_segmented) with settings.
+    ///
+    /// # Errors
+    /// See [`open_with`](Self::open_with).
+    pub fn open_segmented_with(dir: impl AsRef<Path>, segment_size: u64, config: WalConfig) -> Result<Wal> {
+        Self::with_store_and_config(SegmentedStore::open(dir, segment_size)?, config)
+    }
+
+    /// Opens the log in a store of your own, or creates it.
+    ///
+    /// # Errors
+    /// See [`open_with`](Self::open_with).
+    pub fn with_store(store: impl WalStore) -> Result<Wal> {
+        Self::with_store_and_config(store, WalConfig::new())
+    }
+
+    /// [`with_store`](Self::with_store) with settings.
+    ///
+    /// # Errors
+    /// See [`open_with`](Self::open_with).
+    pub fn with_store_and_config(store: impl WalStore, config: WalConfig) -> Result<Wal> {
+        Self::start(Core::open(Box::new(store), config, false)?)
+    }
+
+    /// Opens the log at `path`, a file or a directory, for reading only. Nothing is locked and nothing is changed, so it
+    /// works on a read-only file system and beside a writer, of which it sees what was written when it was opened.
+    ///
+    /// # Errors
+    /// As for [`open_with`](Self::open_with), without `Locked` and `Full`.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Wal> {
+        Self::open_read_only_with(path, WalConfig::new())
+    }
+
+    /// [`open_read_only`](Self::open_read_only) with settings.
+    ///
+    /// # Errors
+    /// As for [`open_read_only`](Self::open_read_only).
+    pub fn open_read_only_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
+        Self::start(Core::open(inspect::read_only_store(path.as_ref())?, config, true)?)
+    }
+
+    fn start(core: Core) -> Result<Wal> {
+        let core = Arc::new(core);
+        let threads = Mutex::new(Background::start(&core)?);
+        Ok(Wal { owner: Arc::new(Owner { core, threads, cursors: Mutex::default() }) })
+    }
+
+    /// What opening the log found and did.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.core().report
+    }
+
+    /// How many bytes opening cut off the end: residue of a crash.
+    #[must_use]
+    pub fn truncated_on_open(&self) -> u64 {
+        self.recovery().cut.as_ref().map_or(0, |cut| cut.end - cut.start)
+    }
+
+    /// Makes everything durable and closes the log for all of its handles. Dropping the last handle does the same, but
+    /// cannot say whether it went well.
+    ///
+    /// # Errors
+    /// As for [`sync`](Self::sync). The log is closed in any case.
+    pub fn close(self) -> Result<()> {
+        self.owner.close()
+    }
+
+    /// Looks at the log at `path` without opening it, whatever state it is in. Changes nothing.
+    ///
+    /// # Errors
+    /// [`WalError::NotALog`](crate::WalError::NotALog) and [`WalError::Io`](crate::WalError::Io) only; damage is what
+    /// it reports.
+    pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
+        inspect::inspect(path.as_ref())
+    }
+
+    /// Reads every record that is still intact in the log at `path`, in order, across damage, with or without a
+    /// manifest. Changes nothing.
+    ///
+    /// # Errors
+    /// If there is nothing at all to tell which log it is.
+    pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage> {
+        inspect::salvage(path.as_ref())
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.owner.core
+    }
+}
+
+/// # Appending
+impl Wal {
+    /// Appends a record and returns its LSN. The record survives the process now, and the power after the next
+    /// [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// The record was not taken: [`RecordTooLarge`](crate::WalError::RecordTooLarge),
+    /// [`Full`](crate::WalError::Full) (try again when there is space), [`Poisoned`](crate::WalError::Poisoned),
+    /// [`Closed`](crate::WalError::Closed), [`ReadOnly`](crate::WalError::ReadOnly),
+    /// [`Reentrant`](crate::WalError::Reentrant). With a store that is written through, or a record of more than
+    /// 64 KiB, also [`InDoubt`](crate::WalError::InDoubt): it may have been taken.
+    #[inline]
+    pub fn append(&self, record: &[u8]) -> Result<Lsn> {
+        self.core().append(Kind::Data, record).map(|(pos, _)| Lsn::from_pos(pos))
+    }
+
+    /// Appends several records that stand behind one another, and returns their LSNs. After a crash all of them are
+    /// there or none.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append); nothing was taken.
+    pub fn append_batch<B: AsRef<[u8]>>(&self, records: &[B]) -> Result<Vec<Lsn>> {
+        let records: Vec<&[u8]> = records.iter().map(AsRef::as_ref).collect();
+        self.append_batch_kind(RecordKind::Data, &records)
+    }
+
+    /// Appends a record of `len` bytes that `fill` writes in place; they are zero when it gets them. If it panics,
+    /// nothing was appended and the panic goes on. The log cannot be used inside, and others wait for `fill` to end
+    /// before they can flush: keep it short.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let lsn = wal.append_with(8, |bytes| bytes.copy_from_slice(&7u64.to_le_bytes()))?;
+    /// assert_eq!(wal.read(lsn)?.data(), 7u64.to_le_bytes());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
+        self.core().append_with(len, fill).map(|(pos, _)| Lsn::from_pos(pos))
+    }
+
+    /// Appends a record and returns once it survives power loss. Threads that do so at the same time share flushes.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append) and [`sync`](Self::sync).
+    pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
+        let (pos, end) = self.core().append(Kind::Data, record)?;
+        self.core().sync_to(end)?;
+        Ok(Lsn::from_pos(pos))
+    }
+
+    /// Appends a record and returns a [`Ticket`] for its durability, without waiting.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let tickets: Vec<_> = (0..10u8).map(|i| wal.append_durable(&[i])).collect::<Result<_, _>>()?;
+    /// for ticket in tickets {
+    ///     ticket.wait()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append_durable(&self, record: &[u8]) -> Result<Ticket> {
+        self.append_durable_kind(RecordKind::Data, record)
+    }
+
+    /// Returns once everything that was appended before the call survives power loss.
+    ///
+    /// # Errors
+    /// [`InDoubt`](crate::WalError::InDoubt) if a write or the flush failed: no record that was not durable before is
+    /// promised, and none is denied. [`Poisoned`](crate::WalError::Poisoned) if that had happened before.
+    pub fn sync(&self) -> Result<()> {
+        self.core().sync_to(self.core().tail())
+    }
+
+    /// Returns once the record at `lsn`, and everything before it, survives power loss.
+    ///
+    /// # Errors
+    /// As for [`sync`](Self::sync); [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
+    pub fn sync_to(&self, lsn: Lsn) -> Result<()> {
+        if lsn.pos() >= self.core().tail() {
+            return Err(crate::WalError::NoSuchRecord { lsn });
+        }
+        self.core().sync_to(lsn.pos() + 1)
+    }
+
+    /// Hands everything that was appended to the store, without making it durable. Only of interest with
+    /// [`Staging::Heap`](crate::Staging::Heap): it survives the process then.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    pub fn flush(&self) -> Result<()> {
+        self.core().flush_through(u64::MAX)
+    }
+
+    #[cfg_attr(not(feature = "bincode"), allow(dead_code))] // the typed layer appends through these
+    pub(crate) fn append_kind(&self, kind: RecordKind, payload: &[u8]) -> Result<Lsn> {
+        self.core().append(kind.frame_kind(), payload).map(|(pos, _)| Lsn::from_pos(pos))
+    }
+
+    pub(crate) fn append_batch_kind(&self, kind: RecordKind, payloads: &[&[u8]]) -> Result<Vec<Lsn>> {
+        self.core().append_batch(kind.frame_kind(), payloads).map(|(lsns, _)| lsns)
+    }
+
+    pub(crate) fn append_durable_kind(&self, kind: RecordKind, payload: &[u8]) -> Result<Ticket> {
+        let (pos, end) = self.core().append(kind.frame_kind(), payload)?;
+        self.core().want_durable(end);
+        Ok(Ticket::new(self.core().clone(), Lsn::from_pos(pos), end))
+    }
+}
+
+/// # Reading
+impl Wal {
+    /// All records, oldest first.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub fn iter(&self) -> Result<WalIter> {
+        self.core().iter_positions(0, u64::MAX)
+    }
+
+    /// The records from `lsn` on; if none starts there, from the next one.
+    ///
+    /// # Errors
+    /// As for [`iter`](Self::iter).
+    pub fn iter_from(&self, lsn: Lsn) -> Result<WalIter> {
+        self.range(lsn..)
+    }
+
+    /// The records whose LSNs are in `range`, whether or not its bounds are LSNs of records.
+    ///
+    /// # Errors
+    /// As for [`iter`](Self::iter).
+    pub fn range(&self, range: impl RangeBounds<Lsn>) -> Result<WalIter> {
+        let (from, to) = iter::positions(range.start_bound(), range.end_bound());
+        self.core().iter_positions(from, to)
+    }
+
+    /// All records, newest first.
+    ///
+    /// # Errors
+    /// As for [`iter`](Self::iter).
+    pub fn iter_rev(&self) -> Result<RevIter> {
+        self.core().flush_through(u64::MAX)?;
+        RevIter::new(self.core().clone())
+    }
+
+    /// The records from the `ordinal`-th on, counted from 0 since the log was made; records that were dropped from its
+    /// beginning count, those that were cut from its end do not.
+    ///
+    /// # Errors
+    /// As for [`iter`](Self::iter).
+    pub fn iter_from_ordinal(&self, ordinal: u64) -> Result<WalIter> {
+        self.core().iter_from_ordinal(ordinal)
+    }
+
+    /// The records that were written to the store at `time` or later, by the clock of the process that wrote them. If
+    /// that clock went backwards, the search ends at one of the places that fit.
+    ///
+    /// # Errors
+    /// As for [`iter`](Self::iter).
+    pub fn iter_from_time(&self, time: SystemTime) -> Result<WalIter> {
+        self.core().iter_from_time(time)
+    }
+
+    /// The record at `lsn`.
+    ///
+    /// # Errors
+    /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if none starts there,
+    /// [`Truncated`](crate::WalError::Truncated) if it was dropped,
+    /// [`Corruption`](crate::WalError::Corruption) if it is damaged.
+    pub fn read(&self, lsn: Lsn) -> Result<Record> {
+        self.core().read(lsn)
+    }
+
+    /// When the record at `lsn` was written to the store, by the clock of the process that wrote it; `None` for an
+    /// empty log.
+    ///
+    /// # Errors
+    /// As for [`iter`](Self::iter).
+    pub fn time_of(&self, lsn: Lsn) -> Result<Option<SystemTime>> {
+        self.core().flush_through(lsn.pos())?;
+        self.core().time_at(lsn.pos())
+    }
+
+    /// Follows the log: the records from `lsn` on, then each that comes, once it is durable.
+    ///
+    /// # Errors
+    /// As for [`iter`](Self::iter).
+    pub fn tail(&self, lsn: Lsn) -> Result<Tail> {
+        Tail::new(self.core().clone(), lsn)
+    }
+
+    /// Reads the whole log, checks everything, and reports every place that is damaged.
+    ///
+    /// # Errors
+    /// Only what keeps it from reading; damage is in the report.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.core().flush_through(u64::MAX)?;
+        inspect::verify(self.core())
+    }
+}
+
+/// # Truncating
+impl Wal {
+    /// Removes every record behind the one at `lsn`, durably. Safe while others append and read: appends that run at the
+    /// same time come either before the cut and are removed, or after it. LSNs that were removed are never used again.
+    ///
+    /// # Errors
+    /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if no record starts at `lsn`,
+    /// [`TooManyTruncations`](crate::WalError::TooManyTruncations), and as for [`sync`](Self::sync). Nothing was removed,
+    /// unless the error is `InDoubt`.
+    pub fn truncate_after(&self, lsn: Lsn) -> Result<()> {
+        self.core().truncate_after(lsn)
+    }
+
+    /// Removes every record before the one at `lsn` (if none starts there: before the next one), durably, and returns
+    /// where the log starts now. Whole segment files are deleted, and a log in one file gives the blocks back where the
+    /// file system can. Safe while others append and read; readers that are behind get
+    /// [`Truncated`](crate::WalError::Truncated).
+    ///
+    /// # Errors
+    /// As for [`sync`](Self::sync).
+    pub fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
+        self.core().truncate_before(lsn)
+    }
+
+    /// Drops old records by size and age, except those that a [`Cursor`] still needs, and returns where the log starts
+    /// now.
+    ///
+    /// # Errors
+    /// As for [`truncate_before`](Self::truncate_before).
+    pub fn retain(&self, retention: &Retention) -> Result<Lsn> {
+        let slowest = {
+            let mut cursors = self.owner.cursors.lock();
+            cursors.retain(|cursor| cursor.strong_count() > 0);
+            let positions = cursors.iter().filter_map(Weak::upgrade);
+            positions.map(|pos| pos.load(crate::sync::Ordering::Acquire)).min()
+        };
+        self.core().retain(retention, slowest)
+    }
+
+    /// Registers somebody who still needs the records from `lsn` on.
+    pub fn cursor(&self, lsn: Lsn) -> Cursor {
+        let (cursor, weak) = Cursor::new(lsn);
+        self.owner.cursors.lock().push(weak);
+        cursor
+    }
+}
+
+/// # Figures
+impl Wal {
+    /// The bytes of the log since it was made, framing included: the LSN that the next record will have, at least.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        Lsn::from_pos(self.core().tail()).get()
+    }
+
+    /// Whether the log holds no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.core().tail() == self.core().base.written() + GROUP_HEADER_LEN as u64 && self.record_count() == 0
+    }
+
+    /// How many records are in the store. Those that still wait in staging memory are not counted; call
+    /// [`sync`](Self::sync) or [`flush`](Self::flush) first to count them.
+    #[must_use]
+    pub fn record_count(&self) -> u64 {
+        self.core().record_count()
+    }
+
+    /// Where the log starts: the LSN of its first record, or that of the first record to come.
+    pub fn head(&self) -> Lsn {
+        Lsn::from_pos(self.core().base.shape().head)
+    }
+
+    /// Every record before this LSN is durable.
+    pub fn durable_lsn(&self) -> Lsn {
+        Lsn::from_pos(self.core().base.durable() + GROUP_HEADER_LEN as u64)
+    }
+
+    /// Why the log takes no more records, if a write or flush has failed.
+    #[must_use]
+    pub fn poisoned_by(&self) -> Option<&str> {
+        self.core().base.store.cause()
+    }
+
+    /// Figures of this moment; each is taken by itself.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let core = self.core();
+        let written = core.base.written();
+        let ahead = |pos: u64| core.tail().saturating_sub(pos + GROUP_HEADER_LEN as u64);
+        Stats {
+            bytes: core.tail().saturating_sub(core.base.shape().head),
+            records: core.record_count(),
+            staged_bytes: ahead(written),
+            undurable_bytes: ahead(core.base.durable()),
+        }
+    }
+}
+
+impl Owner {
+    fn close(&self) -> Result<()> {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if let Ok(writer) = self.core.writer() {
+            writer.background.stop(threads);
+            // A flush that a background thread began has ended; what it left waiting is served by the close.
+            drop(Turn::take(writer));
+        }
+        self.core.close()
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`. What was acknowledged is safe either way.
+        let _ = self.close();
+    }
+}
+
+impl std::fmt::Debug for Wal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wal").field("head", &self.head()).field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}

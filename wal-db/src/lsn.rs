@@ -1,0 +1,68 @@
+//! Where a record is.
+
+use std::fmt;
+
+use crate::format::GROUP_HEADER_LEN;
+
+/// The log sequence number of a record: its byte offset in the log.
+///
+/// LSNs are unique, grow with the order of the records, have gaps between them (a record's frame, padding and
+/// the headers of groups lie in between) and stay valid for the life of the log: truncation never gives an LSN
+/// to another record. The first record of a new log has LSN 0.
+///
+/// ```
+/// use wal_db::Lsn;
+/// assert!(Lsn::new(16) < Lsn::new(32));
+/// assert_eq!(Lsn::new(7).get(), 7);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[must_use]
+pub struct Lsn(u64);
+
+impl Lsn {
+    /// The lowest LSN, that of the first record of a new log.
+    pub const ZERO: Lsn = Lsn(0);
+
+    /// An LSN from its number, for example one that was stored elsewhere.
+    #[inline]
+    pub const fn new(value: u64) -> Self {
+        Lsn(value)
+    }
+
+    /// The number.
+    #[inline]
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// Positions count from the first byte of the stream, which is the header of the first group; LSNs count
+    /// from the first byte that can be a record.
+    #[inline]
+    pub(crate) const fn from_pos(pos: u64) -> Self {
+        Lsn(pos.saturating_sub(GROUP_HEADER_LEN as u64))
+    }
+
+    #[inline]
+    pub(crate) const fn pos(self) -> u64 {
+        self.0.saturating_add(GROUP_HEADER_LEN as u64)
+    }
+}
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<Lsn> for u64 {
+    fn from(lsn: Lsn) -> Self {
+        lsn.0
+    }
+}
+
+impl From<u64> for Lsn {
+    fn from(value: u64) -> Self {
+        Lsn(value)
+    }
+}

@@ -1,0 +1,226 @@
+//! State that is nothing but the fold of its events: rebuilt from the log at start, then kept by appending
+//! first and applying second.
+
+use std::fmt;
+
+use crate::{EventLog, Lsn, Replay, Result, WalRecord};
+
+/// A value that events change, and nothing else does.
+///
+/// `apply` must depend on the state and the event alone: no clock, no randomness, no other input, or two
+/// rebuilds of one log differ. What is to happen in the world (a mail, a payment) is kept out of rebuilds by
+/// [`At::replaying`].
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::{At, MemStore, State, Wal, WalRecord};
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "counter")]
+/// enum Change { Added(i64), Reset }
+///
+/// #[derive(Default)]
+/// struct Counter(i64);
+///
+/// impl State for Counter {
+///     type Event = Change;
+///
+///     fn apply(&mut self, event: Change, _: At) {
+///         match event {
+///             Change::Added(n) => self.0 += n,
+///             Change::Reset => self.0 = 0,
+///         }
+///     }
+/// }
+///
+/// # fn main() -> wal_db::Result<()> {
+/// let log = Wal::with_store(MemStore::new())?.typed::<Change>()?;
+/// let mut counter = log.live::<Counter>()?;
+/// counter.commit(Change::Added(5))?;
+/// counter.commit(Change::Added(2))?;
+/// assert_eq!(counter.state().0, 7);
+///
+/// assert_eq!(log.rebuild::<Counter>()?.state.0, 7);
+/// # Ok(())
+/// # }
+/// ```
+pub trait State {
+    /// What changes it.
+    type Event: WalRecord;
+
+    /// Takes one event into the state. Called once for each event, in the order of the log.
+    fn apply(&mut self, event: Self::Event, at: At);
+}
+
+/// Where an event that is applied comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct At {
+    /// The LSN of the event.
+    pub lsn: Lsn,
+    /// Whether the event was read from the log. False only for an event that [`Live::commit`] has just made
+    /// durable: each event is applied so at most once, by the handle that appended it.
+    pub replaying: bool,
+}
+
+/// A state made from a log; see [`EventLog::rebuild`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Rebuilt<S> {
+    /// The state after the last event.
+    pub state: S,
+    /// The LSN to continue from: every event that is not in the state has this LSN or a later one.
+    pub next: Lsn,
+    /// How many events the state was made from.
+    pub events: u64,
+}
+
+impl<E: WalRecord> EventLog<E> {
+    /// Folds the whole log into a new state.
+    ///
+    /// Events that [`Wal::truncate_before`](crate::Wal::truncate_before) has removed are not part of it.
+    ///
+    /// # Errors
+    ///
+    /// The first record that cannot be read or is not an event of `E`, as in [`Replay`]. There is no partial
+    /// state then.
+    pub fn rebuild<S>(&self) -> Result<Rebuilt<S>>
+    where
+        S: State<Event = E> + Default,
+    {
+        let mut rebuilt = Rebuilt {
+            state: S::default(),
+            next: self.wal().head(),
+            events: 0,
+        };
+        rebuilt.apply_all(self.replay(..)?)?;
+        Ok(rebuilt)
+    }
+
+    /// Rebuilds a state and keeps it up to date from there on.
+    ///
+    /// # Errors
+    ///
+    /// As [`rebuild`](Self::rebuild).
+    pub fn live<S>(&self) -> Result<Live<S>>
+    where
+        S: State<Event = E> + Default,
+    {
+        Ok(Live {
+            rebuilt: self.rebuild()?,
+            log: self.clone(),
+            behind: false,
+        })
+    }
+}
+
+impl<S: State> Rebuilt<S> {
+    fn apply_all(&mut self, events: Replay<S::Event>) -> Result<()> {
+        for event in events {
+            let event = event?;
+            self.apply(
+                event.event,
+                At {
+                    lsn: event.lsn,
+                    replaying: true,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// `next` moves first: an `apply` that panics and is caught must not see its event a second time.
+    fn apply(&mut self, event: S::Event, at: At) {
+        self.next = Lsn::new(at.lsn.get() + 1);
+        self.events += 1;
+        self.state.apply(event, at);
+    }
+}
+
+/// A state and its log: events go to the disk first and into the state second; see [`EventLog::live`].
+///
+/// The state is always the fold of a prefix of the log. Others may append to the log as well; their events
+/// are applied in their place, by the next [`commit`](Self::commit) or [`catch_up`](Self::catch_up).
+pub struct Live<S: State> {
+    rebuilt: Rebuilt<S>,
+    log: EventLog<S::Event>,
+    /// An event of `commit` is in the log and not yet in the state.
+    behind: bool,
+}
+
+impl<S: State> Live<S> {
+    /// Appends an event, waits until it survives power loss, and applies it; returns its LSN.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventLog::append_and_sync`]; the state is unchanged then. If an event that another writer
+    /// appended in between cannot be read, its error is returned: the event given here is durable and not yet
+    /// applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
+    pub fn commit(&mut self, event: S::Event) -> Result<Lsn> {
+        if self.behind {
+            self.catch_up()?;
+        }
+        let lsn = self.log.append_and_sync(&event)?;
+        self.behind = true;
+        self.rebuilt.apply_all(self.log.replay(self.rebuilt.next..lsn)?)?;
+        self.behind = false;
+        self.rebuilt.apply(
+            event,
+            At {
+                lsn,
+                replaying: false,
+            },
+        );
+        Ok(lsn)
+    }
+
+    /// Applies what has been appended to the log by others; returns how many events that was.
+    ///
+    /// # Errors
+    ///
+    /// The first record that cannot be read or is not an event. What precedes it has been applied.
+    pub fn catch_up(&mut self) -> Result<u64> {
+        let before = self.rebuilt.events;
+        self.rebuilt.apply_all(self.log.replay(self.rebuilt.next..)?)?;
+        self.behind = false;
+        Ok(self.rebuilt.events - before)
+    }
+
+    /// The state after the last event that was applied.
+    #[must_use]
+    pub fn state(&self) -> &S {
+        &self.rebuilt.state
+    }
+
+    /// Every event that is not in the state has this LSN or a later one.
+    #[must_use]
+    pub fn next(&self) -> Lsn {
+        self.rebuilt.next
+    }
+
+    /// The log below.
+    #[must_use]
+    pub fn log(&self) -> &EventLog<S::Event> {
+        &self.log
+    }
+
+    /// Ends the upkeep and hands out the state and where it stands.
+    #[must_use]
+    pub fn into_rebuilt(self) -> Rebuilt<S> {
+        self.rebuilt
+    }
+}
+
+impl<S: State + fmt::Debug> fmt::Debug for Live<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("rebuilt", &self.rebuilt)
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "derive"))]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,179 @@
+//! The latch: the first failure of a store is its last.
+
+use std::{io, sync::OnceLock};
+
+use super::{Identity, WalStore, is_full};
+use crate::sync::Mutex;
+
+/// A store behind a latch. After a write or a flush has failed, both are refused without being tried: whether a
+/// second flush covers what the first one lost cannot be known.
+pub(crate) struct Latched {
+    store: Box<dyn WalStore>,
+    broken: OnceLock<String>,
+    /// Flushes run one at a time: the system reports a failure to one caller only, who has to close the latch
+    /// before another flush can say that all is well.
+    flushing: Mutex<()>,
+}
+
+impl Latched {
+    pub(crate) fn new(store: Box<dyn WalStore>) -> Self {
+        Latched { store, broken: OnceLock::new(), flushing: Mutex::new(()) }
+    }
+
+    /// The first failure.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
+    }
+
+    /// Closes the latch for a failure that no call returned, for example a panic.
+    pub(crate) fn break_with(&self, cause: String) {
+        // The first cause stays.
+        let _ = self.broken.set(cause);
+    }
+
+    pub(crate) fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.store.read_at(pos, buf)
+    }
+
+    pub(crate) fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        self.guarded("writing", || self.store.write_at(pos, bytes))
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let _one_at_a_time = self.flushing.lock();
+        match self.guarded("flushing", || self.store.sync()) {
+            Err(error) => {
+                // For a flush, "full" is a failure like any other: pages may have been dropped.
+                self.break_with(format!("flushing: {error}"));
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        self.store.len()
+    }
+
+    pub(crate) fn truncate(&self, len: u64) -> io::Result<()> {
+        self.guarded("cutting", || self.store.truncate(len))
+    }
+
+    pub(crate) fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        self.store.read_slot(slot)
+    }
+
+    pub(crate) fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        self.guarded("writing the manifest", || self.store.write_slot(slot, bytes))
+    }
+
+    pub(crate) fn attach(&self, log: &Identity) -> io::Result<()> {
+        self.store.attach(log)
+    }
+
+    pub(crate) fn segment_len(&self) -> Option<u64> {
+        self.store.segment_len()
+    }
+
+    pub(crate) fn prepare(&self, end: u64) -> io::Result<u64> {
+        self.guarded("preparing space", || self.store.prepare(end))
+    }
+
+    pub(crate) fn likes_zeros_ahead(&self) -> bool {
+        self.store.likes_zeros_ahead()
+    }
+
+    pub(crate) fn truncate_before(&self, pos: u64) -> io::Result<()> {
+        self.store.truncate_before(pos)
+    }
+
+    pub(crate) fn discard(&self, start: u64, end: u64) -> io::Result<()> {
+        self.store.discard(start, end)
+    }
+
+    pub(crate) fn keep_aside(
+        &self,
+        pos: u64,
+        bytes: &mut dyn io::Read,
+    ) -> io::Result<Option<std::path::PathBuf>> {
+        self.store.keep_aside(pos, bytes)
+    }
+
+    pub(crate) fn staging_file(&self) -> io::Result<Option<std::fs::File>> {
+        self.store.staging_file()
+    }
+
+    fn guarded<T>(&self, doing: &str, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if let Some(cause) = self.cause() {
+            return Err(io::Error::other(cause.to_owned()));
+        }
+        let result = call();
+        if let Err(error) = &result
+            && !is_full(error)
+        {
+            self.break_with(format!("{doing}: {error}"));
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{Arc, AtomicU32, Ordering};
+
+    struct Failing {
+        kind: io::ErrorKind,
+        calls: Arc<AtomicU32>,
+    }
+
+    impl WalStore for Failing {
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            Err(self.kind.into())
+        }
+        fn sync(&self) -> io::Result<()> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            Err(self.kind.into())
+        }
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn truncate(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn read_slot(&self, _: usize) -> io::Result<Vec<u8>> {
+            Ok(Vec::new())
+        }
+        fn write_slot(&self, _: usize, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn failing(kind: io::ErrorKind) -> (Latched, Arc<AtomicU32>) {
+        let calls = Arc::new(AtomicU32::new(0));
+        (Latched::new(Box::new(Failing { kind, calls: calls.clone() })), calls)
+    }
+
+    #[test]
+    fn a_failed_flush_is_never_tried_again() {
+        for kind in [io::ErrorKind::Other, io::ErrorKind::StorageFull] {
+            let (store, calls) = failing(kind);
+            assert!(store.sync().is_err());
+            assert!(store.sync().is_err());
+            assert!(store.write_at(0, &[1]).is_err());
+            assert_eq!(calls.load(Ordering::Relaxed), 1, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_does_not_close_the_latch_on_a_write() {
+        let (store, calls) = failing(io::ErrorKind::StorageFull);
+        assert!(store.write_at(0, &[1]).is_err());
+        assert!(store.write_at(0, &[1]).is_err());
+        assert_eq!((calls.load(Ordering::Relaxed), store.cause()), (2, None));
+    }
+}

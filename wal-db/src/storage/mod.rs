@@ -1,0 +1,182 @@
+//! Where the bytes live.
+
+mod file;
+mod latch;
+mod memory;
+mod segmented;
+pub(crate) mod staging;
+mod sys;
+
+use std::{fmt, fs::File, io, path::PathBuf};
+
+pub use file::FileStore;
+pub(crate) use latch::Latched;
+pub use memory::MemStore;
+pub use segmented::SegmentedStore;
+pub(crate) use sys::boot_id;
+
+/// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
+///
+/// The log writes each byte of the row once, in order, and never rewrites what a [`sync`](Self::sync) has covered.
+/// It never calls a method again after a `write_at` or a `sync` has failed, except to read; an error of the kind
+/// [`io::ErrorKind::StorageFull`], [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) or
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) from `write_at` or `prepare` is not a failure.
+///
+/// Bytes that were never written, or that [`truncate`](Self::truncate) removed, read as zero or as the end.
+///
+/// A store must be safe to use from several threads at once. Implementations need the first seven methods; see the
+/// example `custom_store`.
+pub trait WalStore: Send + Sync + 'static {
+    /// Reads from `pos` until `buf` is full or the end is reached, and returns how much was read.
+    ///
+    /// # Errors
+    /// Whatever the medium says; nothing is assumed about `buf` then.
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `pos`. What it wrote survives the process, if the store is one that does.
+    ///
+    /// # Errors
+    /// Whatever the medium says; any part may have been written then.
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns once everything that was written before the call survives power loss.
+    ///
+    /// # Errors
+    /// Whatever the medium says. The log is poisoned then: sync is not tried again.
+    fn sync(&self) -> io::Result<()>;
+
+    /// The end: no byte at or after it exists.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Removes everything from `len` on, durably.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+
+    /// The bytes that were last written to slot 0 or 1; none if it never was.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>>;
+
+    /// Replaces slot 0 or 1, durably. A crash may damage this slot but not the other.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// Tells the store which log it holds, once, before anything is written and before the row is read. For stores
+    /// that keep a header of their own.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] if what it holds is another log's.
+    fn attach(&self, _log: &Identity) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// How many bytes of the row a segment holds, for a store that keeps the row in segments.
+    fn segment_len(&self) -> Option<u64> {
+        None
+    }
+
+    /// Makes room up to `end` at least, so that writing there cannot run out of space; returns how far there is room
+    /// now. Called off the append path.
+    ///
+    /// # Errors
+    /// An error that means "full" is passed on as [`WalError::Full`](crate::WalError::Full) and tried again later.
+    fn prepare(&self, _end: u64) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    /// Whether writing zeros ahead of use makes later flushes cheaper, as it does for files whose blocks are
+    /// allocated and not written.
+    fn likes_zeros_ahead(&self) -> bool {
+        false
+    }
+
+    /// May give back the space of everything before `pos`; it will not be read again.
+    ///
+    /// # Errors
+    /// Whatever the medium says; called again later.
+    fn truncate_before(&self, _pos: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// May give back the space of the bytes from `start` to `end`; they will not be read again.
+    ///
+    /// # Errors
+    /// Whatever the medium says; not called again.
+    fn discard(&self, _start: u64, _end: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Keeps bytes that are about to be cut off, durably, for somebody to look at; returns where.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn keep_aside(&self, _pos: u64, _bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    /// A file beside the log that can be mapped as staging memory, opened for reading and writing, created empty if
+    /// it is not there.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn staging_file(&self) -> io::Result<Option<File>> {
+        Ok(None)
+    }
+}
+
+/// Which log a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The log's random id.
+    pub log_id: [u8; 16],
+    /// The first byte that has not been given back by [`WalStore::truncate_before`].
+    pub head: u64,
+    /// The highest segment that was made ready; a store without segments ignores it.
+    pub newest_segment: u64,
+    /// Whether the log is open for reading only.
+    pub read_only: bool,
+}
+
+/// What is wrong with a segment file; the source of an `InvalidData` error of the file stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreFault {
+    Missing { segment: u64 },
+    Wrong { segment: u64 },
+    Version { version: u32 },
+}
+
+impl StoreFault {
+    pub(crate) fn of(error: &io::Error) -> Option<StoreFault> {
+        error.get_ref()?.downcast_ref::<StoreFault>().copied()
+    }
+
+    fn error(self) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, self)
+    }
+}
+
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreFault::Missing { segment } => write!(f, "segment {segment} is missing"),
+            StoreFault::Wrong { segment } => write!(f, "segment {segment} is not the one that belongs here"),
+            StoreFault::Version { version } => write!(f, "unknown format version {version}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreFault {}
+
+/// Whether an error only says that there is no space at the moment.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}

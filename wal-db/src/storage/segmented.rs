@@ -1,0 +1,447 @@
+//! A log in a directory of segment files.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Identity, StoreFault, WalStore,
+    file::{attach_header, keep_aside, lock, open_existing, read_slot, write_slot},
+    sys::{self, Access},
+};
+use crate::{
+    Result, WalError,
+    format::{
+        LogId, Manifest, SEGMENT_HEADER_LEN,
+        segment::{SEGMENT_HEADER_USED, SegmentHeader},
+    },
+    sync::{Arc, AtomicU64, Mutex, Ordering},
+};
+
+const MANIFEST: &str = "manifest";
+const STAGING: &str = "staging";
+const SUFFIX: &str = ".seg";
+
+/// The smallest segment; smaller requests are rounded up.
+const MIN_SEGMENT_LEN: u64 = 64 << 10;
+
+/// How much of a segment is made ready at a time, at least.
+const PREPARE_STEP: u64 = 4 << 20;
+
+/// How many segment files are kept open for reading.
+const OPEN_FILES: usize = 32;
+
+/// A log in a directory: `manifest`, `staging`, and the row in files of one size, `0000000000.seg` and so on.
+#[derive(Debug)]
+pub struct SegmentedStore {
+    dir: PathBuf,
+    manifest: File,
+    segment_len: u64,
+    read_only: bool,
+    log: Mutex<Option<LogId>>,
+    /// The highest segment that is there.
+    last: AtomicU64,
+    /// Up to where the row can be written.
+    prepared: Mutex<u64>,
+    /// Recently used files, the latest last.
+    open: Mutex<Vec<(u64, Arc<File>)>>,
+    /// Written since the last flush. All of them are flushed, not just the newest: writes to a segment may still
+    /// come after the first write to the next.
+    dirty: Mutex<BTreeMap<u64, Arc<File>>>,
+}
+
+impl SegmentedStore {
+    /// Opens the directory for writing and locks it; creates it if it is not there or empty. The stored segment
+    /// size wins over `segment_size`, which is rounded up to a multiple of 4 KiB and to 64 KiB at least.
+    ///
+    /// # Errors
+    /// [`WalError::Locked`] if it is open for writing elsewhere, [`WalError::NotALog`] if it holds something else (it
+    /// is not changed then), [`WalError::Corruption`] if the manifest is gone, [`WalError::Io`].
+    pub fn open(dir: impl AsRef<Path>, segment_size: u64) -> Result<Self> {
+        let dir = dir.as_ref();
+        let path = dir.join(MANIFEST);
+        let manifest = match open_existing(&path, Access::Write) {
+            Ok(Some(file)) => {
+                lock(&file, &path)?;
+                file
+            }
+            Ok(None) => create(dir, &path)?,
+            Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
+                return Err(WalError::NotALog { path: dir.to_owned(), reason: "it is not a directory" });
+            }
+            Err(error) => return Err(error),
+        };
+        Self::with_manifest(dir, manifest, Some(segment_size), false)
+    }
+
+    /// Opens the directory for reading; changes and locks nothing.
+    ///
+    /// # Errors
+    /// [`WalError::NotALog`] if it holds something else, [`WalError::Io`].
+    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        match open_existing(&dir.join(MANIFEST), Access::Read)? {
+            Some(manifest) => Self::with_manifest(dir, manifest, None, true),
+            None => Err(no_manifest(dir)?),
+        }
+    }
+
+    /// Opens what segments there are, without a manifest, for salvage: which log it is and how long its segments are
+    /// comes from the first segment whose header is intact.
+    pub(crate) fn open_segments(dir: &Path) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
+        let mut headers = Vec::new();
+        for entry in fs::read_dir(dir).map_err(WalError::io("opening the log's directory"))? {
+            let path = entry?.path();
+            let Some(index) = path.file_name().and_then(|name| segment_index(&name.to_string_lossy())) else {
+                continue;
+            };
+            let mut bytes = [0; SEGMENT_HEADER_USED];
+            if let Ok(file) = sys::open(&path, Access::Read)
+                && sys::read_at(&file, 0, &mut bytes).is_ok()
+                && let Ok(header) = SegmentHeader::decode(&bytes)
+                && header.index == index
+            {
+                headers.push((header, file));
+            }
+        }
+        headers.sort_by_key(|(header, _)| header.index);
+        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+            return Err(WalError::NotALog { path: dir.to_owned(), reason: "no segment with an intact header" });
+        };
+        let (log, segment_len, indexes) = (first.0.log, first.0.segment_len, first.0.index..=last.0.index);
+        // The file stands in for the manifest, which salvage does not read from it.
+        let stand_in = first.1.try_clone().map_err(WalError::io("opening a segment"))?;
+        let store = SegmentedStore {
+            dir: dir.to_owned(),
+            manifest: stand_in,
+            segment_len: segment_len.max(MIN_SEGMENT_LEN),
+            read_only: true,
+            log: Mutex::new(Some(log)),
+            last: AtomicU64::new(*indexes.end()),
+            prepared: Mutex::new(0),
+            open: Mutex::new(Vec::new()),
+            dirty: Mutex::new(BTreeMap::new()),
+        };
+        Ok((store, log, indexes))
+    }
+
+    /// Where the files are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How many bytes of the row a segment file holds.
+    #[must_use]
+    pub fn segment_size(&self) -> u64 {
+        self.segment_len
+    }
+
+    fn with_manifest(dir: &Path, manifest: File, asked: Option<u64>, read_only: bool) -> Result<Self> {
+        let mut slots = Vec::new();
+        for slot in 0..2 {
+            slots.push(read_slot(&manifest, slot).map_err(WalError::io("reading the manifest"))?);
+        }
+        let stored = slots.iter().filter_map(|slot| Manifest::decode(slot).ok()).max_by_key(|m| m.generation);
+        let foreign = |slot: &Vec<u8>| !slot.is_empty() && !slot.starts_with(b"WALDB") && slot.iter().any(|&b| b != 0);
+        if stored.is_none() && !slots.is_empty() && foreign(&slots[0]) && slots[1..].iter().all(foreign) {
+            return Err(WalError::NotALog { path: dir.to_owned(), reason: "its manifest has another format" });
+        }
+        let segment_len = match stored {
+            Some(stored) if stored.segment_len == 0 => {
+                return Err(WalError::NotALog { path: dir.to_owned(), reason: "its manifest is that of a file" });
+            }
+            Some(stored) => stored.segment_len,
+            None => asked.unwrap_or(MIN_SEGMENT_LEN).clamp(MIN_SEGMENT_LEN, 1 << 40).next_multiple_of(4096),
+        };
+        Ok(SegmentedStore {
+            dir: dir.to_owned(),
+            manifest,
+            segment_len,
+            read_only,
+            log: Mutex::new(None),
+            last: AtomicU64::new(0),
+            prepared: Mutex::new(0),
+            open: Mutex::new(Vec::new()),
+            dirty: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    fn path(&self, index: u64) -> PathBuf {
+        self.dir.join(format!("{index:010}{SUFFIX}"))
+    }
+
+    /// The file of a segment, checked to be the right one; `None` if it is not there.
+    fn segment(&self, index: u64) -> io::Result<Option<Arc<File>>> {
+        let mut open = self.open.lock();
+        if let Some(at) = open.iter().position(|(held, _)| *held == index) {
+            // Move it to the end, unless it is among the last already.
+            if at + 4 < open.len() {
+                let entry = open.remove(at);
+                open.push(entry);
+                return Ok(open.last().map(|(_, file)| file.clone()));
+            }
+            return Ok(Some(open[at].1.clone()));
+        }
+        let access = if self.read_only { Access::Read } else { Access::Write };
+        let file = match sys::open(&self.path(index), access) {
+            Ok(file) => Arc::new(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if sys::is_not_a_file(&error) => return Err(StoreFault::Wrong { segment: index }.error()),
+            Err(error) => return Err(error),
+        };
+        if let Some(log) = *self.log.lock() {
+            attach_header(&file, 0, log, index, self.segment_len, true)?;
+        }
+        if open.len() >= OPEN_FILES {
+            open.remove(0);
+        }
+        open.push((index, file.clone()));
+        self.last.fetch_max(index, Ordering::Release);
+        Ok(Some(file))
+    }
+
+    /// The parts of `pos..pos + len` by segment: (segment, offset in its file, length).
+    fn parts(&self, pos: u64, len: usize) -> impl Iterator<Item = (u64, u64, usize)> + use<> {
+        let segment_len = self.segment_len;
+        let (mut pos, mut left) = (pos, len as u64);
+        std::iter::from_fn(move || {
+            let (index, offset) = (pos / segment_len, pos % segment_len);
+            let part = left.min(segment_len - offset);
+            (pos, left) = (pos + part, left - part);
+            (part > 0).then_some((index, SEGMENT_HEADER_LEN + offset, part as usize))
+        })
+    }
+
+    /// A new segment appears under its name with header and blocks, or not at all.
+    fn create_segment(&self, index: u64, log: LogId, first: u64) -> io::Result<()> {
+        let new_path = self.dir.join(format!("{index:010}{SUFFIX}.new"));
+        let result = (|| {
+            let file = sys::open(&new_path, Access::Create)?;
+            file.set_len(0)?;
+            sys::allocate(&file, 0, SEGMENT_HEADER_LEN + first)?;
+            attach_header(&file, 0, log, index, self.segment_len, false)?;
+            file.sync_all()?;
+            fs::rename(&new_path, self.path(index))?;
+            sys::sync_dir(&self.dir)
+        })();
+        if result.is_err() {
+            // Also gives back what a full disk let us take.
+            let _ = fs::remove_file(&new_path);
+        }
+        result?;
+        self.last.fetch_max(index, Ordering::Release);
+        Ok(())
+    }
+
+    fn listed(&self) -> io::Result<Vec<u64>> {
+        let mut indexes = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            if let Some(index) = segment_index(&entry?.file_name().to_string_lossy()) {
+                indexes.push(index);
+            }
+        }
+        indexes.sort_unstable();
+        Ok(indexes)
+    }
+
+    fn forget(&self, keep: impl Fn(u64) -> bool) {
+        self.open.lock().retain(|(index, _)| keep(*index));
+        self.dirty.lock().retain(|index, _| keep(*index));
+    }
+}
+
+impl WalStore for SegmentedStore {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        for (index, offset, len) in self.parts(pos, buf.len()) {
+            let Some(file) = self.segment(index)? else {
+                if index < self.last.load(Ordering::Acquire) {
+                    return Err(StoreFault::Missing { segment: index }.error());
+                }
+                break;
+            };
+            let read = sys::read_at(&file, offset, &mut buf[done..done + len])?;
+            done += read;
+            if read < len {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut bytes = bytes;
+        for (index, offset, len) in self.parts(pos, bytes.len()) {
+            let (part, rest) = bytes.split_at(len);
+            let file = self.segment(index)?.ok_or_else(|| StoreFault::Missing { segment: index }.error())?;
+            sys::write_at(&file, offset, part)?;
+            // Only now: a flush that runs meanwhile must not take the entry away before the bytes are there.
+            self.dirty.lock().insert(index, file);
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        dirty.values().try_for_each(|file| file.sync_data())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let Some(&last) = self.listed()?.last() else { return Ok(0) };
+        let bytes = fs::metadata(self.path(last))?.len().saturating_sub(SEGMENT_HEADER_LEN);
+        Ok(last * self.segment_len + bytes.min(self.segment_len))
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        let (index, rest) = (len / self.segment_len, len % self.segment_len);
+        let keep = if rest == 0 && index > 0 { index - 1 } else { index };
+        let doomed: Vec<u64> = self.listed()?.into_iter().filter(|&index| index > keep).collect();
+        self.forget(|index| index <= keep);
+        for index in doomed.iter().rev() {
+            fs::remove_file(self.path(*index))?;
+        }
+        self.last.store(keep, Ordering::Release);
+        if keep == index
+            && let Some(file) = self.segment(index)?
+            && file.metadata()?.len() > SEGMENT_HEADER_LEN + rest
+        {
+            file.set_len(SEGMENT_HEADER_LEN + rest)?;
+            file.sync_all()?;
+        }
+        *self.prepared.lock() = self.len()?;
+        if doomed.is_empty() { Ok(()) } else { sys::sync_dir(&self.dir) }
+    }
+
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        read_slot(&self.manifest, slot)
+    }
+
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        write_slot(&self.manifest, slot, bytes)
+    }
+
+    fn attach(&self, log: &Identity) -> io::Result<()> {
+        *self.log.lock() = Some(LogId(log.log_id));
+        let indexes = self.listed()?;
+        let there = |index: &u64| indexes.binary_search(index).is_ok();
+        let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;
+        if !never_used {
+            let first = log.head / self.segment_len;
+            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index)) {
+                return Err(StoreFault::Missing { segment }.error());
+            }
+        }
+        self.last.store(indexes.last().copied().unwrap_or(0), Ordering::Release);
+        *self.prepared.lock() = self.len()?;
+        Ok(())
+    }
+
+    fn segment_len(&self) -> Option<u64> {
+        Some(self.segment_len)
+    }
+
+    fn prepare(&self, end: u64) -> io::Result<u64> {
+        let mut prepared = self.prepared.lock();
+        let log = self.log.lock().ok_or(io::ErrorKind::Unsupported)?;
+        while *prepared < end {
+            let (index, offset) = (*prepared / self.segment_len, *prepared % self.segment_len);
+            let next = (offset + 1).next_multiple_of(PREPARE_STEP.min(self.segment_len)).min(self.segment_len);
+            match self.segment(index)? {
+                Some(file) => sys::allocate(&file, SEGMENT_HEADER_LEN + offset, SEGMENT_HEADER_LEN + next)?,
+                None => self.create_segment(index, log, next)?,
+            }
+            *prepared = index * self.segment_len + next;
+        }
+        Ok(*prepared)
+    }
+
+    fn likes_zeros_ahead(&self) -> bool {
+        true
+    }
+
+    fn truncate_before(&self, pos: u64) -> io::Result<()> {
+        let first = pos / self.segment_len;
+        let doomed: Vec<u64> = self.listed()?.into_iter().filter(|&index| index < first).collect();
+        self.forget(|index| index >= first);
+        // The oldest first, so that what is left after a crash has no hole.
+        for index in &doomed {
+            fs::remove_file(self.path(*index))?;
+        }
+        if doomed.is_empty() { Ok(()) } else { sys::sync_dir(&self.dir) }
+    }
+
+    fn discard(&self, start: u64, end: u64) -> io::Result<()> {
+        let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        for (index, offset, len) in self.parts(start, len) {
+            if let Some(file) = self.segment(index)? {
+                sys::punch(&file, offset, offset + len as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_aside(&self, pos: u64, bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
+        keep_aside(&self.dir.join(format!("cut-{pos}")), bytes).map(Some)
+    }
+
+    fn staging_file(&self) -> io::Result<Option<File>> {
+        sys::open(&self.dir.join(STAGING), Access::Create).map(Some)
+    }
+}
+
+fn segment_index(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(SUFFIX)?;
+    (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// Makes the directory and its manifest, which appears under its name locked and empty.
+fn create(dir: &Path, path: &Path) -> Result<File> {
+    match fs::metadata(dir) {
+        Ok(meta) if !meta.is_dir() => {
+            return Err(WalError::NotALog { path: dir.to_owned(), reason: "it is not a directory" });
+        }
+        Ok(_) => {
+            if fs::read_dir(dir)?.any(|entry| entry.is_ok_and(|e| e.file_name() != "manifest.new")) {
+                return Err(no_manifest(dir)?);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(dir).map_err(WalError::io("creating the log's directory"))?;
+            sys::sync_dir(sys::parent(dir)).map_err(WalError::io("making the log's directory durable"))?;
+        }
+        Err(error) => return Err(WalError::io("opening the log's directory")(error)),
+    }
+    let new_path = dir.join("manifest.new");
+    let file = sys::open(&new_path, Access::Create).map_err(WalError::io("creating the manifest"))?;
+    lock(&file, path)?;
+    if path.exists() {
+        // Somebody else was faster.
+        return Err(WalError::Locked { path: path.to_owned() });
+    }
+    fs::rename(&new_path, path).map_err(WalError::io("creating the manifest"))?;
+    sys::sync_dir(dir).map_err(WalError::io("making the log's directory durable"))?;
+    Ok(file)
+}
+
+/// A directory without a manifest: a log that lost it, or no log.
+fn no_manifest(dir: &Path) -> Result<WalError> {
+    let has_segments = fs::read_dir(dir)
+        .map_err(WalError::io("opening the log's directory"))?
+        .any(|entry| entry.is_ok_and(|e| segment_index(&e.file_name().to_string_lossy()).is_some()));
+    Ok(if has_segments {
+        WalError::Corruption(crate::Corruption {
+            lsn: crate::Lsn::ZERO,
+            segment: None,
+            start: 0,
+            end: 0,
+            reason: crate::CorruptionReason::MissingManifest,
+        })
+    } else {
+        WalError::NotALog { path: dir.to_owned(), reason: "the directory is not empty and has no manifest" }
+    })
+}

@@ -1,0 +1,645 @@
+//! Staging memory: the ring in which records wait for their flush, and the lock-free protocol of claiming a place in
+//! it, filling it, publishing it, and taking published bytes out.
+//!
+//! Positions are bytes of the stream; a position's place in the ring is its remainder. The protocol, and why the
+//! unsafe code is sound:
+//!
+//! * The tail only moves by compare-and-swap from the value that was checked, so claims are disjoint, lie below the
+//!   limit, and never straddle the end of the ring. A [`Claim`] is the only writer of its bytes.
+//! * The limit is never more than one lap ahead of what was released, so no two live positions share a place.
+//! * Bytes between the released position and the tail are zero until their claimer writes them, so a zero word means
+//!   "claimed a moment ago". The claimer first stores the claim's length, then the content, then, with release
+//!   ordering, the final word: whoever sees that word with acquire ordering sees the content.
+//! * The one [`Consumer`] reads the bytes of a claim only after it saw the final word, and zeroes and releases them
+//!   only before they can be claimed again: it raises the limit with release ordering, and claimers read it with
+//!   acquire ordering.
+#![allow(unsafe_code)] // the ring hands out disjoint parts of shared memory; the proofs are below
+
+use std::{fs::File, io};
+
+use crate::{
+    format::{FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, Kind, LogId, SECTOR, align_sector},
+    sync::{AtomicU64, CachePadded, Mutex, Ordering, fence, spin_loop, yield_now},
+};
+
+/// Kept free below the limit, for the padding and the headers that closing a group takes.
+const SLACK: u64 = 4096;
+
+/// Above every position; set in the tail while nothing may be claimed.
+const FROZEN: u64 = 1 << 63;
+/// Set in the tail for good when nothing may be claimed any more.
+const SHUT: u64 = 1 << 62;
+
+/// The longest claim that goes through the ring.
+const MAX_CLAIM: u64 = 64 << 10;
+
+/// A ring of staging memory and the tail of the log.
+pub(crate) struct Ring {
+    memory: Memory,
+    tail: CachePadded<AtomicU64>,
+    /// Claims end at or below it.
+    limit: CachePadded<AtomicU64>,
+    /// What the limit is made of; changed rarely.
+    bounds: Mutex<Bounds>,
+    key: AtomicU64,
+}
+
+struct Bounds {
+    released: u64,
+    disk: u64,
+}
+
+/// Why nothing was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// A truncation is going on.
+    Frozen,
+    /// The log is closed or poisoned.
+    Shut,
+    /// The ring or the prepared space is full at the moment.
+    NoRoom,
+}
+
+impl Ring {
+    /// A ring whose next group starts at `start`, and its one consumer. The memory is all zero.
+    pub(crate) fn new(memory: Memory, start: u64, key: FrameKey) -> (Ring, Consumer) {
+        let ring = Ring {
+            tail: CachePadded::new(AtomicU64::new(start + GROUP_HEADER_LEN as u64)),
+            limit: CachePadded::new(AtomicU64::new(0)),
+            bounds: Mutex::new(Bounds { released: start, disk: 0 }),
+            key: AtomicU64::new(key.raw()),
+            memory,
+        };
+        ring.memory.set_released(start);
+        (ring, Consumer { open: start, released: start })
+    }
+
+    /// The longest claim that this ring takes.
+    pub(crate) fn max_claim(&self) -> u64 {
+        MAX_CLAIM.min(self.capacity() / 8)
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.memory.len()
+    }
+
+    /// Where the next claim starts.
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Acquire) & !(FROZEN | SHUT)
+    }
+
+    /// Up to where the disk has room.
+    pub(crate) fn disk(&self) -> u64 {
+        self.bounds.lock().disk
+    }
+
+    /// Whether the next `len` bytes have to wait for the disk rather than for the ring.
+    pub(crate) fn waits_for_disk(&self, len: u64) -> bool {
+        (self.tail() + len).saturating_add(SLACK) > self.disk()
+    }
+
+    pub(crate) fn key(&self) -> FrameKey {
+        FrameKey::from_raw(self.key.load(Ordering::Relaxed))
+    }
+
+    /// Takes the next `len` bytes, a multiple of eight and at most [`max_claim`](Self::max_claim).
+    #[inline]
+    pub(crate) fn claim(&self, len: u64) -> Result<Claim<'_>, Denied> {
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        loop {
+            if tail & (FROZEN | SHUT) != 0 {
+                return Err(if tail & SHUT != 0 { Denied::Shut } else { Denied::Frozen });
+            }
+            let lap = self.capacity() - (tail & (self.capacity() - 1));
+            let take = len.min(lap);
+            if tail + take > self.limit.load(Ordering::Acquire) {
+                return Err(Denied::NoRoom);
+            }
+            match self.tail.compare_exchange_weak(tail, tail + take, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if take == len => return Ok(Claim::new(self, tail, len)),
+                Ok(_) => {
+                    // The rest of the lap is too short: it becomes a void.
+                    drop(Claim::new(self, tail, take));
+                    tail = self.tail.load(Ordering::Relaxed);
+                }
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Whether a claim of `len` bytes would be decided now, one way or the other.
+    pub(crate) fn has_room(&self, len: u64) -> bool {
+        let tail = self.tail.load(Ordering::SeqCst);
+        tail & SHUT != 0 || tail & FROZEN == 0 && tail + len <= self.limit.load(Ordering::SeqCst)
+    }
+
+    /// Makes room up to `disk` on the disk's side.
+    pub(crate) fn set_disk(&self, disk: u64) {
+        let mut bounds = self.bounds.lock();
+        bounds.disk = disk;
+        self.update_limit(&bounds);
+    }
+
+    /// Refuses claims for good.
+    pub(crate) fn shut(&self) {
+        self.tail.fetch_or(SHUT, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.tail.load(Ordering::Acquire) & SHUT != 0
+    }
+
+    /// Records how far the log is durable where a later process can read it.
+    pub(crate) fn set_durable(&self, durable: u64) {
+        self.memory.set_durable(durable);
+    }
+
+    /// Binds the memory to a new epoch. Only while it is empty and nothing can be claimed.
+    pub(crate) fn set_epoch(&self, epoch: u32) {
+        self.memory.set_epoch(epoch);
+    }
+
+    fn update_limit(&self, bounds: &Bounds) {
+        let ring = bounds.released + self.capacity() - SLACK;
+        self.limit.store(ring.min(bounds.disk.saturating_sub(SLACK)), Ordering::Release);
+    }
+}
+
+/// A part of the ring that belongs to one writer until it is published. Dropped before that, it becomes a void.
+pub(crate) struct Claim<'a> {
+    ring: &'a Ring,
+    pos: u64,
+    len: u64,
+}
+
+impl<'a> Claim<'a> {
+    #[inline]
+    fn new(ring: &'a Ring, pos: u64, len: u64) -> Self {
+        ring.memory.word(pos).store(FrameWord::claimed(len), Ordering::Relaxed);
+        // The claim's length is there before any of its content is: recovery relies on it when the process dies.
+        fence(Ordering::Release);
+        Claim { ring, pos, len }
+    }
+
+    #[inline]
+    pub(crate) fn pos(&self) -> u64 {
+        self.pos
+    }
+
+    /// Copies bytes to `offset` of the claim, behind its first word.
+    #[inline]
+    pub(crate) fn fill(&mut self, offset: u64, bytes: &[u8]) {
+        assert!(offset >= FRAME_HEADER_LEN as u64 && offset + bytes.len() as u64 <= self.len);
+        // SAFETY: `pos + offset..+ len` lies in this claim, which was taken from the tail by a successful
+        // compare-and-swap and does not straddle the end of the ring; nobody else writes it, and nobody reads it
+        // before it is published, which takes `self`. The first word is left out, so no atomic is aliased.
+        unsafe { self.ring.memory.write(self.pos + offset, bytes) }
+    }
+
+    /// The claim's memory from `offset` on, for writing in place.
+    #[cfg(not(loom))]
+    pub(crate) fn space(&mut self, offset: u64, len: usize) -> &mut [u8] {
+        assert!(offset >= FRAME_HEADER_LEN as u64 && offset + len as u64 <= self.len);
+        // SAFETY: as in `fill`; the borrow of `self` keeps the slice the only access until it ends.
+        unsafe { std::slice::from_raw_parts_mut(self.ring.memory.at(self.pos + offset), len) }
+    }
+
+    /// Publishes the claim: `word` is that of the frame at its start.
+    #[inline]
+    pub(crate) fn publish(self, word: u64) {
+        self.ring.memory.word(self.pos).store(word, Ordering::Release);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let word = FrameWord::void(self.ring.key(), self.pos, self.len);
+        self.ring.memory.word(self.pos).store(word, Ordering::Release);
+    }
+}
+
+/// The one that takes published bytes out of the ring.
+pub(crate) struct Consumer {
+    /// Where the open group starts.
+    open: u64,
+    released: u64,
+}
+
+/// A group that takes no more claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) start: u64,
+    /// Where its last frame ends.
+    pub(crate) end: u64,
+    /// Where the next group starts.
+    pub(crate) next: u64,
+}
+
+impl Closed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end == self.start + GROUP_HEADER_LEN as u64
+    }
+}
+
+impl Consumer {
+    /// Where the open group starts.
+    pub(crate) fn open(&self) -> u64 {
+        self.open
+    }
+
+    /// Closes the open group at the tail. `None` if it is empty and `keep_empty` is not set.
+    pub(crate) fn close(&mut self, ring: &Ring, keep_empty: bool) -> Option<Closed> {
+        let mut tail = ring.tail.load(Ordering::Relaxed);
+        loop {
+            let end = tail & !(FROZEN | SHUT);
+            let closed = Closed { start: self.open, end, next: align_sector(end) };
+            if closed.is_empty() && !keep_empty {
+                return None;
+            }
+            let next_tail = (closed.next + GROUP_HEADER_LEN as u64) | (tail & (FROZEN | SHUT));
+            match ring.tail.compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.open = closed.next;
+                    return Some(closed);
+                }
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Takes a place outside the ring for a group of its own with `len` bytes of frames, and closes the open group
+    /// before it unless that is empty.
+    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64) -> Result<(Option<Closed>, Closed), Denied> {
+        let disk = ring.disk();
+        let mut tail = ring.tail.load(Ordering::Relaxed);
+        loop {
+            if tail & (FROZEN | SHUT) != 0 {
+                return Err(if tail & SHUT != 0 { Denied::Shut } else { Denied::Frozen });
+            }
+            let open = Closed { start: self.open, end: tail, next: align_sector(tail) };
+            let start = if open.is_empty() { open.start } else { open.next };
+            let end = start + GROUP_HEADER_LEN as u64 + len;
+            let apart = Closed { start, end, next: align_sector(end) };
+            if apart.next + SLACK > disk {
+                return Err(Denied::NoRoom);
+            }
+            let next_tail = apart.next + GROUP_HEADER_LEN as u64;
+            match ring.tail.compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.open = apart.next;
+                    return Ok(((!open.is_empty()).then_some(open), apart));
+                }
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Waits until every claim of the group is published, and counts its records.
+    pub(crate) fn settle(&self, ring: &Ring, group: &Closed) -> u32 {
+        let (mut pos, mut records) = (group.start + GROUP_HEADER_LEN as u64, 0);
+        while pos < group.end {
+            let word = ring.memory.wait_for_word(pos);
+            records += u32::from(word.kind != Kind::Void);
+            pos += word.frame_len();
+        }
+        records
+    }
+
+    /// Puts a settled group's header before it.
+    pub(crate) fn set_header(&mut self, ring: &Ring, group: &Closed, header: &[u8; GROUP_HEADER_LEN]) {
+        assert!(group.start >= self.released && group.start < self.open);
+        // SAFETY: closing the previous group took these bytes out of what can be claimed; only the consumer, of
+        // which there is one, borrowed mutably here, uses them.
+        unsafe { ring.memory.write(group.start, header) }
+    }
+
+    /// The bytes of a settled group up to the next sector: one run, or two if it wraps.
+    #[cfg(not(loom))]
+    pub(crate) fn bytes<'r>(&'r self, ring: &'r Ring, group: &Closed) -> [&'r [u8]; 2] {
+        assert!(group.start >= self.released && group.next <= self.open);
+        assert!(group.next - group.start <= ring.capacity());
+        let len = group.next - group.start;
+        let first = len.min(ring.capacity() - (group.start & (ring.capacity() - 1)));
+        // SAFETY: `settle` saw every claim of the closed group published, with acquire ordering, and none of its
+        // bytes is written again before `release`, which needs the consumer mutably while these slices borrow it.
+        // The padding behind the last frame was zeroed at the last release and belongs to the consumer.
+        unsafe {
+            [
+                std::slice::from_raw_parts(ring.memory.at(group.start), first as usize),
+                std::slice::from_raw_parts(ring.memory.at(group.start + first), (len - first) as usize),
+            ]
+        }
+    }
+
+    /// Gives the ring back up to `next`, of which the bytes up to `used` were in use.
+    pub(crate) fn release(&mut self, ring: &Ring, used: u64, next: u64) {
+        assert!(self.released <= used && used <= next && next <= self.open);
+        let mut pos = self.released;
+        while pos < used {
+            let run = (used - pos).min(ring.capacity() - (pos & (ring.capacity() - 1)));
+            // SAFETY: everything below `used` was settled and closed, and cannot be claimed before the limit below
+            // is raised; readers of `bytes` have ended, for they borrow the consumer.
+            unsafe { ring.memory.zero(pos, run) }
+            pos += run;
+        }
+        self.released = next;
+        ring.memory.set_released(next);
+        let mut bounds = ring.bounds.lock();
+        bounds.released = next;
+        ring.update_limit(&bounds);
+    }
+
+    /// Refuses claims until [`thaw`](Self::thaw).
+    pub(crate) fn freeze(&mut self, ring: &Ring) {
+        ring.tail.fetch_or(FROZEN, Ordering::AcqRel);
+    }
+
+    pub(crate) fn thaw(&mut self, ring: &Ring, key: FrameKey) {
+        ring.key.store(key.raw(), Ordering::Relaxed);
+        // The release makes the key visible to whoever claims after it.
+        ring.tail.fetch_and(!FROZEN, Ordering::AcqRel);
+    }
+}
+
+/// The bytes of a ring: a mapped file, or the heap.
+pub(crate) struct Memory {
+    #[cfg(not(loom))]
+    base: *mut u8,
+    len: u64,
+    #[cfg(not(loom))]
+    backing: Backing,
+    #[cfg(loom)]
+    words: Vec<AtomicU64>,
+}
+
+#[cfg(not(loom))]
+enum Backing {
+    Heap(std::ptr::NonNull<[u64]>),
+    Mapped { map: memmap2::MmapRaw },
+}
+
+// SAFETY: the memory is owned by this value wherever it is, and every access goes through the protocol above.
+#[cfg(not(loom))]
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+#[cfg(not(loom))]
+unsafe impl Sync for Memory {}
+
+#[cfg(not(loom))]
+impl Memory {
+    /// `len` zero bytes in the process; a power of two.
+    pub(crate) fn heap(len: usize) -> Memory {
+        assert!(len.is_power_of_two() && len >= 4096);
+        let boxed: Box<[u64]> = vec![0u64; len / 8].into_boxed_slice();
+        let mut pointer = std::ptr::NonNull::from(Box::leak(boxed));
+        // SAFETY: the allocation was just leaked and nothing else refers to it.
+        let base = unsafe { pointer.as_mut().as_mut_ptr().cast() };
+        Memory { base, len: len as u64, backing: Backing::Heap(pointer) }
+    }
+
+    /// Maps `file`, which is made anew: all of its blocks are written, so that no later store can fail for want of
+    /// space, and `header` is put at its start.
+    pub(crate) fn mapped(file: &File, len: usize, header: &StagingHeader) -> io::Result<Memory> {
+        assert!(len.is_power_of_two() && len >= 4096);
+        write_zeros(file, STAGING_HEADER_LEN + len as u64)?;
+        let map = memmap2::MmapOptions::new().len(STAGING_HEADER_LEN as usize + len).map_raw(file)?;
+        // Fault all pages in now and not in the appends.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::PopulateWrite);
+        // SAFETY: the mapping is longer than its header.
+        let base = unsafe { map.as_mut_ptr().add(STAGING_HEADER_LEN as usize) };
+        let memory = Memory { base, len: len as u64, backing: Backing::Mapped { map } };
+        let bytes = header.encode();
+        // SAFETY: the header's 4 KiB are mapped, and nobody else uses the memory yet.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.header(), bytes.len()) };
+        Ok(memory)
+    }
+
+    fn header(&self) -> *mut u8 {
+        match &self.backing {
+            Backing::Mapped { map } => map.as_mut_ptr(),
+            Backing::Heap(_) => std::ptr::null_mut(),
+        }
+    }
+
+    fn header_word(&self, offset: usize) -> Option<&AtomicU64> {
+        let header = self.header();
+        // SAFETY: a mapped header is 4 KiB at a page boundary; its words are only used as atomics once the ring
+        // is in use.
+        (!header.is_null()).then(|| unsafe { AtomicU64::from_ptr(header.add(offset).cast()) })
+    }
+
+    fn at(&self, pos: u64) -> *mut u8 {
+        // SAFETY: the mask keeps the offset below `len`.
+        unsafe { self.base.add((pos & (self.len - 1)) as usize) }
+    }
+
+    fn word(&self, pos: u64) -> &AtomicU64 {
+        debug_assert!(pos.is_multiple_of(8));
+        // SAFETY: the base is aligned to eight bytes and so is every claim; a word that is the first of a frame is
+        // only ever accessed atomically while the claim is live.
+        unsafe { AtomicU64::from_ptr(self.at(pos).cast()) }
+    }
+
+    /// # Safety
+    /// The bytes belong to the caller and do not straddle the end of the ring.
+    unsafe fn write(&self, pos: u64, bytes: &[u8]) {
+        // SAFETY: the caller owns the destination; the source is another object.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(pos), bytes.len()) }
+    }
+
+    /// # Safety
+    /// As for `write`.
+    unsafe fn zero(&self, pos: u64, len: u64) {
+        // SAFETY: the caller owns the destination.
+        unsafe { std::ptr::write_bytes(self.at(pos), 0, len as usize) }
+    }
+
+    fn set_epoch(&self, epoch: u32) {
+        let header = self.header();
+        if header.is_null() {
+            return;
+        }
+        // SAFETY: the header's first 64 bytes are mapped, and only read and written here and before the ring is used;
+        // the caller holds the log frozen. A process that dies in between leaves a header that is not valid, and
+        // memory that is empty.
+        unsafe {
+            let bytes = std::slice::from_raw_parts_mut(header, USED);
+            if let Some(old) = StagingHeader::decode(bytes) {
+                bytes.copy_from_slice(&StagingHeader { epoch, ..old }.encode());
+            }
+        }
+    }
+
+    fn set_released(&self, released: u64) {
+        if let Some(word) = self.header_word(RELEASED_AT) {
+            word.store(released, Ordering::Release);
+        }
+    }
+
+    fn set_durable(&self, durable: u64) {
+        if let (Some(word), Some(check)) = (self.header_word(DURABLE_AT), self.header_word(DURABLE_AT + 8)) {
+            // A process that dies in between leaves a pair that does not match and is not used.
+            word.store(durable, Ordering::Release);
+            check.store(!durable, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(not(loom))]
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Backing::Heap(pointer) = &self.backing {
+            // SAFETY: leaked in `heap`, and nothing refers to it any more.
+            drop(unsafe { Box::from_raw(pointer.as_ptr()) });
+        }
+    }
+}
+
+impl Memory {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The word of a published frame; waits for a claimer that is not done.
+    fn wait_for_word(&self, pos: u64) -> FrameWord {
+        let mut tries = 0;
+        loop {
+            match FrameWord::parse(self.word(pos).load(Ordering::Acquire)) {
+                Some(word) if word.kind != Kind::Claimed => return word,
+                _ if tries < 64 => spin_loop(),
+                // The claimer may have been preempted; it needs a processor more than we do.
+                _ => yield_now(),
+            }
+            tries += 1;
+        }
+    }
+}
+
+/// Under loom every word is an atomic of loom's, so that missing orderings show.
+#[cfg(loom)]
+impl Memory {
+    pub(crate) fn heap(len: usize) -> Memory {
+        Memory { len: len as u64, words: (0..len / 8).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    fn word(&self, pos: u64) -> &AtomicU64 {
+        &self.words[((pos & (self.len - 1)) / 8) as usize]
+    }
+
+    unsafe fn write(&self, pos: u64, bytes: &[u8]) {
+        for (i, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.word(pos + i as u64 * 8).store(u64::from_le_bytes(word), Ordering::Relaxed);
+        }
+    }
+
+    unsafe fn zero(&self, pos: u64, len: u64) {
+        (0..len / 8).for_each(|i| self.word(pos + i * 8).store(0, Ordering::Relaxed));
+    }
+
+    fn set_epoch(&self, _: u32) {}
+
+    fn set_released(&self, _: u64) {}
+
+    fn set_durable(&self, _: u64) {}
+}
+
+/// Where the ring starts in a staging file.
+pub(crate) const STAGING_HEADER_LEN: u64 = 4096;
+const RELEASED_AT: usize = 512;
+const DURABLE_AT: usize = 1024;
+const MAGIC: [u8; 8] = *b"WALDBSTG";
+const USED: usize = 64;
+
+/// Says whose staging memory a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StagingHeader {
+    pub(crate) log: LogId,
+    pub(crate) boot: Option<[u8; 16]>,
+    pub(crate) epoch: u32,
+    pub(crate) capacity: u64,
+}
+
+impl StagingHeader {
+    fn encode(&self) -> [u8; USED] {
+        let mut bytes = [0; USED];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..24].copy_from_slice(&self.log.0);
+        bytes[24..40].copy_from_slice(&self.boot.unwrap_or_default());
+        bytes[40..44].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.capacity.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = crate::format::Fields(bytes.first_chunk::<USED>()?);
+        let intact = fields.take::<8>() == MAGIC && crc32fast::hash(&bytes[..60]).to_le_bytes() == bytes[60..64];
+        let log = LogId(fields.take());
+        let boot: [u8; 16] = fields.take();
+        let (epoch, _pad, capacity) = (fields.u32(), fields.u32(), fields.u64());
+        (intact && capacity.is_power_of_two())
+            .then_some(StagingHeader { log, boot: (boot != [0; 16]).then_some(boot), epoch, capacity })
+    }
+}
+
+/// What a process left in its staging file.
+pub(crate) struct Leftover {
+    pub(crate) header: StagingHeader,
+    /// Everything before it is in the store, as far as the process got.
+    pub(crate) released: u64,
+    /// Everything before it is durable, if the process got to say so.
+    pub(crate) durable: Option<u64>,
+    ring: Vec<u8>,
+}
+
+impl Leftover {
+    /// Reads a staging file; `None` if it is not one.
+    pub(crate) fn read(file: &File) -> io::Result<Option<Leftover>> {
+        use std::io::{Read, Seek, SeekFrom};
+        let len = file.metadata()?.len();
+        let mut reader = file;
+        reader.seek(SeekFrom::Start(0))?;
+        let mut head = vec![0; STAGING_HEADER_LEN as usize];
+        if len < STAGING_HEADER_LEN || reader.read_exact(&mut head).is_err() {
+            return Ok(None);
+        }
+        let Some(header) = StagingHeader::decode(&head) else { return Ok(None) };
+        if header.capacity > len - STAGING_HEADER_LEN || header.capacity < SECTOR {
+            return Ok(None);
+        }
+        let word = |at: usize| crate::format::Fields(&head[at..]).u64();
+        let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
+        let mut ring = vec![0; header.capacity as usize];
+        reader.read_exact(&mut ring)?;
+        Ok(Some(Leftover { header, released: word(RELEASED_AT), durable, ring }))
+    }
+
+    /// The position up to which the ring can hold anything.
+    pub(crate) fn end(&self) -> u64 {
+        self.released.saturating_add(self.header.capacity)
+    }
+
+    /// The bytes at a position, up to the end of the lap.
+    pub(crate) fn at(&self, pos: u64) -> &[u8] {
+        &self.ring[(pos & (self.header.capacity - 1)) as usize..]
+    }
+}
+
+fn write_zeros(file: &File, len: u64) -> io::Result<()> {
+    use std::io::{Seek, SeekFrom, Write};
+    file.set_len(len)?;
+    let (mut writer, zeros) = (file, vec![0; 1 << 20]);
+    writer.seek(SeekFrom::Start(0))?;
+    let mut left = len as usize;
+    while left > 0 {
+        let part = left.min(zeros.len());
+        writer.write_all(&zeros[..part])?;
+        left -= part;
+    }
+    Ok(())
+}
