@@ -21,7 +21,9 @@ pub enum WalError {
     },
 
     /// The record (or the batch) is longer than the log's limit. Nothing was appended.
-    #[error("record of {len} bytes exceeds the limit of {max} bytes; raise WalConfig::with_max_record_size or split it")]
+    #[error(
+        "record of {len} bytes exceeds the limit of {max} bytes; raise WalConfig::with_max_record_size or split it"
+    )]
     RecordTooLarge {
         /// Bytes of the record.
         len: u64,
@@ -43,7 +45,9 @@ pub enum WalError {
 
     /// A write or a flush failed while this call was waiting for it: the records may or may not be durable. Reopen
     /// the log to find out.
-    #[error("the outcome is in doubt, a write or flush failed: {cause}; reopen the log to learn what is durable")]
+    #[error(
+        "the outcome is in doubt, a write or flush failed: {cause}; reopen the log to learn what is durable"
+    )]
     InDoubt {
         /// The first failure.
         cause: String,
@@ -74,7 +78,9 @@ pub enum WalError {
 
     /// The log was written by a newer version of this crate, or uses a feature that this one does not have. It was
     /// not touched.
-    #[error("the log has format version {version} with features {features:#x}, this crate reads version 1 without; it was not touched")]
+    #[error(
+        "the log has format version {version} with features {features:#x}, this crate reads version 1 without; it was not touched"
+    )]
     UnsupportedVersion {
         /// The version that is stored.
         version: u32,
@@ -108,7 +114,9 @@ pub enum WalError {
     },
 
     /// The table of truncations is full; see `docs/format.md`, "Limits". Nothing was changed.
-    #[error("the log holds {count} suffix truncations, the most it can; drop old records with truncate_before first")]
+    #[error(
+        "the log holds {count} suffix truncations, the most it can; drop old records with truncate_before first"
+    )]
     TooManyTruncations {
         /// How many there are.
         count: usize,
@@ -146,7 +154,10 @@ impl WalError {
 
 impl From<io::Error> for WalError {
     fn from(source: io::Error) -> Self {
-        WalError::Io { context: "using the log", source }
+        WalError::Io {
+            context: "using the log",
+            source,
+        }
     }
 }
 

@@ -16,7 +16,6 @@ use crate::format::GROUP_HEADER_LEN;
 /// assert_eq!(Lsn::new(7).get(), 7);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[must_use]
 pub struct Lsn(u64);
 
 impl Lsn {
@@ -25,6 +24,7 @@ impl Lsn {
 
     /// An LSN from its number, for example one that was stored elsewhere.
     #[inline]
+    #[must_use]
     pub const fn new(value: u64) -> Self {
         Lsn(value)
     }

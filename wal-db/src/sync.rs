@@ -61,7 +61,10 @@ pub(crate) struct Bell {
 
 impl Bell {
     pub(crate) fn new() -> Self {
-        Bell { gate: Gate::new(), asleep: AtomicU32::new(0) }
+        Bell {
+            gate: Gate::new(),
+            asleep: AtomicU32::new(0),
+        }
     }
 
     /// Wakes those who sleep, if any. What they wait for was stored before.
@@ -135,7 +138,10 @@ mod portable {
 
     impl Sleep {
         pub(super) fn new() -> Self {
-            Sleep { lock: Mutex::new(()), moved: Condvar::new() }
+            Sleep {
+                lock: Mutex::new(()),
+                moved: Condvar::new(),
+            }
         }
     }
 

@@ -15,8 +15,6 @@ const ZERO_MASK: u32 = (1 << 24) - 1;
 
 /// The group says: everything before me is durable, and nothing is in me.
 pub(crate) const FLAG_SEAL: u8 = 1;
-/// The first group of an epoch.
-pub(crate) const FLAG_EPOCH: u8 = 2;
 
 /// The header of a group. Positions are bytes of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,11 +87,20 @@ impl GroupHeader {
         let mut fields = Fields(bytes);
         let (crc, magic) = (fields.u32(), fields.u32());
         if magic != MAGIC {
-            return Err(if bytes == &[0; GROUP_HEADER_LEN] { HeaderFault::Zero } else { HeaderFault::Invalid });
+            return Err(if bytes == &[0; GROUP_HEADER_LEN] {
+                HeaderFault::Zero
+            } else {
+                HeaderFault::Invalid
+            });
         }
         let stored_pos = fields.u64();
-        let (len, count, ordinal, epoch, prev_digest) =
-            (fields.u32(), fields.u32(), fields.u64(), fields.u32(), fields.u32());
+        let (len, count, ordinal, epoch, prev_digest) = (
+            fields.u32(),
+            fields.u32(),
+            fields.u64(),
+            fields.u32(),
+            fields.u32(),
+        );
         let (durable_back, prev_back) = (fields.u32(), fields.u32());
         let (payload_digest, zero_and_flags, time_us) = (fields.u32(), fields.u32(), fields.u64());
         let header = GroupHeader {
@@ -115,7 +122,11 @@ impl GroupHeader {
             && crc == header.checksum(&bytes[8..], log)
             && len as usize >= GROUP_HEADER_LEN
             && len.is_multiple_of(8);
-        if intact { Ok(header) } else { Err(HeaderFault::Invalid) }
+        if intact {
+            Ok(header)
+        } else {
+            Err(HeaderFault::Invalid)
+        }
     }
 
     fn checksum(&self, body: &[u8], log: LogId) -> u32 {
@@ -123,9 +134,8 @@ impl GroupHeader {
     }
 
     fn body(&self) -> [u8; GROUP_HEADER_LEN - 8] {
-        let sectors_back = |pos: u64| {
-            u32::try_from((self.pos - pos.min(self.pos)).div_ceil(SECTOR)).unwrap_or(TOO_FAR)
-        };
+        let sectors_back =
+            |pos: u64| u32::try_from((self.pos - pos.min(self.pos)).div_ceil(SECTOR)).unwrap_or(TOO_FAR);
         let mut bytes = [0; GROUP_HEADER_LEN - 8];
         let mut at = 0;
         let mut put = |field: &[u8]| {
@@ -167,8 +177,22 @@ mod tests {
 
     fn any_header() -> impl Strategy<Value = GroupHeader> {
         (
-            (0u64..1 << 30, 0u32..1 << 20, any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>()),
-            (0u64..1 << 20, 0u64..1 << 20, any::<u32>(), 0u32..1 << 24, any::<u8>(), any::<u64>()),
+            (
+                0u64..1 << 30,
+                0u32..1 << 20,
+                any::<u32>(),
+                any::<u64>(),
+                any::<u32>(),
+                any::<u32>(),
+            ),
+            (
+                0u64..1 << 20,
+                0u64..1 << 20,
+                any::<u32>(),
+                0u32..1 << 24,
+                any::<u8>(),
+                any::<u64>(),
+            ),
         )
             .prop_map(|((sector, len, count, ordinal, epoch, prev_digest), rest)| {
                 let (durable_back, prev_back, payload_digest, zero_sectors, flags, time_us) = rest;
@@ -227,7 +251,13 @@ mod tests {
     #[test]
     fn a_durable_mark_too_far_back_claims_less_and_never_more() {
         let pos = 1 << 50;
-        let header = GroupHeader { pos, len: 64, durable: 512, prev: pos, ..GroupHeader::default() };
+        let header = GroupHeader {
+            pos,
+            len: 64,
+            durable: 512,
+            prev: pos,
+            ..GroupHeader::default()
+        };
         let read = GroupHeader::decode(&header.encode(LOG), pos, LOG).unwrap();
         assert_eq!((read.durable, read.prev), (0, pos));
     }

@@ -47,7 +47,14 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     pub(crate) fn begin(epoch: u32) -> Self {
-        Timeline { epochs: vec![EpochStart { start: 0, cut: 0, epoch }], forgotten_before: 0 }
+        Timeline {
+            epochs: vec![EpochStart {
+                start: 0,
+                cut: 0,
+                epoch,
+            }],
+            forgotten_before: 0,
+        }
     }
 
     pub(crate) fn epochs(&self) -> &[EpochStart] {
@@ -55,7 +62,11 @@ impl Timeline {
     }
 
     pub(crate) fn newest(&self) -> EpochStart {
-        self.epochs.last().copied().unwrap_or(EpochStart { start: 0, cut: 0, epoch: 0 })
+        self.epochs.last().copied().unwrap_or(EpochStart {
+            start: 0,
+            cut: 0,
+            epoch: 0,
+        })
     }
 
     /// The epoch that owns `pos`, if it is still known.
@@ -100,7 +111,10 @@ impl Timeline {
 
     /// Forgets what only concerns positions before `head`.
     pub(crate) fn drop_before(&mut self, head: u64) {
-        let owner = self.epochs.partition_point(|entry| entry.start <= head).saturating_sub(1);
+        let owner = self
+            .epochs
+            .partition_point(|entry| entry.start <= head)
+            .saturating_sub(1);
         self.epochs.drain(..owner);
     }
 }
@@ -148,7 +162,10 @@ impl Manifest {
             head: GROUP_HEADER_LEN as u64,
             head_group: 0,
             head_ordinal: 0,
-            mark: Mark { epoch: 1, ..Mark::default() },
+            mark: Mark {
+                epoch: 1,
+                ..Mark::default()
+            },
             newest_segment: 0,
             timeline: Timeline::begin(1),
         }
@@ -208,7 +225,10 @@ impl Manifest {
         }
         // Only after the checksum: a flipped bit in the version is damage, not the future.
         if version != FORMAT_VERSION || read_features | write_features != 0 {
-            return Err(SlotFault::Version { version, features: read_features | write_features });
+            return Err(SlotFault::Version {
+                version,
+                features: read_features | write_features,
+            });
         }
         let log = LogId(fields.take());
         let [generation, segment_len, head, head_group, head_ordinal] = [(); 5].map(|()| fields.u64());
@@ -218,7 +238,11 @@ impl Manifest {
             return Err(SlotFault::Damaged);
         }
         let epochs = (0..count)
-            .map(|_| EpochStart { start: fields.u64(), cut: fields.u64(), epoch: fields.u64() as u32 })
+            .map(|_| EpochStart {
+                start: fields.u64(),
+                cut: fields.u64(),
+                epoch: fields.u64() as u32,
+            })
             .collect();
         Ok(Manifest {
             generation,
@@ -235,7 +259,10 @@ impl Manifest {
                 epoch: (digest_and_epoch >> 32) as u32,
             },
             newest_segment,
-            timeline: Timeline { epochs, forgotten_before },
+            timeline: Timeline {
+                epochs,
+                forgotten_before,
+            },
         })
     }
 }
@@ -249,8 +276,18 @@ mod tests {
 
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new(LogId([9; 16]), 1 << 26);
-        assert!(manifest.timeline.push(EpochStart { start: 4096, cut: 1000, epoch: 2 }));
-        manifest.mark = Mark { pos: 8192, ordinal: 77, prev: 4096, prev_digest: 5, epoch: 2 };
+        assert!(manifest.timeline.push(EpochStart {
+            start: 4096,
+            cut: 1000,
+            epoch: 2
+        }));
+        manifest.mark = Mark {
+            pos: 8192,
+            ordinal: 77,
+            prev: 4096,
+            prev_digest: 5,
+            epoch: 2,
+        };
         manifest
     }
 
@@ -262,7 +299,10 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             let fault = Manifest::decode(&damaged).unwrap_err();
-            assert!(matches!(fault, SlotFault::Damaged | SlotFault::Foreign), "bit {bit}: {fault:?}");
+            assert!(
+                matches!(fault, SlotFault::Damaged | SlotFault::Foreign),
+                "bit {bit}: {fault:?}"
+            );
         }
     }
 
@@ -277,9 +317,27 @@ mod tests {
     #[test]
     fn a_newer_version_or_feature_is_told_apart_from_damage() {
         for (at, expected) in [
-            (8, SlotFault::Version { version: 3, features: 0 }),
-            (12, SlotFault::Version { version: 1, features: 3 }),
-            (16, SlotFault::Version { version: 1, features: 3 }),
+            (
+                8,
+                SlotFault::Version {
+                    version: 3,
+                    features: 0,
+                },
+            ),
+            (
+                12,
+                SlotFault::Version {
+                    version: 1,
+                    features: 3,
+                },
+            ),
+            (
+                16,
+                SlotFault::Version {
+                    version: 1,
+                    features: 3,
+                },
+            ),
         ] {
             let mut bytes = manifest().encode();
             bytes[at] = 3;
@@ -304,18 +362,44 @@ mod tests {
     #[test]
     fn a_cut_swallows_the_epochs_that_it_cuts_off() {
         let mut timeline = manifest().timeline;
-        assert!(timeline.push(EpochStart { start: 9216, cut: 600, epoch: 3 }));
+        assert!(timeline.push(EpochStart {
+            start: 9216,
+            cut: 600,
+            epoch: 3
+        }));
         assert_eq!(
             timeline.epochs(),
-            [EpochStart { start: 0, cut: 0, epoch: 1 }, EpochStart { start: 9216, cut: 600, epoch: 3 }]
+            [
+                EpochStart {
+                    start: 0,
+                    cut: 0,
+                    epoch: 1
+                },
+                EpochStart {
+                    start: 9216,
+                    cut: 600,
+                    epoch: 3
+                }
+            ]
         );
     }
 
     #[test]
     fn an_epoch_without_a_record_vanishes_and_its_cut_stays() {
         let mut timeline = manifest().timeline;
-        assert!(timeline.push(EpochStart { start: 4096, cut: 4096, epoch: 3 }));
-        assert_eq!(timeline.newest(), EpochStart { start: 4096, cut: 1000, epoch: 3 });
+        assert!(timeline.push(EpochStart {
+            start: 4096,
+            cut: 4096,
+            epoch: 3
+        }));
+        assert_eq!(
+            timeline.newest(),
+            EpochStart {
+                start: 4096,
+                cut: 1000,
+                epoch: 3
+            }
+        );
         assert_eq!(timeline.epochs().len(), 2);
     }
 
@@ -324,10 +408,17 @@ mod tests {
         let mut timeline = Timeline::begin(1);
         for step in 1..5000u64 {
             let cut = if step == 7 { 7 * 512 - 100 } else { step * 512 };
-            assert!(timeline.push(EpochStart { start: step * 512, cut, epoch: 1 + step as u32 }));
+            assert!(timeline.push(EpochStart {
+                start: step * 512,
+                cut,
+                epoch: 1 + step as u32
+            }));
         }
         assert_eq!(timeline.epochs().len(), MAX_EPOCHS);
-        assert_eq!(timeline.cut_around(7 * 512 - 50).map(|entry| entry.start), Some(7 * 512));
+        assert_eq!(
+            timeline.cut_around(7 * 512 - 50).map(|entry| entry.start),
+            Some(7 * 512)
+        );
         assert_eq!(timeline.epoch_at(1024), None);
         assert_eq!(timeline.epoch_at(4999 * 512), Some(5000));
     }
@@ -336,7 +427,11 @@ mod tests {
     fn a_timeline_full_of_cuts_says_so() {
         let mut timeline = Timeline::begin(1);
         let refused = (1..3000u64).find(|step| {
-            !timeline.push(EpochStart { start: step * 1024, cut: step * 1024 - 8, epoch: 1 + *step as u32 })
+            !timeline.push(EpochStart {
+                start: step * 1024,
+                cut: step * 1024 - 8,
+                epoch: 1 + *step as u32,
+            })
         });
         // The first entry cuts nothing and may be forgotten.
         assert_eq!(refused, Some(MAX_EPOCHS as u64 + 1));

@@ -29,7 +29,10 @@ pub(crate) const fn align_sector(pos: u64) -> u64 {
 /// How many 512-byte sectors of `bytes`, which starts on one, are all zero. A short last sector counts as if
 /// zeros followed it.
 pub(crate) fn zero_sectors(bytes: &[u8]) -> u32 {
-    let zero = bytes.chunks(SECTOR as usize).filter(|sector| is_zero(sector)).count();
+    let zero = bytes
+        .chunks(SECTOR as usize)
+        .filter(|sector| is_zero(sector))
+        .count();
     u32::try_from(zero).unwrap_or(u32::MAX)
 }
 
@@ -48,10 +51,6 @@ impl Fields<'_> {
         let (head, rest) = self.0.split_first_chunk::<N>().unwrap_or((&[0; N], &[]));
         self.0 = rest;
         *head
-    }
-
-    pub(crate) fn u16(&mut self) -> u16 {
-        u16::from_le_bytes(self.take())
     }
 
     pub(crate) fn u32(&mut self) -> u32 {

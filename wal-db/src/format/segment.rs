@@ -73,7 +73,11 @@ mod tests {
 
     #[test]
     fn round_trip_and_every_flipped_bit() {
-        let header = SegmentHeader { log: LogId([1; 16]), index: 3, segment_len: 1 << 26 };
+        let header = SegmentHeader {
+            log: LogId([1; 16]),
+            index: 3,
+            segment_len: 1 << 26,
+        };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
         for bit in 0..bytes.len() * 8 {
@@ -85,7 +89,12 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_apart_from_damage() {
-        let mut bytes = SegmentHeader { log: LogId([1; 16]), index: 0, segment_len: 0 }.encode();
+        let mut bytes = SegmentHeader {
+            log: LogId([1; 16]),
+            index: 0,
+            segment_len: 0,
+        }
+        .encode();
         bytes[8] = 2;
         let crc = crc32fast::hash(&bytes[..48]);
         bytes[48..].copy_from_slice(&crc.to_le_bytes());

@@ -26,7 +26,14 @@ impl Core {
         let mut claim = self.claim(writer, need)?;
         let pos = claim.pos();
         claim.fill(FRAME_HEADER_LEN as u64, payload);
-        claim.publish(FrameWord::seal(writer.ring.key(), pos, kind, false, payload.len() as u32, crc));
+        claim.publish(FrameWord::seal(
+            writer.ring.key(),
+            pos,
+            kind,
+            false,
+            payload.len() as u32,
+            crc,
+        ));
         self.after_append(writer, pos, need)?;
         Ok((pos, pos + need))
     }
@@ -39,9 +46,14 @@ impl Core {
             need += self.checked_frame_len(payload.len())?;
         }
         if need > MAX_BATCH {
-            return Err(WalError::RecordTooLarge { len: need, max: MAX_BATCH });
+            return Err(WalError::RecordTooLarge {
+                len: need,
+                max: MAX_BATCH,
+            });
         }
-        let Some((first, rest)) = payloads.split_first() else { return Ok((Vec::new(), 0)) };
+        let Some((first, rest)) = payloads.split_first() else {
+            return Ok((Vec::new(), 0));
+        };
         let pos = if need > writer.ring.max_claim() {
             self.append_apart(writer, kind, payloads)?
         } else {
@@ -58,7 +70,14 @@ impl Core {
             }
             claim.fill(FRAME_HEADER_LEN as u64, first);
             // The first word comes last: with it the whole batch is there.
-            claim.publish(FrameWord::seal(key, pos, kind, !rest.is_empty(), first.len() as u32, crcs[0]));
+            claim.publish(FrameWord::seal(
+                key,
+                pos,
+                kind,
+                !rest.is_empty(),
+                first.len() as u32,
+                crcs[0],
+            ));
             self.after_append(writer, pos, need)?;
             pos
         };
@@ -87,7 +106,14 @@ impl Core {
         // If `fill` panics, the claim is dropped and becomes a void.
         Core::in_closure(|| fill(space));
         let crc = crc32fast::hash(space);
-        claim.publish(FrameWord::seal(writer.ring.key(), pos, Kind::Data, false, len as u32, crc));
+        claim.publish(FrameWord::seal(
+            writer.ring.key(),
+            pos,
+            Kind::Data,
+            false,
+            len as u32,
+            crc,
+        ));
         self.after_append(writer, pos, need)?;
         Ok((pos, pos + need))
     }
@@ -96,7 +122,10 @@ impl Core {
     fn checked_frame_len(&self, len: usize) -> Result<u64> {
         let max = self.config.max_record_size() as usize;
         if len > max {
-            return Err(WalError::RecordTooLarge { len: len as u64, max: max as u64 });
+            return Err(WalError::RecordTooLarge {
+                len: len as u64,
+                max: max as u64,
+            });
         }
         Ok(format::frame_len(len))
     }
@@ -168,7 +197,10 @@ impl Core {
     /// Appends records that are too long for the ring; returns where the first one's frame starts.
     #[cold]
     fn append_apart(&self, writer: &Writer, kind: Kind, payloads: &[&[u8]]) -> Result<u64> {
-        let need = payloads.iter().map(|payload| format::frame_len(payload.len())).sum();
+        let need = payloads
+            .iter()
+            .map(|payload| format::frame_len(payload.len()))
+            .sum();
         let apart = Apart { kind, payloads };
         loop {
             let mut turn = Turn::take(writer);

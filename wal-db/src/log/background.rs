@@ -30,7 +30,10 @@ struct Alarm {
 
 impl Alarm {
     fn new() -> Self {
-        Alarm { gate: Gate::new(), rung: AtomicBool::new(false) }
+        Alarm {
+            gate: Gate::new(),
+            rung: AtomicBool::new(false),
+        }
     }
 
     fn ring(&self) {
@@ -62,7 +65,9 @@ impl Background {
     }
 
     pub(crate) fn start(core: &Arc<Core>) -> Result<Vec<thread::JoinHandle<()>>> {
-        let Ok(writer) = core.writer() else { return Ok(Vec::new()) };
+        let Ok(writer) = core.writer() else {
+            return Ok(Vec::new());
+        };
         if !core.config.background_flush() {
             return Ok(Vec::new());
         }
@@ -73,7 +78,10 @@ impl Background {
                     run(&core, writer);
                 }
             };
-            thread::Builder::new().name(name.to_owned()).spawn(body).map_err(WalError::io("starting a thread"))
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(body)
+                .map_err(WalError::io("starting a thread"))
         };
         let flusher = spawn("wal-flusher", flush_loop)?;
         writer.background.running.store(true, Ordering::Release);
@@ -141,7 +149,10 @@ fn flush_loop(core: &Core, writer: &Writer) {
             writer.background.flusher.sleep(None);
         } else if wanted > core.base.durable() || writer.line.has_tickets() {
             // An error has poisoned the log and told everybody; "full" is told to those who append.
-            if core.commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1)).is_err() {
+            if core
+                .commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1))
+                .is_err()
+            {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
         } else if writer.ring.tail() - core.base.written() >= writer.ring.capacity() / 4 {
@@ -155,7 +166,10 @@ fn flush_loop(core: &Core, writer: &Writer) {
         } else {
             let tail = writer.ring.tail();
             let sealable = Turn::take(writer).committer().can_be_sealed(core);
-            let rung = writer.background.flusher.sleep(sealable.then(|| core.config.seal_after()));
+            let rung = writer
+                .background
+                .flusher
+                .sleep(sealable.then(|| core.config.seal_after()));
             if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
                 let mut turn = Turn::take(writer);
                 // A failure has poisoned the log, which says so to whoever uses it next.

@@ -37,7 +37,9 @@ pub(crate) struct Shape {
 impl Shape {
     /// Whether the group is one of the log's: of the epoch that its place belongs to, and not cut off.
     pub(crate) fn owns(&self, header: &GroupHeader) -> bool {
-        self.timeline.epoch_at(header.pos).is_none_or(|epoch| epoch == header.epoch)
+        self.timeline
+            .epoch_at(header.pos)
+            .is_none_or(|epoch| epoch == header.epoch)
             && self.timeline.cut_around(header.pos).is_none()
     }
 }
@@ -98,12 +100,20 @@ impl Base {
     }
 
     pub(crate) fn damage(&self, start: u64, end: u64, reason: CorruptionReason) -> Corruption {
-        Corruption { lsn: Lsn::from_pos(start), segment: self.segment_of(start), start, end, reason }
+        Corruption {
+            lsn: Lsn::from_pos(start),
+            segment: self.segment_of(start),
+            start,
+            end,
+            reason,
+        }
     }
 
     /// Reads what is there at `pos`, up to the length of `buf`.
     pub(crate) fn read(&self, pos: u64, buf: &mut [u8]) -> Result<usize> {
-        self.store.read_at(pos, buf).map_err(|error| self.read_error(pos, buf.len(), error))
+        self.store
+            .read_at(pos, buf)
+            .map_err(|error| self.read_error(pos, buf.len(), error))
     }
 
     /// An error of the store while it was read at `pos`: damage if that is what it is.
@@ -114,12 +124,20 @@ impl Base {
             Some(StoreFault::Version { version }) => {
                 return WalError::UnsupportedVersion { version, features: 0 };
             }
-            None => return WalError::Io { context: "reading the log", source: error },
+            None => {
+                return WalError::Io {
+                    context: "reading the log",
+                    source: error,
+                };
+            }
         };
         let head = self.shape().head;
         if pos < head {
             // Not damage: a truncation was faster than the reader.
-            return WalError::Truncated { lsn: Lsn::from_pos(pos), head: Lsn::from_pos(head) };
+            return WalError::Truncated {
+                lsn: Lsn::from_pos(pos),
+                head: Lsn::from_pos(head),
+            };
         }
         WalError::Corruption(self.damage(pos, pos + len as u64, reason))
     }

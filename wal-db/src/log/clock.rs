@@ -13,5 +13,7 @@ pub(crate) fn micros(time: SystemTime) -> u64 {
 }
 
 pub(crate) fn system_time(us: u64) -> SystemTime {
-    UNIX_EPOCH.checked_add(Duration::from_micros(us)).unwrap_or(UNIX_EPOCH)
+    UNIX_EPOCH
+        .checked_add(Duration::from_micros(us))
+        .unwrap_or(UNIX_EPOCH)
 }

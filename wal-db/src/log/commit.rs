@@ -62,7 +62,11 @@ impl Tell {
 
 impl Line {
     pub(crate) fn new(mark: Mark) -> Self {
-        Line { state: Mutex::new(State::default()), cohorts: [Gate::new(), Gate::new()], mark: Mutex::new(mark) }
+        Line {
+            state: Mutex::new(State::default()),
+            cohorts: [Gate::new(), Gate::new()],
+            mark: Mutex::new(mark),
+        }
     }
 
     /// The last mark that is known to be on stable storage.
@@ -103,8 +107,9 @@ impl Line {
         if state.tickets.is_empty() {
             return Vec::new();
         }
-        let (done, waiting) =
-            std::mem::take(&mut state.tickets).into_iter().partition(|waiting| waiting.target <= durable);
+        let (done, waiting) = std::mem::take(&mut state.tickets)
+            .into_iter()
+            .partition(|waiting| waiting.target <= durable);
         state.tickets = waiting;
         done
     }
@@ -123,7 +128,11 @@ impl Line {
     /// Lines up; returns the gate to sleep at.
     fn line_up(&self, target: u64) -> (&Gate, u32) {
         let mut state = self.state.lock();
-        let cohort = if target <= state.under_way { 1 - state.next } else { state.next };
+        let cohort = if target <= state.under_way {
+            1 - state.next
+        } else {
+            state.next
+        };
         state.asleep[cohort] += 1;
         (&self.cohorts[cohort], self.cohorts[cohort].ticket())
     }
@@ -166,15 +175,23 @@ pub(crate) struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(crate) fn take(writer: &'a Writer) -> Self {
-        Turn { writer, committer: Some(writer.committer.lock()) }
+        Turn {
+            writer,
+            committer: Some(writer.committer.lock()),
+        }
     }
 
     pub(crate) fn try_take(writer: &'a Writer) -> Option<Self> {
-        Some(Turn { writer, committer: Some(writer.committer.try_lock()?) })
+        Some(Turn {
+            writer,
+            committer: Some(writer.committer.try_lock()?),
+        })
     }
 
     pub(crate) fn committer(&mut self) -> &mut Committer {
-        self.committer.as_deref_mut().unwrap_or_else(|| unreachable!("held until the drop"))
+        self.committer
+            .as_deref_mut()
+            .unwrap_or_else(|| unreachable!("held until the drop"))
     }
 }
 
@@ -191,7 +208,11 @@ impl Core {
     pub(crate) fn sync_to(&self, target: u64) -> Result<()> {
         let Ok(writer) = self.usable_writer() else {
             // Nothing is ever undurable in a log that is only read.
-            return if target <= self.base.durable() { Ok(()) } else { self.usable_writer().map(|_| ()) };
+            return if target <= self.base.durable() {
+                Ok(())
+            } else {
+                self.usable_writer().map(|_| ())
+            };
         };
         if target <= self.base.durable() {
             return Ok(());

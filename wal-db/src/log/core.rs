@@ -57,10 +57,24 @@ thread_local! {
 impl Core {
     pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig, read_only: bool) -> Result<Core> {
         check(&config)?;
-        let Opened { base, manifest, report } = recover::open(store, &config, read_only)?;
+        let Opened {
+            base,
+            manifest,
+            report,
+        } = recover::open(store, &config, read_only)?;
         let end_mark = manifest.mark;
-        let writer = if read_only { None } else { Some(Writer::new(&base, manifest, &config)?) };
-        let core = Core { base, config, report, writer, end_mark };
+        let writer = if read_only {
+            None
+        } else {
+            Some(Writer::new(&base, manifest, &config)?)
+        };
+        let core = Core {
+            base,
+            config,
+            report,
+            writer,
+            end_mark,
+        };
         if let Some(writer) = &core.writer {
             core.make_ready(writer, 0)?;
         }
@@ -145,7 +159,9 @@ impl Core {
     /// Whether space should be made ready before it is missed.
     pub(crate) fn should_make_ready(&self, writer: &Writer) -> bool {
         let written_here = writer.ring.tail().saturating_sub(self.report.end.pos());
-        writer.ring.waits_for_disk(written_here.clamp(AHEAD_MIN, AHEAD_MAX) / 2)
+        writer
+            .ring
+            .waits_for_disk(written_here.clamp(AHEAD_MIN, AHEAD_MAX) / 2)
     }
 
     /// Why a claim was refused for good.
@@ -157,11 +173,15 @@ impl Core {
     }
 
     pub(crate) fn poisoned(&self) -> WalError {
-        WalError::Poisoned { cause: self.base.store.cause().unwrap_or("unknown").to_owned() }
+        WalError::Poisoned {
+            cause: self.base.store.cause().unwrap_or("unknown").to_owned(),
+        }
     }
 
     pub(crate) fn in_doubt(&self) -> WalError {
-        WalError::InDoubt { cause: self.base.store.cause().unwrap_or("unknown").to_owned() }
+        WalError::InDoubt {
+            cause: self.base.store.cause().unwrap_or("unknown").to_owned(),
+        }
     }
 
     /// After the store has failed: nothing more is taken, and whoever waits is told.
@@ -205,7 +225,10 @@ impl Core {
         manifest.newest_segment = self.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
         recover::write_manifest(&self.base.store, &mut manifest)?;
         // The space ahead is not needed any more.
-        self.base.store.truncate(mark.pos).map_err(WalError::io("giving prepared space back"))
+        self.base
+            .store
+            .truncate(mark.pos)
+            .map_err(WalError::io("giving prepared space back"))
     }
 }
 
@@ -224,7 +247,13 @@ impl Writer {
         let (ring, consumer) = Ring::new(memory, manifest.mark.pos, base.key(epoch));
         Ok(Writer {
             ring,
-            committer: Mutex::new(Committer::new(consumer, Mark { epoch, ..manifest.mark })),
+            committer: Mutex::new(Committer::new(
+                consumer,
+                Mark {
+                    epoch,
+                    ..manifest.mark
+                },
+            )),
             line: Line::new(manifest.mark),
             manifest: Mutex::new(manifest),
             room: Bell::new(),
@@ -244,10 +273,17 @@ fn staging_memory(
 ) -> Result<(Memory, bool)> {
     let len = config.staging_bytes();
     if config.staging() == Staging::Mapped {
-        let file = base.store.staging_file().map_err(WalError::io("opening the staging file"))?;
+        let file = base
+            .store
+            .staging_file()
+            .map_err(WalError::io("opening the staging file"))?;
         if let Some(file) = file {
-            let header =
-                StagingHeader { log: manifest.log, boot: boot_id(), epoch, capacity: len as u64 };
+            let header = StagingHeader {
+                log: manifest.log,
+                boot: boot_id(),
+                epoch,
+                capacity: len as u64,
+            };
             let memory = Memory::mapped(&file, len, &header).map_err(|error| {
                 if is_full(&error) {
                     return WalError::Full { needed: len as u64 };
@@ -265,7 +301,11 @@ fn check(config: &WalConfig) -> Result<()> {
     let what = if !bytes.is_power_of_two() || !(64 << 10..=1 << 30).contains(&bytes) {
         format!("staging of {bytes} bytes: it has to be a power of two from 64 KiB to 1 GiB")
     } else if config.max_record_size() > crate::format::MAX_PAYLOAD {
-        format!("a record limit of {} bytes: it can be {} at most", config.max_record_size(), crate::format::MAX_PAYLOAD)
+        format!(
+            "a record limit of {} bytes: it can be {} at most",
+            config.max_record_size(),
+            crate::format::MAX_PAYLOAD
+        )
     } else {
         return Ok(());
     };

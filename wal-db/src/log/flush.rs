@@ -41,7 +41,16 @@ pub(crate) struct Apart<'a> {
 
 impl Committer {
     pub(crate) fn new(consumer: Consumer, mark: Mark) -> Self {
-        Committer { consumer, mark, pending: None, certified: mark.pos, data_end: mark.pos, unflushed: 0, last_flush: 0, zeroed: mark.pos }
+        Committer {
+            consumer,
+            mark,
+            pending: None,
+            certified: mark.pos,
+            data_end: mark.pos,
+            unflushed: 0,
+            last_flush: 0,
+            zeroed: mark.pos,
+        }
     }
 
     /// Whether something is durable that no header says is.
@@ -56,7 +65,14 @@ impl Committer {
         self.data_end = mark.pos;
     }
 
-    fn header(&self, core: &Core, closed: &Closed, count: u32, digest: u32, zero_sectors: u32) -> GroupHeader {
+    fn header(
+        &self,
+        core: &Core,
+        closed: &Closed,
+        count: u32,
+        digest: u32,
+        zero_sectors: u32,
+    ) -> GroupHeader {
         GroupHeader {
             pos: closed.start,
             len: (closed.end - closed.start) as u32,
@@ -65,10 +81,18 @@ impl Committer {
             epoch: self.mark.epoch,
             prev_digest: self.mark.prev_digest,
             durable: core.base.flushed(),
-            prev: if self.mark.prev_digest == 0 { closed.start } else { self.mark.prev },
+            prev: if self.mark.prev_digest == 0 {
+                closed.start
+            } else {
+                self.mark.prev
+            },
             payload_digest: digest,
             zero_sectors,
-            flags: if count == 0 && closed.is_empty() { group::FLAG_SEAL } else { 0 },
+            flags: if count == 0 && closed.is_empty() {
+                group::FLAG_SEAL
+            } else {
+                0
+            },
             time_us: clock::now_us(),
         }
     }
@@ -169,7 +193,9 @@ impl Core {
         let zero_sectors = runs.iter().map(|run| format::zero_sectors(run)).sum::<u32>()
             - u32::from(format::is_zero(&runs[0][..SECTOR as usize]));
         let header = committer.header(self, &closed, count, digest, zero_sectors);
-        committer.consumer.set_header(&writer.ring, &closed, &header.encode(self.base.log));
+        committer
+            .consumer
+            .set_header(&writer.ring, &closed, &header.encode(self.base.log));
         self.write_ring(writer, committer, closed, header)
     }
 
@@ -186,7 +212,9 @@ impl Core {
             if let Err(error) = self.base.store.write_at(pos, run) {
                 if is_full(&error) && !writer.write_through {
                     committer.pending = Some((closed, header));
-                    return Err(WalError::Full { needed: closed.next - closed.start });
+                    return Err(WalError::Full {
+                        needed: closed.next - closed.start,
+                    });
                 }
                 self.fail(writer);
                 return Err(self.in_doubt());
@@ -200,9 +228,18 @@ impl Core {
 
     /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory,
     /// and returns where its first frame starts.
-    pub(crate) fn write_apart(&self, writer: &Writer, committer: &mut Committer, apart: &Apart<'_>) -> Result<u64> {
+    pub(crate) fn write_apart(
+        &self,
+        writer: &Writer,
+        committer: &mut Committer,
+        apart: &Apart<'_>,
+    ) -> Result<u64> {
         self.write_pending(writer, committer)?;
-        let len = apart.payloads.iter().map(|payload| format::frame_len(payload.len())).sum();
+        let len = apart
+            .payloads
+            .iter()
+            .map(|payload| format::frame_len(payload.len()))
+            .sum();
         let (before, closed) = match committer.consumer.reserve(&writer.ring, len) {
             Ok(reserved) => reserved,
             Err(Denied::NoRoom) => return Err(WalError::Full { needed: len }),
@@ -232,7 +269,9 @@ impl Core {
             self.fail(writer);
             return Err(self.in_doubt());
         }
-        committer.consumer.release(&writer.ring, closed.start, closed.next);
+        committer
+            .consumer
+            .release(&writer.ring, closed.start, closed.next);
         committer.wrote(self, writer, &closed, &header);
         Ok(closed.start + GROUP_HEADER_LEN as u64)
     }
@@ -279,15 +318,24 @@ impl Apart<'_> {
         let mut pos = closed.start + GROUP_HEADER_LEN as u64;
         for (i, payload) in self.payloads.iter().enumerate() {
             let more = i + 1 < self.payloads.len();
-            let word =
-                FrameWord::seal(key, pos, self.kind, more, payload.len() as u32, crc32fast::hash(payload));
+            let word = FrameWord::seal(
+                key,
+                pos,
+                self.kind,
+                more,
+                payload.len() as u32,
+                crc32fast::hash(payload),
+            );
             push(&word.to_le_bytes(), &mut buf)?;
             push(payload, &mut buf)?;
             let frame_len = format::frame_len(payload.len());
             push(&[0; 8][..frame_len as usize - 8 - payload.len()], &mut buf)?;
             pos += frame_len;
         }
-        push(&[0; SECTOR as usize][..(closed.next - closed.end) as usize], &mut buf)?;
+        push(
+            &[0; SECTOR as usize][..(closed.next - closed.end) as usize],
+            &mut buf,
+        )?;
         if buf.is_empty() { Ok(()) } else { each(at, &buf) }
     }
 }

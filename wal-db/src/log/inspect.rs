@@ -94,16 +94,27 @@ pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
 fn segments(path: &Path) -> Result<Vec<SegmentInfo>> {
     let meta = std::fs::metadata(path).map_err(WalError::io("looking at the log"))?;
     if !meta.is_dir() {
-        return Ok(vec![SegmentInfo { index: 0, path: path.to_owned(), file_bytes: meta.len() }]);
+        return Ok(vec![SegmentInfo {
+            index: 0,
+            path: path.to_owned(),
+            file_bytes: meta.len(),
+        }]);
     }
     let mut segments = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(index) = name.to_str().and_then(|name| name.strip_suffix(".seg")?.parse().ok()) else {
+        let Some(index) = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".seg")?.parse().ok())
+        else {
             continue;
         };
-        segments.push(SegmentInfo { index, path: entry.path(), file_bytes: entry.metadata()?.len() });
+        segments.push(SegmentInfo {
+            index,
+            path: entry.path(),
+            file_bytes: entry.metadata()?.len(),
+        });
     }
     segments.sort_by_key(|segment| segment.index);
     Ok(segments)
@@ -121,7 +132,11 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
             Ok(frame) if frame.pos < shape.head => {}
             Ok(_) => {
                 report.records += 1;
-                let Some(header) = walker.header().copied().filter(|header| checked != Some(header.pos)) else {
+                let Some(header) = walker
+                    .header()
+                    .copied()
+                    .filter(|header| checked != Some(header.pos))
+                else {
                     continue;
                 };
                 // Every frame is checked by the walker; this also covers the bytes between them.
@@ -129,7 +144,11 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
                 report.groups += 1;
                 report.bytes += header.next() - header.pos;
                 if scan::check_content(base, &header)? != Content::Intact {
-                    report.damage.push(base.damage(header.pos, header.next(), CorruptionReason::GroupContent));
+                    report.damage.push(base.damage(
+                        header.pos,
+                        header.next(),
+                        CorruptionReason::GroupContent,
+                    ));
                 }
             }
             Err(WalError::Corruption(damage)) => {
@@ -198,14 +217,24 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
             (shape, manifest.segment_len)
         }
         None => {
-            let shape = Shape { head: first, head_group: first, head_ordinal: 0, timeline: Timeline::default() };
+            let shape = Shape {
+                head: first,
+                head_group: first,
+                head_ordinal: 0,
+                timeline: Timeline::default(),
+            };
             (shape, store.segment_len().unwrap_or(0))
         }
     };
     let (head, group) = (shape.head, shape.head_group);
     let base = Base::new(store, log, segment_len, shape, end);
     let walker = Walker::new(base.shape(), group, end);
-    Ok(Salvage { base, walker, head, done: false })
+    Ok(Salvage {
+        base,
+        walker,
+        head,
+        done: false,
+    })
 }
 
 /// The store, the newest intact copy of its manifest, the log's id, and where to start without a manifest.
@@ -217,9 +246,15 @@ fn open_damaged(path: &Path) -> Result<(Box<dyn WalStore>, Option<Manifest>, Log
     if !path.is_dir() {
         let store = FileStore::open_read_only(path)?;
         let manifest = newest(&store);
-        let log = manifest.as_ref().map(|manifest| manifest.log).or_else(|| store.log_id());
+        let log = manifest
+            .as_ref()
+            .map(|manifest| manifest.log)
+            .or_else(|| store.log_id());
         let reason = "neither its manifest nor its segment header is intact";
-        let log = log.ok_or_else(|| WalError::NotALog { path: path.to_owned(), reason })?;
+        let log = log.ok_or_else(|| WalError::NotALog {
+            path: path.to_owned(),
+            reason,
+        })?;
         return Ok((Box::new(store), manifest, log, 0));
     }
     if let Ok(store) = SegmentedStore::open_read_only(path)
@@ -265,6 +300,8 @@ impl Iterator for Salvage {
 
 impl std::fmt::Debug for Base {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Base").field("log", &self.log.to_string()).finish_non_exhaustive()
+        f.debug_struct("Base")
+            .field("log", &self.log.to_string())
+            .finish_non_exhaustive()
     }
 }

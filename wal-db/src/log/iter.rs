@@ -7,9 +7,7 @@ use super::{
     record::{Record, RecordKind, RecordRef},
     scan::{self, Frame, Walker},
 };
-use crate::{
-    CorruptionReason, Lsn, RecoveryPolicy, Result, WalError, format::GROUP_HEADER_LEN, sync::Arc,
-};
+use crate::{CorruptionReason, Lsn, RecoveryPolicy, Result, WalError, format::GROUP_HEADER_LEN, sync::Arc};
 
 /// The records of a log in order, from [`Wal::iter`](crate::Wal::iter) and its relatives.
 ///
@@ -32,7 +30,13 @@ impl WalIter {
     pub(crate) fn new(core: Arc<Core>, group: u64, from: u64, to: u64) -> Self {
         let end = core.base.written();
         let walker = Walker::new(core.base.shape(), group, end);
-        WalIter { core, walker, from, to, done: false }
+        WalIter {
+            core,
+            walker,
+            from,
+            to,
+            done: false,
+        }
     }
 
     /// The next record, lent until the next call.
@@ -114,7 +118,10 @@ pub(crate) fn owned(walker: &Walker, frame: &Frame) -> Record {
 
 impl std::fmt::Debug for Walker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Walker").field("pos", &self.pos()).field("end", &self.end()).finish()
+        f.debug_struct("Walker")
+            .field("pos", &self.pos())
+            .field("end", &self.end())
+            .finish()
     }
 }
 
@@ -138,7 +145,11 @@ impl RevIter {
         } else {
             None
         };
-        Ok(RevIter { core, records: Vec::new(), next: newest.map(|header| header.pos) })
+        Ok(RevIter {
+            core,
+            records: Vec::new(),
+            next: newest.map(|header| header.pos),
+        })
     }
 
     /// Reads the group at `pos` and notes where the one before it is.

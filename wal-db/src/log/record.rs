@@ -96,7 +96,12 @@ impl Record {
     /// The same record, borrowed.
     #[must_use]
     pub fn as_ref(&self) -> RecordRef<'_> {
-        RecordRef { lsn: self.lsn, kind: self.kind, more: self.more, data: &self.data }
+        RecordRef {
+            lsn: self.lsn,
+            kind: self.kind,
+            more: self.more,
+            data: &self.data,
+        }
     }
 }
 
@@ -148,6 +153,11 @@ impl<'a> RecordRef<'a> {
     /// The record with a copy of its bytes.
     #[must_use]
     pub fn to_record(&self) -> Record {
-        Record { lsn: self.lsn, kind: self.kind, more: self.more, data: Bytes::copy_from_slice(self.data) }
+        Record {
+            lsn: self.lsn,
+            kind: self.kind,
+            more: self.more,
+            data: Bytes::copy_from_slice(self.data),
+        }
     }
 }

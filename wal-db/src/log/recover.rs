@@ -32,14 +32,24 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
     let mut report = RecoveryReport::default();
     let mut manifest = load_manifest(&store, read_only, &mut report)?;
     attach(&store, &manifest, read_only)?;
-    let base = Base::new(store, manifest.log, manifest.segment_len, shape_of(&manifest), manifest.mark.pos);
+    let base = Base::new(
+        store,
+        manifest.log,
+        manifest.segment_len,
+        shape_of(&manifest),
+        manifest.mark.pos,
+    );
 
     let mut found = scan_to_end(&base, manifest.mark)?;
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos)?;
     report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
     report.found_records = found.mark.ordinal - manifest.mark.ordinal;
     found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
-    let leftover = if read_only { None } else { read_leftover(&base, &manifest, &mut report)? };
+    let leftover = if read_only {
+        None
+    } else {
+        read_leftover(&base, &manifest, &mut report)?
+    };
     if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable) {
         found.durable = found.durable.max(durable);
     }
@@ -54,7 +64,11 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
     if read_only {
         let end = found.mark.pos;
         if survey.used > end {
-            report.cut = Some(Cut { start: end, end: survey.used, kept_at: None });
+            report.cut = Some(Cut {
+                start: end,
+                end: survey.used,
+                kept_at: None,
+            });
         }
         base.set_written(end);
         base.raise_durable(end);
@@ -62,7 +76,11 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         report.end = Lsn::from_pos(end + format::GROUP_HEADER_LEN as u64);
         report.epoch = manifest.timeline.newest().epoch;
         manifest.mark = found.mark;
-        return Ok(Opened { base, manifest, report });
+        return Ok(Opened {
+            base,
+            manifest,
+            report,
+        });
     }
     mend(base, manifest, found, survey, leftover, report)
 }
@@ -81,9 +99,17 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
     let mut best: Option<Manifest> = None;
     let mut faults = Vec::new();
     for slot in 0..2 {
-        let bytes = store.read_slot(slot).map_err(WalError::io("reading the manifest"))?;
+        let bytes = store
+            .read_slot(slot)
+            .map_err(WalError::io("reading the manifest"))?;
         match Manifest::decode(&bytes) {
-            Ok(found) if best.as_ref().is_none_or(|best| best.generation < found.generation) => best = Some(found),
+            Ok(found)
+                if best
+                    .as_ref()
+                    .is_none_or(|best| best.generation < found.generation) =>
+            {
+                best = Some(found)
+            }
             Ok(_) => {}
             Err(SlotFault::Version { version, features }) => {
                 return Err(WalError::UnsupportedVersion { version, features });
@@ -107,7 +133,8 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
         }));
     }
     let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| WalError::io("making a log id")(io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut id)
+        .map_err(|error| WalError::io("making a log id")(io::Error::other(error.to_string())))?;
     let mut manifest = Manifest::new(LogId(id), store.segment_len().unwrap_or(0));
     write_manifest(store, &mut manifest)?;
     report.created = true;
@@ -120,7 +147,9 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result
     let bytes = manifest.encode();
     let first = (manifest.generation % 2) as usize;
     for slot in [first, 1 - first] {
-        store.write_slot(slot, &bytes).map_err(WalError::io("writing the manifest"))?;
+        store
+            .write_slot(slot, &bytes)
+            .map_err(WalError::io("writing the manifest"))?;
     }
     Ok(())
 }
@@ -174,7 +203,11 @@ enum Stop {
 /// Follows the chain of intact groups from `mark`.
 fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
     let shape = base.shape();
-    let mut found = Found { mark, durable: mark.pos, stop: Stop::Nothing };
+    let mut found = Found {
+        mark,
+        durable: mark.pos,
+        stop: Stop::Nothing,
+    };
     loop {
         found.stop = match scan::read_header(base, found.mark.pos)? {
             Ok(header) if !continues(&header, &found.mark, &shape) => Stop::Damaged(CorruptionReason::Chain),
@@ -199,7 +232,10 @@ fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
     header.prev_digest == mark.prev_digest
         && header.ordinal == mark.ordinal
         && header.epoch >= mark.epoch
-        && shape.timeline.epoch_at(header.pos).is_none_or(|epoch| epoch == header.epoch)
+        && shape
+            .timeline
+            .epoch_at(header.pos)
+            .is_none_or(|epoch| epoch == header.epoch)
 }
 
 /// What lies behind the end.
@@ -213,8 +249,15 @@ struct Survey {
 }
 
 fn survey(base: &Base, shape: &Shape, from: u64) -> Result<Survey> {
-    let end = base.store.len().map_err(WalError::io("reading the log's length"))?;
-    let mut survey = Survey { durable: 0, used: from, end: end.max(from) };
+    let end = base
+        .store
+        .len()
+        .map_err(WalError::io("reading the log's length"))?;
+    let mut survey = Survey {
+        durable: 0,
+        used: from,
+        end: end.max(from),
+    };
     let mut buf = vec![0; 256 << 10];
     let mut pos = from;
     while pos < end {
@@ -243,7 +286,11 @@ fn survey(base: &Base, shape: &Shape, from: u64) -> Result<Survey> {
 
 /// What a dead process left in staging memory, if it belongs to this log as it is now.
 fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) -> Result<Option<Leftover>> {
-    let Some(file) = base.store.staging_file().map_err(WalError::io("opening the staging file"))? else {
+    let Some(file) = base
+        .store
+        .staging_file()
+        .map_err(WalError::io("opening the staging file"))?
+    else {
         return Ok(None);
     };
     let leftover = Leftover::read(&file).map_err(WalError::io("reading the staging file"))?;
@@ -303,28 +350,49 @@ fn mend(
         rewrite(&base, found.durable, end)?;
     }
     if survey.used > end {
-        let mut junk = StreamReader { base: &base, pos: end, end: survey.used };
-        let kept_at = base.store.keep_aside(end, &mut junk).map_err(WalError::io("keeping cut bytes aside"))?;
-        report.cut = Some(Cut { start: end, end: survey.used, kept_at });
+        let mut junk = StreamReader {
+            base: &base,
+            pos: end,
+            end: survey.used,
+        };
+        let kept_at = base
+            .store
+            .keep_aside(end, &mut junk)
+            .map_err(WalError::io("keeping cut bytes aside"))?;
+        report.cut = Some(Cut {
+            start: end,
+            end: survey.used,
+            kept_at,
+        });
         // First the manifest stops promising segments, then they go.
         let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
         if newest < manifest.newest_segment {
             manifest.newest_segment = newest;
             write_manifest(&base.store, &mut manifest)?;
         }
-        base.store.truncate(end).map_err(WalError::io("cutting off what a crash left"))?;
+        base.store
+            .truncate(end)
+            .map_err(WalError::io("cutting off what a crash left"))?;
     }
     let mut mark = found.mark;
     if let Some(staged) = staged {
         mark = write_staged(&base, &mut manifest, staged, mark, found.durable, &mut report)?;
     }
     if mark.pos > found.durable || report.cut.is_some() {
-        base.store.sync().map_err(WalError::io("making the recovered log durable"))?;
+        base.store
+            .sync()
+            .map_err(WalError::io("making the recovered log durable"))?;
     }
 
-    let next = EpochStart { start: mark.pos, cut: mark.pos, epoch: manifest.timeline.newest().epoch + 1 };
+    let next = EpochStart {
+        start: mark.pos,
+        cut: mark.pos,
+        epoch: manifest.timeline.newest().epoch + 1,
+    };
     if !manifest.timeline.push(next) {
-        return Err(WalError::TooManyTruncations { count: manifest.timeline.epochs().len() });
+        return Err(WalError::TooManyTruncations {
+            count: manifest.timeline.epochs().len(),
+        });
     }
     manifest.mark = mark;
     write_manifest(&base.store, &mut manifest)?;
@@ -333,7 +401,11 @@ fn mend(
     base.raise_durable(mark.pos);
     report.end = Lsn::from_pos(mark.pos + format::GROUP_HEADER_LEN as u64);
     report.epoch = next.epoch;
-    Ok(Opened { base, manifest, report })
+    Ok(Opened {
+        base,
+        manifest,
+        report,
+    })
 }
 
 /// Writes the same bytes again: the system's cache may be ahead of the disk, or hold pages that a failed flush has
@@ -344,7 +416,9 @@ fn rewrite(base: &Base, from: u64, to: u64) -> Result<()> {
     while pos < to {
         let want = buf.len().min((to - pos) as usize);
         let got = base.read(pos, &mut buf[..want])?;
-        base.store.write_at(pos, &buf[..got]).map_err(WalError::io("rewriting the undurable tail"))?;
+        base.store
+            .write_at(pos, &buf[..got])
+            .map_err(WalError::io("rewriting the undurable tail"))?;
         if got < want {
             break;
         }
@@ -366,7 +440,9 @@ fn write_staged(
         .store
         .prepare(header.next())
         .map_err(WalError::io("making room for the records of a process that died"))?;
-    let newest = base.segment_of(prepared.min(header.next()).saturating_sub(1)).unwrap_or(0);
+    let newest = base
+        .segment_of(prepared.min(header.next()).saturating_sub(1))
+        .unwrap_or(0);
     if newest > manifest.newest_segment {
         manifest.newest_segment = newest;
         write_manifest(&base.store, manifest)?;
@@ -388,7 +464,9 @@ struct StreamReader<'a> {
 
 impl Read for StreamReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let want = buf.len().min(usize::try_from(self.end - self.pos).unwrap_or(usize::MAX));
+        let want = buf
+            .len()
+            .min(usize::try_from(self.end - self.pos).unwrap_or(usize::MAX));
         let got = self.base.store.read_at(self.pos, &mut buf[..want])?;
         self.pos += got as u64;
         Ok(got)

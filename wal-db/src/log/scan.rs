@@ -7,8 +7,8 @@ use super::base::{Base, Shape, mark_after};
 use crate::{
     CorruptionReason, Result, WalError,
     format::{
-        self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind, SECTOR,
-        manifest::EpochStart,
+        self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind,
+        SECTOR, manifest::EpochStart,
     },
     sync::Arc,
 };
@@ -97,8 +97,15 @@ struct Group {
 impl Walker {
     /// Starts with the group at `group` and ends before the one at `end`.
     pub(crate) fn new(shape: Arc<Shape>, group: u64, end: u64) -> Self {
-        let mut walker =
-            Walker { window: Window::default(), shape, cut: None, pos: group, end, group: None, previous: None };
+        let mut walker = Walker {
+            window: Window::default(),
+            shape,
+            cut: None,
+            pos: group,
+            end,
+            group: None,
+            previous: None,
+        };
         walker.find_cut();
         walker
     }
@@ -130,7 +137,9 @@ impl Walker {
     }
 
     pub(crate) fn payload_bytes(&self, frame: &Frame) -> Bytes {
-        self.window.bytes().slice(frame.offset..frame.offset + frame.word.len as usize)
+        self.window
+            .bytes()
+            .slice(frame.offset..frame.offset + frame.word.len as usize)
     }
 
     /// The next frame that holds a record; `None` at the end.
@@ -157,7 +166,9 @@ impl Walker {
     /// The frame at the position, in the entered group; `None` at the group's end.
     #[inline]
     fn frame(&mut self, base: &Base) -> Result<Option<Frame>> {
-        let Some(Group { header, key }) = self.group else { return Ok(None) };
+        let Some(Group { header, key }) = self.group else {
+            return Ok(None);
+        };
         if self.cut.is_some_and(|cut| self.pos >= cut.cut) {
             self.skip_cut();
             return Ok(None);
@@ -187,7 +198,11 @@ impl Walker {
         if !word.matches(key, self.pos, payload) {
             return damaged(self.pos + frame_len as u64, CorruptionReason::Frame);
         }
-        let frame = Frame { pos: self.pos, word, offset };
+        let frame = Frame {
+            pos: self.pos,
+            word,
+            offset,
+        };
         self.pos += frame_len as u64;
         Ok(Some(frame))
     }
@@ -199,7 +214,11 @@ impl Walker {
             None => Err(HeaderFault::Short),
         };
         let damaged = |reason| {
-            Err(WalError::Corruption(base.damage(self.pos, self.pos + GROUP_HEADER_LEN as u64, reason)))
+            Err(WalError::Corruption(base.damage(
+                self.pos,
+                self.pos + GROUP_HEADER_LEN as u64,
+                reason,
+            )))
         };
         let header = match header {
             Ok(header) => header,
@@ -210,12 +229,18 @@ impl Walker {
         if header.next() > self.end || owner.is_some_and(|epoch| epoch != header.epoch) {
             return damaged(CorruptionReason::Chain);
         }
-        if self.previous.is_some_and(|previous| header.prev_digest != previous.digest(base.log)) {
+        if self
+            .previous
+            .is_some_and(|previous| header.prev_digest != previous.digest(base.log))
+        {
             return damaged(CorruptionReason::Chain);
         }
         self.pos += GROUP_HEADER_LEN as u64;
         self.previous = Some(header);
-        self.group = Some(Group { header, key: base.key(header.epoch) });
+        self.group = Some(Group {
+            header,
+            key: base.key(header.epoch),
+        });
         Ok(())
     }
 
@@ -299,7 +324,11 @@ pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, H
     if got < GROUP_HEADER_LEN {
         // What was never written may not be there at all.
         let zero = format::is_zero(&bytes[..got]);
-        return Ok(Err(if zero { HeaderFault::Zero } else { HeaderFault::Short }));
+        return Ok(Err(if zero {
+            HeaderFault::Zero
+        } else {
+            HeaderFault::Short
+        }));
     }
     Ok(GroupHeader::decode(&bytes, pos, base.log))
 }
@@ -382,10 +411,13 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<Option<
 /// successor.
 fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
     let mark = mark_after(header, base.log);
-    let next = shape.timeline.cut_around(mark.pos).map_or(mark.pos, |cut| cut.start);
+    let next = shape
+        .timeline
+        .cut_around(mark.pos)
+        .map_or(mark.pos, |cut| cut.start);
     if next >= base.written() {
         return Ok(true);
     }
-    Ok(read_header(base, next)?.is_ok_and(|next| next.prev_digest == mark.prev_digest && next.prev == header.pos))
+    Ok(read_header(base, next)?
+        .is_ok_and(|next| next.prev_digest == mark.prev_digest && next.prev == header.pos))
 }
-

@@ -27,7 +27,10 @@ impl Core {
         let pos = lsn.pos();
         let shape = self.base.shape();
         if pos < shape.head {
-            return Err(WalError::Truncated { lsn, head: Lsn::from_pos(shape.head) });
+            return Err(WalError::Truncated {
+                lsn,
+                head: Lsn::from_pos(shape.head),
+            });
         }
         self.flush_through(pos)?;
         if pos.saturating_add(FRAME_HEADER_LEN as u64) > self.base.written()
@@ -44,10 +47,15 @@ impl Core {
 
     /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
     fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
-        let Some(epoch) = shape.timeline.epoch_at(pos) else { return Ok(None) };
+        let Some(epoch) = shape.timeline.epoch_at(pos) else {
+            return Ok(None);
+        };
         let mut buf = BytesMut::zeroed(GUESS);
         let got = self.base.read(pos, &mut buf)?;
-        let Some(word) = buf.get(..got.min(FRAME_HEADER_LEN)).filter(|b| b.len() == 8).and_then(FrameWord::read)
+        let Some(word) = buf
+            .get(..got.min(FRAME_HEADER_LEN))
+            .filter(|b| b.len() == 8)
+            .and_then(FrameWord::read)
         else {
             return Ok(None);
         };
@@ -70,7 +78,9 @@ impl Core {
             more: word.more,
             data,
         };
-        Ok(word.matches(self.base.key(epoch), pos, &record.data).then_some(record))
+        Ok(word
+            .matches(self.base.key(epoch), pos, &record.data)
+            .then_some(record))
     }
 
     /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.

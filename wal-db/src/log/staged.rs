@@ -59,7 +59,9 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
         return Some(Found::Gap(GROUP_HEADER_LEN as u64));
     }
     let word = FrameWord::parse(word)?;
-    let len = usize::try_from(word.frame_len()).ok().filter(|&len| len >= FRAME_HEADER_LEN && len % 8 == 0)?;
+    let len = usize::try_from(word.frame_len())
+        .ok()
+        .filter(|&len| len >= FRAME_HEADER_LEN && len % 8 == 0)?;
     let frame = bytes.get(..len)?;
     if word.kind == Kind::Claimed {
         return Some(Found::Gap(len as u64));
@@ -70,7 +72,13 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
 
 impl Staged {
     /// The group that starts behind `mark`: the frames at their old positions, voids between them.
-    pub(crate) fn into_group(self, log: LogId, mark: &Mark, epoch: u32, durable: u64) -> (Vec<u8>, GroupHeader) {
+    pub(crate) fn into_group(
+        self,
+        log: LogId,
+        mark: &Mark,
+        epoch: u32,
+        durable: u64,
+    ) -> (Vec<u8>, GroupHeader) {
         let mut bytes = vec![0; GROUP_HEADER_LEN];
         let mut count = 0;
         for (pos, frame) in &self.frames {
@@ -108,7 +116,11 @@ impl Staged {
 /// How many bytes of a group are void.
 pub(crate) fn void_bytes(group: &[u8]) -> u64 {
     let (mut at, mut void) = (GROUP_HEADER_LEN, 0);
-    while let Some(word) = group.get(at..).filter(|rest| rest.len() >= 8).and_then(FrameWord::read) {
+    while let Some(word) = group
+        .get(at..)
+        .filter(|rest| rest.len() >= 8)
+        .and_then(FrameWord::read)
+    {
         let len = word.frame_len();
         void += if word.kind == Kind::Void { len } else { 0 };
         at += len as usize;

@@ -2,12 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    core::Core,
-    iter,
-    record::Record,
-    scan::Walker,
-};
+use super::{core::Core, iter, record::Record, scan::Walker};
 use crate::{Lsn, Result, WalError, sync::Arc};
 
 /// Which records a follower is shown.
@@ -53,7 +48,13 @@ impl Tail {
         let from = from.pos().max(shape.head);
         let group = core.group_at(&shape, from)?;
         let walker = Walker::new(shape, group, group);
-        Ok(Tail { core, walker, from, follow: Follow::Durable, broken: false })
+        Ok(Tail {
+            core,
+            walker,
+            from,
+            follow: Follow::Durable,
+            broken: false,
+        })
     }
 
     /// Chooses which records are shown.
@@ -95,7 +96,9 @@ impl Tail {
                 return Ok(Some(record));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let Ok(writer) = self.core.writer() else { return Ok(None) };
+            let Ok(writer) = self.core.writer() else {
+                return Ok(None);
+            };
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
@@ -118,12 +121,19 @@ impl Tail {
 
     fn step(&mut self) -> Result<Option<Record>> {
         if self.broken {
-            return Err(self.core.base.damage(self.from, self.from, crate::CorruptionReason::Frame).into());
+            return Err(self
+                .core
+                .base
+                .damage(self.from, self.from, crate::CorruptionReason::Frame)
+                .into());
         }
         let base = &self.core.base;
         let (bound, shape) = (self.bound(), base.shape());
         if self.from < shape.head {
-            return Err(WalError::Truncated { lsn: Lsn::from_pos(self.from), head: Lsn::from_pos(shape.head) });
+            return Err(WalError::Truncated {
+                lsn: Lsn::from_pos(self.from),
+                head: Lsn::from_pos(shape.head),
+            });
         }
         if let Some(cut) = shape.timeline.cut_around(self.from) {
             let kept_before = Lsn::from_pos(cut.cut);
@@ -131,7 +141,10 @@ impl Tail {
             self.from = cut.start;
             self.walker = Walker::new(shape.clone(), cut.start, cut.start);
             if delivered {
-                return Err(WalError::CutBack { kept_before, next: Lsn::from_pos(cut.start) });
+                return Err(WalError::CutBack {
+                    kept_before,
+                    next: Lsn::from_pos(cut.start),
+                });
             }
         }
         self.walker.extend(shape, bound);

@@ -32,7 +32,12 @@ pub struct Ticket {
 
 impl Ticket {
     pub(crate) fn new(core: Arc<Core>, lsn: Lsn, target: u64) -> Self {
-        Ticket { core, lsn, target, waker: None }
+        Ticket {
+            core,
+            lsn,
+            target,
+            waker: None,
+        }
     }
 
     /// The LSN of the record.
@@ -61,7 +66,9 @@ impl Ticket {
     /// # Errors
     /// `call` gets [`WalError::InDoubt`](crate::WalError::InDoubt) if a write or flush failed.
     pub fn on_durable(self, call: impl FnOnce(Result<Lsn>) + Send + 'static) {
-        let Ticket { core, lsn, target, .. } = self;
+        let Ticket {
+            core, lsn, target, ..
+        } = self;
         let tell = Tell::Call(Box::new(move |outcome: Result<()>| call(outcome.map(|()| lsn))));
         let writer = match core.writer() {
             Ok(writer) if writer.background.is_running() => writer,
@@ -94,8 +101,15 @@ impl Future for Ticket {
         }
         let slot = Arc::new(Mutex::new(Some(context.waker().clone())));
         self.waker = Some(slot.clone());
-        let waiting = Waiting { target: self.target, tell: Tell::Wake(slot) };
-        match self.core.writer().map(|writer| writer.line.add(&self.core, waiting)) {
+        let waiting = Waiting {
+            target: self.target,
+            tell: Tell::Wake(slot),
+        };
+        match self
+            .core
+            .writer()
+            .map(|writer| writer.line.add(&self.core, waiting))
+        {
             Ok(None) => {
                 self.core.want_durable(self.target);
                 Poll::Pending
@@ -108,6 +122,9 @@ impl Future for Ticket {
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("lsn", &self.lsn).field("durable", &self.is_durable()).finish()
+        f.debug_struct("Ticket")
+            .field("lsn", &self.lsn)
+            .field("durable", &self.is_durable())
+            .finish()
     }
 }

@@ -33,7 +33,9 @@ impl Core {
         let committer = turn.committer();
         committer.consumer.freeze(&writer.ring);
         let result = self.guarded(writer, || self.cut_at(writer, committer, lsn, cut));
-        committer.consumer.thaw(&writer.ring, self.base.key(committer.mark.epoch));
+        committer
+            .consumer
+            .thaw(&writer.ring, self.base.key(committer.mark.epoch));
         let done = writer.line.arrive(self.base.durable());
         drop(turn);
         done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
@@ -68,7 +70,9 @@ impl Core {
         let epoch = manifest.timeline.newest().epoch + 1;
         let mut next = manifest.clone();
         if !next.timeline.push(EpochStart { start, cut, epoch }) {
-            return Err(WalError::TooManyTruncations { count: next.timeline.epochs().len() });
+            return Err(WalError::TooManyTruncations {
+                count: next.timeline.epochs().len(),
+            });
         }
         next.mark = Mark { epoch, ..kept };
         recover::write_manifest(&self.base.store, &mut next).inspect_err(|_| self.fail(writer))?;
@@ -76,15 +80,19 @@ impl Core {
         committer.begin_epoch(manifest.mark);
         writer.line.set_mark(manifest.mark);
         writer.ring.set_epoch(epoch);
-        self.base.set_shape(Shape { timeline: manifest.timeline.clone(), ..(*shape).clone() });
+        self.base.set_shape(Shape {
+            timeline: manifest.timeline.clone(),
+            ..(*shape).clone()
+        });
         let dead_from = scan::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
         Ok((dead_from < start).then_some((dead_from, start)))
     }
 
     /// The mark of a log that ends with the record at `pos` and continues at `start`.
     fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
-        let header = scan::find_group(&self.base, shape, pos)?
-            .ok_or(WalError::NoSuchRecord { lsn: Lsn::from_pos(pos) })?;
+        let header = scan::find_group(&self.base, shape, pos)?.ok_or(WalError::NoSuchRecord {
+            lsn: Lsn::from_pos(pos),
+        })?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         let mut kept = 0;
         while let Some(frame) = walker.next_frame(&self.base) {
@@ -93,7 +101,11 @@ impl Core {
             }
             kept += 1;
         }
-        Ok(Mark { pos: start, ordinal: header.ordinal + kept, ..mark_after(&header, self.base.log) })
+        Ok(Mark {
+            pos: start,
+            ordinal: header.ordinal + kept,
+            ..mark_after(&header, self.base.log)
+        })
     }
 
     /// Removes every record before the first one at or behind `lsn`, and returns where that is.
@@ -115,7 +127,10 @@ impl Core {
         recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
         let (head, group) = (next.head, next.head_group);
         self.base.set_shape(next);
-        self.base.store.truncate_before(group).map_err(WalError::io("removing old segments"))?;
+        self.base
+            .store
+            .truncate_before(group)
+            .map_err(WalError::io("removing old segments"))?;
         Ok(Lsn::from_pos(head))
     }
 
@@ -127,7 +142,9 @@ impl Core {
         let mut found: Option<(u64, u64)> = None;
         while let Some(frame) = walker.next_frame(&self.base) {
             let frame = frame?;
-            let Some(header) = walker.header().copied() else { continue };
+            let Some(header) = walker.header().copied() else {
+                continue;
+            };
             let before = match found {
                 Some((group, before)) if group == header.pos => before,
                 _ => header.ordinal,
@@ -161,10 +178,14 @@ impl Core {
             keep_from = keep_from.max(end.saturating_sub(bytes));
         }
         if let Some(age) = retention.max_age {
-            let oldest = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+            let oldest = SystemTime::now()
+                .checked_sub(age)
+                .unwrap_or(SystemTime::UNIX_EPOCH);
             keep_from = keep_from.max(self.first_group_from(&shape, oldest)?);
         }
-        let keep_from = keep_from.min(slowest.unwrap_or(u64::MAX)).min(end + GROUP_HEADER_LEN as u64);
+        let keep_from = keep_from
+            .min(slowest.unwrap_or(u64::MAX))
+            .min(end + GROUP_HEADER_LEN as u64);
         self.truncate_before(Lsn::from_pos(keep_from))
     }
 }
@@ -187,7 +208,10 @@ pub struct Retention {
 impl Retention {
     /// Keeps everything.
     pub const fn new() -> Self {
-        Retention { max_bytes: None, max_age: None }
+        Retention {
+            max_bytes: None,
+            max_age: None,
+        }
     }
 
     /// Keeps this many bytes of the log, framing included.

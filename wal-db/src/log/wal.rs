@@ -158,13 +158,23 @@ impl Wal {
     /// # Errors
     /// As for [`open_read_only`](Self::open_read_only).
     pub fn open_read_only_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
-        Self::start(Core::open(inspect::read_only_store(path.as_ref())?, config, true)?)
+        Self::start(Core::open(
+            inspect::read_only_store(path.as_ref())?,
+            config,
+            true,
+        )?)
     }
 
     fn start(core: Core) -> Result<Wal> {
         let core = Arc::new(core);
         let threads = Mutex::new(Background::start(&core)?);
-        Ok(Wal { owner: Arc::new(Owner { core, threads, cursors: Mutex::default() }) })
+        Ok(Wal {
+            owner: Arc::new(Owner {
+                core,
+                threads,
+                cursors: Mutex::default(),
+            }),
+        })
     }
 
     /// What opening the log found and did.
@@ -224,7 +234,9 @@ impl Wal {
     /// 64 KiB, also [`InDoubt`](crate::WalError::InDoubt): it may have been taken.
     #[inline]
     pub fn append(&self, record: &[u8]) -> Result<Lsn> {
-        self.core().append(Kind::Data, record).map(|(pos, _)| Lsn::from_pos(pos))
+        self.core()
+            .append(Kind::Data, record)
+            .map(|(pos, _)| Lsn::from_pos(pos))
     }
 
     /// Appends several records that stand behind one another, and returns their LSNs. After a crash all of them are
@@ -254,7 +266,9 @@ impl Wal {
     /// # }
     /// ```
     pub fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
-        self.core().append_with(len, fill).map(|(pos, _)| Lsn::from_pos(pos))
+        self.core()
+            .append_with(len, fill)
+            .map(|(pos, _)| Lsn::from_pos(pos))
     }
 
     /// Appends a record and returns once it survives power loss. Threads that do so at the same time share flushes.
@@ -318,11 +332,15 @@ impl Wal {
 
     #[cfg_attr(not(feature = "bincode"), allow(dead_code))] // the typed layer appends through these
     pub(crate) fn append_kind(&self, kind: RecordKind, payload: &[u8]) -> Result<Lsn> {
-        self.core().append(kind.frame_kind(), payload).map(|(pos, _)| Lsn::from_pos(pos))
+        self.core()
+            .append(kind.frame_kind(), payload)
+            .map(|(pos, _)| Lsn::from_pos(pos))
     }
 
     pub(crate) fn append_batch_kind(&self, kind: RecordKind, payloads: &[&[u8]]) -> Result<Vec<Lsn>> {
-        self.core().append_batch(kind.frame_kind(), payloads).map(|(lsns, _)| lsns)
+        self.core()
+            .append_batch(kind.frame_kind(), payloads)
+            .map(|(lsns, _)| lsns)
     }
 
     pub(crate) fn append_durable_kind(&self, kind: RecordKind, payload: &[u8]) -> Result<Ticket> {
@@ -458,7 +476,9 @@ impl Wal {
             let mut cursors = self.owner.cursors.lock();
             cursors.retain(|cursor| cursor.strong_count() > 0);
             let positions = cursors.iter().filter_map(Weak::upgrade);
-            positions.map(|pos| pos.load(crate::sync::Ordering::Acquire)).min()
+            positions
+                .map(|pos| pos.load(crate::sync::Ordering::Acquire))
+                .min()
         };
         self.core().retain(retention, slowest)
     }
@@ -544,7 +564,10 @@ impl Drop for Owner {
 
 impl std::fmt::Debug for Wal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wal").field("head", &self.head()).field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Wal")
+            .field("head", &self.head())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -59,7 +59,10 @@ impl FileStore {
         let path = path.as_ref();
         match open_existing(path, Access::Read)? {
             Some(file) => Self::with_file(file, path),
-            None => Err(WalError::Io { context: "opening the log", source: io::ErrorKind::NotFound.into() }),
+            None => Err(WalError::Io {
+                context: "opening the log",
+                source: io::ErrorKind::NotFound.into(),
+            }),
         }
     }
 
@@ -81,9 +84,12 @@ impl FileStore {
         let new_path = with_suffix(path, ".new");
         let file = sys::open(&new_path, Access::Create).map_err(WalError::io("creating the log"))?;
         lock(&file, path)?;
-        if open_existing(path, Access::Read)?.is_some_and(|there| there.metadata().is_ok_and(|m| m.len() > 0)) {
+        if open_existing(path, Access::Read)?.is_some_and(|there| there.metadata().is_ok_and(|m| m.len() > 0))
+        {
             // Somebody else was faster.
-            return Err(WalError::Locked { path: path.to_owned() });
+            return Err(WalError::Locked {
+                path: path.to_owned(),
+            });
         }
         file.set_len(0)?;
         file.set_len(ROW)?;
@@ -97,7 +103,10 @@ impl FileStore {
         let len = file.metadata()?.len();
         // Any slot that was ever written starts with its magic; a file that we created and left has none yet.
         let mut start = [0u8; 8];
-        let foreign = |reason| WalError::NotALog { path: path.to_owned(), reason };
+        let foreign = |reason| WalError::NotALog {
+            path: path.to_owned(),
+            reason,
+        };
         if len < ROW {
             return Err(foreign("it is too short"));
         }
@@ -109,7 +118,11 @@ impl FileStore {
         if !any && !(len == ROW && is_all_zero(&file)?) {
             return Err(foreign("it has another format"));
         }
-        Ok(FileStore { file, path: path.to_owned(), prepared: AtomicU64::new(len - ROW) })
+        Ok(FileStore {
+            file,
+            path: path.to_owned(),
+            prepared: AtomicU64::new(len - ROW),
+        })
     }
 }
 
@@ -188,9 +201,10 @@ pub(super) fn open_existing(path: &Path, access: Access) -> Result<Option<File>>
     match sys::open(path, access) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if sys::is_not_a_file(&error) => {
-            Err(WalError::NotALog { path: path.to_owned(), reason: "it is not a regular file" })
-        }
+        Err(error) if sys::is_not_a_file(&error) => Err(WalError::NotALog {
+            path: path.to_owned(),
+            reason: "it is not a regular file",
+        }),
         Err(error) => Err(WalError::io("opening the log")(error)),
     }
 }
@@ -198,7 +212,9 @@ pub(super) fn open_existing(path: &Path, access: Access) -> Result<Option<File>>
 pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(WalError::Locked { path: path.to_owned() }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(WalError::Locked {
+            path: path.to_owned(),
+        }),
         Err(std::fs::TryLockError::Error(error)) => Err(WalError::io("locking the log")(error)),
     }
 }
@@ -224,7 +240,11 @@ pub(super) fn attach_header(
     segment_len: u64,
     read_only: bool,
 ) -> io::Result<()> {
-    let ours = SegmentHeader { log, index, segment_len };
+    let ours = SegmentHeader {
+        log,
+        index,
+        segment_len,
+    };
     let mut bytes = [0; SEGMENT_HEADER_USED];
     let len = sys::read_at(file, offset, &mut bytes)?;
     if bytes[..len].iter().all(|&byte| byte == 0) && !read_only {

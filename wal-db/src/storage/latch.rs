@@ -17,7 +17,11 @@ pub(crate) struct Latched {
 
 impl Latched {
     pub(crate) fn new(store: Box<dyn WalStore>) -> Self {
-        Latched { store, broken: OnceLock::new(), flushing: Mutex::new(()) }
+        Latched {
+            store,
+            broken: OnceLock::new(),
+            flushing: Mutex::new(()),
+        }
     }
 
     /// The first failure.
@@ -155,7 +159,13 @@ mod tests {
 
     fn failing(kind: io::ErrorKind) -> (Latched, Arc<AtomicU32>) {
         let calls = Arc::new(AtomicU32::new(0));
-        (Latched::new(Box::new(Failing { kind, calls: calls.clone() })), calls)
+        (
+            Latched::new(Box::new(Failing {
+                kind,
+                calls: calls.clone(),
+            })),
+            calls,
+        )
     }
 
     #[test]

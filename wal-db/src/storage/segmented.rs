@@ -70,7 +70,10 @@ impl SegmentedStore {
             }
             Ok(None) => create(dir, &path)?,
             Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
-                return Err(WalError::NotALog { path: dir.to_owned(), reason: "it is not a directory" });
+                return Err(WalError::NotALog {
+                    path: dir.to_owned(),
+                    reason: "it is not a directory",
+                });
             }
             Err(error) => return Err(error),
         };
@@ -95,7 +98,10 @@ impl SegmentedStore {
         let mut headers = Vec::new();
         for entry in fs::read_dir(dir).map_err(WalError::io("opening the log's directory"))? {
             let path = entry?.path();
-            let Some(index) = path.file_name().and_then(|name| segment_index(&name.to_string_lossy())) else {
+            let Some(index) = path
+                .file_name()
+                .and_then(|name| segment_index(&name.to_string_lossy()))
+            else {
                 continue;
             };
             let mut bytes = [0; SEGMENT_HEADER_USED];
@@ -109,7 +115,10 @@ impl SegmentedStore {
         }
         headers.sort_by_key(|(header, _)| header.index);
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
-            return Err(WalError::NotALog { path: dir.to_owned(), reason: "no segment with an intact header" });
+            return Err(WalError::NotALog {
+                path: dir.to_owned(),
+                reason: "no segment with an intact header",
+            });
         };
         let (log, segment_len, indexes) = (first.0.log, first.0.segment_len, first.0.index..=last.0.index);
         // The file stands in for the manifest, which salvage does not read from it.
@@ -145,17 +154,30 @@ impl SegmentedStore {
         for slot in 0..2 {
             slots.push(read_slot(&manifest, slot).map_err(WalError::io("reading the manifest"))?);
         }
-        let stored = slots.iter().filter_map(|slot| Manifest::decode(slot).ok()).max_by_key(|m| m.generation);
-        let foreign = |slot: &Vec<u8>| !slot.is_empty() && !slot.starts_with(b"WALDB") && slot.iter().any(|&b| b != 0);
+        let stored = slots
+            .iter()
+            .filter_map(|slot| Manifest::decode(slot).ok())
+            .max_by_key(|m| m.generation);
+        let foreign =
+            |slot: &Vec<u8>| !slot.is_empty() && !slot.starts_with(b"WALDB") && slot.iter().any(|&b| b != 0);
         if stored.is_none() && !slots.is_empty() && foreign(&slots[0]) && slots[1..].iter().all(foreign) {
-            return Err(WalError::NotALog { path: dir.to_owned(), reason: "its manifest has another format" });
+            return Err(WalError::NotALog {
+                path: dir.to_owned(),
+                reason: "its manifest has another format",
+            });
         }
         let segment_len = match stored {
             Some(stored) if stored.segment_len == 0 => {
-                return Err(WalError::NotALog { path: dir.to_owned(), reason: "its manifest is that of a file" });
+                return Err(WalError::NotALog {
+                    path: dir.to_owned(),
+                    reason: "its manifest is that of a file",
+                });
             }
             Some(stored) => stored.segment_len,
-            None => asked.unwrap_or(MIN_SEGMENT_LEN).clamp(MIN_SEGMENT_LEN, 1 << 40).next_multiple_of(4096),
+            None => asked
+                .unwrap_or(MIN_SEGMENT_LEN)
+                .clamp(MIN_SEGMENT_LEN, 1 << 40)
+                .next_multiple_of(4096),
         };
         Ok(SegmentedStore {
             dir: dir.to_owned(),
@@ -186,11 +208,17 @@ impl SegmentedStore {
             }
             return Ok(Some(open[at].1.clone()));
         }
-        let access = if self.read_only { Access::Read } else { Access::Write };
+        let access = if self.read_only {
+            Access::Read
+        } else {
+            Access::Write
+        };
         let file = match sys::open(&self.path(index), access) {
             Ok(file) => Arc::new(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if sys::is_not_a_file(&error) => return Err(StoreFault::Wrong { segment: index }.error()),
+            Err(error) if sys::is_not_a_file(&error) => {
+                return Err(StoreFault::Wrong { segment: index }.error());
+            }
             Err(error) => return Err(error),
         };
         if let Some(log) = *self.log.lock() {
@@ -277,7 +305,9 @@ impl WalStore for SegmentedStore {
         let mut bytes = bytes;
         for (index, offset, len) in self.parts(pos, bytes.len()) {
             let (part, rest) = bytes.split_at(len);
-            let file = self.segment(index)?.ok_or_else(|| StoreFault::Missing { segment: index }.error())?;
+            let file = self
+                .segment(index)?
+                .ok_or_else(|| StoreFault::Missing { segment: index }.error())?;
             sys::write_at(&file, offset, part)?;
             // Only now: a flush that runs meanwhile must not take the entry away before the bytes are there.
             self.dirty.lock().insert(index, file);
@@ -292,8 +322,12 @@ impl WalStore for SegmentedStore {
     }
 
     fn len(&self) -> io::Result<u64> {
-        let Some(&last) = self.listed()?.last() else { return Ok(0) };
-        let bytes = fs::metadata(self.path(last))?.len().saturating_sub(SEGMENT_HEADER_LEN);
+        let Some(&last) = self.listed()?.last() else {
+            return Ok(0);
+        };
+        let bytes = fs::metadata(self.path(last))?
+            .len()
+            .saturating_sub(SEGMENT_HEADER_LEN);
         Ok(last * self.segment_len + bytes.min(self.segment_len))
     }
 
@@ -314,7 +348,11 @@ impl WalStore for SegmentedStore {
             file.sync_all()?;
         }
         *self.prepared.lock() = self.len()?;
-        if doomed.is_empty() { Ok(()) } else { sys::sync_dir(&self.dir) }
+        if doomed.is_empty() {
+            Ok(())
+        } else {
+            sys::sync_dir(&self.dir)
+        }
     }
 
     fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
@@ -336,7 +374,8 @@ impl WalStore for SegmentedStore {
                 return Err(StoreFault::Missing { segment }.error());
             }
         }
-        self.last.store(indexes.last().copied().unwrap_or(0), Ordering::Release);
+        self.last
+            .store(indexes.last().copied().unwrap_or(0), Ordering::Release);
         *self.prepared.lock() = self.len()?;
         Ok(())
     }
@@ -350,7 +389,9 @@ impl WalStore for SegmentedStore {
         let log = self.log.lock().ok_or(io::ErrorKind::Unsupported)?;
         while *prepared < end {
             let (index, offset) = (*prepared / self.segment_len, *prepared % self.segment_len);
-            let next = (offset + 1).next_multiple_of(PREPARE_STEP.min(self.segment_len)).min(self.segment_len);
+            let next = (offset + 1)
+                .next_multiple_of(PREPARE_STEP.min(self.segment_len))
+                .min(self.segment_len);
             match self.segment(index)? {
                 Some(file) => sys::allocate(&file, SEGMENT_HEADER_LEN + offset, SEGMENT_HEADER_LEN + next)?,
                 None => self.create_segment(index, log, next)?,
@@ -366,13 +407,21 @@ impl WalStore for SegmentedStore {
 
     fn truncate_before(&self, pos: u64) -> io::Result<()> {
         let first = pos / self.segment_len;
-        let doomed: Vec<u64> = self.listed()?.into_iter().filter(|&index| index < first).collect();
+        let doomed: Vec<u64> = self
+            .listed()?
+            .into_iter()
+            .filter(|&index| index < first)
+            .collect();
         self.forget(|index| index >= first);
         // The oldest first, so that what is left after a crash has no hole.
         for index in &doomed {
             fs::remove_file(self.path(*index))?;
         }
-        if doomed.is_empty() { Ok(()) } else { sys::sync_dir(&self.dir) }
+        if doomed.is_empty() {
+            Ok(())
+        } else {
+            sys::sync_dir(&self.dir)
+        }
     }
 
     fn discard(&self, start: u64, end: u64) -> io::Result<()> {
@@ -403,7 +452,10 @@ fn segment_index(name: &str) -> Option<u64> {
 fn create(dir: &Path, path: &Path) -> Result<File> {
     match fs::metadata(dir) {
         Ok(meta) if !meta.is_dir() => {
-            return Err(WalError::NotALog { path: dir.to_owned(), reason: "it is not a directory" });
+            return Err(WalError::NotALog {
+                path: dir.to_owned(),
+                reason: "it is not a directory",
+            });
         }
         Ok(_) => {
             if fs::read_dir(dir)?.any(|entry| entry.is_ok_and(|e| e.file_name() != "manifest.new")) {
@@ -421,7 +473,9 @@ fn create(dir: &Path, path: &Path) -> Result<File> {
     lock(&file, path)?;
     if path.exists() {
         // Somebody else was faster.
-        return Err(WalError::Locked { path: path.to_owned() });
+        return Err(WalError::Locked {
+            path: path.to_owned(),
+        });
     }
     fs::rename(&new_path, path).map_err(WalError::io("creating the manifest"))?;
     sys::sync_dir(dir).map_err(WalError::io("making the log's directory durable"))?;
@@ -442,6 +496,9 @@ fn no_manifest(dir: &Path) -> Result<WalError> {
             reason: crate::CorruptionReason::MissingManifest,
         })
     } else {
-        WalError::NotALog { path: dir.to_owned(), reason: "the directory is not empty and has no manifest" }
+        WalError::NotALog {
+            path: dir.to_owned(),
+            reason: "the directory is not empty and has no manifest",
+        }
     })
 }

@@ -66,12 +66,21 @@ impl Ring {
         let ring = Ring {
             tail: CachePadded::new(AtomicU64::new(start + GROUP_HEADER_LEN as u64)),
             limit: CachePadded::new(AtomicU64::new(0)),
-            bounds: Mutex::new(Bounds { released: start, disk: 0 }),
+            bounds: Mutex::new(Bounds {
+                released: start,
+                disk: 0,
+            }),
             key: AtomicU64::new(key.raw()),
             memory,
         };
         ring.memory.set_released(start);
-        (ring, Consumer { open: start, released: start })
+        (
+            ring,
+            Consumer {
+                open: start,
+                released: start,
+            },
+        )
     }
 
     /// The longest claim that this ring takes.
@@ -108,14 +117,21 @@ impl Ring {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
             if tail & (FROZEN | SHUT) != 0 {
-                return Err(if tail & SHUT != 0 { Denied::Shut } else { Denied::Frozen });
+                return Err(if tail & SHUT != 0 {
+                    Denied::Shut
+                } else {
+                    Denied::Frozen
+                });
             }
             let lap = self.capacity() - (tail & (self.capacity() - 1));
             let take = len.min(lap);
             if tail + take > self.limit.load(Ordering::Acquire) {
                 return Err(Denied::NoRoom);
             }
-            match self.tail.compare_exchange_weak(tail, tail + take, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .tail
+                .compare_exchange_weak(tail, tail + take, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) if take == len => return Ok(Claim::new(self, tail, len)),
                 Ok(_) => {
                     // The rest of the lap is too short: it becomes a void.
@@ -161,7 +177,8 @@ impl Ring {
 
     fn update_limit(&self, bounds: &Bounds) {
         let ring = bounds.released + self.capacity() - SLACK;
-        self.limit.store(ring.min(bounds.disk.saturating_sub(SLACK)), Ordering::Release);
+        self.limit
+            .store(ring.min(bounds.disk.saturating_sub(SLACK)), Ordering::Release);
     }
 }
 
@@ -175,7 +192,9 @@ pub(crate) struct Claim<'a> {
 impl<'a> Claim<'a> {
     #[inline]
     fn new(ring: &'a Ring, pos: u64, len: u64) -> Self {
-        ring.memory.word(pos).store(FrameWord::claimed(len), Ordering::Relaxed);
+        ring.memory
+            .word(pos)
+            .store(FrameWord::claimed(len), Ordering::Relaxed);
         // The claim's length is there before any of its content is: recovery relies on it when the process dies.
         fence(Ordering::Release);
         Claim { ring, pos, len }
@@ -253,12 +272,19 @@ impl Consumer {
         let mut tail = ring.tail.load(Ordering::Relaxed);
         loop {
             let end = tail & !(FROZEN | SHUT);
-            let closed = Closed { start: self.open, end, next: align_sector(end) };
+            let closed = Closed {
+                start: self.open,
+                end,
+                next: align_sector(end),
+            };
             if closed.is_empty() && !keep_empty {
                 return None;
             }
             let next_tail = (closed.next + GROUP_HEADER_LEN as u64) | (tail & (FROZEN | SHUT));
-            match ring.tail.compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed) {
+            match ring
+                .tail
+                .compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => {
                     self.open = closed.next;
                     return Some(closed);
@@ -275,17 +301,32 @@ impl Consumer {
         let mut tail = ring.tail.load(Ordering::Relaxed);
         loop {
             if tail & (FROZEN | SHUT) != 0 {
-                return Err(if tail & SHUT != 0 { Denied::Shut } else { Denied::Frozen });
+                return Err(if tail & SHUT != 0 {
+                    Denied::Shut
+                } else {
+                    Denied::Frozen
+                });
             }
-            let open = Closed { start: self.open, end: tail, next: align_sector(tail) };
+            let open = Closed {
+                start: self.open,
+                end: tail,
+                next: align_sector(tail),
+            };
             let start = if open.is_empty() { open.start } else { open.next };
             let end = start + GROUP_HEADER_LEN as u64 + len;
-            let apart = Closed { start, end, next: align_sector(end) };
+            let apart = Closed {
+                start,
+                end,
+                next: align_sector(end),
+            };
             if apart.next + SLACK > disk {
                 return Err(Denied::NoRoom);
             }
             let next_tail = apart.next + GROUP_HEADER_LEN as u64;
-            match ring.tail.compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed) {
+            match ring
+                .tail
+                .compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => {
                     self.open = apart.next;
                     return Ok(((!open.is_empty()).then_some(open), apart));
@@ -395,7 +436,11 @@ impl Memory {
         let mut pointer = std::ptr::NonNull::from(Box::leak(boxed));
         // SAFETY: the allocation was just leaked and nothing else refers to it.
         let base = unsafe { pointer.as_mut().as_mut_ptr().cast() };
-        Memory { base, len: len as u64, backing: Backing::Heap(pointer) }
+        Memory {
+            base,
+            len: len as u64,
+            backing: Backing::Heap(pointer),
+        }
     }
 
     /// Maps `file`, which is made anew: all of its blocks are written, so that no later store can fail for want of
@@ -403,13 +448,19 @@ impl Memory {
     pub(crate) fn mapped(file: &File, len: usize, header: &StagingHeader) -> io::Result<Memory> {
         assert!(len.is_power_of_two() && len >= 4096);
         write_zeros(file, STAGING_HEADER_LEN + len as u64)?;
-        let map = memmap2::MmapOptions::new().len(STAGING_HEADER_LEN as usize + len).map_raw(file)?;
+        let map = memmap2::MmapOptions::new()
+            .len(STAGING_HEADER_LEN as usize + len)
+            .map_raw(file)?;
         // Fault all pages in now and not in the appends.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::PopulateWrite);
         // SAFETY: the mapping is longer than its header.
         let base = unsafe { map.as_mut_ptr().add(STAGING_HEADER_LEN as usize) };
-        let memory = Memory { base, len: len as u64, backing: Backing::Mapped { map } };
+        let memory = Memory {
+            base,
+            len: len as u64,
+            backing: Backing::Mapped { map },
+        };
         let bytes = header.encode();
         // SAFETY: the header's 4 KiB are mapped, and nobody else uses the memory yet.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.header(), bytes.len()) };
@@ -521,7 +572,10 @@ impl Memory {
 #[cfg(loom)]
 impl Memory {
     pub(crate) fn heap(len: usize) -> Memory {
-        Memory { len: len as u64, words: (0..len / 8).map(|_| AtomicU64::new(0)).collect() }
+        Memory {
+            len: len as u64,
+            words: (0..len / 8).map(|_| AtomicU64::new(0)).collect(),
+        }
     }
 
     fn word(&self, pos: u64) -> &AtomicU64 {
@@ -532,7 +586,8 @@ impl Memory {
         for (i, chunk) in bytes.chunks(8).enumerate() {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
-            self.word(pos + i as u64 * 8).store(u64::from_le_bytes(word), Ordering::Relaxed);
+            self.word(pos + i as u64 * 8)
+                .store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
     }
 
@@ -578,12 +633,17 @@ impl StagingHeader {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = crate::format::Fields(bytes.first_chunk::<USED>()?);
-        let intact = fields.take::<8>() == MAGIC && crc32fast::hash(&bytes[..60]).to_le_bytes() == bytes[60..64];
+        let intact =
+            fields.take::<8>() == MAGIC && crc32fast::hash(&bytes[..60]).to_le_bytes() == bytes[60..64];
         let log = LogId(fields.take());
         let boot: [u8; 16] = fields.take();
         let (epoch, _pad, capacity) = (fields.u32(), fields.u32(), fields.u64());
-        (intact && capacity.is_power_of_two())
-            .then_some(StagingHeader { log, boot: (boot != [0; 16]).then_some(boot), epoch, capacity })
+        (intact && capacity.is_power_of_two()).then_some(StagingHeader {
+            log,
+            boot: (boot != [0; 16]).then_some(boot),
+            epoch,
+            capacity,
+        })
     }
 }
 
@@ -608,7 +668,9 @@ impl Leftover {
         if len < STAGING_HEADER_LEN || reader.read_exact(&mut head).is_err() {
             return Ok(None);
         }
-        let Some(header) = StagingHeader::decode(&head) else { return Ok(None) };
+        let Some(header) = StagingHeader::decode(&head) else {
+            return Ok(None);
+        };
         if header.capacity > len - STAGING_HEADER_LEN || header.capacity < SECTOR {
             return Ok(None);
         }
@@ -616,7 +678,12 @@ impl Leftover {
         let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
         let mut ring = vec![0; header.capacity as usize];
         reader.read_exact(&mut ring)?;
-        Ok(Some(Leftover { header, released: word(RELEASED_AT), durable, ring }))
+        Ok(Some(Leftover {
+            header,
+            released: word(RELEASED_AT),
+            durable,
+            ring,
+        }))
     }
 
     /// The position up to which the ring can hold anything.

@@ -23,7 +23,9 @@ pub(super) enum Access {
 pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(access != Access::Read);
-    options.create(access == Access::Create).create_new(access == Access::CreateNew);
+    options
+        .create(access == Access::Create)
+        .create_new(access == Access::CreateNew);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
@@ -32,7 +34,11 @@ pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
         options.mode(0o600).custom_flags(flags.bits() as i32);
     }
     let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_a_file()) }
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(not_a_file())
+    }
 }
 
 /// The error for something that is there and is not a regular file.
@@ -46,15 +52,24 @@ pub(super) fn is_not_a_file(error: &io::Error) -> bool {
     if let Some(code) = error.raw_os_error() {
         use rustix::io::Errno;
         // LOOP: a symbolic link; NXIO: a socket or a device without a driver.
-        return [Errno::LOOP, Errno::ISDIR, Errno::NXIO, Errno::MLINK].iter().any(|e| e.raw_os_error() == code);
+        return [Errno::LOOP, Errno::ISDIR, Errno::NXIO, Errno::MLINK]
+            .iter()
+            .any(|e| e.raw_os_error() == code);
     }
-    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory
+    )
 }
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     // Windows makes directory entries durable with the file.
-    if cfg!(windows) { Ok(()) } else { File::open(dir)?.sync_all() }
+    if cfg!(windows) {
+        Ok(())
+    } else {
+        File::open(dir)?.sync_all()
+    }
 }
 
 /// The directory of a path, `.` for a bare name.
@@ -127,7 +142,11 @@ pub(super) fn allocate(file: &File, start: u64, end: u64) -> io::Result<()> {
         }
     }
     let _ = start;
-    if file.metadata()?.len() < end { file.set_len(end) } else { Ok(()) }
+    if file.metadata()?.len() < end {
+        file.set_len(end)
+    } else {
+        Ok(())
+    }
 }
 
 /// Gives blocks back; the range then reads as zeros. Where that is not possible nothing happens.
