@@ -12,11 +12,11 @@ use crate::wal_db_1_1_0::WalDb110;
 use crate::workload::Job;
 
 /// The name whose figures are the base of the first ratio column.
-pub const BASE: &str = "wal-db-1.1.0";
+pub(crate) const BASE: &str = "wal-db-1.1.0";
 /// The name whose figures are the base of the second ratio column.
-pub const LIMIT: &str = "limit";
+pub(crate) const LIMIT: &str = "limit";
 
-pub fn all() -> Vec<Box<dyn Contender>> {
+pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     vec![Box::new(Ours), Box::new(WalDb110), Box::new(Limit)]
 }
 
@@ -24,7 +24,7 @@ pub fn all() -> Vec<Box<dyn Contender>> {
 ///
 /// A method returns only the time of the job itself: opening before it, and closing and reading back
 /// after it, are not timed. Calls are coarse so that no dynamic dispatch stands in a timed loop.
-pub trait Contender {
+pub(crate) trait Contender {
     fn name(&self) -> &'static str;
 
     /// The settings used and why they are fair, in one line.

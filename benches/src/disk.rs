@@ -10,21 +10,21 @@ use anyhow::{Context, Result};
 
 use crate::stats::Summary;
 
-pub const SECTOR_BYTES: usize = 512;
+pub(crate) const SECTOR_BYTES: usize = 512;
 const PROBES: usize = 200;
 
 /// What was measured of the disk itself.
-pub struct Disk {
-    pub dir: PathBuf,
+pub(crate) struct Disk {
+    pub(crate) dir: PathBuf,
     /// Type and mount point, where the system tells.
-    pub file_system: Option<String>,
+    pub(crate) file_system: Option<String>,
     /// Microseconds of one fdatasync after one sector was written.
-    pub fdatasync_us: Summary,
+    pub(crate) fdatasync_us: Summary,
 }
 
 /// Times fdatasync in `dir`: one new sector at a time, in a file that is already written full, so
 /// that no file metadata has to reach the disk with it.
-pub fn probe(dir: &Path) -> Result<Disk> {
+pub(crate) fn probe(dir: &Path) -> Result<Disk> {
     let path = dir.join("probe");
     let file = zeroed(&path, (PROBES * SECTOR_BYTES) as u64)?;
     let mut samples = Vec::with_capacity(PROBES);
@@ -44,7 +44,7 @@ pub fn probe(dir: &Path) -> Result<Disk> {
 }
 
 /// Creates a file of `len` written and durable zero bytes.
-pub fn zeroed(path: &Path, len: u64) -> io::Result<File> {
+pub(crate) fn zeroed(path: &Path, len: u64) -> io::Result<File> {
     let file = File::options()
         .read(true)
         .write(true)
@@ -63,7 +63,7 @@ pub fn zeroed(path: &Path, len: u64) -> io::Result<File> {
 
 /// Writes back what an earlier run left under `dir`, so that the next one does not pay for it. The
 /// sync of the directory also carries out earlier removals.
-pub fn settle(dir: &Path) -> io::Result<()> {
+pub(crate) fn settle(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

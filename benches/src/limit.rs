@@ -32,7 +32,7 @@ const HEADER_BYTES: usize = 4096;
 const FRAME_BYTES: usize = 8;
 const APPEND_BLOCK_BYTES: usize = 1 << 20;
 
-pub struct Limit;
+pub(crate) struct Limit;
 
 impl Contender for Limit {
     fn name(&self) -> &'static str {

@@ -19,21 +19,21 @@ const BODIES: usize = 128;
 
 /// Records to write: `count` of `bytes` each, spread evenly over `threads`.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
-    pub threads: u32,
-    pub bytes: usize,
-    pub count: u64,
+pub(crate) struct Load {
+    pub(crate) threads: u32,
+    pub(crate) bytes: usize,
+    pub(crate) count: u64,
 }
 
 impl Load {
     /// The records of one thread, in order.
-    pub fn payloads(&self, thread: u32) -> Payloads {
+    pub(crate) fn payloads(&self, thread: u32) -> Payloads {
         Payloads::new(thread, self.bytes, self.count / u64::from(self.threads))
     }
 
     /// Runs `work` once in each thread, all starting together, and returns the time from the first
     /// start to the last end.
-    pub fn drive(&self, work: impl Fn(&mut Payloads) -> Result<()> + Sync) -> Result<Duration> {
+    pub(crate) fn drive(&self, work: impl Fn(&mut Payloads) -> Result<()> + Sync) -> Result<Duration> {
         let barrier = Barrier::new(self.threads as usize);
         let run = |thread| {
             let mut payloads = self.payloads(thread);
@@ -61,7 +61,7 @@ impl Load {
     }
 
     /// What a replay of this load, written by one thread, must tally.
-    pub fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         let mut payloads = self.payloads(0);
         while let Some(payload) = payloads.next_payload() {
@@ -72,7 +72,7 @@ impl Load {
 }
 
 /// The payloads of one thread, each lent until the next is asked for.
-pub struct Payloads {
+pub(crate) struct Payloads {
     thread: u32,
     bytes: usize,
     next: u64,
@@ -105,7 +105,7 @@ impl Payloads {
     }
 
     #[inline]
-    pub fn next_payload(&mut self) -> Option<&[u8]> {
+    pub(crate) fn next_payload(&mut self) -> Option<&[u8]> {
         if self.next == self.count {
             return None;
         }
@@ -119,18 +119,18 @@ impl Payloads {
 
 /// Compares a log that is read back with the load that was written to it: nothing missing, nothing
 /// twice, nothing changed, and each thread's records in the order it wrote them.
-pub struct Check {
+pub(crate) struct Check {
     threads: Vec<Payloads>,
 }
 
 impl Check {
-    pub fn new(load: &Load) -> Check {
+    pub(crate) fn new(load: &Load) -> Check {
         Check {
             threads: (0..load.threads).map(|thread| load.payloads(thread)).collect(),
         }
     }
 
-    pub fn see(&mut self, payload: &[u8]) -> Result<()> {
+    pub(crate) fn see(&mut self, payload: &[u8]) -> Result<()> {
         let Some((thread, sequence)) = stamp(payload) else {
             bail!(
                 "a record of {} bytes was read back, too short for its stamp",
@@ -155,7 +155,7 @@ impl Check {
         Ok(())
     }
 
-    pub fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         for Payloads {
             thread, next, count, ..
         } in self.threads
@@ -171,14 +171,14 @@ impl Check {
 
 /// A cheap proof that a timed walk saw every record, in order. Contents are compared afterwards.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Tally {
-    pub records: u64,
+pub(crate) struct Tally {
+    pub(crate) records: u64,
     digest: u64,
 }
 
 impl Tally {
     #[inline]
-    pub fn add(&mut self, payload: &[u8]) {
+    pub(crate) fn add(&mut self, payload: &[u8]) {
         let sequence = stamp(payload).map_or(u64::MAX, |(_, sequence)| sequence);
         self.records += 1;
         self.digest = self.digest.rotate_left(7) ^ sequence;

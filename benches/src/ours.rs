@@ -15,7 +15,7 @@ use crate::load::{Check, Load, Tally};
 
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-pub struct Ours;
+pub(crate) struct Ours;
 
 impl Contender for Ours {
     fn name(&self) -> &'static str {

@@ -56,17 +56,17 @@ impl From<&Summary> for Spread {
 }
 
 /// Where results go while the comparison runs.
-pub struct Report {
+pub(crate) struct Report {
     json: bool,
 }
 
 impl Report {
-    pub fn new(json: bool) -> Report {
+    pub(crate) fn new(json: bool) -> Report {
         Report { json }
     }
 
     /// Says what the disk itself costs, and heads the table.
-    pub fn disk(&self, disk: &Disk) -> Result<()> {
+    pub(crate) fn disk(&self, disk: &Disk) -> Result<()> {
         let place = match &disk.file_system {
             Some(file_system) => format!("{} ({file_system})", disk.dir.display()),
             None => disk.dir.display().to_string(),
@@ -98,7 +98,7 @@ impl Report {
     }
 
     /// Prints one workload. Failures go to standard error.
-    pub fn workload(&self, workload: &Workload, count: u64, outcomes: &[Outcome]) -> Result<()> {
+    pub(crate) fn workload(&self, workload: &Workload, count: u64, outcomes: &[Outcome]) -> Result<()> {
         for outcome in outcomes {
             match &outcome.result {
                 Err(error) => eprintln!("error: {}: {error:#}", workload.name),
@@ -124,7 +124,7 @@ impl Report {
 }
 
 /// Prints what can be run, with the settings of the contenders.
-pub fn list(workloads: &[&Workload], contenders: &[Box<dyn Contender>]) {
+pub(crate) fn list(workloads: &[&Workload], contenders: &[Box<dyn Contender>]) {
     println!(
         "{:<16} {:<8} {:>7} {:>6}  unit",
         "workload", "contract", "threads", "bytes"

@@ -23,18 +23,18 @@ const OPENS: usize = 16;
 const OPENS_TIME: Duration = Duration::from_millis(300);
 
 /// How a comparison is carried out.
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     root: &'a Path,
     quick: bool,
 }
 
 impl<'a> Plan<'a> {
     /// Everything is written below `root`.
-    pub fn new(root: &'a Path, quick: bool) -> Plan<'a> {
+    pub(crate) fn new(root: &'a Path, quick: bool) -> Plan<'a> {
         Plan { root, quick }
     }
 
-    pub fn count(&self, workload: &Workload) -> u64 {
+    pub(crate) fn count(&self, workload: &Workload) -> u64 {
         if self.quick {
             workload.quick_count
         } else {
@@ -56,15 +56,19 @@ impl<'a> Plan<'a> {
 }
 
 /// What became of one contender in one workload.
-pub struct Outcome {
-    pub contender: &'static str,
+pub(crate) struct Outcome {
+    pub(crate) contender: &'static str,
     /// A failed run or check has no figure.
-    pub result: Result<Summary>,
+    pub(crate) result: Result<Summary>,
 }
 
 /// Runs `workload` for every contender that supports it. An error of one contender is its outcome
 /// and does not stop the others.
-pub fn run(plan: &Plan, workload: &Workload, contenders: &[Box<dyn Contender>]) -> Result<Vec<Outcome>> {
+pub(crate) fn run(
+    plan: &Plan,
+    workload: &Workload,
+    contenders: &[Box<dyn Contender>],
+) -> Result<Vec<Outcome>> {
     let mut entries: Vec<Entry> = contenders
         .iter()
         .filter(|contender| contender.supports(workload.job))

@@ -16,7 +16,7 @@ use wal_db_1_1_0::Wal;
 use crate::contender::{BASE, Contender};
 use crate::load::{Check, Load, Tally};
 
-pub struct WalDb110;
+pub(crate) struct WalDb110;
 
 impl Contender for WalDb110 {
     fn name(&self) -> &'static str {

@@ -1,21 +1,21 @@
 //! The table of workloads.
 
 /// One line of the comparison: a job under a contract, at one size and number of threads.
-pub struct Workload {
-    pub name: &'static str,
-    pub job: Job,
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) job: Job,
     /// Threads that share one log.
-    pub threads: u32,
+    pub(crate) threads: u32,
     /// Payload bytes of one record.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Records in a run, over all threads.
-    pub count: u64,
+    pub(crate) count: u64,
     /// The same for a quick comparison.
-    pub quick_count: u64,
+    pub(crate) quick_count: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Job {
+pub(crate) enum Job {
     /// Append every record under C1; only the appends are timed.
     Append,
     /// Append every record under C2, one durable call per record.
@@ -27,7 +27,7 @@ pub enum Job {
 }
 
 impl Job {
-    pub fn contract(self) -> &'static str {
+    pub(crate) fn contract(self) -> &'static str {
         match self {
             Job::Append => "C1",
             Job::Commit => "C2",
@@ -35,7 +35,7 @@ impl Job {
         }
     }
 
-    pub fn unit(self) -> Unit {
+    pub(crate) fn unit(self) -> Unit {
         match self {
             Job::Append | Job::Replay => Unit::NsPerRecord,
             Job::Commit => Unit::CommitsPerSecond,
@@ -45,14 +45,14 @@ impl Job {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unit {
+pub(crate) enum Unit {
     NsPerRecord,
     CommitsPerSecond,
     UsPerOpen,
 }
 
 impl Unit {
-    pub fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Unit::NsPerRecord => "ns/record",
             Unit::CommitsPerSecond => "commits/s",
@@ -61,7 +61,7 @@ impl Unit {
     }
 
     /// How many times as fast `figure` is as `base`.
-    pub fn speed_ratio(self, figure: f64, base: f64) -> f64 {
+    pub(crate) fn speed_ratio(self, figure: f64, base: f64) -> f64 {
         match self {
             Unit::NsPerRecord | Unit::UsPerOpen => base / figure,
             Unit::CommitsPerSecond => figure / base,
@@ -78,7 +78,7 @@ const MIB: u64 = 1 << 20;
 
 /// Append runs are sustained: at least 2 million small records, many times what a log may stage in
 /// memory, and below 512 MiB, so that the kernel's limit on dirty pages stays out of the figure.
-pub const WORKLOADS: &[Workload] = &[
+pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "append-64-1t",
         job: Job::Append,

@@ -1,5 +1,20 @@
 //! Checksums that are bound to a place, so that bytes which are right elsewhere are wrong here.
 
+use std::sync::LazyLock;
+
+use crc32fast::Hasher;
+
+/// Finding out which instructions the processor has costs as much as the checksum of a short record; it is done once.
+static HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::new);
+
+/// The CRC-32 of some bytes.
+#[inline]
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    let mut hasher = HASHER.clone();
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
 /// Identifies a log for life; 16 random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LogId(pub(crate) [u8; 16]);
@@ -7,7 +22,7 @@ pub(crate) struct LogId(pub(crate) [u8; 16]);
 impl LogId {
     /// The CRC-32 of the id followed by `parts`: a block that carries it validates in this log only.
     pub(crate) fn crc(self, parts: &[&[u8]]) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
+        let mut hasher = HASHER.clone();
         hasher.update(&self.0);
         for part in parts {
             hasher.update(part);
@@ -59,8 +74,9 @@ impl FrameKey {
     /// error that CRC-32 finds in the payload; another place, epoch, log, length or kind changes the constant.
     #[inline]
     pub(crate) fn place(self, pos: u64, len_and_kind: u32) -> u32 {
-        let mixed = mix(mix(self.0 ^ pos).wrapping_add(u64::from(len_and_kind)));
-        (mixed >> 32) as u32
+        let product = u128::from(self.0 ^ pos) * u128::from(MIX_1 ^ u64::from(len_and_kind) << 16);
+        let folded = (product >> 64) as u64 ^ product as u64;
+        (folded >> 32) as u32 ^ folded as u32
     }
 }
 

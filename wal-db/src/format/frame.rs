@@ -1,6 +1,6 @@
 //! A frame: one record, or a void, at its place in the stream. See `docs/format.md`, "Frames".
 
-use super::{Fields, FrameKey};
+use super::{Fields, FrameKey, checksum::crc32};
 
 /// Bytes before the payload.
 pub(crate) const FRAME_HEADER_LEN: usize = 8;
@@ -19,9 +19,10 @@ pub(crate) const fn frame_len(payload_len: usize) -> u64 {
 }
 
 /// What a frame holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
 pub(crate) enum Kind {
+    #[default]
     Data = 1,
     Typed = 2,
     Schema = 3,
@@ -46,7 +47,7 @@ impl Kind {
 
 /// The first eight bytes of a frame as one number: the checksum in the low half, length and kind in the high
 /// half. Never zero, so a zero word means that nothing is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FrameWord {
     pub(crate) crc: u32,
     pub(crate) len: u32,
@@ -108,7 +109,7 @@ impl FrameWord {
         let payload_crc = match self.kind {
             Kind::Void => 0,
             Kind::Claimed => return false,
-            _ => crc32fast::hash(payload),
+            _ => crc32(payload),
         };
         self.crc == payload_crc ^ key.place(pos, high_half(self.kind, self.more, self.len))
     }
@@ -141,7 +142,7 @@ mod tests {
         ) {
             let pos = place * 8;
             let kind = if typed { Kind::Typed } else { Kind::Data };
-            let crc = crc32fast::hash(&payload);
+            let crc = crc32(&payload);
             let word = FrameWord::seal(key(), pos, kind, more, payload.len() as u32, crc);
             let parsed = FrameWord::parse(word).unwrap();
             prop_assert_eq!((parsed.kind, parsed.more, parsed.len as usize), (kind, more, payload.len()));
@@ -156,7 +157,7 @@ mod tests {
             payload in proptest::collection::vec(any::<u8>(), 1..200),
             bit in any::<prop::sample::Index>(),
         ) {
-            let word = FrameWord::seal(key(), 64, Kind::Data, false, payload.len() as u32, crc32fast::hash(&payload));
+            let word = FrameWord::seal(key(), 64, Kind::Data, false, payload.len() as u32, crc32(&payload));
             let mut bytes = word.to_le_bytes().to_vec();
             bytes.extend_from_slice(&payload);
             let bit = bit.index(bytes.len() * 8);

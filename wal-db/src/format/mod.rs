@@ -8,7 +8,7 @@ pub(crate) mod group;
 pub(crate) mod manifest;
 pub(crate) mod segment;
 
-pub(crate) use checksum::{FrameKey, LogId};
+pub(crate) use checksum::{FrameKey, LogId, crc32};
 pub(crate) use frame::{FRAME_HEADER_LEN, FrameWord, Kind, MAX_PAYLOAD, frame_len};
 pub(crate) use group::{GROUP_HEADER_LEN, GroupHeader, HeaderFault};
 pub(crate) use manifest::{Manifest, Mark, SLOT_LEN};

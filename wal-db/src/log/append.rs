@@ -22,7 +22,7 @@ impl Core {
             return Ok((pos, pos + need));
         }
         // Everything that takes long comes before the claim: a claim that is not published holds up every flush.
-        let crc = crc32fast::hash(payload);
+        let crc = format::crc32(payload);
         let mut claim = self.claim(writer, need)?;
         let pos = claim.pos();
         claim.fill(FRAME_HEADER_LEN as u64, payload);
@@ -57,7 +57,7 @@ impl Core {
         let pos = if need > writer.ring.max_claim() {
             self.append_apart(writer, kind, payloads)?
         } else {
-            let crcs: Vec<u32> = payloads.iter().map(|payload| crc32fast::hash(payload)).collect();
+            let crcs: Vec<u32> = payloads.iter().map(|payload| format::crc32(payload)).collect();
             let mut claim = self.claim(writer, need)?;
             let (pos, key) = (claim.pos(), writer.ring.key());
             let mut at = format::frame_len(first.len());
@@ -105,7 +105,7 @@ impl Core {
         let space = claim.space(FRAME_HEADER_LEN as u64, len);
         // If `fill` panics, the claim is dropped and becomes a void.
         Core::in_closure(|| fill(space));
-        let crc = crc32fast::hash(space);
+        let crc = format::crc32(space);
         claim.publish(FrameWord::seal(
             writer.ring.key(),
             pos,
@@ -171,8 +171,8 @@ impl Core {
         if writer.write_through {
             return self.write_through(writer, pos);
         }
-        // Once in an eighth of the ring, whoever crosses the line looks whether the flusher has work.
-        if (pos ^ (pos + len)) & !(writer.ring.capacity() / 8 - 1) != 0 {
+        // Whoever crosses a line wakes the flusher; comparing two numbers of one's own costs nothing.
+        if (pos ^ (pos + len)) & !(writer.flush_at - 1) != 0 {
             writer.background.ring_flusher();
         }
         Ok(())

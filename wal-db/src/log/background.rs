@@ -155,7 +155,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
             {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
-        } else if writer.ring.tail() - core.base.written() >= writer.ring.capacity() / 4 {
+        } else if writer.ring.tail() - core.base.written() >= writer.flush_at {
             let mut turn = Turn::take(writer);
             let flushed = core.guarded(writer, || core.flush(writer, turn.committer()));
             drop(turn);

@@ -324,7 +324,7 @@ impl Apart<'_> {
                 self.kind,
                 more,
                 payload.len() as u32,
-                crc32fast::hash(payload),
+                format::crc32(payload),
             );
             push(&word.to_le_bytes(), &mut buf)?;
             push(payload, &mut buf)?;

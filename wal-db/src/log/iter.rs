@@ -55,33 +55,39 @@ impl WalIter {
     /// ```
     #[inline]
     pub fn next_ref(&mut self) -> Option<Result<RecordRef<'_>>> {
-        match self.next_frame()? {
-            Ok(frame) => Some(Ok(RecordRef {
-                lsn: Lsn::from_pos(frame.pos),
-                kind: RecordKind::of(frame.word.kind),
-                more: frame.word.more,
-                data: self.walker.payload(&frame),
-            })),
-            Err(error) => Some(Err(error)),
+        if !self.step_near()
+            && let Err(error) = self.step_far()?
+        {
+            return Some(Err(error));
         }
+        let frame = self.walker.frame();
+        Some(Ok(RecordRef {
+            lsn: Lsn::from_pos(frame.pos),
+            kind: RecordKind::of(frame.word.kind),
+            more: frame.word.more,
+            data: self.walker.payload(frame),
+        }))
     }
 
+    /// Steps to the next record if it is at hand.
     #[inline]
-    fn next_frame(&mut self) -> Option<Result<Frame>> {
-        if self.done {
-            return None;
-        }
-        loop {
+    fn step_near(&mut self) -> bool {
+        let wanted = self.walker.pos() >= self.from && self.walker.pos() < self.to;
+        wanted && !self.done && self.walker.near_frame()
+    }
+
+    /// Steps to the next record wherever it is.
+    #[cold]
+    fn step_far(&mut self) -> Option<Result<()>> {
+        while !self.done {
             match self.walker.next_frame(&self.core.base) {
                 Some(Ok(frame)) if frame.pos < self.from => {}
-                Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(frame)),
+                Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(())),
                 Some(Err(error)) => return Some(Err(self.after_error(error))),
-                _ => {
-                    self.done = true;
-                    return None;
-                }
+                _ => self.done = true,
             }
         }
+        None
     }
 
     #[cold]
@@ -101,7 +107,12 @@ impl Iterator for WalIter {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.next_frame()?.map(|frame| owned(&self.walker, &frame)))
+        if !self.step_near()
+            && let Err(error) = self.step_far()?
+        {
+            return Some(Err(error));
+        }
+        Some(Ok(owned(&self.walker, self.walker.frame())))
     }
 }
 

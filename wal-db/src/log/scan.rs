@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How much is read at a time.
-const WINDOW_LEN: usize = 256 << 10;
+const WINDOW_LEN: usize = 128 << 10;
 
 /// Bytes of the stream that were read together.
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Window {
 }
 
 /// One frame that holds a record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Frame {
     pub(crate) pos: u64,
     pub(crate) word: FrameWord,
@@ -83,6 +83,9 @@ pub(crate) struct Walker {
     pos: u64,
     /// Groups from here on are not read.
     end: u64,
+    /// Frames that end at or before it are in the entered group, in the window, and not cut off.
+    near: u64,
+    frame: Frame,
     group: Option<Group>,
     /// What the next header has to continue.
     previous: Option<GroupHeader>,
@@ -103,6 +106,8 @@ impl Walker {
             cut: None,
             pos: group,
             end,
+            near: 0,
+            frame: Frame::default(),
             group: None,
             previous: None,
         };
@@ -121,7 +126,7 @@ impl Walker {
 
     /// Lets the walk go on to a later end, over a log that was truncated meanwhile if `shape` says so.
     pub(crate) fn extend(&mut self, shape: Arc<Shape>, end: u64) {
-        self.end = end;
+        (self.end, self.near) = (end, 0);
         self.shape = shape;
         self.find_cut();
         self.skip_cut();
@@ -143,8 +148,55 @@ impl Walker {
     }
 
     /// The next frame that holds a record; `None` at the end.
-    #[inline]
     pub(crate) fn next_frame(&mut self, base: &Base) -> Option<Result<Frame>> {
+        if self.near_frame() {
+            Some(Ok(self.frame))
+        } else {
+            self.far_frame(base)
+        }
+    }
+
+    /// The frame that was found last.
+    #[inline]
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Steps to the frame at the position if it is a record, at hand, and intact. Nothing else is decided here, and
+    /// nothing is returned: moving a frame, or an error that is not there, costs more than checking one.
+    #[inline]
+    pub(crate) fn near_frame(&mut self) -> bool {
+        let Some(group) = &self.group else { return false };
+        let (pos, left) = (self.pos, self.near.saturating_sub(self.pos));
+        let offset = pos.wrapping_sub(self.window.start) as usize;
+        let Some((head, rest)) = self
+            .window
+            .bytes
+            .get(offset..)
+            .and_then(|bytes| bytes.split_first_chunk::<FRAME_HEADER_LEN>())
+        else {
+            return false;
+        };
+        let Some(word) = FrameWord::parse(u64::from_le_bytes(*head)) else {
+            return false;
+        };
+        let Some(payload) = rest.get(..word.len as usize) else {
+            return false;
+        };
+        if word.frame_len() > left || word.kind == Kind::Void || !word.matches(group.key, pos, payload) {
+            return false;
+        }
+        self.frame = Frame {
+            pos,
+            word,
+            offset: offset + FRAME_HEADER_LEN,
+        };
+        self.pos = pos + word.frame_len();
+        true
+    }
+
+    #[cold]
+    fn far_frame(&mut self, base: &Base) -> Option<Result<Frame>> {
         loop {
             if self.group.is_none() {
                 self.skip_cut();
@@ -155,17 +207,28 @@ impl Walker {
                     return Some(Err(error));
                 }
             }
-            match self.frame(base) {
-                Ok(Some(frame)) if frame.word.kind != Kind::Void => return Some(Ok(frame)),
+            match self.checked_frame(base) {
+                Ok(Some(frame)) if frame.word.kind != Kind::Void => {
+                    self.find_near();
+                    self.frame = frame;
+                    return Some(Ok(frame));
+                }
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
+    fn find_near(&mut self) {
+        let group_end = self.group.map_or(0, |group| group.header.end());
+        let cut = self.cut.map_or(u64::MAX, |cut| cut.cut);
+        self.near = group_end
+            .min(cut)
+            .min(self.window.start + self.window.bytes.len() as u64);
+    }
+
     /// The frame at the position, in the entered group; `None` at the group's end.
-    #[inline]
-    fn frame(&mut self, base: &Base) -> Result<Option<Frame>> {
+    fn checked_frame(&mut self, base: &Base) -> Result<Option<Frame>> {
         let Some(Group { header, key }) = self.group else {
             return Ok(None);
         };
@@ -247,7 +310,7 @@ impl Walker {
     /// Goes on at another place, where nothing is known of what came before.
     pub(crate) fn jump(&mut self, pos: u64) {
         self.pos = self.pos.max(pos);
-        (self.group, self.previous) = (None, None);
+        (self.group, self.previous, self.near) = (None, None, 0);
     }
 
     /// Whether the walk stands between groups at a sector that was never written.
@@ -257,6 +320,7 @@ impl Walker {
 
     /// After damage: goes to the next place where a record or a group is intact at its own place.
     pub(crate) fn resync(&mut self, base: &Base) -> Result<()> {
+        self.near = 0;
         if let Some(Group { header, .. }) = self.group {
             // Past the damaged frame, if its length leads to an intact one.
             let mut probe = FrameWord::parse(0);
@@ -270,7 +334,7 @@ impl Walker {
             {
                 self.pos += word.frame_len();
                 let intact_from = self.pos;
-                if matches!(self.frame(base), Ok(Some(_))) {
+                if matches!(self.checked_frame(base), Ok(Some(_))) {
                     self.pos = intact_from;
                     return Ok(());
                 }

@@ -19,7 +19,7 @@ pub(crate) struct Staged {
 /// lies behind an unpublished claim counts; if not, the machine went down meanwhile and only the frames before the
 /// first gap do. `None` if there is nothing.
 pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: FrameKey) -> Option<Staged> {
-    if start < leftover.released || start >= leftover.end() {
+    if leftover.header.clean || start < leftover.released || start >= leftover.end() {
         return None;
     }
     let mut frames = Vec::new();

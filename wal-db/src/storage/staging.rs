@@ -172,7 +172,12 @@ impl Ring {
 
     /// Binds the memory to a new epoch. Only while it is empty and nothing can be claimed.
     pub(crate) fn set_epoch(&self, epoch: u32) {
-        self.memory.set_epoch(epoch);
+        self.memory.change_header(|header| header.epoch = epoch);
+    }
+
+    /// Notes that the log was closed. Only while the memory is empty and nothing can be claimed any more.
+    pub(crate) fn set_clean(&self) {
+        self.memory.change_header(|header| header.clean = true);
     }
 
     fn update_limit(&self, bounds: &Bounds) {
@@ -447,7 +452,9 @@ impl Memory {
     /// space, and `header` is put at its start.
     pub(crate) fn mapped(file: &File, len: usize, header: &StagingHeader) -> io::Result<Memory> {
         assert!(len.is_power_of_two() && len >= 4096);
-        write_zeros(file, STAGING_HEADER_LEN + len as u64)?;
+        if !is_zero_already(file, len as u64, header)? {
+            write_zeros(file, STAGING_HEADER_LEN + len as u64)?;
+        }
         let map = memmap2::MmapOptions::new()
             .len(STAGING_HEADER_LEN as usize + len)
             .map_raw(file)?;
@@ -507,19 +514,18 @@ impl Memory {
         unsafe { std::ptr::write_bytes(self.at(pos), 0, len as usize) }
     }
 
-    fn set_epoch(&self, epoch: u32) {
-        let header = self.header();
-        if header.is_null() {
+    fn change_header(&self, change: impl FnOnce(&mut StagingHeader)) {
+        let pointer = self.header();
+        if pointer.is_null() {
             return;
         }
-        // SAFETY: the header's first 64 bytes are mapped, and only read and written here and before the ring is used;
-        // the caller holds the log frozen. A process that dies in between leaves a header that is not valid, and
-        // memory that is empty.
-        unsafe {
-            let bytes = std::slice::from_raw_parts_mut(header, USED);
-            if let Some(old) = StagingHeader::decode(bytes) {
-                bytes.copy_from_slice(&StagingHeader { epoch, ..old }.encode());
-            }
+        // SAFETY: the header's first 64 bytes are mapped, and are only read and written here and before the ring is
+        // used; the callers see to it that one of them runs at a time. A process that dies in between leaves a header
+        // that is not valid, and memory that is empty.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(pointer, USED) };
+        if let Some(mut header) = StagingHeader::decode(bytes) {
+            change(&mut header);
+            bytes.copy_from_slice(&header.encode());
         }
     }
 
@@ -595,7 +601,7 @@ impl Memory {
         (0..len / 8).for_each(|i| self.word(pos + i * 8).store(0, Ordering::Relaxed));
     }
 
-    fn set_epoch(&self, _: u32) {}
+    fn change_header(&self, _: impl FnOnce(&mut StagingHeader)) {}
 
     fn set_released(&self, _: u64) {}
 
@@ -616,6 +622,8 @@ pub(crate) struct StagingHeader {
     pub(crate) boot: Option<[u8; 16]>,
     pub(crate) epoch: u32,
     pub(crate) capacity: u64,
+    /// The log was closed: everything behind the header is zero.
+    pub(crate) clean: bool,
 }
 
 impl StagingHeader {
@@ -625,6 +633,7 @@ impl StagingHeader {
         bytes[8..24].copy_from_slice(&self.log.0);
         bytes[24..40].copy_from_slice(&self.boot.unwrap_or_default());
         bytes[40..44].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[44] = u8::from(self.clean);
         bytes[48..56].copy_from_slice(&self.capacity.to_le_bytes());
         let crc = crc32fast::hash(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
@@ -637,13 +646,16 @@ impl StagingHeader {
             fields.take::<8>() == MAGIC && crc32fast::hash(&bytes[..60]).to_le_bytes() == bytes[60..64];
         let log = LogId(fields.take());
         let boot: [u8; 16] = fields.take();
-        let (epoch, _pad, capacity) = (fields.u32(), fields.u32(), fields.u64());
-        (intact && capacity.is_power_of_two()).then_some(StagingHeader {
+        let (epoch, flags, capacity) = (fields.u32(), fields.u32(), fields.u64());
+        let boot = (boot != [0; 16]).then_some(boot);
+        let header = StagingHeader {
             log,
-            boot: (boot != [0; 16]).then_some(boot),
+            boot,
             epoch,
             capacity,
-        })
+            clean: flags == 1,
+        };
+        (intact && capacity.is_power_of_two()).then_some(header)
     }
 }
 
@@ -676,6 +688,14 @@ impl Leftover {
         }
         let word = |at: usize| crate::format::Fields(&head[at..]).u64();
         let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
+        if header.clean {
+            return Ok(Some(Leftover {
+                header,
+                released: word(RELEASED_AT),
+                durable,
+                ring: Vec::new(),
+            }));
+        }
         let mut ring = vec![0; header.capacity as usize];
         reader.read_exact(&mut ring)?;
         Ok(Some(Leftover {
@@ -695,6 +715,22 @@ impl Leftover {
     pub(crate) fn at(&self, pos: u64) -> &[u8] {
         &self.ring[(pos & (self.header.capacity - 1)) as usize..]
     }
+}
+
+/// Whether the ring in `file` is of the right size, and zero because a process of this boot closed its log and left it
+/// so. What the file held before the machine went down is not known.
+fn is_zero_already(file: &File, len: u64, header: &StagingHeader) -> io::Result<bool> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut bytes = [0; USED];
+    let mut reader = file;
+    reader.seek(SeekFrom::Start(0))?;
+    if file.metadata()?.len() != STAGING_HEADER_LEN + len || reader.read_exact(&mut bytes).is_err() {
+        return Ok(false);
+    }
+    let left = StagingHeader::decode(&bytes);
+    Ok(left.is_some_and(|left| {
+        left.clean && left.capacity == len && left.boot.is_some() && left.boot == header.boot
+    }))
 }
 
 fn write_zeros(file: &File, len: u64) -> io::Result<()> {
