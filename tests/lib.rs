@@ -1,1 +1,90 @@
-//! What the tests share.
+//! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
+//! command ([`disk`]), and a watchdog ([`within`]).
+#![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
+
+pub mod disk;
+pub mod files;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::mpsc,
+    time::Duration,
+};
+
+use wal_db::{Corruption, Lsn, Result, Staging, Wal, WalConfig, WalError};
+
+/// Longer than anything here takes on a busy machine; only a hang reaches it.
+const HANG: Duration = Duration::from_secs(30);
+
+/// Runs something that must end. A hang, which would block the test for ever, fails it instead; a panic is passed on.
+pub fn within<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, outcome) = mpsc::channel();
+    std::thread::spawn(move || done.send(catch_unwind(AssertUnwindSafe(run))).is_ok());
+    match outcome.recv_timeout(HANG) {
+        Ok(Ok(value)) => value,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => panic!("{what}: hangs"),
+    }
+}
+
+/// How much longer than usual the randomized tests are to run: the variable `WAL_TESTS_SCALE`, 1 by default.
+#[must_use]
+pub fn scale() -> u32 {
+    let set = std::env::var("WAL_TESTS_SCALE").ok();
+    set.map_or(1, |text| text.parse().expect("WAL_TESTS_SCALE is a whole number"))
+}
+
+/// No background threads, so that nothing happens unless a call does it; small staging memory.
+pub const fn quiet() -> WalConfig {
+    WalConfig::new()
+        .with_background_flush(false)
+        .with_staging_bytes(64 << 10)
+}
+
+/// [`quiet`], for a store without files.
+pub const fn quiet_heap() -> WalConfig {
+    quiet().with_staging(Staging::Heap)
+}
+
+/// A record as the tests compare it.
+pub type Entry = (Lsn, Vec<u8>);
+
+/// Every record, in order. Panics at an error.
+#[must_use]
+pub fn all(wal: &Wal) -> Vec<Entry> {
+    let records = wal.iter().expect("iter");
+    let entry = |record: Result<wal_db::Record>| record.map(|r| (r.lsn(), r.into_data()));
+    records.map(entry).collect::<Result<_>>().expect("every record")
+}
+
+/// The records up to the first error, and that error.
+#[must_use]
+pub fn until_error(wal: &Wal) -> (Vec<Entry>, Option<WalError>) {
+    let mut entries = Vec::new();
+    let records = match wal.iter() {
+        Ok(records) => records,
+        Err(error) => return (entries, Some(error)),
+    };
+    for record in records {
+        match record {
+            Ok(record) => entries.push((record.lsn(), record.into_data())),
+            Err(error) => return (entries, Some(error)),
+        }
+    }
+    (entries, None)
+}
+
+/// The damage that an operation was refused for. Panics if it was not.
+pub fn corruption<T>(result: Result<T>) -> Corruption {
+    match result {
+        Err(WalError::Corruption(damage)) => damage,
+        Err(other) => panic!("not Corruption: {other:?}"),
+        Ok(_) => panic!("not refused"),
+    }
+}
+
+/// Bytes that differ from record to record and are never zero.
+#[must_use]
+pub fn payload(seed: usize, len: usize) -> Vec<u8> {
+    (0..len).map(|i| ((seed * 31 + i * 7) % 255) as u8 + 1).collect()
+}

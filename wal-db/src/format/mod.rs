@@ -3,6 +3,8 @@
 //! `docs/format.md` is the normative description; the code links to it and does not restate it.
 
 pub(crate) mod checksum;
+#[cfg(test)]
+mod example;
 pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod manifest;

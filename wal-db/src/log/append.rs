@@ -102,10 +102,11 @@ impl Core {
         }
         let mut claim = self.claim(writer, need)?;
         let pos = claim.pos();
-        let space = claim.space(FRAME_HEADER_LEN as u64, len);
         // If `fill` panics, the claim is dropped and becomes a void.
-        Core::in_closure(|| fill(space));
-        let crc = format::crc32(space);
+        let crc = claim.fill_with(FRAME_HEADER_LEN as u64, len, |space| {
+            Core::in_closure(|| fill(space));
+            format::crc32(space)
+        });
         claim.publish(FrameWord::seal(
             writer.ring.key(),
             pos,

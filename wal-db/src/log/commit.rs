@@ -34,6 +34,15 @@ struct State {
     failed: bool,
 }
 
+/// How waiting in line ended.
+enum Waited<T> {
+    /// By flushing, with this outcome.
+    Led(T),
+    /// Somebody else's flush covered the target.
+    Covered,
+    Failed,
+}
+
 /// Somebody who is told instead of waking up.
 pub(crate) struct Waiting {
     pub(crate) target: u64,
@@ -137,6 +146,36 @@ impl Line {
         (&self.cohorts[cohort], self.cohorts[cohort].ticket())
     }
 
+    /// Waits until `durable` reaches `target`. `lead` flushes, if nobody else does so at the moment, and covers the
+    /// target.
+    fn wait<T>(
+        &self,
+        target: u64,
+        durable: impl Fn() -> u64,
+        failed: impl Fn() -> bool,
+        mut lead: impl FnMut() -> Option<T>,
+    ) -> Waited<T> {
+        loop {
+            if let Some(outcome) = lead() {
+                return Waited::Led(outcome);
+            }
+            let (gate, ticket) = self.line_up(target);
+            // The committer may have been let go between the two: then nobody would wake us.
+            if let Some(outcome) = lead() {
+                return Waited::Led(outcome);
+            }
+            if durable() < target && !failed() {
+                gate.wait(ticket, None);
+            }
+            if durable() >= target {
+                return Waited::Covered;
+            }
+            if failed() {
+                return Waited::Failed;
+            }
+        }
+    }
+
     /// Adds somebody to be told; gives it back if the outcome is known.
     pub(crate) fn add(&self, core: &Core, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
         let mut state = self.state.lock();
@@ -220,24 +259,14 @@ impl Core {
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
-        loop {
-            if let Some(turn) = Turn::try_take(writer) {
-                return self.commit_in_turn(turn, target);
-            }
-            let (gate, ticket) = writer.line.line_up(target);
-            // The committer may have been let go between the two: then nobody would wake us.
-            if let Some(turn) = Turn::try_take(writer) {
-                return self.commit_in_turn(turn, target);
-            }
-            if target > self.base.durable() && !self.is_poisoned() {
-                gate.wait(ticket, None);
-            }
-            if target <= self.base.durable() {
-                return Ok(());
-            }
-            if self.is_poisoned() {
-                return Err(self.in_doubt());
-            }
+        let lead = || Turn::try_take(writer).map(|turn| self.commit_in_turn(turn, target));
+        match writer
+            .line
+            .wait(target, || self.base.durable(), || self.is_poisoned(), lead)
+        {
+            Waited::Led(outcome) => outcome,
+            Waited::Covered => Ok(()),
+            Waited::Failed => Err(self.in_doubt()),
         }
     }
 
@@ -278,3 +307,7 @@ impl Core {
         result
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "commit_loom.rs"]
+mod loom_tests;

@@ -220,12 +220,19 @@ impl<'a> Claim<'a> {
         unsafe { self.ring.memory.write(self.pos + offset, bytes) }
     }
 
-    /// The claim's memory from `offset` on, for writing in place.
-    #[cfg(not(loom))]
-    pub(crate) fn space(&mut self, offset: u64, len: usize) -> &mut [u8] {
+    /// Lets `fill` write `len` bytes at `offset` of the claim in place. They are zero before.
+    pub(crate) fn fill_with<T>(&mut self, offset: u64, len: usize, fill: impl FnOnce(&mut [u8]) -> T) -> T {
         assert!(offset >= FRAME_HEADER_LEN as u64 && offset + len as u64 <= self.len);
+        #[cfg(loom)]
+        {
+            let mut bytes = vec![0; len];
+            let result = fill(&mut bytes);
+            self.fill(offset, &bytes);
+            result
+        }
+        #[cfg(not(loom))]
         // SAFETY: as in `fill`; the borrow of `self` keeps the slice the only access until it ends.
-        unsafe { std::slice::from_raw_parts_mut(self.ring.memory.at(self.pos + offset), len) }
+        fill(unsafe { std::slice::from_raw_parts_mut(self.ring.memory.at(self.pos + offset), len) })
     }
 
     /// Publishes the claim: `word` is that of the frame at its start.
@@ -361,12 +368,17 @@ impl Consumer {
     }
 
     /// The bytes of a settled group up to the next sector: one run, or two if it wraps.
-    #[cfg(not(loom))]
     pub(crate) fn bytes<'r>(&'r self, ring: &'r Ring, group: &Closed) -> [&'r [u8]; 2] {
         assert!(group.start >= self.released && group.next <= self.open);
         assert!(group.next - group.start <= ring.capacity());
         let len = group.next - group.start;
         let first = len.min(ring.capacity() - (group.start & (ring.capacity() - 1)));
+        #[cfg(loom)]
+        return [
+            ring.memory.copy(group.start, first),
+            ring.memory.copy(group.start + first, len - first),
+        ];
+        #[cfg(not(loom))]
         // SAFETY: `settle` saw every claim of the closed group published, with acquire ordering, and none of its
         // bytes is written again before `release`, which needs the consumer mutably while these slices borrow it.
         // The padding behind the last frame was zeroed at the last release and belongs to the consumer.
@@ -601,6 +613,16 @@ impl Memory {
         (0..len / 8).for_each(|i| self.word(pos + i * 8).store(0, Ordering::Relaxed));
     }
 
+    pub(crate) fn mapped(_: &File, len: usize, _: &StagingHeader) -> io::Result<Memory> {
+        Ok(Memory::heap(len))
+    }
+
+    /// loom's words cannot be lent as bytes.
+    fn copy(&self, pos: u64, len: u64) -> &'static [u8] {
+        let words = (0..len / 8).map(|i| self.word(pos + i * 8).load(Ordering::Relaxed).to_le_bytes());
+        Vec::leak(words.flatten().collect())
+    }
+
     fn change_header(&self, _: impl FnOnce(&mut StagingHeader)) {}
 
     fn set_released(&self, _: u64) {}
@@ -746,3 +768,11 @@ fn write_zeros(file: &File, len: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(all(test, not(loom)))]
+#[path = "staging_tests.rs"]
+mod tests;
+
+#[cfg(all(test, loom))]
+#[path = "staging_loom.rs"]
+mod loom_tests;

@@ -1,0 +1,295 @@
+//! A store in memory that fails, panics, blocks, counts and loses sectors on command.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+};
+
+use wal_db::WalStore;
+
+/// What a store is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// `read_at`.
+    Read,
+    /// `write_at`.
+    Write,
+    /// `sync`.
+    Sync,
+    /// `truncate`.
+    Truncate,
+    /// `write_slot`.
+    WriteSlot,
+    /// `prepare`.
+    Prepare,
+}
+
+/// What happens instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is done, and the call returns this error.
+    Fail(io::ErrorKind),
+    /// Half is done (a write), and the call returns this error.
+    Half(io::ErrorKind),
+    /// The call panics.
+    Panic,
+}
+
+/// The error that a broken disk gives. Not one that means "full".
+pub const EIO: io::ErrorKind = io::ErrorKind::Other;
+
+/// The store. Clones are the same disk.
+#[derive(Clone, Default)]
+pub struct Disk {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+#[derive(Default, Clone)]
+struct State {
+    row: Vec<u8>,
+    /// The row as the last sync left it.
+    synced: Vec<u8>,
+    slots: [Vec<u8>; 2],
+    faults: HashMap<Op, Fault>,
+    calls: HashMap<Op, u64>,
+    bytes_asked: u64,
+    /// Up to where `prepare` and `write_at` have space.
+    space: Option<u64>,
+    held: Option<Op>,
+    waiting: u32,
+}
+
+impl Disk {
+    /// An empty disk without faults.
+    #[must_use]
+    pub fn new() -> Disk {
+        Disk::default()
+    }
+
+    /// From now on, `op` does this.
+    pub fn set(&self, op: Op, fault: Fault) {
+        self.state().faults.insert(op, fault);
+    }
+
+    /// From now on, everything works.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.space = None;
+    }
+
+    /// There is space for this many bytes of the row in all.
+    pub fn set_space(&self, bytes: u64) {
+        self.state().space = Some(bytes);
+    }
+
+    /// How often `op` was called.
+    #[must_use]
+    pub fn calls(&self, op: Op) -> u64 {
+        self.state().calls.get(&op).copied().unwrap_or(0)
+    }
+
+    /// How many bytes of the row `read_at` was asked for.
+    #[must_use]
+    pub fn bytes_asked(&self) -> u64 {
+        self.state().bytes_asked
+    }
+
+    /// From now on, `op` blocks in its call until [`let_go`](Self::let_go).
+    pub fn hold(&self, op: Op) {
+        self.state().held = Some(op);
+    }
+
+    /// Waits until a call is blocked.
+    pub fn wait_for_held(&self) {
+        let state = self.state();
+        drop(self.shared.moved.wait_while(state, |state| state.waiting == 0));
+    }
+
+    /// Ends [`hold`](Self::hold).
+    pub fn let_go(&self) {
+        self.state().held = None;
+        self.shared.moved.notify_all();
+    }
+
+    /// The disk as it is, every written byte included: what a killed process leaves.
+    #[must_use]
+    pub fn image(&self) -> Disk {
+        let state = self.state();
+        Disk::of(state.row.clone(), &state)
+    }
+
+    /// The sectors that a power loss may lose.
+    #[must_use]
+    pub fn unsynced(&self) -> Vec<u64> {
+        let state = self.state();
+        let sectors = (state.row.len() as u64).div_ceil(512);
+        let sector = |row: &[u8], i: u64| row.chunks(512).nth(i as usize).map(<[u8]>::to_vec);
+        (0..sectors).filter(|&i| sector(&state.row, i) != sector(&state.synced, i)).collect()
+    }
+
+    /// The disk after a power loss from which the unsynced sectors arrive for which `arrives` says so.
+    #[must_use]
+    pub fn after_power_loss(&self, arrives: impl Fn(u64) -> bool) -> Disk {
+        let unsynced = self.unsynced();
+        let state = self.state();
+        let mut row = state.synced.clone();
+        for sector in unsynced.into_iter().filter(|&sector| arrives(sector)) {
+            let from = sector as usize * 512;
+            let to = (from + 512).min(state.row.len());
+            row.resize(row.len().max(to), 0);
+            row[from..to].copy_from_slice(&state.row[from..to]);
+        }
+        Disk::of(row, &state)
+    }
+
+    /// The whole row.
+    #[must_use]
+    pub fn row(&self) -> Vec<u8> {
+        self.state().row.clone()
+    }
+
+    /// Changes the row behind the log's back.
+    pub fn edit(&self, change: impl FnOnce(&mut Vec<u8>)) {
+        change(&mut self.state().row);
+    }
+
+    /// A copy of the manifest.
+    #[must_use]
+    pub fn slot(&self, slot: usize) -> Vec<u8> {
+        self.state().slots[slot].clone()
+    }
+
+    /// Changes both copies of the manifest behind the log's back.
+    pub fn edit_slots(&self, change: impl Fn(&mut Vec<u8>)) {
+        self.state().slots.iter_mut().for_each(change);
+    }
+
+    fn of(row: Vec<u8>, state: &State) -> Disk {
+        let disk = Disk::new();
+        *disk.state() = State {
+            synced: row.clone(),
+            row,
+            slots: state.slots.clone(),
+            ..State::default()
+        };
+        disk
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic on command leaves nothing half done.
+        self.shared.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Counts a call, blocks it if it is held, and returns the error that it is to have.
+    fn enter(&self, op: Op) -> (MutexGuard<'_, State>, Option<Fault>) {
+        let mut state = self.state();
+        *state.calls.entry(op).or_default() += 1;
+        if state.held == Some(op) {
+            state.waiting += 1;
+            self.shared.moved.notify_all();
+            state = self
+                .shared
+                .moved
+                .wait_while(state, |state| state.held == Some(op))
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            state.waiting -= 1;
+        }
+        let fault = state.faults.get(&op).copied();
+        if fault == Some(Fault::Panic) {
+            drop(state);
+            panic!("a panic on command in {op:?}");
+        }
+        (state, fault)
+    }
+
+    fn done(fault: Option<Fault>) -> io::Result<()> {
+        match fault {
+            Some(Fault::Fail(kind) | Fault::Half(kind)) => Err(kind.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl WalStore for Disk {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let (mut state, fault) = self.enter(Op::Read);
+        Disk::done(fault)?;
+        state.bytes_asked += buf.len() as u64;
+        let from = usize::try_from(pos).unwrap_or(usize::MAX).min(state.row.len());
+        let len = buf.len().min(state.row.len() - from);
+        buf[..len].copy_from_slice(&state.row[from..from + len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        let (mut state, fault) = self.enter(Op::Write);
+        let bytes = match fault {
+            Some(Fault::Fail(kind)) => return Err(kind.into()),
+            Some(Fault::Half(_)) => &bytes[..bytes.len() / 2],
+            _ => bytes,
+        };
+        let end = pos.saturating_add(bytes.len() as u64);
+        if state.space.is_some_and(|space| end > space) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        // Nothing here writes that much; a position that was made up must not take the machine's memory.
+        let end = usize::try_from(end).ok().filter(|&end| end <= 1 << 30);
+        let end = end.ok_or(io::ErrorKind::FileTooLarge)?;
+        if state.row.len() < end {
+            state.row.resize(end, 0);
+        }
+        state.row[end - bytes.len()..end].copy_from_slice(bytes);
+        Disk::done(fault)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let (mut state, fault) = self.enter(Op::Sync);
+        Disk::done(fault)?;
+        let State { row, synced, .. } = &mut *state;
+        synced.clone_from(row);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state().row.len() as u64)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        let (mut state, fault) = self.enter(Op::Truncate);
+        Disk::done(fault)?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        state.row.truncate(len);
+        state.synced.truncate(len);
+        Ok(())
+    }
+
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        Ok(self.slot(slot))
+    }
+
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        let (mut state, fault) = self.enter(Op::WriteSlot);
+        Disk::done(fault)?;
+        state.slots[slot] = bytes.to_vec();
+        Ok(())
+    }
+
+    fn prepare(&self, end: u64) -> io::Result<u64> {
+        let (state, fault) = self.enter(Op::Prepare);
+        Disk::done(fault)?;
+        match state.space {
+            Some(space) if end > space => Err(io::ErrorKind::StorageFull.into()),
+            Some(_) => Ok(end),
+            // A step at a time, so that the log comes back for more.
+            None => Ok(end.next_multiple_of(64 << 10)),
+        }
+    }
+}

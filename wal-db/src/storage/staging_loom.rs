@@ -1,0 +1,128 @@
+//! Every interleaving, and every reordering that the memory model allows, of claiming, publishing, closing and giving
+//! back.
+
+use loom::{sync::Arc, thread};
+
+use super::*;
+use crate::format::LogId;
+
+const RING: usize = 8192;
+
+fn ring() -> (Arc<Ring>, Consumer) {
+    let (ring, consumer) = Ring::new(Memory::heap(RING), 0, FrameKey::new(LogId([1; 16]), 1));
+    ring.set_disk(u64::MAX);
+    (Arc::new(ring), consumer)
+}
+
+fn append(ring: &Ring, value: u64) {
+    let mut claim = ring.claim(16).unwrap_or_else(|denied| panic!("{denied:?}"));
+    claim.fill(8, &value.to_le_bytes());
+    let pos = claim.pos();
+    claim.publish(FrameWord::seal(
+        ring.key(),
+        pos,
+        Kind::Data,
+        false,
+        8,
+        crc32fast::hash(&value.to_le_bytes()),
+    ));
+}
+
+/// The records of a settled group, each checked.
+fn records(ring: &Ring, group: &Closed) -> Vec<u64> {
+    let mut pos = group.start + GROUP_HEADER_LEN as u64;
+    let mut found = Vec::new();
+    while pos < group.end {
+        let word = FrameWord::parse(ring.memory.word(pos).load(Ordering::Relaxed)).unwrap();
+        let value = ring.memory.word(pos + 8).load(Ordering::Relaxed);
+        assert!(
+            word.matches(ring.key(), pos, &value.to_le_bytes()),
+            "a published record was seen half written"
+        );
+        found.push(value);
+        pos += word.frame_len();
+    }
+    found
+}
+
+#[test]
+fn a_closed_group_holds_whole_records_and_every_record_once() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let appenders: Vec<_> = (1..=2)
+            .map(|value| {
+                let ring = ring.clone();
+                thread::spawn(move || append(&ring, value))
+            })
+            .collect();
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            if let Some(group) = consumer.close(&ring, false) {
+                assert_eq!(
+                    consumer.settle(&ring, &group) as usize,
+                    records(&ring, &group).len()
+                );
+                seen.extend(records(&ring, &group));
+            }
+        }
+        appenders
+            .into_iter()
+            .for_each(|appender| appender.join().unwrap());
+        if let Some(group) = consumer.close(&ring, false) {
+            consumer.settle(&ring, &group);
+            seen.extend(records(&ring, &group));
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2]);
+    });
+}
+
+#[test]
+fn a_frozen_log_takes_no_claim_and_a_thawed_one_does() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let appender = {
+            let ring = ring.clone();
+            thread::spawn(move || match ring.claim(16) {
+                Ok(claim) => drop(claim),
+                Err(denied) => assert_eq!(denied, Denied::Frozen),
+            })
+        };
+        consumer.freeze(&ring);
+        let frozen_at = ring.tail();
+        thread::yield_now();
+        assert_eq!(
+            ring.tail(),
+            frozen_at,
+            "something was claimed while the log was frozen"
+        );
+        let new_key = FrameKey::new(LogId([1; 16]), 2);
+        consumer.thaw(&ring, new_key);
+        appender.join().unwrap();
+        append(&ring, 7);
+        assert_eq!(ring.key(), new_key);
+    });
+}
+
+#[test]
+fn space_is_zero_when_it_is_claimed_again() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        append(&ring, 1);
+        let group = consumer.close(&ring, false).unwrap();
+        consumer.settle(&ring, &group);
+        let releaser = {
+            let ring = ring.clone();
+            thread::spawn(move || consumer.release(&ring, group.next, group.next))
+        };
+        // The limit lets a claim reach the first lap's bytes only after they were zeroed.
+        let reused = RING as u64 + GROUP_HEADER_LEN as u64;
+        if ring.limit.load(Ordering::Acquire) + SLACK > reused {
+            assert_eq!(
+                ring.memory.word(GROUP_HEADER_LEN as u64).load(Ordering::Relaxed),
+                0
+            );
+        }
+        releaser.join().unwrap();
+    });
+}
