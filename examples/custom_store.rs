@@ -83,7 +83,7 @@ impl WalStore for PageStore {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut pages = self.pages();
-        let keep = len.next_multiple_of(PAGE) / PAGE;
+        let keep = len.div_ceil(PAGE);
         pages.pages.retain(|&page, _| page < keep);
         if let Some(page) = pages.pages.get_mut(&(len / PAGE)) {
             page[(len % PAGE) as usize..].fill(0);

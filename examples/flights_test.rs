@@ -1,1 +1,273 @@
+//! The example `flights` as its user meets it: the report is exact with any number of threads and any way of syncing, kill
+//! -9 at random moments included, and what is wrong is said with file and line.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/flights-2013-01.csv");
+const EXPECTED: &str = include_str!("data/flights-2013-01.expected.json");
+
+const MODES: [(&str, &str); 6] = [
+    ("1", "each"),
+    ("4", "each"),
+    ("1", "batch"),
+    ("4", "batch"),
+    ("1", "end"),
+    ("4", "end"),
+];
+
+/// `cargo test` builds the examples before it runs this; `cargo test --test flights_test` does not.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("the test knows its place");
+    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/test");
+    let program = profile
+        .join("examples")
+        .join(format!("flights{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.exists(),
+        "{} is not built: cargo build --example flights",
+        program.display()
+    );
+    program
+}
+
+fn flights(args: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.arg("--json").args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    flights(args).output().expect("the example starts")
+}
+
+#[track_caller]
+fn assert_expected(output: &Output) {
+    assert!(output.status.success(), "{output:?}");
+    let report = text(&output.stdout);
+    let parsed = |json: &str| serde_json::from_str::<serde_json::Value>(json).expect("JSON");
+    assert_eq!(parsed(report), parsed(EXPECTED));
+    // A Value does not see the order of the keys.
+    assert_eq!(report.trim_end(), EXPECTED.trim_end());
+    assert_eq!(text(&output.stderr), "", "no progress bar in a pipe");
+}
+
+/// One line on stderr, no report; returns the line.
+#[track_caller]
+fn assert_refused(output: &Output) -> &str {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(text(&output.stdout), "");
+    let line = text(&output.stderr).trim_end();
+    assert!(line.starts_with("flights: ") && !line.contains('\n'), "{line}");
+    line
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+fn str_of(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn temporary() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log = dir.path().join("log");
+    (dir, log)
+}
+
+type Spoil = fn(&str) -> String;
+
+/// A copy of the data in which line `line` (from 1) is `change`d.
+fn changed_data(dir: &Path, line: usize, change: Spoil) -> PathBuf {
+    let data = fs::read_to_string(DATA).expect("the data");
+    let mut lines: Vec<String> = data.lines().map(str::to_owned).collect();
+    lines[line - 1] = change(&lines[line - 1]);
+    let path = dir.join("changed.csv");
+    fs::write(&path, lines.join("\n")).expect("written");
+    path
+}
+
+#[test]
+fn every_mode_reports_the_expected_figures_and_a_second_run_adds_nothing() {
+    for (threads, sync) in MODES {
+        let (_dir, log) = temporary();
+        let args = ["--threads", threads, "--sync", sync, "--log", str_of(&log)];
+        assert_expected(&run(&args));
+        assert_expected(&run(&args));
+    }
+    assert_expected(&run(&[]));
+}
+
+/// Four threads leave holes between the rows, early kills leave a log with no row or not even a beginning.
+#[test]
+fn kill_9_at_any_moment_and_a_rerun_lose_and_repeat_nothing() {
+    const KILLS_PER_MODE: u32 = 6;
+    let begun = Instant::now();
+    assert_expected(&run(&["--sync", "end"]));
+    let longest = begun.elapsed();
+    let mut random = Random(0x5eed_f119_4175_0001);
+    for (threads, sync) in MODES {
+        let mut kills = 0;
+        while kills < KILLS_PER_MODE {
+            let (_dir, log) = temporary();
+            let args = ["--threads", threads, "--sync", sync, "--log", str_of(&log)];
+            kills += kill_until_complete(&args, longest, KILLS_PER_MODE - kills, &mut random);
+            // How it goes on has nothing to do with how it began.
+            assert_expected(&run(&["--threads", "2", "--log", str_of(&log)]));
+        }
+    }
+}
+
+/// What a kill leaves between the making of the log and its first event, or that of the directory and the log.
+#[test]
+fn an_empty_log_and_an_empty_directory_are_begun() {
+    let (_dir, log) = temporary();
+    drop(wal_db::Wal::open_segmented(&log, 1 << 20).expect("a log"));
+    assert_expected(&run(&["--log", str_of(&log)]));
+
+    let (_dir, log) = temporary();
+    fs::create_dir(&log).expect("created");
+    assert_expected(&run(&["--log", str_of(&log)]));
+}
+
+/// Starts and kills, on one log, until a run was faster than its killer or `most` were killed; returns how many were.
+fn kill_until_complete(args: &[&str], longest: Duration, most: u32, random: &mut Random) -> u32 {
+    for kills in 0..most {
+        let mut child = flights(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the example starts");
+        thread::sleep(Duration::from_micros(random.below(longest.as_micros() as u64)));
+        child.kill().expect("killed or gone");
+        let output = child.wait_with_output().expect("waited for");
+        if output.status.code().is_some() {
+            assert_expected(&output);
+            return kills;
+        }
+    }
+    most
+}
+
+/// splitmix64
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
+/// What stands before the bad row is in the log, and nothing of the row or behind it: there are as many records as those
+/// rows have events, and one for the start of the import.
+#[test]
+fn a_bad_row_is_named_and_nothing_of_it_is_logged() {
+    const LINE: usize = 13_502;
+    let rows: Vec<String> = fs::read_to_string(DATA)
+        .expect("the data")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let events = |row: &str| {
+        let fields: Vec<_> = row.split(',').collect();
+        2 + u64::from(!fields[9].is_empty() && !fields[13].is_empty())
+    };
+    let before: u64 = rows[1..LINE - 1].iter().map(|row| events(row)).sum();
+    let bad_rows: [(&str, Spoil); 4] = [
+        ("distance is \"far\"", |row| {
+            row.rsplit_once(',').expect("fields").0.to_owned() + ",far"
+        }),
+        ("15 fields", |row| {
+            row.rsplit_once(',').expect("fields").0.to_owned()
+        }),
+        ("month is \"13\"", |row| row.replacen(",1,", ",13,", 1)),
+        ("time_hour is", |row| row.replacen("2013-", "2013/", 1)),
+    ];
+    for (reason, spoil) in bad_rows {
+        for threads in ["1", "4"] {
+            let (dir, log) = temporary();
+            let data = changed_data(dir.path(), LINE, spoil);
+            let args = [
+                "--data",
+                str_of(&data),
+                "--threads",
+                threads,
+                "--log",
+                str_of(&log),
+            ];
+            let place = format!("{}:{LINE}: {reason}", data.display());
+            for attempt in 1..=2 {
+                let output = run(&args);
+                let line = assert_refused(&output);
+                assert!(line.contains(&place), "attempt {attempt}: {line}");
+                let wal = wal_db::Wal::open_segmented(&log, 1 << 20).expect("the log");
+                assert_eq!(
+                    wal.record_count(),
+                    1 + before,
+                    "attempt {attempt}, {threads} threads"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_of_another_file_is_refused() {
+    let (dir, log) = temporary();
+    assert_expected(&run(&["--log", str_of(&log)]));
+    let other = changed_data(dir.path(), 2, |row| row.replacen("UA", "AA", 1));
+    let output = run(&["--data", str_of(&other), "--log", str_of(&log)]);
+    let line = assert_refused(&output);
+    assert!(line.contains("made from another file"), "{line}");
+    assert_expected(&run(&["--log", str_of(&log)]));
+}
+
+#[test]
+fn what_is_no_log_and_what_is_no_data_is_refused_and_not_touched() {
+    let (dir, log) = temporary();
+    let note = dir.path().join("note.txt");
+    fs::write(&note, "mine").expect("written");
+
+    let cases: [(&[&str], &str); 6] = [
+        (&["--log", str_of(dir.path())], "is not a log"),
+        (&["--log", str_of(&note)], "is not a log"),
+        (
+            &["--data", str_of(&note), "--log", str_of(&log)],
+            "note.txt:1: the header is not",
+        ),
+        (&["--data", "/no/such.csv", "--log", str_of(&log)], "/no/such.csv"),
+        (&["--threads", "0", "--log", str_of(&log)], "--threads"),
+        (&["--sync", "never", "--log", str_of(&log)], "each, batch, end"),
+    ];
+    for (args, reason) in cases {
+        let output = run(args);
+        let line = assert_refused(&output);
+        assert!(line.contains(reason), "{line}");
+    }
+    assert_eq!(fs::read_to_string(&note).expect("there"), "mine");
+    assert_eq!(
+        fs::read_dir(dir.path()).expect("there").count(),
+        1,
+        "no log was begun"
+    );
+}
+
+#[test]
+fn a_log_of_other_events_is_refused() {
+    let (_dir, log) = temporary();
+    let wal = wal_db::Wal::open_segmented(&log, 1 << 20).expect("a log");
+    wal.append_and_sync(b"something else").expect("appended");
+    drop(wal);
+    let output = run(&["--log", str_of(&log)]);
+    let line = assert_refused(&output);
+    assert!(line.contains("is not a typed event"), "{line}");
+}

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
-use wal_db::Wal;
+use wal_db::{Record, Wal};
 
 fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -24,17 +24,20 @@ fn main() -> anyhow::Result<()> {
 
     let wal = Wal::open(&path)?;
     println!(
-        "reopened, clean: {}, next LSN: {}",
-        wal.recovery().clean,
-        wal.len()
+        "reopened: {} records, closed cleanly: {}",
+        wal.record_count(),
+        wal.recovery().clean
     );
     for record in wal.iter()? {
-        let record = record?;
-        println!("{:>6}  {}", record.lsn(), String::from_utf8_lossy(record.data()));
+        print(&record?);
     }
     println!("from LSN {last} on:");
     for record in wal.iter_from(last)? {
-        println!("{:>6}  {}", last, String::from_utf8_lossy(record?.data()));
+        print(&record?);
     }
     Ok(())
+}
+
+fn print(record: &Record) {
+    println!("{:>6}  {}", record.lsn(), String::from_utf8_lossy(record.data()));
 }

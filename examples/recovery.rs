@@ -55,9 +55,9 @@ fn main() -> anyhow::Result<()> {
     open(&flipped)?;
     let inspection = Wal::inspect(&flipped)?;
     println!(
-        "   inspect: {} segment, damage: {:?}",
-        inspection.segments.len(),
-        inspection.damage
+        "   inspect: {} of 2 manifest copies intact, damaged segment: {:?}",
+        inspection.intact_manifest_copies,
+        inspection.damage.and_then(|damage| damage.segment)
     );
     for item in Wal::salvage(&flipped)? {
         match item? {

@@ -57,7 +57,8 @@ struct State {
     /// The row as the last sync left it.
     synced: Vec<u8>,
     slots: [Vec<u8>; 2],
-    faults: HashMap<Op, Fault>,
+    /// What happens, and from which call on.
+    faults: HashMap<Op, (u64, Fault)>,
     calls: HashMap<Op, u64>,
     bytes_asked: u64,
     /// Up to where `prepare` and `write_at` have space.
@@ -75,7 +76,14 @@ impl Disk {
 
     /// From now on, `op` does this.
     pub fn set(&self, op: Op, fault: Fault) {
-        self.state().faults.insert(op, fault);
+        self.set_after(op, 0, fault);
+    }
+
+    /// After `calls` more calls of `op`, it does this.
+    pub fn set_after(&self, op: Op, calls: u64, fault: Fault) {
+        let mut state = self.state();
+        let from = state.calls.get(&op).copied().unwrap_or(0) + calls;
+        state.faults.insert(op, (from, fault));
     }
 
     /// From now on, everything works.
@@ -202,7 +210,9 @@ impl Disk {
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             state.waiting -= 1;
         }
-        let fault = state.faults.get(&op).copied();
+        let calls = state.calls.get(&op).copied().unwrap_or(0);
+        let set = state.faults.get(&op).copied();
+        let fault = set.filter(|(from, _)| calls > *from).map(|(_, fault)| fault);
         if fault == Some(Fault::Panic) {
             drop(state);
             panic!("a panic on command in {op:?}");

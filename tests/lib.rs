@@ -47,13 +47,21 @@ pub const fn quiet_heap() -> WalConfig {
 }
 
 /// A record as the tests compare it.
-pub type Entry = (Lsn, Vec<u8>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry(pub Lsn, pub Vec<u8>);
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Entry(lsn, data) = self;
+        write!(f, "{lsn}:{}b#{:08x}", data.len(), crc32fast::hash(data))
+    }
+}
 
 /// Every record, in order. Panics at an error.
 #[must_use]
 pub fn all(wal: &Wal) -> Vec<Entry> {
     let records = wal.iter().expect("iter");
-    let entry = |record: Result<wal_db::Record>| record.map(|r| (r.lsn(), r.into_data()));
+    let entry = |record: Result<wal_db::Record>| record.map(|r| Entry(r.lsn(), r.into_data()));
     records.map(entry).collect::<Result<_>>().expect("every record")
 }
 
@@ -67,7 +75,7 @@ pub fn until_error(wal: &Wal) -> (Vec<Entry>, Option<WalError>) {
     };
     for record in records {
         match record {
-            Ok(record) => entries.push((record.lsn(), record.into_data())),
+            Ok(record) => entries.push(Entry(record.lsn(), record.into_data())),
             Err(error) => return (entries, Some(error)),
         }
     }

@@ -15,6 +15,18 @@ pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
 #[cfg(loom)]
 pub(crate) use self::loom_locks::{Mutex, MutexGuard, RwLock};
 
+/// Reads a number that a compare-and-swap will be tried on.
+///
+/// Under loom this counts as a write: loom branches where an access follows another thread's conflicting one, and looks
+/// at the last access only, so a thread that reads before it swaps would hide the other thread's read from it.
+#[inline]
+pub(crate) fn load_for_swap(number: &AtomicU64) -> u64 {
+    #[cfg(not(loom))]
+    return number.load(Ordering::Relaxed);
+    #[cfg(loom)]
+    return number.fetch_or(0, Ordering::Relaxed);
+}
+
 pub(crate) fn yield_now() {
     #[cfg(not(loom))]
     std::thread::yield_now();
