@@ -74,9 +74,9 @@ impl Disk {
         Disk::default()
     }
 
-    /// From now on, `op` does this.
+    /// From now on, `op` does this, in a call that is held as well.
     pub fn set(&self, op: Op, fault: Fault) {
-        self.set_after(op, 0, fault);
+        self.state().faults.insert(op, (0, fault));
     }
 
     /// After `calls` more calls of `op`, it does this.

@@ -187,26 +187,23 @@ fn an_error_while_preparing_space_poisons_the_log() {
 
 #[test]
 fn tickets_hear_of_an_error_while_preparing_space() {
-    within("a ticket", || {
+    within("a ticket that was registered before preparing space failed", || {
         let disk = Disk::new();
+        disk.set_space(20_000); // little is made ready ahead
         let wal = open(&disk, busy_heap());
         disk.hold(Op::Sync);
-        let (told, outcome) = mpsc::channel();
-        let first = wal.append_durable(b"a").unwrap();
+        let _first = wal.append_durable(b"a").unwrap();
+        let flusher_is_busy = wal.append_durable(b"b").unwrap();
+        flusher_is_busy.on_durable(|_| ());
         disk.wait_for_held();
-        // Behind the flush that runs.
-        let ticket = wal.append_durable(b"b").unwrap();
-        ticket.on_durable(move |outcome| told.send(outcome).unwrap());
+        let (told, outcome) = mpsc::channel();
+        wal.append_durable(b"c").unwrap().on_durable(move |outcome| told.send(outcome).unwrap());
         disk.set(Op::Prepare, Fault::Fail(EIO));
-        let failed = (0..10_000).find_map(|_| {
-            if wal.stats().staged_bytes > 40_000 { None } else { wal.append(&[1; 8000]).err() }
-        });
-        drop(failed);
+        let refused = wal.append(&[1; 7000]);
+        assert!(is_poisoned(&refused) || is_in_doubt(&refused), "{refused:?}");
         disk.let_go();
-        drop(first);
-        // Served by a flush that came before the failure, or told of it; never forgotten.
         let heard = outcome.recv().unwrap();
-        assert!(heard.is_ok() || heard.is_err());
+        assert!(is_in_doubt(&heard), "{heard:?}");
     });
 }
 
@@ -383,7 +380,7 @@ fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
             assert!(entries.len() < 100);
         };
         assert!(is_full(&Err::<(), _>(refused)));
-        assert!(entries.len() > 60, "{}", entries.len());
+        assert!(entries.len() >= 50, "{}", entries.len());
         // No LSN was used, by whatever way of appending.
         let tail = wal.len();
         assert!(is_full(&wal.append(&[1; 2000])));

@@ -14,7 +14,7 @@ use std::{
 use wal_db::{Corruption, Lsn, Result, Staging, Wal, WalConfig, WalError};
 
 /// Longer than anything here takes on a busy machine; only a hang reaches it.
-const HANG: Duration = Duration::from_secs(30);
+const HANG: Duration = Duration::from_secs(20);
 
 /// Runs something that must end. A hang, which would block the test for ever, fails it instead; a panic is passed on.
 pub fn within<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {

@@ -12,7 +12,7 @@ pub type Result<T, E = WalError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum WalError {
     /// The operating system refused a call. Nothing was changed, unless a variant below says so.
-    #[error("I/O error while {context}: {source}")]
+    #[error("I/O error while {context} ({})", source.kind())]
     Io {
         /// What the log was doing.
         context: &'static str,

@@ -225,7 +225,7 @@ fn flush_behind(core: &Core, writer: &Writer) {
 /// Writes zeros to prepared space that small commits will use soon: flushing a block that was written before costs
 /// less than flushing one that was only allocated.
 fn zeros_ahead(core: &Core, writer: &Writer) {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     if !core.base.store.likes_zeros_ahead() {
         return;
     }

@@ -82,7 +82,11 @@ impl Core {
             end_mark,
         };
         if let Some(writer) = &core.writer {
-            core.make_ready(writer, 0)?;
+            match core.make_ready(writer, 0) {
+                // A log on a full disk can be read, and truncated to make room; who appends is told.
+                Ok(()) | Err(WalError::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(core)
     }
@@ -220,10 +224,11 @@ impl Core {
         }
         let mut turn = Turn::take(writer);
         let committer = turn.committer();
-        self.commit(writer, committer)?;
+        let committed = self.commit(writer, committer);
         for waiting in writer.line.arrive(self.base.durable()) {
             waiting.tell.tell(Ok(()));
         }
+        committed?;
         self.seal(writer, committer)?;
         let mark = committer.mark;
         let mut manifest = writer.manifest.lock();

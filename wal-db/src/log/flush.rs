@@ -208,7 +208,12 @@ impl Core {
         header: GroupHeader,
     ) -> Result<()> {
         let mut pos = closed.start;
-        for run in committer.consumer.bytes(&writer.ring, &closed) {
+        for run in committer
+            .consumer
+            .bytes(&writer.ring, &closed)
+            .into_iter()
+            .filter(|run| !run.is_empty())
+        {
             if let Err(error) = self.base.store.write_at(pos, run) {
                 if is_full(&error) && !writer.write_through {
                     committer.pending = Some((closed, header));

@@ -195,7 +195,12 @@ pub struct Salvage {
 }
 
 pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
-    let (store, manifest, log, first) = open_damaged(path)?;
+    let Remains {
+        store,
+        log,
+        manifest,
+        first,
+    } = open_damaged(path)?;
     let store = Latched::new(store);
     let end = store.len().map_err(WalError::io("reading the log's length"))?;
     let (shape, segment_len) = match manifest {
@@ -237,8 +242,17 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
     })
 }
 
-/// The store, the newest intact copy of its manifest, the log's id, and where to start without a manifest.
-fn open_damaged(path: &Path) -> Result<(Box<dyn WalStore>, Option<Manifest>, LogId, u64)> {
+/// What can be had of a log in any state.
+struct Remains {
+    store: Box<dyn WalStore>,
+    log: LogId,
+    /// The newest intact copy.
+    manifest: Option<Manifest>,
+    /// Where to start without a manifest.
+    first: u64,
+}
+
+fn open_damaged(path: &Path) -> Result<Remains> {
     let newest = |store: &dyn WalStore| {
         let slots = (0..2).filter_map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
         slots.max_by_key(|manifest| manifest.generation)
@@ -255,17 +269,31 @@ fn open_damaged(path: &Path) -> Result<(Box<dyn WalStore>, Option<Manifest>, Log
             path: path.to_owned(),
             reason,
         })?;
-        return Ok((Box::new(store), manifest, log, 0));
+        return Ok(Remains {
+            store: Box::new(store),
+            log,
+            manifest,
+            first: 0,
+        });
     }
     if let Ok(store) = SegmentedStore::open_read_only(path)
         && let Some(manifest) = newest(&store)
     {
-        let log = manifest.log;
-        return Ok((Box::new(store), Some(manifest), log, 0));
+        return Ok(Remains {
+            store: Box::new(store),
+            log: manifest.log,
+            manifest: Some(manifest),
+            first: 0,
+        });
     }
     let (store, log, indexes) = SegmentedStore::open_segments(path)?;
     let first = indexes.start() * store.segment_size();
-    Ok((Box::new(store), None, log, first))
+    Ok(Remains {
+        store: Box::new(store),
+        log,
+        manifest: None,
+        first,
+    })
 }
 
 impl Iterator for Salvage {

@@ -127,6 +127,11 @@ impl Tail {
                 .damage(self.from, self.from, crate::CorruptionReason::Frame)
                 .into());
         }
+        if self.walker.pos() >= self.from && self.walker.near_frame() {
+            let frame = *self.walker.frame();
+            self.from = frame.end();
+            return Ok(Some(iter::owned(&self.walker, &frame)));
+        }
         let base = &self.core.base;
         let (bound, shape) = (self.bound(), base.shape());
         if self.from < shape.head {

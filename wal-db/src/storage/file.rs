@@ -115,7 +115,8 @@ impl FileStore {
             sys::read_at(&file, offset, &mut start).map_err(WalError::io("reading the log's header"))?;
             any |= start.starts_with(b"WALDB");
         }
-        if !any && !(len == ROW && is_all_zero(&file)?) {
+        let made_and_left = len == ROW && is_all_zero(&file)?;
+        if !any && !made_and_left {
             return Err(foreign("it has another format"));
         }
         Ok(FileStore {

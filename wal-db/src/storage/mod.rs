@@ -51,6 +51,14 @@ pub trait WalStore: Send + Sync + 'static {
     /// Whatever the medium says.
     fn len(&self) -> io::Result<u64>;
 
+    /// Whether no byte exists.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
     /// Removes everything from `len` on, durably.
     ///
     /// # Errors
