@@ -11,6 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program that prints its figures
+
 mod contender;
 mod disk;
 mod limit;
