@@ -94,5 +94,8 @@ pub fn corruption<T>(result: Result<T>) -> Corruption {
 /// Bytes that differ from record to record and are never zero.
 #[must_use]
 pub fn payload(seed: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|i| ((seed * 31 + i * 7) % 255) as u8 + 1).collect()
+    let cycle: Vec<u8> = (0..255).map(|i| ((seed * 31 + i * 7) % 255) as u8 + 1).collect();
+    let mut bytes = cycle.repeat(len.div_ceil(255));
+    bytes.truncate(len);
+    bytes
 }

@@ -35,6 +35,11 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// Where the group after one that ends at `pos` starts: there, or behind what was cut off.
+    pub(crate) fn skip_cut(&self, pos: u64) -> u64 {
+        self.timeline.cut_around(pos).map_or(pos, |cut| cut.start)
+    }
+
     /// Whether the group is one of the log's: of the epoch that its place belongs to, and not cut off.
     pub(crate) fn owns(&self, header: &GroupHeader) -> bool {
         self.timeline

@@ -46,11 +46,16 @@ pub(crate) struct Writer {
     /// The background flusher writes when this much is staged; a power of two.
     pub(crate) flush_at: u64,
     closed: AtomicBool,
+    process: u32,
 }
 
-/// How much space is made ready ahead of the tail: as much as was written since the log was opened, within bounds.
+/// How much space is made ready ahead of the tail: a quarter of what was written since the log was opened, within
+/// bounds. After a crash all of it is looked at.
 const AHEAD_MIN: u64 = 4 << 20;
-const AHEAD_MAX: u64 = 64 << 20;
+const AHEAD_MAX: u64 = 16 << 20;
+
+/// A crash makes the next opening read this much, and what was not durable.
+const MARK_EVERY: u64 = 8 << 20;
 
 /// Enough for one system call to cost little per record, and little enough to stay in a processor's second-level
 /// cache while it is checked and copied.
@@ -139,9 +144,8 @@ impl Core {
     pub(crate) fn make_ready(&self, writer: &Writer, need: u64) -> Result<()> {
         let mut manifest = writer.manifest.lock();
         let tail = writer.ring.tail();
-        let written_here = tail.saturating_sub(self.report.end.pos());
         let least = tail + need + 2 * SLACK_ON_DISK;
-        let wanted = least + written_here.clamp(AHEAD_MIN, AHEAD_MAX);
+        let wanted = least + self.ahead(tail);
         let ready = match self.base.store.prepare(wanted) {
             // What is left of the disk may be enough for now.
             Err(error) if is_full(&error) => self.base.store.prepare(least),
@@ -153,12 +157,16 @@ impl Core {
             Err(_) if self.base.store.cause().is_some() => return Err(self.poisoned()),
             Err(error) => return Err(WalError::io("preparing space")(error)),
         };
-        let newest = self.base.segment_of(ready.saturating_sub(1)).unwrap_or(0);
-        if ready != u64::MAX && newest > manifest.newest_segment {
-            // The manifest knows a segment before the first byte goes into it, so that its loss is noticed. It also
-            // names a later place to scan from.
-            manifest.newest_segment = newest;
-            manifest.mark = writer.line.durable_mark();
+        let newest = match ready {
+            u64::MAX => 0,
+            ready => self.base.segment_of(ready.saturating_sub(1)).unwrap_or(0),
+        };
+        let mark = writer.line.durable_mark();
+        if newest > manifest.newest_segment || mark.pos >= manifest.mark.pos + MARK_EVERY {
+            // The manifest knows a segment before the first byte goes into it, so that its loss is noticed, and names a
+            // place to scan from that is not too far back.
+            manifest.newest_segment = newest.max(manifest.newest_segment);
+            manifest.mark = mark;
             recover::write_manifest(&self.base.store, &mut manifest)?;
         }
         writer.ring.set_disk(ready);
@@ -168,10 +176,11 @@ impl Core {
 
     /// Whether space should be made ready before it is missed.
     pub(crate) fn should_make_ready(&self, writer: &Writer) -> bool {
-        let written_here = writer.ring.tail().saturating_sub(self.report.end.pos());
-        writer
-            .ring
-            .waits_for_disk(written_here.clamp(AHEAD_MIN, AHEAD_MAX) / 2)
+        writer.ring.waits_for_disk(self.ahead(writer.ring.tail()) / 2)
+    }
+
+    fn ahead(&self, tail: u64) -> u64 {
+        (tail.saturating_sub(self.report.end.pos()) / 4).clamp(AHEAD_MIN, AHEAD_MAX)
     }
 
     /// Why a claim was refused for good.
@@ -192,6 +201,18 @@ impl Core {
         WalError::InDoubt {
             cause: self.base.store.cause().unwrap_or("unknown").to_owned(),
         }
+    }
+
+    /// Poisons the handle of a process that was forked off: the log is its parent's.
+    pub(crate) fn check_process(&self, writer: &Writer) -> Result<()> {
+        if std::process::id() == writer.process {
+            return Ok(());
+        }
+        self.base
+            .store
+            .break_with("the process was forked; open the log in the child".to_owned());
+        self.fail(writer);
+        Err(self.poisoned())
     }
 
     /// After the store has failed: nothing more is taken, and whoever waits is told.
@@ -275,6 +296,7 @@ impl Writer {
             background: Background::new(),
             write_through,
             closed: AtomicBool::new(false),
+            process: std::process::id(),
         })
     }
 }
@@ -289,7 +311,7 @@ fn staging_memory(
     if config.staging() == Staging::Mapped {
         let file = base
             .store
-            .staging_file()
+            .staging_file(true)
             .map_err(WalError::io("opening the staging file"))?;
         if let Some(file) = file {
             let header = StagingHeader {

@@ -151,15 +151,14 @@ impl RevIter {
     pub(crate) fn new(core: Arc<Core>) -> Result<Self> {
         let shape = core.base.shape();
         let end = core.base.written();
-        let newest = if end > shape.head_group {
-            scan::find_group(&core.base, &shape, end - 1)?
-        } else {
-            None
+        let next = match end.checked_sub(1).filter(|&last| last >= shape.head_group) {
+            Some(last) => Some(scan::find_group(&core.base, &shape, last)?.pos),
+            None => None,
         };
         Ok(RevIter {
             core,
             records: Vec::new(),
-            next: newest.map(|header| header.pos),
+            next,
         })
     }
 

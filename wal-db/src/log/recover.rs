@@ -40,8 +40,20 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         manifest.mark.pos,
     );
 
+    let len = base
+        .store
+        .len()
+        .map_err(WalError::io("reading the log's length"))?;
+    if len < manifest.mark.pos {
+        // Nothing tells where the last intact group ends but reading it all, so this is refused under every policy.
+        return Err(WalError::Corruption(base.damage(
+            len,
+            manifest.mark.pos,
+            CorruptionReason::Short,
+        )));
+    }
     let mut found = scan_to_end(&base, manifest.mark)?;
-    let survey = survey(&base, &shape_of(&manifest), found.mark.pos)?;
+    let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
     report.found_records = found.mark.ordinal - manifest.mark.ordinal;
     found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
@@ -118,12 +130,16 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
         }
     }
     if let Some(best) = best {
-        report.manifest_copy_damaged = faults.iter().any(|&fault| fault != SlotFault::Empty);
+        // The making of a log writes one copy first.
+        let just_made = best.generation == 1;
+        report.manifest_copy_damaged = faults
+            .iter()
+            .any(|&fault| fault != SlotFault::Empty || !just_made);
         return Ok(best);
     }
-    // A log of which nothing was ever written; its making may have been interrupted.
+    // A log of which nothing was ever written; its making may have been interrupted, which leaves one copy empty.
     let empty = store.len().map_err(WalError::io("reading the log's length"))? == 0;
-    if !empty || read_only {
+    if !empty || read_only || !faults.contains(&SlotFault::Empty) {
         return Err(WalError::Corruption(Corruption {
             lsn: Lsn::ZERO,
             segment: None,
@@ -248,11 +264,7 @@ struct Survey {
     end: u64,
 }
 
-fn survey(base: &Base, shape: &Shape, from: u64) -> Result<Survey> {
-    let end = base
-        .store
-        .len()
-        .map_err(WalError::io("reading the log's length"))?;
+fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
     let mut survey = Survey {
         durable: 0,
         used: from,
@@ -288,7 +300,7 @@ fn survey(base: &Base, shape: &Shape, from: u64) -> Result<Survey> {
 fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) -> Result<Option<Leftover>> {
     let Some(file) = base
         .store
-        .staging_file()
+        .staging_file(false)
         .map_err(WalError::io("opening the staging file"))?
     else {
         return Ok(None);

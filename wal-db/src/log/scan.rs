@@ -447,9 +447,9 @@ pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Res
     Ok(None)
 }
 
-/// The group that holds `pos`: the last one that starts at or before it. Looks backwards a window at a time, so it
-/// costs what the group's size costs.
-pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<Option<GroupHeader>> {
+/// The group that holds `pos`, which lies in the log and is not cut off. Looks backwards a window at a time, so it costs
+/// what the group's size costs.
+pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHeader> {
     let lowest = shape.head_group;
     let mut high = pos / SECTOR * SECTOR + SECTOR;
     let mut buf = vec![0; 64 << 10];
@@ -463,12 +463,17 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<Option<
                 && shape.owns(&header)
                 && continues(base, shape, &header)?
             {
-                return Ok(Some(header));
+                // If the log goes on before `pos`, a header between the two is lost.
+                let next = shape.skip_cut(header.next());
+                if next > pos {
+                    return Ok(header);
+                }
+                return Err(base.damage(next, pos, CorruptionReason::GroupHeader).into());
             }
         }
         high = low;
     }
-    Ok(None)
+    Err(base.damage(lowest, pos, CorruptionReason::GroupHeader).into())
 }
 
 /// Whether the group after `header` names it, or there is none: a payload that looks like a header has no such

@@ -86,9 +86,7 @@ impl Core {
     /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
     fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
         let lsn = Lsn::from_pos(pos);
-        let Some(header) = scan::find_group(&self.base, shape, pos)? else {
-            return Err(WalError::NoSuchRecord { lsn });
-        };
+        let header = scan::find_group(&self.base, shape, pos)?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         while let Some(frame) = walker.next_frame(&self.base) {
             let frame = frame?;
@@ -120,7 +118,7 @@ impl Core {
         if pos <= shape.head {
             return Ok(shape.head_group);
         }
-        Ok(scan::find_group(&self.base, shape, pos)?.map_or(shape.head_group, |header| header.pos))
+        Ok(scan::find_group(&self.base, shape, shape.skip_cut(pos))?.pos)
     }
 
     pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
@@ -183,10 +181,11 @@ impl Core {
         Ok(Some(low))
     }
 
-    /// When the group that holds `pos` was written.
-    pub(crate) fn time_at(&self, pos: u64) -> Result<Option<SystemTime>> {
-        let header = scan::find_group(&self.base, &self.base.shape(), pos)?;
-        Ok(header.map(|header| clock::system_time(header.time_us)))
+    /// When the record at `pos` was written to the store.
+    pub(crate) fn time_at(&self, lsn: Lsn) -> Result<SystemTime> {
+        self.read(lsn)?;
+        let header = scan::find_group(&self.base, &self.base.shape(), lsn.pos())?;
+        Ok(clock::system_time(header.time_us))
     }
 
     /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands

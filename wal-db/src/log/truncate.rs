@@ -90,9 +90,7 @@ impl Core {
 
     /// The mark of a log that ends with the record at `pos` and continues at `start`.
     fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
-        let header = scan::find_group(&self.base, shape, pos)?.ok_or(WalError::NoSuchRecord {
-            lsn: Lsn::from_pos(pos),
-        })?;
+        let header = scan::find_group(&self.base, shape, pos)?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         let mut kept = 0;
         while let Some(frame) = walker.next_frame(&self.base) {
@@ -119,7 +117,10 @@ impl Core {
         if target == shape.head {
             return Ok(Lsn::from_pos(shape.head));
         }
-        let next = self.head_at(&shape, target, writer.line.durable_mark())?;
+        let mark = writer.line.durable_mark();
+        let next = self.head_at(&shape, target, mark)?;
+        // A scan must not start in front of the head: nothing may be left there.
+        manifest.mark = mark;
         manifest.head = next.head;
         manifest.head_group = next.head_group;
         manifest.head_ordinal = next.head_ordinal;

@@ -414,14 +414,12 @@ impl Wal {
         self.core().read(lsn)
     }
 
-    /// When the record at `lsn` was written to the store, by the clock of the process that wrote it; `None` for an
-    /// empty log.
+    /// When the record at `lsn` was written to the store, by the clock of the process that wrote it.
     ///
     /// # Errors
-    /// As for [`iter`](Self::iter).
-    pub fn time_of(&self, lsn: Lsn) -> Result<Option<SystemTime>> {
-        self.core().flush_through(lsn.pos())?;
-        self.core().time_at(lsn.pos())
+    /// As for [`read`](Self::read).
+    pub fn time_of(&self, lsn: Lsn) -> Result<SystemTime> {
+        self.core().time_at(lsn)
     }
 
     /// Follows the log: the records from `lsn` on, then each that comes, once it is durable.

@@ -192,8 +192,8 @@ impl WalStore for FileStore {
         keep_aside(&path, bytes).map(Some)
     }
 
-    fn staging_file(&self) -> io::Result<Option<File>> {
-        sys::open(&with_suffix(&self.path, ".staging"), Access::Create).map(Some)
+    fn staging_file(&self, create: bool) -> io::Result<Option<File>> {
+        sys::open_beside(&with_suffix(&self.path, ".staging"), create)
     }
 }
 

@@ -68,6 +68,8 @@ impl Latched {
     }
 
     pub(crate) fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        // In a log of one file this flushes what `sync` flushes.
+        let _one_at_a_time = self.flushing.lock();
         self.guarded("writing the manifest", || self.store.write_slot(slot, bytes))
     }
 
@@ -103,8 +105,8 @@ impl Latched {
         self.store.keep_aside(pos, bytes)
     }
 
-    pub(crate) fn staging_file(&self) -> io::Result<Option<std::fs::File>> {
-        self.store.staging_file()
+    pub(crate) fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
+        self.store.staging_file(create)
     }
 
     fn guarded<T>(&self, doing: &str, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {

@@ -130,12 +130,12 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// A file beside the log that can be mapped as staging memory, opened for reading and writing, created empty if
-    /// it is not there.
+    /// A file beside the log that can be mapped as staging memory, opened for reading and writing; if it is not there,
+    /// it is made empty if `create` is set.
     ///
     /// # Errors
     /// Whatever the medium says.
-    fn staging_file(&self) -> io::Result<Option<File>> {
+    fn staging_file(&self, _create: bool) -> io::Result<Option<File>> {
         Ok(None)
     }
 }

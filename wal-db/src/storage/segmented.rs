@@ -268,9 +268,9 @@ impl SegmentedStore {
     fn listed(&self) -> io::Result<Vec<u64>> {
         let mut indexes = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
-            if let Some(index) = segment_index(&entry?.file_name().to_string_lossy()) {
-                indexes.push(index);
-            }
+            let index = segment_index(&entry?.file_name().to_string_lossy());
+            // A number that no position reaches is somebody else's.
+            indexes.extend(index.filter(|&index| index < (1 << 62) / self.segment_len));
         }
         indexes.sort_unstable();
         Ok(indexes)
@@ -438,8 +438,8 @@ impl WalStore for SegmentedStore {
         keep_aside(&self.dir.join(format!("cut-{pos}")), bytes).map(Some)
     }
 
-    fn staging_file(&self) -> io::Result<Option<File>> {
-        sys::open(&self.dir.join(STAGING), Access::Create).map(Some)
+    fn staging_file(&self, create: bool) -> io::Result<Option<File>> {
+        sys::open_beside(&self.dir.join(STAGING), create)
     }
 }
 

@@ -473,6 +473,9 @@ impl Memory {
         // Fault all pages in now and not in the appends.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::PopulateWrite);
+        // A child process that appended would write into its parent's ring.
+        #[cfg(target_os = "linux")]
+        map.advise(memmap2::Advice::DontFork)?;
         // SAFETY: the mapping is longer than its header.
         let base = unsafe { map.as_mut_ptr().add(STAGING_HEADER_LEN as usize) };
         let memory = Memory {

@@ -14,8 +14,6 @@ pub(super) enum Access {
     Write,
     /// For writing, created if it is not there.
     Create,
-    /// For writing, and it must not be there yet.
-    CreateNew,
 }
 
 /// Opens a regular file, never through a symbolic link, never a pipe or a device. New files are for their owner
@@ -23,9 +21,7 @@ pub(super) enum Access {
 pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(access != Access::Read);
-    options
-        .create(access == Access::Create)
-        .create_new(access == Access::CreateNew);
+    options.create(access == Access::Create);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
@@ -38,6 +34,15 @@ pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
         Ok(file)
     } else {
         Err(not_a_file())
+    }
+}
+
+/// Opens a file that belongs to a log, if it is there or `create` is set.
+pub(super) fn open_beside(path: &Path, create: bool) -> io::Result<Option<File>> {
+    match open(path, if create { Access::Create } else { Access::Write }) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
