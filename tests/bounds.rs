@@ -54,7 +54,9 @@ fn peak<T>(run: impl FnOnce() -> T) -> (usize, T) {
 }
 
 fn alone() -> impl Drop {
-    ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn fill(wal: &Wal, records: usize, len: usize) {
@@ -115,10 +117,14 @@ fn opening_after_a_crash_reads_a_bounded_tail() {
         }
         let len = wal.len();
         assert!(len > 40 << 20);
-        let wal = place.killed().open(quiet()).unwrap();
+        let killed = place.killed();
+        let wal = killed.open(quiet()).unwrap();
         assert_eq!(wal.iter().unwrap().count(), 480);
         let scanned = wal.recovery().scanned_bytes;
-        assert!(scanned < len / 2, "{form:?}: {scanned} bytes of {len} were read, all of it durable long ago");
+        assert!(
+            scanned < len / 2,
+            "{form:?}: {scanned} bytes of {len} were read, all of it durable long ago"
+        );
     }
 }
 
@@ -149,7 +155,14 @@ fn reading_a_large_log_takes_little_memory() {
     let (bytes, report) = peak(|| wal.verify().unwrap());
     assert_eq!((report.records, report.is_intact()), (1024, true));
     assert!(bytes < LIMIT, "verify: {bytes}");
-    let (bytes, lsn) = peak(|| wal.iter_from_ordinal(1000).unwrap().next().unwrap().unwrap().lsn());
+    let (bytes, lsn) = peak(|| {
+        wal.iter_from_ordinal(1000)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .lsn()
+    });
     assert!(bytes < LIMIT && lsn > Lsn::ZERO, "iter_from_ordinal: {bytes}");
     wal.close().unwrap();
     let (bytes, wal) = peak(|| place.open(quiet()).unwrap());

@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard},
 };
 
-use wal_db::WalStore;
+use wal_db::{Lsn, Result, Wal, WalConfig, WalError, WalStore};
+
+use crate::quiet_heap;
 
 /// What a store is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,7 +142,9 @@ impl Disk {
         let state = self.state();
         let sectors = (state.row.len() as u64).div_ceil(512);
         let sector = |row: &[u8], i: u64| row.chunks(512).nth(i as usize).map(<[u8]>::to_vec);
-        (0..sectors).filter(|&i| sector(&state.row, i) != sector(&state.synced, i)).collect()
+        (0..sectors)
+            .filter(|&i| sector(&state.row, i) != sector(&state.synced, i))
+            .collect()
     }
 
     /// The disk after a power loss from which the unsynced sectors arrive for which `arrives` says so.
@@ -193,7 +197,10 @@ impl Disk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic on command leaves nothing half done.
-        self.shared.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Counts a call, blocks it if it is held, and returns the error that it is to have.
@@ -302,4 +309,55 @@ impl WalStore for Disk {
             None => Ok(end.next_multiple_of(64 << 10)),
         }
     }
+}
+
+/// Opens the log on the disk. Panics at an error.
+pub fn open(disk: &Disk, config: WalConfig) -> Wal {
+    Wal::with_store_and_config(disk.clone(), config).unwrap()
+}
+
+/// With background threads, which do not seal while a test runs.
+pub const fn busy_heap() -> WalConfig {
+    quiet_heap()
+        .with_background_flush(true)
+        .with_seal_after_ms(3_600_000)
+}
+
+/// Whether it is the error that says so.
+#[must_use]
+pub fn is_in_doubt<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(WalError::InDoubt { .. }))
+}
+
+/// Whether it is the error that says so.
+#[must_use]
+pub fn is_poisoned<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(WalError::Poisoned { .. }))
+}
+
+/// Whether it is the error that says so.
+#[must_use]
+pub fn is_full<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(WalError::Full { .. }))
+}
+
+/// Every call that would take or promise something says `Poisoned`, even when the store works again.
+pub fn stays_poisoned(wal: &Wal, disk: &Disk) {
+    disk.heal();
+    let syncs = disk.calls(Op::Sync);
+    let writes = disk.calls(Op::Write);
+    assert!(wal.poisoned_by().is_some(), "not poisoned");
+    assert!(is_poisoned(&wal.append(b"x")), "append");
+    assert!(is_poisoned(&wal.append(&[7; 100_000])), "a large append");
+    assert!(is_poisoned(&wal.append_batch(&[b"x", b"y"])), "append_batch");
+    assert!(is_poisoned(&wal.append_with(3, |_| ())), "append_with");
+    assert!(is_poisoned(&wal.append_and_sync(b"x")), "append_and_sync");
+    assert!(is_poisoned(&wal.append_durable(b"x")), "append_durable");
+    assert!(is_poisoned(&wal.sync()), "sync");
+    assert!(is_poisoned(&wal.truncate_after(Lsn::ZERO)), "truncate_after");
+    assert_eq!(
+        (disk.calls(Op::Sync), disk.calls(Op::Write)),
+        (syncs, writes),
+        "the store was tried again"
+    );
 }

@@ -9,13 +9,8 @@ use wal_tests::{
     Entry, all,
     disk::Disk,
     files::{Form, GROUP_HEADER, Place, SECTOR, patch_group, patch_manifest},
-    payload, quiet, quiet_heap, until_error, within,
+    put, quiet, quiet_heap, until_error, within,
 };
-
-fn put(wal: &Wal, seed: usize, len: usize) -> Entry {
-    let data = payload(seed, len);
-    Entry(wal.append(&data).unwrap(), data)
-}
 
 /// Three synced groups of two records each, the process killed.
 fn small() -> (Disk, Vec<Entry>) {
@@ -37,7 +32,9 @@ fn survives(disk: &Disk, entries: &[Entry], what: &str) {
         move || {
             catch_unwind(AssertUnwindSafe(|| {
                 let config = quiet_heap().with_recovery_policy(RecoveryPolicy::SkipBadRecords);
-                let Ok(wal) = Wal::with_store_and_config(disk, config) else { return Vec::new() };
+                let Ok(wal) = Wal::with_store_and_config(disk, config) else {
+                    return Vec::new();
+                };
                 let mut found = Vec::new();
                 for record in wal.iter().into_iter().flatten().take(1000).flatten() {
                     found.push(Entry(record.lsn(), record.into_data()));
@@ -46,7 +43,10 @@ fn survives(disk: &Disk, entries: &[Entry], what: &str) {
                 let _ = wal.iter_from_ordinal(2).map(|records| records.take(1000).count());
                 let _ = wal.verify();
                 for pos in (0..2048).step_by(8) {
-                    found.extend(wal.read(Lsn::new(pos)).map(|record| Entry(record.lsn(), record.into_data())));
+                    found.extend(
+                        wal.read(Lsn::new(pos))
+                            .map(|record| Entry(record.lsn(), record.into_data())),
+                    );
                 }
                 let _ = wal.truncate_before(Lsn::new(600));
                 let _ = (wal.len(), wal.record_count(), wal.is_empty(), wal.stats());
@@ -55,7 +55,10 @@ fn survives(disk: &Disk, entries: &[Entry], what: &str) {
         }
     });
     match outcome {
-        Ok(found) => assert!(found.iter().all(|entry| entries.contains(entry)), "{what}: {found:?}"),
+        Ok(found) => assert!(
+            found.iter().all(|entry| entries.contains(entry)),
+            "{what}: {found:?}"
+        ),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -93,7 +96,9 @@ fn no_number_in_the_manifest_makes_it_panic() {
         for value in HOSTILE {
             let image = disk.image();
             image.edit_slots(|bytes| {
-                patch_manifest(bytes, |bytes| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes()));
+                patch_manifest(bytes, |bytes| {
+                    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes())
+                });
             });
             let what = format!("{field} = {value:#x}");
             // `epoch` and its kin change which records are the log's; none may be made up.
@@ -103,7 +108,13 @@ fn no_number_in_the_manifest_makes_it_panic() {
             }
         }
     }
-    assert!(panics.is_empty(), "{} of {}:\n{}", panics.len(), MANIFEST_FIELDS.len() * 8, panics.join("\n"));
+    assert!(
+        panics.is_empty(),
+        "{} of {}:\n{}",
+        panics.len(),
+        MANIFEST_FIELDS.len() * 8,
+        panics.join("\n")
+    );
 }
 
 /// The fields of a group's header.
@@ -135,7 +146,11 @@ fn no_number_in_a_group_header_makes_it_panic_or_invent_records() {
                         header[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
                     });
                 });
-                survives(&image, &entries, &format!("group at {group}: {field} = {value:#x}"));
+                survives(
+                    &image,
+                    &entries,
+                    &format!("group at {group}: {field} = {value:#x}"),
+                );
             }
         }
     }
@@ -146,7 +161,19 @@ fn no_length_in_a_frame_makes_it_panic_or_invent_records() {
     let (disk, entries) = small();
     let log_id = disk.slot(0)[24..40].to_vec();
     for (group, frame) in [(0, 64), (0, 64 + 112), (1024, 1024 + 64)] {
-        for high in [0u32, 7, 0x1000_0000, 0x1fff_ffff, 0x2fff_fff8, 0x4fff_ffff, 0x4000_0008, 0x9000_0001, 0x6000_0070, 0xf150_4f47, u32::MAX] {
+        for high in [
+            0u32,
+            7,
+            0x1000_0000,
+            0x1fff_ffff,
+            0x2fff_fff8,
+            0x4fff_ffff,
+            0x4000_0008,
+            0x9000_0001,
+            0x6000_0070,
+            0xf150_4f47,
+            u32::MAX,
+        ] {
             let image = disk.image();
             image.edit(|row| {
                 row[frame + 4..frame + 8].copy_from_slice(&high.to_le_bytes());
@@ -174,13 +201,53 @@ fn a_group_that_claims_more_than_there_is_costs_no_more_than_there_is() {
     let before = disk.bytes_asked();
     let _ = Wal::with_store_and_config(disk.clone(), quiet_heap());
     let asked = disk.bytes_asked() - before;
-    assert!(asked < there + (4 << 20), "{asked} bytes were asked for, {there} are there");
+    assert!(
+        asked < there + (4 << 20),
+        "{asked} bytes were asked for, {there} are there"
+    );
+}
+
+#[test]
+fn clocks_that_jump_change_neither_order_nor_recovery() {
+    let (disk, entries) = small();
+    let log_id = disk.slot(0)[24..40].to_vec();
+    disk.edit(|row| {
+        // Tomorrow, 1970, the end of time; each header repeats the checksum of the one before.
+        let mut previous = [0; 4];
+        for (group, time) in [(0, 4_000_000_000_000_000), (512, 0), (1024, u64::MAX)] {
+            patch_group(&log_id, group as u64, &mut row[group..group + 64], |header| {
+                header[56..64].copy_from_slice(&u64::to_le_bytes(time));
+                if group > 0 {
+                    header[36..40].copy_from_slice(&previous);
+                }
+            });
+            previous.copy_from_slice(&row[group..group + 4]);
+        }
+    });
+    let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
+    assert_eq!(all(&wal), entries);
+    let new = put(&wal, 9, 100);
+    assert!(new.0 > entries[5].0);
+    assert!(wal.verify().unwrap().is_intact());
+    for time in [std::time::SystemTime::UNIX_EPOCH, std::time::SystemTime::now()] {
+        let found: Vec<_> = wal
+            .iter_from_time(time)
+            .unwrap()
+            .map(|record| record.unwrap().lsn())
+            .collect();
+        assert!(found.is_sorted());
+    }
+    drop(wal);
+    let wal = Wal::with_store_and_config(disk, quiet_heap()).unwrap();
+    assert_eq!(all(&wal), [entries, vec![new]].concat());
 }
 
 #[test]
 fn payloads_that_hold_copies_of_the_log_are_never_resynchronised_into() {
     let place = Place::new(Form::File);
-    let wal = place.open(quiet().with_recovery_policy(RecoveryPolicy::SkipBadRecords)).unwrap();
+    let wal = place
+        .open(quiet().with_recovery_policy(RecoveryPolicy::SkipBadRecords))
+        .unwrap();
     let mut entries = vec![put(&wal, 1, 100), put(&wal, 2, 700)];
     wal.sync().unwrap();
     // Records that hold the whole log so far: headers of groups and frames, at every alignment that matters.
@@ -195,7 +262,11 @@ fn payloads_that_hold_copies_of_the_log_are_never_resynchronised_into() {
     }
     assert_eq!(all(&wal), entries);
     // Damage the frame word, the header of the group, or the payload of each of them.
-    for (i, victim) in entries.iter().enumerate().filter(|(_, entry)| entry.1.len() > 4000) {
+    for (i, victim) in entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.1.len() > 4000)
+    {
         let frame = victim.0.get() + GROUP_HEADER;
         let header = frame / SECTOR * SECTOR;
         for at in [frame + 5, frame + 4, frame, frame + 20, header + 16, header + 3] {
@@ -210,17 +281,31 @@ fn payloads_that_hold_copies_of_the_log_are_never_resynchronised_into() {
                 }
             }
             assert!(errors > 0, "record {i}, byte {at}");
-            assert!(read.iter().all(|entry| entries.contains(entry)), "record {i}, byte {at}: forged");
-            assert!(read.windows(2).all(|pair| pair[0].0 < pair[1].0), "record {i}: out of order");
+            assert!(
+                read.iter().all(|entry| entries.contains(entry)),
+                "record {i}, byte {at}: forged"
+            );
+            assert!(
+                read.windows(2).all(|pair| pair[0].0 < pair[1].0),
+                "record {i}: out of order"
+            );
             // What stands in other groups is not lost.
-            let lost: Vec<_> = (0..entries.len()).filter(|&k| !read.contains(&entries[k])).collect();
-            assert!(lost.iter().all(|&k| k == i || k == i + 1), "record {i}, byte {at}: lost {lost:?}");
+            let lost: Vec<_> = (0..entries.len())
+                .filter(|&k| !read.contains(&entries[k]))
+                .collect();
+            assert!(
+                lost.iter().all(|&k| k == i || k == i + 1),
+                "record {i}, byte {at}: lost {lost:?}"
+            );
 
             let salvaged: Vec<_> = Wal::salvage(place.path()).unwrap().map(Result::unwrap).collect();
             for item in salvaged {
                 if let SalvageItem::Record(record) = item {
                     let entry = Entry(record.lsn(), record.into_data());
-                    assert!(entries.contains(&entry), "record {i}, byte {at}: salvage forged {entry:?}");
+                    assert!(
+                        entries.contains(&entry),
+                        "record {i}, byte {at}: salvage forged {entry:?}"
+                    );
                 }
             }
             place.flip(at);
@@ -244,9 +329,22 @@ fn skip_bad_records_yields_each_damage_once_and_goes_on() {
         row[payload_of(&entries[3]) + 10] ^= 1;
         row[payload_of(&later[2]) + 49] ^= 1;
     });
-    let items: Vec<_> = wal.iter().unwrap().map(|item| item.map(|r| r.lsn()).map_err(|_| ())).collect();
+    let items: Vec<_> = wal
+        .iter()
+        .unwrap()
+        .map(|item| item.map(|r| r.lsn()).map_err(|_| ()))
+        .collect();
     let good = |entry: &Entry| Ok(entry.0);
-    let expected = [good(&entries[0]), Err(()), good(&entries[2]), Err(()), good(&entries[4]), good(&later[0]), good(&later[1]), Err(())];
+    let expected = [
+        good(&entries[0]),
+        Err(()),
+        good(&entries[2]),
+        Err(()),
+        good(&entries[4]),
+        good(&later[0]),
+        good(&later[1]),
+        Err(()),
+    ];
     assert_eq!(items, expected);
     // The default ends at the first.
     drop(wal);

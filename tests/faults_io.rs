@@ -1,64 +1,21 @@
-//! A store that fails: an error or a panic poisons the log and tells everybody who waits, nothing is tried again,
-//! what was durable stays readable; a full disk is not a failure.
+//! A store that fails: an error poisons the log and tells everybody who waits, nothing is tried again, what was durable
+//! stays readable; a full disk is not a failure.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Barrier, mpsc},
+    sync::mpsc,
 };
 
-use wal_db::{Lsn, Result, Staging, Wal, WalConfig, WalError};
+use wal_db::{Lsn, Result, Wal, WalConfig, WalError};
 use wal_tests::{
     Entry, all,
-    disk::{Disk, EIO, Fault, Op},
-    payload, quiet, quiet_heap, until_error, within,
+    disk::{Disk, EIO, Fault, Op, busy_heap, is_full, is_in_doubt, is_poisoned, open, stays_poisoned},
+    payload, put, quiet, quiet_heap, until_error, within,
 };
 
-fn open(disk: &Disk, config: WalConfig) -> Wal {
-    Wal::with_store_and_config(disk.clone(), config).unwrap()
-}
-
-/// With background threads, which do not seal while a test runs.
-fn busy_heap() -> WalConfig {
-    quiet_heap().with_background_flush(true).with_seal_after_ms(3_600_000)
-}
-
-fn put(wal: &Wal, seed: usize, len: usize) -> Entry {
-    let data = payload(seed, len);
-    Entry(wal.append(&data).unwrap(), data)
-}
-
-fn is_in_doubt<T>(result: &Result<T>) -> bool {
-    matches!(result, Err(WalError::InDoubt { .. }))
-}
-
-fn is_poisoned<T>(result: &Result<T>) -> bool {
-    matches!(result, Err(WalError::Poisoned { .. }))
-}
-
-fn is_full<T>(result: &Result<T>) -> bool {
-    matches!(result, Err(WalError::Full { .. }))
-}
-
-/// Every call that would take or promise something says `Poisoned`, even when the store works again.
-fn stays_poisoned(wal: &Wal, disk: &Disk) {
-    disk.heal();
-    let syncs = disk.calls(Op::Sync);
-    let writes = disk.calls(Op::Write);
-    assert!(wal.poisoned_by().is_some());
-    assert!(is_poisoned(&wal.append(b"x")), "append");
-    assert!(is_poisoned(&wal.append(&[7; 100_000])), "a large append");
-    assert!(is_poisoned(&wal.append_batch(&[b"x", b"y"])), "append_batch");
-    assert!(is_poisoned(&wal.append_with(3, |_| ())), "append_with");
-    assert!(is_poisoned(&wal.append_and_sync(b"x")), "append_and_sync");
-    assert!(is_poisoned(&wal.append_durable(b"x")), "append_durable");
-    assert!(is_poisoned(&wal.sync()), "sync");
-    assert!(is_poisoned(&wal.truncate_after(Lsn::ZERO)), "truncate_after");
-    assert_eq!((disk.calls(Op::Sync), disk.calls(Op::Write)), (syncs, writes), "the store was tried again");
-}
-
-// ---- errors -----------------------------------------------------------------------------------------------------
+// ---- errors ----------------------------------------------------------------------------------------------
 
 #[test]
 fn a_failed_write_poisons_and_durable_records_stay_readable() {
@@ -71,7 +28,7 @@ fn a_failed_write_poisons_and_durable_records_stay_readable() {
         disk.set(Op::Write, fault);
         assert!(is_in_doubt(&waiting.wait()));
         stays_poisoned(&wal, &disk);
-        assert_eq!(all(&wal), [acked.clone()]);
+        assert_eq!(all(&wal), std::slice::from_ref(&acked));
         assert_eq!(wal.read(acked.0).unwrap().data(), acked.1);
         assert_eq!(wal.iter_rev().unwrap().count(), 1);
         assert!(is_poisoned(&wal.close()));
@@ -104,25 +61,38 @@ fn a_failed_sync_is_never_tried_again_and_nobody_who_waits_hears_ok() {
             let leader = scope.spawn(|| wal.append_and_sync(b"leader").map(|_| ()));
             disk.wait_for_held();
             // They come while the flush runs: before it fails, or after.
-            let followers: Vec<_> = (0..6).map(|_| scope.spawn(|| {
-                let appended = wal.append(b"follower");
-                (appended.is_ok(), wal.sync())
-            })).collect();
+            let followers: Vec<_> = (0..6)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let appended = wal.append(b"follower");
+                        (appended.is_ok(), wal.sync())
+                    })
+                })
+                .collect();
             disk.set(Op::Sync, Fault::Fail(EIO));
             disk.let_go();
             let leader = leader.join().unwrap();
             assert!(is_in_doubt(&leader), "{leader:?}");
-            followers.into_iter().map(|follower| follower.join().unwrap()).collect::<Vec<_>>()
+            followers
+                .into_iter()
+                .map(|follower| follower.join().unwrap())
+                .collect::<Vec<_>>()
         });
         for (appended, outcome) in &outcomes {
-            assert!(is_in_doubt(outcome) || is_poisoned(outcome), "{appended}: {outcome:?}");
+            assert!(
+                is_in_doubt(outcome) || is_poisoned(outcome),
+                "{appended}: {outcome:?}"
+            );
         }
         assert_eq!(disk.calls(Op::Sync), syncs + 1, "one flush was tried");
         stays_poisoned(&wal, &disk);
         assert_eq!(all(&wal)[0], acked);
         drop(wal);
         // At worst nothing of the failed flush is on the disk.
-        assert_eq!(all(&open(&disk.after_power_loss(|_| false), quiet_heap())), [acked]);
+        assert_eq!(
+            all(&open(&disk.after_power_loss(|_| false), quiet_heap())),
+            [acked]
+        );
     });
 }
 
@@ -171,40 +141,48 @@ fn tickets_in_every_form_hear_of_a_failed_sync() {
 
 #[test]
 fn an_error_while_preparing_space_poisons_the_log() {
-    for (op, what) in [(Op::Prepare, "prepare")] {
+    {
         let disk = Disk::new();
         let wal = open(&disk, quiet_heap());
-        disk.set(op, Fault::Fail(EIO));
+        disk.set(Op::Prepare, Fault::Fail(EIO));
         // The first append that needs space hears of it.
-        let failed = within(what, {
+        let failed = within("appends until space is needed", {
             let wal = wal.clone();
             move || (0..100_000).find_map(|_| wal.append(&[1; 8000]).err())
         });
-        assert!(matches!(failed, Some(WalError::Poisoned { .. } | WalError::InDoubt { .. })), "{failed:?}");
+        assert!(
+            matches!(failed, Some(WalError::Poisoned { .. } | WalError::InDoubt { .. })),
+            "{failed:?}"
+        );
         stays_poisoned(&wal, &disk);
     }
 }
 
 #[test]
 fn tickets_hear_of_an_error_while_preparing_space() {
-    within("a ticket that was registered before preparing space failed", || {
-        let disk = Disk::new();
-        disk.set_space(20_000); // little is made ready ahead
-        let wal = open(&disk, busy_heap());
-        disk.hold(Op::Sync);
-        let _first = wal.append_durable(b"a").unwrap();
-        let flusher_is_busy = wal.append_durable(b"b").unwrap();
-        flusher_is_busy.on_durable(|_| ());
-        disk.wait_for_held();
-        let (told, outcome) = mpsc::channel();
-        wal.append_durable(b"c").unwrap().on_durable(move |outcome| told.send(outcome).unwrap());
-        disk.set(Op::Prepare, Fault::Fail(EIO));
-        let refused = wal.append(&[1; 7000]);
-        assert!(is_poisoned(&refused) || is_in_doubt(&refused), "{refused:?}");
-        disk.let_go();
-        let heard = outcome.recv().unwrap();
-        assert!(is_in_doubt(&heard), "{heard:?}");
-    });
+    within(
+        "a ticket that was registered before preparing space failed",
+        || {
+            let disk = Disk::new();
+            disk.set_space(20_000); // little is made ready ahead
+            let wal = open(&disk, busy_heap());
+            disk.hold(Op::Sync);
+            let _first = wal.append_durable(b"a").unwrap();
+            let flusher_is_busy = wal.append_durable(b"b").unwrap();
+            flusher_is_busy.on_durable(|_| ());
+            disk.wait_for_held();
+            let (told, outcome) = mpsc::channel();
+            wal.append_durable(b"c")
+                .unwrap()
+                .on_durable(move |outcome| told.send(outcome).unwrap());
+            disk.set(Op::Prepare, Fault::Fail(EIO));
+            let refused = wal.append(&[1; 7000]);
+            assert!(is_poisoned(&refused) || is_in_doubt(&refused), "{refused:?}");
+            disk.let_go();
+            let heard = outcome.recv().unwrap();
+            assert!(is_in_doubt(&heard), "{heard:?}");
+        },
+    );
 }
 
 #[test]
@@ -215,7 +193,10 @@ fn an_error_while_reading_is_an_error_value() {
     wal.sync().unwrap();
     disk.set(Op::Read, Fault::Fail(EIO));
     let (read, error) = until_error(&wal);
-    assert!(read.is_empty() && matches!(error, Some(WalError::Io { .. })), "{error:?}");
+    assert!(
+        read.is_empty() && matches!(error, Some(WalError::Io { .. })),
+        "{error:?}"
+    );
     assert!(matches!(wal.read(entry.0), Err(WalError::Io { .. })));
     assert!(wal.verify().is_err());
     // Reading does not poison.
@@ -228,7 +209,11 @@ fn an_error_while_reading_is_an_error_value() {
     let (before, slot) = (image.row(), image.slot(0));
     let opened = Wal::with_store_and_config(image.clone(), quiet_heap());
     assert!(matches!(opened, Err(WalError::Io { .. })));
-    assert_eq!((image.row(), image.slot(0)), (before, slot), "opening changed something");
+    assert_eq!(
+        (image.row(), image.slot(0)),
+        (before, slot),
+        "opening changed something"
+    );
     image.heal();
     assert_eq!(all(&open(&image, quiet_heap())).len(), 2);
 }
@@ -266,7 +251,12 @@ fn a_truncation_that_fails_is_done_or_not_done_and_nothing_is_acknowledged_behin
 /// crash of the process and after a power loss.
 #[test]
 fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_afterwards() {
-    let faults = [Fault::Fail(EIO), Fault::Half(EIO), Fault::Fail(io::ErrorKind::StorageFull), Fault::Panic];
+    let faults = [
+        Fault::Fail(EIO),
+        Fault::Half(EIO),
+        Fault::Fail(io::ErrorKind::StorageFull),
+        Fault::Panic,
+    ];
     let (mut runs, mut failures) = (0, Vec::new());
     for op in [Op::Write, Op::Sync, Op::WriteSlot, Op::Prepare, Op::Truncate] {
         for config in [quiet_heap(), quiet()] {
@@ -275,7 +265,10 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
                 run(&disk, config);
                 disk.calls(op)
             };
-            for (fault, n) in faults.iter().flat_map(|fault| (0..calls).map(move |n| (*fault, n))) {
+            for (fault, n) in faults
+                .iter()
+                .flat_map(|fault| (0..calls).map(move |n| (*fault, n)))
+            {
                 let what = format!("{op:?} {n} of {calls}: {fault:?}, {:?}", config.staging());
                 let disk = Disk::new();
                 disk.set_after(op, n, fault);
@@ -291,7 +284,11 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
                     }
                 };
                 disk.heal();
-                for image in [disk.image(), disk.after_power_loss(|_| false), disk.after_power_loss(|s| s % 2 == 0)] {
+                for image in [
+                    disk.image(),
+                    disk.after_power_loss(|_| false),
+                    disk.after_power_loss(|s| s % 2 == 0),
+                ] {
                     let recovered = Wal::with_store_and_config(image, quiet_heap());
                     let found = match recovered {
                         Ok(wal) => all(&wal),
@@ -300,9 +297,9 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
                             continue;
                         }
                     };
-                    let fits = outcome.iter().any(|(acked, possible)| {
-                        found.starts_with(acked) && is_prefix(&found, possible)
-                    });
+                    let fits = outcome
+                        .iter()
+                        .any(|(acked, possible)| found.starts_with(acked) && is_prefix(&found, possible));
                     if !fits {
                         failures.push(format!("{what}: {found:?} of {outcome:?}"));
                     }
@@ -312,7 +309,12 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
         }
     }
     failures.dedup();
-    assert!(failures.is_empty(), "{} of {runs}:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {runs}:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     assert!(runs > 100, "{runs}");
 }
 
@@ -323,7 +325,10 @@ fn a_manifest_write_that_finds_the_disk_full_leaves_a_log_that_opens() {
         let wal = open(&disk, quiet_heap());
         let entries: Vec<Entry> = (0..4).map(|i| put(&wal, i, 100)).collect();
         disk.set_after(Op::WriteSlot, calls, Fault::Fail(io::ErrorKind::StorageFull));
-        assert!(wal.truncate_after(entries[1].0).is_err(), "the cut is not acknowledged");
+        assert!(
+            wal.truncate_after(entries[1].0).is_err(),
+            "the cut is not acknowledged"
+        );
         if heal_first {
             disk.heal();
         }
@@ -348,7 +353,11 @@ fn run(disk: &Disk, config: WalConfig) -> Outcomes {
         let wal = Wal::with_store_and_config(disk.clone(), config)?;
         let ended = catch_unwind(AssertUnwindSafe(|| use_everything(&wal, &mut outcomes)));
         if wal.poisoned_by().is_some() {
-            assert!(is_poisoned(&wal.append(b"after the failure")), "append after {:?}", wal.poisoned_by());
+            assert!(
+                is_poisoned(&wal.append(b"after the failure")),
+                "append after {:?}",
+                wal.poisoned_by()
+            );
             assert!(is_poisoned(&wal.sync()), "sync after {:?}", wal.poisoned_by());
         }
         match ended {
@@ -396,7 +405,9 @@ fn use_everything(wal: &Wal, outcomes: &mut Outcomes) -> Result<()> {
     for round in 0..3 {
         for (seed, len) in [(1, 10), (2, 3000), (3, 70_000), (4, 0)] {
             let data = payload(round * 10 + seed, len);
-            let lsn = in_doubt(outcomes, &possible, std::slice::from_ref(&data), || wal.append(&data))?;
+            let lsn = in_doubt(outcomes, &possible, std::slice::from_ref(&data), || {
+                wal.append(&data)
+            })?;
             possible.push(Entry(lsn, data));
             outcomes[0].1.clone_from(&possible);
         }
@@ -423,7 +434,7 @@ fn use_everything(wal: &Wal, outcomes: &mut Outcomes) -> Result<()> {
     Ok(())
 }
 
-// ---- a full disk ------------------------------------------------------------------------------------------------
+// ---- a full disk -----------------------------------------------------------------------------------------
 
 #[test]
 fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
@@ -448,7 +459,9 @@ fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
         assert!(is_full(&wal.append(&[1; 80_000])));
         assert!(is_full(&wal.append_batch(&[[1; 1000], [2; 1000]])));
         assert!(is_full(&wal.append_durable(&[1; 2000])));
-        assert!(is_full(&wal.append_with(2000, |_| panic!("the closure of a record that is not taken"))));
+        assert!(is_full(&wal.append_with(2000, |_| panic!(
+            "the closure of a record that is not taken"
+        ))));
         assert_eq!(wal.len(), tail, "LSNs were consumed");
         assert_eq!(wal.poisoned_by(), None);
         // What was taken can still be made durable and read.
@@ -520,259 +533,4 @@ fn a_full_store_that_refuses_a_large_record_works_again_later() {
     disk.heal();
     let second = put(&wal, 2, 1000);
     assert_eq!(all(&wal), [first, second]);
-}
-
-// ---- panics -----------------------------------------------------------------------------------------------------
-
-#[test]
-fn a_panic_in_the_store_poisons_and_wakes_whoever_waits() {
-    for op in [Op::Write, Op::Sync] {
-        within(&format!("a panic in {op:?}"), move || {
-            let disk = Disk::new();
-            let wal = open(&disk, quiet_heap());
-            let acked = put(&wal, 1, 100);
-            wal.sync().unwrap();
-            disk.hold(op);
-            std::thread::scope(|scope| {
-                let leader = scope.spawn(|| wal.append_and_sync(b"leader"));
-                disk.wait_for_held();
-                let followers: Vec<_> = (0..4).map(|_| scope.spawn(|| wal.append(b"f").and_then(|_| wal.sync()))).collect();
-                disk.set(op, Fault::Panic);
-                disk.let_go();
-                assert!(leader.join().is_err(), "the panic goes on");
-                for follower in followers {
-                    let outcome = follower.join().unwrap();
-                    assert!(is_in_doubt(&outcome) || is_poisoned(&outcome), "{outcome:?}");
-                }
-            });
-            stays_poisoned(&wal, &disk);
-            assert_eq!(all(&wal)[0], acked);
-        });
-    }
-}
-
-#[test]
-fn a_panic_in_the_store_under_a_background_thread_tells_the_tickets() {
-    within("a panic in the flusher", || {
-        let disk = Disk::new();
-        let wal = open(&disk, busy_heap());
-        disk.set(Op::Sync, Fault::Panic);
-        let (told, outcome) = mpsc::channel();
-        wal.append_durable(b"a").unwrap().on_durable(move |outcome| told.send(outcome).unwrap());
-        assert!(is_in_doubt(&outcome.recv().unwrap()));
-        stays_poisoned(&wal, &disk);
-        drop(wal);
-    });
-}
-
-#[test]
-fn a_panic_in_the_closure_of_append_with_leaves_no_record_and_no_hole() {
-    within("a panic in append_with", || {
-        for len in [100, 100_000] {
-            for config in [quiet_heap(), quiet()] {
-                let disk = Disk::new();
-                let wal = open(&disk, config);
-                let mut entries = vec![put(&wal, 1, 50)];
-                let panicked = catch_unwind(AssertUnwindSafe(|| {
-                    wal.append_with(len, |space| {
-                        space.fill(7);
-                        panic!("in the closure")
-                    })
-                }));
-                assert_eq!(*panicked.unwrap_err().downcast_ref::<&str>().unwrap(), "in the closure");
-                entries.push(put(&wal, 2, 50));
-                wal.sync().unwrap();
-                let lsn = wal.append_with(3, |space| space.copy_from_slice(b"abc")).unwrap();
-                entries.push(Entry(lsn, b"abc".to_vec()));
-                assert_eq!(all(&wal), entries);
-                assert_eq!(wal.record_count(), 3);
-                wal.close().unwrap();
-                let wal = open(&disk, config);
-                assert_eq!((all(&wal), wal.recovery().void_bytes), (entries, 0));
-            }
-        }
-    });
-}
-
-#[test]
-fn a_panic_in_a_callback_harms_nobody() {
-    within("a panic in a callback", || {
-        for config in [busy_heap(), quiet_heap()] {
-            let disk = Disk::new();
-            let wal = open(&disk, config);
-            let (told, outcomes) = mpsc::channel();
-            for i in 0..6u8 {
-                let told = told.clone();
-                wal.append_durable(&[i]).unwrap().on_durable(move |outcome| {
-                    assert!(i % 2 == 0, "a panic in a callback");
-                    told.send(outcome).unwrap();
-                });
-            }
-            drop(told);
-            let heard: Vec<_> = outcomes.iter().collect();
-            assert_eq!(heard.len(), 3);
-            assert!(heard.iter().all(Result::is_ok));
-            assert_eq!((wal.poisoned_by(), wal.append_and_sync(b"on").is_ok()), (None, true));
-            wal.close().unwrap();
-            assert_eq!(all(&open(&disk, quiet_heap())).len(), 7);
-        }
-    });
-}
-
-// ---- callbacks and closures that use the log --------------------------------------------------------------------
-
-#[test]
-fn a_callback_may_use_and_drop_the_log() {
-    within("a callback that drops the log", || {
-        let disk = Disk::new();
-        let wal = open(&disk, busy_heap());
-        let (told, outcome) = mpsc::channel();
-        let ticket = wal.append_durable(b"a").unwrap();
-        ticket.on_durable(move |_| {
-            let count = wal.record_count();
-            let more = wal.append(b"b").is_ok();
-            drop(wal); // the last handle
-            told.send((count, more)).unwrap();
-        });
-        assert_eq!(outcome.recv().unwrap(), (1, true));
-    });
-}
-
-#[test]
-fn a_callback_that_hears_of_a_failure_may_use_the_log() {
-    within("a callback that asks for the record count after a failed sync", || {
-        let disk = Disk::new();
-        let wal = open(&disk, busy_heap());
-        disk.set(Op::Sync, Fault::Fail(EIO));
-        let (told, outcome) = mpsc::channel();
-        let in_callback = wal.clone();
-        let ticket = wal.append_durable(b"a").unwrap();
-        ticket.on_durable(move |outcome| told.send((outcome.is_err(), in_callback.record_count())).unwrap());
-        assert_eq!(outcome.recv().unwrap(), (true, 1));
-    });
-}
-
-#[test]
-fn a_callback_that_hears_of_a_failure_may_drop_the_log() {
-    within("a callback that drops the last handle after a failed sync", || {
-        let disk = Disk::new();
-        let wal = open(&disk, busy_heap());
-        disk.set(Op::Sync, Fault::Fail(EIO));
-        let (told, outcome) = mpsc::channel();
-        let ticket = wal.append_durable(b"a").unwrap();
-        ticket.on_durable(move |outcome| {
-            drop(wal);
-            told.send(outcome.is_err()).unwrap();
-        });
-        assert!(outcome.recv().unwrap());
-    });
-}
-
-#[test]
-fn the_log_cannot_be_used_inside_the_closure_of_append_with() {
-    within("a nested call", || {
-        let wal = open(&Disk::new(), quiet_heap());
-        let first = put(&wal, 1, 10);
-        let mut errors = Vec::new();
-        wal.append_with(10, |_| {
-            let nested = |result: Result<()>| matches!(result, Err(WalError::Reentrant));
-            errors.push(("append", nested(wal.append(b"x").map(|_| ()))));
-            errors.push(("a large append", nested(wal.append(&[1; 80_000]).map(|_| ()))));
-            errors.push(("append_batch", nested(wal.append_batch(&[b"x"]).map(|_| ()))));
-            errors.push(("append_with", nested(wal.append_with(1, |_| ()).map(|_| ()))));
-            errors.push(("append_durable", nested(wal.append_durable(b"x").map(|_| ()))));
-            errors.push(("sync", nested(wal.sync())));
-            errors.push(("flush", nested(wal.flush())));
-            errors.push(("iter", nested(wal.iter().map(|_| ()))));
-            errors.push(("read", nested(wal.read(first.0).map(|_| ()))));
-            errors.push(("truncate_after", nested(wal.truncate_after(first.0))));
-            errors.push(("truncate_before", nested(wal.truncate_before(first.0).map(|_| ()))));
-        })
-        .unwrap();
-        let taken: Vec<_> = errors.iter().filter(|(_, refused)| !refused).collect();
-        assert!(taken.is_empty(), "{taken:?}");
-        assert_eq!(all(&wal).len(), 2);
-        wal.append(b"outside").unwrap();
-    });
-}
-
-#[test]
-fn closing_inside_the_closure_of_append_with_is_an_error_and_no_hang() {
-    within("close inside append_with", || {
-        let wal = open(&Disk::new(), quiet_heap());
-        let mut closed = None;
-        let _ = wal.append_with(10, |_| closed = Some(wal.clone().close()));
-        assert!(matches!(closed, Some(Err(WalError::Reentrant))), "{closed:?}");
-    });
-}
-
-#[test]
-fn asking_for_figures_inside_the_closure_of_append_with_is_no_hang() {
-    within("record_count inside append_with while another thread flushes", || {
-        let wal = open(&Disk::new(), quiet_heap());
-        let (claimed, start) = (Barrier::new(2), wal.len());
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                claimed.wait();
-                wal.sync()
-            });
-            wal.append_with(10, |_| {
-                claimed.wait();
-                // The other thread has begun to flush once it has closed the group.
-                while wal.len() < start + 512 {
-                    std::thread::yield_now();
-                }
-                let _ = wal.record_count();
-            })
-            .unwrap();
-        });
-        assert_eq!(wal.record_count(), 1);
-    });
-}
-
-// ---- two writers ------------------------------------------------------------------------------------------------
-
-/// A store without a lock cannot keep a stopped writer that wakes up from writing, but its groups are never read.
-#[test]
-fn the_groups_of_a_writer_that_was_replaced_are_never_read() {
-    let disk = Disk::new();
-    let old = open(&disk, quiet_heap());
-    let first = put(&old, 1, 100);
-    old.sync().unwrap();
-    let new = open(&disk, quiet_heap());
-    let second = put(&new, 2, 2000);
-    new.sync().unwrap();
-    put(&old, 3, 100); // behind the first record, over the second
-    old.sync().unwrap();
-    let image = disk.image();
-    let before = image.row();
-    match Wal::with_store_and_config(image.clone(), quiet_heap()) {
-        Err(WalError::Corruption(_)) => assert_eq!(image.row(), before),
-        Ok(wal) => {
-            let (read, error) = until_error(&wal);
-            assert!([first, second].starts_with(&read) && error.is_some(), "{read:?}");
-        }
-        Err(other) => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn write_through_shares_the_store_between_threads_and_heap_staging_flushes_on_close() {
-    for staging in [Staging::WriteThrough, Staging::Heap, Staging::Mapped] {
-        let disk = Disk::new();
-        let wal = open(&disk, quiet().with_staging(staging));
-        std::thread::scope(|scope| {
-            for t in 0..4u8 {
-                let wal = &wal;
-                scope.spawn(move || (0..200u8).for_each(|i| drop(wal.append(&[t, i]).unwrap())));
-            }
-        });
-        wal.close().unwrap();
-        let entries = all(&open(&disk, quiet_heap()));
-        assert_eq!(entries.len(), 800, "{staging:?}");
-        for t in 0..4u8 {
-            let of_thread: Vec<u8> = entries.iter().filter(|e| e.1[0] == t).map(|e| e.1[1]).collect();
-            assert!(of_thread.into_iter().eq(0..200u8), "{staging:?}: thread {t} out of order");
-        }
-    }
 }

@@ -17,13 +17,8 @@ use wal_db::{CorruptionReason, FileStore, SegmentedStore, Wal, WalConfig, WalErr
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place, SEGMENT, assert_same_files, tree},
-    payload, quiet, within,
+    payload, put, quiet, within,
 };
-
-fn put(wal: &Wal, seed: usize, len: usize) -> Entry {
-    let data = payload(seed, len);
-    Entry(wal.append(&data).unwrap(), data)
-}
 
 /// A closed log of two records.
 fn closed(form: Form) -> (Place, Vec<Entry>) {
@@ -37,7 +32,11 @@ fn closed(form: Form) -> (Place, Vec<Entry>) {
 /// Every way to open what is at the path of `place` says that it is not a log, and nothing changes.
 fn not_a_log(place: &Place, what: &str) {
     let before = place.bytes();
-    let modified = |path: &Path| fs::symlink_metadata(path).map(|meta| (meta.mtime_nsec(), meta.len(), meta.mode())).ok();
+    let modified = |path: &Path| {
+        fs::symlink_metadata(path)
+            .map(|meta| (meta.mtime_nsec(), meta.len(), meta.mode()))
+            .ok()
+    };
     let meta = modified(&place.path());
     let opened = within(what, {
         let (path, form) = (place.path(), place.form);
@@ -46,13 +45,25 @@ fn not_a_log(place: &Place, what: &str) {
             Form::Segmented => Wal::open_segmented_with(path, SEGMENT, quiet()),
         }
     });
-    assert!(matches!(opened, Err(WalError::NotALog { .. })), "{what}: {opened:?}");
+    assert!(
+        matches!(opened, Err(WalError::NotALog { .. })),
+        "{what}: {opened:?}"
+    );
     let read_only = Wal::open_read_only(place.path());
-    assert!(matches!(read_only, Err(WalError::NotALog { .. })), "{what}, read-only: {read_only:?}");
+    assert!(
+        matches!(read_only, Err(WalError::NotALog { .. })),
+        "{what}, read-only: {read_only:?}"
+    );
     let inspected = Wal::inspect(place.path());
-    assert!(matches!(inspected, Err(WalError::NotALog { .. })), "{what}, inspect: {inspected:?}");
+    assert!(
+        matches!(inspected, Err(WalError::NotALog { .. })),
+        "{what}, inspect: {inspected:?}"
+    );
     let salvaged = Wal::salvage(place.path());
-    assert!(matches!(salvaged, Err(WalError::NotALog { .. })), "{what}, salvage: {salvaged:?}");
+    assert!(
+        matches!(salvaged, Err(WalError::NotALog { .. })),
+        "{what}, salvage: {salvaged:?}"
+    );
     assert_same_files(&before, &place.bytes(), what);
     assert_eq!(modified(&place.path()), meta, "{what}");
 }
@@ -60,7 +71,12 @@ fn not_a_log(place: &Place, what: &str) {
 #[test]
 fn a_foreign_file_is_no_log() {
     let long = payload(1, 300_000);
-    for (what, bytes) in [("text", &b"# not a log\n"[..]), ("eight bytes", &long[..8]), ("a long file", &long), ("zeros", &[0; 5000])] {
+    for (what, bytes) in [
+        ("text", &b"# not a log\n"[..]),
+        ("eight bytes", &long[..8]),
+        ("a long file", &long),
+        ("zeros", &[0; 5000]),
+    ] {
         let place = Place::new(Form::File);
         fs::write(place.path(), bytes).unwrap();
         not_a_log(&place, what);
@@ -118,11 +134,20 @@ fn a_link_a_pipe_a_socket_and_a_device_are_no_logs() {
     let place = Place::new(Form::File);
     symlink(place.root().join("nothing"), place.path()).unwrap();
     let opened = place.open(quiet());
-    assert!(matches!(opened, Err(WalError::NotALog { .. })), "a link to nothing: {opened:?}");
+    assert!(
+        matches!(opened, Err(WalError::NotALog { .. })),
+        "a link to nothing: {opened:?}"
+    );
     assert!(!place.root().join("nothing").exists());
 
     let place = Place::new(Form::File);
-    assert!(Command::new("mkfifo").arg(place.path()).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(place.path())
+            .status()
+            .unwrap()
+            .success()
+    );
     not_a_log(&place, "a pipe");
     assert!(fs::metadata(place.path()).unwrap().file_type().is_fifo());
 
@@ -132,7 +157,10 @@ fn a_link_a_pipe_a_socket_and_a_device_are_no_logs() {
 
     for device in ["/dev/null", "/dev/full", "/dev/zero"] {
         let opened = Wal::open_with(device, quiet());
-        assert!(matches!(opened, Err(WalError::NotALog { .. })), "{device}: {opened:?}");
+        assert!(
+            matches!(opened, Err(WalError::NotALog { .. })),
+            "{device}: {opened:?}"
+        );
         assert!(fs::metadata(device).unwrap().file_type().is_char_device());
     }
 }
@@ -147,7 +175,13 @@ fn files_of_a_log_that_were_replaced_by_links_and_pipes_are_not_followed() {
             let victim = place.root().join("victim");
             fs::rename(place.path().join(name), &victim).unwrap();
             if pipe {
-                assert!(Command::new("mkfifo").arg(place.path().join(name)).status().unwrap().success());
+                assert!(
+                    Command::new("mkfifo")
+                        .arg(place.path().join(name))
+                        .status()
+                        .unwrap()
+                        .success()
+                );
             } else {
                 symlink(&victim, place.path().join(name)).unwrap();
             }
@@ -155,7 +189,10 @@ fn files_of_a_log_that_were_replaced_by_links_and_pipes_are_not_followed() {
             let what = format!("{name}, pipe: {pipe}");
             let opened = within(&what, {
                 let path = place.path();
-                move || Wal::open_segmented_with(path, SEGMENT, quiet()).map(|wal| wal.verify().map(|report| report.is_intact()))
+                move || {
+                    Wal::open_segmented_with(path, SEGMENT, quiet())
+                        .map(|wal| wal.verify().map(|report| report.is_intact()))
+                }
             });
             match (name, opened) {
                 // The log is refused, or its damage is seen.
@@ -189,9 +226,17 @@ fn new_files_are_for_their_owner_only() {
             files.push(image.segment(1));
             files.push(image.segment(2));
         }
-        let original: Vec<_> = tree(place.root()).into_keys().map(|name| place.root().join(name)).collect();
+        let original: Vec<_> = tree(place.root())
+            .into_keys()
+            .map(|name| place.root().join(name))
+            .collect();
         for path in files.iter().chain(&original).filter(|path| path.is_file()) {
-            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600, "{}", path.display());
+            assert_eq!(
+                fs::metadata(path).unwrap().mode() & 0o777,
+                0o600,
+                "{}",
+                path.display()
+            );
         }
         assert!(files.iter().all(|path| path.is_file()));
     }
@@ -201,11 +246,19 @@ fn new_files_are_for_their_owner_only() {
 fn other_versions_and_unknown_features_are_refused_untouched() {
     for form in FORMS {
         let (place, _) = closed(form);
-        for (at, value, expected) in [(8, 0, (0, 0)), (8, 2, (2, 0)), (8, 7, (7, 0)), (12, 4, (1, 4)), (16, 9, (1, 9))] {
+        for (at, value, expected) in [
+            (8, 0, (0, 0)),
+            (8, 2, (2, 0)),
+            (8, 7, (7, 0)),
+            (12, 4, (1, 4)),
+            (16, 9, (1, 9)),
+        ] {
             for slots in [&[0, 1][..], &[0], &[1]] {
                 let place = place.killed();
                 for &slot in slots {
-                    place.patch_manifest(slot, |bytes| bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(value)));
+                    place.patch_manifest(slot, |bytes| {
+                        bytes[at..at + 4].copy_from_slice(&u32::to_le_bytes(value))
+                    });
                 }
                 let before = place.bytes();
                 let refusals = [
@@ -244,7 +297,10 @@ fn a_segment_of_another_version_is_refused_untouched() {
             // A segment is looked at when it is read.
             Ok(wal) if form == Form::Segmented => {
                 let item = wal.iter().and_then(|mut records| records.next().unwrap());
-                assert!(matches!(item, Err(WalError::UnsupportedVersion { version: 2, .. })), "{item:?}");
+                assert!(
+                    matches!(item, Err(WalError::UnsupportedVersion { version: 2, .. })),
+                    "{item:?}"
+                );
             }
             other => panic!("{form:?}: {other:?}"),
         }
@@ -260,7 +316,10 @@ fn a_second_writer_in_one_process_is_locked_out() {
         let before = place.bytes();
         for _ in 0..2 {
             let second = place.open(quiet());
-            assert!(matches!(second, Err(WalError::Locked { .. })), "{form:?}: {second:?}");
+            assert!(
+                matches!(second, Err(WalError::Locked { .. })),
+                "{form:?}: {second:?}"
+            );
         }
         assert_same_files(&before, &place.bytes(), "a second writer");
         entries.push(put(&wal, 2, 100));
@@ -287,7 +346,10 @@ fn a_read_only_log_refuses_to_change() {
             wal.truncate_after(entries[0].0),
             wal.truncate_before(entries[1].0).map(|_| ()),
         ] {
-            assert!(matches!(refused, Err(WalError::ReadOnly)), "{form:?}: {refused:?}");
+            assert!(
+                matches!(refused, Err(WalError::ReadOnly)),
+                "{form:?}: {refused:?}"
+            );
         }
         assert_eq!(wal.iter_rev().unwrap().count(), 2);
         wal.close().unwrap();
@@ -310,13 +372,19 @@ fn a_log_that_cannot_be_written_is_read_and_not_opened_for_writing() {
         let before = place.bytes();
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", "reads_as_nobody", "--ignored", "--nocapture"]);
-        child.env("WAL_TESTS_PATH", place.path()).env("WAL_TESTS_FORM", format!("{form:?}"));
+        child
+            .env("WAL_TESTS_PATH", place.path())
+            .env("WAL_TESTS_FORM", format!("{form:?}"));
         if fs::metadata(place.root()).unwrap().uid() == 0 {
             child.uid(65534).gid(65534); // root may write anywhere
         }
         let output = child.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("read 2 records"), "{form:?}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() && text.contains("read 2 records"),
+            "{form:?}: {text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert_same_files(&before, &place.bytes(), "a log that cannot be written");
         fs::set_permissions(place.root(), Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
@@ -362,11 +430,21 @@ fn the_stored_segment_size_wins_and_a_lower_limit_binds_new_records_only() {
             Err(WalError::RecordTooLarge { len: 1001, max: 1000 }) => {}
             other => panic!("{other:?}"),
         }
-        assert!(matches!(wal.append_batch(&[vec![1; 10], vec![1; 1001]]), Err(WalError::RecordTooLarge { .. })));
-        assert!(matches!(wal.append_with(1001, |_| ()), Err(WalError::RecordTooLarge { .. })));
+        assert!(matches!(
+            wal.append_batch(&[vec![1; 10], vec![1; 1001]]),
+            Err(WalError::RecordTooLarge { .. })
+        ));
+        assert!(matches!(
+            wal.append_with(1001, |_| ()),
+            Err(WalError::RecordTooLarge { .. })
+        ));
         entries.push(put(&wal, size as usize, 1000));
         wal.close().unwrap();
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), files, "segments of {size}");
+        assert_eq!(
+            fs::read_dir(place.path()).unwrap().count(),
+            files,
+            "segments of {size}"
+        );
     }
     assert_eq!(all(&place.open(quiet()).unwrap()), entries);
 }
@@ -383,7 +461,10 @@ fn settings_out_of_range_are_refused_before_anything_is_created() {
         let opened = place.open(config);
         assert!(matches!(opened, Err(WalError::Config { .. })), "{opened:?}");
     }
-    assert_eq!(place.bytes().keys().collect::<Vec<_>>(), Vec::<&std::path::PathBuf>::new());
+    assert_eq!(
+        place.bytes().keys().collect::<Vec<_>>(),
+        Vec::<&std::path::PathBuf>::new()
+    );
 }
 
 #[test]

@@ -185,7 +185,11 @@ impl Place {
 
     /// Replaces a copy of the manifest by what `change` makes of it, with a checksum that is right again.
     pub fn patch_manifest(&self, slot: u64, change: impl FnOnce(&mut [u8])) {
-        let file = OpenOptions::new().read(true).write(true).open(self.manifest()).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(self.manifest())
+            .unwrap();
         let mut bytes = vec![0; SLOT as usize];
         let len = file.read_at(&mut bytes, slot * SLOT).unwrap();
         bytes.truncate(len);
@@ -222,10 +226,7 @@ impl Group {
     pub fn parse(pos: u64, header: &[u8]) -> Option<Group> {
         let there = header[4..8] == 0xf150_4f47_u32.to_le_bytes() && header[8..16] == pos.to_le_bytes();
         let len = u32::from_le_bytes(header[16..20].try_into().unwrap());
-        there.then_some(Group {
-            pos,
-            len: len.into(),
-        })
+        there.then_some(Group { pos, len: len.into() })
     }
 
     /// Where the next group starts.
@@ -275,9 +276,15 @@ pub fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Panics with the names, not the bytes, of the files that differ.
-pub fn assert_same_files(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>, what: &str) {
+pub fn assert_same_files(
+    before: &BTreeMap<PathBuf, Vec<u8>>,
+    after: &BTreeMap<PathBuf, Vec<u8>>,
+    what: &str,
+) {
     let names = before.keys().chain(after.keys());
-    let differ: Vec<_> = names.filter(|name| before.get(*name) != after.get(*name)).collect();
+    let differ: Vec<_> = names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .collect();
     assert!(differ.is_empty(), "{what}: changed: {differ:?}");
 }
 

@@ -1,7 +1,8 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
-//! command ([`disk`]), and a watchdog ([`within`]).
+//! command ([`disk`]), what has to be true of a damaged log ([`damage`]), and a watchdog ([`within`]).
 #![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
 
+pub mod damage;
 pub mod disk;
 pub mod files;
 
@@ -55,6 +56,12 @@ impl std::fmt::Debug for Entry {
         let Entry(lsn, data) = self;
         write!(f, "{lsn}:{}b#{:08x}", data.len(), crc32fast::hash(data))
     }
+}
+
+/// Appends a record and returns it as it will be read. Panics at an error.
+pub fn put(wal: &Wal, seed: usize, len: usize) -> Entry {
+    let data = payload(seed, len);
+    Entry(wal.append(&data).expect("append"), data)
 }
 
 /// Every record, in order. Panics at an error.

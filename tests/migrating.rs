@@ -32,7 +32,13 @@ fn four_calls_are_enough() -> Result<()> {
     let mut seen = Vec::new();
     for record in wal.iter()? {
         let record: Record = record?;
-        seen.push((record.lsn(), record.len(), record.is_empty(), record.data().to_vec(), record.into_data()));
+        seen.push((
+            record.lsn(),
+            record.len(),
+            record.is_empty(),
+            record.data().to_vec(),
+            record.into_data(),
+        ));
     }
     assert_eq!(seen, [(lsn, 7, false, b"debit 5".to_vec(), b"debit 5".to_vec())]);
     assert!(!wal.is_empty() && wal.len() > 7);
@@ -49,9 +55,15 @@ fn every_way_to_open_is_there() -> Result<()> {
     let segments = dir.path().join("segments");
     Wal::open_segmented(&segments, 1 << 20)?.append_and_sync(b"c")?;
     Wal::open_segmented_with(&segments, 1 << 20, config)?.append_and_sync(b"d")?;
-    assert_eq!(contents(Wal::with_store(FileStore::open(&file)?)?.iter()?), [b"a", b"b"]);
+    assert_eq!(
+        contents(Wal::with_store(FileStore::open(&file)?)?.iter()?),
+        [b"a", b"b"]
+    );
     let store = SegmentedStore::open(&segments, 1 << 20)?;
-    assert_eq!(contents(Wal::with_store_and_config(store, config)?.iter()?), [b"c", b"d"]);
+    assert_eq!(
+        contents(Wal::with_store_and_config(store, config)?.iter()?),
+        [b"c", b"d"]
+    );
 
     let memory = MemStore::new();
     Wal::with_store(memory.clone())?.append(b"e")?;
@@ -99,7 +111,10 @@ fn a_record_above_the_limit_is_refused_and_nothing_is_appended() -> Result<()> {
     let wal = Wal::with_store_and_config(MemStore::new(), config)?;
     wal.append(&[1; 16])?;
     let refused = wal.append(&[1; 17]);
-    assert!(matches!(refused, Err(WalError::RecordTooLarge { len: 17, max: 16 })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(WalError::RecordTooLarge { len: 17, max: 16 })),
+        "{refused:?}"
+    );
     assert_eq!(wal.iter()?.count(), 1);
     Ok(())
 }
@@ -117,7 +132,10 @@ fn replay_starts_at_a_checkpoint_and_truncation_keeps_it() -> Result<()> {
         wal.append(b"applied")?;
         let checkpoint = wal.append(b"applied as well")?;
         wal.append(b"to come")?;
-        assert_eq!(contents(wal.iter_from(checkpoint)?), [&b"applied as well"[..], b"to come"]);
+        assert_eq!(
+            contents(wal.iter_from(checkpoint)?),
+            [&b"applied as well"[..], b"to come"]
+        );
         // Up to the record, itself included.
         wal.truncate_after(checkpoint)?;
         assert_eq!(contents(wal.iter()?), [&b"applied"[..], b"applied as well"]);
@@ -130,7 +148,10 @@ fn replay_starts_at_a_checkpoint_and_truncation_keeps_it() -> Result<()> {
         assert_eq!(lsns, [Lsn::new(0), checkpoint, next], "survivors keep their LSNs");
         let head = wal.truncate_before(checkpoint)?;
         assert!(head <= checkpoint);
-        assert_eq!(contents(wal.iter_from(head)?), [&b"applied as well"[..], b"instead"]);
+        assert_eq!(
+            contents(wal.iter_from(head)?),
+            [&b"applied as well"[..], b"instead"]
+        );
     }
     Ok(())
 }
@@ -139,7 +160,9 @@ fn replay_starts_at_a_checkpoint_and_truncation_keeps_it() -> Result<()> {
 fn compaction_gives_old_segments_back() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let wal = Wal::open_segmented(dir.path(), 1 << 16)?;
-    let lsns = (0..40).map(|i| wal.append_and_sync(&[i; 10_000])).collect::<Result<Vec<_>>>()?;
+    let lsns = (0..40)
+        .map(|i| wal.append_and_sync(&[i; 10_000]))
+        .collect::<Result<Vec<_>>>()?;
     assert!(dir.path().join("0000000000.seg").exists());
     let head = wal.truncate_before(lsns[30])?;
     assert!(head <= lsns[30]);
@@ -158,7 +181,10 @@ struct Signup {
 #[test]
 fn typed_records_come_back() -> Result<()> {
     let wal = in_memory();
-    let signup = |id: u64| Signup { id, name: format!("user {id}") };
+    let signup = |id: u64| Signup {
+        id,
+        name: format!("user {id}"),
+    };
     for id in 0..10 {
         wal.append_typed(&signup(id))?;
     }
@@ -176,21 +202,40 @@ fn typed_records_come_back() -> Result<()> {
 
 #[test]
 fn iteration_has_two_policies() -> Result<()> {
-    for (policy, expected) in [(RecoveryPolicy::StopAtFirstError, 1), (RecoveryPolicy::SkipBadRecords, 3)] {
+    for (policy, expected) in [
+        (RecoveryPolicy::StopAtFirstError, 1),
+        (RecoveryPolicy::SkipBadRecords, 3),
+    ] {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("log");
         let config = WalConfig::new().with_recovery_policy(policy);
         let wal = Wal::open_with(&path, config)?;
-        let lsns = (0..4).map(|i| wal.append(&[i; 100])).collect::<Result<Vec<_>>>()?;
+        let lsns = (0..4)
+            .map(|i| wal.append(&[i; 100]))
+            .collect::<Result<Vec<_>>>()?;
         wal.sync()?;
         // A flipped bit in the second record, under the open log.
         let mut bytes = std::fs::read(&path)?;
-        let at = bytes.len().min(2 * 65536 + 4096 + 64 + 8 + lsns[1].get() as usize + 50);
+        let at = bytes
+            .len()
+            .min(2 * 65536 + 4096 + 64 + 8 + lsns[1].get() as usize + 50);
         bytes[at] ^= 1;
-        std::os::unix::fs::FileExt::write_all_at(&std::fs::File::options().write(true).open(&path)?, &bytes[at..=at], at as u64)?;
+        std::os::unix::fs::FileExt::write_all_at(
+            &std::fs::File::options().write(true).open(&path)?,
+            &bytes[at..=at],
+            at as u64,
+        )?;
         let items: Vec<_> = wal.iter()?.collect();
-        assert_eq!(items.iter().filter(|item| item.is_ok()).count(), expected, "{policy:?}");
-        assert_eq!(items.iter().filter(|item| item.is_err()).count(), 1, "{policy:?}: once");
+        assert_eq!(
+            items.iter().filter(|item| item.is_ok()).count(),
+            expected,
+            "{policy:?}"
+        );
+        assert_eq!(
+            items.iter().filter(|item| item.is_err()).count(),
+            1,
+            "{policy:?}: once"
+        );
     }
     Ok(())
 }
@@ -214,7 +259,8 @@ impl WalStore for Counted {
         self.0.read_at(pos, buf)
     }
     fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.1.fetch_add(bytes.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        self.1
+            .fetch_add(bytes.len() as u64, std::sync::atomic::Ordering::Relaxed);
         self.0.write_at(pos, bytes)
     }
     fn sync(&self) -> io::Result<()> {
@@ -239,7 +285,10 @@ fn any_store_can_stand_in() -> Result<()> {
     let written = Arc::default();
     let wal = Wal::with_store(Counted(MemStore::new(), Arc::clone(&written)))?;
     assert_eq!(wal.append(b"no file")?.get(), 0);
-    assert!(written.load(std::sync::atomic::Ordering::Relaxed) > 0, "append returns once the store holds it");
+    assert!(
+        written.load(std::sync::atomic::Ordering::Relaxed) > 0,
+        "append returns once the store holds it"
+    );
     assert_eq!(contents(wal.iter()?), [b"no file"]);
     Ok(())
 }

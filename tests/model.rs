@@ -57,18 +57,27 @@ enum Step {
 
 fn setup() -> impl Strategy<Value = Setup> {
     let store = prop_oneof![2 => Just(Store::File), 2 => Just(Store::Segmented), 1 => Just(Store::Memory)];
-    let staging = prop_oneof![Just(Staging::Mapped), Just(Staging::WriteThrough), Just(Staging::Heap)];
+    let staging = prop_oneof![
+        Just(Staging::Mapped),
+        Just(Staging::WriteThrough),
+        Just(Staging::Heap)
+    ];
     // Making 8 MiB of staging memory takes time.
     let small = prop::bool::weighted(0.85);
-    (store, staging, small, prop::bool::weighted(0.4), prop::bool::weighted(0.3)).prop_map(
-        |(store, staging, small, background, look_always)| Setup {
+    (
+        store,
+        staging,
+        small,
+        prop::bool::weighted(0.4),
+        prop::bool::weighted(0.3),
+    )
+        .prop_map(|(store, staging, small, background, look_always)| Setup {
             store,
             staging,
             small,
             background,
             look_always,
-        },
-    )
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -116,7 +125,11 @@ struct Model {
 
 impl Model {
     fn new(setup: Setup) -> Model {
-        let form = if setup.store == Store::File { Form::File } else { Form::Segmented };
+        let form = if setup.store == Store::File {
+            Form::File
+        } else {
+            Form::Segmented
+        };
         let mut model = Model {
             setup,
             place: Place::new(form),
@@ -133,7 +146,11 @@ impl Model {
     }
 
     fn config(&self) -> WalConfig {
-        let bytes = if self.setup.small { 64 << 10 } else { WalConfig::new().staging_bytes() };
+        let bytes = if self.setup.small {
+            64 << 10
+        } else {
+            WalConfig::new().staging_bytes()
+        };
         quiet()
             .with_staging(self.setup.staging)
             .with_staging_bytes(bytes)
@@ -213,7 +230,9 @@ impl Model {
                 let batch: Vec<_> = lens.iter().map(|&len| self.data(len)).collect();
                 let lsns = self.wal().append_batch(&batch).unwrap();
                 assert_eq!(lsns.len(), batch.len());
-                lsns.into_iter().zip(batch).for_each(|(lsn, data)| self.push(lsn, data));
+                lsns.into_iter()
+                    .zip(batch)
+                    .for_each(|(lsn, data)| self.push(lsn, data));
             }
             Step::Sync => {
                 self.wal().sync().unwrap();
@@ -228,7 +247,10 @@ impl Model {
                     self.flushed = self.flushed.max(at + 1);
                 }
                 let beyond = Lsn::new(self.wal().len() + 8);
-                assert!(matches!(self.wal().sync_to(beyond), Err(WalError::NoSuchRecord { .. })));
+                assert!(matches!(
+                    self.wal().sync_to(beyond),
+                    Err(WalError::NoSuchRecord { .. })
+                ));
             }
             Step::Flush => {
                 self.wal().flush().unwrap();
@@ -251,7 +273,7 @@ impl Model {
             Step::Look => self.look(),
             Step::Read(at) => self.read(at),
             Step::Range(from, to) => self.range(from, to),
-            Step::FromOrdinal(ordinal) => self.from_ordinal(*ordinal),
+            Step::FromOrdinal(ordinal) => self.read_from_ordinal(*ordinal),
             Step::TruncateAfter(at) => self.truncate_after(at),
             Step::TruncateBefore(at, off) => self.truncate_before(at, *off),
             Step::Kill => self.crash(true),
@@ -260,7 +282,10 @@ impl Model {
     }
 
     fn collect(records: impl Iterator<Item = Result<Record>>) -> Vec<Entry> {
-        records.map(|record| record.map(|r| Entry(r.lsn(), r.into_data()))).collect::<Result<_>>().unwrap()
+        records
+            .map(|record| record.map(|r| Entry(r.lsn(), r.into_data())))
+            .collect::<Result<_>>()
+            .unwrap()
     }
 
     fn look(&mut self) {
@@ -298,32 +323,53 @@ impl Model {
             match self.entries.iter().find(|entry| entry.0.get() == other) {
                 Some(entry) => assert_eq!(found.unwrap().data(), entry.1),
                 None => {
-                    let refused = matches!(found, Err(WalError::NoSuchRecord { .. } | WalError::Truncated { .. }));
+                    let refused = matches!(
+                        found,
+                        Err(WalError::NoSuchRecord { .. } | WalError::Truncated { .. })
+                    );
                     assert!(refused, "{other}: {found:?}");
                 }
             }
         }
         assert_eq!(Model::collect(wal.iter_from(*lsn).unwrap()), self.entries[at..]);
-        assert_eq!(Model::collect(wal.iter_from(Lsn::new(lsn.get() + 1)).unwrap()), self.entries[at + 1..]);
+        assert_eq!(
+            Model::collect(wal.iter_from(Lsn::new(lsn.get() + 1)).unwrap()),
+            self.entries[at + 1..]
+        );
         self.all_flushed();
     }
 
     fn range(&mut self, from: &Index, to: &Index) {
-        let (Some(from), Some(to)) = (self.pick(from), self.pick(to)) else { return };
+        let (Some(from), Some(to)) = (self.pick(from), self.pick(to)) else {
+            return;
+        };
         let (from, to) = (from.min(to), from.max(to));
         let (first, last) = (self.entries[from].0, self.entries[to].0);
         let wal = self.wal();
-        assert_eq!(Model::collect(wal.range(first..last).unwrap()), self.entries[from..to]);
-        assert_eq!(Model::collect(wal.range(first..=last).unwrap()), self.entries[from..=to]);
+        assert_eq!(
+            Model::collect(wal.range(first..last).unwrap()),
+            self.entries[from..to]
+        );
+        assert_eq!(
+            Model::collect(wal.range(first..=last).unwrap()),
+            self.entries[from..=to]
+        );
         assert_eq!(Model::collect(wal.range(..last).unwrap()), self.entries[..to]);
         assert_eq!(Model::collect(wal.range(..).unwrap()), self.entries);
         self.all_flushed();
     }
 
-    fn from_ordinal(&mut self, ordinal: u64) {
-        let skip = usize::try_from(ordinal.saturating_sub(self.dropped)).unwrap().min(self.entries.len());
+    fn read_from_ordinal(&mut self, ordinal: u64) {
+        let skip = usize::try_from(ordinal.saturating_sub(self.dropped))
+            .unwrap()
+            .min(self.entries.len());
         let found = Model::collect(self.wal().iter_from_ordinal(ordinal).unwrap());
-        assert_eq!(found, self.entries[skip..], "from ordinal {ordinal}, {} were dropped", self.dropped);
+        assert_eq!(
+            found,
+            self.entries[skip..],
+            "from ordinal {ordinal}, {} were dropped",
+            self.dropped
+        );
         self.all_flushed();
     }
 
@@ -342,7 +388,11 @@ impl Model {
 
     fn truncate_before(&mut self, at: &Index, off: u64) {
         // Now and then behind the last record.
-        let at = if self.entries.is_empty() { 0 } else { at.index(self.entries.len() + 1) };
+        let at = if self.entries.is_empty() {
+            0
+        } else {
+            at.index(self.entries.len() + 1)
+        };
         let lsn = match self.entries.get(at) {
             Some(entry) => Lsn::new(entry.0.get().saturating_sub(off)),
             None => Lsn::new(self.wal().len()),
@@ -372,17 +422,31 @@ impl Model {
             return;
         }
         let mapped = self.setup.staging == Staging::Mapped;
-        let image = if only_the_process || !mapped { self.place.killed() } else { self.place.without_staging() };
+        let image = if only_the_process || !mapped {
+            self.place.killed()
+        } else {
+            self.place.without_staging()
+        };
         self.wal = None;
         self.place = image;
         self.open();
         let found = all(self.wal());
-        let every = only_the_process && self.setup.staging != Staging::Heap || self.setup.staging == Staging::WriteThrough;
+        let every = only_the_process && self.setup.staging != Staging::Heap
+            || self.setup.staging == Staging::WriteThrough;
         if every {
             assert_eq!(found, self.entries, "a killed process lost an append");
         } else {
-            assert!(self.entries.starts_with(&found), "{found:?} of {:?}", self.entries);
-            assert!(found.len() >= self.flushed, "{} of {} flushed records", found.len(), self.flushed);
+            assert!(
+                self.entries.starts_with(&found),
+                "{found:?} of {:?}",
+                self.entries
+            );
+            assert!(
+                found.len() >= self.flushed,
+                "{} of {} flushed records",
+                found.len(),
+                self.flushed
+            );
             self.entries.truncate(found.len());
             // What nobody was promised is gone, and so are its LSNs.
             self.last = self.entries.last().map(|entry| entry.0);

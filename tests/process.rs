@@ -31,8 +31,13 @@ const THREADS: u64 = 4;
 fn command(role: &str, place: &Place) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", role, "--ignored", "--nocapture"]);
-    command.env("WAL_TESTS_PATH", place.path()).env("WAL_TESTS_FORM", format!("{:?}", place.form));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .env("WAL_TESTS_PATH", place.path())
+        .env("WAL_TESTS_FORM", format!("{:?}", place.form));
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     command
 }
 
@@ -40,7 +45,9 @@ fn command(role: &str, place: &Place) -> Command {
 fn reports(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // The test harness writes to the same pipe.
-    lines.map_while(Result::ok).filter_map(|line| line.split_once("report: ").map(|(_, report)| report.to_owned()))
+    lines
+        .map_while(Result::ok)
+        .filter_map(|line| line.split_once("report: ").map(|(_, report)| report.to_owned()))
 }
 
 /// The content of a record, which can be told from its name alone.
@@ -59,7 +66,9 @@ fn content(round: u64, thread: u64, count: u64) -> Vec<u8> {
 
 fn name_of(content: &[u8]) -> (u64, u64, u64) {
     let mut fields = content.split(|&byte| byte == b' ').map(|field| {
-        std::str::from_utf8(field).ok().and_then(|text| text.parse::<u64>().ok())
+        std::str::from_utf8(field)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
     });
     let mut next = || fields.next().flatten().expect("a record that nobody wrote");
     (next(), next(), next())
@@ -94,7 +103,11 @@ fn kill_loop(form: Form, staging: Staging) {
             .spawn()
             .unwrap();
         // Now and then while it opens the log, before anything was appended.
-        let until = if random.below(5) == 0 { 0 } else { random.below(3000) };
+        let until = if random.below(5) == 0 {
+            0
+        } else {
+            random.below(3000)
+        };
         let mut reports = reports(&mut child);
         let mut count = |report: String| {
             if let Some(name) = report.strip_prefix("appended ") {
@@ -112,7 +125,9 @@ fn kill_loop(form: Form, staging: Staging) {
         reports.for_each(&mut count);
         assert_eq!(child.wait().unwrap().signal(), Some(9), "{what}");
 
-        let wal = place.open(quiet()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let wal = place
+            .open(quiet())
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         let mut found: HashMap<(u64, u64), u64> = HashMap::new();
         let mut last = None;
         for record in wal.iter().unwrap() {
@@ -122,16 +137,25 @@ fn kill_loop(form: Form, staging: Staging) {
             let (round, thread, count) = name_of(record.data());
             assert_eq!(record.data(), content(round, thread, count), "{what}: content");
             let found = found.entry((round, thread)).or_default();
-            assert_eq!(*found, count, "{what}: a gap in what thread {thread} of round {round} appended");
+            assert_eq!(
+                *found, count,
+                "{what}: a gap in what thread {thread} of round {round} appended"
+            );
             *found += 1;
         }
         for (key, &acked) in &acked {
             let found = found.get(key).copied().unwrap_or(0);
-            assert!(found >= acked, "{what}: {key:?}: {acked} were acknowledged, {found} are there");
+            assert!(
+                found >= acked,
+                "{what}: {key:?}: {acked} were acknowledged, {found} are there"
+            );
         }
         for (key, found) in found {
             let acked = acked.entry(key).or_default();
-            assert!(found <= *acked + 1, "{what}: {key:?}: only the append in flight may be there as well");
+            assert!(
+                found <= *acked + 1,
+                "{what}: {key:?}: only the append in flight may be there as well"
+            );
             *acked = found;
         }
         assert!(wal.verify().unwrap().is_intact(), "{what}");
@@ -163,15 +187,20 @@ fn an_abort_inside_append_with_loses_nothing_of_the_other_threads() {
     for form in FORMS {
         let place = Place::new(form);
         let mut child = command("aborts_inside_append_with", &place).spawn().unwrap();
-        let acked: Vec<_> = reports(&mut child).filter(|report| report.starts_with("appended")).collect();
+        let acked: Vec<_> = reports(&mut child)
+            .filter(|report| report.starts_with("appended"))
+            .collect();
         assert_eq!(child.wait().unwrap().signal(), Some(6), "{form:?}: it aborts");
         assert!(acked.len() >= 100, "{}", acked.len());
         let wal = place.open(quiet()).unwrap();
-        let found: Vec<_> = all(&wal).into_iter().map(|entry| {
-            let (round, thread, count) = name_of(&entry.1);
-            assert_eq!(entry.1, content(round, thread, count));
-            format!("appended {round} {thread} {count}")
-        }).collect();
+        let found: Vec<_> = all(&wal)
+            .into_iter()
+            .map(|entry| {
+                let (round, thread, count) = name_of(&entry.1);
+                assert_eq!(entry.1, content(round, thread, count));
+                format!("appended {round} {thread} {count}")
+            })
+            .collect();
         let missing: Vec<_> = acked.iter().filter(|name| !found.contains(name)).collect();
         assert!(missing.is_empty(), "{form:?}: {missing:?}");
         assert!(wal.recovery().void_bytes >= 500, "{:?}", wal.recovery());
@@ -219,18 +248,37 @@ fn a_file_that_may_not_grow_is_full_and_works_again_later() {
     let child = command("fills_its_limit", &place);
     // A limit that can be raised again, whose signal is ignored.
     let mut limited = Command::new("sh");
-    limited.arg("-c").arg("ulimit -S -f 20000; trap '' XFSZ; exec \"$0\" \"$@\"");
+    limited
+        .arg("-c")
+        .arg("ulimit -S -f 20000; trap '' XFSZ; exec \"$0\" \"$@\"");
     limited.arg(child.get_program()).args(child.get_args());
     for (key, value) in child.get_envs() {
         limited.env(key, value.unwrap());
     }
     let output = limited.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    let count: usize = text.split("report: appended ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let count: usize = text
+        .split("report: appended ")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     let entries = all(&place.open(quiet()).unwrap());
     assert_eq!(entries.len(), count);
-    assert!(entries.iter().enumerate().all(|(i, entry)| entry.1 == vec![i as u8; 10_000]));
+    assert!(
+        entries
+            .iter()
+            .enumerate()
+            .all(|(i, entry)| entry.1 == vec![i as u8; 10_000])
+    );
 }
 
 // ---- the other process ------------------------------------------------------------------------------------------
@@ -244,7 +292,9 @@ impl Reporter {
     }
 
     fn report(&self, what: &str) {
-        (&self.0).write_all(format!("report: {what}\n").as_bytes()).unwrap();
+        (&self.0)
+            .write_all(format!("report: {what}\n").as_bytes())
+            .unwrap();
     }
 }
 
@@ -261,7 +311,10 @@ fn append_named(wal: &Wal, reporter: &Reporter, round: u64, thread: u64, count: 
     // All the ways to append; a batch of one is a batch.
     match count % 4 {
         0 => drop(wal.append_batch(&[content]).unwrap()),
-        1 => drop(wal.append_with(content.len(), |space| space.copy_from_slice(&content)).unwrap()),
+        1 => drop(
+            wal.append_with(content.len(), |space| space.copy_from_slice(&content))
+                .unwrap(),
+        ),
         _ => drop(wal.append(&content).unwrap()),
     }
     reporter.report(&format!("appended {round} {thread} {count}"));
@@ -278,7 +331,10 @@ fn appends_until_it_is_killed() {
         _ => Staging::WriteThrough,
     };
     // With threads that flush, prepare and seal all the time.
-    let config = WalConfig::new().with_staging_bytes(64 << 10).with_seal_after_ms(1).with_staging(staging);
+    let config = WalConfig::new()
+        .with_staging_bytes(64 << 10)
+        .with_seal_after_ms(1)
+        .with_staging(staging);
     let wal = open_here(config);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {

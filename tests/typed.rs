@@ -192,13 +192,13 @@ mod other {
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
     #[wal(name = "reading", version = 2)]
-    pub struct Before {
+    pub(crate) struct Before {
         pub sensor: u32,
     }
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
     #[wal(name = "reading", version = 4)]
-    pub struct Later {
+    pub(crate) struct Later {
         pub sensor: u32,
         pub celsius: f32,
         pub place: String,
@@ -206,13 +206,13 @@ mod other {
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
     #[wal(name = "reading", version = 3)]
-    pub struct Shorter {
+    pub(crate) struct Shorter {
         pub sensor: u32,
     }
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
     #[wal(name = "reading", version = 3)]
-    pub struct Longer {
+    pub(crate) struct Longer {
         pub sensor: u32,
         pub celsius: f32,
         pub place: String,
@@ -382,11 +382,11 @@ fn every_way_to_append_returns_the_lsn_of_its_event() {
 
 /// The derive finds the crate where the attribute says.
 mod reexported {
-    pub use wal_db as events;
+    pub(crate) use wal_db as events;
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, events::WalRecord)]
     #[wal(name = "tick", crate = "crate::reexported::events")]
-    pub struct Tick;
+    pub(crate) struct Tick;
 }
 
 #[test]

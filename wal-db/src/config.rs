@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{Result, WalError, format::MAX_PAYLOAD};
+
 /// What iteration does at a damaged record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -179,6 +181,19 @@ impl WalConfig {
     #[must_use]
     pub const fn background_flush(&self) -> bool {
         self.background_flush
+    }
+
+    /// Whether every setting is in its range.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (staging, limit) = (self.staging_bytes, self.max_record_size);
+        let what = if !staging.is_power_of_two() || !(64 << 10..=1 << 30).contains(&staging) {
+            format!("staging of {staging} bytes: it has to be a power of two from 64 KiB to 1 GiB")
+        } else if limit > MAX_PAYLOAD {
+            format!("a record limit of {limit} bytes: it can be {MAX_PAYLOAD} at most")
+        } else {
+            return Ok(());
+        };
+        Err(WalError::Config { what })
     }
 
     pub(crate) const fn seal_after(&self) -> Duration {

@@ -1,13 +1,16 @@
 //! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`,
 //! "Manifest".
 
-use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, LogId};
+use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, LogId, SECTOR};
 
 /// The room for one of the two copies.
 pub(crate) const SLOT_LEN: usize = 64 * 1024;
 
 /// How many timeline entries fit a slot.
 pub(crate) const MAX_EPOCHS: usize = 2048;
+
+/// Beyond what a log can grow to; keeps sums of positions and lengths far from the end of the numbers.
+const MAX_POSITION: u64 = 1 << 61;
 
 const MAGIC: [u8; 8] = *b"WALDBMAN";
 const FIXED_LEN: usize = 136;
@@ -237,13 +240,34 @@ impl Manifest {
         if count == 0 || count.checked_mul(EPOCH_LEN as u64) != Some((len - 4 - FIXED_LEN) as u64) {
             return Err(SlotFault::Damaged);
         }
-        let epochs = (0..count)
+        let epochs: Vec<EpochStart> = (0..count)
             .map(|_| EpochStart {
                 start: fields.u64(),
                 cut: fields.u64(),
                 epoch: fields.u64() as u32,
             })
             .collect();
+        // The checksum says that these bytes were written, not that they make sense.
+        let positions = [head, head_group, pos, prev, forgotten_before, segment_len];
+        let in_order = epochs
+            .windows(2)
+            .all(|pair| pair[0].start < pair[1].start && pair[0].epoch < pair[1].epoch);
+        if positions
+            .iter()
+            .chain(epochs.iter().map(|entry| &entry.start))
+            .any(|&at| at > MAX_POSITION)
+            || [generation, head_ordinal, ordinal]
+                .iter()
+                .any(|&count| count > MAX_POSITION)
+            || [head_group, pos, prev].iter().any(|at| at % SECTOR != 0)
+            || head_group > head
+            || !in_order
+            || epochs
+                .iter()
+                .any(|entry| entry.cut > entry.start || entry.epoch == u32::MAX)
+        {
+            return Err(SlotFault::Damaged);
+        }
         Ok(Manifest {
             generation,
             log,

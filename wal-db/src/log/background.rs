@@ -1,7 +1,11 @@
 //! The two threads that keep work off the append path: the flusher writes, seals and serves tickets; the preparer
 //! makes space ready and flushes what has been left behind.
 
-use std::{thread, time::Duration};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    thread,
+    time::Duration,
+};
 
 use super::{
     commit::Turn,
@@ -74,8 +78,10 @@ impl Background {
         let spawn = |name: &str, run: fn(&Core, &Writer)| {
             let core = core.clone();
             let body = move || {
-                if let Ok(writer) = core.writer() {
-                    run(&core, writer);
+                let Ok(writer) = core.writer() else { return };
+                // A panic in the store has poisoned the log; whoever holds a ticket has to hear of it.
+                if panic::catch_unwind(AssertUnwindSafe(|| run(&core, writer))).is_err() {
+                    tell_failed(&core, writer);
                 }
             };
             thread::Builder::new()
@@ -146,6 +152,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
     while !writer.background.stopping() {
         let wanted = writer.background.wanted.load(Ordering::Acquire);
         if core.is_poisoned() {
+            tell_failed(core, writer);
             writer.background.flusher.sleep(None);
         } else if wanted > core.base.durable() || writer.line.has_tickets() {
             // An error has poisoned the log and told everybody; "full" is told to those who append.
@@ -177,6 +184,13 @@ fn flush_loop(core: &Core, writer: &Writer) {
             }
             idle_since = tail;
         }
+    }
+    tell_failed(core, writer);
+}
+
+fn tell_failed(core: &Core, writer: &Writer) {
+    for waiting in writer.line.take_failed() {
+        waiting.tell.tell(Err(core.in_doubt()));
     }
 }
 

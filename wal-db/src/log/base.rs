@@ -18,6 +18,8 @@ pub(crate) struct Base {
     shape: RwLock<Arc<Shape>>,
     /// Every group before it is in the store.
     written: CachePadded<AtomicU64>,
+    /// Records in the store, counted from the making of the log.
+    ordinal: AtomicU64,
     /// Every group before it is on stable storage.
     flushed: CachePadded<AtomicU64>,
     /// As `flushed`, and certified if the log is to be; what is acknowledged.
@@ -57,6 +59,7 @@ impl Base {
             segment_len,
             shape: RwLock::new(Arc::new(shape)),
             written: CachePadded::new(AtomicU64::new(end)),
+            ordinal: AtomicU64::new(0),
             flushed: CachePadded::new(AtomicU64::new(end)),
             durable: CachePadded::new(AtomicU64::new(end)),
         }
@@ -76,6 +79,14 @@ impl Base {
 
     pub(crate) fn set_written(&self, pos: u64) {
         self.written.store(pos, Ordering::Release);
+    }
+
+    pub(crate) fn ordinal(&self) -> u64 {
+        self.ordinal.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_ordinal(&self, ordinal: u64) {
+        self.ordinal.store(ordinal, Ordering::Release);
     }
 
     pub(crate) fn flushed(&self) -> u64 {
@@ -121,6 +132,16 @@ impl Base {
             .map_err(|error| self.read_error(pos, buf.len(), error))
     }
 
+    /// Where to read on after `got` of `want` bytes were read at `pos`: a segment that is cut short is no reason to leave
+    /// out what is behind it.
+    pub(crate) fn after_read(&self, pos: u64, got: usize, want: usize) -> u64 {
+        match self.segment_len {
+            _ if got == want => pos + got as u64,
+            0 => u64::MAX,
+            len => ((pos + got as u64) / len + 1) * len,
+        }
+    }
+
     /// An error of the store while it was read at `pos`: damage if that is what it is.
     pub(crate) fn read_error(&self, pos: u64, len: usize, error: io::Error) -> WalError {
         let reason = match StoreFault::of(&error) {
@@ -136,12 +157,12 @@ impl Base {
                 };
             }
         };
-        let head = self.shape().head;
-        if pos < head {
+        let shape = self.shape();
+        if pos < shape.head_group {
             // Not damage: a truncation was faster than the reader.
             return WalError::Truncated {
                 lsn: Lsn::from_pos(pos),
-                head: Lsn::from_pos(head),
+                head: Lsn::from_pos(shape.head),
             };
         }
         WalError::Corruption(self.damage(pos, pos + len as u64, reason))

@@ -10,7 +10,7 @@ use super::{
     flush::Committer,
 };
 use crate::{
-    Result, WalError,
+    Result,
     format::Mark,
     sync::{Gate, Mutex, MutexGuard},
 };
@@ -194,14 +194,18 @@ impl Line {
     }
 
     /// The store has failed: nobody will be served any more.
-    pub(crate) fn fail(&self, error: impl Fn() -> WalError) {
-        let mut state = self.state.lock();
-        state.failed = true;
-        let tickets = std::mem::take(&mut state.tickets);
+    pub(crate) fn fail(&self) {
+        self.state.lock().failed = true;
         self.cohorts.iter().for_each(Gate::open_all);
-        drop(state);
-        for waiting in tickets {
-            waiting.tell.tell(Err(error()));
+    }
+
+    /// Those who have not heard of the failure.
+    pub(crate) fn take_failed(&self) -> Vec<Waiting> {
+        let mut state = self.state.lock();
+        if state.failed {
+            std::mem::take(&mut state.tickets)
+        } else {
+            Vec::new()
         }
     }
 }

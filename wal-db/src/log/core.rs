@@ -27,8 +27,6 @@ pub(crate) struct Core {
     pub(crate) report: RecoveryReport,
     /// `None` if the log is open for reading only.
     writer: Option<Writer>,
-    /// Records before `base.written()`, for a log without a writer.
-    end_mark: Mark,
 }
 
 /// The writable side.
@@ -67,13 +65,13 @@ thread_local! {
 
 impl Core {
     pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig, read_only: bool) -> Result<Core> {
-        check(&config)?;
+        config.check()?;
         let Opened {
             base,
             manifest,
             report,
         } = recover::open(store, &config, read_only)?;
-        let end_mark = manifest.mark;
+        base.set_ordinal(manifest.mark.ordinal);
         let writer = if read_only {
             None
         } else {
@@ -84,7 +82,6 @@ impl Core {
             config,
             report,
             writer,
-            end_mark,
         };
         if let Some(writer) = &core.writer {
             match core.make_ready(writer, 0) {
@@ -107,6 +104,10 @@ impl Core {
             return Err(WalError::Reentrant);
         }
         self.writer()
+    }
+
+    pub(crate) fn is_in_closure() -> bool {
+        IN_CLOSURE.get()
     }
 
     /// Runs a closure that has a claim; the log cannot be used inside.
@@ -132,11 +133,7 @@ impl Core {
 
     /// Records in the log up to what is in the store.
     pub(crate) fn record_count(&self) -> u64 {
-        let ordinal = match &self.writer {
-            Some(writer) => writer.committer.lock().mark.ordinal,
-            None => self.end_mark.ordinal,
-        };
-        ordinal.saturating_sub(self.base.shape().head_ordinal)
+        self.base.ordinal().saturating_sub(self.base.shape().head_ordinal)
     }
 
     /// Takes space on the disk so that `need` more bytes and what usually follows fit; not more than once per caller
@@ -154,8 +151,10 @@ impl Core {
         let ready = match ready {
             Ok(ready) => ready,
             Err(error) if is_full(&error) => return Err(WalError::Full { needed: need }),
-            Err(_) if self.base.store.cause().is_some() => return Err(self.poisoned()),
-            Err(error) => return Err(WalError::io("preparing space")(error)),
+            Err(_) => {
+                self.fail(writer);
+                return Err(self.poisoned());
+            }
         };
         let newest = match ready {
             u64::MAX => 0,
@@ -167,7 +166,7 @@ impl Core {
             // place to scan from that is not too far back.
             manifest.newest_segment = newest.max(manifest.newest_segment);
             manifest.mark = mark;
-            recover::write_manifest(&self.base.store, &mut manifest)?;
+            recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
         }
         writer.ring.set_disk(ready);
         writer.room.ring();
@@ -215,10 +214,12 @@ impl Core {
         Err(self.poisoned())
     }
 
-    /// After the store has failed: nothing more is taken, and whoever waits is told.
+    /// After the store has failed: nothing more is taken, and whoever waits wakes up. Tickets are told by the flusher,
+    /// which holds no lock: what a callback does is not known.
     pub(crate) fn fail(&self, writer: &Writer) {
         writer.ring.shut();
-        writer.line.fail(|| self.in_doubt());
+        writer.line.fail();
+        writer.background.ring_flusher();
         writer.room.ring();
         writer.progress.ring();
     }
@@ -331,20 +332,4 @@ fn staging_memory(
         }
     }
     Ok((Memory::heap(len), config.staging() != Staging::Heap))
-}
-
-fn check(config: &WalConfig) -> Result<()> {
-    let bytes = config.staging_bytes();
-    let what = if !bytes.is_power_of_two() || !(64 << 10..=1 << 30).contains(&bytes) {
-        format!("staging of {bytes} bytes: it has to be a power of two from 64 KiB to 1 GiB")
-    } else if config.max_record_size() > crate::format::MAX_PAYLOAD {
-        format!(
-            "a record limit of {} bytes: it can be {} at most",
-            config.max_record_size(),
-            crate::format::MAX_PAYLOAD
-        )
-    } else {
-        return Ok(());
-    };
-    Err(WalError::Config { what })
 }

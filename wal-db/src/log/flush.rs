@@ -104,6 +104,7 @@ impl Committer {
         }
         self.unflushed += closed.next - closed.start;
         self.mark = mark_after(header, core.base.log);
+        core.base.set_ordinal(self.mark.ordinal);
         core.base.set_written(closed.next);
         writer.room.ring();
         writer.progress.ring();
@@ -222,6 +223,7 @@ impl Core {
                         needed: closed.next - closed.start,
                     });
                 }
+                self.base.store.break_with(format!("writing: {error}"));
                 self.fail(writer);
                 return Err(self.in_doubt());
             }

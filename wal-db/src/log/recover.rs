@@ -139,7 +139,7 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
     }
     // A log of which nothing was ever written; its making may have been interrupted, which leaves one copy empty.
     let empty = store.len().map_err(WalError::io("reading the log's length"))? == 0;
-    if !empty || read_only || !faults.contains(&SlotFault::Empty) {
+    if !empty || read_only || !faults.contains(&SlotFault::Empty) || faults.contains(&SlotFault::Foreign) {
         return Err(WalError::Corruption(Corruption {
             lsn: Lsn::ZERO,
             segment: None,
@@ -288,10 +288,7 @@ fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
                 survey.durable = survey.durable.max(header.durable);
             }
         }
-        if got < want {
-            break;
-        }
-        pos += got as u64;
+        pos = base.after_read(pos, got, want).min(end);
     }
     Ok(survey)
 }
@@ -447,6 +444,7 @@ fn write_staged(
     durable: u64,
     report: &mut RecoveryReport,
 ) -> Result<Mark> {
+    report.void_bytes = staged.unpublished;
     let (bytes, header) = staged.into_group(base.log, &mark, manifest.timeline.newest().epoch, durable);
     let prepared = base
         .store
@@ -463,7 +461,6 @@ fn write_staged(
         .write_at(header.pos, &bytes)
         .map_err(WalError::io("writing the records of a process that died"))?;
     report.staged_records = u64::from(header.count);
-    report.void_bytes = staged::void_bytes(&bytes);
     Ok(mark_after(&header, base.log))
 }
 

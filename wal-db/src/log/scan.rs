@@ -95,6 +95,8 @@ pub(crate) struct Walker {
 struct Group {
     header: GroupHeader,
     key: FrameKey,
+    /// The header was lost: where the frames end is not known.
+    headless: bool,
 }
 
 impl Walker {
@@ -214,6 +216,12 @@ impl Walker {
                     return Some(Ok(frame));
                 }
                 Ok(_) => {}
+                Err(WalError::Corruption(_)) if self.group.is_some_and(|group| group.headless) => {
+                    // That the header is lost was said already.
+                    if let Err(error) = self.resync(base) {
+                        return Some(Err(error));
+                    }
+                }
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -229,7 +237,7 @@ impl Walker {
 
     /// The frame at the position, in the entered group; `None` at the group's end.
     fn checked_frame(&mut self, base: &Base) -> Result<Option<Frame>> {
-        let Some(Group { header, key }) = self.group else {
+        let Some(Group { header, key, .. }) = self.group else {
             return Ok(None);
         };
         if self.cut.is_some_and(|cut| self.pos >= cut.cut) {
@@ -303,6 +311,7 @@ impl Walker {
         self.group = Some(Group {
             header,
             key: base.key(header.epoch),
+            headless: false,
         });
         Ok(())
     }
@@ -321,33 +330,63 @@ impl Walker {
     /// After damage: goes to the next place where a record or a group is intact at its own place.
     pub(crate) fn resync(&mut self, base: &Base) -> Result<()> {
         self.near = 0;
-        if let Some(Group { header, .. }) = self.group {
-            // Past the damaged frame, if its length leads to an intact one.
-            let mut probe = FrameWord::parse(0);
-            if let Some(offset) = self.window.find(base, self.pos, FRAME_HEADER_LEN, self.end)? {
-                probe = FrameWord::read(&self.window.bytes()[offset..]);
-            }
-            let damaged_at = self.pos;
-            if let Some(word) = probe
-                && word.kind != Kind::Claimed
-                && self.pos + word.frame_len() < header.end()
-            {
-                self.pos += word.frame_len();
-                let intact_from = self.pos;
-                if matches!(self.checked_frame(base), Ok(Some(_))) {
-                    self.pos = intact_from;
+        if let Some(group) = self.group {
+            return self.resync_in(base, group, self.pos + FRAME_HEADER_LEN as u64);
+        }
+        // The header is lost, which need not mean that the records behind it are.
+        let next =
+            find_header(base, &self.shape, self.pos + SECTOR, self.end)?.map_or(self.end, |next| next.pos);
+        let epoch = self
+            .shape
+            .timeline
+            .epoch_at(self.pos)
+            .or(self.previous.map(|previous| previous.epoch));
+        self.previous = None;
+        let Some(epoch) = epoch else {
+            self.pos = next;
+            return Ok(());
+        };
+        let len = u32::try_from(next - self.pos).unwrap_or(u32::MAX) & !7;
+        let header = GroupHeader {
+            pos: self.pos,
+            len,
+            epoch,
+            ..GroupHeader::default()
+        };
+        let group = Group {
+            header,
+            key: base.key(epoch),
+            headless: true,
+        };
+        self.resync_in(base, group, self.pos + GROUP_HEADER_LEN as u64)
+    }
+
+    /// Goes to the first intact frame of the group at or behind `from`, or behind the group.
+    fn resync_in(&mut self, base: &Base, group: Group, from: u64) -> Result<()> {
+        let end = group.header.end();
+        // Bytes that are made to look like many long frames cost a few times the group and no more.
+        let mut budget = 4 * u64::from(group.header.len) + WINDOW_LEN as u64;
+        let mut pos = from;
+        while pos < end && budget > 0 {
+            let Some(offset) = self.window.find(base, pos, FRAME_HEADER_LEN, self.end)? else {
+                break;
+            };
+            let word =
+                FrameWord::read(&self.window.bytes()[offset..]).filter(|word| word.kind != Kind::Claimed);
+            if let Some(word) = word.filter(|word| pos + word.frame_len() <= end) {
+                budget = budget.saturating_sub(word.frame_len());
+                let Some(offset) = self.window.find(base, pos, word.frame_len() as usize, self.end)? else {
+                    break;
+                };
+                let payload = &self.window.bytes()[offset + FRAME_HEADER_LEN..][..word.len as usize];
+                if word.matches(group.key, pos, payload) {
+                    (self.pos, self.group) = (pos, Some(group));
                     return Ok(());
                 }
             }
-            self.pos = damaged_at.max(header.next());
-            self.group = None;
-            return Ok(());
+            pos += FRAME_HEADER_LEN as u64;
         }
-        self.previous = None;
-        self.pos = match find_header(base, &self.shape, self.pos + SECTOR, self.end)? {
-            Some(header) => header.pos,
-            None => self.end,
-        };
+        (self.pos, self.group) = (group.header.next(), None);
         Ok(())
     }
 
@@ -406,8 +445,10 @@ pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content
     while pos < end {
         let part = buf.len().min((end - pos) as usize);
         let got = base.read(pos, &mut buf[..part])?;
-        // A file that is too short lost what is not there.
-        buf[got..part].fill(0);
+        if got < part {
+            // What is not there never arrived.
+            return Ok(Content::Torn);
+        }
         zero_sectors += format::zero_sectors(&buf[..part]);
         let skip = if pos == header.pos { GROUP_HEADER_LEN } else { 0 };
         let used = part.min((header.end() - pos) as usize);
@@ -439,10 +480,7 @@ pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Res
                 return Ok(Some(header));
             }
         }
-        if got < want {
-            return Ok(None);
-        }
-        pos += got as u64;
+        pos = base.after_read(pos, got, want);
     }
     Ok(None)
 }
@@ -476,17 +514,18 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHe
     Err(base.damage(lowest, pos, CorruptionReason::GroupHeader).into())
 }
 
-/// Whether the group after `header` names it, or there is none: a payload that looks like a header has no such
-/// successor.
+/// Whether the group after `header` names it. Where that one cannot be read, the group before it decides, and for a
+/// group that stands alone nothing speaks against it.
 fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
     let mark = mark_after(header, base.log);
-    let next = shape
-        .timeline
-        .cut_around(mark.pos)
-        .map_or(mark.pos, |cut| cut.start);
-    if next >= base.written() {
+    let next = shape.skip_cut(mark.pos);
+    if next < base.written()
+        && let Ok(Ok(next)) = read_header(base, next)
+    {
+        return Ok(next.prev_digest == mark.prev_digest && next.prev == header.pos);
+    }
+    if header.prev >= header.pos || header.pos <= shape.head_group {
         return Ok(true);
     }
-    Ok(read_header(base, next)?
-        .is_ok_and(|next| next.prev_digest == mark.prev_digest && next.prev == header.pos))
+    Ok(read_header(base, header.prev)?.is_ok_and(|prev| prev.digest(base.log) == header.prev_digest))
 }

@@ -13,6 +13,8 @@ pub(crate) struct Staged {
     start: u64,
     frames: Vec<(u64, Vec<u8>)>,
     key: FrameKey,
+    /// Bytes of claims before the last frame that were never published.
+    pub(crate) unpublished: u64,
 }
 
 /// Walks the ring from the group that starts at `start`. `complete`: the memory is as the process left it, so what
@@ -23,26 +25,50 @@ pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: Fram
         return None;
     }
     let mut frames = Vec::new();
+    let (mut unpublished, mut since_frame, mut zeros) = (0, 0, 0);
     let mut pos = start + GROUP_HEADER_LEN as u64;
     while let Some(found) = look_at(leftover, pos, key) {
-        pos += match found {
+        let len = match found {
             Found::Frame(bytes) => {
-                let len = bytes.len() as u64;
                 frames.push((pos, bytes.to_vec()));
+                unpublished += std::mem::take(&mut since_frame) + std::mem::take(&mut zeros);
+                bytes.len() as u64
+            }
+            // Between two groups lie zeros up to a sector, and a header.
+            Found::Header if zeros < format::SECTOR => {
+                zeros = 0;
+                GROUP_HEADER_LEN as u64
+            }
+            Found::Header => GROUP_HEADER_LEN as u64,
+            Found::Claim(_) | Found::Zeros(_) if !complete => break,
+            Found::Claim(len) => {
+                since_frame += len + std::mem::take(&mut zeros);
                 len
             }
-            Found::Gap(len) if complete => len,
-            Found::Gap(_) => break,
+            Found::Zeros(len) => {
+                zeros += len;
+                len
+            }
         };
+        pos += len;
     }
-    (!frames.is_empty()).then_some(Staged { start, frames, key })
+    (!frames.is_empty()).then_some(Staged {
+        start,
+        frames,
+        key,
+        unpublished,
+    })
 }
 
 enum Found<'a> {
     /// A published frame, void ones included.
     Frame(&'a [u8]),
-    /// Bytes of a claim that was never published, or of padding or a header between groups.
-    Gap(u64),
+    /// A claim that was never published.
+    Claim(u64),
+    /// A claim whose length was not stored yet, or padding, or the place of a header that was not written.
+    Zeros(u64),
+    /// The header of a group.
+    Header,
 }
 
 fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
@@ -53,10 +79,10 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
     if word == 0 {
         // Claimed without a length yet: nothing of it was stored, so the next thing that was is the next claim.
         let zeros = bytes.chunks_exact(8).take_while(|word| **word == [0; 8]).count();
-        return Some(Found::Gap(zeros as u64 * 8));
+        return Some(Found::Zeros(zeros as u64 * 8));
     }
     if pos.is_multiple_of(format::SECTOR) && group::may_be_header(bytes) {
-        return Some(Found::Gap(GROUP_HEADER_LEN as u64));
+        return Some(Found::Header);
     }
     let word = FrameWord::parse(word)?;
     let len = usize::try_from(word.frame_len())
@@ -64,7 +90,7 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
         .filter(|&len| len >= FRAME_HEADER_LEN && len % 8 == 0)?;
     let frame = bytes.get(..len)?;
     if word.kind == Kind::Claimed {
-        return Some(Found::Gap(len as u64));
+        return Some(Found::Claim(len as u64));
     }
     let payload = &frame[FRAME_HEADER_LEN..][..word.len as usize];
     word.matches(key, pos, payload).then_some(Found::Frame(frame))
@@ -111,19 +137,4 @@ impl Staged {
         bytes[..GROUP_HEADER_LEN].copy_from_slice(&header.encode(log));
         (bytes, header)
     }
-}
-
-/// How many bytes of a group are void.
-pub(crate) fn void_bytes(group: &[u8]) -> u64 {
-    let (mut at, mut void) = (GROUP_HEADER_LEN, 0);
-    while let Some(word) = group
-        .get(at..)
-        .filter(|rest| rest.len() >= 8)
-        .and_then(FrameWord::read)
-    {
-        let len = word.frame_len();
-        void += if word.kind == Kind::Void { len } else { 0 };
-        at += len as usize;
-    }
-    void
 }

@@ -78,6 +78,7 @@ impl Core {
         recover::write_manifest(&self.base.store, &mut next).inspect_err(|_| self.fail(writer))?;
         *manifest = next;
         committer.begin_epoch(manifest.mark);
+        self.base.set_ordinal(manifest.mark.ordinal);
         writer.line.set_mark(manifest.mark);
         writer.ring.set_epoch(epoch);
         self.base.set_shape(Shape {

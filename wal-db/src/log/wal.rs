@@ -23,7 +23,7 @@ use super::{
     truncate::{Cursor, Retention},
 };
 use crate::{
-    Lsn, Result, WalConfig,
+    Lsn, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Kind},
     storage::{FileStore, SegmentedStore, WalStore},
     sync::AtomicU64,
@@ -106,6 +106,7 @@ impl Wal {
     /// [`OpenPolicy`](crate::OpenPolicy), [`inspect`](Self::inspect) and [`salvage`](Self::salvage).
     /// [`WalError::Config`](crate::WalError::Config): a setting is out of its range.
     pub fn open_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
+        config.check()?;
         Self::with_store_and_config(FileStore::open(path)?, config)
     }
 
@@ -125,6 +126,7 @@ impl Wal {
     /// # Errors
     /// See [`open_with`](Self::open_with).
     pub fn open_segmented_with(dir: impl AsRef<Path>, segment_size: u64, config: WalConfig) -> Result<Wal> {
+        config.check()?;
         Self::with_store_and_config(SegmentedStore::open(dir, segment_size)?, config)
     }
 
@@ -543,6 +545,10 @@ impl Wal {
 
 impl Owner {
     fn close(&self) -> Result<()> {
+        // Inside the closure of `append_with`, whoever flushes waits for us.
+        if Core::is_in_closure() {
+            return Err(WalError::Reentrant);
+        }
         let threads = std::mem::take(&mut *self.threads.lock());
         if let Ok(writer) = self.core.writer() {
             writer.background.stop(threads);

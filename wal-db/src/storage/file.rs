@@ -259,9 +259,17 @@ pub(super) fn attach_header(
     }
 }
 
+/// Writes the bytes to `path`, or beside it if a file from an earlier cut has that name.
 pub(super) fn keep_aside(path: &Path, bytes: &mut dyn io::Read) -> io::Result<PathBuf> {
+    let mut free = path.to_owned();
+    for n in 1.. {
+        if !free.try_exists()? {
+            break;
+        }
+        free = with_suffix(path, &format!("-{n}"));
+    }
+    let path = free.as_path();
     let mut file = sys::open(path, Access::Create)?;
-    file.set_len(0)?;
     io::copy(bytes, &mut file)?;
     file.sync_all()?;
     sys::sync_dir(sys::parent(path))?;

@@ -70,7 +70,9 @@ impl Latched {
     pub(crate) fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
         // In a log of one file this flushes what `sync` flushes.
         let _one_at_a_time = self.flushing.lock();
+        // Whether the slot holds the old or the new contents cannot be known, so "full" is a failure, too.
         self.guarded("writing the manifest", || self.store.write_slot(slot, bytes))
+            .inspect_err(|error| self.break_with(format!("writing the manifest: {error}")))
     }
 
     pub(crate) fn attach(&self, log: &Identity) -> io::Result<()> {

@@ -18,9 +18,13 @@ pub(crate) use sys::boot_id;
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
 ///
 /// The log writes each byte of the row once, in order, and never rewrites what a [`sync`](Self::sync) has covered.
-/// It never calls a method again after a `write_at` or a `sync` has failed, except to read; an error of the kind
-/// [`io::ErrorKind::StorageFull`], [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) or
-/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) from `write_at` or `prepare` is not a failure.
+/// It never calls a method again after a `write_at` or a `sync` has failed, except to read.
+///
+/// A store that can run out of space says so in [`prepare`](Self::prepare), with an error of the kind
+/// [`StorageFull`](io::ErrorKind::StorageFull), [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) or
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge): the record is then refused before it is taken. The same error from
+/// `write_at` comes too late for that. A record that waits in staging memory is written again later; one that does not
+/// (see [`Staging`](crate::Staging)) is in doubt, and the log is poisoned.
 ///
 /// Bytes that were never written, or that [`truncate`](Self::truncate) removed, read as zero or as the end.
 ///

@@ -16,6 +16,7 @@ use crate::{
     Result, WalError,
     format::{
         LogId, Manifest, SEGMENT_HEADER_LEN,
+        manifest::SlotFault,
         segment::{SEGMENT_HEADER_USED, SegmentHeader},
     },
     sync::{Arc, AtomicU64, Mutex, Ordering},
@@ -158,9 +159,8 @@ impl SegmentedStore {
             .iter()
             .filter_map(|slot| Manifest::decode(slot).ok())
             .max_by_key(|m| m.generation);
-        let foreign =
-            |slot: &Vec<u8>| !slot.is_empty() && !slot.starts_with(b"WALDB") && slot.iter().any(|&b| b != 0);
-        if stored.is_none() && !slots.is_empty() && foreign(&slots[0]) && slots[1..].iter().all(foreign) {
+        let foreign = |slot: &Vec<u8>| Manifest::decode(slot) == Err(SlotFault::Foreign);
+        if stored.is_none() && slots.iter().any(foreign) {
             return Err(WalError::NotALog {
                 path: dir.to_owned(),
                 reason: "its manifest has another format",
