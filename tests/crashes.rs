@@ -75,7 +75,8 @@ fn void_bytes_are_those_of_unpublished_claims_only() {
     let mut entries: Vec<Entry> = (0..18).map(|i| put(&wal, i, 3000)).collect();
     wal.sync().unwrap();
     entries.extend((18..24).map(|i| put(&wal, i, 3000)));
-    let wal = place.killed().open(quiet()).unwrap();
+    let image = place.killed();
+    let wal = image.open(quiet()).unwrap();
     assert_eq!(all(&wal), entries);
     assert_eq!(wal.recovery().void_bytes, 0, "every append returned");
 }
@@ -139,7 +140,8 @@ fn a_crash_after_truncate_before_the_end_opens() {
         assert_eq!(all(&wal), []);
         let new = put(&wal, 1, 50);
         assert!(new.0 >= head);
-        let wal = place.killed().open(quiet());
+        let image = place.killed();
+        let wal = image.open(quiet());
         assert_eq!(
             all(&wal.unwrap_or_else(|error| panic!("{form:?}: {error}"))),
             [new],
@@ -197,7 +199,8 @@ fn an_unpublished_claim_becomes_a_void_and_what_follows_stays() {
             (behind, image)
         });
 
-        let same_boot = image.killed().open(quiet()).unwrap();
+        let copy = image.killed();
+        let same_boot = copy.open(quiet()).unwrap();
         assert_eq!(all(&same_boot), [first.clone(), behind], "{form:?}");
         assert!(
             (300..=400).contains(&same_boot.recovery().void_bytes),

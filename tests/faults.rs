@@ -21,7 +21,7 @@ use wal_tests::{
 #[test]
 fn any_sectors_of_an_unsynced_tail_may_be_lost() {
     for form in FORMS {
-        let place = Place::new(form);
+        let place = Place::fast(form);
         let wal = place.open(quiet()).unwrap();
         let acked: Vec<Entry> = (0..3).map(|i| put(&wal, i, 300)).collect();
         wal.sync().unwrap();

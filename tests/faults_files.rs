@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use wal_db::{CorruptionReason, Wal, WalError};
 use wal_tests::{
     Entry, all,
-    damage::{many_segments, never_silent, refused, salvaged, synced},
+    damage::{bytes, many_segments, never_silent, refused, salvaged, synced},
     files::{FORMS, Form, Place, SECTOR, SEGMENT, SLOT, assert_same_files},
     put, quiet, until_error,
 };
@@ -127,6 +127,30 @@ fn a_segment_that_was_cut_short_is_never_passed_over() {
                 file.set_len(len).unwrap();
                 never_silent(&damaged, &entries, &format!("segment {index} cut to {len} bytes"));
             }
+        }
+    }
+}
+
+#[test]
+fn a_crashed_log_with_a_segment_cut_short_is_not_opened_as_a_shorter_one() {
+    let (_, image, _) = many_segments();
+    for index in 0..4 {
+        for len in [52, 4096, 4096 + 512, 4096 + 33_333] {
+            let damaged = image.killed();
+            let file = OpenOptions::new()
+                .write(true)
+                .open(damaged.segment(index))
+                .unwrap();
+            file.set_len(len).unwrap();
+            let before = bytes(&damaged);
+            let opened = damaged.open(quiet());
+            let report = opened.as_ref().ok().map(|wal| wal.recovery().clone());
+            assert!(opened.is_err(), "segment {index} cut to {len} bytes: {report:?}");
+            assert_same_files(
+                &before,
+                &bytes(&damaged),
+                "a log with a segment that was cut short",
+            );
         }
     }
 }
@@ -286,14 +310,21 @@ fn a_file_cut_under_an_open_log_is_an_error_item() {
             "{form:?}: {error:?}"
         );
         for (i, Entry(lsn, _)) in entries.iter().enumerate() {
-            let items: Vec<_> = wal.iter_from(*lsn).into_iter().flatten().collect();
+            let items: Vec<_> = match wal.iter_from(*lsn) {
+                Ok(records) => records.collect(),
+                Err(error) => vec![Err(error)],
+            };
+            let what = format!("{form:?}: from record {i}");
             assert!(
-                items.last().is_none_or(Result::is_err),
-                "{form:?}: from record {i}"
+                matches!(items.last(), Some(Err(WalError::Corruption(_)))),
+                "{what}: {items:?}"
             );
-            if i < 10 {
-                assert_eq!(items.len(), 10 - i + 1, "{form:?}: from record {i}");
-            }
+            // The records of whole groups before the damage are there.
+            assert!(
+                i >= 9 || items.len() == 10 - i + 1,
+                "{what}: {} items",
+                items.len()
+            );
         }
         assert!(!wal.verify().unwrap().is_intact());
     }

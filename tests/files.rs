@@ -48,8 +48,24 @@ impl Place {
     /// An empty place.
     #[must_use]
     pub fn new(form: Form) -> Place {
+        Place::below(&std::env::temp_dir(), form)
+    }
+
+    /// An empty place on a file system in memory, if there is one: for tests that open logs by the thousand.
+    #[must_use]
+    pub fn fast(form: Form) -> Place {
+        let memory = Path::new("/dev/shm");
+        let memory = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        Place::below(&memory, form)
+    }
+
+    fn below(parent: &Path, form: Form) -> Place {
         Place {
-            root: tempfile::tempdir().unwrap(),
+            root: tempfile::tempdir_in(parent).unwrap(),
             form,
         }
     }
@@ -80,7 +96,7 @@ impl Place {
     /// What a process that is killed now leaves: every file as it is.
     #[must_use]
     pub fn killed(&self) -> Place {
-        let copy = Place::new(self.form);
+        let copy = Place::below(self.root.path().parent().unwrap(), self.form);
         copy_tree(self.root.path(), copy.root.path());
         copy
     }

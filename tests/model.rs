@@ -132,7 +132,7 @@ impl Model {
         };
         let mut model = Model {
             setup,
-            place: Place::new(form),
+            place: Place::fast(form),
             memory: MemStore::new(),
             wal: None,
             entries: Vec::new(),

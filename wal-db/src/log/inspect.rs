@@ -125,7 +125,7 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
     let base = &core.base;
     let shape = base.shape();
     let mut report = VerifyReport::default();
-    let mut walker = Walker::new(shape.clone(), shape.head_group, base.written());
+    let mut walker = Walker::new(shape.clone(), shape.head_group, base.written()).thorough();
     let mut checked = None;
     while let Some(frame) = walker.next_frame(base) {
         match frame {

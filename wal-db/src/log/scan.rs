@@ -14,7 +14,10 @@ use crate::{
 };
 
 /// How much is read at a time.
-const WINDOW_LEN: usize = 128 << 10;
+const WINDOW_LEN: usize = 256 << 10;
+
+/// Groups up to this length are read and checked as a whole.
+const WHOLE_MAX: usize = 512 << 10;
 
 /// Bytes of the stream that were read together.
 #[derive(Default)]
@@ -45,16 +48,31 @@ impl Window {
     fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
         let ahead = usize::try_from(end.saturating_sub(pos)).unwrap_or(usize::MAX);
         let want = WINDOW_LEN.min(ahead).max(len);
-        // Records that share the old window keep it; else its memory is used again.
-        let mut buf = std::mem::take(&mut self.bytes).try_into_mut().unwrap_or_default();
-        if buf.capacity() < want || buf.capacity() > 4 * want.max(WINDOW_LEN) {
-            buf = BytesMut::with_capacity(want);
-        }
+        // What both windows cover is kept. Records that share the old one keep that; else its memory is used again.
+        let old = std::mem::take(&mut self.bytes);
+        let from = usize::try_from(pos.wrapping_sub(self.start))
+            .unwrap_or(usize::MAX)
+            .min(old.len());
+        let kept = old.len() - from;
+        let mut buf = match old.try_into_mut() {
+            Ok(mut buf) if buf.capacity() >= want && buf.capacity() <= 4 * want.max(WINDOW_LEN) => {
+                buf.copy_within(from.., 0);
+                buf
+            }
+            Ok(old) => Self::larger(want, &old[from..]),
+            Err(old) => Self::larger(want, &old[from..]),
+        };
         buf.resize(want, 0);
-        let got = base.read(pos, &mut buf)?;
-        buf.truncate(got);
+        let got = base.read(pos + kept as u64, &mut buf[kept..])?;
+        buf.truncate(kept + got);
         (self.start, self.bytes) = (pos, buf.freeze());
         Ok(())
+    }
+
+    fn larger(len: usize, kept: &[u8]) -> BytesMut {
+        let mut buf = BytesMut::with_capacity(len);
+        buf.extend_from_slice(kept);
+        buf
     }
 }
 
@@ -89,6 +107,7 @@ pub(crate) struct Walker {
     group: Option<Group>,
     /// What the next header has to continue.
     previous: Option<GroupHeader>,
+    thorough: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -97,6 +116,8 @@ struct Group {
     key: FrameKey,
     /// The header was lost: where the frames end is not known.
     headless: bool,
+    /// The content as a whole matches the header.
+    checked: bool,
 }
 
 impl Walker {
@@ -112,9 +133,16 @@ impl Walker {
             frame: Frame::default(),
             group: None,
             previous: None,
+            thorough: false,
         };
         walker.find_cut();
         walker
+    }
+
+    /// Checks every frame even where the whole group was checked.
+    pub(crate) fn thorough(mut self) -> Self {
+        self.thorough = true;
+        self
     }
 
     /// Where the walk is.
@@ -185,7 +213,8 @@ impl Walker {
         let Some(payload) = rest.get(..word.len as usize) else {
             return false;
         };
-        if word.frame_len() > left || word.kind == Kind::Void || !word.matches(group.key, pos, payload) {
+        let intact = group.checked || word.matches(group.key, pos, payload);
+        if word.frame_len() > left || word.kind == Kind::Void || !intact {
             return false;
         }
         self.frame = Frame {
@@ -306,14 +335,30 @@ impl Walker {
         {
             return damaged(CorruptionReason::Chain);
         }
+        let checked = self.check_whole(base, &header)?;
         self.pos += GROUP_HEADER_LEN as u64;
         self.previous = Some(header);
         self.group = Some(Group {
             header,
             key: base.key(header.epoch),
             headless: false,
+            checked,
         });
         Ok(())
+    }
+
+    /// Whether the group's content matches the checksum in its header: then its frames need no look each. A group that
+    /// is too long to be held, or does not match, is checked frame by frame.
+    fn check_whole(&mut self, base: &Base, header: &GroupHeader) -> Result<bool> {
+        let len = header.len as usize;
+        if len > WHOLE_MAX || self.thorough {
+            return Ok(false);
+        }
+        let Some(offset) = self.window.find(base, header.pos, len, self.end)? else {
+            return Ok(false);
+        };
+        let content = &self.window.bytes()[offset + GROUP_HEADER_LEN..offset + len];
+        Ok(format::crc32(content) == header.payload_digest)
     }
 
     /// Goes on at another place, where nothing is known of what came before.
@@ -357,6 +402,7 @@ impl Walker {
             header,
             key: base.key(epoch),
             headless: true,
+            checked: false,
         };
         self.resync_in(base, group, self.pos + GROUP_HEADER_LEN as u64)
     }
