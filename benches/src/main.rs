@@ -10,7 +10,6 @@
 //! that implements `Contender` and name it in `contender::all`.
 
 #![forbid(unsafe_code)]
-
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that prints its figures
 
 mod contender;
