@@ -109,7 +109,10 @@ fn compare(args: &Compare) -> Result<bool> {
 
 fn select_workloads(names: &[String]) -> Result<Vec<&'static Workload>> {
     if names.is_empty() {
-        return Ok(WORKLOADS.iter().collect());
+        return Ok(WORKLOADS
+            .iter()
+            .filter(|workload| workload.name != workload::BIG)
+            .collect());
     }
     names
         .iter()

@@ -143,7 +143,18 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         count: records_in(64 * MIB, 256),
         quick_count: records_in(8 * MIB, 256),
     },
+    Workload {
+        name: BIG,
+        job: Job::OpenClean,
+        threads: 1,
+        bytes: 65_000,
+        count: records_in(2048 * MIB, 65_000),
+        quick_count: records_in(256 * MIB, 65_000),
+    },
 ];
+
+/// Takes minutes and gigabytes, so it runs only when it is asked for by name.
+pub(crate) const BIG: &str = "open-clean-2g";
 
 #[cfg(test)]
 mod tests {
