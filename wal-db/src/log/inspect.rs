@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::{
     base::{Base, Shape},
     core::Core,
+    find::{self, Content},
     iter,
     record::Record,
     recover,
     report::{RecoveryReport, VerifyReport},
-    scan::{self, Content, Walker},
+    scan::Walker,
 };
 use crate::{
     Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
@@ -143,7 +144,7 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
                 checked = Some(header.pos);
                 report.groups += 1;
                 report.bytes += header.next() - header.pos;
-                if scan::check_content(base, &header)? != Content::Intact {
+                if find::check_content(base, &header)? != Content::Intact {
                     report.damage.push(base.damage(
                         header.pos,
                         header.next(),

@@ -4,8 +4,9 @@ use std::{iter::FusedIterator, ops::Bound};
 
 use super::{
     core::Core,
+    find,
     record::{Record, RecordKind, RecordRef},
-    scan::{self, Frame, Walker},
+    scan::{Frame, Walker},
 };
 use crate::{CorruptionReason, Lsn, RecoveryPolicy, Result, WalError, format::GROUP_HEADER_LEN, sync::Arc};
 
@@ -152,7 +153,7 @@ impl RevIter {
         let shape = core.base.shape();
         let end = core.base.written();
         let next = match end.checked_sub(1).filter(|&last| last >= shape.head_group) {
-            Some(last) => Some(scan::find_group(&core.base, &shape, last)?.pos),
+            Some(last) => Some(find::find_group(&core.base, &shape, last)?.pos),
             None => None,
         };
         Ok(RevIter {
@@ -166,7 +167,7 @@ impl RevIter {
     fn load(&mut self, pos: u64) -> Result<()> {
         let base = &self.core.base;
         let shape = base.shape();
-        let Ok(header) = scan::read_header(base, pos)? else {
+        let Ok(header) = find::read_header(base, pos)? else {
             let end = pos + GROUP_HEADER_LEN as u64;
             return Err(base.damage(pos, end, CorruptionReason::GroupHeader).into());
         };

@@ -6,6 +6,7 @@ mod base;
 mod clock;
 mod commit;
 mod core;
+mod find;
 mod flush;
 mod inspect;
 mod iter;

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 
 use super::{
     base::{Base, Shape, mark_after},
+    find::{self, Content},
     report::{Cut, RecoveryReport},
-    scan::{self, Content},
     staged::{self, Staged},
 };
 use crate::{
@@ -225,9 +225,9 @@ fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
         stop: Stop::Nothing,
     };
     loop {
-        found.stop = match scan::read_header(base, found.mark.pos)? {
+        found.stop = match find::read_header(base, found.mark.pos)? {
             Ok(header) if !continues(&header, &found.mark, &shape) => Stop::Damaged(CorruptionReason::Chain),
-            Ok(header) => match scan::check_content(base, &header)? {
+            Ok(header) => match find::check_content(base, &header)? {
                 Content::Intact => {
                     found.mark = mark_after(&header, base.log);
                     found.durable = found.durable.max(header.durable);

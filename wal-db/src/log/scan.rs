@@ -3,7 +3,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::base::{Base, Shape, mark_after};
+use super::{
+    base::{Base, Shape},
+    find,
+};
 use crate::{
     CorruptionReason, Result, WalError,
     format::{
@@ -369,7 +372,7 @@ impl Walker {
 
     /// Whether the walk stands between groups at a sector that was never written.
     pub(crate) fn is_at_zeros(&self, base: &Base) -> bool {
-        self.group.is_none() && matches!(read_header(base, self.pos), Ok(Err(HeaderFault::Zero)))
+        self.group.is_none() && matches!(find::read_header(base, self.pos), Ok(Err(HeaderFault::Zero)))
     }
 
     /// After damage: goes to the next place where a record or a group is intact at its own place.
@@ -379,8 +382,8 @@ impl Walker {
             return self.resync_in(base, group, self.pos + FRAME_HEADER_LEN as u64);
         }
         // The header is lost, which need not mean that the records behind it are.
-        let next =
-            find_header(base, &self.shape, self.pos + SECTOR, self.end)?.map_or(self.end, |next| next.pos);
+        let next = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?
+            .map_or(self.end, |next| next.pos);
         let epoch = self
             .shape
             .timeline
@@ -455,123 +458,4 @@ impl Walker {
             self.find_cut();
         }
     }
-}
-
-/// What a group's content looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Content {
-    Intact,
-    /// More of its sectors are zero than the header says: they never arrived.
-    Torn,
-    Damaged,
-}
-
-/// Reads the header at `pos`.
-pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, HeaderFault>> {
-    let mut bytes = [0; GROUP_HEADER_LEN];
-    let got = base.read(pos, &mut bytes)?;
-    if got < GROUP_HEADER_LEN {
-        // What was never written may not be there at all.
-        let zero = format::is_zero(&bytes[..got]);
-        return Ok(Err(if zero {
-            HeaderFault::Zero
-        } else {
-            HeaderFault::Short
-        }));
-    }
-    Ok(GroupHeader::decode(&bytes, pos, base.log))
-}
-
-/// Compares a group's bytes with its header, a window at a time.
-pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content> {
-    let (mut pos, end) = (header.pos, header.next());
-    let mut digest = crc32fast::Hasher::new();
-    let mut zero_sectors = 0;
-    let mut buf = vec![0; WINDOW_LEN.min(usize::try_from(end - pos).unwrap_or(usize::MAX))];
-    while pos < end {
-        let part = buf.len().min((end - pos) as usize);
-        let got = base.read(pos, &mut buf[..part])?;
-        if got < part {
-            // What is not there never arrived.
-            return Ok(Content::Torn);
-        }
-        zero_sectors += format::zero_sectors(&buf[..part]);
-        let skip = if pos == header.pos { GROUP_HEADER_LEN } else { 0 };
-        let used = part.min((header.end() - pos) as usize);
-        digest.update(&buf[skip.min(used)..used]);
-        pos += part as u64;
-    }
-    Ok(if digest.finalize() == header.payload_digest {
-        Content::Intact
-    } else if zero_sectors > header.zero_sectors {
-        Content::Torn
-    } else {
-        Content::Damaged
-    })
-}
-
-/// The first authentic group header at or after `from`, which starts on a sector, and before `to`.
-pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Result<Option<GroupHeader>> {
-    let mut buf = vec![0; WINDOW_LEN];
-    let mut pos = format::align_sector(from);
-    while pos < to {
-        let want = buf.len().min(usize::try_from(to - pos).unwrap_or(usize::MAX));
-        let got = base.read(pos, &mut buf[..want])?;
-        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate() {
-            let at = pos + i as u64 * SECTOR;
-            if format::group::may_be_header(sector)
-                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
-                && shape.owns(&header)
-            {
-                return Ok(Some(header));
-            }
-        }
-        pos = base.after_read(pos, got, want);
-    }
-    Ok(None)
-}
-
-/// The group that holds `pos`, which lies in the log and is not cut off. Looks backwards a window at a time, so it costs
-/// what the group's size costs.
-pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHeader> {
-    let lowest = shape.head_group;
-    let mut high = pos / SECTOR * SECTOR + SECTOR;
-    let mut buf = vec![0; 64 << 10];
-    while high > lowest {
-        let low = high.saturating_sub(buf.len() as u64).max(lowest);
-        let got = base.read(low, &mut buf[..(high - low) as usize])?;
-        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate().rev() {
-            let at = low + i as u64 * SECTOR;
-            if format::group::may_be_header(sector)
-                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
-                && shape.owns(&header)
-                && continues(base, shape, &header)?
-            {
-                // If the log goes on before `pos`, a header between the two is lost.
-                let next = shape.skip_cut(header.next());
-                if next > pos {
-                    return Ok(header);
-                }
-                return Err(base.damage(next, pos, CorruptionReason::GroupHeader).into());
-            }
-        }
-        high = low;
-    }
-    Err(base.damage(lowest, pos, CorruptionReason::GroupHeader).into())
-}
-
-/// Whether the group after `header` names it. Where that one cannot be read, the group before it decides, and for a
-/// group that stands alone nothing speaks against it.
-fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
-    let mark = mark_after(header, base.log);
-    let next = shape.skip_cut(mark.pos);
-    if next < base.written()
-        && let Ok(Ok(next)) = read_header(base, next)
-    {
-        return Ok(next.prev_digest == mark.prev_digest && next.prev == header.pos);
-    }
-    if header.prev >= header.pos || header.pos <= shape.head_group {
-        return Ok(true);
-    }
-    Ok(read_header(base, header.prev)?.is_ok_and(|prev| prev.digest(base.log) == header.prev_digest))
 }

@@ -8,9 +8,10 @@ use super::{
     base::Shape,
     clock,
     core::Core,
+    find,
     iter::WalIter,
     record::{Record, RecordKind},
-    scan::{self, Walker},
+    scan::Walker,
 };
 use crate::{
     Lsn, Result, WalError,
@@ -86,7 +87,7 @@ impl Core {
     /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
     fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
         let lsn = Lsn::from_pos(pos);
-        let header = scan::find_group(&self.base, shape, pos)?;
+        let header = find::find_group(&self.base, shape, pos)?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         while let Some(frame) = walker.next_frame(&self.base) {
             let frame = frame?;
@@ -118,7 +119,7 @@ impl Core {
         if pos <= shape.head {
             return Ok(shape.head_group);
         }
-        Ok(scan::find_group(&self.base, shape, shape.skip_cut(pos))?.pos)
+        Ok(find::find_group(&self.base, shape, shape.skip_cut(pos))?.pos)
     }
 
     pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
@@ -168,12 +169,12 @@ impl Core {
         holds: impl Fn(&GroupHeader) -> bool,
     ) -> Result<Option<GroupHeader>> {
         let mut high = self.base.written();
-        let Some(mut low) = scan::find_header(&self.base, shape, shape.head_group, high)? else {
+        let Some(mut low) = find::find_header(&self.base, shape, shape.head_group, high)? else {
             return Ok(None);
         };
         while low.next() < high {
             let middle = low.next() + (high - low.next()) / 2 / SECTOR * SECTOR;
-            match scan::find_header(&self.base, shape, middle, high)? {
+            match find::find_header(&self.base, shape, middle, high)? {
                 Some(header) if holds(&header) => low = header,
                 _ => high = middle,
             }
@@ -184,7 +185,7 @@ impl Core {
     /// When the record at `pos` was written to the store.
     pub(crate) fn time_at(&self, lsn: Lsn) -> Result<SystemTime> {
         self.read(lsn)?;
-        let header = scan::find_group(&self.base, &self.base.shape(), lsn.pos())?;
+        let header = find::find_group(&self.base, &self.base.shape(), lsn.pos())?;
         Ok(clock::system_time(header.time_us))
     }
 

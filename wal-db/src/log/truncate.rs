@@ -10,9 +10,10 @@ use super::{
     base::{Shape, mark_after},
     commit::Turn,
     core::{Core, Writer},
+    find,
     flush::Committer,
     recover,
-    scan::{self, Walker},
+    scan::Walker,
 };
 use crate::{
     Lsn, Result, WalError,
@@ -85,13 +86,13 @@ impl Core {
             timeline: manifest.timeline.clone(),
             ..(*shape).clone()
         });
-        let dead_from = scan::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
+        let dead_from = find::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
         Ok((dead_from < start).then_some((dead_from, start)))
     }
 
     /// The mark of a log that ends with the record at `pos` and continues at `start`.
     fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
-        let header = scan::find_group(&self.base, shape, pos)?;
+        let header = find::find_group(&self.base, shape, pos)?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         let mut kept = 0;
         while let Some(frame) = walker.next_frame(&self.base) {

@@ -5,6 +5,7 @@ mod latch;
 mod memory;
 mod segmented;
 pub(crate) mod staging;
+mod staging_file;
 mod sys;
 
 use std::{fmt, fs::File, io, path::PathBuf};
