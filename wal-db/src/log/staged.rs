@@ -52,6 +52,14 @@ pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: Fram
         };
         pos += len;
     }
+    // A batch is there as a whole or not at all.
+    while frames
+        .last()
+        .and_then(|(_, frame)| FrameWord::read(frame))
+        .is_some_and(|word| word.more)
+    {
+        frames.pop();
+    }
     (!frames.is_empty()).then_some(Staged {
         start,
         frames,
@@ -136,5 +144,61 @@ impl Staged {
         header.zero_sectors = format::zero_sectors(&bytes);
         bytes[..GROUP_HEADER_LEN].copy_from_slice(&header.encode(log));
         (bytes, header)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+    use crate::storage::staging::{Memory, Ring, StagingHeader};
+
+    const LOG: LogId = LogId([1; 16]);
+
+    /// A ring with a record and a batch of three, of which `lost` never reached the disk.
+    fn leftover(lost: Option<u64>) -> Leftover {
+        let file = tempfile::tempfile().unwrap();
+        let header = StagingHeader {
+            log: LOG,
+            boot: None,
+            epoch: 1,
+            capacity: 8192,
+            clean: false,
+        };
+        let memory = Memory::mapped(&file, 8192, &header).unwrap();
+        let (ring, _consumer) = Ring::new(memory, 0, FrameKey::new(LOG, 1));
+        ring.set_disk(u64::MAX);
+        let key = ring.key();
+        let word = |pos, more| FrameWord::seal(key, pos, Kind::Data, more, 8, format::crc32(&[7; 8]));
+        let mut single = ring.claim(16).unwrap();
+        single.fill(8, &[7; 8]);
+        let pos = single.pos();
+        single.publish(word(pos, false));
+        let mut batch = ring.claim(48).unwrap();
+        let pos = batch.pos();
+        for i in 0..3 {
+            if i > 0 {
+                batch.fill(i * 16, &word(pos + i * 16, i < 2).to_le_bytes());
+            }
+            batch.fill(i * 16 + 8, &[7; 8]);
+        }
+        batch.publish(word(pos, true));
+        if let Some(frame) = lost {
+            file.write_all_at(&[0; 16], 4096 + pos + frame * 16).unwrap();
+        }
+        Leftover::read(&file).unwrap().unwrap()
+    }
+
+    fn count(leftover: &Leftover) -> u32 {
+        let staged = collect(leftover, 0, false, FrameKey::new(LOG, 1)).unwrap();
+        staged.into_group(LOG, &Mark::default(), 1, 0).1.count
+    }
+
+    #[test]
+    fn a_batch_that_lost_its_end_is_left_out() {
+        assert_eq!(count(&leftover(None)), 4);
+        assert_eq!(count(&leftover(Some(2))), 1);
+        assert_eq!(count(&leftover(Some(1))), 1);
     }
 }
