@@ -1,7 +1,7 @@
 //! A store in memory that fails, panics, blocks, counts and loses sectors on command.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     sync::{Arc, Condvar, Mutex, MutexGuard},
 };
@@ -56,8 +56,10 @@ struct Shared {
 #[derive(Default, Clone)]
 struct State {
     row: Vec<u8>,
-    /// The row as the last sync left it.
+    /// What would survive a power loss.
     synced: Vec<u8>,
+    /// The sectors that the next sync writes out. One that fails forgets them, as file systems do.
+    dirty: BTreeSet<u64>,
     slots: [Vec<u8>; 2],
     /// What happens, and from which call on.
     faults: HashMap<Op, (u64, Fault)>,
@@ -129,11 +131,14 @@ impl Disk {
         self.shared.moved.notify_all();
     }
 
-    /// The disk as it is, every written byte included: what a killed process leaves.
+    /// The disk as it is, every written byte included and no more of them durable: what a killed process leaves.
     #[must_use]
     pub fn image(&self) -> Disk {
         let state = self.state();
-        Disk::of(state.row.clone(), &state)
+        let disk = Disk::of(state.row.clone(), &state);
+        let (synced, dirty) = (state.synced.clone(), state.dirty.clone());
+        (disk.state().synced, disk.state().dirty) = (synced, dirty);
+        disk
     }
 
     /// The sectors that a power loss may lose.
@@ -263,15 +268,23 @@ impl WalStore for Disk {
         if state.row.len() < end {
             state.row.resize(end, 0);
         }
-        state.row[end - bytes.len()..end].copy_from_slice(bytes);
+        let start = end - bytes.len();
+        state.row[start..end].copy_from_slice(bytes);
+        state.dirty.extend(start as u64 / 512..(end as u64).div_ceil(512));
         Disk::done(fault)
     }
 
     fn sync(&self) -> io::Result<()> {
         let (mut state, fault) = self.enter(Op::Sync);
+        let dirty = std::mem::take(&mut state.dirty);
         Disk::done(fault)?;
         let State { row, synced, .. } = &mut *state;
-        synced.clone_from(row);
+        for sector in dirty {
+            let from = row.len().min(sector as usize * 512);
+            let to = row.len().min(from + 512);
+            synced.resize(synced.len().max(to), 0);
+            synced[from..to].copy_from_slice(&row[from..to]);
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use wal_db::{Durability, OpenPolicy, Wal, WalError};
 use wal_tests::{
     Entry, all, corruption,
     damage::{bytes, refused, salvaged, synced},
-    disk::Disk,
+    disk::{Disk, EIO, Fault, Op},
     files::{FORMS, Form, GROUP_HEADER, Group, Place, SECTOR, assert_same_files},
     payload, put, quiet, quiet_heap, until_error,
 };
@@ -161,6 +161,39 @@ fn after_every_subset_of_unsynced_sectors_the_acknowledged_records_are_there() {
         }
     }
     assert!(images >= 100, "{images}");
+}
+
+/// What a dead process had written is in the system's cache only, and a flush that failed may have marked it clean. What
+/// recovery shows of it survives the power from then on.
+#[test]
+fn what_recovery_shows_after_a_process_died_survives_the_power() {
+    for failed_sync in [false, true] {
+        let disk = Disk::new();
+        let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
+        let mut entries = vec![put(&wal, 1, 700)];
+        wal.sync().unwrap();
+        for i in 2..5 {
+            entries.push(put(&wal, i, 700));
+            wal.flush().unwrap();
+        }
+        if failed_sync {
+            disk.set(Op::Sync, Fault::Fail(EIO));
+            assert!(wal.sync().is_err());
+            disk.heal();
+        }
+        let image = disk.image();
+        assert!(!image.unsynced().is_empty());
+        let recovered = Wal::with_store_and_config(image.clone(), quiet_heap()).unwrap();
+        assert_eq!(all(&recovered), entries);
+        assert_eq!(recovered.recovery().found_records, 4);
+        // Neither a call nor a close: the power fails right after opening.
+        let after = image.after_power_loss(|_| false);
+        assert_eq!(
+            all(&Wal::with_store_and_config(after, quiet_heap()).unwrap()),
+            entries,
+            "after a failed sync: {failed_sync}"
+        );
+    }
 }
 
 #[test]

@@ -313,3 +313,28 @@ fn block_on<F: Future>(future: F) -> F::Output {
         thread::park_timeout(PATIENCE);
     }
 }
+
+#[test]
+fn a_log_that_is_emptied_at_a_segment_boundary_opens_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let quiet = WalConfig::new().with_background_flush(false);
+    // A commit takes a sector, and a segment has 128; somewhere in this range the log ends with its segment.
+    for commits in 122..132 {
+        let path = dir.path().join(commits.to_string());
+        let wal = Wal::open_segmented_with(&path, 64 << 10, quiet).unwrap();
+        for i in 0..commits {
+            wal.append_and_sync(&numbered(i, 8)).unwrap();
+        }
+        let head = wal.truncate_before(Lsn::new(wal.len())).unwrap();
+        assert_eq!(wal.record_count(), 0);
+        wal.close().unwrap();
+        let wal = Wal::open_segmented_with(&path, 64 << 10, quiet).unwrap();
+        assert_eq!(
+            (wal.head(), wal.iter().unwrap().count()),
+            (head, 0),
+            "{commits} commits"
+        );
+        assert!(wal.append_and_sync(b"on").unwrap() >= head);
+        assert_eq!(wal.iter().unwrap().count(), 1);
+    }
+}

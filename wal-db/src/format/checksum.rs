@@ -59,7 +59,7 @@ impl FrameKey {
             bytes.copy_from_slice(half);
             u64::from_le_bytes(bytes)
         });
-        FrameKey(mix(mix(a).wrapping_add(b)).wrapping_add(u64::from(epoch)))
+        FrameKey(mix(mix(mix(a).wrapping_add(b)).wrapping_add(u64::from(epoch))))
     }
 
     pub(crate) fn from_raw(raw: u64) -> Self {
@@ -91,5 +91,17 @@ mod tests {
         assert_ne!(here, FrameKey::new(LogId([7; 16]), 1).place(64, 6));
         assert_ne!(here, FrameKey::new(LogId([7; 16]), 2).place(64, 5));
         assert_ne!(here, FrameKey::new(LogId([8; 16]), 1).place(64, 5));
+    }
+
+    #[test]
+    fn an_epoch_is_not_a_shift_of_positions() {
+        let key = |epoch| FrameKey::new(LogId([7; 16]), epoch);
+        let same = (1..200u32)
+            .flat_map(|epoch| (0..200u64).map(move |step| (epoch, step * 8)))
+            .filter(|&(epoch, pos)| {
+                (1..9)
+                    .any(|d| key(epoch).place(pos, 5) == key(epoch + d * 8).place(pos ^ u64::from(d) * 8, 5))
+            });
+        assert_eq!(same.count(), 0);
     }
 }

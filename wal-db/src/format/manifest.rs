@@ -100,6 +100,11 @@ impl Timeline {
             next.cut = next.cut.min(last.cut);
             self.epochs.pop();
         }
+        // Cuts leave room for the epochs of openings, which cannot be refused.
+        let cuts = self.epochs.iter().filter(|entry| entry.cut < entry.start).count();
+        if next.cut < next.start && cuts >= MAX_EPOCHS - 2 {
+            return false;
+        }
         if self.epochs.len() == MAX_EPOCHS {
             let Some(plain) = self.epochs.iter().position(|entry| entry.cut == entry.start) else {
                 return false;
@@ -264,7 +269,7 @@ impl Manifest {
             || !in_order
             || epochs
                 .iter()
-                .any(|entry| entry.cut > entry.start || entry.epoch == u32::MAX)
+                .any(|entry| entry.cut > entry.start || entry.start % SECTOR != 0 || entry.epoch == u32::MAX)
         {
             return Err(SlotFault::Damaged);
         }
@@ -457,7 +462,17 @@ mod tests {
                 epoch: 1 + *step as u32,
             })
         });
-        // The first entry cuts nothing and may be forgotten.
-        assert_eq!(refused, Some(MAX_EPOCHS as u64 + 1));
+        assert_eq!(refused, Some(MAX_EPOCHS as u64 - 1));
+        for epoch in 1..100u64 {
+            let start = (1 << 40) + epoch * 512;
+            assert!(
+                timeline.push(EpochStart {
+                    start,
+                    cut: start,
+                    epoch: 5000 + epoch as u32
+                }),
+                "opening goes on"
+            );
+        }
     }
 }

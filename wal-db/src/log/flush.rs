@@ -81,11 +81,7 @@ impl Committer {
             epoch: self.mark.epoch,
             prev_digest: self.mark.prev_digest,
             durable: core.base.flushed(),
-            prev: if self.mark.prev_digest == 0 {
-                closed.start
-            } else {
-                self.mark.prev
-            },
+            prev: self.mark.prev,
             payload_digest: digest,
             zero_sectors,
             flags: if count == 0 && closed.is_empty() {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
     format::{LogId, Manifest, manifest::Timeline},
-    storage::{Latched, WalStore},
+    storage::{Latched, WalStore, segment_index},
 };
 
 /// What is at a path, from [`Wal::inspect`](crate::Wal::inspect).
@@ -105,10 +105,7 @@ fn segments(path: &Path) -> Result<Vec<SegmentInfo>> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(index) = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".seg")?.parse().ok())
-        else {
+        let Some(index) = name.to_str().and_then(segment_index) else {
             continue;
         };
         segments.push(SegmentInfo {

@@ -163,6 +163,13 @@ impl RevIter {
         })
     }
 
+    /// If `pos` was cut off meanwhile, the group that holds the last record before the cut.
+    fn before_cut(&self, pos: u64) -> Option<Result<u64>> {
+        let shape = self.core.base.shape();
+        let last = shape.timeline.cut_around(pos)?.cut.checked_sub(1)?;
+        Some(find::find_group(&self.core.base, &shape, last).map(|header| header.pos))
+    }
+
     /// Reads the group at `pos` and notes where the one before it is.
     fn load(&mut self, pos: u64) -> Result<()> {
         let base = &self.core.base;
@@ -191,7 +198,12 @@ impl Iterator for RevIter {
             let pos = self.next.take()?;
             if let Err(error) = self.load(pos) {
                 self.records.clear();
-                return Some(Err(error));
+                // A truncation may have been faster; what was cut off is not in the log any more.
+                match self.before_cut(pos) {
+                    Some(Ok(group)) => self.next = Some(group),
+                    Some(Err(error)) => return Some(Err(error)),
+                    None => return Some(Err(error)),
+                }
             }
         }
         self.records.pop().map(Ok)

@@ -52,6 +52,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
             CorruptionReason::Short,
         )));
     }
+    check_mark(&base, &manifest)?;
     let mut found = scan_to_end(&base, manifest.mark)?;
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
@@ -95,6 +96,18 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         });
     }
     mend(base, manifest, found, survey, leftover, report)
+}
+
+/// Compares the group before the mark with what the manifest says of it: an older copy of a segment is found out.
+fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
+    let mark = &manifest.mark;
+    if mark.prev == mark.pos || mark.prev < manifest.head_group {
+        return Ok(());
+    }
+    match find::read_header(base, mark.prev)? {
+        Ok(header) if header.digest(base.log) == mark.prev_digest => Ok(()),
+        _ => Err(base.damage(mark.prev, mark.pos, CorruptionReason::Chain).into()),
+    }
 }
 
 fn shape_of(manifest: &Manifest) -> Shape {
@@ -186,12 +199,12 @@ fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> Result<()> {
             }
             None => return WalError::io("attaching the store")(error),
         };
-        let start = segment * manifest.segment_len;
+        let start = segment.saturating_mul(manifest.segment_len);
         WalError::Corruption(Corruption {
             lsn: Lsn::from_pos(start),
             segment: (manifest.segment_len > 0).then_some(segment),
             start,
-            end: start + manifest.segment_len,
+            end: start.saturating_add(manifest.segment_len),
             reason,
         })
     })

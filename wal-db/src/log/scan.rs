@@ -8,7 +8,7 @@ use super::{
     find,
 };
 use crate::{
-    CorruptionReason, Result, WalError,
+    CorruptionReason, Lsn, Result, WalError,
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind,
         SECTOR, manifest::EpochStart,
@@ -238,7 +238,10 @@ impl Walker {
                     return None;
                 }
                 if let Err(error) = self.enter_group(base) {
-                    return Some(Err(error));
+                    match self.explain(base, error) {
+                        Some(error) => return Some(Err(error)),
+                        None => continue,
+                    }
                 }
             }
             match self.checked_frame(base) {
@@ -254,9 +257,37 @@ impl Walker {
                         return Some(Err(error));
                     }
                 }
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    if let Some(error) = self.explain(base, error) {
+                        return Some(Err(error));
+                    }
+                }
             }
         }
+    }
+
+    /// Damage may only be that a truncation was faster and gave back what this walk was about to read. `None`: then the
+    /// walk goes on behind it.
+    fn explain(&mut self, base: &Base, error: WalError) -> Option<WalError> {
+        let WalError::Corruption(damage) = &error else {
+            return Some(error);
+        };
+        let (start, shape) = (damage.start, base.shape());
+        if Arc::ptr_eq(&shape, &self.shape) {
+            return Some(error);
+        }
+        if start < shape.head_group {
+            return Some(WalError::Truncated {
+                lsn: damage.lsn,
+                head: Lsn::from_pos(shape.head),
+            });
+        }
+        if shape.timeline.cut_around(start).is_none() {
+            return Some(error);
+        }
+        (self.pos, self.group) = (self.pos.max(start), None);
+        self.extend(shape, self.end);
+        None
     }
 
     fn find_near(&mut self) {
@@ -361,7 +392,19 @@ impl Walker {
             return Ok(false);
         };
         let content = &self.window.bytes()[offset + GROUP_HEADER_LEN..offset + len];
-        Ok(format::crc32(content) == header.payload_digest)
+        if format::crc32(content) == header.payload_digest {
+            return Ok(true);
+        }
+        if frames_are_intact(
+            content,
+            header.pos + GROUP_HEADER_LEN as u64,
+            base.key(header.epoch),
+        ) {
+            // Nothing in it looks wrong, so all of it does: some of its bytes are those of another copy of the log.
+            let damage = base.damage(header.pos, header.end(), CorruptionReason::GroupContent);
+            return Err(WalError::Corruption(damage));
+        }
+        Ok(false)
     }
 
     /// Goes on at another place, where nothing is known of what came before.
@@ -458,4 +501,20 @@ impl Walker {
             self.find_cut();
         }
     }
+}
+
+/// Whether `content`, which starts at `pos`, is a row of frames that are valid each by itself.
+fn frames_are_intact(mut content: &[u8], mut pos: u64, key: FrameKey) -> bool {
+    while !content.is_empty() {
+        let Some(word) = FrameWord::read(content).filter(|word| word.frame_len() <= content.len() as u64)
+        else {
+            return false;
+        };
+        if !word.matches(key, pos, &content[FRAME_HEADER_LEN..][..word.len as usize]) {
+            return false;
+        }
+        pos += word.frame_len();
+        content = &content[word.frame_len() as usize..];
+    }
+    true
 }

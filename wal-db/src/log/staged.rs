@@ -104,6 +104,9 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
     word.matches(key, pos, payload).then_some(Found::Frame(frame))
 }
 
+/// A length that a frame can have.
+const MAX_VOID: u64 = 1 << 27;
+
 impl Staged {
     /// The group that starts behind `mark`: the frames at their old positions, voids between them.
     pub(crate) fn into_group(
@@ -116,10 +119,12 @@ impl Staged {
         let mut bytes = vec![0; GROUP_HEADER_LEN];
         let mut count = 0;
         for (pos, frame) in &self.frames {
-            let here = self.start + bytes.len() as u64;
-            if *pos > here {
-                bytes.extend_from_slice(&FrameWord::void(self.key, here, pos - here).to_le_bytes());
-                bytes.resize((pos - self.start) as usize, 0);
+            let mut here = self.start + bytes.len() as u64;
+            while here < *pos {
+                let void = (pos - here).min(MAX_VOID);
+                bytes.extend_from_slice(&FrameWord::void(self.key, here, void).to_le_bytes());
+                here += void;
+                bytes.resize((here - self.start) as usize, 0);
             }
             count += u32::from(FrameWord::read(frame).is_some_and(|word| word.kind != Kind::Void));
             bytes.extend_from_slice(frame);

@@ -14,6 +14,7 @@ pub use file::FileStore;
 pub(crate) use latch::Latched;
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
+pub(crate) use segmented::segment_index;
 pub(crate) use sys::boot_id;
 
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.

@@ -406,7 +406,8 @@ impl WalStore for SegmentedStore {
     }
 
     fn truncate_before(&self, pos: u64) -> io::Result<()> {
-        let first = pos / self.segment_len;
+        // The segment that ends at `pos` stays: a log that ends there is as long as its last segment says.
+        let first = pos.saturating_sub(1) / self.segment_len;
         let doomed: Vec<u64> = self
             .listed()?
             .into_iter()
@@ -443,9 +444,10 @@ impl WalStore for SegmentedStore {
     }
 }
 
-fn segment_index(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SUFFIX)?;
-    (digits.len() >= 10 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+/// The number in the name of a segment file.
+pub(crate) fn segment_index(name: &str) -> Option<u64> {
+    let index = name.strip_suffix(SUFFIX)?.parse().ok()?;
+    (name == format!("{index:010}{SUFFIX}")).then_some(index)
 }
 
 /// Makes the directory and its manifest, which appears under its name locked and empty.

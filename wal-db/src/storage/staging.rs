@@ -548,16 +548,18 @@ impl Memory {
     }
 
     fn set_released(&self, released: u64) {
-        if let Some(word) = self.header_word(RELEASED_AT) {
-            word.store(released, Ordering::Release);
-        }
+        self.set_checked(RELEASED_AT, released);
     }
 
     fn set_durable(&self, durable: u64) {
-        if let (Some(word), Some(check)) = (self.header_word(DURABLE_AT), self.header_word(DURABLE_AT + 8)) {
-            // A process that dies in between leaves a pair that does not match and is not used.
-            word.store(durable, Ordering::Release);
-            check.store(!durable, Ordering::Release);
+        self.set_checked(DURABLE_AT, durable);
+    }
+
+    /// Stores a number, then its complement. A process that dies in between leaves the old complement.
+    fn set_checked(&self, at: usize, number: u64) {
+        if let (Some(word), Some(check)) = (self.header_word(at), self.header_word(at + 8)) {
+            word.store(number, Ordering::Release);
+            check.store(!number, Ordering::Release);
         }
     }
 }

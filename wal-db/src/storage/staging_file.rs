@@ -87,10 +87,20 @@ impl Leftover {
         }
         let word = |at: usize| Fields(&head[at..]).u64();
         let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
+        // Between the two stores a dead process leaves the old complement, which is as good: what was released last is zero
+        // and nothing was claimed in its place. Anything else is damage, and then nothing here can be used.
+        let (released, before) = (word(RELEASED_AT), !word(RELEASED_AT + 8));
+        if released
+            .checked_sub(before)
+            .is_none_or(|step| step > header.capacity.max(1 << 32))
+        {
+            return Ok(None);
+        }
+        let released = before;
         if header.clean {
             return Ok(Some(Leftover {
                 header,
-                released: word(RELEASED_AT),
+                released,
                 durable,
                 ring: Vec::new(),
             }));
@@ -99,7 +109,7 @@ impl Leftover {
         reader.read_exact(&mut ring)?;
         Ok(Some(Leftover {
             header,
-            released: word(RELEASED_AT),
+            released,
             durable,
             ring,
         }))
