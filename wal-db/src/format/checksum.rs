@@ -99,8 +99,9 @@ mod tests {
         let same = (1..200u32)
             .flat_map(|epoch| (0..200u64).map(move |step| (epoch, step * 8)))
             .filter(|&(epoch, pos)| {
-                (1..9)
-                    .any(|d| key(epoch).place(pos, 5) == key(epoch + d * 8).place(pos ^ u64::from(d) * 8, 5))
+                (1..9).any(|d| {
+                    key(epoch).place(pos, 5) == key(epoch + d * 8).place(pos ^ (u64::from(d) * 8), 5)
+                })
             });
         assert_eq!(same.count(), 0);
     }
