@@ -89,11 +89,11 @@ fn a_segment_of_a_copy_that_went_another_way_is_never_read() {
     place.open(quiet()).unwrap().close().unwrap();
     let copy = place.killed();
     let grow = |place: &Place, seed: usize| {
-        // A ring that does not wrap at the end of a segment, so that some record lies across it.
-        let wal = place.open(quiet().with_staging_bytes(1 << 20)).unwrap();
+        let wal = place.open(quiet()).unwrap();
         let mut entries = Vec::new();
-        for i in 0..60 {
-            entries.push(put(&wal, seed + i, 5000));
+        for i in 0..80 {
+            // Groups of 4 KiB, so that none lies across the end of a segment and gives it away.
+            entries.push(put(&wal, seed + i, 4096 - 64 - 8));
             wal.sync().unwrap();
         }
         wal.close().unwrap();

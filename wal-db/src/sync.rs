@@ -199,6 +199,10 @@ mod loom_locks {
             self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
         }
 
+        pub(crate) fn is_locked(&self) -> bool {
+            self.try_lock().is_none()
+        }
+
         pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
             self.0.try_lock().ok()
         }

@@ -3,7 +3,7 @@
 use super::{
     commit::Turn,
     core::{Core, Writer},
-    flush::Apart,
+    flush::{AROUND, Apart},
 };
 use crate::{
     Lsn, Result, WalError,
@@ -154,10 +154,12 @@ impl Core {
                         self.guarded(writer, || self.flush(writer, turn.committer()))?;
                     } else {
                         writer.background.ring_flusher();
-                        writer.room.sleep_unless(None, || writer.ring.has_room(need));
+                        writer
+                            .room
+                            .sleep_unless(None, || writer.ring.has_room(need) || !writer.is_taken());
                     }
                 }
-                Denied::Frozen => writer.room.sleep_unless(None, || writer.ring.has_room(need)),
+                Denied::Frozen => writer.room.sleep_unless(None, || !writer.ring.is_frozen()),
             }
             match writer.ring.claim(need) {
                 Ok(claim) => return Ok(claim),
@@ -198,7 +200,7 @@ impl Core {
     /// Appends records that are too long for the ring; returns where the first one's frame starts.
     #[cold]
     fn append_apart(&self, writer: &Writer, kind: Kind, payloads: &[&[u8]]) -> Result<u64> {
-        let need = payloads
+        let need: u64 = payloads
             .iter()
             .map(|payload| format::frame_len(payload.len()))
             .sum();
@@ -206,11 +208,12 @@ impl Core {
         loop {
             let mut turn = Turn::take(writer);
             match self.guarded(writer, || self.write_apart(writer, turn.committer(), &apart)) {
-                Err(WalError::Full { .. }) if writer.ring.waits_for_disk(need) => {}
+                Err(WalError::Full { .. })
+                    if !self.is_poisoned() && writer.ring.waits_for_disk(need + AROUND) => {}
                 result => return result,
             }
             drop(turn);
-            self.guarded(writer, || self.make_ready(writer, need))?;
+            self.guarded(writer, || self.make_ready(writer, need + AROUND))?;
         }
     }
 }

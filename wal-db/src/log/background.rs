@@ -181,6 +181,8 @@ fn flush_loop(core: &Core, writer: &Writer) {
                 let mut turn = Turn::take(writer);
                 // A failure has poisoned the log, which says so to whoever uses it next.
                 let _ = core.guarded(writer, || core.seal(writer, turn.committer()));
+                drop(turn);
+                core.wake_covered(writer);
             }
             idle_since = tail;
         }
@@ -231,7 +233,10 @@ fn flush_behind(core: &Core, writer: &Writer) {
     }
     let mark = Turn::take(writer).committer().mark;
     match core.base.store.sync() {
-        Ok(()) => core.flushed_up_to(writer, mark),
+        Ok(()) => {
+            core.flushed_up_to(writer, mark);
+            core.wake_covered(writer);
+        }
         Err(_) => core.fail(writer),
     }
 }
@@ -253,6 +258,9 @@ fn zeros_ahead(core: &Core, writer: &Writer) {
             return;
         }
         if core.base.store.write_at(from, &ZEROS).is_err() {
+            if core.is_poisoned() {
+                core.fail(writer);
+            }
             return;
         }
         committer.zeroed = from + ZEROS.len() as u64;

@@ -69,6 +69,20 @@ impl Tell {
     }
 }
 
+impl State {
+    /// The tickets that are durable.
+    fn take_covered(&mut self, durable: u64) -> Vec<Waiting> {
+        if self.tickets.is_empty() {
+            return Vec::new();
+        }
+        let (done, waiting) = std::mem::take(&mut self.tickets)
+            .into_iter()
+            .partition(|waiting| waiting.target <= durable);
+        self.tickets = waiting;
+        done
+    }
+}
+
 impl Line {
     pub(crate) fn new(mark: Mark) -> Self {
         Line {
@@ -113,14 +127,17 @@ impl Line {
         if std::mem::take(&mut state.asleep[covered]) > 0 {
             self.cohorts[covered].open_all();
         }
-        if state.tickets.is_empty() {
-            return Vec::new();
-        }
-        let (done, waiting) = std::mem::take(&mut state.tickets)
-            .into_iter()
-            .partition(|waiting| waiting.target <= durable);
-        state.tickets = waiting;
-        done
+        state.take_covered(durable)
+    }
+
+    fn take_covered(&self, durable: u64) -> Vec<Waiting> {
+        self.state.lock().take_covered(durable)
+    }
+
+    /// Durability has moved without a flush that somebody lined up for: everybody looks.
+    fn wake_all(&self) {
+        self.state.lock().asleep = [0; 2];
+        self.cohorts.iter().for_each(Gate::open_all);
     }
 
     /// Wakes one of those who wait for the next flush. To be called after the committer was let go: whoever lines up
@@ -271,6 +288,14 @@ impl Core {
             Waited::Led(outcome) => outcome,
             Waited::Covered => Ok(()),
             Waited::Failed => Err(self.in_doubt()),
+        }
+    }
+
+    /// Wakes and tells those whom something other than a commit has made durable.
+    pub(crate) fn wake_covered(&self, writer: &Writer) {
+        writer.line.wake_all();
+        for waiting in writer.line.take_covered(self.base.durable()) {
+            waiting.tell.tell(Ok(()));
         }
     }
 

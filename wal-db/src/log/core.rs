@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     Result, Staging, WalConfig, WalError,
-    format::{Manifest, Mark, SECTOR},
+    format::{Manifest, Mark},
     storage::{
         WalStore, boot_id, is_full,
-        staging::{Memory, Ring, StagingHeader},
+        staging::{Memory, Ring, SLACK, StagingHeader},
     },
     sync::{AtomicBool, Bell, Mutex, Ordering},
 };
@@ -44,6 +44,8 @@ pub(crate) struct Writer {
     /// The background flusher writes when this much is staged; a power of two.
     pub(crate) flush_at: u64,
     closed: AtomicBool,
+    /// Closing has ended: nothing will come any more.
+    finished: AtomicBool,
     process: u32,
 }
 
@@ -141,7 +143,8 @@ impl Core {
     pub(crate) fn make_ready(&self, writer: &Writer, need: u64) -> Result<()> {
         let mut manifest = writer.manifest.lock();
         let tail = writer.ring.tail();
-        let least = tail + need + 2 * SLACK_ON_DISK;
+        // Not a byte more: what is refused to a record must not be given to nobody by the preparer.
+        let least = tail + need + SLACK;
         let wanted = least + self.ahead(tail);
         let ready = match self.base.store.prepare(wanted) {
             // What is left of the disk may be enough for now.
@@ -225,7 +228,9 @@ impl Core {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.writer.as_ref().is_some_and(|writer| writer.ring.is_shut())
+        self.writer
+            .as_ref()
+            .is_some_and(|writer| writer.finished.load(Ordering::Acquire))
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
@@ -240,18 +245,32 @@ impl Core {
         }
         writer.ring.shut();
         writer.room.ring();
+        let result = self.finish(writer);
+        writer.finished.store(true, Ordering::Release);
         writer.progress.ring();
+        self.wake_covered(writer);
+        if result.is_err() {
+            // Nobody flushes any more.
+            writer.line.fail();
+            for waiting in writer.line.take_failed() {
+                waiting.tell.tell(Err(self.in_doubt()));
+            }
+        }
+        result
+    }
+
+    fn finish(&self, writer: &Writer) -> Result<()> {
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
         let mut turn = Turn::take(writer);
         let committer = turn.committer();
-        let committed = self.commit(writer, committer);
-        for waiting in writer.line.arrive(self.base.durable()) {
-            waiting.tell.tell(Ok(()));
-        }
-        committed?;
-        self.seal(writer, committer)?;
+        self.guarded(writer, || {
+            self.commit(writer, committer)?;
+            self.seal(writer, committer)?;
+            self.base.raise_durable(self.base.flushed());
+            Ok::<_, WalError>(())
+        })?;
         let mark = committer.mark;
         let mut manifest = writer.manifest.lock();
         manifest.mark = mark;
@@ -267,13 +286,10 @@ impl Core {
     }
 }
 
-/// What closing a group may need behind the tail.
-const SLACK_ON_DISK: u64 = 8 * SECTOR;
-
 impl Writer {
     /// Whether a thread has the committer at the moment.
     pub(crate) fn is_taken(&self) -> bool {
-        self.committer.try_lock().is_none()
+        self.committer.is_locked()
     }
 
     fn new(base: &Base, manifest: Manifest, config: &WalConfig) -> Result<Writer> {
@@ -297,6 +313,7 @@ impl Writer {
             background: Background::new(),
             write_through,
             closed: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             process: std::process::id(),
         })
     }

@@ -107,6 +107,9 @@ impl Committer {
     }
 }
 
+/// What a group takes besides its frames: a header, and padding on both sides.
+pub(crate) const AROUND: u64 = GROUP_HEADER_LEN as u64 + 2 * SECTOR;
+
 impl Core {
     /// Writes what is in the ring to the store. It survives the process then, whatever the staging.
     pub(crate) fn flush(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
@@ -134,7 +137,11 @@ impl Core {
         if self.config.durability() == Durability::Certified {
             self.seal(writer, committer)?;
         }
-        self.base.raise_durable(self.base.flushed());
+        // The seal may have closed a group with records of its own, which nothing certifies yet.
+        self.base.raise_durable(match self.config.durability() {
+            Durability::Certified => committer.certified,
+            Durability::Flushed => self.base.flushed(),
+        });
         writer.progress.ring();
         Ok(())
     }
@@ -238,12 +245,19 @@ impl Core {
         committer: &mut Committer,
         apart: &Apart<'_>,
     ) -> Result<u64> {
-        self.write_pending(writer, committer)?;
-        let len = apart
+        if writer.ring.is_shut() {
+            return Err(self.shut_error());
+        }
+        let len: u64 = apart
             .payloads
             .iter()
             .map(|payload| format::frame_len(payload.len()))
             .sum();
+        if writer.ring.waits_for_disk(len + AROUND) {
+            return Err(WalError::Full { needed: len });
+        }
+        // A full disk does no harm here, and would once the place is taken.
+        self.flush(writer, committer)?;
         let (before, closed) = match committer.consumer.reserve(&writer.ring, len) {
             Ok(reserved) => reserved,
             Err(Denied::NoRoom) => return Err(WalError::Full { needed: len }),
@@ -251,7 +265,11 @@ impl Core {
             Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
         };
         if let Some(before) = before {
-            self.write_closed(writer, committer, before)?;
+            self.write_closed(writer, committer, before)
+                .inspect_err(|error| {
+                    self.base.store.break_with(format!("writing: {error}"));
+                    self.fail(writer);
+                })?;
         }
         let key = writer.ring.key();
         let (mut digest, mut zero_sectors) = (crc32fast::Hasher::new(), 0);

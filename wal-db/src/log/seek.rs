@@ -127,8 +127,9 @@ impl Core {
         let shape = self.base.shape();
         let skip_to = ordinal.max(shape.head_ordinal);
         let group = self.last_group_where(&shape, |header| header.ordinal <= skip_to)?;
-        let Some(header) = group else {
-            return Ok(WalIter::new(self.clone(), self.base.written(), 0, u64::MAX));
+        let Some(header) = group.filter(|header| header.ordinal <= skip_to) else {
+            // The first group is not there: the walk from the head says so.
+            return Ok(WalIter::new(self.clone(), shape.head_group, shape.head, u64::MAX));
         };
         let mut walker = Walker::new(shape.clone(), header.pos, self.base.written());
         let mut at = header.ordinal;

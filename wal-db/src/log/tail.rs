@@ -77,10 +77,12 @@ impl Tail {
     /// delivered were cut off, then what came instead; [`WalError::Closed`] or [`WalError::Poisoned`] if nothing will
     /// come any more.
     pub fn try_next(&mut self) -> Result<Option<Record>> {
+        // Looked at first: what comes before the end is seen after it.
+        let finished = self.core.is_closed();
         match self.step()? {
             Some(record) => Ok(Some(record)),
             None if self.core.is_poisoned() => Err(self.core.poisoned()),
-            None if self.core.is_closed() && self.walker.pos() >= self.bound() => Err(WalError::Closed),
+            None if finished => Err(WalError::Closed),
             None => Ok(None),
         }
     }

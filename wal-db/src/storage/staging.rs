@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Kept free below the limit, for the padding and the headers that closing a group takes.
-const SLACK: u64 = 4096;
+pub(crate) const SLACK: u64 = 4096;
 
 /// Above every position; set in the tail while nothing may be claimed.
 const FROZEN: u64 = 1 << 63;
@@ -162,6 +162,10 @@ impl Ring {
     /// Refuses claims for good.
     pub(crate) fn shut(&self) {
         self.tail.fetch_or(SHUT, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.tail.load(Ordering::SeqCst) & (FROZEN | SHUT) == FROZEN
     }
 
     pub(crate) fn is_shut(&self) -> bool {
