@@ -81,7 +81,7 @@ impl Background {
                 let Ok(writer) = core.writer() else { return };
                 // A panic in the store has poisoned the log; whoever holds a ticket has to hear of it.
                 if panic::catch_unwind(AssertUnwindSafe(|| run(&core, writer))).is_err() {
-                    tell_failed(&core, writer);
+                    core.tell_failed(writer);
                 }
             };
             thread::Builder::new()
@@ -152,7 +152,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
     while !writer.background.stopping() {
         let wanted = writer.background.wanted.load(Ordering::Acquire);
         if core.is_poisoned() {
-            tell_failed(core, writer);
+            core.tell_failed(writer);
             writer.background.flusher.sleep(None);
         } else if wanted > core.base.durable() || writer.line.has_tickets() {
             // An error has poisoned the log and told everybody; "full" is told to those who append.
@@ -187,13 +187,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
             idle_since = tail;
         }
     }
-    tell_failed(core, writer);
-}
-
-fn tell_failed(core: &Core, writer: &Writer) {
-    for waiting in writer.line.take_failed() {
-        waiting.tell.tell(Err(core.in_doubt()));
-    }
+    core.tell_failed(writer);
 }
 
 /// Rings the preparer if its work is near.

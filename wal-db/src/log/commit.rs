@@ -299,6 +299,13 @@ impl Core {
         }
     }
 
+    /// Tells those who hold a ticket that the store has failed. No lock is held: what a callback does is not known.
+    pub(crate) fn tell_failed(&self, writer: &Writer) {
+        for waiting in writer.line.take_failed() {
+            waiting.tell.tell(Err(self.in_doubt()));
+        }
+    }
+
     /// Flushes for everybody who has lined up. Everything that was claimed before is durable afterwards.
     pub(crate) fn commit_in_turn(&self, mut turn: Turn<'_>, target: u64) -> Result<()> {
         if target <= self.base.durable() {

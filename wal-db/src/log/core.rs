@@ -252,9 +252,7 @@ impl Core {
         if result.is_err() {
             // Nobody flushes any more.
             writer.line.fail();
-            for waiting in writer.line.take_failed() {
-                waiting.tell.tell(Err(self.in_doubt()));
-            }
+            self.tell_failed(writer);
         }
         result
     }

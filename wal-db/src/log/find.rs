@@ -1,13 +1,13 @@
 //! Finding groups and looking at one as a whole.
 
-use super::base::{Base, Shape, mark_after};
+use super::{
+    base::{Base, Shape, mark_after},
+    scan::WINDOW_LEN,
+};
 use crate::{
     CorruptionReason, Result,
     format::{self, GROUP_HEADER_LEN, GroupHeader, HeaderFault, SECTOR},
 };
-
-/// How much is read at a time.
-const WINDOW_LEN: usize = 256 << 10;
 
 /// What a group's content looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How much is read at a time.
-const WINDOW_LEN: usize = 256 << 10;
+pub(crate) const WINDOW_LEN: usize = 256 << 10;
 
 /// Groups up to this length are read and checked as a whole.
 const WHOLE_MAX: usize = 512 << 10;
