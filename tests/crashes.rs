@@ -70,8 +70,8 @@ fn a_killed_process_loses_no_append() {
 #[test]
 fn void_bytes_are_those_of_unpublished_claims_only() {
     let place = Place::new(Form::File);
-    let wal = place.open(quiet()).unwrap();
-    // The ring is 64 KiB long; these records do not fit its end, whose rest is filled with a void.
+    let wal = place.open(quiet().with_staging_bytes(64 << 10)).unwrap();
+    // The blocks of the ring are 16 KiB long; the sixth record of each does not fit, and its rest becomes a void.
     let mut entries: Vec<Entry> = (0..18).map(|i| put(&wal, i, 3000)).collect();
     wal.sync().unwrap();
     entries.extend((18..24).map(|i| put(&wal, i, 3000)));

@@ -10,19 +10,21 @@ use crate::{
     put, quiet, until_error,
 };
 
-/// A log of six synced groups of three records, open, of which 70 % lie behind the first segment.
+/// A log of six synced groups of three records, open, of which the last three lie in the second segment.
 #[must_use]
 pub fn synced(form: Form) -> (Place, Wal, Vec<Entry>) {
     let place = Place::new(form);
     let wal = place.open(quiet()).unwrap();
     let mut entries = Vec::new();
     for group in 0..6 {
+        let len = if group < 3 { 7200 } else { 6000 };
         for record in 0..3 {
-            entries.push(put(&wal, group * 3 + record, 6000 + 100 * record));
+            entries.push(put(&wal, group * 3 + record, len + 100 * record));
         }
         wal.sync().unwrap();
     }
-    assert!(wal.durable_lsn().get() > SEGMENT);
+    let ends = [entries[9].0, wal.durable_lsn()].map(|lsn| lsn.get() / SEGMENT);
+    assert_eq!(ends, [1, 1]);
     (place, wal, entries)
 }
 

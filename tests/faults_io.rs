@@ -483,7 +483,7 @@ fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
 #[test]
 fn a_write_that_finds_the_disk_full_keeps_what_was_staged() {
     let disk = Disk::new();
-    let wal = open(&disk, quiet_heap());
+    let wal = open(&disk, quiet_heap().with_staging_bytes(64 << 10));
     let mut entries = vec![put(&wal, 1, 1000)];
     wal.sync().unwrap();
     disk.set(Op::Write, Fault::Fail(io::ErrorKind::StorageFull));

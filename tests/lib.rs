@@ -39,7 +39,7 @@ pub fn scale() -> u32 {
 pub const fn quiet() -> WalConfig {
     WalConfig::new()
         .with_background_flush(false)
-        .with_staging_bytes(64 << 10)
+        .with_staging_bytes(1 << 20)
 }
 
 /// [`quiet`], for a store without files.

@@ -34,7 +34,7 @@ impl Core {
             payload.len() as u32,
             crc,
         ));
-        self.after_append(writer, pos, need)?;
+        self.after_append(writer, pos)?;
         Ok((pos, pos + need))
     }
 
@@ -78,7 +78,7 @@ impl Core {
                 first.len() as u32,
                 crcs[0],
             ));
-            self.after_append(writer, pos, need)?;
+            self.after_append(writer, pos)?;
             pos
         };
         let mut at = pos;
@@ -115,7 +115,7 @@ impl Core {
             len as u32,
             crc,
         ));
-        self.after_append(writer, pos, need)?;
+        self.after_append(writer, pos)?;
         Ok((pos, pos + need))
     }
 
@@ -151,7 +151,7 @@ impl Core {
                 }
                 Denied::NoRoom => {
                     if let Some(mut turn) = Turn::try_take(writer) {
-                        self.guarded(writer, || self.flush(writer, turn.committer()))?;
+                        self.guarded(writer, || self.flush_block(writer, turn.committer()))?;
                     } else {
                         writer.background.ring_flusher();
                         writer
@@ -170,12 +170,12 @@ impl Core {
 
     /// What an append owes after its record is published.
     #[inline]
-    fn after_append(&self, writer: &Writer, pos: u64, len: u64) -> Result<()> {
+    fn after_append(&self, writer: &Writer, pos: u64) -> Result<()> {
         if writer.write_through {
             return self.write_through(writer, pos);
         }
-        // Whoever crosses a line wakes the flusher; comparing two numbers of one's own costs nothing.
-        if (pos ^ (pos + len)) & !(writer.flush_at - 1) != 0 {
+        // Whoever starts a block wakes the flusher for the one before.
+        if writer.ring.starts_block(pos) {
             writer.background.ring_flusher();
         }
         Ok(())

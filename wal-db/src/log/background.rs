@@ -24,6 +24,7 @@ pub(crate) struct Background {
     preparer: Alarm,
     /// Durability was asked for up to here by those who do not wait themselves.
     wanted: AtomicU64,
+    zeros_wanted: AtomicBool,
 }
 
 /// A gate with a flag, so that a thread that is awake anyway costs no system call.
@@ -65,6 +66,7 @@ impl Background {
             flusher: Alarm::new(),
             preparer: Alarm::new(),
             wanted: AtomicU64::new(0),
+            zeros_wanted: AtomicBool::new(false),
         }
     }
 
@@ -126,6 +128,12 @@ impl Background {
         self.preparer.ring();
     }
 
+    /// Small commits have nearly reached what is not zeros yet.
+    pub(crate) fn want_zeros(&self) {
+        self.zeros_wanted.store(true, Ordering::Release);
+        self.preparer.ring();
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
     }
@@ -135,6 +143,15 @@ impl Core {
     /// Whether somebody flushes for those who do not.
     pub(crate) fn flushes_by_itself(&self) -> bool {
         self.writer().is_ok_and(|writer| writer.background.is_running())
+    }
+
+    /// Whether the preparer has something to do: before space is missed, and before too much is left to flush.
+    pub(crate) fn should_prepare(&self, writer: &Writer) -> bool {
+        self.should_make_ready(writer) || self.is_behind()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.base.written() - self.base.flushed() >= BEHIND_MAX
     }
 
     /// Asks for durability without waiting.
@@ -162,11 +179,10 @@ fn flush_loop(core: &Core, writer: &Writer) {
             {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
-        } else if writer.ring.tail() - core.base.written() >= writer.flush_at {
+        } else if writer.ring.has_left_block(core.base.written()) {
             let mut turn = Turn::take(writer);
-            let flushed = core.guarded(writer, || core.flush(writer, turn.committer()));
+            let flushed = core.guarded(writer, || core.flush_block(writer, turn.committer()));
             drop(turn);
-            after_write(core, writer);
             if flushed.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
@@ -190,15 +206,9 @@ fn flush_loop(core: &Core, writer: &Writer) {
     core.tell_failed(writer);
 }
 
-/// Rings the preparer if its work is near.
-pub(crate) fn after_write(core: &Core, writer: &Writer) {
-    if core.should_make_ready(writer) {
-        writer.background.ring_preparer();
-    }
-}
-
-/// How many bytes may be written and not flushed before the preparer flushes them.
-const BEHIND_MAX: u64 = 64 << 20;
+/// How many bytes may be written and not flushed before the preparer flushes them. It bounds what a `sync` has to wait
+/// for and what recovery reads; a flush that runs beside them slows appends down, so it is not done more often.
+const BEHIND_MAX: u64 = 256 << 20;
 
 /// Zeros are written this far ahead, in steps of a quarter.
 const ZEROS_AHEAD: u64 = 1 << 20;
@@ -214,7 +224,9 @@ fn prepare_loop(core: &Core, writer: &Writer) {
                 let _ = core.guarded(writer, || core.make_ready(writer, 0));
             }
             core.guarded(writer, || flush_behind(core, writer));
-            core.guarded(writer, || zeros_ahead(core, writer));
+            if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {
+                core.guarded(writer, || zeros_ahead(core, writer));
+            }
         }
         writer.background.preparer.sleep(None);
     }
@@ -222,10 +234,10 @@ fn prepare_loop(core: &Core, writer: &Writer) {
 
 /// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once.
 fn flush_behind(core: &Core, writer: &Writer) {
-    if core.base.written() - core.base.flushed() < BEHIND_MAX {
+    if !core.is_behind() {
         return;
     }
-    let mark = Turn::take(writer).committer().mark;
+    let mark = writer.line.written_mark();
     match core.base.store.sync() {
         Ok(()) => {
             core.flushed_up_to(writer, mark);

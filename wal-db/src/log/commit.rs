@@ -19,7 +19,10 @@ use crate::{
 pub(crate) struct Line {
     state: Mutex<State>,
     cohorts: [Gate; 2],
+    /// Behind the last group that is on stable storage.
     mark: Mutex<Mark>,
+    /// Behind the last group that was written.
+    written: Mutex<Mark>,
 }
 
 #[derive(Default)]
@@ -89,6 +92,7 @@ impl Line {
             state: Mutex::new(State::default()),
             cohorts: [Gate::new(), Gate::new()],
             mark: Mutex::new(mark),
+            written: Mutex::new(mark),
         }
     }
 
@@ -107,16 +111,25 @@ impl Line {
     /// The log goes on from another mark at the same place.
     pub(crate) fn set_mark(&self, mark: Mark) {
         *self.mark.lock() = mark;
+        self.set_written(mark);
     }
 
-    /// A flush begins: `close` closes the group and says up to where the flush will go. Whoever has claimed a place
+    /// The last mark that was written; whoever flushes the store from now on covers it.
+    pub(crate) fn written_mark(&self) -> Mark {
+        *self.written.lock()
+    }
+
+    pub(crate) fn set_written(&self, mark: Mark) {
+        *self.written.lock() = mark;
+    }
+
+    /// A flush begins: `close` ends the last group and says up to where the flush will go. Whoever has claimed a place
     /// before is covered, and whoever lines up from now on can tell.
-    pub(crate) fn depart<T>(&self, close: impl FnOnce() -> (T, u64)) -> T {
+    pub(crate) fn depart(&self, close: impl FnOnce() -> u64) -> u64 {
         let mut state = self.state.lock();
-        let (closed, end) = close();
-        state.under_way = end;
+        state.under_way = close();
         state.next = 1 - state.next;
-        closed
+        state.under_way
     }
 
     /// The flush has ended, well or not: wakes those whom it covered.
@@ -320,7 +333,7 @@ impl Core {
         let wants_zeros = turn.committer().wants_zeros();
         drop(turn);
         if wants_zeros {
-            writer.background.ring_preparer();
+            writer.background.want_zeros();
         }
         for waiting in done {
             waiting.tell.tell(Ok(()));

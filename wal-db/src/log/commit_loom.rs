@@ -38,10 +38,7 @@ impl Model {
 
     fn lead(&self) -> Option<()> {
         let turn = self.committer.try_lock()?;
-        let end = self.line.depart(|| {
-            let end = self.tail.load(Ordering::Acquire);
-            (end, end)
-        });
+        let end = self.line.depart(|| self.tail.load(Ordering::Acquire));
         self.durable.fetch_max(end, Ordering::SeqCst);
         assert!(self.line.arrive(end).is_empty());
         drop(turn);

@@ -41,25 +41,20 @@ pub(crate) struct Writer {
     pub(crate) progress: Bell,
     pub(crate) background: Background,
     pub(crate) write_through: bool,
-    /// The background flusher writes when this much is staged; a power of two.
-    pub(crate) flush_at: u64,
     closed: AtomicBool,
     /// Closing has ended: nothing will come any more.
     finished: AtomicBool,
     process: u32,
 }
 
-/// How much space is made ready ahead of the tail: a quarter of what was written since the log was opened, within
-/// bounds. After a crash all of it is looked at.
+/// How much space is made ready ahead of the tail: a quarter of what was written since the log was opened, within bounds.
+/// At the highest rate the most lasts for as long as a flush of a whole backlog takes. After a crash all of it is
+/// looked at.
 const AHEAD_MIN: u64 = 4 << 20;
-const AHEAD_MAX: u64 = 16 << 20;
+const AHEAD_MAX: u64 = 64 << 20;
 
 /// A crash makes the next opening read this much, and what was not durable.
 const MARK_EVERY: u64 = 8 << 20;
-
-/// Enough for one system call to cost little per record, and little enough to stay in a processor's second-level
-/// cache while it is checked and copied.
-const FLUSH_AT: u64 = 256 << 10;
 
 thread_local! {
     static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
@@ -144,7 +139,7 @@ impl Core {
         let mut manifest = writer.manifest.lock();
         let tail = writer.ring.tail();
         // Not a byte more: what is refused to a record must not be given to nobody by the preparer.
-        let least = tail + need + SLACK;
+        let least = writer.ring.end_of(tail, need) + SLACK;
         let wanted = least + self.ahead(tail);
         let ready = match self.base.store.prepare(wanted) {
             // What is left of the disk may be enough for now.
@@ -295,7 +290,6 @@ impl Writer {
         let (memory, write_through) = staging_memory(base, &manifest, config, epoch)?;
         let (ring, consumer) = Ring::new(memory, manifest.mark.pos, base.key(epoch));
         Ok(Writer {
-            flush_at: FLUSH_AT.min(ring.capacity() / 4),
             ring,
             committer: Mutex::new(Committer::new(
                 consumer,

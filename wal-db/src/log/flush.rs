@@ -102,8 +102,12 @@ impl Committer {
         self.mark = mark_after(header, core.base.log);
         core.base.set_ordinal(self.mark.ordinal);
         core.base.set_written(closed.next);
+        writer.line.set_written(self.mark);
         writer.room.ring();
         writer.progress.ring();
+        if core.should_prepare(writer) {
+            writer.background.ring_preparer();
+        }
     }
 }
 
@@ -113,8 +117,15 @@ pub(crate) const AROUND: u64 = GROUP_HEADER_LEN as u64 + 2 * SECTOR;
 impl Core {
     /// Writes what is in the ring to the store. It survives the process then, whatever the staging.
     pub(crate) fn flush(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_left(writer, committer)?;
+        let end = committer.consumer.cut(&writer.ring, false);
+        self.write_up_to(writer, committer, end)
+    }
+
+    /// Writes the oldest block if the tail has left it.
+    pub(crate) fn flush_block(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
         self.write_pending(writer, committer)?;
-        match committer.consumer.close(&writer.ring, false) {
+        match committer.consumer.next(&writer.ring) {
             Some(closed) => self.write_closed(writer, committer, closed),
             None => Ok(()),
         }
@@ -122,15 +133,10 @@ impl Core {
 
     /// [`flush`](Self::flush), then makes everything that was written durable, and acknowledges it.
     pub(crate) fn commit(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        self.write_pending(writer, committer)?;
+        self.write_left(writer, committer)?;
         // Who comes to wait from now on waits for the next flush, and who came before waits for this one.
-        let closed = writer.line.depart(|| {
-            let closed = committer.consumer.close(&writer.ring, false);
-            (closed, committer.consumer.open())
-        });
-        if let Some(closed) = closed {
-            self.write_closed(writer, committer, closed)?;
-        }
+        let end = writer.line.depart(|| committer.consumer.cut(&writer.ring, false));
+        self.write_up_to(writer, committer, end)?;
         if self.base.written() > self.base.flushed() {
             self.make_durable(writer, committer)?;
         }
@@ -152,9 +158,8 @@ impl Core {
         if !committer.can_be_sealed(self) {
             return Ok(());
         }
-        if let Some(closed) = committer.consumer.close(&writer.ring, true) {
-            self.write_closed(writer, committer, closed)?;
-        }
+        let end = committer.consumer.cut(&writer.ring, true);
+        self.write_up_to(writer, committer, end)?;
         self.make_durable(writer, committer)
     }
 
@@ -190,13 +195,30 @@ impl Core {
         }
     }
 
+    /// Writes what an earlier call could not, for want of space.
+    fn write_left(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_pending(writer, committer)?;
+        while committer.consumer.has_cut() {
+            self.flush_block(writer, committer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the groups before `end`, where one ends.
+    fn write_up_to(&self, writer: &Writer, committer: &mut Committer, end: u64) -> Result<()> {
+        while committer.consumer.open() < end {
+            self.flush_block(writer, committer)?;
+        }
+        Ok(())
+    }
+
     fn write_closed(&self, writer: &Writer, committer: &mut Committer, closed: Closed) -> Result<()> {
         let count = committer.consumer.settle(&writer.ring, &closed);
-        let runs = committer.consumer.bytes(&writer.ring, &closed);
-        let digest = digest(&closed, &runs);
+        let bytes = committer.consumer.bytes(&writer.ring, &closed);
+        let digest = format::crc32(&bytes[GROUP_HEADER_LEN..(closed.end - closed.start) as usize]);
         // The first sector holds the header, which is not written yet.
-        let zero_sectors = runs.iter().map(|run| format::zero_sectors(run)).sum::<u32>()
-            - u32::from(format::is_zero(&runs[0][..SECTOR as usize]));
+        let zero_sectors =
+            format::zero_sectors(bytes) - u32::from(format::is_zero(&bytes[..SECTOR as usize]));
         let header = committer.header(self, &closed, count, digest, zero_sectors);
         committer
             .consumer
@@ -212,25 +234,17 @@ impl Core {
         closed: Closed,
         header: GroupHeader,
     ) -> Result<()> {
-        let mut pos = closed.start;
-        for run in committer
-            .consumer
-            .bytes(&writer.ring, &closed)
-            .into_iter()
-            .filter(|run| !run.is_empty())
-        {
-            if let Err(error) = self.base.store.write_at(pos, run) {
-                if is_full(&error) && !writer.write_through {
-                    committer.pending = Some((closed, header));
-                    return Err(WalError::Full {
-                        needed: closed.next - closed.start,
-                    });
-                }
-                self.base.store.break_with(format!("writing: {error}"));
-                self.fail(writer);
-                return Err(self.in_doubt());
+        let bytes = committer.consumer.bytes(&writer.ring, &closed);
+        if let Err(error) = self.base.store.write_at(closed.start, bytes) {
+            if is_full(&error) && !writer.write_through {
+                committer.pending = Some((closed, header));
+                return Err(WalError::Full {
+                    needed: closed.next - closed.start,
+                });
             }
-            pos += run.len() as u64;
+            self.base.store.break_with(format!("writing: {error}"));
+            self.fail(writer);
+            return Err(self.in_doubt());
         }
         committer.consumer.release(&writer.ring, closed.next, closed.next);
         committer.wrote(self, writer, &closed, &header);
@@ -258,19 +272,18 @@ impl Core {
         }
         // A full disk does no harm here, and would once the place is taken.
         self.flush(writer, committer)?;
-        let (before, closed) = match committer.consumer.reserve(&writer.ring, len) {
+        let closed = match committer.consumer.reserve(&writer.ring, len) {
             Ok(reserved) => reserved,
             Err(Denied::NoRoom) => return Err(WalError::Full { needed: len }),
             // Nobody else can have frozen the log while this thread has the committer.
             Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
         };
-        if let Some(before) = before {
-            self.write_closed(writer, committer, before)
-                .inspect_err(|error| {
-                    self.base.store.break_with(format!("writing: {error}"));
-                    self.fail(writer);
-                })?;
-        }
+        self.write_up_to(writer, committer, closed.start)
+            .inspect_err(|error| {
+                self.base.store.break_with(format!("writing: {error}"));
+                self.fail(writer);
+            })?;
+        committer.consumer.pass(&closed);
         let key = writer.ring.key();
         let (mut digest, mut zero_sectors) = (crc32fast::Hasher::new(), 0);
         apart.chunks(key, &closed, &[1; GROUP_HEADER_LEN], |at, chunk| {
@@ -297,18 +310,6 @@ impl Core {
         committer.wrote(self, writer, &closed, &header);
         Ok(closed.start + GROUP_HEADER_LEN as u64)
     }
-}
-
-/// The checksum of a group's bytes behind its header.
-fn digest(closed: &Closed, runs: &[&[u8]; 2]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut left = (closed.end - closed.start) as usize;
-    for (i, run) in runs.iter().enumerate() {
-        let used = &run[..run.len().min(left)];
-        left -= used.len();
-        hasher.update(if i == 0 { &used[GROUP_HEADER_LEN..] } else { used });
-    }
-    hasher.finalize()
 }
 
 impl Apart<'_> {

@@ -5,7 +5,7 @@ use crate::{
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Mark, group,
     },
-    storage::staging::Leftover,
+    storage::staging::{Leftover, block_len},
 };
 
 /// Published frames at their positions, with gaps where claims were never published.
@@ -73,17 +73,22 @@ enum Found<'a> {
     Frame(&'a [u8]),
     /// A claim that was never published.
     Claim(u64),
-    /// A claim whose length was not stored yet, or padding, or the place of a header that was not written.
+    /// A claim whose length was not stored yet, or padding, or the place of a header behind it that was not written.
     Zeros(u64),
-    /// The header of a group.
+    /// The header of a group, or the place of one that was not written.
     Header,
 }
 
 fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
     let left = leftover.end().checked_sub(pos).filter(|&left| left > 0)?;
     let bytes = leftover.at(pos);
+    let block = block_len(leftover.header.capacity);
+    let left = left.min(block - pos % block);
     let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
     let word = bytes.first_chunk::<8>().map(|word| u64::from_le_bytes(*word))?;
+    if word == 0 && pos.is_multiple_of(block) {
+        return Some(Found::Header);
+    }
     if word == 0 {
         // Claimed without a length yet: nothing of it was stored, so the next thing that was is the next claim.
         let zeros = bytes.chunks_exact(8).take_while(|word| **word == [0; 8]).count();

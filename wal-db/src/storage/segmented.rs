@@ -389,9 +389,8 @@ impl WalStore for SegmentedStore {
         let log = self.log.lock().ok_or(io::ErrorKind::Unsupported)?;
         while *prepared < end {
             let (index, offset) = (*prepared / self.segment_len, *prepared % self.segment_len);
-            let next = (offset + 1)
-                .next_multiple_of(PREPARE_STEP.min(self.segment_len))
-                .min(self.segment_len);
+            let wanted = (end - index * self.segment_len).min(self.segment_len);
+            let next = wanted.next_multiple_of(PREPARE_STEP).min(self.segment_len);
             match self.segment(index)? {
                 Some(file) => sys::allocate(&file, SEGMENT_HEADER_LEN + offset, SEGMENT_HEADER_LEN + next)?,
                 None => self.create_segment(index, log, next)?,

@@ -4,8 +4,11 @@
 //! Positions are bytes of the stream; a position's place in the ring is its remainder. The protocol, and why the
 //! unsafe code is sound:
 //!
-//! * The tail only moves by compare-and-swap from the value that was checked, so claims are disjoint, lie below the
-//!   limit, and never straddle the end of the ring. A [`Claim`] is the only writer of its bytes.
+//! * The tail only moves by compare-and-swap from the value that was checked, so claims are disjoint and lie below the
+//!   limit. A [`Claim`] is the only writer of its bytes.
+//! * The ring is divided into blocks. No claim straddles the end of one, and behind it the place of a group header is
+//!   left out: a block that the tail has left is a group of its own. So groups stay small enough for a processor's
+//!   cache, room comes back a block at a time, and nobody has to close a group for that.
 //! * The limit is never more than one lap ahead of what was released, so no two live positions share a place.
 //! * Bytes between the released position and the tail are zero until their claimer writes them, so a zero word means
 //!   "claimed a moment ago". The claimer first stores the claim's length, then the content, then, with release
@@ -35,6 +38,15 @@ const SHUT: u64 = 1 << 62;
 
 /// The longest claim that goes through the ring.
 const MAX_CLAIM: u64 = 64 << 10;
+
+/// The longest block. Enough for one system call to cost little per record, and little enough to stay in a processor's
+/// second-level cache while it is checked and copied.
+const MAX_BLOCK: u64 = 512 << 10;
+
+/// How long the blocks of a ring are.
+pub(crate) fn block_len(capacity: u64) -> u64 {
+    MAX_BLOCK.min(capacity / 4)
+}
 
 /// A ring of staging memory and the tail of the log.
 pub(crate) struct Ring {
@@ -81,6 +93,7 @@ impl Ring {
             ring,
             Consumer {
                 open: start,
+                cut: None,
                 released: start,
             },
         )
@@ -107,7 +120,40 @@ impl Ring {
 
     /// Whether the next `len` bytes have to wait for the disk rather than for the ring.
     pub(crate) fn waits_for_disk(&self, len: u64) -> bool {
-        (self.tail() + len).saturating_add(SLACK) > self.disk()
+        self.end_of(self.tail(), len).saturating_add(SLACK) > self.disk()
+    }
+
+    /// Where a claim of `len` bytes would end, or a record of that many that does not go through the ring.
+    pub(crate) fn end_of(&self, tail: u64, len: u64) -> u64 {
+        let left = self.left_in_block(tail);
+        if len <= left || len > self.max_claim() {
+            tail + len
+        } else {
+            tail + left + GROUP_HEADER_LEN as u64 + len
+        }
+    }
+
+    fn block_len(&self) -> u64 {
+        block_len(self.capacity())
+    }
+
+    fn left_in_block(&self, pos: u64) -> u64 {
+        self.block_len() - (pos & (self.block_len() - 1))
+    }
+
+    /// Whether the tail has left the block that holds `pos`.
+    pub(crate) fn has_left_block(&self, pos: u64) -> bool {
+        self.tail() > pos + self.left_in_block(pos)
+    }
+
+    /// Whether a claim at `pos` is the first one of its block.
+    pub(crate) fn starts_block(&self, pos: u64) -> bool {
+        pos & (self.block_len() - 1) == GROUP_HEADER_LEN as u64
+    }
+
+    /// Where the group that a tail is in starts, if everything before `open` is closed.
+    fn group_start(&self, open: u64, tail: u64) -> u64 {
+        open.max(tail & !(self.block_len() - 1))
     }
 
     pub(crate) fn key(&self) -> FrameKey {
@@ -126,18 +172,22 @@ impl Ring {
                     Denied::Frozen
                 });
             }
-            let lap = self.capacity() - (tail & (self.capacity() - 1));
-            let take = len.min(lap);
-            if tail + take > self.limit.load(Ordering::Acquire) {
+            if self.end_of(tail, len) > self.limit.load(Ordering::Acquire) {
                 return Err(Denied::NoRoom);
             }
+            let left = self.left_in_block(tail);
+            let (take, next) = if len < left {
+                (len, tail + len)
+            } else {
+                (len.min(left), tail + left + GROUP_HEADER_LEN as u64)
+            };
             match self
                 .tail
-                .compare_exchange_weak(tail, tail + take, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange_weak(tail, next, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) if take == len => return Ok(Claim::new(self, tail, len)),
                 Ok(_) => {
-                    // The rest of the lap is too short: it becomes a void.
+                    // The rest of the block is too short: it becomes a void.
                     drop(Claim::new(self, tail, take));
                     tail = self.tail.load(Ordering::Relaxed);
                 }
@@ -149,7 +199,7 @@ impl Ring {
     /// Whether a claim of `len` bytes would be decided now, one way or the other.
     pub(crate) fn has_room(&self, len: u64) -> bool {
         let tail = self.tail.load(Ordering::SeqCst);
-        tail & SHUT != 0 || tail & FROZEN == 0 && tail + len <= self.limit.load(Ordering::SeqCst)
+        tail & SHUT != 0 || tail & FROZEN == 0 && self.end_of(tail, len) <= self.limit.load(Ordering::SeqCst)
     }
 
     /// Makes room up to `disk` on the disk's side.
@@ -222,7 +272,7 @@ impl<'a> Claim<'a> {
     pub(crate) fn fill(&mut self, offset: u64, bytes: &[u8]) {
         assert!(offset >= FRAME_HEADER_LEN as u64 && offset + bytes.len() as u64 <= self.len);
         // SAFETY: `pos + offset..+ len` lies in this claim, which was taken from the tail by a successful
-        // compare-and-swap and does not straddle the end of the ring; nobody else writes it, and nobody reads it
+        // compare-and-swap and does not straddle the end of a block; nobody else writes it, and nobody reads it
         // before it is published, which takes `self`. The first word is left out, so no atomic is aliased.
         unsafe { self.ring.memory.write(self.pos + offset, bytes) }
     }
@@ -259,8 +309,10 @@ impl Drop for Claim<'_> {
 
 /// The one that takes published bytes out of the ring.
 pub(crate) struct Consumer {
-    /// Where the open group starts.
+    /// Where the oldest group starts that was not taken out.
     open: u64,
+    /// Where the tail was cut and went on: the end of a group that does not fill its block.
+    cut: Option<(u64, u64)>,
     released: u64,
 }
 
@@ -281,41 +333,61 @@ impl Closed {
 }
 
 impl Consumer {
-    /// Where the open group starts.
+    /// Where the oldest group starts that was not taken out.
     pub(crate) fn open(&self) -> u64 {
         self.open
     }
 
-    /// Closes the open group at the tail. `None` if it is empty and `keep_empty` is not set.
-    pub(crate) fn close(&mut self, ring: &Ring, keep_empty: bool) -> Option<Closed> {
+    /// Whether groups before the last cut are still to be taken out.
+    pub(crate) fn has_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// Ends the last group at the tail, unless that is empty and `keep_empty` is not set. Returns where the last
+    /// group to be taken out ends. The groups before an earlier cut were taken out.
+    pub(crate) fn cut(&mut self, ring: &Ring, keep_empty: bool) -> u64 {
+        debug_assert!(!self.has_cut());
         let mut tail = load_for_swap(&ring.tail);
         loop {
             let end = tail & !(FROZEN | SHUT);
-            let closed = Closed {
-                start: self.open,
-                end,
-                next: align_sector(end),
-            };
-            if closed.is_empty() && !keep_empty {
-                return None;
+            let start = ring.group_start(self.open, end);
+            if end == start + GROUP_HEADER_LEN as u64 && !keep_empty {
+                return start;
             }
-            let next_tail = (closed.next + GROUP_HEADER_LEN as u64) | (tail & (FROZEN | SHUT));
+            let next = align_sector(end);
+            let next_tail = (next + GROUP_HEADER_LEN as u64) | (tail & (FROZEN | SHUT));
             match ring
                 .tail
                 .compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => {
-                    self.open = closed.next;
-                    return Some(closed);
+                    self.cut = Some((end, next));
+                    return next;
                 }
                 Err(now) => tail = now,
             }
         }
     }
 
-    /// Takes a place outside the ring for a group of its own with `len` bytes of frames, and closes the open group
-    /// before it unless that is empty.
-    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64) -> Result<(Option<Closed>, Closed), Denied> {
+    /// Takes out the oldest group that takes no more claims.
+    pub(crate) fn next(&mut self, ring: &Ring) -> Option<Closed> {
+        let block_end = self.open + ring.left_in_block(self.open);
+        let (end, next) = match self.cut {
+            Some(cut) if cut.0 <= block_end => {
+                self.cut = None;
+                cut
+            }
+            _ if ring.tail() > block_end => (block_end, block_end),
+            _ => return None,
+        };
+        let start = std::mem::replace(&mut self.open, next);
+        Some(Closed { start, end, next })
+    }
+
+    /// Takes a place outside the ring for a group of its own with `len` bytes of frames, and ends the last group
+    /// before it. The groups up to its start are to be taken out before it is passed.
+    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64) -> Result<Closed, Denied> {
+        debug_assert!(!self.has_cut());
         let disk = ring.disk();
         let mut tail = load_for_swap(&ring.tail);
         loop {
@@ -326,33 +398,33 @@ impl Consumer {
                     Denied::Frozen
                 });
             }
-            let open = Closed {
-                start: self.open,
-                end: tail,
-                next: align_sector(tail),
-            };
-            let start = if open.is_empty() { open.start } else { open.next };
+            let last = ring.group_start(self.open, tail);
+            let cut = (tail != last + GROUP_HEADER_LEN as u64).then_some((tail, align_sector(tail)));
+            let start = cut.map_or(last, |(_, next)| next);
             let end = start + GROUP_HEADER_LEN as u64 + len;
-            let apart = Closed {
-                start,
-                end,
-                next: align_sector(end),
-            };
-            if apart.next + SLACK > disk {
+            let next = align_sector(end);
+            if next + SLACK > disk {
                 return Err(Denied::NoRoom);
             }
-            let next_tail = apart.next + GROUP_HEADER_LEN as u64;
-            match ring
-                .tail
-                .compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match ring.tail.compare_exchange_weak(
+                tail,
+                next + GROUP_HEADER_LEN as u64,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => {
-                    self.open = apart.next;
-                    return Ok(((!open.is_empty()).then_some(open), apart));
+                    self.cut = cut;
+                    return Ok(Closed { start, end, next });
                 }
                 Err(now) => tail = now,
             }
         }
+    }
+
+    /// Goes on behind a place that was reserved.
+    pub(crate) fn pass(&mut self, reserved: &Closed) {
+        assert!(self.open == reserved.start && !self.has_cut());
+        self.open = reserved.next;
     }
 
     /// Waits until every claim of the group is published, and counts its records.
@@ -374,26 +446,20 @@ impl Consumer {
         unsafe { ring.memory.write(group.start, header) }
     }
 
-    /// The bytes of a settled group up to the next sector: one run, or two if it wraps.
-    pub(crate) fn bytes<'r>(&'r self, ring: &'r Ring, group: &Closed) -> [&'r [u8]; 2] {
+    /// The bytes of a settled group up to the next sector.
+    pub(crate) fn bytes<'r>(&'r self, ring: &'r Ring, group: &Closed) -> &'r [u8] {
         assert!(group.start >= self.released && group.next <= self.open);
-        assert!(group.next - group.start <= ring.capacity());
         let len = group.next - group.start;
-        let first = len.min(ring.capacity() - (group.start & (ring.capacity() - 1)));
+        assert!(len <= ring.left_in_block(group.start));
         #[cfg(loom)]
-        return [
-            ring.memory.copy(group.start, first),
-            ring.memory.copy(group.start + first, len - first),
-        ];
+        return ring.memory.copy(group.start, len);
         #[cfg(not(loom))]
-        // SAFETY: `settle` saw every claim of the closed group published, with acquire ordering, and none of its
-        // bytes is written again before `release`, which needs the consumer mutably while these slices borrow it.
-        // The padding behind the last frame was zeroed at the last release and belongs to the consumer.
+        // SAFETY: a block does not wrap, and the group lies in one. `settle` saw every claim of it published, with
+        // acquire ordering, and none of its bytes is written again before `release`, which needs the consumer mutably
+        // while this slice borrows it. The padding behind the last frame was zeroed at the last release and belongs
+        // to the consumer.
         unsafe {
-            [
-                std::slice::from_raw_parts(ring.memory.at(group.start), first as usize),
-                std::slice::from_raw_parts(ring.memory.at(group.start + first), (len - first) as usize),
-            ]
+            std::slice::from_raw_parts(ring.memory.at(group.start), len as usize)
         }
     }
 

@@ -29,7 +29,7 @@ fn append(ring: &Ring, payload: &[u8]) -> Result<u64, Denied> {
 
 /// The payloads of a settled group.
 fn payloads(ring: &Ring, consumer: &Consumer, group: &Closed) -> Vec<Vec<u8>> {
-    let bytes = consumer.bytes(ring, group).concat();
+    let bytes = consumer.bytes(ring, group);
     let mut found = Vec::new();
     let mut at = GROUP_HEADER_LEN;
     while at < (group.end - group.start) as usize {
@@ -45,11 +45,19 @@ fn payloads(ring: &Ring, consumer: &Consumer, group: &Closed) -> Vec<Vec<u8>> {
 }
 
 fn take(ring: &Ring, consumer: &mut Consumer) -> Vec<Vec<u8>> {
-    let Some(group) = consumer.close(ring, false) else {
-        return Vec::new();
-    };
-    let count = consumer.settle(ring, &group);
-    let found = payloads(ring, consumer, &group);
+    let end = consumer.cut(ring, false);
+    let mut found = Vec::new();
+    while consumer.open() < end {
+        let group = consumer.next(ring).expect("a group before the cut");
+        found.extend(release(ring, consumer, &group));
+    }
+    found
+}
+
+/// Settles a group and gives its place back.
+fn release(ring: &Ring, consumer: &mut Consumer, group: &Closed) -> Vec<Vec<u8>> {
+    let count = consumer.settle(ring, group);
+    let found = payloads(ring, consumer, group);
     assert_eq!(found.len(), count as usize);
     consumer.release(ring, group.next, group.next);
     found
@@ -150,12 +158,12 @@ fn claims_stop_at_the_limit_and_at_the_disk() {
 fn a_place_outside_the_ring_closes_the_open_group_first() {
     let (ring, mut consumer) = ring(8192);
     append(&ring, b"small").unwrap();
-    let (before, apart) = consumer.reserve(&ring, 100_000).unwrap();
-    let before = before.expect("the open group holds a record");
+    let apart = consumer.reserve(&ring, 100_000).unwrap();
+    let before = consumer.next(&ring).expect("the open group holds a record");
     assert_eq!((before.start, apart.start), (512, before.next));
     assert_eq!(apart.end - apart.start, 64 + 100_000);
-    consumer.settle(&ring, &before);
-    consumer.release(&ring, before.next, before.next);
+    assert_eq!(release(&ring, &mut consumer, &before), [b"small".to_vec()]);
+    consumer.pass(&apart);
     assert_eq!(
         ring.claim(8).err(),
         Some(Denied::NoRoom),
@@ -164,6 +172,45 @@ fn a_place_outside_the_ring_closes_the_open_group_first() {
     consumer.release(&ring, apart.start, apart.next);
     append(&ring, b"behind").unwrap();
     assert_eq!(take(&ring, &mut consumer), [b"behind".to_vec()]);
+}
+
+#[test]
+fn a_block_that_is_full_or_left_is_a_group_of_its_own() {
+    let (ring, mut consumer) = ring(16384);
+    assert_eq!(block_len(16384), 4096);
+    // The first group starts at 512; 64 bytes of header, then claims that end exactly with the block.
+    append(&ring, &[1; 3512]).unwrap();
+    assert_eq!(ring.tail(), 4096 + 64, "behind the place of the next header");
+    assert_eq!(append(&ring, &[2; 3540]), Ok(4096 + 64));
+    assert!(ring.has_left_block(512) && !ring.has_left_block(4096));
+    // 480 bytes are left in the second block.
+    assert_eq!(append(&ring, &[3; 600]), Ok(8192 + 64));
+    assert!(ring.starts_block(8192 + 64) && ring.has_left_block(4096));
+    for (start, payload) in [(512, vec![1; 3512]), (4096, vec![2; 3540])] {
+        let group = consumer.next(&ring).unwrap();
+        let end = (start + 1u64).next_multiple_of(4096);
+        assert_eq!((group.start, group.end, group.next), (start, end, end));
+        assert_eq!(release(&ring, &mut consumer, &group), [payload]);
+    }
+    assert_eq!(consumer.next(&ring), None, "the tail is in the third");
+    assert_eq!(take(&ring, &mut consumer), [vec![3; 600]]);
+}
+
+#[test]
+fn blocks_before_a_cut_come_out_first() {
+    let (ring, mut consumer) = ring(16384);
+    append(&ring, &[1; 3512]).unwrap();
+    append(&ring, &[2; 8]).unwrap();
+    let end = consumer.cut(&ring, false);
+    assert_eq!(end, 4096 + 512);
+    append(&ring, &[3; 8]).unwrap();
+    let group = consumer.next(&ring).unwrap();
+    assert_eq!((group.end, consumer.has_cut()), (4096, true));
+    let group = consumer.next(&ring).unwrap();
+    assert_eq!((group.start, group.next), (4096, end));
+    assert_eq!(payloads(&ring, &consumer, &group), [vec![2; 8]]);
+    assert!(consumer.next(&ring).is_none() && !consumer.has_cut());
+    assert_eq!(consumer.cut(&ring, false), end + 512);
 }
 
 #[test]
