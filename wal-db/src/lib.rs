@@ -49,7 +49,6 @@ mod event;
 mod format;
 mod log;
 mod lsn;
-#[cfg(feature = "bincode")]
 mod state;
 mod storage;
 mod sync;
@@ -58,15 +57,18 @@ pub use config::{Durability, OpenPolicy, RecoveryPolicy, Staging, WalConfig};
 pub use error::{Corruption, CorruptionReason, Result, WalError};
 #[doc(hidden)]
 pub use event::__private;
-pub use event::{CodecId, EnvelopeError, RecordInfo, RecordType, TypedError, WalRecord};
 #[cfg(feature = "bincode")]
-pub use event::{Event, EventLog, Replay};
+pub use event::Bincode;
+pub use event::{
+    Codec, CodecError, CodecId, DefaultCodec, EnvelopeError, Event, EventLog, OlderVersion, RawRecord,
+    RecordInfo, RecordType, Replay, Retired, Schema, SchemaField, SchemaVariant, Shape, ShapeError,
+    ShapeField, ShapeVariant, TypedError, WalDecode, WalDecodeOwned, WalRecord, WalSchema,
+};
 pub use log::{
     Cursor, Cut, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention, RevIter,
     Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket, VerifyReport, Wal, WalIter,
 };
 pub use lsn::Lsn;
-#[cfg(feature = "bincode")]
 pub use state::{At, Live, Rebuilt, State};
 pub use storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore};
 #[cfg(feature = "derive")]

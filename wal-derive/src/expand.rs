@@ -52,8 +52,14 @@ fn imp(
     } else {
         // Generics are refused, and this bound keeps the refusal the only message about them.
         let predicates = where_clause.iter().flat_map(|clause| &clause.predicates);
-        quote!(where #(#predicates,)* Self: #krate::__private::Serialize + #krate::__private::DeserializeOwned)
+        quote!(where #(#predicates,)* Self: #krate::__private::serde::Serialize)
     };
+    let decode = source.generics.params.is_empty().then(|| {
+        quote! {
+            #[automatically_derived]
+            impl<'de> #krate::__private::WalDecode<'de> for #ident {}
+        }
+    });
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -67,6 +73,8 @@ fn imp(
                 #index
             }
         }
+
+        #decode
     }
 }
 

@@ -21,9 +21,7 @@ const FLAG_METADATA: u8 = 0x01;
 const FLAGS_KNOWN: u8 = FLAG_METADATA;
 
 /// The longest header that is written: layout, codec, type id, version.
-#[cfg(any(feature = "bincode", test))]
 const MAX_LEN: usize = 1 + 1 + 5 + 3;
-#[cfg(any(feature = "bincode", test))]
 const _: () = assert!(
     MAX_LEN <= size_of::<u128>(),
     "`encode` puts the header together in one number"
@@ -77,7 +75,6 @@ pub enum EnvelopeError {
 /// Appends the envelope of `info` to `out`.
 ///
 /// Without a branch or a loop, because it is a good part of what appending a small event costs.
-#[cfg(any(feature = "bincode", test))]
 #[inline]
 pub(super) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
     debug_assert!(info.version > 0);
@@ -126,7 +123,6 @@ pub(super) fn parse(payload: &[u8]) -> Result<(RecordInfo, &[u8]), EnvelopeError
 }
 
 /// The LEB128 bytes of a number, the first one lowest, and how many they are.
-#[cfg(any(feature = "bincode", test))]
 #[inline]
 fn varint(value: u32) -> (u64, usize) {
     let value = u64::from(value);

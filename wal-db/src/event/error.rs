@@ -79,10 +79,10 @@ pub enum TypedError {
         known: u16,
     },
 
-    /// The event was stored in an earlier version of the type. This release has no migrations.
+    /// The event was stored in an earlier version of the type, and the program does not say how to read that.
     #[error(
-        "the `{name}` at LSN {lsn} is version {stored} and this program knows only version {known}; old versions \
-         cannot be migrated by this release: declare the new shape as a new record type and keep the old one"
+        "the `{name}` at LSN {lsn} is version {stored}, and this program reads version {known} only: \
+         say what changed with `#[wal(since = ...)]` on the new fields or `#[wal(from = ...)]` on the type"
     )]
     OlderVersion {
         /// Where the record is.
@@ -93,6 +93,85 @@ pub enum TypedError {
         stored: u16,
         /// The version that this program declares.
         known: u16,
+    },
+
+    /// The event is of a type that was retired: it is not read any more.
+    #[error(
+        "the record at LSN {lsn} is a `{name}` (version {stored}), which is retired: replaying passes over it"
+    )]
+    Retired {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: &'static str,
+        /// The version that is stored.
+        stored: u16,
+    },
+
+    /// An event of an earlier version was read, and its conversion into today's type failed.
+    #[error("the `{name}` at LSN {lsn} is version {stored} and cannot be brought up to version {known}")]
+    Upcast {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: &'static str,
+        /// The version that is stored.
+        stored: u16,
+        /// The version that this program declares.
+        known: u16,
+        /// What the program's own conversion said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// One stored event is not one event any more: its type was split.
+    #[error(
+        "the event at LSN {lsn} was split into {count} events: read it with `decode_all`, or replay the log"
+    )]
+    Split {
+        /// Where the record is.
+        lsn: Lsn,
+        /// How many events it is now.
+        count: usize,
+    },
+
+    /// The log holds records of this type and version in another shape.
+    #[error(
+        "`{name}` version {version} has another shape in this log:{changes}\n\
+         give the type a new version and say how to read the old one, or bring the old shape back"
+    )]
+    ShapeChanged {
+        /// The full name of the record type.
+        name: &'static str,
+        /// The version that this program declares.
+        version: u16,
+        /// The differences, one on each line.
+        changes: String,
+    },
+
+    /// The log does not say what such a record looks like.
+    #[error(
+        "the record at LSN {lsn} has type id {type_id:#010x} (version {version}), and the log holds no schema of it"
+    )]
+    NoSchema {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The type id that is stored.
+        type_id: u32,
+        /// The version that is stored.
+        version: u16,
+    },
+
+    /// The record does not have the shape that the log says it has, or that cannot be read without the program.
+    #[error("the record at LSN {lsn} cannot be read with its schema, `{name}` version {version}")]
+    Explain {
+        /// Where the record is.
+        lsn: Lsn,
+        /// The full name of the record type.
+        name: String,
+        /// The version that is stored.
+        version: u16,
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 
     /// The event is in a wire format that this build cannot read.

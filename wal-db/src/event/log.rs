@@ -5,8 +5,10 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
+use super::codec::{Codec, DefaultCodec};
 use super::error::TypedError;
-use super::record::{self, WalRecord};
+use super::record::{self, WalDecode, WalDecodeOwned, WalRecord};
+use super::stored::Upcast;
 use super::{payload, scratch};
 use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal, WalIter};
 
@@ -39,10 +41,7 @@ impl Wal {
     /// [`TypedError::Encode`] if the event cannot be encoded or could not be read back, for example because
     /// it is nested too deeply; otherwise as [`append`](Wal::append). Nothing was appended then.
     pub fn append_typed<T: WalRecord>(&self, event: &T) -> Result<Lsn> {
-        scratch::with(|buffer| {
-            payload::encode(event, buffer)?;
-            self.append_kind(RecordKind::Typed, buffer)
-        })
+        append::<DefaultCodec, T>(self, event)
     }
 
     /// Appends events so that after a crash either all of them are there or none; returns their LSNs in
@@ -54,22 +53,7 @@ impl Wal {
     ///
     /// As [`append_typed`](Wal::append_typed). One event that cannot be encoded refuses the whole batch.
     pub fn append_typed_batch<T: WalRecord>(&self, events: &[T]) -> Result<Vec<Lsn>> {
-        scratch::with(|buffer| {
-            let mut ends = Vec::with_capacity(events.len());
-            for event in events {
-                payload::encode(event, buffer)?;
-                ends.push(buffer.len());
-            }
-            let mut rest = buffer.as_slice();
-            let mut start = 0;
-            let mut payloads = Vec::with_capacity(ends.len());
-            for end in ends {
-                let (payload, after) = rest.split_at(end - start);
-                payloads.push(payload);
-                (rest, start) = (after, end);
-            }
-            self.append_batch_kind(RecordKind::Typed, &payloads)
-        })
+        append_batch::<DefaultCodec, T>(self, events)
     }
 
     /// This log as a log of events of one type.
@@ -78,7 +62,17 @@ impl Wal {
     ///
     /// [`TypedError::IdCollision`] if two record types of `E` share a type id. The derive finds that at
     /// compile time.
-    pub fn typed<E: WalRecord>(&self) -> Result<EventLog<E>> {
+    pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
+        self.typed_with::<E, DefaultCodec>()
+    }
+
+    /// This log as a log of events of one type, which are written in the format `C`. What is in the log is read in the
+    /// format that it says.
+    ///
+    /// # Errors
+    ///
+    /// As [`typed`](Wal::typed).
+    pub fn typed_with<E: WalDecodeOwned, C: Codec>(&self) -> Result<EventLog<E, C>> {
         record::check_ids(E::RECORDS)?;
         Ok(EventLog {
             wal: self.clone(),
@@ -87,26 +81,107 @@ impl Wal {
     }
 }
 
-impl Record {
-    /// The event that this record holds.
-    ///
-    /// # Errors
-    ///
-    /// A [`TypedError`] that carries the LSN: the record is no event, is another type or version, is in a
-    /// format that this build cannot read, or its bytes are not exactly one `T`.
-    pub fn decode<T: WalRecord>(&self) -> Result<T, TypedError> {
-        payload::decode(self.lsn(), self.kind(), self.data()).map(|(event, _)| event)
-    }
+fn append<C: Codec, T: WalRecord>(wal: &Wal, event: &T) -> Result<Lsn> {
+    scratch::with(|buffer| {
+        payload::encode::<C, T>(event, buffer)?;
+        wal.append_kind(RecordKind::Typed, buffer)
+    })
 }
 
-impl RecordRef<'_> {
-    /// As [`Record::decode`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Record::decode`].
-    pub fn decode<T: WalRecord>(&self) -> Result<T, TypedError> {
-        payload::decode(self.lsn(), self.kind(), self.data()).map(|(event, _)| event)
+fn append_batch<C: Codec, T: WalRecord>(wal: &Wal, events: &[T]) -> Result<Vec<Lsn>> {
+    scratch::with(|buffer| {
+        let mut ends = Vec::with_capacity(events.len());
+        for event in events {
+            payload::encode::<C, T>(event, buffer)?;
+            ends.push(buffer.len());
+        }
+        let mut rest = buffer.as_slice();
+        let mut start = 0;
+        let mut payloads = Vec::with_capacity(ends.len());
+        for end in ends {
+            let (payload, after) = rest.split_at(end - start);
+            payloads.push(payload);
+            (rest, start) = (after, end);
+        }
+        wal.append_batch_kind(RecordKind::Typed, &payloads)
+    })
+}
+
+macro_rules! decoding {
+    ($record:ty) => {
+        impl $record {
+            /// The event that this record holds, in today's version of `T`.
+            ///
+            /// # Errors
+            ///
+            /// A [`TypedError`] that carries the LSN: the record is no event, is another type or a newer version, is
+            /// in a format that this build cannot read, its bytes are not exactly one `T`, or an event of an earlier
+            /// version cannot be brought up to today's.
+            pub fn decode<T: WalDecodeOwned>(&self) -> Result<T, TypedError> {
+                self.decode_with::<T, DefaultCodec>()
+            }
+
+            /// As [`decode`](Self::decode), for a log with records in the application's own format `C`.
+            ///
+            /// # Errors
+            ///
+            /// As [`decode`](Self::decode).
+            pub fn decode_with<T: WalDecodeOwned, C: Codec>(&self) -> Result<T, TypedError> {
+                only_one(
+                    self.lsn(),
+                    decode_from::<C, T>(self.lsn(), self.kind(), self.data())?,
+                )
+            }
+
+            /// As [`decode`](Self::decode), with a `T` that borrows from the record: nothing is copied or allocated
+            /// that the type does not ask for.
+            ///
+            /// # Errors
+            ///
+            /// As [`decode`](Self::decode).
+            pub fn decode_ref<'a, T: WalDecode<'a>>(&'a self) -> Result<T, TypedError> {
+                only_one(
+                    self.lsn(),
+                    decode_from::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())?,
+                )
+            }
+
+            /// The events that this record is today: one, or any number if its type was split since.
+            ///
+            /// # Errors
+            ///
+            /// As [`decode`](Self::decode).
+            pub fn decode_all<T: WalDecodeOwned>(&self) -> Result<Vec<T>, TypedError> {
+                match decode_from::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())? {
+                    Upcast::One(event) => Ok(vec![event]),
+                    Upcast::Many(events) => Ok(events),
+                }
+            }
+        }
+    };
+}
+
+decoding!(Record);
+decoding!(RecordRef<'_>);
+
+fn decode_from<'a, C: Codec, T: WalDecode<'a>>(
+    lsn: Lsn,
+    kind: RecordKind,
+    data: &'a [u8],
+) -> Result<Upcast<T>, TypedError> {
+    payload::decode::<C, T>(lsn, kind, data).map(|(events, _)| events)
+}
+
+fn only_one<T>(lsn: Lsn, events: Upcast<T>) -> Result<T, TypedError> {
+    match events {
+        Upcast::One(event) => Ok(event),
+        Upcast::Many(mut events) => match (events.pop(), events.len()) {
+            (Some(event), 0) => Ok(event),
+            (last, before) => Err(TypedError::Split {
+                lsn,
+                count: before + usize::from(last.is_some()),
+            }),
+        },
     }
 }
 
@@ -132,19 +207,19 @@ impl RecordRef<'_> {
 /// # Ok(())
 /// # }
 /// ```
-pub struct EventLog<E> {
+pub struct EventLog<E, C = DefaultCodec> {
     wal: Wal,
-    events: PhantomData<fn(E) -> E>,
+    events: PhantomData<fn(E, C) -> (E, C)>,
 }
 
-impl<E: WalRecord> EventLog<E> {
+impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Appends one event; as [`Wal::append_typed`].
     ///
     /// # Errors
     ///
     /// As [`Wal::append_typed`].
     pub fn append(&self, event: &E) -> Result<Lsn> {
-        self.wal.append_typed(event)
+        append::<C, E>(&self.wal, event)
     }
 
     /// Appends events, all or none; as [`Wal::append_typed_batch`].
@@ -153,7 +228,7 @@ impl<E: WalRecord> EventLog<E> {
     ///
     /// As [`Wal::append_typed_batch`].
     pub fn append_batch(&self, events: &[E]) -> Result<Vec<Lsn>> {
-        self.wal.append_typed_batch(events)
+        append_batch::<C, E>(&self.wal, events)
     }
 
     /// Appends one event and waits until it survives power loss.
@@ -184,7 +259,7 @@ impl<E: WalRecord> EventLog<E> {
     /// Those of [`append`](Self::append), with nothing appended. A failed flush is reported by the ticket.
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
         scratch::with(|buffer| {
-            payload::encode(event, buffer)?;
+            payload::encode::<C, E>(event, buffer)?;
             self.wal.append_durable_kind(RecordKind::Typed, buffer)
         })
     }
@@ -194,9 +269,10 @@ impl<E: WalRecord> EventLog<E> {
     /// # Errors
     ///
     /// If the log cannot be read from the start of the range, as [`Wal::range`].
-    pub fn replay(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<E>> {
+    pub fn replay(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<E, C>> {
         Ok(Replay {
             records: self.wal.range(range)?,
+            split: Vec::new().into_iter(),
             ended: false,
             events: PhantomData,
         })
@@ -209,7 +285,7 @@ impl<E: WalRecord> EventLog<E> {
     }
 }
 
-impl<E> Clone for EventLog<E> {
+impl<E, C> Clone for EventLog<E, C> {
     fn clone(&self) -> Self {
         EventLog {
             wal: self.wal.clone(),
@@ -218,7 +294,7 @@ impl<E> Clone for EventLog<E> {
     }
 }
 
-impl<E: WalRecord> fmt::Debug for EventLog<E> {
+impl<E: WalRecord, C> fmt::Debug for EventLog<E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLog")
             .field("events", &E::NAME)
@@ -244,28 +320,33 @@ pub struct Event<E> {
 /// item: what follows a gap is never handed out. To go on behind it, replay from a later LSN. Records in
 /// which the log keeps notes of its own are passed over.
 #[must_use = "nothing is read until the iterator is driven"]
-pub struct Replay<E> {
+pub struct Replay<E, C = DefaultCodec> {
     records: WalIter,
+    /// Events of a record that was split, which are still to come.
+    split: std::vec::IntoIter<Event<E>>,
     ended: bool,
-    events: PhantomData<fn() -> E>,
+    events: PhantomData<fn() -> (E, C)>,
 }
 
-impl<E: WalRecord> Iterator for Replay<E> {
+impl<E: WalDecodeOwned, C: Codec> Iterator for Replay<E, C> {
     type Item = Result<Event<E>>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(event) = self.split.next() {
+            return Some(Ok(event));
+        }
         if self.ended {
             return None;
         }
-        let item = next_event(&mut self.records);
+        let item = self.next_event();
         self.ended = !matches!(item, Some(Ok(_)));
         item
     }
 }
 
-impl<E: WalRecord> FusedIterator for Replay<E> {}
+impl<E: WalDecodeOwned, C: Codec> FusedIterator for Replay<E, C> {}
 
-impl<E: WalRecord> fmt::Debug for Replay<E> {
+impl<E: WalRecord, C> fmt::Debug for Replay<E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replay")
             .field("events", &E::NAME)
@@ -274,25 +355,38 @@ impl<E: WalRecord> fmt::Debug for Replay<E> {
     }
 }
 
-fn next_event<E: WalRecord>(records: &mut WalIter) -> Option<Result<Event<E>>> {
-    loop {
-        let record = match records.next_ref()? {
-            Ok(record) if record.kind() == RecordKind::Schema => continue,
-            Ok(record) => record,
-            Err(error) => return Some(Err(error)),
-        };
-        let lsn = record.lsn();
-        return Some(match payload::decode(lsn, record.kind(), record.data()) {
-            Ok((event, info)) => Ok(Event {
+impl<E: WalDecodeOwned, C: Codec> Replay<E, C> {
+    fn next_event(&mut self) -> Option<Result<Event<E>>> {
+        loop {
+            let record = match self.records.next_ref()? {
+                Ok(record) if record.kind() == RecordKind::Schema => continue,
+                Ok(record) => record,
+                Err(error) => return Some(Err(error)),
+            };
+            let lsn = record.lsn();
+            let (events, info) = match payload::decode::<C, E>(lsn, record.kind(), record.data()) {
+                Ok(found) => found,
+                Err(TypedError::Retired { .. }) => continue,
+                Err(error) => return Some(Err(error.into())),
+            };
+            let event = |event| Event {
                 lsn,
                 event,
                 stored_version: info.version,
-            }),
-            Err(error) => Err(error.into()),
-        });
+            };
+            match events {
+                Upcast::One(one) => return Some(Ok(event(one))),
+                Upcast::Many(many) => {
+                    self.split = many.into_iter().map(event).collect::<Vec<_>>().into_iter();
+                    if let Some(first) = self.split.next() {
+                        return Some(Ok(first));
+                    }
+                }
+            }
+        }
     }
 }
 
-#[cfg(all(test, feature = "derive"))]
+#[cfg(all(test, feature = "derive", feature = "bincode"))]
 #[path = "log_tests.rs"]
 mod tests;

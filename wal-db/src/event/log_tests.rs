@@ -140,6 +140,8 @@ fn a_hand_written_collision_is_found() {
         }
     }
 
+    impl WalDecode<'_> for Colliding {}
+
     let wal = Wal::with_store(MemStore::new()).expect("a log in memory");
     let error = wal.typed::<Colliding>().expect_err("a collision");
     assert!(

@@ -3,44 +3,49 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use super::RecordInfo;
 use super::bounded::{self, Exceeded, Limits, SPARE_ELEMENTS};
-use super::codec::{Bincode, Codec, CodecError};
-use super::contents::{Fields, Stored};
+use super::codec::{self, Codec, CodecError};
+use super::contents::{Fields, Stored as StoredVariant};
 use super::envelope;
 use super::error::TypedError;
 use super::info;
-use super::record::{RecordType, WalRecord};
+use super::record::{RecordType, WalDecode, WalRecord};
+use super::stored::{RawRecord, Stored, Upcast};
 use crate::{Lsn, RecordKind};
 
-/// Appends the payload of `event` to `out`. After an error `out` may hold a part of it.
-pub(super) fn encode<T: WalRecord>(event: &T, out: &mut Vec<u8>) -> Result<(), TypedError> {
+/// The record type of an event.
+pub(super) fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedError> {
     let index = event.record_index();
-    let Some(record) = T::RECORDS.get(index) else {
-        let source = format!(
+    T::RECORDS.get(index).ok_or_else(|| TypedError::Encode {
+        name: T::NAME,
+        version: 0,
+        source: format!(
             "`record_index` says {index} and `RECORDS` has {} entries",
             T::RECORDS.len()
         )
-        .into();
-        return Err(TypedError::Encode {
-            name: T::NAME,
-            version: 0,
-            source,
-        });
-    };
-    let RecordType { id, name, version } = *record;
+        .into(),
+    })
+}
+
+/// Appends the payload of `event` to `out`. After an error `out` may hold a part of it.
+pub(super) fn encode<C: Codec, T: WalRecord>(event: &T, out: &mut Vec<u8>) -> Result<(), TypedError> {
+    let RecordType {
+        id, name, version, ..
+    } = *record_type(event)?;
     envelope::encode(
         RecordInfo {
             type_id: id,
             version,
-            codec: Bincode::ID,
+            codec: C::ID,
         },
         out,
     );
-    encode_contents::<Bincode, T>(event, index, out).map_err(|source| TypedError::Encode {
+    encode_contents::<C, T>(event, event.record_index(), out).map_err(|source| TypedError::Encode {
         name,
         version,
         source,
@@ -48,41 +53,91 @@ pub(super) fn encode<T: WalRecord>(event: &T, out: &mut Vec<u8>) -> Result<(), T
 }
 
 /// Reads the event that a record holds, checking from the outside in: kind, envelope, type, version, codec,
-/// bytes.
-pub(super) fn decode<T: WalRecord>(
+/// bytes. An event of an earlier version is brought up to today's type.
+#[inline]
+pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
     lsn: Lsn,
     kind: RecordKind,
-    payload: &[u8],
-) -> Result<(T, RecordInfo), TypedError> {
+    payload: &'de [u8],
+) -> Result<(Upcast<T>, RecordInfo), TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
-    let (index, record) = find::<T>(lsn, info)?;
-    let RecordType { name, version, .. } = *record;
-    if info.codec != Bincode::ID {
-        return Err(TypedError::UnknownCodec {
-            lsn,
-            name,
-            codec: info.codec,
-        });
-    }
-    let (event, used) = decode_contents::<Bincode, T>(index, bytes).map_err(|source| TypedError::Codec {
+    let (index, record) = match find::<T>(lsn, info) {
+        Ok(found) => found,
+        Err(error @ TypedError::UnknownType { .. }) => {
+            let raw = RawRecord {
+                type_id: info.type_id,
+                version: info.version,
+                codec: info.codec,
+                bytes: bytes.to_vec(),
+            };
+            return match T::decode_other(raw) {
+                Ok(other) => Ok((Upcast::One(other), info)),
+                Err(_) => Err(error),
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    let stored = Stored::<C> {
         lsn,
-        name,
-        version,
-        codec: info.codec,
-        source,
-    })?;
-    match bytes.len() - used {
-        0 => Ok((event, info)),
-        left => Err(TypedError::Trailing {
+        record,
+        info,
+        bytes,
+        codec: PhantomData,
+    };
+    if info.version < record.version {
+        return Ok((T::decode_older(&stored, index)?, info));
+    }
+    let event = read(&stored, T::FAMILY.then_some(index))?;
+    Ok((Upcast::One(event), info))
+}
+
+/// Reads the fields of an event of any version, as a type that is no family.
+pub(super) fn read_fields<'de, C: Codec, T: Deserialize<'de>>(
+    stored: &Stored<'de, C>,
+) -> Result<T, TypedError> {
+    read(stored, None)
+}
+
+/// Reads exactly one value; `variant` is the position of the variant that it is the fields of.
+#[inline]
+fn read<'de, C: Codec, T: Deserialize<'de>>(
+    stored: &Stored<'de, C>,
+    variant: Option<usize>,
+) -> Result<T, TypedError> {
+    let Stored {
+        lsn,
+        record: &RecordType { name, .. },
+        info: RecordInfo { version, codec, .. },
+        bytes,
+        ..
+    } = *stored;
+    let left = Cell::new(max_elements(bytes.len()));
+    let seed = ContentsSeed {
+        variant,
+        limits: Limits::new(&left),
+        event: PhantomData,
+    };
+    match codec::decode::<C, _>(codec, seed, bytes) {
+        None => Err(TypedError::UnknownCodec { lsn, name, codec }),
+        Some(Err(source)) => Err(TypedError::Codec {
             lsn,
             name,
             version,
-            left,
+            codec,
+            source,
+        }),
+        Some(Ok((event, used))) if used == bytes.len() => Ok(event),
+        Some(Ok((_, used))) => Err(TypedError::Trailing {
+            lsn,
+            name,
+            version,
+            left: bytes.len() - used,
         }),
     }
 }
 
-/// The record type of `T` that is stored, in the version that is stored.
+/// The record type of `T` that is stored, in its version or an earlier one.
+#[inline]
 fn find<T: WalRecord>(lsn: Lsn, info: RecordInfo) -> Result<(usize, &'static RecordType), TypedError> {
     let RecordInfo {
         type_id,
@@ -92,7 +147,7 @@ fn find<T: WalRecord>(lsn: Lsn, info: RecordInfo) -> Result<(usize, &'static Rec
     let Some((index, record)) = T::RECORDS
         .iter()
         .enumerate()
-        .find(|(_, record)| record.id == type_id)
+        .find(|(_, record)| record.has_id(type_id))
     else {
         return Err(if T::FAMILY {
             TypedError::UnknownType {
@@ -113,16 +168,11 @@ fn find<T: WalRecord>(lsn: Lsn, info: RecordInfo) -> Result<(usize, &'static Rec
     let RecordType {
         name, version: known, ..
     } = *record;
+    if record.retired {
+        return Err(TypedError::Retired { lsn, name, stored });
+    }
     if stored > known {
         return Err(TypedError::NewerVersion {
-            lsn,
-            name,
-            stored,
-            known,
-        });
-    }
-    if stored < known {
-        return Err(TypedError::OlderVersion {
             lsn,
             name,
             stored,
@@ -154,18 +204,6 @@ fn encode_contents<C: Codec, T: WalRecord>(
     Ok(())
 }
 
-fn decode_contents<C: Codec, T: WalRecord>(index: usize, bytes: &[u8]) -> Result<(T, usize), CodecError> {
-    let left = Cell::new(max_elements(bytes.len()));
-    C::decode(
-        ContentsSeed {
-            index,
-            limits: Limits::new(&left),
-            event: PhantomData,
-        },
-        bytes,
-    )
-}
-
 fn max_elements(bytes: usize) -> usize {
     bytes.saturating_add(SPARE_ELEMENTS)
 }
@@ -191,25 +229,24 @@ impl<T: WalRecord> Serialize for Contents<'_, T> {
 
 /// The reverse of `Contents`.
 struct ContentsSeed<'a, T> {
-    index: usize,
+    variant: Option<usize>,
     limits: Limits<'a>,
     event: PhantomData<T>,
 }
 
-impl<'de, T: WalRecord> DeserializeSeed<'de> for ContentsSeed<'_, T> {
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for ContentsSeed<'_, T> {
     type Value = T;
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         let bounded = bounded::Reader::new(deserializer, self.limits);
-        if T::FAMILY {
-            T::deserialize(Stored::new(bounded, self.index as u32))
-        } else {
-            T::deserialize(bounded)
+        match self.variant {
+            Some(index) => T::deserialize(StoredVariant::new(bounded, index as u32)),
+            None => T::deserialize(bounded),
         }
     }
 }
 
-#[cfg(all(test, feature = "derive"))]
+#[cfg(all(test, feature = "derive", feature = "bincode"))]
 #[path = "payload_tests.rs"]
 mod tests;

@@ -8,9 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use super::bounded::MAX_DEPTH;
 use super::*;
-use crate::{CodecId, WalRecord};
+use crate::{Bincode, CodecId, WalDecodeOwned, WalRecord};
 
 const AT: Lsn = Lsn::new(512);
+
+fn encode<T: WalRecord>(event: &T, out: &mut Vec<u8>) -> Result<(), TypedError> {
+    super::encode::<Bincode, T>(event, out)
+}
+
+fn decode<T: WalDecodeOwned>(
+    lsn: Lsn,
+    kind: RecordKind,
+    payload: &[u8],
+) -> Result<(T, RecordInfo), TypedError> {
+    match super::decode::<Bincode, T>(lsn, kind, payload)? {
+        (Upcast::One(event), info) => Ok((event, info)),
+        (Upcast::Many(events), _) => panic!("{} events", events.len()),
+    }
+}
 
 fn encoded<T: WalRecord>(event: &T) -> Vec<u8> {
     let mut out = Vec::new();
@@ -18,7 +33,7 @@ fn encoded<T: WalRecord>(event: &T) -> Vec<u8> {
     out
 }
 
-fn read<T: WalRecord>(payload: &[u8]) -> Result<T, TypedError> {
+fn read<T: WalDecodeOwned>(payload: &[u8]) -> Result<T, TypedError> {
     decode(AT, RecordKind::Typed, payload).map(|(event, _)| event)
 }
 
@@ -268,7 +283,7 @@ fn length(len: u64) -> Vec<u8> {
     [&[253], &len.to_le_bytes()[..]].concat()
 }
 
-fn refused<T: WalRecord + std::fmt::Debug>(body: &[u8]) -> String {
+fn refused<T: WalDecodeOwned + std::fmt::Debug>(body: &[u8]) -> String {
     match read::<T>(&with_body::<T>(0, body)) {
         Err(TypedError::Codec { source, .. }) => source.to_string(),
         other => panic!("not a codec error: {other:?}"),

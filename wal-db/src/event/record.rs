@@ -1,9 +1,11 @@
 //! The contract between a Rust type and the log: which record types it stands for.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use super::codec::Codec;
 use super::error::TypedError;
+use super::schema::Schema;
+use super::stored::{RawRecord, Stored, Upcast};
 
 /// A type that can be appended to a log and read back from it.
 ///
@@ -62,7 +64,7 @@ use super::error::TypedError;
     label = "not a `WalRecord`",
     note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`"
 )]
-pub trait WalRecord: Serialize + DeserializeOwned {
+pub trait WalRecord: Serialize {
     /// The name given by `#[wal(name = "...")]`: of the record type, or of the family.
     const NAME: &'static str;
 
@@ -77,6 +79,29 @@ pub trait WalRecord: Serialize + DeserializeOwned {
     fn record_index(&self) -> usize;
 }
 
+/// A [`WalRecord`] that can be read back, as `Deserialize<'de>` is to `Serialize`: it may borrow from the record.
+///
+/// Derived together with [`WalRecord`].
+pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
+    /// Reads an event that was stored in an earlier version of the record type at `index`.
+    #[doc(hidden)]
+    fn decode_older<C: Codec>(stored: &Stored<'de, C>, index: usize) -> Result<Upcast<Self>, TypedError> {
+        let _ = index;
+        Err(stored.no_migration())
+    }
+
+    /// Takes a record of a type that the family does not know, if it has a variant for those.
+    #[doc(hidden)]
+    fn decode_other(raw: RawRecord) -> Result<Self, RawRecord> {
+        Err(raw)
+    }
+}
+
+/// A [`WalDecode`] that borrows nothing; most events are. Implemented for every such type.
+pub trait WalDecodeOwned: for<'de> WalDecode<'de> {}
+
+impl<T> WalDecodeOwned for T where T: for<'de> WalDecode<'de> {}
+
 /// The name, the version and the id under which a shape of event is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -87,6 +112,25 @@ pub struct RecordType {
     pub name: &'static str,
     /// The version that this program writes and reads, from 1.
     pub version: u16,
+    /// Full names under which it was stored before it was renamed.
+    pub aliases: &'static [&'static str],
+    /// Whether it is not used any more: it is passed over when the log is replayed, and cannot be appended.
+    pub retired: bool,
+    /// Its shape; `None` for an implementation by hand that does not give one, and for a retired type.
+    pub schema: Option<&'static Schema>,
+    /// The shapes of earlier versions that were derived from `since`, oldest first.
+    pub older: &'static [OlderVersion],
+    /// The record types of the type in `from`, which reads still earlier versions.
+    pub from: &'static [RecordType],
+}
+
+/// An earlier version of a record type that this program still reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OlderVersion {
+    /// The version.
+    pub version: u16,
+    /// What it looked like.
+    pub schema: &'static Schema,
 }
 
 impl RecordType {
@@ -108,13 +152,75 @@ impl RecordType {
     #[must_use]
     pub const fn with_id(id: u32, name: &'static str, version: u16) -> Self {
         assert!(version > 0, "versions count from 1");
-        RecordType { id, name, version }
+        RecordType {
+            id,
+            name,
+            version,
+            aliases: &[],
+            retired: false,
+            schema: None,
+            older: &[],
+            from: &[],
+        }
+    }
+
+    /// Says what it looks like.
+    #[must_use]
+    pub const fn schema(self, schema: &'static Schema) -> Self {
+        RecordType {
+            schema: Some(schema),
+            ..self
+        }
+    }
+
+    /// Adds the names that it had before.
+    #[must_use]
+    pub const fn aliases(self, aliases: &'static [&'static str]) -> Self {
+        RecordType { aliases, ..self }
+    }
+
+    /// Marks it as retired.
+    #[must_use]
+    pub const fn retire(self) -> Self {
+        RecordType {
+            retired: true,
+            ..self
+        }
+    }
+
+    /// Adds the earlier versions that are read as the same type without later fields.
+    #[must_use]
+    pub const fn older(self, older: &'static [OlderVersion]) -> Self {
+        RecordType { older, ..self }
+    }
+
+    /// Adds the record types of an earlier type from which it is converted.
+    #[must_use]
+    pub const fn from(self, from: &'static [RecordType]) -> Self {
+        RecordType { from, ..self }
+    }
+
+    /// Whether a stored type id means this type: its own, or that of a former name.
+    #[inline]
+    pub(super) fn has_id(&self, id: u32) -> bool {
+        self.id == id || self.aliases.iter().any(|alias| type_id(alias) == id)
+    }
+
+    /// Every version that this program reads and its shape, the newest first.
+    pub fn history(&self) -> impl Iterator<Item = OlderVersion> + use<> {
+        let own = self.schema.map(|schema| OlderVersion {
+            version: self.version,
+            schema,
+        });
+        let older = own.into_iter().chain(self.older.iter().rev().copied());
+        let from: Vec<_> = self.from.iter().flat_map(RecordType::history).collect();
+        older.chain(from)
     }
 }
 
 /// FNV-1a, 32 bits, over the UTF-8 bytes of the full name. `wal-derive` computes the same to find collisions
 /// at compile time.
-const fn type_id(name: &str) -> u32 {
+pub(super) const fn type_id(name: &str) -> u32 {
     let bytes = name.as_bytes();
     let mut hash = 0x811c_9dc5_u32;
     let mut i = 0;
@@ -126,7 +232,6 @@ const fn type_id(name: &str) -> u32 {
 }
 
 /// Two record types of one program must not share an id: a record would decode as the other one.
-#[cfg_attr(not(feature = "bincode"), allow(dead_code))]
 pub(super) fn check_ids(records: &[RecordType]) -> Result<(), TypedError> {
     for (i, second) in records.iter().enumerate() {
         if let Some(first) = records[..i].iter().find(|first| first.id == second.id) {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{EventLog, Lsn, Replay, Result, WalRecord};
+use crate::{EventLog, Lsn, Replay, Result, WalDecodeOwned};
 
 /// A value that events change, and nothing else does.
 ///
@@ -47,7 +47,7 @@ use crate::{EventLog, Lsn, Replay, Result, WalRecord};
 /// ```
 pub trait State {
     /// What changes it.
-    type Event: WalRecord;
+    type Event: WalDecodeOwned;
 
     /// Takes one event into the state. Called once for each event, in the order of the log.
     fn apply(&mut self, event: Self::Event, at: At);
@@ -76,7 +76,7 @@ pub struct Rebuilt<S> {
     pub events: u64,
 }
 
-impl<E: WalRecord> EventLog<E> {
+impl<E: WalDecodeOwned> EventLog<E> {
     /// Folds the whole log into a new state.
     ///
     /// Events that [`Wal::truncate_before`](crate::Wal::truncate_before) has removed are not part of it.
@@ -221,6 +221,6 @@ impl<S: State + fmt::Debug> fmt::Debug for Live<S> {
     }
 }
 
-#[cfg(all(test, feature = "derive"))]
+#[cfg(all(test, feature = "derive", feature = "bincode"))]
 #[path = "tests.rs"]
 mod tests;

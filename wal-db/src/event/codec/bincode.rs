@@ -14,7 +14,8 @@ use super::{Codec, CodecError, CodecId};
 ///
 /// It is called without a byte limit: decoding borrows from the payload, so a length beyond the end is found
 /// before anything is allocated (`bounded` asks for borrowed strings and bytes only).
-pub(in super::super) struct Bincode;
+#[derive(Debug)]
+pub enum Bincode {}
 
 impl Codec for Bincode {
     const ID: CodecId = CodecId::BINCODE_2;

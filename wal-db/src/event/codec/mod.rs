@@ -6,7 +6,7 @@ mod bincode;
 use std::fmt;
 
 #[cfg(feature = "bincode")]
-pub(super) use self::bincode::Bincode;
+pub use self::bincode::Bincode;
 
 /// The wire format of an event's bytes, as it stands in every typed record.
 ///
@@ -57,27 +57,92 @@ impl fmt::Debug for CodecId {
 }
 
 /// What a codec found wrong, in its own words.
-#[cfg(feature = "bincode")]
-pub(super) type CodecError = Box<dyn std::error::Error + Send + Sync>;
+pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A wire format that serde values are written in and read from.
 ///
-/// An implementation checks lengths against the bytes present before it allocates or takes them. Depth and
-/// element counts are bounded around it, by `bounded`.
-#[cfg(feature = "bincode")]
-pub(super) trait Codec {
-    /// What stands in the record.
+/// The log brings bincode 2 (the default), postcard and JSON, each behind a feature. An application that has a
+/// format of its own implements this for a type without values, and names it where it opens the log
+/// ([`Wal::typed_with`](crate::Wal::typed_with)) or reads a record ([`Record::decode_with`](crate::Record::decode_with)).
+/// A log may hold records of several formats: each says which it is in.
+///
+/// An implementation checks lengths against the bytes present before it takes memory for them. Depth and the
+/// number of elements are bounded around it, whatever it does.
+pub trait Codec: Send + Sync + 'static {
+    /// What stands in the record. An application's own is 128 or above, and never changes its meaning.
     const ID: CodecId;
 
+    /// Whether the bytes say what they are, as JSON does. Then a record is read without its schema.
+    const SELF_DESCRIBING: bool = false;
+
     /// Appends the bytes of `value` to `out`. After an error `out` may hold a part of them.
+    ///
+    /// # Errors
+    ///
+    /// If the format cannot hold the value, or the value refuses to be written.
     fn encode<T>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>
     where
         T: serde::Serialize + ?Sized;
 
-    /// Reads one value from the front of `bytes`; also says how many bytes it took.
+    /// Reads one value from the front of `bytes`; also says how many bytes it took. Never panics, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not such a value.
     fn decode<'de, S>(seed: S, bytes: &'de [u8]) -> Result<(S::Value, usize), CodecError>
     where
         S: serde::de::DeserializeSeed<'de>;
+}
+
+/// The codec that is used where none is named.
+#[cfg(feature = "bincode")]
+pub type DefaultCodec = Bincode;
+/// The codec that is used where none is named.
+#[cfg(not(feature = "bincode"))]
+pub type DefaultCodec = NoCodec;
+
+/// Stands in for the default codec in a build without one: nothing can be written or read with it.
+#[cfg(not(feature = "bincode"))]
+#[derive(Debug)]
+pub enum NoCodec {}
+
+#[cfg(not(feature = "bincode"))]
+impl Codec for NoCodec {
+    const ID: CodecId = CodecId::new(0);
+
+    fn encode<T>(_: &T, _: &mut Vec<u8>) -> Result<(), CodecError>
+    where
+        T: serde::Serialize + ?Sized,
+    {
+        Err("this build has no codec: enable the feature `bincode`, `postcard` or `json` of wal-db".into())
+    }
+
+    fn decode<'de, S>(_: S, _: &'de [u8]) -> Result<(S::Value, usize), CodecError>
+    where
+        S: serde::de::DeserializeSeed<'de>,
+    {
+        Err("this build has no codec".into())
+    }
+}
+
+/// Reads one value in the format `id`: with `C` if it is that one, else with what this build has. `None` if nothing
+/// here reads it.
+#[inline]
+pub(super) fn decode<'de, C, S>(
+    id: CodecId,
+    seed: S,
+    bytes: &'de [u8],
+) -> Option<Result<(S::Value, usize), CodecError>>
+where
+    C: Codec,
+    S: serde::de::DeserializeSeed<'de>,
+{
+    match id {
+        id if id == C::ID => Some(C::decode(seed, bytes)),
+        #[cfg(feature = "bincode")]
+        CodecId::BINCODE_2 => Some(Bincode::decode(seed, bytes)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,166 @@
+//! A stored event while it is read: what the envelope says, the bytes, and the ways from an earlier version to today's
+//! type. Generated code works with these; programs meet [`RawRecord`] only.
+
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::RecordInfo;
+use super::codec::{Codec, CodecId};
+use super::error::TypedError;
+use super::payload;
+use super::record::{RecordType, WalDecode};
+use crate::Lsn;
+
+/// An event in the version in which it was stored.
+#[doc(hidden)]
+pub struct Stored<'de, C> {
+    pub(super) lsn: Lsn,
+    pub(super) record: &'static RecordType,
+    pub(super) info: RecordInfo,
+    pub(super) bytes: &'de [u8],
+    pub(super) codec: PhantomData<C>,
+}
+
+impl<'de, C: Codec> Stored<'de, C> {
+    /// The version that is stored.
+    #[must_use]
+    pub fn version(&self) -> u16 {
+        self.info.version
+    }
+
+    /// Reads the fields as `T`, whose fields they were in that version.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not exactly one `T`.
+    pub fn fields<T: Deserialize<'de>>(&self) -> Result<T, TypedError> {
+        payload::read_fields::<C, T>(self)
+    }
+
+    /// Reads the event as an earlier type of the same name, in that type's version or before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`fields`](Self::fields); if the earlier type cannot read that version.
+    pub fn older<Old: WalDecode<'de>>(&self) -> Result<Upcast<Old>, TypedError> {
+        let Some(record) = Old::RECORDS.first() else {
+            return Err(self.no_migration());
+        };
+        match self.info.version.cmp(&record.version) {
+            std::cmp::Ordering::Equal => self.fields().map(Upcast::One),
+            std::cmp::Ordering::Less => Old::decode_older(self, 0),
+            std::cmp::Ordering::Greater => Err(self.no_migration()),
+        }
+    }
+
+    /// The version is older than what this program reads.
+    #[must_use]
+    pub fn no_migration(&self) -> TypedError {
+        TypedError::OlderVersion {
+            lsn: self.lsn,
+            name: self.record.name,
+            stored: self.info.version,
+            known: self.record.version,
+        }
+    }
+
+    fn failed(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TypedError {
+        TypedError::Upcast {
+            lsn: self.lsn,
+            name: self.record.name,
+            stored: self.info.version,
+            known: self.record.version,
+            source: source.into(),
+        }
+    }
+}
+
+/// What an event of an earlier version has become.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Upcast<T> {
+    /// Most are still one event.
+    One(T),
+    /// Those of a type that was split.
+    Many(Vec<T>),
+}
+
+impl<T> Upcast<T> {
+    /// One step of a chain: each event becomes one of the next type.
+    ///
+    /// # Errors
+    ///
+    /// The first conversion that fails.
+    pub fn convert<New, C>(self, stored: &Stored<'_, C>) -> Result<Upcast<New>, TypedError>
+    where
+        C: Codec,
+        New: TryFrom<T>,
+        New::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let convert = |old| New::try_from(old).map_err(|error| stored.failed(error));
+        Ok(match self {
+            Upcast::One(old) => Upcast::One(convert(old)?),
+            Upcast::Many(old) => Upcast::Many(old.into_iter().map(convert).collect::<Result<_, _>>()?),
+        })
+    }
+
+    /// One step of a chain: each event becomes any number of the next type.
+    pub fn split<New, I>(self, split: impl Fn(T) -> I) -> Upcast<New>
+    where
+        I: IntoIterator<Item = New>,
+    {
+        Upcast::Many(match self {
+            Upcast::One(old) => split(old).into_iter().collect(),
+            Upcast::Many(old) => old.into_iter().flat_map(split).collect(),
+        })
+    }
+}
+
+/// A record of a type that the program does not know, kept by a variant with `#[wal(other)]`.
+///
+/// It is only ever read: appending it again is refused, for its schema is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RawRecord {
+    /// The id of the record type.
+    pub type_id: u32,
+    /// The version that is stored.
+    pub version: u16,
+    /// The wire format of `bytes`.
+    pub codec: CodecId,
+    /// The event as it is stored.
+    pub bytes: Vec<u8>,
+}
+
+impl Serialize for RawRecord {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom(
+            "a record of an unknown type cannot be appended: its shape is not known",
+        ))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawRecord {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom(
+            "a record of an unknown type is not part of another",
+        ))
+    }
+}
+
+/// What a variant with `#[wal(retired)]` holds: there is no value of it, so nobody can append one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Retired {}
+
+impl Serialize for Retired {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        match *self {}
+    }
+}
+
+impl<'de> Deserialize<'de> for Retired {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("a retired event is not read any more"))
+    }
+}
