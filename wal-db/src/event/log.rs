@@ -209,7 +209,7 @@ fn only_one<T>(lsn: Lsn, events: Upcast<T>) -> Result<T, TypedError> {
 /// ```
 pub struct EventLog<E, C = DefaultCodec> {
     wal: Wal,
-    events: PhantomData<fn(E, C) -> (E, C)>,
+    events: PhantomData<fn(E) -> (E, C)>,
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
