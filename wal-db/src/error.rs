@@ -209,4 +209,7 @@ pub enum CorruptionReason {
     /// The manifest is not there, though segments are.
     #[error("the manifest is missing")]
     MissingManifest,
+    /// Where the manifest or another one says that a schema record is, there is none.
+    #[error("a schema record is not where it should be")]
+    Schema,
 }

@@ -148,6 +148,20 @@ pub enum TypedError {
         changes: String,
     },
 
+    /// Another record type has this id in the log.
+    #[error(
+        "`{name}` has the type id {id:#010x}, which is `{stored}` in this log: \
+         give `{name}` another one with `#[wal(id = N)]`, or say that it is the same with `#[wal(alias = \"...\")]`"
+    )]
+    IdTaken {
+        /// The id.
+        id: u32,
+        /// The full name of the program's record type.
+        name: &'static str,
+        /// The full name of the log's.
+        stored: String,
+    },
+
     /// The log does not say what such a record looks like.
     #[error(
         "the record at LSN {lsn} has type id {type_id:#010x} (version {version}), and the log holds no schema of it"

@@ -7,9 +7,9 @@ use std::ops::RangeBounds;
 
 use super::codec::{Codec, DefaultCodec};
 use super::error::TypedError;
-use super::record::{self, WalDecode, WalDecodeOwned, WalRecord};
+use super::record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord};
 use super::stored::Upcast;
-use super::{payload, scratch};
+use super::{dictionary, payload, scratch};
 use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal, WalIter};
 
 impl Wal {
@@ -74,6 +74,7 @@ impl Wal {
     /// As [`typed`](Wal::typed).
     pub fn typed_with<E: WalDecodeOwned, C: Codec>(&self) -> Result<EventLog<E, C>> {
         record::check_ids(E::RECORDS)?;
+        dictionary::check(self, E::RECORDS)?;
         Ok(EventLog {
             wal: self.clone(),
             events: PhantomData,
@@ -83,15 +84,21 @@ impl Wal {
 
 fn append<C: Codec, T: WalRecord>(wal: &Wal, event: &T) -> Result<Lsn> {
     scratch::with(|buffer| {
+        let record = payload::record_type(event)?;
         payload::encode::<C, T>(event, buffer)?;
-        wal.append_kind(RecordKind::Typed, buffer)
+        Ok(dictionary::append(wal, buffer, record)?.0)
     })
 }
 
 fn append_batch<C: Codec, T: WalRecord>(wal: &Wal, events: &[T]) -> Result<Vec<Lsn>> {
     scratch::with(|buffer| {
         let mut ends = Vec::with_capacity(events.len());
+        let mut records: Vec<&RecordType> = Vec::new();
         for event in events {
+            let record = payload::record_type(event)?;
+            if !records.contains(&record) {
+                records.push(record);
+            }
             payload::encode::<C, T>(event, buffer)?;
             ends.push(buffer.len());
         }
@@ -103,7 +110,7 @@ fn append_batch<C: Codec, T: WalRecord>(wal: &Wal, events: &[T]) -> Result<Vec<L
             payloads.push(payload);
             (rest, start) = (after, end);
         }
-        wal.append_batch_kind(RecordKind::Typed, &payloads)
+        dictionary::append_batch(wal, &payloads, &records)
     })
 }
 
@@ -259,8 +266,10 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Those of [`append`](Self::append), with nothing appended. A failed flush is reported by the ticket.
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
         scratch::with(|buffer| {
+            let record = payload::record_type(event)?;
             payload::encode::<C, E>(event, buffer)?;
-            self.wal.append_durable_kind(RecordKind::Typed, buffer)
+            let (lsn, end) = dictionary::append(&self.wal, buffer, record)?;
+            Ok(self.wal.ticket(lsn, end))
         })
     }
 

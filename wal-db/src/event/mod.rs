@@ -8,6 +8,7 @@
 //! | `envelope` | the bytes in front of every event: encode beside parse, no I/O |
 //! | `schema` | what events look like: in constants, and as text |
 //! | `codec` | wire formats and their ids; one module for each implementation |
+//! | `dictionary` | what schema records say, and the comparison with the program's types |
 //! | `contents` | takes the variant tag of a top-level enum out of the codec's bytes |
 //! | `bounded` | limits on depth and element count, the same for writing and for reading |
 //! | `stored` | an event while it is read, and the way from an earlier version to today's type |
@@ -19,6 +20,7 @@
 mod bounded;
 mod codec;
 mod contents;
+mod dictionary;
 mod envelope;
 mod error;
 mod info;

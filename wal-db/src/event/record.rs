@@ -118,6 +118,8 @@ pub struct RecordType {
     pub retired: bool,
     /// Its shape; `None` for an implementation by hand that does not give one, and for a retired type.
     pub schema: Option<&'static Schema>,
+    /// The fingerprint of the shape, 0 without one.
+    pub fingerprint: u64,
     /// The shapes of earlier versions that were derived from `since`, oldest first.
     pub older: &'static [OlderVersion],
     /// The record types of the type in `from`, which reads still earlier versions.
@@ -159,6 +161,7 @@ impl RecordType {
             aliases: &[],
             retired: false,
             schema: None,
+            fingerprint: 0,
             older: &[],
             from: &[],
         }
@@ -169,6 +172,7 @@ impl RecordType {
     pub const fn schema(self, schema: &'static Schema) -> Self {
         RecordType {
             schema: Some(schema),
+            fingerprint: schema.fingerprint(),
             ..self
         }
     }

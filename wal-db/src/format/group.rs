@@ -15,6 +15,8 @@ const ZERO_MASK: u32 = (1 << 24) - 1;
 
 /// The group says: everything before me is durable, and nothing is in me.
 pub(crate) const FLAG_SEAL: u8 = 1;
+/// Schema records are among its records.
+pub(crate) const FLAG_SCHEMAS: u8 = 2;
 
 /// The header of a group. Positions are bytes of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

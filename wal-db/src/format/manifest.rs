@@ -16,6 +16,9 @@ const MAGIC: [u8; 8] = *b"WALDBMAN";
 const FIXED_LEN: usize = 136;
 const EPOCH_LEN: usize = 24;
 
+/// A feature bit for writers: the manifest names the last schema record.
+const FEATURE_SCHEMA: u32 = 1;
+
 /// A place between two groups from which the log can be scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Mark {
@@ -145,6 +148,8 @@ pub(crate) struct Manifest {
     pub(crate) mark: Mark,
     /// The highest segment that was ever made ready.
     pub(crate) newest_segment: u64,
+    /// The last schema record before the mark.
+    pub(crate) schema: Option<u64>,
     pub(crate) timeline: Timeline,
 }
 
@@ -175,6 +180,7 @@ impl Manifest {
                 ..Mark::default()
             },
             newest_segment: 0,
+            schema: None,
             timeline: Timeline::begin(1),
         }
     }
@@ -183,9 +189,11 @@ impl Manifest {
         let epochs = self.timeline.epochs();
         let mut bytes = Vec::with_capacity(FIXED_LEN + epochs.len() * EPOCH_LEN + 4);
         bytes.extend_from_slice(&MAGIC);
-        let len = (FIXED_LEN + epochs.len() * EPOCH_LEN + 4) as u32;
+        let schema = self.schema.map(u64::to_le_bytes);
+        let features = if schema.is_some() { FEATURE_SCHEMA } else { 0 };
+        let len = (FIXED_LEN + epochs.len() * EPOCH_LEN + schema.map_or(0, |pos| pos.len()) + 4) as u32;
         // Version, features a reader must know, features a writer must know, length.
-        for field in [FORMAT_VERSION, 0, 0, len] {
+        for field in [FORMAT_VERSION, 0, features, len] {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
         bytes.extend_from_slice(&self.log.0);
@@ -212,6 +220,7 @@ impl Manifest {
                 bytes.extend_from_slice(&field.to_le_bytes());
             }
         }
+        bytes.extend(schema.into_iter().flatten());
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
@@ -232,17 +241,27 @@ impl Manifest {
             return Err(SlotFault::Damaged);
         }
         // Only after the checksum: a flipped bit in the version is damage, not the future.
-        if version != FORMAT_VERSION || read_features | write_features != 0 {
+        let unknown = read_features | write_features & !FEATURE_SCHEMA;
+        if version != FORMAT_VERSION || unknown != 0 {
             return Err(SlotFault::Version {
                 version,
-                features: read_features | write_features,
+                features: unknown,
             });
         }
+        let schema_len = if write_features & FEATURE_SCHEMA == 0 {
+            0
+        } else {
+            8
+        };
+
         let log = LogId(fields.take());
         let [generation, segment_len, head, head_group, head_ordinal] = [(); 5].map(|()| fields.u64());
         let [pos, ordinal, prev, digest_and_epoch] = [(); 4].map(|()| fields.u64());
         let [newest_segment, forgotten_before, count] = [(); 3].map(|()| fields.u64());
-        if count == 0 || count.checked_mul(EPOCH_LEN as u64) != Some((len - 4 - FIXED_LEN) as u64) {
+        let expected = count
+            .checked_mul(EPOCH_LEN as u64)
+            .and_then(|len| len.checked_add(schema_len));
+        if count == 0 || expected != Some((len - 4 - FIXED_LEN) as u64) {
             return Err(SlotFault::Damaged);
         }
         let epochs: Vec<EpochStart> = (0..count)
@@ -252,6 +271,7 @@ impl Manifest {
                 epoch: fields.u64() as u32,
             })
             .collect();
+        let schema = (schema_len > 0).then(|| fields.u64());
         // The checksum says that these bytes were written, not that they make sense.
         let positions = [head, head_group, pos, prev, forgotten_before, segment_len];
         let in_order = epochs
@@ -266,6 +286,7 @@ impl Manifest {
                 .any(|&count| count > MAX_POSITION)
             || [head_group, pos, prev].iter().any(|at| at % SECTOR != 0)
             || head_group > head
+            || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
             || epochs
                 .iter()
@@ -288,6 +309,7 @@ impl Manifest {
                 epoch: (digest_and_epoch >> 32) as u32,
             },
             newest_segment,
+            schema,
             timeline: Timeline {
                 epochs,
                 forgotten_before,
@@ -296,7 +318,7 @@ impl Manifest {
     }
 }
 
-const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 4 <= SLOT_LEN);
+const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 8 + 4 <= SLOT_LEN);
 const _: () = assert!(FIXED_LEN == 8 + 4 * 4 + 16 + 12 * 8);
 
 #[cfg(test)]
@@ -318,6 +340,28 @@ mod tests {
             epoch: 2,
         };
         manifest
+    }
+
+    #[test]
+    fn a_place_of_the_last_schema_round_trips_and_lies_before_the_mark() {
+        for (schema, expected) in [
+            (Some(0), true),
+            (Some(8184), true),
+            (Some(8192), false),
+            (Some(12), false),
+        ] {
+            let with = Manifest { schema, ..manifest() };
+            assert_eq!(
+                Manifest::decode(&with.encode()).ok(),
+                expected.then_some(with),
+                "{schema:?}"
+            );
+        }
+        assert_eq!(
+            manifest().encode()[16..20],
+            [0; 4],
+            "a log without schemas is what it was"
+        );
     }
 
     #[test]
@@ -364,7 +408,7 @@ mod tests {
                 16,
                 SlotFault::Version {
                     version: 1,
-                    features: 3,
+                    features: 2,
                 },
             ),
         ] {

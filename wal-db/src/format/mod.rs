@@ -8,6 +8,7 @@ mod example;
 pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod manifest;
+pub(crate) mod schema;
 pub(crate) mod segment;
 
 pub(crate) use checksum::{FrameKey, LogId, crc32};

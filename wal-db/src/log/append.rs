@@ -15,15 +15,31 @@ impl Core {
     /// Appends one record; returns where its frame starts and ends.
     #[inline]
     pub(crate) fn append(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
+        match self.append_before(kind, payload, u64::MAX)? {
+            Some(place) => Ok(place),
+            None => unreachable!("no position is that high"),
+        }
+    }
+
+    /// Appends one record if it starts before `before`.
+    #[inline]
+    pub(crate) fn append_before(
+        &self,
+        kind: Kind,
+        payload: &[u8],
+        before: u64,
+    ) -> Result<Option<(u64, u64)>> {
         let writer = self.usable_writer()?;
         let need = self.checked_frame_len(payload.len())?;
         if need > writer.ring.max_claim() {
-            let pos = self.append_apart(writer, kind, &[payload])?;
-            return Ok((pos, pos + need));
+            let pos = self.append_apart(writer, kind, &[payload], before)?;
+            return Ok(pos.map(|pos| (pos, pos + need)));
         }
         // Everything that takes long comes before the claim: a claim that is not published holds up every flush.
         let crc = format::crc32(payload);
-        let mut claim = self.claim(writer, need)?;
+        let Some(mut claim) = self.claim(writer, need, before)? else {
+            return Ok(None);
+        };
         let pos = claim.pos();
         claim.fill(FRAME_HEADER_LEN as u64, payload);
         claim.publish(FrameWord::seal(
@@ -35,7 +51,7 @@ impl Core {
             crc,
         ));
         self.after_append(writer, pos)?;
-        Ok((pos, pos + need))
+        Ok(Some((pos, pos + need)))
     }
 
     /// Appends records that are there all together or not at all. Returns their positions and the last one's end.
@@ -55,10 +71,10 @@ impl Core {
             return Ok((Vec::new(), 0));
         };
         let pos = if need > writer.ring.max_claim() {
-            self.append_apart(writer, kind, payloads)?
+            self.append_apart(writer, kind, payloads, u64::MAX)?.unwrap_or(0)
         } else {
             let crcs: Vec<u32> = payloads.iter().map(|payload| format::crc32(payload)).collect();
-            let mut claim = self.claim(writer, need)?;
+            let mut claim = self.claim_anywhere(writer, need)?;
             let (pos, key) = (claim.pos(), writer.ring.key());
             let mut at = format::frame_len(first.len());
             for (i, payload) in rest.iter().enumerate() {
@@ -97,10 +113,12 @@ impl Core {
         if need > writer.ring.max_claim() {
             let mut payload = vec![0; len];
             Core::in_closure(|| fill(&mut payload));
-            let pos = self.append_apart(writer, Kind::Data, &[&payload])?;
+            let pos = self
+                .append_apart(writer, Kind::Data, &[&payload], u64::MAX)?
+                .unwrap_or(0);
             return Ok((pos, pos + need));
         }
-        let mut claim = self.claim(writer, need)?;
+        let mut claim = self.claim_anywhere(writer, need)?;
         let pos = claim.pos();
         // If `fill` panics, the claim is dropped and becomes a void.
         let crc = claim.fill_with(FRAME_HEADER_LEN as u64, len, |space| {
@@ -131,20 +149,35 @@ impl Core {
         Ok(format::frame_len(len))
     }
 
+    fn claim_anywhere<'a>(&self, writer: &'a Writer, need: u64) -> Result<Claim<'a>> {
+        match self.claim(writer, need, u64::MAX)? {
+            Some(claim) => Ok(claim),
+            None => unreachable!("no position is that high"),
+        }
+    }
+
+    /// `None` if it would not start before `before`.
     #[inline]
-    fn claim<'a>(&self, writer: &'a Writer, need: u64) -> Result<Claim<'a>> {
-        match writer.ring.claim(need) {
-            Ok(claim) => Ok(claim),
-            Err(denied) => self.claim_slowly(writer, need, denied),
+    fn claim<'a>(&self, writer: &'a Writer, need: u64, before: u64) -> Result<Option<Claim<'a>>> {
+        match writer.ring.claim(need, before) {
+            Ok(claim) => Ok(Some(claim)),
+            Err(denied) => self.claim_slowly(writer, need, before, denied),
         }
     }
 
     /// Waits for room, and makes some if nobody else does.
     #[cold]
-    fn claim_slowly<'a>(&self, writer: &'a Writer, need: u64, denied: Denied) -> Result<Claim<'a>> {
+    fn claim_slowly<'a>(
+        &self,
+        writer: &'a Writer,
+        need: u64,
+        before: u64,
+        denied: Denied,
+    ) -> Result<Option<Claim<'a>>> {
         let mut denied = denied;
         loop {
             match denied {
+                Denied::Late => return Ok(None),
                 Denied::Shut => return Err(self.shut_error()),
                 Denied::NoRoom if writer.ring.waits_for_disk(need) => {
                     self.guarded(writer, || self.make_ready(writer, need))?;
@@ -161,8 +194,8 @@ impl Core {
                 }
                 Denied::Frozen => writer.room.sleep_unless(None, || !writer.ring.is_frozen()),
             }
-            match writer.ring.claim(need) {
-                Ok(claim) => return Ok(claim),
+            match writer.ring.claim(need, before) {
+                Ok(claim) => return Ok(Some(claim)),
                 Err(again) => denied = again,
             }
         }
@@ -197,14 +230,25 @@ impl Core {
         Ok(())
     }
 
-    /// Appends records that are too long for the ring; returns where the first one's frame starts.
+    /// Appends records that are too long for the ring, if they start before `before`; returns where the first one's frame
+    /// does.
     #[cold]
-    fn append_apart(&self, writer: &Writer, kind: Kind, payloads: &[&[u8]]) -> Result<u64> {
+    fn append_apart(
+        &self,
+        writer: &Writer,
+        kind: Kind,
+        payloads: &[&[u8]],
+        before: u64,
+    ) -> Result<Option<u64>> {
         let need: u64 = payloads
             .iter()
             .map(|payload| format::frame_len(payload.len()))
             .sum();
-        let apart = Apart { kind, payloads };
+        let apart = Apart {
+            kind,
+            payloads,
+            before,
+        };
         loop {
             let mut turn = Turn::take(writer);
             match self.guarded(writer, || self.write_apart(writer, turn.committer(), &apart)) {

@@ -6,6 +6,7 @@ use super::{
     background::Background,
     base::Base,
     commit::{Line, Turn},
+    dictionary::Dictionary,
     flush::Committer,
     recover::{self, Opened},
     report::RecoveryReport,
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) base: Base,
     pub(crate) config: WalConfig,
     pub(crate) report: RecoveryReport,
+    pub(crate) dictionary: Dictionary,
     /// `None` if the log is open for reading only.
     writer: Option<Writer>,
 }
@@ -66,6 +68,7 @@ impl Core {
         let Opened {
             base,
             manifest,
+            newest_schema,
             report,
         } = recover::open(store, &config, read_only)?;
         base.set_ordinal(manifest.mark.ordinal);
@@ -78,6 +81,7 @@ impl Core {
             base,
             config,
             report,
+            dictionary: Dictionary::new(newest_schema),
             writer,
         };
         if let Some(writer) = &core.writer {
@@ -163,12 +167,18 @@ impl Core {
             // The manifest knows a segment before the first byte goes into it, so that its loss is noticed, and names a
             // place to scan from that is not too far back.
             manifest.newest_segment = newest.max(manifest.newest_segment);
-            manifest.mark = mark;
+            self.set_mark(&mut manifest, mark);
             recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
         }
         writer.ring.set_disk(ready);
         writer.room.ring();
         Ok(())
+    }
+
+    /// Moves the manifest's mark, and what it says of the records before it.
+    pub(crate) fn set_mark(&self, manifest: &mut Manifest, mark: Mark) {
+        manifest.mark = mark;
+        manifest.schema = self.dictionary.newest_before(mark.pos).or(manifest.schema);
     }
 
     /// Whether space should be made ready before it is missed.
@@ -266,7 +276,7 @@ impl Core {
         })?;
         let mark = committer.mark;
         let mut manifest = writer.manifest.lock();
-        manifest.mark = mark;
+        self.set_mark(&mut manifest, mark);
         manifest.newest_segment = self.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
         recover::write_manifest(&self.base.store, &mut manifest)?;
         // The space ahead is not needed any more.

@@ -10,7 +10,7 @@ use crate::{
     format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
     storage::{
         is_full,
-        staging::{Closed, Consumer, Denied},
+        staging::{Closed, Consumer, Denied, Settled},
     },
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Committer {
 pub(crate) struct Apart<'a> {
     pub(crate) kind: Kind,
     pub(crate) payloads: &'a [&'a [u8]],
+    /// It starts before this position, or not at all.
+    pub(crate) before: u64,
 }
 
 impl Committer {
@@ -69,14 +71,21 @@ impl Committer {
         &self,
         core: &Core,
         closed: &Closed,
-        count: u32,
+        settled: Settled,
         digest: u32,
         zero_sectors: u32,
     ) -> GroupHeader {
+        let mut flags = 0;
+        if settled.records == 0 && closed.is_empty() {
+            flags |= group::FLAG_SEAL;
+        }
+        if settled.schemas {
+            flags |= group::FLAG_SCHEMAS;
+        }
         GroupHeader {
             pos: closed.start,
             len: (closed.end - closed.start) as u32,
-            count,
+            count: settled.records,
             ordinal: self.mark.ordinal,
             epoch: self.mark.epoch,
             prev_digest: self.mark.prev_digest,
@@ -84,11 +93,7 @@ impl Committer {
             prev: self.mark.prev,
             payload_digest: digest,
             zero_sectors,
-            flags: if count == 0 && closed.is_empty() {
-                group::FLAG_SEAL
-            } else {
-                0
-            },
+            flags,
             time_us: clock::now_us(),
         }
     }
@@ -213,13 +218,13 @@ impl Core {
     }
 
     fn write_closed(&self, writer: &Writer, committer: &mut Committer, closed: Closed) -> Result<()> {
-        let count = committer.consumer.settle(&writer.ring, &closed);
+        let settled = committer.consumer.settle(&writer.ring, &closed);
         let bytes = committer.consumer.bytes(&writer.ring, &closed);
         let digest = format::crc32(&bytes[GROUP_HEADER_LEN..(closed.end - closed.start) as usize]);
         // The first sector holds the header, which is not written yet.
         let zero_sectors =
             format::zero_sectors(bytes) - u32::from(format::is_zero(&bytes[..SECTOR as usize]));
-        let header = committer.header(self, &closed, count, digest, zero_sectors);
+        let header = committer.header(self, &closed, settled, digest, zero_sectors);
         committer
             .consumer
             .set_header(&writer.ring, &closed, &header.encode(self.base.log));
@@ -252,13 +257,14 @@ impl Core {
     }
 
     /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory,
-    /// and returns where its first frame starts.
+    /// and returns where its first frame starts; `None` if that is too
+    /// far on.
     pub(crate) fn write_apart(
         &self,
         writer: &Writer,
         committer: &mut Committer,
         apart: &Apart<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Option<u64>> {
         if writer.ring.is_shut() {
             return Err(self.shut_error());
         }
@@ -272,8 +278,9 @@ impl Core {
         }
         // A full disk does no harm here, and would once the place is taken.
         self.flush(writer, committer)?;
-        let closed = match committer.consumer.reserve(&writer.ring, len) {
+        let closed = match committer.consumer.reserve(&writer.ring, len, apart.before) {
             Ok(reserved) => reserved,
+            Err(Denied::Late) => return Ok(None),
             Err(Denied::NoRoom) => return Err(WalError::Full { needed: len }),
             // Nobody else can have frozen the log while this thread has the committer.
             Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
@@ -293,8 +300,11 @@ impl Core {
             zero_sectors += format::zero_sectors(chunk);
             Ok(())
         })?;
-        let count = apart.payloads.len() as u32;
-        let header = committer.header(self, &closed, count, digest.finalize(), zero_sectors);
+        let settled = Settled {
+            records: apart.payloads.len() as u32,
+            schemas: apart.kind == Kind::Schema,
+        };
+        let header = committer.header(self, &closed, settled, digest.finalize(), zero_sectors);
         let written = apart.chunks(key, &closed, &header.encode(self.base.log), |at, chunk| {
             self.base.store.write_at(at, chunk)
         });
@@ -308,7 +318,7 @@ impl Core {
             .consumer
             .release(&writer.ring, closed.start, closed.next);
         committer.wrote(self, writer, &closed, &header);
-        Ok(closed.start + GROUP_HEADER_LEN as u64)
+        Ok(Some(closed.start + GROUP_HEADER_LEN as u64))
     }
 }
 

@@ -6,6 +6,7 @@ mod base;
 mod clock;
 mod commit;
 mod core;
+mod dictionary;
 mod find;
 mod flush;
 mod inspect;
@@ -21,6 +22,7 @@ mod ticket;
 mod truncate;
 mod wal;
 
+pub(crate) use dictionary::{Described, Entry};
 pub use inspect::{Inspection, Salvage, SalvageItem, SegmentInfo};
 pub use iter::{RevIter, WalIter};
 pub use record::{Record, RecordKind, RecordRef};

@@ -25,14 +25,6 @@ impl RecordKind {
             Kind::Data | Kind::Void | Kind::Claimed => RecordKind::Data,
         }
     }
-
-    pub(crate) fn frame_kind(self) -> Kind {
-        match self {
-            RecordKind::Data => Kind::Data,
-            RecordKind::Typed => Kind::Typed,
-            RecordKind::Schema => Kind::Schema,
-        }
-    }
 }
 
 /// A record that was read. Cloning is cheap; records that were read together share one buffer, which lives as long

@@ -9,21 +9,25 @@ use super::{
     base::{Base, Shape, mark_after},
     find::{self, Content},
     report::{Cut, RecoveryReport},
+    scan::Walker,
     staged::{self, Staged},
 };
 use crate::{
     Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
     format::{
-        self, GroupHeader, HeaderFault, LogId, Manifest, Mark,
+        self, GroupHeader, HeaderFault, Kind, LogId, Manifest, Mark,
         manifest::{EpochStart, SlotFault},
     },
     storage::{Identity, Latched, StoreFault, WalStore, boot_id, staging::Leftover},
+    sync::Arc,
 };
 
 /// A log that is ready to be read, and written if it was not opened read-only.
 pub(crate) struct Opened {
     pub(crate) base: Base,
     pub(crate) manifest: Manifest,
+    /// The last schema record.
+    pub(crate) newest_schema: Option<u64>,
     pub(crate) report: RecoveryReport,
 }
 
@@ -89,9 +93,11 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         report.end = Lsn::from_pos(end + format::GROUP_HEADER_LEN as u64);
         report.epoch = manifest.timeline.newest().epoch;
         manifest.mark = found.mark;
+        let newest_schema = found.schema.or(manifest.schema);
         return Ok(Opened {
             base,
             manifest,
+            newest_schema,
             report,
         });
     }
@@ -216,6 +222,8 @@ struct Found {
     mark: Mark,
     /// The highest durable position that a header up to there names.
     durable: u64,
+    /// The last schema record from the manifest's mark on.
+    schema: Option<u64>,
     stop: Stop,
 }
 
@@ -235,6 +243,7 @@ fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
     let mut found = Found {
         mark,
         durable: mark.pos,
+        schema: None,
         stop: Stop::Nothing,
     };
     loop {
@@ -242,6 +251,9 @@ fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
             Ok(header) if !continues(&header, &found.mark, &shape) => Stop::Damaged(CorruptionReason::Chain),
             Ok(header) => match find::check_content(base, &header)? {
                 Content::Intact => {
+                    if header.flags & format::group::FLAG_SCHEMAS != 0 {
+                        found.schema = last_schema(base, &shape, &header)?.or(found.schema);
+                    }
                     found.mark = mark_after(&header, base.log);
                     found.durable = found.durable.max(header.durable);
                     continue;
@@ -255,6 +267,19 @@ fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
         };
         return Ok(found);
     }
+}
+
+/// The last schema record of a group.
+fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<Option<u64>> {
+    let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+    let mut last = None;
+    while let Some(frame) = walker.next_frame(base) {
+        let frame = frame?;
+        if frame.word.kind == Kind::Schema {
+            last = Some(frame.pos);
+        }
+    }
+    Ok(last)
 }
 
 fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
@@ -397,7 +422,9 @@ fn mend(
             .map_err(WalError::io("cutting off what a crash left"))?;
     }
     let mut mark = found.mark;
+    let mut newest_schema = found.schema.or(manifest.schema);
     if let Some(staged) = staged {
+        newest_schema = staged.last_schema().or(newest_schema);
         mark = write_staged(&base, &mut manifest, staged, mark, found.durable, &mut report)?;
     }
     if mark.pos > found.durable || report.cut.is_some() {
@@ -417,6 +444,7 @@ fn mend(
         });
     }
     manifest.mark = mark;
+    manifest.schema = newest_schema;
     write_manifest(&base.store, &mut manifest)?;
     base.set_shape(shape_of(&manifest));
     base.set_written(mark.pos);
@@ -426,6 +454,7 @@ fn mend(
     Ok(Opened {
         base,
         manifest,
+        newest_schema,
         report,
     })
 }

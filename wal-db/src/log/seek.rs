@@ -34,6 +34,13 @@ impl Core {
             });
         }
         self.flush_through(pos)?;
+        self.read_written(lsn)
+    }
+
+    /// As [`read`](Self::read), if the store holds it already.
+    pub(crate) fn read_written(&self, lsn: Lsn) -> Result<Record> {
+        let pos = lsn.pos();
+        let shape = self.base.shape();
         if pos.saturating_add(FRAME_HEADER_LEN as u64) > self.base.written()
             || !pos.is_multiple_of(FRAME_HEADER_LEN as u64)
             || shape.timeline.cut_around(pos).is_some()

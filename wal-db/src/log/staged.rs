@@ -113,6 +113,13 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
 const MAX_VOID: u64 = 1 << 27;
 
 impl Staged {
+    /// The last schema record.
+    pub(crate) fn last_schema(&self) -> Option<u64> {
+        let is_schema = |frame: &[u8]| FrameWord::read(frame).is_some_and(|word| word.kind == Kind::Schema);
+        let last = self.frames.iter().rfind(|(_, frame)| is_schema(frame));
+        last.map(|(pos, _)| *pos)
+    }
+
     /// The group that starts behind `mark`: the frames at their old positions, voids between them.
     pub(crate) fn into_group(
         self,
@@ -122,7 +129,7 @@ impl Staged {
         durable: u64,
     ) -> (Vec<u8>, GroupHeader) {
         let mut bytes = vec![0; GROUP_HEADER_LEN];
-        let mut count = 0;
+        let (mut count, mut flags) = (0, 0);
         for (pos, frame) in &self.frames {
             let mut here = self.start + bytes.len() as u64;
             while here < *pos {
@@ -131,7 +138,11 @@ impl Staged {
                 here += void;
                 bytes.resize((here - self.start) as usize, 0);
             }
-            count += u32::from(FrameWord::read(frame).is_some_and(|word| word.kind != Kind::Void));
+            let kind = FrameWord::read(frame).map(|word| word.kind);
+            count += u32::from(kind.is_some_and(|kind| kind != Kind::Void));
+            if kind == Some(Kind::Schema) {
+                flags |= group::FLAG_SCHEMAS;
+            }
             bytes.extend_from_slice(frame);
         }
         let mut header = GroupHeader {
@@ -145,7 +156,7 @@ impl Staged {
             prev: mark.prev,
             payload_digest: crc32fast::hash(&bytes[GROUP_HEADER_LEN..]),
             zero_sectors: 0,
-            flags: 0,
+            flags,
             time_us: super::clock::now_us(),
         };
         bytes.resize(bytes.len().next_multiple_of(format::SECTOR as usize), 0);
@@ -182,11 +193,11 @@ mod tests {
         ring.set_disk(u64::MAX);
         let key = ring.key();
         let word = |pos, more| FrameWord::seal(key, pos, Kind::Data, more, 8, format::crc32(&[7; 8]));
-        let mut single = ring.claim(16).unwrap();
+        let mut single = ring.claim(16, u64::MAX).unwrap();
         single.fill(8, &[7; 8]);
         let pos = single.pos();
         single.publish(word(pos, false));
-        let mut batch = ring.claim(48).unwrap();
+        let mut batch = ring.claim(48, u64::MAX).unwrap();
         let pos = batch.pos();
         for i in 0..3 {
             if i > 0 {

@@ -10,6 +10,7 @@ use super::{
     base::{Shape, mark_after},
     commit::Turn,
     core::{Core, Writer},
+    dictionary::Set,
     find,
     flush::Committer,
     recover,
@@ -27,13 +28,14 @@ impl Core {
         let writer = self.usable_writer()?;
         let record = self.read(lsn)?;
         let cut = record.lsn().pos() + crate::format::frame_len(record.len());
+        let mut schemas = self.dictionary.lock();
         let mut turn = Turn::take(writer);
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
         let committer = turn.committer();
         committer.consumer.freeze(&writer.ring);
-        let result = self.guarded(writer, || self.cut_at(writer, committer, lsn, cut));
+        let result = self.guarded(writer, || self.cut_at(writer, committer, &mut schemas, lsn, cut));
         committer
             .consumer
             .thaw(&writer.ring, self.base.key(committer.mark.epoch));
@@ -53,6 +55,7 @@ impl Core {
         &self,
         writer: &Writer,
         committer: &mut Committer,
+        schemas: &mut Set,
         lsn: Lsn,
         cut: u64,
     ) -> Result<Option<(u64, u64)>> {
@@ -67,6 +70,7 @@ impl Core {
         if kept.ordinal == committer.mark.ordinal {
             return Ok(None);
         }
+        let newest_schema = self.schema_frame_before(cut)?;
         let mut manifest = writer.manifest.lock();
         let epoch = manifest.timeline.newest().epoch + 1;
         let mut next = manifest.clone();
@@ -76,12 +80,14 @@ impl Core {
             });
         }
         next.mark = Mark { epoch, ..kept };
+        next.schema = newest_schema;
         recover::write_manifest(&self.base.store, &mut next).inspect_err(|_| self.fail(writer))?;
         *manifest = next;
         committer.begin_epoch(manifest.mark);
         self.base.set_ordinal(manifest.mark.ordinal);
         writer.line.set_mark(manifest.mark);
         writer.ring.set_epoch(epoch);
+        self.dictionary.cut(schemas, newest_schema);
         self.base.set_shape(Shape {
             timeline: manifest.timeline.clone(),
             ..(*shape).clone()
@@ -113,6 +119,7 @@ impl Core {
         let writer = self.usable_writer()?;
         let tail = writer.ring.tail();
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
+        self.keep_schemas(lsn.pos())?;
         let mut manifest = writer.manifest.lock();
         let shape = self.base.shape();
         let target = lsn.pos().max(shape.head);
@@ -122,7 +129,7 @@ impl Core {
         let mark = writer.line.durable_mark();
         let next = self.head_at(&shape, target, mark)?;
         // A scan must not start in front of the head: nothing may be left there.
-        manifest.mark = mark;
+        self.set_mark(&mut manifest, mark);
         manifest.head = next.head;
         manifest.head_group = next.head_group;
         manifest.head_ordinal = next.head_ordinal;
@@ -130,6 +137,7 @@ impl Core {
         recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
         let (head, group) = (next.head, next.head_group);
         self.base.set_shape(next);
+        self.head_moved(head);
         self.base
             .store
             .truncate_before(group)

@@ -14,9 +14,10 @@ use super::{
     background::Background,
     commit::Turn,
     core::Core,
+    dictionary::{Described, Entry},
     inspect::{self, Inspection, Salvage},
     iter::{self, RevIter, WalIter},
-    record::{Record, RecordKind},
+    record::Record,
     report::{RecoveryReport, VerifyReport},
     tail::Tail,
     ticket::Ticket,
@@ -248,7 +249,9 @@ impl Wal {
     /// As for [`append`](Self::append); nothing was taken.
     pub fn append_batch<B: AsRef<[u8]>>(&self, records: &[B]) -> Result<Vec<Lsn>> {
         let records: Vec<&[u8]> = records.iter().map(AsRef::as_ref).collect();
-        self.append_batch_kind(RecordKind::Data, &records)
+        self.core()
+            .append_batch(Kind::Data, &records)
+            .map(|(lsns, _)| lsns)
     }
 
     /// Appends a record of `len` bytes that `fill` writes in place; they are zero when it gets them. If it panics,
@@ -300,7 +303,8 @@ impl Wal {
     /// # }
     /// ```
     pub fn append_durable(&self, record: &[u8]) -> Result<Ticket> {
-        self.append_durable_kind(RecordKind::Data, record)
+        let (pos, end) = self.core().append(Kind::Data, record)?;
+        Ok(self.ticket(Lsn::from_pos(pos), end))
     }
 
     /// Returns once everything that was appended before the call survives power loss.
@@ -332,23 +336,40 @@ impl Wal {
         self.core().flush_through(u64::MAX)
     }
 
-    #[cfg_attr(not(feature = "bincode"), allow(dead_code))] // the typed layer appends through these
-    pub(crate) fn append_kind(&self, kind: RecordKind, payload: &[u8]) -> Result<Lsn> {
-        self.core()
-            .append(kind.frame_kind(), payload)
-            .map(|(pos, _)| Lsn::from_pos(pos))
+    /// Appends an event, behind its schema if there is one; returns where it is and where it ends.
+    #[inline]
+    pub(crate) fn append_described(
+        &self,
+        payload: &[u8],
+        described: Option<Described<'_>>,
+    ) -> Result<(Lsn, u64)> {
+        let (pos, end) = match described {
+            Some(described) => self.core().append_described(payload, &described)?,
+            None => self.core().append(Kind::Typed, payload)?,
+        };
+        Ok((Lsn::from_pos(pos), end))
     }
 
-    pub(crate) fn append_batch_kind(&self, kind: RecordKind, payloads: &[&[u8]]) -> Result<Vec<Lsn>> {
+    /// Appends events behind their schemas, all or none.
+    pub(crate) fn append_batch_described(
+        &self,
+        payloads: &[&[u8]],
+        entries: &[Described<'_>],
+    ) -> Result<Vec<Lsn>> {
         self.core()
-            .append_batch(kind.frame_kind(), payloads)
+            .append_batch_described(payloads, entries)
             .map(|(lsns, _)| lsns)
     }
 
-    pub(crate) fn append_durable_kind(&self, kind: RecordKind, payload: &[u8]) -> Result<Ticket> {
-        let (pos, end) = self.core().append(kind.frame_kind(), payload)?;
+    /// A ticket for a record that ends at `end`.
+    pub(crate) fn ticket(&self, lsn: Lsn, end: u64) -> Ticket {
         self.core().want_durable(end);
-        Ok(Ticket::new(self.core().clone(), Lsn::from_pos(pos), end))
+        Ticket::new(self.core().clone(), lsn, end)
+    }
+
+    /// The newest schema records.
+    pub(crate) fn dictionary(&self) -> Result<Vec<Entry>> {
+        self.core().dictionary()
     }
 }
 

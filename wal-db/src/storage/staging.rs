@@ -73,6 +73,8 @@ pub(crate) enum Denied {
     Shut,
     /// The ring or the prepared space is full at the moment.
     NoRoom,
+    /// It would start too far on.
+    Late,
 }
 
 impl Ring {
@@ -160,9 +162,10 @@ impl Ring {
         FrameKey::from_raw(self.key.load(Ordering::Relaxed))
     }
 
-    /// Takes the next `len` bytes, a multiple of eight and at most [`max_claim`](Self::max_claim).
+    /// Takes the next `len` bytes, a multiple of eight and at most [`max_claim`](Self::max_claim), if they start
+    /// before `before`.
     #[inline]
-    pub(crate) fn claim(&self, len: u64) -> Result<Claim<'_>, Denied> {
+    pub(crate) fn claim(&self, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
         let mut tail = load_for_swap(&self.tail);
         loop {
             if tail & (FROZEN | SHUT) != 0 {
@@ -171,6 +174,9 @@ impl Ring {
                 } else {
                     Denied::Frozen
                 });
+            }
+            if tail >= before {
+                return Err(Denied::Late);
             }
             if self.end_of(tail, len) > self.limit.load(Ordering::Acquire) {
                 return Err(Denied::NoRoom);
@@ -326,6 +332,14 @@ pub(crate) struct Closed {
     pub(crate) next: u64,
 }
 
+/// What a group holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) records: u32,
+    /// Whether schemas are among them.
+    pub(crate) schemas: bool,
+}
+
 impl Closed {
     pub(crate) fn is_empty(&self) -> bool {
         self.end == self.start + GROUP_HEADER_LEN as u64
@@ -384,9 +398,9 @@ impl Consumer {
         Some(Closed { start, end, next })
     }
 
-    /// Takes a place outside the ring for a group of its own with `len` bytes of frames, and ends the last group
-    /// before it. The groups up to its start are to be taken out before it is passed.
-    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64) -> Result<Closed, Denied> {
+    /// Takes a place outside the ring for a group of its own with `len` bytes of frames, which start before `before`, and
+    /// ends the last group before it. The groups up to its start are to be taken out before it is passed.
+    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64, before: u64) -> Result<Closed, Denied> {
         debug_assert!(!self.has_cut());
         let disk = ring.disk();
         let mut tail = load_for_swap(&ring.tail);
@@ -403,6 +417,9 @@ impl Consumer {
             let start = cut.map_or(last, |(_, next)| next);
             let end = start + GROUP_HEADER_LEN as u64 + len;
             let next = align_sector(end);
+            if start + GROUP_HEADER_LEN as u64 >= before {
+                return Err(Denied::Late);
+            }
             if next + SLACK > disk {
                 return Err(Denied::NoRoom);
             }
@@ -427,15 +444,17 @@ impl Consumer {
         self.open = reserved.next;
     }
 
-    /// Waits until every claim of the group is published, and counts its records.
-    pub(crate) fn settle(&self, ring: &Ring, group: &Closed) -> u32 {
-        let (mut pos, mut records) = (group.start + GROUP_HEADER_LEN as u64, 0);
+    /// Waits until every claim of the group is published, and looks at what it holds.
+    pub(crate) fn settle(&self, ring: &Ring, group: &Closed) -> Settled {
+        let mut pos = group.start + GROUP_HEADER_LEN as u64;
+        let (mut records, mut schemas) = (0, false);
         while pos < group.end {
             let word = ring.memory.wait_for_word(pos);
             records += u32::from(word.kind != Kind::Void);
+            schemas |= word.kind == Kind::Schema;
             pos += word.frame_len();
         }
-        records
+        Settled { records, schemas }
     }
 
     /// Puts a settled group's header before it.

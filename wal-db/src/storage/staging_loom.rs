@@ -15,7 +15,9 @@ fn ring() -> (Arc<Ring>, Consumer) {
 }
 
 fn append(ring: &Ring, value: u64) {
-    let mut claim = ring.claim(16).unwrap_or_else(|denied| panic!("{denied:?}"));
+    let mut claim = ring
+        .claim(16, u64::MAX)
+        .unwrap_or_else(|denied| panic!("{denied:?}"));
     claim.fill(8, &value.to_le_bytes());
     let pos = claim.pos();
     claim.publish(FrameWord::seal(
@@ -53,7 +55,7 @@ fn take(ring: &Ring, consumer: &mut Consumer) -> Vec<u64> {
     let mut seen = Vec::new();
     while consumer.open() < end {
         let group = consumer.next(ring).unwrap();
-        let count = consumer.settle(ring, &group) as usize;
+        let count = consumer.settle(ring, &group).records as usize;
         let found = records(ring, &group);
         assert_eq!(count, found.len());
         seen.extend(found);
@@ -89,9 +91,9 @@ fn a_block_that_is_left_comes_out_whole_without_a_cut() {
     loom::model(|| {
         let (ring, mut consumer) = ring();
         // Up to one place before the end of the first block.
-        let filler = ring.claim(1024 - GROUP_HEADER_LEN as u64).unwrap();
+        let filler = ring.claim(1024 - GROUP_HEADER_LEN as u64, u64::MAX).unwrap();
         drop(filler);
-        drop(ring.claim(1024 - 24).unwrap());
+        drop(ring.claim(1024 - 24, u64::MAX).unwrap());
         let appenders: Vec<_> = (1..=2)
             .map(|value| {
                 let ring = ring.clone();
@@ -120,7 +122,7 @@ fn a_frozen_log_takes_no_claim_and_a_thawed_one_does() {
         let (ring, mut consumer) = ring();
         let appender = {
             let ring = ring.clone();
-            thread::spawn(move || match ring.claim(16) {
+            thread::spawn(move || match ring.claim(16, u64::MAX) {
                 Ok(claim) => drop(claim),
                 Err(denied) => assert_eq!(denied, Denied::Frozen),
             })

@@ -4,9 +4,11 @@
 //! program is compiled. A shape is its owned form: it is read from text, in `wal.lock` and in the log itself,
 //! and compared, printed and used to read records whose type is not at hand.
 
+mod diff;
 mod shape;
 mod std_types;
 
+pub(super) use diff::differences;
 pub use shape::{Shape, ShapeError, ShapeField, ShapeVariant};
 
 /// A type whose values can be part of an event.

@@ -1,0 +1,354 @@
+//! Schema records: every window of a log with typed records holds their schemas, in front of them, once; whatever is
+//! cut off or crashes.
+
+use serde::{Deserialize, Serialize};
+use wal_db::{
+    Event, MemStore, Record, RecordKind, RecordType, Schema, SchemaField, TypedError, Wal, WalDecode,
+    WalError, WalRecord,
+};
+use wal_tests::files::{FORMS, Form, Place, SEGMENT};
+use wal_tests::quiet;
+
+/// Record types by hand, so that two of one name can have other shapes.
+macro_rules! record {
+    ($ident:ident { $field:ident: $ty:ty => $schema:ident }, $name:literal, $version:literal) => {
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        struct $ident {
+            $field: $ty,
+        }
+
+        impl WalRecord for $ident {
+            const NAME: &'static str = $name;
+            const RECORDS: &'static [RecordType] =
+                &[
+                    RecordType::new($name, $version).schema(&Schema::Struct(&[SchemaField {
+                        name: stringify!($field),
+                        schema: &Schema::$schema,
+                    }])),
+                ];
+            const FAMILY: bool = false;
+
+            fn record_index(&self) -> usize {
+                0
+            }
+        }
+
+        impl WalDecode<'_> for $ident {}
+    };
+}
+
+record!(Opened { id: u64 => U64 }, "opened", 1);
+record!(Moved { cents: String => Str }, "moved", 1);
+record!(OpenedAnew { id: u32 => U32 }, "opened", 1);
+record!(OpenedTwo { id: u32 => U32 }, "opened", 2);
+
+fn opened(id: u64) -> Opened {
+    Opened { id }
+}
+
+/// About 1,000 bytes.
+fn moved(i: usize) -> Moved {
+    Moved {
+        cents: format!("{i:01000}"),
+    }
+}
+
+fn records(wal: &Wal) -> Vec<Record> {
+    let records = wal.iter().expect("iter");
+    records.map(|record| record.expect("a record")).collect()
+}
+
+/// The names in the schema records of a part of the log.
+fn names<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> {
+    let schemas = records
+        .into_iter()
+        .filter(|record| record.kind() == RecordKind::Schema);
+    schemas
+        .map(|record| {
+            // The link, id and version, then the length of the name.
+            let rest = &record.data()[9 + 6..];
+            let len = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
+            String::from_utf8(rest[2..2 + len].to_vec()).expect("a name")
+        })
+        .collect()
+}
+
+/// Every segment with typed records begins with the schemas of all types so far, each once; a type that is new comes
+/// before its first record.
+fn assert_described(wal: &Wal, what: &str) {
+    let all = records(wal);
+    for segment in all.chunk_by(|a, b| segment_of(a) == segment_of(b)) {
+        let mut seen: Vec<String> = Vec::new();
+        for record in segment {
+            match record.kind() {
+                RecordKind::Schema => {
+                    let name = names([record]).remove(0);
+                    assert!(
+                        !seen.contains(&name),
+                        "{what}: `{name}` twice in segment {}",
+                        segment_of(record)
+                    );
+                    seen.push(name);
+                }
+                RecordKind::Typed => {
+                    let name = if record.decode::<Opened>().is_ok() {
+                        "opened"
+                    } else {
+                        "moved"
+                    };
+                    assert!(
+                        seen.iter().any(|seen| seen == name),
+                        "{what}: `{name}` at {}",
+                        record.lsn()
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn segment_of(record: &Record) -> u64 {
+    (record.lsn().get() + 64) / SEGMENT
+}
+
+#[test]
+fn a_schema_comes_once_before_the_first_record_of_its_type() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    for id in 0..3 {
+        wal.append_typed(&opened(id)).unwrap();
+    }
+    wal.append_typed(&moved(1)).unwrap();
+    wal.append_typed(&opened(3)).unwrap();
+    let kinds: Vec<_> = records(&wal).iter().map(Record::kind).collect();
+    use RecordKind::{Schema, Typed};
+    assert_eq!(kinds, [Schema, Typed, Typed, Typed, Schema, Typed, Typed]);
+    assert_eq!(names(&records(&wal)), ["opened", "moved"]);
+}
+
+#[test]
+fn replay_passes_over_schemas_and_bytes_have_none() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    wal.append(b"bytes").unwrap();
+    assert_eq!(records(&wal).len(), 1);
+    let log = Wal::with_store(MemStore::new())
+        .unwrap()
+        .typed::<Opened>()
+        .unwrap();
+    let lsn = log.append(&opened(7)).unwrap();
+    let events: Vec<Event<Opened>> = log.replay(..).unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        (events.len(), events[0].lsn, &events[0].event),
+        (1, lsn, &opened(7))
+    );
+}
+
+#[test]
+fn every_segment_holds_the_schemas_of_what_is_in_it() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    wal.append_typed(&opened(0)).unwrap();
+    for i in 0..400 {
+        wal.append_typed(&moved(i)).unwrap();
+    }
+    assert!(wal.len() > 5 * SEGMENT);
+    assert_described(&wal, "open");
+    wal.close().unwrap();
+    let wal = place.open(quiet()).unwrap();
+    wal.append_typed(&opened(1)).unwrap();
+    assert_described(&wal, "opened again");
+}
+
+#[test]
+fn batches_and_tickets_are_described_too() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    let log = wal.typed::<Moved>().unwrap();
+    for i in 0..40 {
+        let batch: Vec<_> = (0..7).map(|j| moved(10 * i + j)).collect();
+        log.append_batch(&batch).unwrap();
+        log.append_durable(&moved(i)).unwrap().wait().unwrap();
+    }
+    // A batch may reach into the next segment, whose schemas then come behind it: but they are there.
+    for segment in records(&wal).chunk_by(|a, b| segment_of(a) == segment_of(b)) {
+        assert_eq!(names(segment), ["moved"], "segment {}", segment_of(&segment[0]));
+    }
+    // One that is too long for the ring, and for the rest of its segment.
+    let huge = Moved {
+        cents: "9".repeat(3 * SEGMENT as usize),
+    };
+    let lsn = wal.append_typed(&huge).unwrap();
+    assert_eq!(wal.read(lsn).unwrap().decode::<Moved>().unwrap(), huge);
+    let next = wal.append_typed(&moved(0)).unwrap();
+    let all = records(&wal);
+    let last = all
+        .iter()
+        .filter(|record| segment_of(record) == (next.get() + 64) / SEGMENT);
+    assert_eq!(names(last), ["moved"], "behind a huge record");
+}
+
+#[test]
+fn threads_write_a_schema_once_in_each_segment() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let wal = &wal;
+            scope.spawn(move || {
+                for i in 0..100 {
+                    wal.append_typed(&opened(thread)).unwrap();
+                    wal.append_typed(&moved(i)).unwrap();
+                }
+            });
+        }
+    });
+    assert_described(&wal, "four threads");
+    let typed = records(&wal)
+        .iter()
+        .filter(|r| r.kind() == RecordKind::Typed)
+        .count();
+    assert_eq!(typed, 800);
+}
+
+#[test]
+fn a_crash_keeps_the_schemas_with_their_records() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append_typed(&opened(0)).unwrap();
+        wal.sync().unwrap();
+        wal.append_typed(&moved(0)).unwrap();
+        for (image, what, count) in [
+            (place.killed(), "killed", 4),
+            (place.without_staging(), "power", 2),
+        ] {
+            let wal = image.open(quiet()).unwrap();
+            assert_eq!(records(&wal).len(), count, "{form:?}, {what}");
+            let found = wal.typed::<OpenedAnew>().unwrap_err();
+            assert!(
+                matches!(found, WalError::Typed(TypedError::ShapeChanged { .. })),
+                "{form:?}, {what}: {found:?}"
+            );
+            wal.append_typed(&moved(1)).unwrap();
+            assert_described(&wal, what);
+            drop(wal);
+            image.open(quiet()).unwrap().typed::<Opened>().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_schema_that_is_cut_off_is_written_again() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let kept = wal.append_typed(&opened(0)).unwrap();
+        wal.append_typed(&moved(0)).unwrap();
+        wal.truncate_after(kept).unwrap();
+        wal.append_typed(&moved(1)).unwrap();
+        assert_eq!(names(&records(&wal)), ["opened", "moved"], "{form:?}");
+        assert_described(&wal, "cut");
+        for image in [place.killed(), place.without_staging()] {
+            let wal = image.open(quiet()).unwrap();
+            wal.append_typed(&moved(2)).unwrap();
+            assert_described(&wal, "cut and crashed");
+        }
+        // All schemas go, and the log may hold the name in another shape now.
+        let plain = wal.append(b"plain").unwrap();
+        wal.truncate_before(plain).unwrap();
+        wal.truncate_after(plain).unwrap();
+    }
+}
+
+#[test]
+fn schemas_of_what_remains_outlive_the_records_before_them() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let mut kept = None;
+        for i in 0..10 {
+            kept = Some(wal.append_typed(&opened(i)).unwrap());
+        }
+        let kept = kept.unwrap();
+        assert_eq!(wal.truncate_before(kept).unwrap(), kept);
+        for wal in [
+            wal.clone(),
+            place.killed().open(quiet()).unwrap(),
+            place.without_staging().open(quiet()).unwrap(),
+        ] {
+            let error = wal.typed::<OpenedAnew>().unwrap_err();
+            assert!(error.to_string().contains("another shape"), "{form:?}: {error}");
+            assert_eq!(names(&records(&wal)), ["opened"], "{form:?}");
+            wal.append_typed(&opened(11)).unwrap();
+            assert_eq!(wal.read(kept).unwrap().decode::<Opened>().unwrap(), opened(9));
+        }
+    }
+}
+
+#[test]
+fn a_log_whose_records_are_all_gone_takes_other_shapes() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append_typed(&opened(0)).unwrap();
+        wal.sync().unwrap();
+        wal.truncate_before(wal.durable_lsn()).unwrap();
+        wal.close().unwrap();
+        let wal = place.open(quiet()).unwrap();
+        wal.append_typed(&moved(0)).unwrap();
+        assert_described(&wal, "begun anew");
+    }
+}
+
+#[test]
+fn another_shape_of_the_same_version_is_refused_before_the_first_append() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    wal.append_typed(&opened(0)).unwrap();
+    let before = wal.record_count();
+    let expected = "`opened` version 1 has another shape in this log:\n  \
+        `id` is `u64` in the log and `u32` in this program\n\
+        give the type a new version and say how to read the old one, or bring the old shape back";
+    for error in [
+        wal.typed::<OpenedAnew>().unwrap_err(),
+        wal.append_typed(&OpenedAnew { id: 1 }).unwrap_err(),
+        wal.append_typed_batch(&[OpenedAnew { id: 1 }]).unwrap_err(),
+    ] {
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(wal.record_count(), before, "nothing was appended");
+    wal.typed::<OpenedTwo>().unwrap();
+    wal.append_typed(&OpenedTwo { id: 1 }).unwrap();
+    wal.append_typed(&opened(1)).unwrap();
+}
+
+#[test]
+fn a_record_type_of_another_name_with_the_same_id_is_refused() {
+    #[derive(Serialize, Deserialize)]
+    struct Other(u64);
+
+    impl WalRecord for Other {
+        const NAME: &'static str = "other";
+        const RECORDS: &'static [RecordType] =
+            &[RecordType::with_id(Opened::RECORDS[0].id, "other", 1).schema(&Schema::U64)];
+        const FAMILY: bool = false;
+
+        fn record_index(&self) -> usize {
+            0
+        }
+    }
+
+    impl WalDecode<'_> for Other {}
+
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    // Whatever the version.
+    wal.append_typed(&OpenedTwo { id: 0 }).unwrap();
+    for error in [
+        wal.append_typed(&Other(1)).unwrap_err(),
+        wal.typed::<Other>().unwrap_err(),
+    ] {
+        let WalError::Typed(TypedError::IdTaken { name, stored, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!((name, stored.as_str()), ("other", "opened"));
+    }
+}

@@ -1,0 +1,177 @@
+//! What a schema record says, and the comparison of a program's types with it. Where schema records stand is the
+//! business of `log/dictionary.rs`.
+//!
+//! ```text
+//! u32 le   type id
+//! u16 le   version
+//! u16 le   length of the name
+//! ...      the full name, UTF-8
+//! ...      the shape as text, to the end
+//! ```
+
+use super::error::TypedError;
+use super::record::RecordType;
+use super::schema::{Schema, Shape, differences};
+use crate::log::{Described, Entry};
+use crate::{Lsn, Result, Wal};
+
+/// A schema record, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoredSchema<'a> {
+    pub(super) type_id: u32,
+    pub(super) version: u16,
+    pub(super) name: &'a str,
+    pub(super) shape: &'a str,
+}
+
+impl<'a> StoredSchema<'a> {
+    /// `None` if it is none, or a later release wrote it in another way.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (type_id, rest) = bytes.split_first_chunk()?;
+        let (version, rest) = rest.split_first_chunk()?;
+        let (name_len, rest) = rest.split_first_chunk()?;
+        let (name, shape) = rest.split_at_checked(usize::from(u16::from_le_bytes(*name_len)))?;
+        Some(StoredSchema {
+            type_id: u32::from_le_bytes(*type_id),
+            version: u16::from_le_bytes(*version),
+            name: str::from_utf8(name).ok()?,
+            shape: str::from_utf8(shape).ok()?,
+        })
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.name.len() + self.shape.len());
+        bytes.extend_from_slice(&self.type_id.to_le_bytes());
+        bytes.extend_from_slice(&self.version.to_le_bytes());
+        let name_len = u16::try_from(self.name.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&name_len.to_le_bytes());
+        bytes.extend_from_slice(&self.name.as_bytes()[..usize::from(name_len)]);
+        bytes.extend_from_slice(self.shape.as_bytes());
+        bytes
+    }
+}
+
+impl RecordType {
+    /// Stands for this type, version and shape in the search for its schema; never 0.
+    #[inline]
+    pub(super) fn key(&self) -> u64 {
+        let own = u64::from(self.id) << 16 | u64::from(self.version);
+        (own ^ self.fingerprint).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
+    }
+
+    /// The schema record to be added to those that the log holds; `None` if it is among them.
+    pub(super) fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>> {
+        let Some(schema) = self.schema else {
+            return Ok(None);
+        };
+        if self.is_held(self.version, schema, held)? {
+            return Ok(None);
+        }
+        let shape = schema.to_shape().to_string();
+        let stored = StoredSchema {
+            type_id: self.id,
+            version: self.version,
+            name: self.name,
+            shape: &shape,
+        };
+        Ok(Some(stored.encode()))
+    }
+
+    /// Whether the log holds the schema of this version under this type's own id. If it holds another one for it, or
+    /// the id is another type's, that is an error.
+    fn is_held(&self, version: u16, schema: &Schema, held: &[Entry]) -> Result<bool> {
+        let stored = held
+            .iter()
+            .filter_map(|entry| StoredSchema::parse(&entry.payload));
+        let mut is_held = false;
+        for stored in stored.filter(|stored| self.has_id(stored.type_id)) {
+            if stored.name != self.name && !self.aliases.contains(&stored.name) {
+                return Err(TypedError::IdTaken {
+                    id: stored.type_id,
+                    name: self.name,
+                    stored: stored.name.to_owned(),
+                }
+                .into());
+            }
+            if stored.version == version {
+                self.check_shape(version, schema, stored.shape)?;
+                is_held |= stored.type_id == self.id;
+            }
+        }
+        Ok(is_held)
+    }
+
+    fn check_shape(&self, version: u16, schema: &Schema, stored: &str) -> Result<(), TypedError> {
+        let shape = schema.to_shape();
+        if shape.to_string() == stored {
+            return Ok(());
+        }
+        let changes = match stored.parse::<Shape>() {
+            Ok(stored) => differences(&stored, &shape),
+            Err(_) => format!("\n  it is `{stored}` in the log and `{shape}` in this program"),
+        };
+        Err(TypedError::ShapeChanged {
+            name: self.name,
+            version,
+            changes,
+        })
+    }
+}
+
+/// Appends an event of a record type; returns where it is and where it ends.
+#[inline]
+pub(super) fn append(wal: &Wal, payload: &[u8], record: &RecordType) -> Result<(Lsn, u64)> {
+    let entry = |held: &[Entry]| record.entry(held);
+    let described = record.schema.map(|_| Described {
+        key: record.key(),
+        entry: &entry,
+    });
+    wal.append_described(payload, described)
+}
+
+/// Appends events of these record types, all or none.
+pub(super) fn append_batch(wal: &Wal, payloads: &[&[u8]], records: &[&RecordType]) -> Result<Vec<Lsn>> {
+    let with_schema = || records.iter().filter(|record| record.schema.is_some());
+    let entries: Vec<_> = with_schema()
+        .map(|record| |held: &[Entry]| record.entry(held))
+        .collect();
+    let described: Vec<_> = with_schema()
+        .zip(&entries)
+        .map(|(record, entry)| Described {
+            key: record.key(),
+            entry,
+        })
+        .collect();
+    wal.append_batch_described(payloads, &described)
+}
+
+/// Compares every version that a program's types read with what the log says of it.
+pub(super) fn check(wal: &Wal, records: &[RecordType]) -> Result<()> {
+    let held = wal.dictionary()?;
+    for record in records.iter().filter(|record| !record.retired) {
+        for older in record.history() {
+            record.is_held(older.version, older.schema, &held)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schema_records_round_trip_and_every_prefix_is_handled() {
+        let stored = StoredSchema {
+            type_id: 7,
+            version: 3,
+            name: "bank.opened",
+            shape: "{id: u64}",
+        };
+        let bytes = stored.encode();
+        assert_eq!(StoredSchema::parse(&bytes), Some(stored));
+        for len in 0..8 + stored.name.len() {
+            assert_eq!(StoredSchema::parse(&bytes[..len]), None, "{len} bytes");
+        }
+    }
+}

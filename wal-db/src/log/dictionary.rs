@@ -1,0 +1,345 @@
+//! Schema frames: the shapes of the typed records, written into the log so that it explains itself.
+//!
+//! The stream is divided into windows: segments, or 64 MiB where there are none. Before the first typed record in a
+//! window come the schemas of everything that the log has ever held, as a set, so that each window can be read alone;
+//! a type that is new is added to the set of its window. The frames of a set are linked, and the manifest knows the
+//! last one.
+//!
+//! What an entry says is up to the layer of events; here it is bytes.
+
+use super::core::{Core, Writer};
+use crate::{
+    CorruptionReason, Lsn, Result,
+    format::{
+        Kind,
+        schema::{LINK_LEN, Link},
+    },
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+};
+
+/// Windows of a log without segments.
+const WINDOW: u64 = 64 << 20;
+
+/// How many keys are found without a lock; a power of two. A program with more event types finds the others with one.
+const KNOWN: usize = 1024;
+
+/// What an open log knows of its schemas.
+pub(crate) struct Dictionary {
+    /// A typed record that starts before it, and whose key is known, has its schema in front of it.
+    until: AtomicU64,
+    known: Box<[AtomicU64]>,
+    /// Positions of schema frames, ascending: the last one that was there at opening, and those written since.
+    positions: Mutex<Vec<u64>>,
+    set: Mutex<Set>,
+}
+
+/// The newest set, once it was needed.
+#[derive(Default)]
+pub(crate) struct Set {
+    entries: Option<Vec<Entry>>,
+}
+
+/// A frame of the newest set.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) pos: u64,
+    pub(crate) payload: Vec<u8>,
+}
+
+type MakeEntry<'a> = dyn Fn(&[Entry]) -> Result<Option<Vec<u8>>> + 'a;
+
+/// The schema of a record that is to be appended.
+#[derive(Clone, Copy)]
+pub(crate) struct Described<'a> {
+    /// Stands for it; never 0.
+    pub(crate) key: u64,
+    /// Asked if it is not known whether the log holds it: given the entries that it holds, returns a new one, nothing if
+    /// it is among them, or refuses the record.
+    pub(crate) entry: &'a MakeEntry<'a>,
+}
+
+impl Dictionary {
+    pub(crate) fn new(newest: Option<u64>) -> Self {
+        Dictionary {
+            until: AtomicU64::new(0),
+            known: (0..KNOWN).map(|_| AtomicU64::new(0)).collect(),
+            positions: Mutex::new(newest.into_iter().collect()),
+            set: Mutex::new(Set::default()),
+        }
+    }
+
+    /// Up to where a record with this key can be appended; `None` if that has to be found out.
+    #[inline]
+    fn covered(&self, key: u64) -> Option<u64> {
+        let mut at = key as usize % KNOWN;
+        loop {
+            match self.known[at].load(Ordering::Acquire) {
+                found if found == key => return Some(self.until.load(Ordering::Acquire)),
+                0 => return None,
+                _ => at = (at + 1) % KNOWN,
+            }
+        }
+    }
+
+    /// Called with the set locked. One place stays empty, which ends every search.
+    fn add_known(&self, key: u64) {
+        let mut at = key as usize % KNOWN;
+        let mut empty = self.known.iter().filter(|slot| slot.load(Ordering::Relaxed) == 0);
+        if empty.nth(1).is_none() {
+            return;
+        }
+        loop {
+            match self.known[at].load(Ordering::Relaxed) {
+                0 => return self.known[at].store(key, Ordering::Release),
+                found if found == key => return,
+                _ => at = (at + 1) % KNOWN,
+            }
+        }
+    }
+
+    /// Locks the set. To be done before the committer is taken or the log frozen, never the other way round.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Set> {
+        self.set.lock()
+    }
+
+    /// The last schema frame before `pos` that is known of.
+    pub(crate) fn newest_before(&self, pos: u64) -> Option<u64> {
+        let positions = self.positions.lock();
+        let after = positions.partition_point(|&at| at < pos);
+        after.checked_sub(1).map(|at| positions[at])
+    }
+
+    fn newest(&self) -> Option<u64> {
+        self.newest_before(u64::MAX)
+    }
+
+    /// The records behind `cut` are gone, and `newest` is the last schema frame before it.
+    pub(crate) fn cut(&self, set: &mut Set, newest: Option<u64>) {
+        self.until.store(0, Ordering::Release);
+        self.known
+            .iter()
+            .for_each(|slot| slot.store(0, Ordering::Release));
+        set.entries = None;
+        *self.positions.lock() = newest.into_iter().collect();
+    }
+}
+
+impl Core {
+    /// Appends a typed record behind the schema of its type.
+    #[inline]
+    pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
+        loop {
+            let before = match self.dictionary.covered(schema.key) {
+                Some(before) => before,
+                None => self.describe(schema)?,
+            };
+            if let Some((pos, end)) = self.append_before(Kind::Typed, payload, before)? {
+                if self.dictionary.until.load(Ordering::Acquire) != before {
+                    // A truncation came between: the schema may have been cut off.
+                    self.describe(schema)?;
+                }
+                return Ok((pos, end));
+            }
+            self.describe(schema)?;
+        }
+    }
+
+    /// As [`append_described`](Self::append_described), for records that are there together or not at all. Those
+    /// that reach into the next window get their schemas there behind them.
+    pub(crate) fn append_batch_described(
+        &self,
+        payloads: &[&[u8]],
+        schemas: &[Described<'_>],
+    ) -> Result<(Vec<Lsn>, u64)> {
+        let describe_all = || -> Result<()> {
+            for schema in schemas {
+                if self
+                    .dictionary
+                    .covered(schema.key)
+                    .is_none_or(|before| before <= self.tail())
+                {
+                    self.describe(schema)?;
+                }
+            }
+            Ok(())
+        };
+        describe_all()?;
+        let (lsns, end) = self.append_batch(Kind::Typed, payloads)?;
+        if lsns
+            .last()
+            .is_some_and(|last| last.pos() >= self.dictionary.until.load(Ordering::Acquire))
+        {
+            describe_all()?;
+        }
+        Ok((lsns, end))
+    }
+
+    /// The entries of the newest set.
+    pub(crate) fn dictionary(&self) -> Result<Vec<Entry>> {
+        self.loaded(&mut self.dictionary.lock()).cloned()
+    }
+
+    fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {
+        if set.entries.is_none() {
+            // What lies before the head may be gone, with all the records that needed it.
+            let head = self.base.shape().head;
+            let newest = self.dictionary.newest().filter(|&pos| pos >= head);
+            if let Some(newest) = newest {
+                self.flush_through(newest)?;
+            }
+            let entries = self.read_set(newest)?;
+            if let (Some(first), Some(last)) = (entries.first(), entries.last())
+                && self.window_end(first.pos) == self.window_end(last.pos)
+            {
+                self.dictionary
+                    .until
+                    .store(self.window_end(last.pos), Ordering::Release);
+            }
+            set.entries = Some(entries);
+        }
+        Ok(set.entries.get_or_insert_default())
+    }
+
+    /// Follows the links from the last frame of a set to its first.
+    fn read_set(&self, newest: Option<u64>) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let mut next = newest;
+        while let Some(pos) = next {
+            let (link, payload) = self.schema_frame(pos)?;
+            entries.push(Entry { pos, payload });
+            next = link
+                .before(pos)
+                .filter(|(_, same_set)| *same_set)
+                .map(|(before, _)| before);
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// The last schema frame before `cut`. With the log frozen and everything written.
+    pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
+        let head = self.base.shape().head;
+        let mut next = self.dictionary.newest().filter(|&pos| pos >= head);
+        while let Some(pos) = next.filter(|&pos| pos >= cut) {
+            let before = self.schema_frame(pos)?.0.before(pos);
+            next = before.map(|(before, _)| before).filter(|&pos| pos >= head);
+        }
+        Ok(next)
+    }
+
+    fn schema_frame(&self, pos: u64) -> Result<(Link, Vec<u8>)> {
+        let record = self.read_written(Lsn::from_pos(pos))?;
+        match Link::parse(record.data(), pos) {
+            Some((link, rest)) if record.kind() == super::record::RecordKind::Schema => {
+                Ok((link, rest.to_vec()))
+            }
+            _ => Err(self
+                .base
+                .damage(pos, pos + LINK_LEN as u64, CorruptionReason::Schema)
+                .into()),
+        }
+    }
+
+    /// Sees to it that the schema stands in the window where the next record will, and returns where that ends.
+    #[cold]
+    fn describe(&self, schema: &Described<'_>) -> Result<u64> {
+        let writer = self.usable_writer()?;
+        let mut set = self.dictionary.lock();
+        let entries = self.loaded(&mut set)?;
+        let new = (schema.entry)(entries)?;
+        let until = self.write_set(writer, entries, new)?;
+        self.dictionary.add_known(schema.key);
+        Ok(until)
+    }
+
+    /// Writes the whole set if the tail has left its window, or else what is new.
+    fn write_set(&self, writer: &Writer, entries: &mut Vec<Entry>, new: Option<Vec<u8>>) -> Result<u64> {
+        let mut new = new;
+        // A set that reaches into the next window is written there again; one that is longer than a window never fits.
+        for last_try in [false, true] {
+            let until = self.dictionary.until.load(Ordering::Acquire);
+            let stale = writer.ring.tail() >= until;
+            let first = match entries.last() {
+                None => Link::None,
+                Some(last) if stale => Link::SetBefore(last.pos),
+                Some(last) => Link::At(last.pos),
+            };
+            let again = entries
+                .iter()
+                .filter(|_| stale)
+                .map(|entry| entry.payload.clone());
+            let added: Vec<Vec<u8>> = again.chain(new.take()).collect();
+            if added.is_empty() {
+                return Ok(until);
+            }
+            let positions = self.append_set(first, &added)?;
+            if stale {
+                entries.clear();
+            }
+            let (start, end) = (positions[0], positions[positions.len() - 1]);
+            self.dictionary.positions.lock().extend(&positions);
+            entries.extend(
+                positions
+                    .into_iter()
+                    .zip(added)
+                    .map(|(pos, payload)| Entry { pos, payload }),
+            );
+            let until = self.window_end(end);
+            self.dictionary.until.store(until, Ordering::Release);
+            if self.window_end(start) == until || last_try {
+                return Ok(until);
+            }
+            self.dictionary.until.store(0, Ordering::Release);
+        }
+        Ok(self.dictionary.until.load(Ordering::Acquire))
+    }
+
+    /// Appends linked frames in one batch; returns their positions.
+    fn append_set(&self, first: Link, added: &[Vec<u8>]) -> Result<Vec<u64>> {
+        let mut link = first;
+        let mut payloads = Vec::with_capacity(added.len());
+        for entry in added {
+            let payload = [&link.encode()[..], entry].concat();
+            link = Link::Back(crate::format::frame_len(payload.len()));
+            payloads.push(payload);
+        }
+        let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+        let (lsns, _) = self.append_batch(Kind::Schema, &payloads)?;
+        Ok(lsns.into_iter().map(Lsn::pos).collect())
+    }
+
+    fn window_end(&self, pos: u64) -> u64 {
+        let len = match self.base.segment_len {
+            0 => WINDOW,
+            len => len,
+        };
+        (pos / len + 1) * len
+    }
+
+    /// The log begins at `head` now. A set before it is not there any more: the next typed record brings a new one.
+    pub(crate) fn head_moved(&self, head: u64) {
+        if self.dictionary.newest().is_some_and(|newest| newest < head) {
+            self.dictionary.until.store(0, Ordering::Release);
+        }
+    }
+
+    /// Writes the set again at the end of the log if a part of it lies before `head`, and makes it durable: what lies
+    /// before the head will go.
+    pub(crate) fn keep_schemas(&self, head: u64) -> Result<()> {
+        let writer = self.usable_writer()?;
+        if self.dictionary.newest().is_none() {
+            return Ok(());
+        }
+        let end = {
+            let mut set = self.dictionary.lock();
+            let entries = self.loaded(&mut set)?;
+            if entries.first().is_none_or(|first| first.pos >= head) {
+                return Ok(());
+            }
+            self.dictionary.until.store(0, Ordering::Release);
+            self.write_set(writer, entries, None)?;
+            writer.ring.tail()
+        };
+        self.sync_to(end)
+    }
+}
