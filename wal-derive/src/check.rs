@@ -4,34 +4,35 @@ use proc_macro2::Span;
 use syn::Error;
 use syn::ext::IdentExt;
 
-use crate::ast::{Body, Field, Source, Variant};
+use crate::ast::{Body, Fields, Source, Variant};
 use crate::attr::Slot;
 use crate::errors::Errors;
 use crate::name;
-use crate::serde_attr;
+use crate::{schema, serde_attr};
 
 /// What is generated. Only complete if no error was found.
-pub(crate) struct Family {
+pub(crate) struct Family<'a> {
     pub name: String,
-    pub records: Vec<Record>,
+    pub records: Vec<Record<'a>>,
 }
 
-pub(crate) struct Record {
+pub(crate) struct Record<'a> {
     pub name: String,
     pub version: u16,
     /// An id chosen with `#[wal(id = N)]`.
     pub id: Option<u32>,
+    pub fields: &'a Fields<'a>,
     /// Where the name comes from.
     span: Span,
 }
 
-impl Record {
+impl Record<'_> {
     fn type_id(&self) -> u32 {
         self.id.unwrap_or_else(|| name::type_id(&self.name))
     }
 }
 
-pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) -> Family {
+pub(crate) fn check<'a>(source: &'a Source<'a>, errors: &mut Errors) -> Family<'a> {
     check_generics(source, errors);
     let name = family_name(source, errors);
     let is_enum = matches!(source.body, Body::Enum(_));
@@ -43,6 +44,7 @@ pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) -> Family {
                 name: name.clone(),
                 version: source.wal.version.get().copied().unwrap_or(1),
                 id: source.wal.id.get().copied(),
+                fields,
                 span: source.ident.span(),
             }]
         }
@@ -79,12 +81,12 @@ fn family_name(source: &Source<'_>, errors: &mut Errors) -> String {
     source.wal.name.get().cloned().unwrap_or_default()
 }
 
-fn check_variants(
-    source: &Source<'_>,
+fn check_variants<'a>(
+    source: &'a Source<'a>,
     family: &str,
-    variants: &[Variant<'_>],
+    variants: &'a [Variant<'a>],
     errors: &mut Errors,
-) -> Vec<Record> {
+) -> Vec<Record<'a>> {
     if variants.is_empty() {
         errors.at(
             source.ident.span(),
@@ -92,7 +94,7 @@ fn check_variants(
         );
     }
     let default_version = source.wal.version.get().copied().unwrap_or(1);
-    let mut records: Vec<(Record, &Variant<'_>)> = Vec::with_capacity(variants.len());
+    let mut records: Vec<(Record<'a>, &Variant<'_>)> = Vec::with_capacity(variants.len());
     for variant in variants {
         serde_attr::check_variant(&variant.serde, errors);
         check_fields(&variant.fields, errors);
@@ -103,6 +105,7 @@ fn check_variants(
             name: format!("{family}.{name}"),
             version: variant.wal.version.get().copied().unwrap_or(default_version),
             id: variant.wal.id.get().copied(),
+            fields: &variant.fields,
             span,
         };
         check_unique(&record, variant, &records, errors);
@@ -113,7 +116,7 @@ fn check_variants(
 
 /// The part of the name behind the dot; nothing if it is wrong.
 fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, Span)> {
-    match &variant.wal.name {
+    match &variant.wal.rename {
         Slot::Good(name, span) => Some((name.clone(), *span)),
         Slot::Bad => None,
         Slot::Absent => {
@@ -124,7 +127,7 @@ fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, S
                 Some(problem) => {
                     errors.at(
                         span,
-                        format_args!("{problem}: give the variant a `#[wal(name = \"...\")]`"),
+                        format_args!("{problem}: give the variant a `#[wal(rename = \"...\")]`"),
                     );
                     None
                 }
@@ -135,9 +138,9 @@ fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, S
 
 /// Names and ids are how a record finds its variant again, so both must be its own.
 fn check_unique(
-    record: &Record,
+    record: &Record<'_>,
     variant: &Variant<'_>,
-    earlier: &[(Record, &Variant<'_>)],
+    earlier: &[(Record<'_>, &Variant<'_>)],
     errors: &mut Errors,
 ) {
     if let Some((_, other)) = earlier.iter().find(|(other, _)| other.name == record.name) {
@@ -162,8 +165,9 @@ fn check_unique(
     }
 }
 
-fn check_fields(fields: &[Field], errors: &mut Errors) {
-    for field in fields {
-        serde_attr::check_field(&field.serde, errors);
-    }
+fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
+    fields
+        .list
+        .iter()
+        .for_each(|field| schema::check_field(field, errors));
 }

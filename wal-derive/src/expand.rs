@@ -1,31 +1,44 @@
-//! Writes the impl.
+//! Writes the impls of `WalRecord` and `WalDecode`.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::ast::{Body, Source};
 use crate::check::{Family, Record};
+use crate::schema::Writer;
 
-pub(crate) fn record(source: &Source<'_>, family: &Family) -> TokenStream {
+pub(crate) fn record(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
     let krate = source.krate();
     let name = &family.name;
     let is_family = matches!(source.body, Body::Enum(_));
-    let records = family.records.iter().map(
-        |Record {
-             name, version, id, ..
-         }| match id {
-            Some(id) => quote!(#krate::__private::RecordType::with_id(#id, #name, #version)),
-            None => quote!(#krate::__private::RecordType::new(#name, #version)),
-        },
-    );
+    let mut writer = Writer::outside(source);
+    let records: Vec<_> = family
+        .records
+        .iter()
+        .map(|record| {
+            let Record {
+                name, version, id, ..
+            } = record;
+            let schema = writer.fields(record.fields, !is_family);
+            let schema = writer.whole(schema);
+            match id {
+                Some(id) => {
+                    quote!(#krate::__private::RecordType::with_id(#id, #name, #version).schema(#schema))
+                }
+                None => quote!(#krate::__private::RecordType::new(#name, #version).schema(#schema)),
+            }
+        })
+        .collect();
     let index = index(source);
-    imp(
+    let marker = writer.marker();
+    let imp = imp(
         source,
         quote!(#name),
         quote!(#is_family),
         quote!(#(#records),*),
         index,
-    )
+    );
+    quote!(const _: () = { #marker #imp };)
 }
 
 /// An impl that lets the rest of the program be checked although this type has mistakes.

@@ -22,7 +22,7 @@ use super::stored::{RawRecord, Stored, Upcast};
 /// #[wal(name = "bank")]
 /// enum Bank {
 ///     Opened { id: u64, owner: String },
-///     #[wal(name = "moved", version = 2)]
+///     #[wal(rename = "moved", version = 2)]
 ///     Transferred(u64, u64, i64),
 ///     Closed(u64),
 /// }
