@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Event, MemStore, Record, RecordKind, RecordType, Schema, SchemaField, TypedError, Wal, WalDecode,
-    WalError, WalRecord,
+    Event, MemStore, Record, RecordKind, RecordType, SalvageItem, Schema, SchemaField, TypedError, Wal,
+    WalDecode, WalError, WalRecord,
 };
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::quiet;
@@ -53,9 +53,18 @@ fn moved(i: usize) -> Moved {
     }
 }
 
-fn records(wal: &Wal) -> Vec<Record> {
-    let records = wal.iter().expect("iter");
-    records.map(|record| record.expect("a record")).collect()
+/// What the log holds, its own notes included.
+fn everything(place: &Place, wal: &Wal) -> Vec<Record> {
+    wal.flush().expect("flush");
+    let salvage = Wal::salvage(place.path()).expect("salvage");
+    let records = salvage.map(|item| match item.expect("an item") {
+        SalvageItem::Record(record) => record,
+        other => panic!("{other:?}"),
+    });
+    let first = wal.head();
+    records
+        .filter(|record| record.kind() == RecordKind::Schema || record.lsn() >= first)
+        .collect()
 }
 
 /// The names in the schema records of a part of the log.
@@ -75,8 +84,8 @@ fn names<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> {
 
 /// Every segment with typed records begins with the schemas of all types so far, each once; a type that is new comes
 /// before its first record.
-fn assert_described(wal: &Wal, what: &str) {
-    let all = records(wal);
+fn assert_described(place: &Place, wal: &Wal, what: &str) {
+    let all = everything(place, wal);
     for segment in all.chunk_by(|a, b| segment_of(a) == segment_of(b)) {
         let mut seen: Vec<String> = Vec::new();
         for record in segment {
@@ -114,33 +123,55 @@ fn segment_of(record: &Record) -> u64 {
 
 #[test]
 fn a_schema_comes_once_before_the_first_record_of_its_type() {
-    let wal = Wal::with_store(MemStore::new()).unwrap();
+    let place = Place::new(Form::File);
+    let wal = place.open(quiet()).unwrap();
     for id in 0..3 {
         wal.append_typed(&opened(id)).unwrap();
     }
     wal.append_typed(&moved(1)).unwrap();
     wal.append_typed(&opened(3)).unwrap();
-    let kinds: Vec<_> = records(&wal).iter().map(Record::kind).collect();
+    let kinds: Vec<_> = everything(&place, &wal).iter().map(Record::kind).collect();
     use RecordKind::{Schema, Typed};
     assert_eq!(kinds, [Schema, Typed, Typed, Typed, Schema, Typed, Typed]);
-    assert_eq!(names(&records(&wal)), ["opened", "moved"]);
+    assert_eq!(names(&everything(&place, &wal)), ["opened", "moved"]);
 }
 
 #[test]
-fn replay_passes_over_schemas_and_bytes_have_none() {
-    let wal = Wal::with_store(MemStore::new()).unwrap();
-    wal.append(b"bytes").unwrap();
-    assert_eq!(records(&wal).len(), 1);
-    let log = Wal::with_store(MemStore::new())
-        .unwrap()
-        .typed::<Opened>()
-        .unwrap();
-    let lsn = log.append(&opened(7)).unwrap();
-    let events: Vec<Event<Opened>> = log.replay(..).unwrap().map(Result::unwrap).collect();
-    assert_eq!(
-        (events.len(), events[0].lsn, &events[0].event),
-        (1, lsn, &opened(7))
-    );
+fn a_schema_is_no_record_and_can_be_read_where_it_is() {
+    let place = Place::new(Form::File);
+    let wal = place.open(quiet()).unwrap();
+    let plain = wal.append(b"bytes").unwrap();
+    assert_eq!(everything(&place, &wal).len(), 1, "bytes have no schema");
+    let event = wal.append_typed(&opened(7)).unwrap();
+    wal.append_batch(&[b"more"; 3]).unwrap();
+    let schema = everything(&place, &wal)[1].lsn();
+    assert!(plain < schema && schema < event);
+    wal.sync().unwrap();
+    for image in [place.killed(), place.without_staging()] {
+        let wal = image.open(quiet()).unwrap();
+        let lsns: Vec<_> = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
+        assert_eq!((lsns.len() as u64, lsns[1]), (wal.record_count(), event));
+        let mut backwards: Vec<_> = wal
+            .iter_rev()
+            .unwrap()
+            .map(|record| record.unwrap().lsn())
+            .collect();
+        backwards.reverse();
+        assert_eq!(backwards, lsns);
+        for (ordinal, lsn) in lsns.iter().enumerate() {
+            let mut records = wal.iter_from_ordinal(ordinal as u64).unwrap();
+            assert_eq!(records.next().unwrap().unwrap().lsn(), *lsn, "ordinal {ordinal}");
+        }
+        assert_eq!(wal.read(schema).unwrap().kind(), RecordKind::Schema);
+        assert!(wal.verify().unwrap().is_intact());
+        let log = wal.typed::<Opened>().unwrap();
+        let first: Event<Opened> = log.replay(schema..).unwrap().next().unwrap().unwrap();
+        assert_eq!((first.lsn, first.event), (event, opened(7)));
+    }
+    wal.truncate_after(event).unwrap();
+    assert_eq!(wal.record_count(), 2);
+    assert_eq!(wal.truncate_before(schema).unwrap(), event);
+    assert_eq!(wal.record_count(), 1);
 }
 
 #[test]
@@ -152,11 +183,11 @@ fn every_segment_holds_the_schemas_of_what_is_in_it() {
         wal.append_typed(&moved(i)).unwrap();
     }
     assert!(wal.len() > 5 * SEGMENT);
-    assert_described(&wal, "open");
+    assert_described(&place, &wal, "open");
     wal.close().unwrap();
     let wal = place.open(quiet()).unwrap();
     wal.append_typed(&opened(1)).unwrap();
-    assert_described(&wal, "opened again");
+    assert_described(&place, &wal, "opened again");
 }
 
 #[test]
@@ -170,7 +201,7 @@ fn batches_and_tickets_are_described_too() {
         log.append_durable(&moved(i)).unwrap().wait().unwrap();
     }
     // A batch may reach into the next segment, whose schemas then come behind it: but they are there.
-    for segment in records(&wal).chunk_by(|a, b| segment_of(a) == segment_of(b)) {
+    for segment in everything(&place, &wal).chunk_by(|a, b| segment_of(a) == segment_of(b)) {
         assert_eq!(names(segment), ["moved"], "segment {}", segment_of(&segment[0]));
     }
     // One that is too long for the ring, and for the rest of its segment.
@@ -180,7 +211,7 @@ fn batches_and_tickets_are_described_too() {
     let lsn = wal.append_typed(&huge).unwrap();
     assert_eq!(wal.read(lsn).unwrap().decode::<Moved>().unwrap(), huge);
     let next = wal.append_typed(&moved(0)).unwrap();
-    let all = records(&wal);
+    let all = everything(&place, &wal);
     let last = all
         .iter()
         .filter(|record| segment_of(record) == (next.get() + 64) / SEGMENT);
@@ -202,8 +233,8 @@ fn threads_write_a_schema_once_in_each_segment() {
             });
         }
     });
-    assert_described(&wal, "four threads");
-    let typed = records(&wal)
+    assert_described(&place, &wal, "four threads");
+    let typed = everything(&place, &wal)
         .iter()
         .filter(|r| r.kind() == RecordKind::Typed)
         .count();
@@ -223,14 +254,14 @@ fn a_crash_keeps_the_schemas_with_their_records() {
             (place.without_staging(), "power", 2),
         ] {
             let wal = image.open(quiet()).unwrap();
-            assert_eq!(records(&wal).len(), count, "{form:?}, {what}");
+            assert_eq!(everything(&image, &wal).len(), count, "{form:?}, {what}");
             let found = wal.typed::<OpenedAnew>().unwrap_err();
             assert!(
                 matches!(found, WalError::Typed(TypedError::ShapeChanged { .. })),
                 "{form:?}, {what}: {found:?}"
             );
             wal.append_typed(&moved(1)).unwrap();
-            assert_described(&wal, what);
+            assert_described(&image, &wal, what);
             drop(wal);
             image.open(quiet()).unwrap().typed::<Opened>().unwrap();
         }
@@ -246,12 +277,12 @@ fn a_schema_that_is_cut_off_is_written_again() {
         wal.append_typed(&moved(0)).unwrap();
         wal.truncate_after(kept).unwrap();
         wal.append_typed(&moved(1)).unwrap();
-        assert_eq!(names(&records(&wal)), ["opened", "moved"], "{form:?}");
-        assert_described(&wal, "cut");
+        assert_eq!(names(&everything(&place, &wal)), ["opened", "moved"], "{form:?}");
+        assert_described(&place, &wal, "cut");
         for image in [place.killed(), place.without_staging()] {
             let wal = image.open(quiet()).unwrap();
             wal.append_typed(&moved(2)).unwrap();
-            assert_described(&wal, "cut and crashed");
+            assert_described(&image, &wal, "cut and crashed");
         }
         // All schemas go, and the log may hold the name in another shape now.
         let plain = wal.append(b"plain").unwrap();
@@ -278,7 +309,7 @@ fn schemas_of_what_remains_outlive_the_records_before_them() {
         ] {
             let error = wal.typed::<OpenedAnew>().unwrap_err();
             assert!(error.to_string().contains("another shape"), "{form:?}: {error}");
-            assert_eq!(names(&records(&wal)), ["opened"], "{form:?}");
+            assert_eq!(names(&everything(&place, &wal)), ["opened"], "{form:?}");
             wal.append_typed(&opened(11)).unwrap();
             assert_eq!(wal.read(kept).unwrap().decode::<Opened>().unwrap(), opened(9));
         }
@@ -296,7 +327,7 @@ fn a_log_whose_records_are_all_gone_takes_other_shapes() {
         wal.close().unwrap();
         let wal = place.open(quiet()).unwrap();
         wal.append_typed(&moved(0)).unwrap();
-        assert_described(&wal, "begun anew");
+        assert_described(&place, &wal, "begun anew");
     }
 }
 

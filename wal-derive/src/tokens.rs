@@ -56,11 +56,7 @@ fn self_ident() -> Ident {
 }
 
 /// Replaces names that stand alone, which are not part of a path, with the arguments behind them.
-fn replace(
-    tokens: TokenStream,
-    names: &[&Ident],
-    new: &mut dyn FnMut(Span) -> TokenStream,
-) -> TokenStream {
+fn replace(tokens: TokenStream, names: &[&Ident], new: &mut dyn FnMut(Span) -> TokenStream) -> TokenStream {
     let mut out = TokenStream::new();
     let mut in_path = false;
     let mut tokens = tokens.into_iter().peekable();

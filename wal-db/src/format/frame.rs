@@ -33,6 +33,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether it counts as a record; schemas and voids do not.
+    #[inline]
+    pub(crate) fn is_record(self) -> bool {
+        matches!(self, Kind::Data | Kind::Typed)
+    }
+
     fn from_bits(bits: u32) -> Option<Self> {
         Some(match bits {
             1 => Kind::Data,

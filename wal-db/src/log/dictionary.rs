@@ -181,9 +181,9 @@ impl Core {
 
     fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {
         if set.entries.is_none() {
-            // What lies before the head may be gone, with all the records that needed it.
-            let head = self.base.shape().head;
-            let newest = self.dictionary.newest().filter(|&pos| pos >= head);
+            // What lies before the first group may be gone, with all the records that needed it.
+            let first = self.base.shape().head_group;
+            let newest = self.dictionary.newest().filter(|&pos| pos >= first);
             if let Some(newest) = newest {
                 self.flush_through(newest)?;
             }
@@ -218,11 +218,11 @@ impl Core {
 
     /// The last schema frame before `cut`. With the log frozen and everything written.
     pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
-        let head = self.base.shape().head;
-        let mut next = self.dictionary.newest().filter(|&pos| pos >= head);
+        let first = self.base.shape().head_group;
+        let mut next = self.dictionary.newest().filter(|&pos| pos >= first);
         while let Some(pos) = next.filter(|&pos| pos >= cut) {
             let before = self.schema_frame(pos)?.0.before(pos);
-            next = before.map(|(before, _)| before).filter(|&pos| pos >= head);
+            next = before.map(|(before, _)| before).filter(|&pos| pos >= first);
         }
         Ok(next)
     }
@@ -316,16 +316,17 @@ impl Core {
         (pos / len + 1) * len
     }
 
-    /// The log begins at `head` now. A set before it is not there any more: the next typed record brings a new one.
-    pub(crate) fn head_moved(&self, head: u64) {
-        if self.dictionary.newest().is_some_and(|newest| newest < head) {
+    /// The log begins with the group at `first` now. A set before it is not there any more: the next typed record brings
+    /// a new one.
+    pub(crate) fn head_moved(&self, first: u64) {
+        if self.dictionary.newest().is_some_and(|newest| newest < first) {
             self.dictionary.until.store(0, Ordering::Release);
         }
     }
 
-    /// Writes the set again at the end of the log if a part of it lies before `head`, and makes it durable: what lies
-    /// before the head will go.
-    pub(crate) fn keep_schemas(&self, head: u64) -> Result<()> {
+    /// Writes the set again at the end of the log if a part of it lies before the group at `first`, and makes it durable:
+    /// what lies before that group will go.
+    pub(crate) fn keep_schemas(&self, first: u64) -> Result<()> {
         let writer = self.usable_writer()?;
         if self.dictionary.newest().is_none() {
             return Ok(());
@@ -333,7 +334,7 @@ impl Core {
         let end = {
             let mut set = self.dictionary.lock();
             let entries = self.loaded(&mut set)?;
-            if entries.first().is_none_or(|first| first.pos >= head) {
+            if entries.first().is_none_or(|entry| entry.pos >= first) {
                 return Ok(());
             }
             self.dictionary.until.store(0, Ordering::Release);

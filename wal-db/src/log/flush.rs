@@ -76,7 +76,7 @@ impl Committer {
         zero_sectors: u32,
     ) -> GroupHeader {
         let mut flags = 0;
-        if settled.records == 0 && closed.is_empty() {
+        if closed.is_empty() {
             flags |= group::FLAG_SEAL;
         }
         if settled.schemas {
@@ -301,7 +301,11 @@ impl Core {
             Ok(())
         })?;
         let settled = Settled {
-            records: apart.payloads.len() as u32,
+            records: if apart.kind.is_record() {
+                apart.payloads.len() as u32
+            } else {
+                0
+            },
             schemas: apart.kind == Kind::Schema,
         };
         let header = committer.header(self, &closed, settled, digest.finalize(), zero_sectors);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
-    format::{LogId, Manifest, manifest::Timeline},
+    format::{Kind, LogId, Manifest, manifest::Timeline},
     storage::{Latched, WalStore, segment_index},
 };
 
@@ -231,7 +231,7 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
     };
     let (head, group) = (shape.head, shape.head_group);
     let base = Base::new(store, log, segment_len, shape, end);
-    let walker = Walker::new(base.shape(), group, end);
+    let walker = Walker::new(base.shape(), group, end).with_schemas();
     Ok(Salvage {
         base,
         walker,
@@ -301,7 +301,8 @@ impl Iterator for Salvage {
         while !self.done {
             match self.walker.next_frame(&self.base) {
                 None => self.done = true,
-                Some(Ok(frame)) if frame.pos < self.head => {}
+                // Of what was cut off, the schemas still speak for the rest.
+                Some(Ok(frame)) if frame.pos < self.head && frame.word.kind != Kind::Schema => {}
                 Some(Ok(frame)) => return Some(Ok(SalvageItem::Record(iter::owned(&self.walker, &frame)))),
                 Some(Err(WalError::Corruption(damage))) => {
                     // What was never written is the end of the log, unless something follows it.

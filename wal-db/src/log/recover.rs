@@ -271,7 +271,7 @@ fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
 
 /// The last schema record of a group.
 fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<Option<u64>> {
-    let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+    let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
     let mut last = None;
     while let Some(frame) = walker.next_frame(base) {
         let frame = frame?;

@@ -111,6 +111,8 @@ pub(crate) struct Walker {
     /// What the next header has to continue.
     previous: Option<GroupHeader>,
     thorough: bool,
+    /// Schema records are found, too.
+    schemas: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -137,6 +139,7 @@ impl Walker {
             group: None,
             previous: None,
             thorough: false,
+            schemas: false,
         };
         walker.find_cut();
         walker
@@ -145,6 +148,12 @@ impl Walker {
     /// Checks every frame even where the whole group was checked.
     pub(crate) fn thorough(mut self) -> Self {
         self.thorough = true;
+        self
+    }
+
+    /// Schema records are the log's own notes, and are passed over otherwise.
+    pub(crate) fn with_schemas(mut self) -> Self {
+        self.schemas = true;
         self
     }
 
@@ -217,7 +226,7 @@ impl Walker {
             return false;
         };
         let intact = group.checked || word.matches(group.key, pos, payload);
-        if word.frame_len() > left || word.kind == Kind::Void || !intact {
+        if word.frame_len() > left || matches!(word.kind, Kind::Void | Kind::Schema) || !intact {
             return false;
         }
         self.frame = Frame {
@@ -245,7 +254,7 @@ impl Walker {
                 }
             }
             match self.checked_frame(base) {
-                Ok(Some(frame)) if frame.word.kind != Kind::Void => {
+                Ok(Some(frame)) if self.is_wanted(frame.word.kind) => {
                     self.find_near();
                     self.frame = frame;
                     return Some(Ok(frame));
@@ -264,6 +273,10 @@ impl Walker {
                 }
             }
         }
+    }
+
+    fn is_wanted(&self, kind: Kind) -> bool {
+        kind != Kind::Void && (kind != Kind::Schema || self.schemas)
     }
 
     /// Damage may only be that a truncation was faster and gave back what this walk was about to read. `None`: then the

@@ -95,7 +95,7 @@ impl Core {
     fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
         let lsn = Lsn::from_pos(pos);
         let header = find::find_group(&self.base, shape, pos)?;
-        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
         while let Some(frame) = walker.next_frame(&self.base) {
             let frame = frame?;
             if frame.pos == pos {

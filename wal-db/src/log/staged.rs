@@ -139,7 +139,7 @@ impl Staged {
                 bytes.resize((here - self.start) as usize, 0);
             }
             let kind = FrameWord::read(frame).map(|word| word.kind);
-            count += u32::from(kind.is_some_and(|kind| kind != Kind::Void));
+            count += u32::from(kind.is_some_and(Kind::is_record));
             if kind == Some(Kind::Schema) {
                 flags |= group::FLAG_SCHEMAS;
             }

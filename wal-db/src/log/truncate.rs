@@ -119,7 +119,13 @@ impl Core {
         let writer = self.usable_writer()?;
         let tail = writer.ring.tail();
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
-        self.keep_schemas(lsn.pos())?;
+        let shape = self.base.shape();
+        let mark = writer.line.durable_mark();
+        let first = self.head_at(&shape, lsn.pos().max(shape.head), mark)?.head_group;
+        if first < mark.pos {
+            // Before the manifest is locked, which appending may need.
+            self.keep_schemas(first)?;
+        }
         let mut manifest = writer.manifest.lock();
         let shape = self.base.shape();
         let target = lsn.pos().max(shape.head);
@@ -137,7 +143,7 @@ impl Core {
         recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
         let (head, group) = (next.head, next.head_group);
         self.base.set_shape(next);
-        self.head_moved(head);
+        self.head_moved(group);
         self.base
             .store
             .truncate_before(group)

@@ -450,7 +450,7 @@ impl Consumer {
         let (mut records, mut schemas) = (0, false);
         while pos < group.end {
             let word = ring.memory.wait_for_word(pos);
-            records += u32::from(word.kind != Kind::Void);
+            records += u32::from(word.kind.is_record());
             schemas |= word.kind == Kind::Schema;
             pos += word.frame_len();
         }
