@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::{MemStore, WalError, WalRecord};
+use crate::{Event, MemStore, WalError, WalRecord};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "step")]

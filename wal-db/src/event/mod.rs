@@ -13,7 +13,8 @@
 //! | `stored` | an event while it is read, and the way from an earlier version to today's type |
 //! | `payload` | envelope, contents, limits and codec put together: event to bytes and back |
 //! | `scratch` | the reused buffer that an append encodes into |
-//! | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Replay`, `Record::decode` |
+//! | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
+//! | `replay` | a part of the log as events: [`Replay`] |
 //! | `error` | [`TypedError`] |
 
 mod bounded;
@@ -25,6 +26,7 @@ mod info;
 mod log;
 mod payload;
 mod record;
+mod replay;
 mod schema;
 mod scratch;
 mod stored;
@@ -34,8 +36,9 @@ pub use codec::Bincode;
 pub use codec::{Codec, CodecError, CodecId, DefaultCodec};
 pub use envelope::{EnvelopeError, RecordInfo};
 pub use error::TypedError;
-pub use log::{Event, EventLog, Replay};
+pub use log::EventLog;
 pub use record::{OlderVersion, RecordType, WalDecode, WalDecodeOwned, WalRecord};
+pub use replay::{Event, Replay};
 pub use schema::{
     Schema, SchemaField, SchemaVariant, Shape, ShapeError, ShapeField, ShapeVariant, WalSchema,
 };
