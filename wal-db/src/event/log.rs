@@ -6,6 +6,7 @@ use std::ops::RangeBounds;
 
 use super::codec::{Codec, DefaultCodec};
 use super::error::TypedError;
+use super::meta::Meta;
 use super::record::{self, WalDecode, WalDecodeOwned, WalRecord};
 use super::replay::Replay;
 use super::stored::Upcast;
@@ -56,6 +57,17 @@ impl Wal {
         append_batch::<DefaultCodec, T>(self, events)
     }
 
+    /// As [`append_typed`](Wal::append_typed), with metadata, which is read with [`Record::meta`] or as part of an
+    /// [`Event`](crate::Event).
+    ///
+    /// # Errors
+    ///
+    /// As [`append_typed`](Wal::append_typed); [`TypedError::Encode`] from a [`MetaError`](crate::MetaError) if the
+    /// metadata cannot be stored.
+    pub fn append_typed_meta<T: WalRecord>(&self, event: &T, meta: &Meta) -> Result<Lsn> {
+        append_with::<DefaultCodec, T>(self, event, meta)
+    }
+
     /// This log as a log of events of one type.
     ///
     /// # Errors
@@ -88,11 +100,27 @@ fn append<C: Codec, T: WalRecord>(wal: &Wal, event: &T) -> Result<Lsn> {
     })
 }
 
+fn append_with<C: Codec, T: WalRecord>(wal: &Wal, event: &T, meta: &Meta) -> Result<Lsn> {
+    scratch::with(|buffer| {
+        payload::encode_with::<C, T>(event, meta, buffer)?;
+        wal.append_kind(RecordKind::Typed, buffer)
+    })
+}
+
 fn append_batch<C: Codec, T: WalRecord>(wal: &Wal, events: &[T]) -> Result<Vec<Lsn>> {
+    append_each(wal, events, payload::encode::<C, T>)
+}
+
+/// Appends what `encode` makes of each event, all or none.
+fn append_each<T>(
+    wal: &Wal,
+    events: &[T],
+    encode: impl Fn(&T, &mut Vec<u8>) -> Result<(), TypedError>,
+) -> Result<Vec<Lsn>> {
     scratch::with(|buffer| {
         let mut ends = Vec::with_capacity(events.len());
         for event in events {
-            payload::encode::<C, T>(event, buffer)?;
+            encode(event, buffer)?;
             ends.push(buffer.len());
         }
         let mut rest = buffer.as_slice();
@@ -260,6 +288,60 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
         scratch::with(|buffer| {
             payload::encode::<C, E>(event, buffer)?;
+            self.wal.append_durable_kind(RecordKind::Typed, buffer)
+        })
+    }
+
+    /// As [`append`](Self::append), with metadata.
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// # use serde::{Deserialize, Serialize};
+    /// # use wal_db::{MemStore, Meta, Wal, WalRecord};
+    /// # #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    /// # #[wal(name = "door")]
+    /// # enum Door { Opened { by: String }, Closed }
+    /// # fn main() -> wal_db::Result<()> {
+    /// let log = Wal::with_store(MemStore::new())?.typed::<Door>()?;
+    /// let front = Meta::new().with_stream("front");
+    /// let opened = log.append_with(&Door::Opened { by: "ann".into() }, &front)?;
+    /// log.append_with(&Door::Closed, &Meta::new().with_stream("back"))?;
+    /// log.append_with(&Door::Closed, &front.with_causation(opened))?;
+    ///
+    /// let closed = log.replay(..)?.stream("front").last().expect("two events")?;
+    /// assert_eq!(closed.event, Door::Closed);
+    /// assert_eq!(closed.meta.causation(), Some(opened));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Wal::append_typed_meta`].
+    pub fn append_with(&self, event: &E, meta: &Meta) -> Result<Lsn> {
+        append_with::<C, E>(&self.wal, event, meta)
+    }
+
+    /// As [`append_batch`](Self::append_batch), each event with metadata.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wal::append_typed_batch`] and [`Wal::append_typed_meta`].
+    pub fn append_batch_with(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
+        append_each(&self.wal, events, |(event, meta), buffer| {
+            payload::encode_with::<C, E>(event, meta, buffer)
+        })
+    }
+
+    /// As [`append_durable`](Self::append_durable), with metadata; [`wait`](Ticket::wait) for it to have what
+    /// [`append_and_sync`](Self::append_and_sync) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append_with`](Self::append_with), with nothing appended. A failed flush is reported by the ticket.
+    pub fn append_durable_with(&self, event: &E, meta: &Meta) -> Result<Ticket> {
+        scratch::with(|buffer| {
+            payload::encode_with::<C, E>(event, meta, buffer)?;
             self.wal.append_durable_kind(RecordKind::Typed, buffer)
         })
     }

@@ -41,12 +41,18 @@ fn the_logs_own_notes_are_passed_over() {
             Event {
                 lsn: first,
                 event: Step::Left(1),
-                stored_version: 1
+                stored_version: 1,
+                meta: Meta::new(),
+                part: 0,
+                parts: 1,
             },
             Event {
                 lsn: last,
                 event: Step::Right { by: 2 },
-                stored_version: 2
+                stored_version: 2,
+                meta: Meta::new(),
+                part: 0,
+                parts: 1,
             },
         ]
     );
