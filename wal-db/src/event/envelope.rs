@@ -138,7 +138,7 @@ pub(super) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     }
     let mut meta = MetaRef::default();
     if flags & FLAG_METADATA != 0 {
-        meta = take_metadata(&mut rest)?;
+        (meta, rest) = take_metadata(rest)?;
     }
     let info = RecordInfo {
         type_id,
@@ -152,14 +152,13 @@ pub(super) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     })
 }
 
-/// Kept out of `parse`, which most records leave without coming here.
+/// Kept out of `parse`, which most records leave without coming here. Hands back what is behind the metadata.
 #[inline(never)]
-fn take_metadata<'a>(rest: &mut &'a [u8]) -> Result<MetaRef<'a>, EnvelopeError> {
-    let len = take_varint(rest, u32::MAX, "metadata length")?;
+fn take_metadata(mut rest: &[u8]) -> Result<(MetaRef<'_>, &[u8]), EnvelopeError> {
+    let len = take_varint(&mut rest, u32::MAX, "metadata length")?;
     let found = rest.split_at_checked(len as usize);
     let (meta, after) = found.ok_or(EnvelopeError::Truncated { field: "metadata" })?;
-    *rest = after;
-    MetaRef::parse(meta)
+    Ok((MetaRef::parse(meta)?, after))
 }
 
 /// Appends a number as LEB128.
