@@ -210,6 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::meta::Meta;
 
     fn info(type_id: u32, version: u16, codec: u8) -> RecordInfo {
         RecordInfo {
@@ -321,6 +322,70 @@ mod tests {
         assert_eq!(parse(&empty), plain(info(7, 1, 1), &[42]));
     }
 
+    fn with_everything() -> Vec<u8> {
+        let meta = Meta::new()
+            .with_time_us(-1)
+            .with_event_id([0x80; 16])
+            .with_correlation_id([0; 16])
+            .with_causation(crate::Lsn::new(1 << 40))
+            .with_stream("s\u{e9}")
+            .with_tag("a")
+            .with_tag("")
+            .with_entry(128, &[7; 130])
+            .with_entry(255, &[]);
+        let mut payload = Vec::new();
+        let entries = meta.checked().expect("small enough");
+        encode_with(info(u32::MAX, 300, 1), entries, &mut payload);
+        payload
+    }
+
+    /// What was parsed, written again, is what was there. Metadata of no bytes is not written.
+    fn assert_whole(payload: &[u8], Envelope { info, meta, body }: Envelope<'_>) {
+        let mut again = Vec::new();
+        let meta = meta.to_meta();
+        encode_with(info, meta.checked().expect("small enough"), &mut again);
+        again.extend_from_slice(body);
+        let empty = payload[0] & FLAG_METADATA != 0 && meta.is_empty();
+        if empty {
+            assert_eq!(again.len() + 1, payload.len());
+        } else {
+            assert_eq!(again, payload);
+        }
+    }
+
+    #[test]
+    fn every_truncation_of_metadata_is_refused() {
+        let payload = with_everything();
+        assert_whole(&payload, parse(&payload).expect("an envelope"));
+        for len in 0..payload.len() {
+            let result = parse(&payload[..len]);
+            assert!(
+                matches!(result, Err(EnvelopeError::Truncated { .. })),
+                "{len} bytes: {result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_other_byte_in_any_place_is_refused_or_parsed_whole() {
+        let payload = with_everything();
+        let mut parsed = 0;
+        for at in 0..payload.len() {
+            let mut changed = payload.clone();
+            for _ in 0..255 {
+                changed[at] = changed[at].wrapping_add(1);
+                if let Ok(envelope) = parse(&changed) {
+                    assert_whole(&changed, envelope);
+                    parsed += 1;
+                }
+            }
+        }
+        assert!(
+            parsed > 10_000,
+            "values of fixed length can be anything: {parsed}"
+        );
+    }
+
     #[test]
     fn without_metadata_the_flag_is_not_set() {
         let mut payload = Vec::new();
@@ -341,10 +406,8 @@ mod tests {
             if let Some(first) = payload.first_mut() {
                 *first = LAYOUT | flags;
             }
-            if let Ok(Envelope { info, body, .. }) = parse(&payload) {
-                let header = encoded(info);
-                prop_assert_eq!(&payload[1..header.len()], &header[1..]);
-                prop_assert!(flags == 1 || payload.len() == header.len() + body.len());
+            if let Ok(envelope) = parse(&payload) {
+                assert_whole(&payload, envelope);
             }
         }
     }

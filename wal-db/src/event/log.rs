@@ -346,7 +346,8 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         })
     }
 
-    /// The events in `range`, oldest first.
+    /// The events in `range`, oldest first. [`Replay`] says how to have only those of a stream or with a tag, and how
+    /// to go on behind what cannot be read.
     ///
     /// # Errors
     ///

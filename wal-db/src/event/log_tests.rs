@@ -206,9 +206,14 @@ fn a_hand_written_collision_is_found() {
     impl WalDecode<'_> for Colliding {}
 
     let wal = Wal::with_store(MemStore::new()).expect("a log in memory");
-    let error = wal.typed::<Colliding>().expect_err("a collision");
-    assert!(
-        matches!(error, WalError::Typed(TypedError::IdCollision { id: 1, .. })),
-        "{error:?}"
-    );
+    let errors = [
+        wal.typed::<Colliding>().expect_err("a collision"),
+        wal.replay_of::<Colliding>(..).expect_err("a collision"),
+    ];
+    for error in errors {
+        assert!(
+            matches!(error, WalError::Typed(TypedError::IdCollision { id: 1, .. })),
+            "{error:?}"
+        );
+    }
 }

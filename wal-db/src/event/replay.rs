@@ -9,7 +9,7 @@ use super::codec::{Codec, DefaultCodec};
 use super::envelope::Envelope;
 use super::error::TypedError;
 use super::meta::Meta;
-use super::record::{WalDecodeOwned, WalRecord};
+use super::record::{self, WalDecodeOwned, WalRecord};
 use super::stored::Upcast;
 use super::unreadable::{Ahead, Notes, Skipped, Unreadable};
 use super::{info, payload};
@@ -51,7 +51,8 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// If the log cannot be read from the start of the range, as [`range`](Wal::range).
+    /// If the log cannot be read from the start of the range, as [`range`](Wal::range);
+    /// [`TypedError::IdCollision`] as in [`typed`](Wal::typed).
     pub fn replay_of<T: WalDecodeOwned>(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<T>> {
         self.replay_of_with::<T, DefaultCodec>(range)
     }
@@ -65,6 +66,7 @@ impl Wal {
         &self,
         range: impl RangeBounds<Lsn>,
     ) -> Result<Replay<T, C>> {
+        record::check_ids(T::RECORDS)?;
         let mut replay = Replay::new(self.range(range)?);
         replay.filter.others = true;
         Ok(replay)
