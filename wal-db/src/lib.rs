@@ -60,9 +60,10 @@ pub use event::__private;
 #[cfg(feature = "bincode")]
 pub use event::Bincode;
 pub use event::{
-    Codec, CodecError, CodecId, DefaultCodec, EnvelopeError, Event, EventLog, OlderVersion, RawRecord,
-    RecordInfo, RecordType, Replay, Retired, Schema, SchemaField, SchemaVariant, Shape, ShapeError,
-    ShapeField, ShapeVariant, TypedError, WalDecode, WalDecodeOwned, WalRecord, WalSchema,
+    Ahead, Codec, CodecError, CodecId, DefaultCodec, EnvelopeError, Event, EventLog, Meta, MetaError,
+    MetaRef, OlderVersion, RawRecord, RecordInfo, RecordType, Replay, Retired, Schema, SchemaField,
+    SchemaVariant, Shape, ShapeError, ShapeField, ShapeVariant, Skipped, TypedError, Unreadable, WalDecode,
+    WalDecodeOwned, WalRecord, WalSchema,
 };
 pub use log::{
     Cursor, Cut, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention, RevIter,

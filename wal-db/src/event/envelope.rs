@@ -6,7 +6,7 @@
 //! varint u32  type id             LEB128, shortest form only
 //! varint u16  version             LEB128, shortest form only, never 0
 //! if flag bit 0:
-//!   varint u32  length of the metadata, then that many bytes, skipped by this release
+//!   varint u32  length of the metadata, then that many bytes, see `meta`
 //! ...         the codec's bytes, to the end of the payload
 //! ```
 //!
@@ -14,6 +14,7 @@
 //! because what the bit stands for may change how the rest is read.
 
 use super::codec::CodecId;
+use super::meta::MetaRef;
 
 const LAYOUT_MASK: u8 = 0xF0;
 const LAYOUT: u8 = 0xE0;
@@ -37,6 +38,15 @@ pub struct RecordInfo {
     pub version: u16,
     /// The wire format of the event's bytes.
     pub codec: CodecId,
+}
+
+/// A typed record, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Envelope<'a> {
+    pub(super) info: RecordInfo,
+    pub(super) meta: MetaRef<'a>,
+    /// The codec's bytes.
+    pub(super) body: &'a [u8],
 }
 
 /// Why the bytes of a typed record have no readable envelope.
@@ -70,6 +80,14 @@ pub enum EnvelopeError {
     /// The version is 0; versions count from 1.
     #[error("its version is 0")]
     VersionZero,
+    /// An entry of the metadata is not what its key says.
+    #[error("key {key} of its metadata {problem}")]
+    BadMetadata {
+        /// The key of the entry.
+        key: u8,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
 }
 
 /// Appends the envelope of `info` to `out`.
@@ -87,9 +105,20 @@ pub(super) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
     out.truncate(end);
 }
 
-/// Splits a payload into what its envelope says and the codec's bytes.
+/// Appends the envelope of `info` with metadata to `out`; without, if there is none.
+pub(super) fn encode_with(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
+    let first = out.len();
+    encode(info, out);
+    if !meta.is_empty() {
+        out[first] |= FLAG_METADATA;
+        put_varint(meta.len() as u32, out);
+        out.extend_from_slice(meta);
+    }
+}
+
+/// Takes a payload apart.
 #[inline]
-pub(super) fn parse(payload: &[u8]) -> Result<(RecordInfo, &[u8]), EnvelopeError> {
+pub(super) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     let mut rest = payload;
     let first = take_byte(&mut rest, "first byte")?;
     if first & LAYOUT_MASK != LAYOUT {
@@ -107,19 +136,35 @@ pub(super) fn parse(payload: &[u8]) -> Result<(RecordInfo, &[u8]), EnvelopeError
     if version == 0 {
         return Err(EnvelopeError::VersionZero);
     }
+    let mut meta = MetaRef::default();
     if flags & FLAG_METADATA != 0 {
-        let len = take_varint(&mut rest, u32::MAX, "metadata length")?;
-        let skipped = rest.get(len as usize..);
-        rest = skipped.ok_or(EnvelopeError::Truncated { field: "metadata" })?;
+        (meta, rest) = take_metadata(rest)?;
     }
-    Ok((
-        RecordInfo {
-            type_id,
-            version,
-            codec,
-        },
-        rest,
-    ))
+    let info = RecordInfo {
+        type_id,
+        version,
+        codec,
+    };
+    Ok(Envelope {
+        info,
+        meta,
+        body: rest,
+    })
+}
+
+/// Kept out of `parse`, which most records leave without coming here. Hands back what is behind the metadata.
+#[inline(never)]
+fn take_metadata(mut rest: &[u8]) -> Result<(MetaRef<'_>, &[u8]), EnvelopeError> {
+    let len = take_varint(&mut rest, u32::MAX, "metadata length")?;
+    let found = rest.split_at_checked(len as usize);
+    let (meta, after) = found.ok_or(EnvelopeError::Truncated { field: "metadata" })?;
+    Ok((MetaRef::parse(meta)?, after))
+}
+
+/// Appends a number as LEB128.
+pub(super) fn put_varint(value: u32, out: &mut Vec<u8>) {
+    let (bytes, len) = varint(value);
+    out.extend_from_slice(&bytes.to_le_bytes()[..len]);
 }
 
 /// The LEB128 bytes of a number, the first one lowest, and how many they are.
@@ -144,7 +189,7 @@ fn take_byte(rest: &mut &[u8], field: &'static str) -> Result<u8, EnvelopeError>
 
 /// One number has one encoding: a longer one is refused, so equal envelopes are equal bytes.
 #[inline]
-fn take_varint(rest: &mut &[u8], max: u32, field: &'static str) -> Result<u32, EnvelopeError> {
+pub(super) fn take_varint(rest: &mut &[u8], max: u32, field: &'static str) -> Result<u32, EnvelopeError> {
     let mut value = 0_u64;
     for shift in [0, 7, 14, 21, 28] {
         let byte = take_byte(rest, field)?;
@@ -165,6 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::meta::Meta;
 
     fn info(type_id: u32, version: u16, codec: u8) -> RecordInfo {
         RecordInfo {
@@ -172,6 +218,11 @@ mod tests {
             version,
             codec: CodecId::new(codec),
         }
+    }
+
+    fn plain(info: RecordInfo, body: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
+        let meta = MetaRef::default();
+        Ok(Envelope { info, meta, body })
     }
 
     fn encoded(info: RecordInfo) -> Vec<u8> {
@@ -200,7 +251,7 @@ mod tests {
                 "{len} bytes: {result:?}"
             );
         }
-        assert_eq!(parse(&whole), Ok((info(u32::MAX, u16::MAX, 1), &[][..])));
+        assert_eq!(parse(&whole), plain(info(u32::MAX, u16::MAX, 1), &[]));
     }
 
     #[test]
@@ -238,15 +289,108 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_skipped_and_bounded() {
-        let payload = [0xE1, 1, 7, 1, 3, 0xAA, 0xBB, 0xCC, 42];
-        assert_eq!(parse(&payload), Ok((info(7, 1, 1), &[42][..])));
+    fn the_envelope_of_a_young_type_is_at_most_8_bytes() {
+        for type_id in [0, 1, 0x7F, 0x80, 0x0FFF_FFFF, 0x1000_0000, u32::MAX] {
+            for version in [1, 127] {
+                assert!(encoded(info(type_id, version, 255)).len() <= 8);
+            }
+            assert_eq!(
+                encoded(info(type_id, 1, 1)).len(),
+                encoded(info(type_id, 127, 1)).len()
+            );
+        }
+        assert_eq!(encoded(info(u32::MAX, 128, 1)).len(), 9);
+    }
+
+    #[test]
+    fn metadata_stands_between_the_version_and_the_event() {
+        let entry = [200, 1, 0xAB];
+        let mut payload = Vec::new();
+        encode_with(info(7, 1, 1), &entry, &mut payload);
+        assert_eq!(payload, [0xE1, 1, 7, 1, 3, 200, 1, 0xAB]);
+        payload.push(42);
+        let found = parse(&payload).expect("an envelope");
+        assert_eq!((found.info, found.body), (info(7, 1, 1), &[42][..]));
+        assert!(found.meta.entries().eq([(200, &[0xAB][..])]));
         assert_eq!(
             parse(&payload[..7]),
             Err(EnvelopeError::Truncated { field: "metadata" })
         );
         let huge = [0xE1, 1, 7, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 42];
         assert_eq!(parse(&huge), Err(EnvelopeError::Truncated { field: "metadata" }));
+        let empty = [0xE1, 1, 7, 1, 0, 42];
+        assert_eq!(parse(&empty), plain(info(7, 1, 1), &[42]));
+    }
+
+    fn with_everything() -> Vec<u8> {
+        let meta = Meta::new()
+            .with_time_us(-1)
+            .with_event_id([0x80; 16])
+            .with_correlation_id([0; 16])
+            .with_causation(crate::Lsn::new(1 << 40))
+            .with_stream("s\u{e9}")
+            .with_tag("a")
+            .with_tag("")
+            .with_entry(128, &[7; 130])
+            .with_entry(255, &[]);
+        let mut payload = Vec::new();
+        let entries = meta.checked().expect("small enough");
+        encode_with(info(u32::MAX, 300, 1), entries, &mut payload);
+        payload
+    }
+
+    /// What was parsed, written again, is what was there. Metadata of no bytes is not written.
+    fn assert_whole(payload: &[u8], Envelope { info, meta, body }: Envelope<'_>) {
+        let mut again = Vec::new();
+        let meta = meta.to_meta();
+        encode_with(info, meta.checked().expect("small enough"), &mut again);
+        again.extend_from_slice(body);
+        let empty = payload[0] & FLAG_METADATA != 0 && meta.is_empty();
+        if empty {
+            assert_eq!(again.len() + 1, payload.len());
+        } else {
+            assert_eq!(again, payload);
+        }
+    }
+
+    #[test]
+    fn every_truncation_of_metadata_is_refused() {
+        let payload = with_everything();
+        assert_whole(&payload, parse(&payload).expect("an envelope"));
+        for len in 0..payload.len() {
+            let result = parse(&payload[..len]);
+            assert!(
+                matches!(result, Err(EnvelopeError::Truncated { .. })),
+                "{len} bytes: {result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_other_byte_in_any_place_is_refused_or_parsed_whole() {
+        let payload = with_everything();
+        let mut parsed = 0;
+        for at in 0..payload.len() {
+            let mut changed = payload.clone();
+            for _ in 0..255 {
+                changed[at] = changed[at].wrapping_add(1);
+                if let Ok(envelope) = parse(&changed) {
+                    assert_whole(&changed, envelope);
+                    parsed += 1;
+                }
+            }
+        }
+        assert!(
+            parsed > 10_000,
+            "values of fixed length can be anything: {parsed}"
+        );
+    }
+
+    #[test]
+    fn without_metadata_the_flag_is_not_set() {
+        let mut payload = Vec::new();
+        encode_with(info(7, 1, 1), &[], &mut payload);
+        assert_eq!(payload, encoded(info(7, 1, 1)));
     }
 
     proptest! {
@@ -254,7 +398,7 @@ mod tests {
         fn what_is_encoded_is_parsed(type_id: u32, version in 1..=u16::MAX, codec: u8, body: Vec<u8>) {
             let mut payload = encoded(info(type_id, version, codec));
             payload.extend_from_slice(&body);
-            prop_assert_eq!(parse(&payload), Ok((info(type_id, version, codec), &body[..])));
+            prop_assert_eq!(parse(&payload), plain(info(type_id, version, codec), &body));
         }
 
         #[test]
@@ -262,10 +406,8 @@ mod tests {
             if let Some(first) = payload.first_mut() {
                 *first = LAYOUT | flags;
             }
-            if let Ok((info, body)) = parse(&payload) {
-                let header = encoded(info);
-                prop_assert_eq!(&payload[1..header.len()], &header[1..]);
-                prop_assert!(flags == 1 || payload.len() == header.len() + body.len());
+            if let Ok(envelope) = parse(&payload) {
+                assert_whole(&payload, envelope);
             }
         }
     }

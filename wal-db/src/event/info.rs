@@ -1,8 +1,8 @@
 //! Looking at a record's envelope, which needs no codec and no type.
 
-use super::RecordInfo;
-use super::envelope;
+use super::envelope::{self, Envelope};
 use super::error::TypedError;
+use super::{MetaRef, RecordInfo};
 use crate::{Lsn, Record, RecordKind, RecordRef};
 
 impl Record {
@@ -15,9 +15,18 @@ impl Record {
     pub fn info(&self) -> Result<RecordInfo, TypedError> {
         info(self.lsn(), self.kind(), self.data())
     }
+
+    /// The metadata of a typed record, empty if it has none, without decoding the event.
+    ///
+    /// # Errors
+    ///
+    /// As [`info`](Self::info).
+    pub fn meta(&self) -> Result<MetaRef<'_>, TypedError> {
+        meta(self.lsn(), self.kind(), self.data())
+    }
 }
 
-impl RecordRef<'_> {
+impl<'a> RecordRef<'a> {
     /// As [`Record::info`].
     ///
     /// # Errors
@@ -26,15 +35,34 @@ impl RecordRef<'_> {
     pub fn info(&self) -> Result<RecordInfo, TypedError> {
         info(self.lsn(), self.kind(), self.data())
     }
+
+    /// As [`Record::meta`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Record::info`].
+    pub fn meta(&self) -> Result<MetaRef<'a>, TypedError> {
+        meta(self.lsn(), self.kind(), self.data())
+    }
 }
 
 fn info(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<RecordInfo, TypedError> {
-    open(lsn, kind, payload).map(|(info, _)| info)
+    envelope(lsn, kind, payload).map(|envelope| envelope.info)
 }
 
-/// Splits a typed record into its envelope and the codec's bytes.
+fn meta(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<MetaRef<'_>, TypedError> {
+    envelope(lsn, kind, payload).map(|envelope| envelope.meta)
+}
+
+/// Splits a typed record into what it says about itself and the codec's bytes.
 #[inline]
 pub(super) fn open(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<(RecordInfo, &[u8]), TypedError> {
+    envelope(lsn, kind, payload).map(|envelope| (envelope.info, envelope.body))
+}
+
+/// Takes a typed record apart.
+#[inline]
+pub(super) fn envelope(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<Envelope<'_>, TypedError> {
     if kind != RecordKind::Typed {
         return Err(TypedError::NotTyped { lsn });
     }

@@ -1,16 +1,17 @@
-//! What a program calls: append events, decode records, replay a log of one family of events.
+//! What a program calls: append events, decode records, open a log of one family of events.
 
 use std::fmt;
-use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
 use super::codec::{Codec, DefaultCodec};
 use super::error::TypedError;
+use super::meta::Meta;
 use super::record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord};
+use super::replay::Replay;
 use super::stored::Upcast;
 use super::{dictionary, payload, scratch};
-use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal, WalIter};
+use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal};
 
 impl Wal {
     /// Appends one event; returns its LSN.
@@ -41,7 +42,7 @@ impl Wal {
     /// [`TypedError::Encode`] if the event cannot be encoded or could not be read back, for example because
     /// it is nested too deeply; otherwise as [`append`](Wal::append). Nothing was appended then.
     pub fn append_typed<T: WalRecord>(&self, event: &T) -> Result<Lsn> {
-        append::<DefaultCodec, T>(self, event)
+        Ok(append(self, |buffer| payload::encode::<DefaultCodec, T>(event, buffer))?.0)
     }
 
     /// Appends events so that after a crash either all of them are there or none; returns their LSNs in
@@ -53,7 +54,21 @@ impl Wal {
     ///
     /// As [`append_typed`](Wal::append_typed). One event that cannot be encoded refuses the whole batch.
     pub fn append_typed_batch<T: WalRecord>(&self, events: &[T]) -> Result<Vec<Lsn>> {
-        append_batch::<DefaultCodec, T>(self, events)
+        append_each(self, events, payload::encode::<DefaultCodec, T>)
+    }
+
+    /// As [`append_typed`](Wal::append_typed), with metadata, which is read with [`Record::meta`] or as part of an
+    /// [`Event`](crate::Event).
+    ///
+    /// # Errors
+    ///
+    /// As [`append_typed`](Wal::append_typed); [`TypedError::Encode`] from a [`MetaError`](crate::MetaError) if the
+    /// metadata cannot be stored.
+    pub fn append_typed_meta<T: WalRecord>(&self, event: &T, meta: &Meta) -> Result<Lsn> {
+        Ok(append(self, |buffer| {
+            payload::encode_with::<DefaultCodec, T>(event, meta, buffer)
+        })?
+        .0)
     }
 
     /// This log as a log of events of one type.
@@ -82,24 +97,32 @@ impl Wal {
     }
 }
 
-fn append<C: Codec, T: WalRecord>(wal: &Wal, event: &T) -> Result<Lsn> {
+/// Appends what `encode` makes; returns where it is and where it ends.
+#[inline]
+fn append(
+    wal: &Wal,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
+) -> Result<(Lsn, u64)> {
     scratch::with(|buffer| {
-        let record = payload::record_type(event)?;
-        payload::encode::<C, T>(event, buffer)?;
-        Ok(dictionary::append(wal, buffer, record)?.0)
+        let record = encode(buffer)?;
+        dictionary::append(wal, buffer, record)
     })
 }
 
-fn append_batch<C: Codec, T: WalRecord>(wal: &Wal, events: &[T]) -> Result<Vec<Lsn>> {
+/// Appends what `encode` makes of each event, all or none.
+fn append_each<T>(
+    wal: &Wal,
+    events: &[T],
+    encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
+) -> Result<Vec<Lsn>> {
     scratch::with(|buffer| {
         let mut ends = Vec::with_capacity(events.len());
         let mut records: Vec<&RecordType> = Vec::new();
         for event in events {
-            let record = payload::record_type(event)?;
+            let record = encode(event, buffer)?;
             if !records.contains(&record) {
                 records.push(record);
             }
-            payload::encode::<C, T>(event, buffer)?;
             ends.push(buffer.len());
         }
         let mut rest = buffer.as_slice();
@@ -226,7 +249,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed`].
     pub fn append(&self, event: &E) -> Result<Lsn> {
-        append::<C, E>(&self.wal, event)
+        Ok(append(&self.wal, |buffer| payload::encode::<C, E>(event, buffer))?.0)
     }
 
     /// Appends events, all or none; as [`Wal::append_typed_batch`].
@@ -235,7 +258,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed_batch`].
     pub fn append_batch(&self, events: &[E]) -> Result<Vec<Lsn>> {
-        append_batch::<C, E>(&self.wal, events)
+        append_each(&self.wal, events, payload::encode::<C, E>)
     }
 
     /// Appends one event and waits until it survives power loss.
@@ -265,26 +288,75 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// Those of [`append`](Self::append), with nothing appended. A failed flush is reported by the ticket.
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
-        scratch::with(|buffer| {
-            let record = payload::record_type(event)?;
-            payload::encode::<C, E>(event, buffer)?;
-            let (lsn, end) = dictionary::append(&self.wal, buffer, record)?;
-            Ok(self.wal.ticket(lsn, end))
+        let (lsn, end) = append(&self.wal, |buffer| payload::encode::<C, E>(event, buffer))?;
+        Ok(self.wal.ticket(lsn, end))
+    }
+
+    /// As [`append`](Self::append), with metadata.
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// # use serde::{Deserialize, Serialize};
+    /// # use wal_db::{MemStore, Meta, Wal, WalRecord};
+    /// # #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    /// # #[wal(name = "door")]
+    /// # enum Door { Opened { by: String }, Closed }
+    /// # fn main() -> wal_db::Result<()> {
+    /// let log = Wal::with_store(MemStore::new())?.typed::<Door>()?;
+    /// let front = Meta::new().with_stream("front");
+    /// let opened = log.append_with(&Door::Opened { by: "ann".into() }, &front)?;
+    /// log.append_with(&Door::Closed, &Meta::new().with_stream("back"))?;
+    /// log.append_with(&Door::Closed, &front.with_causation(opened))?;
+    ///
+    /// let closed = log.replay(..)?.stream("front").last().expect("two events")?;
+    /// assert_eq!(closed.event, Door::Closed);
+    /// assert_eq!(closed.meta.causation(), Some(opened));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Wal::append_typed_meta`].
+    pub fn append_with(&self, event: &E, meta: &Meta) -> Result<Lsn> {
+        Ok(append(&self.wal, |buffer| {
+            payload::encode_with::<C, E>(event, meta, buffer)
+        })?
+        .0)
+    }
+
+    /// As [`append_batch`](Self::append_batch), each event with metadata.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wal::append_typed_batch`] and [`Wal::append_typed_meta`].
+    pub fn append_batch_with(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
+        append_each(&self.wal, events, |(event, meta), buffer| {
+            payload::encode_with::<C, E>(event, meta, buffer)
         })
     }
 
-    /// The events in `range`, oldest first.
+    /// As [`append_durable`](Self::append_durable), with metadata; [`wait`](Ticket::wait) for it to have what
+    /// [`append_and_sync`](Self::append_and_sync) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append_with`](Self::append_with), with nothing appended. A failed flush is reported by the ticket.
+    pub fn append_durable_with(&self, event: &E, meta: &Meta) -> Result<Ticket> {
+        let (lsn, end) = append(&self.wal, |buffer| {
+            payload::encode_with::<C, E>(event, meta, buffer)
+        })?;
+        Ok(self.wal.ticket(lsn, end))
+    }
+
+    /// The events in `range`, oldest first. [`Replay`] says how to have only those of a stream or with a tag, and how
+    /// to go on behind what cannot be read.
     ///
     /// # Errors
     ///
     /// If the log cannot be read from the start of the range, as [`Wal::range`].
     pub fn replay(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<E, C>> {
-        Ok(Replay {
-            records: self.wal.range(range)?,
-            split: Vec::new().into_iter(),
-            ended: false,
-            events: PhantomData,
-        })
+        Ok(Replay::new(self.wal.range(range)?))
     }
 
     /// The log below, for everything that does not depend on the type of the events.
@@ -308,91 +380,6 @@ impl<E: WalRecord, C> fmt::Debug for EventLog<E, C> {
         f.debug_struct("EventLog")
             .field("events", &E::NAME)
             .finish_non_exhaustive()
-    }
-}
-
-/// An event and where it stands in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Event<E> {
-    /// The LSN of its record.
-    pub lsn: Lsn,
-    /// The event.
-    pub event: E,
-    /// The version in which it is stored.
-    pub stored_version: u16,
-}
-
-/// The events of a part of the log, oldest first; made by [`EventLog::replay`].
-///
-/// A record that is not an event of type `E`, or that cannot be read, is an error with its LSN, and the last
-/// item: what follows a gap is never handed out. To go on behind it, replay from a later LSN. Records in
-/// which the log keeps notes of its own are passed over.
-#[must_use = "nothing is read until the iterator is driven"]
-pub struct Replay<E, C = DefaultCodec> {
-    records: WalIter,
-    /// Events of a record that was split, which are still to come.
-    split: std::vec::IntoIter<Event<E>>,
-    ended: bool,
-    events: PhantomData<fn() -> (E, C)>,
-}
-
-impl<E: WalDecodeOwned, C: Codec> Iterator for Replay<E, C> {
-    type Item = Result<Event<E>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(event) = self.split.next() {
-            return Some(Ok(event));
-        }
-        if self.ended {
-            return None;
-        }
-        let item = self.next_event();
-        self.ended = !matches!(item, Some(Ok(_)));
-        item
-    }
-}
-
-impl<E: WalDecodeOwned, C: Codec> FusedIterator for Replay<E, C> {}
-
-impl<E: WalRecord, C> fmt::Debug for Replay<E, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replay")
-            .field("events", &E::NAME)
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<E: WalDecodeOwned, C: Codec> Replay<E, C> {
-    fn next_event(&mut self) -> Option<Result<Event<E>>> {
-        loop {
-            let record = match self.records.next_ref()? {
-                Ok(record) if record.kind() == RecordKind::Schema => continue,
-                Ok(record) => record,
-                Err(error) => return Some(Err(error)),
-            };
-            let lsn = record.lsn();
-            let (events, info) = match payload::decode::<C, E>(lsn, record.kind(), record.data()) {
-                Ok(found) => found,
-                Err(TypedError::Retired { .. }) => continue,
-                Err(error) => return Some(Err(error.into())),
-            };
-            let event = |event| Event {
-                lsn,
-                event,
-                stored_version: info.version,
-            };
-            match events {
-                Upcast::One(one) => return Some(Ok(event(one))),
-                Upcast::Many(many) => {
-                    self.split = many.into_iter().map(event).collect::<Vec<_>>().into_iter();
-                    if let Some(first) = self.split.next() {
-                        return Some(Ok(first));
-                    }
-                }
-            }
-        }
     }
 }
 

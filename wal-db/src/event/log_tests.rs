@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::{MemStore, WalError, WalRecord};
+use crate::{EnvelopeError, MemStore, Unreadable, WalError, WalRecord};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "step")]
@@ -45,6 +45,63 @@ fn damage_in_a_typed_record_ends_the_replay_with_its_lsn() {
     assert!(reason.to_string().contains("newer"), "{reason}");
     assert!(replay.next().is_none());
     assert!(replay.next().is_none());
+}
+
+/// A record with these bytes in front of it.
+fn append_raw(log: &EventLog<Step>, payload: &[u8]) -> Lsn {
+    log.wal().append_described(payload, None).expect("append").0
+}
+
+#[test]
+fn metadata_that_breaks_a_rule_is_an_envelope_that_cannot_be_read() {
+    let log = log();
+    let lsn = append_raw(&log, &[0xE1, 1, 7, 1, 2, 5, 9]);
+    let record = log.wal().read(lsn).expect("read");
+    let reason = EnvelopeError::BadMetadata {
+        key: 5,
+        problem: "is longer than the metadata",
+    };
+    let errors = [
+        record.meta().map(drop),
+        record.info().map(drop),
+        record.decode::<Step>().map(drop),
+    ];
+    for error in errors.map(Result::unwrap_err) {
+        assert!(
+            matches!(error, TypedError::Envelope { lsn: at, reason: found } if at == lsn && found == reason),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn headers_that_cannot_be_read_are_no_filters_business() {
+    let log = log();
+    append_raw(&log, &[0xE8, 1, 7, 1]);
+    append_raw(&log, &[0xE0, 1, 7, 0]);
+    append_raw(&log, &[0xE1, 1, 7, 1, 2, 5, 9]);
+    append_raw(&log, &[0x00]);
+    log.append(&Step::Left(1)).expect("append");
+    let of_type = || log.wal().replay_of::<Step>(..).expect("replay");
+    let filters = [
+        of_type(),
+        of_type().tagged("a"),
+        log.replay(..).expect("replay").stream("a"),
+    ];
+    for mut replay in filters {
+        let error = replay.next().expect("not the end").expect_err("it could be one");
+        assert!(
+            matches!(error, WalError::Typed(TypedError::Envelope { .. })),
+            "{error:?}"
+        );
+    }
+    let mut skipping = of_type().on_unreadable(Unreadable::Skip);
+    assert_eq!(skipping.by_ref().count(), 1);
+    let skipped = skipping.skipped();
+    assert_eq!(
+        (skipped.newer_envelope, skipped.broken, skipped.total()),
+        (1, 3, 4)
+    );
 }
 
 /// Its `Serialize` appends to the log that it is itself appended to.
@@ -114,9 +171,14 @@ fn a_hand_written_collision_is_found() {
     impl WalDecode<'_> for Colliding {}
 
     let wal = Wal::with_store(MemStore::new()).expect("a log in memory");
-    let error = wal.typed::<Colliding>().expect_err("a collision");
-    assert!(
-        matches!(error, WalError::Typed(TypedError::IdCollision { id: 1, .. })),
-        "{error:?}"
-    );
+    let errors = [
+        wal.typed::<Colliding>().expect_err("a collision"),
+        wal.replay_of::<Colliding>(..).expect_err("a collision"),
+    ];
+    for error in errors {
+        assert!(
+            matches!(error, WalError::Typed(TypedError::IdCollision { id: 1, .. })),
+            "{error:?}"
+        );
+    }
 }

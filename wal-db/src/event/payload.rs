@@ -14,12 +14,13 @@ use super::contents::{Fields, Stored as StoredVariant};
 use super::envelope;
 use super::error::TypedError;
 use super::info;
+use super::meta::{Meta, MetaError};
 use super::record::{RecordType, WalDecode, WalRecord};
 use super::stored::{RawRecord, Stored, Upcast};
 use crate::{Lsn, RecordKind};
 
 /// The record type of an event.
-pub(super) fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedError> {
+fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedError> {
     let index = event.record_index();
     T::RECORDS.get(index).ok_or_else(|| TypedError::Encode {
         name: T::NAME,
@@ -32,24 +33,53 @@ pub(super) fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType
     })
 }
 
-/// Appends the payload of `event` to `out`. After an error `out` may hold a part of it.
-pub(super) fn encode<C: Codec, T: WalRecord>(event: &T, out: &mut Vec<u8>) -> Result<(), TypedError> {
+/// Appends the payload of `event` to `out`; returns its record type. After an error `out` may hold a part of it.
+#[inline]
+pub(super) fn encode<C: Codec, T: WalRecord>(
+    event: &T,
+    out: &mut Vec<u8>,
+) -> Result<&'static RecordType, TypedError> {
+    encode_under::<C, T>(event, out, |info, out| {
+        envelope::encode(info, out);
+        Ok(())
+    })
+}
+
+/// As [`encode`], with metadata.
+pub(super) fn encode_with<C: Codec, T: WalRecord>(
+    event: &T,
+    meta: &Meta,
+    out: &mut Vec<u8>,
+) -> Result<&'static RecordType, TypedError> {
+    encode_under::<C, T>(event, out, |info, out| {
+        envelope::encode_with(info, meta.checked()?, out);
+        Ok(())
+    })
+}
+
+#[inline]
+fn encode_under<C: Codec, T: WalRecord>(
+    event: &T,
+    out: &mut Vec<u8>,
+    envelope: impl FnOnce(RecordInfo, &mut Vec<u8>) -> Result<(), MetaError>,
+) -> Result<&'static RecordType, TypedError> {
+    let record = record_type(event)?;
     let RecordType {
         id, name, version, ..
-    } = *record_type(event)?;
-    envelope::encode(
-        RecordInfo {
-            type_id: id,
-            version,
-            codec: C::ID,
-        },
-        out,
-    );
-    encode_contents::<C, T>(event, event.record_index(), out).map_err(|source| TypedError::Encode {
+    } = *record;
+    let refused = |source| TypedError::Encode {
         name,
         version,
         source,
-    })
+    };
+    let info = RecordInfo {
+        type_id: id,
+        version,
+        codec: C::ID,
+    };
+    envelope(info, out).map_err(|error| refused(error.into()))?;
+    encode_contents::<C, T>(event, event.record_index(), out).map_err(refused)?;
+    Ok(record)
 }
 
 /// Reads the event that a record holds, checking from the outside in: kind, envelope, type, version, codec,
@@ -61,6 +91,17 @@ pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
     payload: &'de [u8],
 ) -> Result<(Upcast<T>, RecordInfo), TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
+    let events = decode_body::<C, T>(lsn, info, bytes)?;
+    Ok((events, info))
+}
+
+/// As [`decode`], behind the envelope.
+#[inline]
+pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
+    lsn: Lsn,
+    info: RecordInfo,
+    bytes: &'de [u8],
+) -> Result<Upcast<T>, TypedError> {
     let (index, record) = match find::<T>(lsn, info) {
         Ok(found) => found,
         Err(error @ TypedError::UnknownType { .. }) => {
@@ -71,7 +112,7 @@ pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
                 bytes: bytes.to_vec(),
             };
             return match T::decode_other(raw) {
-                Ok(other) => Ok((Upcast::One(other), info)),
+                Ok(other) => Ok(Upcast::One(other)),
                 Err(_) => Err(error),
             };
         }
@@ -85,10 +126,9 @@ pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
         codec: PhantomData,
     };
     if info.version < record.version {
-        return Ok((T::decode_older(&stored, index)?, info));
+        return T::decode_older(&stored, index);
     }
-    let event = read(&stored, T::FAMILY.then_some(index))?;
-    Ok((Upcast::One(event), info))
+    read(&stored, T::FAMILY.then_some(index)).map(Upcast::One)
 }
 
 /// Reads the fields of an event of any version, as a type that is no family.

@@ -97,6 +97,34 @@ fn the_examples_open() {
     assert_eq!(records(&cut.encode()), [hello]);
 }
 
+/// A typed record with metadata: not part of the stream above, whose bytes would change with it.
+#[cfg(all(feature = "derive", feature = "bincode"))]
+#[test]
+fn the_metadata() {
+    use crate::{Lsn, Meta, WalRecord};
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, WalRecord)]
+    #[wal(name = "answer", id = 7)]
+    struct Answer(u8);
+
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    let meta = Meta::new()
+        .with_tag("x")
+        .with_entry(200, b"eu-west")
+        .with_stream("ab")
+        .with_tag("yz")
+        .with_causation(Lsn::new(16))
+        .with_time_us(1_000_000);
+    let lsn = wal.append_typed_meta(&Answer(42), &meta).unwrap();
+    let shown = shown("metadata");
+    assert_same(&shown, wal.read(lsn).unwrap().data());
+
+    let lsn = wal.append_described(&shown, None).unwrap().0;
+    let record = wal.read(lsn).unwrap();
+    assert_eq!(record.meta().unwrap(), meta.view());
+    assert_eq!(record.decode::<Answer>().unwrap(), Answer(42));
+}
+
 fn records(manifest: &[u8]) -> Vec<(u64, RecordKind, Vec<u8>)> {
     let store = MemStore::new();
     store.write_slot(0, manifest).unwrap();

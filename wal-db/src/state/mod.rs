@@ -49,7 +49,8 @@ pub trait State {
     /// What changes it.
     type Event: WalDecodeOwned;
 
-    /// Takes one event into the state. Called once for each event, in the order of the log.
+    /// Takes one event into the state. Called once for each event, in the order of the log; for each part of one that
+    /// was split since it was stored, with the same LSN.
     fn apply(&mut self, event: Self::Event, at: At);
 }
 
@@ -74,6 +75,8 @@ pub struct Rebuilt<S> {
     pub next: Lsn,
     /// How many events the state was made from.
     pub events: u64,
+    /// How many parts of the record at `next` are in the state: 0 but in the middle of an event that was split.
+    parts: u32,
 }
 
 impl<E: WalDecodeOwned> EventLog<E> {
@@ -93,6 +96,7 @@ impl<E: WalDecodeOwned> EventLog<E> {
             state: S::default(),
             next: self.wal().head(),
             events: 0,
+            parts: 0,
         };
         rebuilt.apply_all(self.replay(..)?)?;
         Ok(rebuilt)
@@ -119,22 +123,30 @@ impl<S: State> Rebuilt<S> {
     fn apply_all(&mut self, events: Replay<S::Event>) -> Result<()> {
         for event in events {
             let event = event?;
-            self.apply(
-                event.event,
-                At {
-                    lsn: event.lsn,
-                    replaying: true,
-                },
-            );
+            if event.lsn == self.next && event.part < self.parts {
+                continue;
+            }
+            let at = At {
+                lsn: event.lsn,
+                replaying: true,
+            };
+            self.step(event.lsn, event.part + 1, event.parts);
+            self.state.apply(event.event, at);
         }
         Ok(())
     }
 
-    /// `next` moves first: an `apply` that panics and is caught must not see its event a second time.
-    fn apply(&mut self, event: S::Event, at: At) {
-        self.next = Lsn::new(at.lsn.get() + 1);
+    /// Moves `next` behind an event, of which `parts` are in the state and `of` are stored.
+    ///
+    /// It moves before the event is applied: an `apply` that panics and is caught must not see its event a second
+    /// time, and must see the other parts of it.
+    fn step(&mut self, lsn: Lsn, parts: u32, of: u32) {
+        (self.next, self.parts) = if parts < of {
+            (lsn, parts)
+        } else {
+            (Lsn::new(lsn.get() + 1), 0)
+        };
         self.events += 1;
-        self.state.apply(event, at);
     }
 }
 
@@ -165,13 +177,12 @@ impl<S: State> Live<S> {
         self.behind = true;
         self.rebuilt.apply_all(self.log.replay(self.rebuilt.next..lsn)?)?;
         self.behind = false;
-        self.rebuilt.apply(
-            event,
-            At {
-                lsn,
-                replaying: false,
-            },
-        );
+        let at = At {
+            lsn,
+            replaying: false,
+        };
+        self.rebuilt.step(lsn, 1, 1);
+        self.rebuilt.state.apply(event, at);
         Ok(lsn)
     }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::{MemStore, Wal, WalRecord};
+use crate::__private::{Stored, Upcast};
+use crate::{Codec, MemStore, RecordType, TypedError, Wal, WalDecode, WalRecord};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "note")]
@@ -98,4 +99,110 @@ fn a_foreign_record_stops_the_commits_behind_it() {
     assert_eq!(live.state().0.len(), 1);
     log.rebuild::<Seen>()
         .expect_err("and a rebuild does not pass it over");
+}
+
+/// Stored whole, and read as its halves since version 2; a half of 0 is none.
+#[derive(Debug, Serialize, Deserialize, WalRecord)]
+#[wal(name = "pair")]
+struct Pair(u32, u32);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Half(u32);
+
+impl WalRecord for Half {
+    const NAME: &'static str = "pair";
+    const RECORDS: &'static [RecordType] = &[RecordType::new("pair", 2)];
+    const FAMILY: bool = false;
+
+    fn record_index(&self) -> usize {
+        0
+    }
+}
+
+impl<'de> WalDecode<'de> for Half {
+    fn decode_older<C: Codec>(
+        stored: &Stored<'de, C>,
+        _: usize,
+    ) -> std::result::Result<Upcast<Self>, TypedError> {
+        Ok(stored.older::<Pair>()?.split(|pair| {
+            let halves = [Half(pair.0), Half(pair.1)];
+            halves.into_iter().filter(|half| half.0 > 0)
+        }))
+    }
+}
+
+/// Panics once at the event that it is told to, after it has taken it in.
+#[derive(Debug, Default)]
+struct Halves {
+    seen: Vec<(u32, u64, bool)>,
+    panics_at: Option<u32>,
+}
+
+impl State for Halves {
+    type Event = Half;
+
+    fn apply(&mut self, event: Half, at: At) {
+        self.seen.push((event.0, at.lsn.get(), at.replaying));
+        if self.panics_at == Some(event.0) {
+            self.panics_at = None;
+            panic!("at {}", event.0);
+        }
+    }
+}
+
+#[test]
+fn both_halves_of_a_split_event_are_applied_once() {
+    let log: EventLog<Half> = Wal::with_store(MemStore::new())
+        .expect("wal")
+        .typed()
+        .expect("typed");
+    let mut live = log.live::<Halves>().expect("live");
+    let pair = |a, b| log.wal().append_typed(&Pair(a, b)).expect("append").get();
+    let first = pair(1, 2);
+    assert_eq!(live.catch_up().expect("catch up"), 2);
+    assert_eq!(live.catch_up().expect("catch up"), 0);
+    let second = pair(3, 4);
+    pair(0, 0);
+    let own = live.commit(Half(5)).expect("commit").get();
+    let last = pair(0, 6);
+    assert_eq!(live.catch_up().expect("catch up"), 1);
+    assert_eq!(live.catch_up().expect("catch up"), 0);
+    let kept = [
+        (1, first, true),
+        (2, first, true),
+        (3, second, true),
+        (4, second, true),
+        (5, own, false),
+        (6, last, true),
+    ];
+    assert_eq!(live.state().seen, kept);
+    let rebuilt = log.rebuild::<Halves>().expect("rebuild");
+    assert_eq!(rebuilt.state.seen, kept.map(|(half, lsn, _)| (half, lsn, true)));
+    assert_eq!((rebuilt.events, rebuilt.next), (6, live.next()));
+}
+
+#[test]
+fn a_panic_between_the_halves_loses_none_and_repeats_none() {
+    let log: EventLog<Half> = Wal::with_store(MemStore::new())
+        .expect("wal")
+        .typed()
+        .expect("typed");
+    let mut live = log.live::<Halves>().expect("live");
+    live.rebuilt.state.panics_at = Some(1);
+    let first = log.wal().append_typed(&Pair(1, 2)).expect("append");
+    let second = log.wal().append_typed(&Pair(3, 4)).expect("append");
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live.catch_up())).expect_err("the state panics");
+    assert_eq!(live.state().seen.len(), 1);
+    assert_eq!(live.next(), first, "its other half is still to come");
+    assert_eq!(live.catch_up().expect("catch up"), 3);
+    let (first, second) = (first.get(), second.get());
+    assert_eq!(
+        live.state().seen,
+        [
+            (1, first, true),
+            (2, first, true),
+            (3, second, true),
+            (4, second, true)
+        ]
+    );
 }
