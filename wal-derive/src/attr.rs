@@ -179,10 +179,7 @@ fn wrong_key(path: &Path, key: &str, place: Place) -> String {
 
 /// Keys that exist, and what to do with them.
 fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
-    let in_event = matches!(
-        place,
-        Place::Nested | Place::NestedVariant | Place::NestedField
-    );
+    let in_event = matches!(place, Place::Nested | Place::NestedVariant | Place::NestedField);
     Some(match key {
         "name" if place == Place::Variant => {
             "a variant has no name of its own: write `rename = \"...\"` for the part of its name behind the dot"
