@@ -1,7 +1,6 @@
 //! What the type says: its attributes taken apart, its variants and fields in order.
 
 use proc_macro2::Span;
-use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Generics, Ident, Member, Path, Type};
@@ -198,11 +197,6 @@ fn fields<'a>(
         style,
         list: list.collect(),
     }
-}
-
-/// The name of the hidden item that goes with `ident`.
-pub(crate) fn hidden(ident: &Ident, what: &str) -> Ident {
-    format_ident!("__Wal{what}{}", ident.unraw())
 }
 
 /// Whether the type has a name in the log.

@@ -2,8 +2,9 @@
 //! traits of the same names.
 //!
 //! A small compiler: `ast` collects what the type says, with `attr` and `serde_attr` for the attributes; `check` judges
-//! it and makes the record types; `expand` writes the impls, with `schema` for the shapes. Mistakes are gathered on the
-//! way, so that one build shows all of them.
+//! it and makes the record types, with `versions` for what is older and `unique` for names; `shapes` describes them, with
+//! `schema` for the expressions; `expand` writes the impls, with `upcast` for what is older. Mistakes are gathered on
+//! the way, so that one build shows all of them.
 
 mod ast;
 mod attr;
@@ -15,13 +16,18 @@ mod expand;
 mod name;
 mod schema;
 mod serde_attr;
+mod shapes;
 mod tokens;
+mod unique;
+mod upcast;
+mod versions;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
 use ast::Derive;
 use errors::Errors;
+use shapes::Shapes;
 
 /// Makes a struct a record type, or an enum a family of them. See the trait `wal_db::WalRecord`.
 #[proc_macro_derive(WalRecord, attributes(wal))]
@@ -30,8 +36,12 @@ pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let source = ast::read(&input, Derive::Record, &mut errors);
     let family = check::check(&source, &mut errors);
+    let shapes = Shapes::of(&source, &family);
+    // `wal.lock` is compared with `family` and `shapes` here: what the macro can see goes to `errors`, what the
+    // compiler has to see are items that go into the block with the constants of `shapes`.
+    let lock = proc_macro2::TokenStream::new();
     match errors.into_error() {
-        None => expand::record(&source, &family),
+        None => expand::record(&source, &family, &shapes, lock),
         // The impl beside the errors keeps every use of the type from being an error of its own.
         Some(error) => {
             let mut tokens = error.into_compile_error();

@@ -134,12 +134,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub(crate) fn fields(&mut self, fields: &Fields<'_>, is_whole: bool) -> TokenStream {
+    fn fields(&mut self, fields: &Fields<'_>) -> TokenStream {
         let list: Vec<_> = fields
             .list
             .iter()
             .filter(|field| field.stored())
-            .map(|field| (field.label.as_str(), self.field(field, is_whole)))
+            .map(|field| (field.label.as_str(), self.field(field, true)))
             .collect();
         self.contents(fields.style, &list)
     }
@@ -148,7 +148,7 @@ impl<'a> Writer<'a> {
         let labels = variants.iter().map(|variant| &variant.label);
         let fields: Vec<_> = variants
             .iter()
-            .map(|variant| self.fields(&variant.fields, true))
+            .map(|variant| self.fields(&variant.fields))
             .collect();
         let krate = &self.krate;
         quote! {
@@ -247,7 +247,7 @@ pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
         (None, Some(Replaced::Into(ty))) => writer.of_type(&quote!(#ty), ty.span()),
         (None, Some(Replaced::Transparent(field))) => writer.field(field, true),
         (None, None) => match &source.body {
-            Body::Struct(fields) => writer.fields(fields, true),
+            Body::Struct(fields) => writer.fields(fields),
             Body::Enum(variants) => writer.variants(variants),
             Body::Union(_) => return TokenStream::new(),
         },
@@ -255,6 +255,7 @@ pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
     let imp = imp(source, &writer.whole(body));
     let marker = writer.marker();
     quote! {
+        #[allow(deprecated)]
         const _: () = {
             #marker
             #imp

@@ -48,13 +48,6 @@ impl SerdeAttrs {
     pub(crate) fn skipped(&self) -> bool {
         self.has("skip") || (self.has("skip_serializing") && self.has("skip_deserializing"))
     }
-
-    /// What writes or reads the field in place of its type.
-    pub(crate) fn replaced_by(&self) -> Option<&'static str> {
-        ["with", "serialize_with", "deserialize_with"]
-            .into_iter()
-            .find(|key| self.has(key))
-    }
 }
 
 type Metas = Punctuated<Meta, Token![,]>;

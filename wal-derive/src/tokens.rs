@@ -2,7 +2,7 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::Type;
+use syn::{GenericArgument, PathArguments, Type};
 
 /// The type with every lifetime made `'static`, for a place where there is no other.
 pub(crate) fn owned(ty: impl ToTokens) -> TokenStream {
@@ -29,6 +29,30 @@ pub(crate) fn lifetimes(ty: impl ToTokens) -> Vec<String> {
         token => after_quote = matches!(token, TokenTree::Punct(punct) if punct.as_char() == '\''),
     });
     found
+}
+
+/// Whether serde borrows it without being told to: `&str`, `&[u8]`, and options of them.
+pub(crate) fn is_borrowed(ty: &Type) -> bool {
+    let word = |ty: &Type, word: &str| matches!(ty, Type::Path(ty) if ty.path.is_ident(word));
+    match ty {
+        Type::Group(group) => is_borrowed(&group.elem),
+        Type::Paren(paren) => is_borrowed(&paren.elem),
+        Type::Reference(reference) => match &*reference.elem {
+            Type::Slice(slice) => word(&slice.elem, "u8"),
+            elem => word(elem, "str"),
+        },
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) if last.ident == "Option" => match &last.arguments {
+                PathArguments::AngleBracketed(arguments) => arguments
+                    .args
+                    .iter()
+                    .any(|argument| matches!(argument, GenericArgument::Type(ty) if is_borrowed(ty))),
+                _ => false,
+            },
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// The type with `new` in place of `ident`, its generic arguments, and `Self`; nothing if it mentions neither.
