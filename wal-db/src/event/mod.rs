@@ -31,6 +31,10 @@ mod stored;
 
 #[cfg(feature = "bincode")]
 pub use codec::Bincode;
+#[cfg(feature = "json")]
+pub use codec::Json;
+#[cfg(feature = "postcard")]
+pub use codec::Postcard;
 pub use codec::{Codec, CodecError, CodecId, DefaultCodec};
 pub use envelope::{EnvelopeError, RecordInfo};
 pub use error::TypedError;
