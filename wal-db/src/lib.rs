@@ -72,8 +72,9 @@ pub use event::Json;
 pub use event::Postcard;
 pub use event::{
     Codec, CodecError, CodecId, DefaultCodec, EnvelopeError, Event, EventLog, OlderVersion, RawRecord,
-    RecordInfo, RecordType, Replay, Retired, Schema, SchemaField, SchemaVariant, Shape, ShapeError,
-    ShapeField, ShapeVariant, TypedError, WalDecode, WalDecodeOwned, WalRecord, WalSchema,
+    RecordInfo, RecordSchema, RecordType, Replay, Retired, Schema, SchemaField, SchemaVariant, Schemas,
+    Shape, ShapeError, ShapeField, ShapeVariant, TypedError, Value, WalDecode, WalDecodeOwned, WalRecord,
+    WalSchema,
 };
 pub use log::{
     Cursor, Cut, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention, RevIter,
