@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Event, MemStore, Record, RecordKind, RecordType, SalvageItem, Schema, SchemaField, TypedError, Wal,
-    WalDecode, WalError, WalRecord,
+    Event, MemStore, Record, RecordKind, RecordType, SalvageItem, Schema, SchemaField, Schemas, TypedError,
+    Wal, WalDecode, WalError, WalRecord,
 };
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::quiet;
@@ -382,4 +382,67 @@ fn a_record_type_of_another_name_with_the_same_id_is_refused() {
         };
         assert_eq!((name, stored.as_str()), ("other", "opened"));
     }
+}
+
+#[test]
+fn the_log_tells_what_its_records_look_like() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        assert!(wal.schemas().unwrap().is_empty());
+        wal.append_typed(&opened(7)).unwrap();
+        wal.append_typed(&OpenedTwo { id: 8 }).unwrap();
+        let last = wal.append_typed(&moved(9)).unwrap();
+        wal.sync().unwrap();
+        let images = [place.killed(), place.without_staging()].map(|image| image.open(quiet()).unwrap());
+        let read_only = Wal::open_read_only(place.path()).unwrap();
+        for wal in images.iter().chain([&wal, &read_only]) {
+            let schemas = wal.schemas().unwrap();
+            let texts: Vec<_> = schemas
+                .iter()
+                .map(|s| format!("{} {} {}", s.name, s.version, s.shape))
+                .collect();
+            assert_eq!(
+                texts,
+                ["opened 1 {id: u64}", "opened 2 {id: u32}", "moved 1 {cents: str}"],
+                "{form:?}"
+            );
+            let values: Vec<_> = wal
+                .iter()
+                .unwrap()
+                .map(|record| record.unwrap().to_value(&schemas).unwrap().to_string())
+                .collect();
+            assert_eq!(
+                (values[0].as_str(), values[1].as_str()),
+                (r#"{"id":7}"#, r#"{"id":8}"#)
+            );
+        }
+        // Also of a part alone, and without a manifest: what salvage meets is enough.
+        let mut schemas = Schemas::default();
+        for record in everything(&place, &wal) {
+            if !schemas.take(&record) {
+                record.to_value(&schemas).unwrap();
+            }
+        }
+        assert_eq!(schemas.len(), 3);
+        wal.truncate_before(last).unwrap();
+        wal.read(last).unwrap().to_value(&wal.schemas().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn an_old_program_sees_that_the_log_is_ahead() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    let log = wal.typed::<Opened>().unwrap();
+    log.append(&opened(1)).unwrap();
+    wal.append_typed(&moved(1)).unwrap();
+    assert_eq!(log.ahead().unwrap(), [], "another type is none of its business");
+    wal.append_typed(&OpenedTwo { id: 8 }).unwrap();
+    let ahead = log.ahead().unwrap();
+    assert_eq!(ahead.len(), 1);
+    assert_eq!(
+        (ahead[0].name, ahead[0].stored, ahead[0].known),
+        (Some("opened"), 2, 1)
+    );
+    assert_eq!(wal.typed::<OpenedTwo>().unwrap().ahead().unwrap(), []);
 }

@@ -37,7 +37,14 @@
 //!
 //! # Features
 //!
-//! `derive` (default): `#[derive(WalRecord)]`. `bincode` (default): the codec of typed records.
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `derive` (default) | `#[derive(WalRecord)]` |
+//! | `bincode` (default) | `Bincode`, the codec of typed records where none is named |
+//! | `postcard` | `Postcard`, as compact; the default codec of a build without `bincode` |
+//! | `json` | `Json`, which needs no schema to be read; `Record::to_json` for records of every codec |
+//!
+//! A build reads records of every codec that it has, and one log may hold several.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -59,11 +66,15 @@ pub use error::{Corruption, CorruptionReason, Result, WalError};
 pub use event::__private;
 #[cfg(feature = "bincode")]
 pub use event::Bincode;
+#[cfg(feature = "json")]
+pub use event::Json;
+#[cfg(feature = "postcard")]
+pub use event::Postcard;
 pub use event::{
     Ahead, Codec, CodecError, CodecId, DefaultCodec, EnvelopeError, Event, EventLog, Meta, MetaError,
-    MetaRef, OlderVersion, RawRecord, RecordInfo, RecordType, Replay, Retired, Schema, SchemaField,
-    SchemaVariant, Shape, ShapeError, ShapeField, ShapeVariant, Skipped, TypedError, Unreadable, WalDecode,
-    WalDecodeOwned, WalRecord, WalSchema,
+    MetaRef, OlderVersion, RawRecord, RecordInfo, RecordSchema, RecordType, Replay, Retired, Schema,
+    SchemaField, SchemaVariant, Schemas, Shape, ShapeError, ShapeField, ShapeVariant, Skipped, TypedError,
+    Unreadable, Value, WalDecode, WalDecodeOwned, WalRecord, WalSchema,
 };
 pub use log::{
     Cursor, Cut, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention, RevIter,

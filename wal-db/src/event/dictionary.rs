@@ -9,11 +9,16 @@
 //! ...      the shape as text, to the end
 //! ```
 
+use super::codec::Codec;
 use super::error::TypedError;
-use super::record::RecordType;
+use super::log::EventLog;
+use super::record::{RecordType, WalDecodeOwned};
 use super::schema::{Schema, Shape, differences};
+use super::unreadable::Ahead;
+use super::value::{RecordSchema, Schemas};
+use crate::format::schema::Link;
 use crate::log::{Described, Entry};
-use crate::{Lsn, Result, Wal};
+use crate::{Lsn, Record, RecordKind, Result, Wal};
 
 /// A schema record, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +159,86 @@ pub(super) fn check(wal: &Wal, records: &[RecordType]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+impl StoredSchema<'_> {
+    /// `None` if a later release wrote the shape in another way.
+    fn to_record_schema(self) -> Option<RecordSchema> {
+        let shape = self.shape.parse().ok()?;
+        Some(RecordSchema::new(self.type_id, self.name, self.version, shape))
+    }
+}
+
+impl Wal {
+    /// The shapes of all record types that the log holds, in every version: enough to read its events without the
+    /// program that wrote them, with [`Record::to_value`] and `Record::to_json`.
+    ///
+    /// Costs the same however long the log is.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Wal::read); damage if a schema is not where it should be.
+    pub fn schemas(&self) -> Result<Schemas> {
+        let held = self.dictionary()?;
+        let stored = held
+            .iter()
+            .filter_map(|entry| StoredSchema::parse(&entry.payload));
+        Ok(stored.filter_map(StoredSchema::to_record_schema).collect())
+    }
+}
+
+impl Schemas {
+    /// Takes in a schema record, from [`Wal::salvage`] for example, which meets them in a damaged log. `false` if the
+    /// record is none, or says what is known.
+    pub fn take(&mut self, record: &Record) -> bool {
+        if record.kind() != RecordKind::Schema {
+            return false;
+        }
+        let schema = Link::parse(record.data(), u64::MAX)
+            .and_then(|(_, rest)| StoredSchema::parse(rest)?.to_record_schema());
+        schema.is_some_and(|schema| self.push(schema))
+    }
+}
+
+impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
+    /// The record types of which the log holds more than this program knows: a later version, or, for an enum, a type
+    /// that it does not have. Then a newer program has written to the log, and what this one cannot read is to come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wal::schemas`].
+    pub fn ahead(&self) -> Result<Vec<Ahead>> {
+        let held = self.wal().dictionary()?;
+        let mut ahead: Vec<Ahead> = Vec::new();
+        for stored in held
+            .iter()
+            .filter_map(|entry| StoredSchema::parse(&entry.payload))
+        {
+            let known = E::RECORDS.iter().find(|record| record.has_id(stored.type_id));
+            let of_family = E::FAMILY
+                && stored
+                    .name
+                    .strip_prefix(E::NAME)
+                    .is_some_and(|rest| rest.starts_with('.'));
+            let is_ahead = match known {
+                Some(record) => stored.version > record.version,
+                None => of_family,
+            };
+            if !is_ahead {
+                continue;
+            }
+            match ahead.iter_mut().find(|other| other.type_id == stored.type_id) {
+                Some(other) => other.stored = other.stored.max(stored.version),
+                None => ahead.push(Ahead {
+                    type_id: stored.type_id,
+                    name: known.map(|record| record.name),
+                    stored: stored.version,
+                    known: known.map_or(0, |record| record.version),
+                }),
+            }
+        }
+        Ok(ahead)
+    }
 }
 
 #[cfg(test)]

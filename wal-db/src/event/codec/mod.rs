@@ -2,11 +2,19 @@
 
 #[cfg(feature = "bincode")]
 mod bincode;
+#[cfg(feature = "json")]
+mod json;
+#[cfg(feature = "postcard")]
+mod postcard;
 
 use std::fmt;
 
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
+#[cfg(feature = "json")]
+pub use self::json::Json;
+#[cfg(feature = "postcard")]
+pub use self::postcard::Postcard;
 
 /// The wire format of an event's bytes, as it stands in every typed record.
 ///
@@ -18,9 +26,9 @@ pub struct CodecId(u8);
 impl CodecId {
     /// The format of bincode 2 with its `standard` configuration: little-endian, variable-length integers.
     pub const BINCODE_2: CodecId = CodecId(1);
-    /// The format of postcard 1. Reserved: no release writes it yet.
+    /// The format of postcard 1: LEB128 integers, signed ones in zigzag.
     pub const POSTCARD_1: CodecId = CodecId(2);
-    /// JSON. Reserved: no release writes it yet.
+    /// JSON in UTF-8.
     pub const JSON: CodecId = CodecId(3);
     /// MessagePack with field names. Reserved: no release writes it yet.
     pub const MESSAGE_PACK_NAMED: CodecId = CodecId(4);
@@ -94,19 +102,25 @@ pub trait Codec: Send + Sync + 'static {
         S: serde::de::DeserializeSeed<'de>;
 }
 
-/// The codec that is used where none is named.
+/// The codec that is used where none is named: the first of bincode, postcard and JSON that the build has.
 #[cfg(feature = "bincode")]
 pub type DefaultCodec = Bincode;
+/// The codec that is used where none is named: the first of bincode, postcard and JSON that the build has.
+#[cfg(all(feature = "postcard", not(feature = "bincode")))]
+pub type DefaultCodec = Postcard;
+/// The codec that is used where none is named: the first of bincode, postcard and JSON that the build has.
+#[cfg(all(feature = "json", not(any(feature = "bincode", feature = "postcard"))))]
+pub type DefaultCodec = Json;
 /// The codec that is used where none is named.
-#[cfg(not(feature = "bincode"))]
+#[cfg(not(any(feature = "bincode", feature = "postcard", feature = "json")))]
 pub type DefaultCodec = NoCodec;
 
 /// Stands in for the default codec in a build without one: nothing can be written or read with it.
-#[cfg(not(feature = "bincode"))]
+#[cfg(not(any(feature = "bincode", feature = "postcard", feature = "json")))]
 #[derive(Debug)]
 pub enum NoCodec {}
 
-#[cfg(not(feature = "bincode"))]
+#[cfg(not(any(feature = "bincode", feature = "postcard", feature = "json")))]
 impl Codec for NoCodec {
     const ID: CodecId = CodecId::new(0);
 
@@ -141,7 +155,20 @@ where
         id if id == C::ID => Some(C::decode(seed, bytes)),
         #[cfg(feature = "bincode")]
         CodecId::BINCODE_2 => Some(Bincode::decode(seed, bytes)),
+        #[cfg(feature = "postcard")]
+        CodecId::POSTCARD_1 => Some(Postcard::decode(seed, bytes)),
+        #[cfg(feature = "json")]
+        CodecId::JSON => Some(Json::decode(seed, bytes)),
         _ => None,
+    }
+}
+
+/// Whether values in the format `id` are read without their schema, by `C` or this build.
+pub(super) fn is_self_describing<C: Codec>(id: CodecId) -> bool {
+    if id == C::ID {
+        C::SELF_DESCRIBING
+    } else {
+        id == CodecId::JSON
     }
 }
 

@@ -1,0 +1,179 @@
+//! What a program calls to read a record without its type.
+
+use std::cell::Cell;
+
+use serde::de::{DeserializeSeed, Deserializer};
+
+use super::any::Any;
+use super::budget::Budget;
+use super::read::Reading;
+use super::{Schemas, Value};
+use crate::event::bounded::{self, Limits, SPARE_ELEMENTS};
+use crate::event::codec::{self, Codec, CodecError, DefaultCodec};
+use crate::event::error::TypedError;
+use crate::event::{RecordInfo, info};
+use crate::{Lsn, Record, RecordKind, RecordRef};
+
+macro_rules! explaining {
+    ($record:ty) => {
+        impl $record {
+            /// The event as it is stored, read without its type: from the schema of its type and version, or from the
+            /// bytes alone if they are in a format that describes itself.
+            ///
+            /// The value is what the event contains. Of an event enum it is the fields of the variant; which one, the
+            /// name says that [`Schemas::of`] finds.
+            ///
+            #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+            #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+            /// use serde::{Deserialize, Serialize};
+            /// use wal_db::{MemStore, RecordSchema, Wal, WalRecord};
+            ///
+            /// #[derive(Serialize, Deserialize, WalRecord)]
+            /// #[wal(name = "reading", id = 7)]
+            /// struct Reading { sensor: u32, celsius: f32 }
+            ///
+            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+            /// let wal = Wal::with_store(MemStore::new())?;
+            /// let lsn = wal.append_typed(&Reading { sensor: 7, celsius: 21.5 })?;
+            ///
+            /// let shape = "{sensor: u32, celsius: f32}".parse()?;
+            /// let schemas = [RecordSchema::new(7, "reading", 1, shape)].into_iter().collect();
+            /// let value = wal.read(lsn)?.to_value(&schemas)?;
+            /// assert_eq!(value.to_string(), "{sensor: 7, celsius: 21.5}");
+            /// # Ok(())
+            /// # }
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// [`TypedError::NotTyped`] and [`TypedError::Envelope`] as for [`info`](Self::info);
+            /// [`TypedError::NoSchema`] if `schemas` does not have it; [`TypedError::Explain`] if the bytes are not
+            /// what the schema says, or cannot be read with it.
+            pub fn to_value(&self, schemas: &Schemas) -> Result<Value, TypedError> {
+                self.to_value_with::<DefaultCodec>(schemas)
+            }
+
+            /// As [`to_value`](Self::to_value), for a log with records in the application's own format `C`.
+            ///
+            /// # Errors
+            ///
+            /// As [`to_value`](Self::to_value).
+            pub fn to_value_with<C: Codec>(&self, schemas: &Schemas) -> Result<Value, TypedError> {
+                to_value::<C>(self.lsn(), self.kind(), self.data(), schemas)
+            }
+
+            /// The event as JSON, read without its type: the text that `serde_json` gives for what the event
+            /// contains. A record that is stored as JSON is its own text.
+            ///
+            /// Of types that serde writes in one way for programs and in another for humans, such as IP addresses, it
+            /// shows what is stored.
+            ///
+            /// # Errors
+            ///
+            /// As [`to_value`](Self::to_value); also [`TypedError::Explain`] if a map has keys that JSON does not
+            /// allow.
+            #[cfg(feature = "json")]
+            pub fn to_json(&self, schemas: &Schemas) -> Result<String, TypedError> {
+                to_json(self.lsn(), self.kind(), self.data(), schemas)
+            }
+        }
+    };
+}
+
+explaining!(Record);
+explaining!(RecordRef<'_>);
+
+fn to_value<C: Codec>(
+    lsn: Lsn,
+    kind: RecordKind,
+    payload: &[u8],
+    schemas: &Schemas,
+) -> Result<Value, TypedError> {
+    let (info, bytes) = info::open(lsn, kind, payload)?;
+    let budget = Budget::new(bytes.len());
+    let read = if codec::is_self_describing::<C>(info.codec) {
+        read_whole::<C, _>(info, bytes, Any)
+    } else {
+        let Some(schema) = schemas.of(&info) else {
+            return Err(TypedError::NoSchema {
+                lsn,
+                type_id: info.type_id,
+                version: info.version,
+            });
+        };
+        read_whole::<C, _>(info, bytes, Reading::new(&schema.shape, &budget))
+    };
+    read.map_err(|source| {
+        let source = budget.failure().map_or(source, CodecError::from);
+        failed(lsn, info, schemas, source)
+    })
+}
+
+#[cfg(feature = "json")]
+fn to_json(lsn: Lsn, kind: RecordKind, payload: &[u8], schemas: &Schemas) -> Result<String, TypedError> {
+    let (info, bytes) = info::open(lsn, kind, payload)?;
+    let text = if info.codec == codec::CodecId::JSON {
+        own_text(bytes)
+    } else {
+        let value = to_value::<DefaultCodec>(lsn, kind, payload, schemas)?;
+        serde_json::to_string(&value).map_err(CodecError::from)
+    };
+    text.map_err(|source| failed(lsn, info, schemas, source))
+}
+
+/// The text itself keeps what a [`Value`] would not, such as integers of 128 bits.
+#[cfg(feature = "json")]
+fn own_text(bytes: &[u8]) -> Result<String, CodecError> {
+    let text = std::str::from_utf8(bytes)?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text)?;
+    Ok(text.to_owned())
+}
+
+/// Reads exactly one value, within the limits that hold for typed events.
+fn read_whole<'de, C, S>(info: RecordInfo, bytes: &'de [u8], seed: S) -> Result<Value, CodecError>
+where
+    C: Codec,
+    S: DeserializeSeed<'de, Value = Value>,
+{
+    let left = Cell::new(bytes.len().saturating_add(SPARE_ELEMENTS));
+    let seed = Within {
+        seed,
+        limits: Limits::new(&left),
+    };
+    match codec::decode::<C, _>(info.codec, seed, bytes) {
+        None => Err(format!(
+            "it is in {}, which this build cannot read: use a release or a build with features that has it",
+            info.codec
+        )
+        .into()),
+        Some(Ok((value, used))) if used == bytes.len() => Ok(value),
+        Some(Ok((_, used))) => Err(format!("it leaves {} bytes over", bytes.len() - used).into()),
+        Some(Err(source)) => Err(source),
+    }
+}
+
+struct Within<'b, S> {
+    seed: S,
+    limits: Limits<'b>,
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Within<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<S::Value, D::Error> {
+        self.seed.deserialize(bounded::Reader::new(d, self.limits))
+    }
+}
+
+fn failed(lsn: Lsn, info: RecordInfo, schemas: &Schemas, source: CodecError) -> TypedError {
+    let RecordInfo { type_id, version, .. } = info;
+    let name = schemas
+        .of(&info)
+        .map_or_else(|| format!("type {type_id:#010x}"), |schema| schema.name.clone());
+    TypedError::Explain {
+        lsn,
+        name,
+        version,
+        source,
+    }
+}

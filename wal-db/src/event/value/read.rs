@@ -1,0 +1,349 @@
+//! A value from a format that does not describe itself. The shape says what comes next, and the deserializer is
+//! asked for it in the way in which the type's own implementation would ask.
+
+use std::fmt;
+use std::rc::Rc;
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
+};
+
+use super::Value;
+use super::budget::Budget;
+use crate::event::schema::{Shape, ShapeField, ShapeVariant};
+
+/// No collection reserves room for more than this before its elements are there.
+const MAX_RESERVED: usize = 64;
+
+/// So many names, one standing for the next, may lead to what a value looks like.
+const MAX_NAMES: usize = 128;
+
+/// Reads one value of a shape.
+#[derive(Clone)]
+pub(super) struct Reading<'c> {
+    shape: &'c Shape,
+    scope: Option<Rc<Scope<'c>>>,
+    budget: &'c Budget,
+}
+
+/// A type that holds itself, and those around it.
+struct Scope<'c> {
+    name: &'c str,
+    body: &'c Shape,
+    outer: Option<Rc<Scope<'c>>>,
+}
+
+impl<'c> Reading<'c> {
+    pub(super) fn new(shape: &'c Shape, budget: &'c Budget) -> Self {
+        Reading {
+            shape,
+            scope: None,
+            budget,
+        }
+    }
+
+    /// The same for a part of the value.
+    fn part(&self, shape: &'c Shape) -> Self {
+        Reading {
+            shape,
+            scope: self.scope.clone(),
+            budget: self.budget,
+        }
+    }
+
+    /// Follows names until something stands there that has bytes.
+    fn resolve<E: Error>(mut self) -> Result<Self, E> {
+        for _ in 0..=MAX_NAMES {
+            match self.shape {
+                Shape::Recursive { name, body } => {
+                    self.scope = Some(Rc::new(Scope {
+                        name,
+                        body,
+                        outer: self.scope.take(),
+                    }));
+                    self.shape = body;
+                }
+                Shape::Ref(name) => {
+                    self.budget.take_name(name)?;
+                    while let Some(scope) = self.scope.take_if(|scope| scope.name != name) {
+                        self.scope.clone_from(&scope.outer);
+                    }
+                    let Some(scope) = &self.scope else {
+                        return Err(self.budget.fail(format_args!(
+                            "its schema names `{name}` and does not say what that is"
+                        )));
+                    };
+                    self.shape = scope.body;
+                }
+                Shape::Opaque { wire: Some(wire), .. } => self.shape = wire,
+                Shape::Opaque { name, wire: None } => {
+                    return Err(self.budget.fail(format_args!(
+                        "its schema does not say how `{name}` is written: it was declared with `opaque` and \
+                         without `wire`"
+                    )));
+                }
+                _ => return Ok(self),
+            }
+            self.budget.take()?;
+        }
+        Err(self
+            .budget
+            .fail("its schema leads from name to name and never to a value"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        self.budget.take()?;
+        let this = self.resolve()?;
+        match this.shape {
+            Shape::Unit => <()>::deserialize(d).map(|()| Value::Unit),
+            Shape::Bool => bool::deserialize(d).map(Value::Bool),
+            Shape::U8 => u8::deserialize(d).map(|n| Value::Unsigned(n.into())),
+            Shape::U16 => u16::deserialize(d).map(|n| Value::Unsigned(n.into())),
+            Shape::U32 => u32::deserialize(d).map(|n| Value::Unsigned(n.into())),
+            Shape::U64 => u64::deserialize(d).map(|n| Value::Unsigned(n.into())),
+            Shape::U128 => u128::deserialize(d).map(Value::Unsigned),
+            Shape::I8 => i8::deserialize(d).map(|n| Value::Signed(n.into())),
+            Shape::I16 => i16::deserialize(d).map(|n| Value::Signed(n.into())),
+            Shape::I32 => i32::deserialize(d).map(|n| Value::Signed(n.into())),
+            Shape::I64 => i64::deserialize(d).map(|n| Value::Signed(n.into())),
+            Shape::I128 => i128::deserialize(d).map(Value::Signed),
+            Shape::F32 => f32::deserialize(d).map(Value::F32),
+            Shape::F64 => f64::deserialize(d).map(Value::F64),
+            Shape::Char => char::deserialize(d).map(Value::Char),
+            Shape::Str => String::deserialize(d).map(Value::Str),
+            Shape::Bytes => d.deserialize_byte_buf(Bytes),
+            Shape::Option(inner) => d.deserialize_option(Maybe(this.part(inner))),
+            Shape::Seq(element) => d.deserialize_seq(Elements(this.part(element))),
+            Shape::Array(element, len) => d.deserialize_tuple(
+                *len,
+                Array {
+                    element: this.part(element),
+                    len: *len,
+                },
+            ),
+            Shape::Map(key, value) => d.deserialize_map(Entries {
+                key: this.part(key),
+                value: this.part(value),
+            }),
+            Shape::Tuple(items) => d.deserialize_tuple(items.len(), Tuple { items, at: &this }),
+            Shape::Struct(fields) => d.deserialize_tuple(fields.len(), Struct { fields, at: &this }),
+            Shape::Enum(variants) => d.deserialize_enum("", &[], Enum { variants, at: &this }),
+            // `resolve` has followed them.
+            Shape::Opaque { .. } | Shape::Recursive { .. } | Shape::Ref(_) => {
+                Err(D::Error::custom("a name instead of a shape"))
+            }
+        }
+    }
+}
+
+macro_rules! expecting {
+    ($what:literal) => {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str($what)
+        }
+    };
+}
+
+pub(super) struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = Value;
+
+    expecting!("bytes");
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Value, E> {
+        Ok(Value::Bytes(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Value, E> {
+        Ok(Value::Bytes(bytes))
+    }
+}
+
+struct Maybe<'c>(Reading<'c>);
+
+impl<'de> Visitor<'de> for Maybe<'_> {
+    type Value = Value;
+
+    expecting!("an option");
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Option(None))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Option(None))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        let value = self.0.deserialize(d)?;
+        Ok(Value::Option(Some(Box::new(value))))
+    }
+}
+
+struct Elements<'c>(Reading<'c>);
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = Value;
+
+    expecting!("a sequence");
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(MAX_RESERVED));
+        while let Some(element) = seq.next_element_seed(self.0.clone())? {
+            list.push(element);
+        }
+        Ok(Value::List(list))
+    }
+}
+
+struct Array<'c> {
+    element: Reading<'c>,
+    len: usize,
+}
+
+impl<'de> Visitor<'de> for Array<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of {} elements", self.len)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::with_capacity(self.len.min(MAX_RESERVED));
+        for _ in 0..self.len {
+            list.push(next(&mut seq, self.element.clone(), &self)?);
+        }
+        Ok(Value::List(list))
+    }
+}
+
+/// The next of a known number of parts.
+fn next<'de, A: SeqAccess<'de>>(
+    seq: &mut A,
+    part: Reading<'_>,
+    whole: &dyn serde::de::Expected,
+) -> Result<Value, A::Error> {
+    seq.next_element_seed(part)?
+        .ok_or_else(|| A::Error::custom(format_args!("too few parts for {whole}")))
+}
+
+struct Entries<'c> {
+    key: Reading<'c>,
+    value: Reading<'c>,
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = Value;
+
+    expecting!("a map");
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::with_capacity(map.size_hint().unwrap_or(0).min(MAX_RESERVED));
+        while let Some(key) = map.next_key_seed(self.key.clone())? {
+            entries.push((key, map.next_value_seed(self.value.clone())?));
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+struct Tuple<'c, 'r> {
+    items: &'c [Shape],
+    at: &'r Reading<'c>,
+}
+
+impl<'de> Visitor<'de> for Tuple<'_, '_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a tuple of {} fields", self.items.len())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::with_capacity(self.items.len().min(MAX_RESERVED));
+        for item in self.items {
+            values.push(next(&mut seq, self.at.part(item), &self)?);
+        }
+        Ok(Value::Tuple(values))
+    }
+}
+
+struct Struct<'c, 'r> {
+    fields: &'c [ShapeField],
+    at: &'r Reading<'c>,
+}
+
+impl<'de> Visitor<'de> for Struct<'_, '_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a struct of {} fields", self.fields.len())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::with_capacity(self.fields.len().min(MAX_RESERVED));
+        for ShapeField { name, shape } in self.fields {
+            let name = self.at.budget.name(name)?;
+            values.push((name, next(&mut seq, self.at.part(shape), &self)?));
+        }
+        Ok(Value::Struct(values))
+    }
+}
+
+struct Enum<'c, 'r> {
+    variants: &'c [ShapeVariant],
+    at: &'r Reading<'c>,
+}
+
+impl<'de> Visitor<'de> for Enum<'_, '_> {
+    type Value = Value;
+
+    expecting!("an enum");
+
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
+        let (index, contents) = access.variant_seed(Index)?;
+        let variant = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.variants.get(index));
+        let Some(ShapeVariant { name, fields }) = variant else {
+            let variants = self.variants.len();
+            return Err(self.at.budget.fail(format_args!(
+                "variant {index} of an enum that has {variants} by its schema"
+            )));
+        };
+        let name = self.at.budget.name(name)?;
+        let contents = match fields {
+            Shape::Unit => contents.unit_variant().map(|()| Value::Unit)?,
+            Shape::Tuple(items) => contents.tuple_variant(items.len(), Tuple { items, at: self.at })?,
+            Shape::Struct(fields) => contents.tuple_variant(fields.len(), Struct { fields, at: self.at })?,
+            single => contents.newtype_variant_seed(self.at.part(single))?,
+        };
+        Ok(Value::Variant(name, Box::new(contents)))
+    }
+}
+
+/// The position of a variant, asked for as derived implementations do.
+struct Index;
+
+impl<'de> DeserializeSeed<'de> for Index {
+    type Value = u64;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<u64, D::Error> {
+        d.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Index {
+    type Value = u64;
+
+    expecting!("the position of a variant");
+
+    fn visit_u64<E: Error>(self, index: u64) -> Result<u64, E> {
+        Ok(index)
+    }
+}

@@ -1,0 +1,188 @@
+//! What the records of a log look like, by type and version.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::event::RecordInfo;
+use crate::event::record::{RecordType, type_id};
+use crate::event::schema::Shape;
+
+/// What one version of a record type looks like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordSchema {
+    /// The id that stands in the records.
+    pub type_id: u32,
+    /// The full name; for a variant `family.variant`.
+    pub name: String,
+    /// The version, from 1.
+    pub version: u16,
+    /// The shape of the event.
+    pub shape: Shape,
+}
+
+impl RecordSchema {
+    /// A schema that was put together by hand; the id is [`RecordType::id`].
+    pub fn new(type_id: u32, name: impl Into<String>, version: u16, shape: Shape) -> Self {
+        RecordSchema {
+            type_id,
+            name: name.into(),
+            version,
+            shape,
+        }
+    }
+}
+
+/// The schemas of the record types in a log: enough to read its events without the program that wrote them.
+///
+/// ```
+/// use wal_db::{RecordSchema, Schemas};
+///
+/// let shape = "{id: u64, owner: str}".parse()?;
+/// let schemas: Schemas = [RecordSchema::new(7, "bank.opened", 1, shape)].into_iter().collect();
+/// assert_eq!(schemas.get(7, 1).map(|schema| schema.name.as_str()), Some("bank.opened"));
+/// assert!(schemas.get(7, 2).is_none());
+/// # Ok::<(), wal_db::ShapeError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Schemas {
+    list: Vec<RecordSchema>,
+    places: HashMap<(u32, u16), usize>,
+}
+
+impl Schemas {
+    /// The schema of a type and version.
+    #[must_use]
+    pub fn get(&self, type_id: u32, version: u16) -> Option<&RecordSchema> {
+        self.list.get(*self.places.get(&(type_id, version))?)
+    }
+
+    /// The schema of a record, with its name; see [`Record::info`](crate::Record::info).
+    #[must_use]
+    pub fn of(&self, info: &RecordInfo) -> Option<&RecordSchema> {
+        self.get(info.type_id, info.version)
+    }
+
+    /// All of them, in the order in which they were found.
+    pub fn iter(&self) -> std::slice::Iter<'_, RecordSchema> {
+        self.list.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Adds one. The first of a type and version stays: `false` if there is one already.
+    pub(crate) fn push(&mut self, schema: RecordSchema) -> bool {
+        match self.places.entry((schema.type_id, schema.version)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(self.list.len());
+                self.list.push(schema);
+                true
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Schemas {
+    type Item = &'a RecordSchema;
+    type IntoIter = std::slice::Iter<'a, RecordSchema>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The first schema of a type and version counts.
+impl FromIterator<RecordSchema> for Schemas {
+    fn from_iter<I: IntoIterator<Item = RecordSchema>>(schemas: I) -> Self {
+        let mut found = Schemas::default();
+        found.extend(schemas);
+        found
+    }
+}
+
+/// The first schema of a type and version counts.
+impl Extend<RecordSchema> for Schemas {
+    fn extend<I: IntoIterator<Item = RecordSchema>>(&mut self, schemas: I) {
+        for schema in schemas {
+            self.push(schema);
+        }
+    }
+}
+
+/// What a program knows: every version that it reads, under the name and the former names. Types that do not say what
+/// they look like are left out.
+impl From<&[RecordType]> for Schemas {
+    fn from(records: &[RecordType]) -> Self {
+        let mut schemas = Schemas::default();
+        for record in records {
+            let former = record.aliases.iter().map(|alias| (type_id(alias), *alias));
+            for (id, name) in [(record.id, record.name)].into_iter().chain(former) {
+                for known in record.history() {
+                    schemas.push(RecordSchema::new(
+                        id,
+                        name,
+                        known.version,
+                        known.schema.to_shape(),
+                    ));
+                }
+            }
+        }
+        schemas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OlderVersion, Schema};
+
+    const RECORDS: &[RecordType] = &[
+        RecordType::new("a.b", 2)
+            .schema(&Schema::U64)
+            .older(&[OlderVersion {
+                version: 1,
+                schema: &Schema::U32,
+            }])
+            .aliases(&["a.old"]),
+        RecordType::new("a.silent", 1),
+    ];
+
+    #[test]
+    fn a_program_knows_every_version_under_every_name() {
+        let schemas = Schemas::from(RECORDS);
+        let found: Vec<_> = schemas
+            .iter()
+            .map(|s| (s.type_id, s.name.as_str(), s.version, s.shape.to_string()))
+            .collect();
+        let (id, old) = (RECORDS[0].id, type_id("a.old"));
+        let expected = [
+            (id, "a.b", 2, "u64".to_owned()),
+            (id, "a.b", 1, "u32".to_owned()),
+            (old, "a.old", 2, "u64".to_owned()),
+            (old, "a.old", 1, "u32".to_owned()),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(schemas.len(), 4);
+        assert!(!schemas.is_empty());
+    }
+
+    #[test]
+    fn the_first_schema_of_a_version_counts() {
+        let schema = |shape| RecordSchema::new(1, "a", 1, shape);
+        let mut schemas: Schemas = [schema(Shape::U8)].into_iter().collect();
+        assert!(!schemas.push(schema(Shape::U16)));
+        assert_eq!(schemas.get(1, 1).map(|s| &s.shape), Some(&Shape::U8));
+        assert_eq!((&schemas).into_iter().count(), 1);
+    }
+}
