@@ -194,7 +194,7 @@ pub(crate) fn check_from(source: &Source<'_>, family: &Family<'_>) -> TokenStrea
              each type of a chain is converted from the version before the first that it reads itself"
         );
         items.extend(quote_spanned! {old.span()=>
-            const #records: &'static [#krate::__private::RecordType] =
+            const #records: &[#krate::__private::RecordType] =
                 <#ty as #krate::__private::WalRecord>::RECORDS;
             const #problem: #krate::__private::ChainProblem = #krate::__private::ChainProblem::of(
                 #records, <#ty as #krate::__private::WalRecord>::FAMILY, #name, #before,
