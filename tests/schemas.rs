@@ -394,9 +394,10 @@ fn the_log_tells_what_its_records_look_like() {
         wal.append_typed(&OpenedTwo { id: 8 }).unwrap();
         let last = wal.append_typed(&moved(9)).unwrap();
         wal.sync().unwrap();
-        let images = [place.killed(), place.without_staging()].map(|image| image.open(quiet()).unwrap());
+        let images = [place.killed(), place.without_staging()];
+        let reopened = images.each_ref().map(|image| image.open(quiet()).unwrap());
         let read_only = Wal::open_read_only(place.path()).unwrap();
-        for wal in images.iter().chain([&wal, &read_only]) {
+        for wal in reopened.iter().chain([&wal, &read_only]) {
             let schemas = wal.schemas().unwrap();
             let texts: Vec<_> = schemas
                 .iter()
