@@ -2,8 +2,8 @@
 //! prints the same JSON, for 10,000 random events of more than 30 shapes.
 
 use wal_db::{
-    Bincode, CodecId, Json, Lsn, MemStore, Postcard, RecordInfo, RecordSchema, RecordType, Schema, Schemas,
-    Value, Wal, WalRecord, WalSchema,
+    Bincode, Codec, CodecId, Json, Lsn, MemStore, Postcard, Record, RecordInfo, RecordSchema, RecordType,
+    Schema, Schemas, TypedError, Value, Wal, WalRecord, WalSchema,
 };
 
 const EVENTS: usize = 10_000;
@@ -70,7 +70,7 @@ mod writer {
         }
     }
 
-    fn append<T: WalDecodeOwned, C: wal_db::Codec>(wal: &Wal, event: &T) -> wal_db::Result<Lsn> {
+    fn append<T: WalDecodeOwned, C: Codec>(wal: &Wal, event: &T) -> wal_db::Result<Lsn> {
         wal.typed_with::<T, C>()?.append(event)
     }
 
@@ -422,4 +422,118 @@ fn ten_thousand_events_print_as_their_types_would() {
         codecs[usize::from(written.codec.get())] += 1;
     }
     assert!(codecs[1..].iter().all(|&count| count > 2500), "{codecs:?}");
+}
+
+/// What went wrong with the only record of a log.
+fn explained(wal: &Wal, schemas: &Schemas) -> TypedError {
+    let record = first(&wal);
+    let value = record.to_value(schemas).expect_err("not a value");
+    let json = record.as_ref().to_json(schemas).expect_err("no JSON");
+    assert_eq!(value.to_string(), json.to_string());
+    value
+}
+
+fn first(wal: &Wal) -> Record {
+    let mut records = wal.iter().expect("reads");
+    records.next().expect("a record").expect("reads")
+}
+
+fn schemas(name: &'static str, shape: &str) -> Schemas {
+    [reader::schema(name, shape)].into_iter().collect()
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize, WalRecord)]
+#[wal(name = "sale")]
+struct Sale {
+    id: (u64, u64),
+    at: std::net::IpAddr,
+}
+
+fn a_sale<C: Codec>() -> Wal {
+    let wal = wal();
+    let at = [127, 0, 0, 1].into();
+    let log = wal.typed_with::<Sale, C>().expect("opens");
+    log.append(&Sale { id: (1, 2), at }).expect("appends");
+    wal
+}
+
+const ADDRESS: &str = "enum {V4([u8; 4]), V6([u8; 16])}";
+
+#[test]
+fn what_cannot_be_explained_says_why() {
+    fn check<C: Codec>() {
+        let wal = a_sale::<C>();
+        let none = explained(&wal, &Schemas::default());
+        assert!(
+            matches!(none, TypedError::NoSchema { version: 1, .. }),
+            "{none:?}"
+        );
+        let cases = [
+            (format!("{{id: opaque \"uuid@1\", at: {ADDRESS}}}"), "`uuid@1`"),
+            (format!("{{id: (u64, u64), at: {ADDRESS}, more: u8}}"), "end"),
+            (
+                "{id: (u64, u64), at: enum {}}".into(),
+                "variant 0 of an enum that has 0",
+            ),
+            ("{id: (u64, u64)}".into(), "leaves 5 bytes over"),
+            ("[unit; 18446744073709551615]".into(), "more parts than bytes"),
+            ("rec A @A".into(), "from name to name"),
+            ("(u8, @A)".into(), "names `A`"),
+            ("rec A (@A, u8)".into(), "nested more than 128 levels deep"),
+        ];
+        for (shape, says) in cases {
+            let error = explained(&wal, &schemas("sale", &shape));
+            let TypedError::Explain {
+                lsn,
+                name,
+                version: 1,
+                source,
+            } = error
+            else {
+                panic!("{error:?}");
+            };
+            assert_eq!(lsn, first(&wal).lsn());
+            assert_eq!(name, "sale");
+            assert!(source.to_string().contains(says), "{shape}: {source}");
+        }
+    }
+    check::<Bincode>();
+    check::<Postcard>();
+}
+
+#[test]
+fn a_plain_record_is_no_event() {
+    let wal = wal();
+    wal.append(b"bytes").expect("appends");
+    assert!(matches!(
+        explained(&wal, &wal.schemas().expect("schemas")),
+        TypedError::NotTyped { .. }
+    ));
+}
+
+#[test]
+fn values_show_what_is_stored() {
+    let schemas = schemas("sale", &format!("{{id: (u64, u64), at: {ADDRESS}}}"));
+    let wal = a_sale::<Postcard>();
+    let record = first(&wal);
+    let value = record.to_value(&schemas).expect("a value");
+    assert_eq!(value.to_string(), "{id: (1, 2), at: V4([127, 0, 0, 1])}");
+    assert_eq!(
+        record.to_json(&schemas).expect("JSON"),
+        r#"{"id":[1,2],"at":{"V4":[127,0,0,1]}}"#
+    );
+}
+
+#[test]
+fn json_needs_no_schema() {
+    let wal = a_sale::<Json>();
+    let record = first(&wal);
+    let none = Schemas::default();
+    assert_eq!(
+        record.to_json(&none).expect("JSON"),
+        r#"{"id":[1,2],"at":"127.0.0.1"}"#
+    );
+    let value = record.to_value(&none).expect("a value");
+    assert_eq!(value.to_string(), r#"{"id": [1, 2], "at": "127.0.0.1"}"#);
+    assert_eq!(value.get("at"), Some(&Value::Str("127.0.0.1".into())));
 }

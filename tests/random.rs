@@ -17,7 +17,7 @@ impl Rng {
     }
 
     /// Any number.
-    pub fn bits(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -27,7 +27,7 @@ impl Rng {
 
     /// A number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.bits() % limit.max(1) as u64) as usize
+        (self.number() % limit.max(1) as u64) as usize
     }
 
     /// A value of a type.
@@ -57,7 +57,7 @@ macro_rules! integers {
                         0 => <$ty>::MIN,
                         1 => <$ty>::MAX,
                         2 => rng.below(100) as $ty,
-                        _ => (u128::from(rng.bits()) << 64 | u128::from(rng.bits())) as $ty,
+                        _ => (u128::from(rng.number()) << 64 | u128::from(rng.number())) as $ty,
                     }
                 }
             }
@@ -81,7 +81,7 @@ macro_rules! random {
 
 random! {
     [] (): |_rng| ();
-    [] bool: |rng| rng.bits() & 1 == 0;
+    [] bool: |rng| rng.number() & 1 == 0;
     [] f32: |rng| f32::from_bits(rng.any());
     [] f64: |rng| f64::from_bits(rng.any());
     [] char: |rng| match rng.below(4) {

@@ -1,6 +1,5 @@
 //! An event to the payload of its record and back: envelope, contents and limits around the codec.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
@@ -8,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use super::RecordInfo;
-use super::bounded::{self, Exceeded, Limits, SPARE_ELEMENTS};
+use super::bounded::{self, Limits, Shared};
 use super::codec::{self, Codec, CodecError};
 use super::contents::{Fields, Stored as StoredVariant};
 use super::envelope;
@@ -151,10 +150,10 @@ fn read<'de, C: Codec, T: Deserialize<'de>>(
         bytes,
         ..
     } = *stored;
-    let left = Cell::new(max_elements(bytes.len()));
+    let shared = Shared::reading(bytes.len());
     let seed = ContentsSeed {
         variant,
-        limits: Limits::new(&left),
+        limits: Limits::new(&shared),
         event: PhantomData,
     };
     match codec::decode::<C, _>(codec, seed, bytes) {
@@ -164,7 +163,7 @@ fn read<'de, C: Codec, T: Deserialize<'de>>(
             name,
             version,
             codec,
-            source,
+            source: shared.or_exceeded(source),
         }),
         Some(Ok((event, used))) if used == bytes.len() => Ok(event),
         Some(Ok((_, used))) => Err(TypedError::Trailing {
@@ -228,24 +227,15 @@ fn encode_contents<C: Codec, T: WalRecord>(
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     let start = out.len();
-    let left = Cell::new(usize::MAX);
-    C::encode(
-        &Contents {
-            event,
-            index,
-            limits: Limits::new(&left),
-        },
-        out,
-    )?;
-    let elements = usize::MAX - left.get();
-    if elements > max_elements(out.len() - start) {
-        return Err(Box::new(Exceeded::Elements));
-    }
+    let shared = Shared::writing();
+    let contents = Contents {
+        event,
+        index,
+        limits: Limits::new(&shared),
+    };
+    C::encode(&contents, out).map_err(|error| shared.or_exceeded(error))?;
+    shared.check(out.len() - start)?;
     Ok(())
-}
-
-fn max_elements(bytes: usize) -> usize {
-    bytes.saturating_add(SPARE_ELEMENTS)
 }
 
 /// What the codec writes for an event: its fields, within the limits.

@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::bounded::MAX_DEPTH;
+use super::bounded::{MAX_DEPTH, SPARE_ELEMENTS};
 use super::*;
 use crate::{Bincode, CodecId, WalDecodeOwned, WalRecord, WalSchema};
 

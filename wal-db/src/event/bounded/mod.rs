@@ -10,14 +10,16 @@
 //!   take bytes never exceed the bytes present, so the limit is their number plus [`SPARE_ELEMENTS`] for
 //!   those that do not.
 //!
-//! A length that the bytes only claim is capped by the elements left before a collection reserves memory for
-//! it.
+//! A length that the bytes only claim is capped before a collection reserves memory for it: all that collections are
+//! told to expect is no more together than the value has bytes. Honest lengths never come to more.
 
 mod de;
 mod ser;
 
 use std::cell::Cell;
 use std::fmt;
+
+use super::codec::CodecError;
 
 pub(super) use de::Reader;
 pub(super) use ser::Writer;
@@ -28,44 +30,105 @@ pub(super) const MAX_DEPTH: u32 = 128;
 /// How many elements an event may have beyond one for each of its bytes.
 pub(super) const SPARE_ELEMENTS: usize = 1024;
 
-/// What is left at one place of the value. Depth is per place, elements are shared by the whole value.
+/// What all parts of one value share.
+pub(super) struct Shared {
+    elements_left: Cell<usize>,
+    /// How many elements collections may still be told to expect.
+    hints_left: Cell<usize>,
+    /// Kept beside the codec's error, because not every codec keeps the words of one.
+    exceeded: Cell<Option<Exceeded>>,
+}
+
+impl Shared {
+    /// For a value that is read from so many bytes.
+    #[inline]
+    pub(super) fn reading(bytes: usize) -> Self {
+        Shared {
+            elements_left: Cell::new(bytes.saturating_add(SPARE_ELEMENTS)),
+            hints_left: Cell::new(bytes),
+            exceeded: Cell::new(None),
+        }
+    }
+
+    /// For a value that is written: how many bytes it takes is known afterwards, see [`check`](Self::check).
+    #[inline]
+    pub(super) fn writing() -> Self {
+        Shared {
+            elements_left: Cell::new(usize::MAX),
+            hints_left: Cell::new(0),
+            exceeded: Cell::new(None),
+        }
+    }
+
+    /// Whether a value that was written to so many bytes can be read from them.
+    #[inline]
+    pub(super) fn check(&self, bytes: usize) -> Result<(), Exceeded> {
+        let elements = usize::MAX - self.elements_left.get();
+        if elements > bytes.saturating_add(SPARE_ELEMENTS) {
+            return Err(Exceeded::Elements);
+        }
+        Ok(())
+    }
+
+    /// The limit that was exceeded, or what the codec says.
+    #[cold]
+    pub(super) fn or_exceeded(&self, error: CodecError) -> CodecError {
+        match self.exceeded.get() {
+            Some(exceeded) => Box::new(exceeded),
+            None => error,
+        }
+    }
+}
+
+/// What is left at one place of the value. Depth is per place, the rest is shared.
 #[derive(Clone, Copy)]
 pub(super) struct Limits<'b> {
     depth_left: u32,
-    elements_left: &'b Cell<usize>,
+    shared: &'b Shared,
 }
 
 impl<'b> Limits<'b> {
     #[inline]
-    pub(super) fn new(elements_left: &'b Cell<usize>) -> Self {
+    pub(super) fn new(shared: &'b Shared) -> Self {
         Limits {
             depth_left: MAX_DEPTH,
-            elements_left,
+            shared,
         }
     }
 
     /// The limits one level further in.
     #[inline]
     fn deeper(self) -> Result<Self, Exceeded> {
-        let depth_left = self.depth_left.checked_sub(1).ok_or(Exceeded::Depth)?;
-        Ok(Limits { depth_left, ..self })
+        match self.depth_left.checked_sub(1) {
+            Some(depth_left) => Ok(Limits { depth_left, ..self }),
+            None => Err(self.exceeded(Exceeded::Depth)),
+        }
     }
 
     #[inline]
     fn take_element(self) -> Result<(), Exceeded> {
-        let left = self
-            .elements_left
-            .get()
-            .checked_sub(1)
-            .ok_or(Exceeded::Elements)?;
-        self.elements_left.set(left);
-        Ok(())
+        match self.shared.elements_left.get().checked_sub(1) {
+            Some(left) => {
+                self.shared.elements_left.set(left);
+                Ok(())
+            }
+            None => Err(self.exceeded(Exceeded::Elements)),
+        }
     }
 
-    /// No collection is told to expect more than may follow.
+    #[cold]
+    fn exceeded(self, exceeded: Exceeded) -> Exceeded {
+        self.shared.exceeded.set(Some(exceeded));
+        exceeded
+    }
+
+    /// What a collection is told to expect.
     #[inline]
     fn cap(self, hint: Option<usize>) -> Option<usize> {
-        hint.map(|hint| hint.min(self.elements_left.get()))
+        let left = self.shared.hints_left.get();
+        let hint = hint?.min(left);
+        self.shared.hints_left.set(left - hint);
+        Some(hint)
     }
 }
 

@@ -1,14 +1,12 @@
 //! What a program calls to read a record without its type.
 
-use std::cell::Cell;
-
 use serde::de::{DeserializeSeed, Deserializer};
 
 use super::any::Any;
 use super::budget::Budget;
 use super::read::Reading;
 use super::{Schemas, Value};
-use crate::event::bounded::{self, Limits, SPARE_ELEMENTS};
+use crate::event::bounded::{self, Limits, Shared};
 use crate::event::codec::{self, Codec, CodecError, DefaultCodec};
 use crate::event::error::TypedError;
 use crate::event::{RecordInfo, info};
@@ -135,10 +133,10 @@ where
     C: Codec,
     S: DeserializeSeed<'de, Value = Value>,
 {
-    let left = Cell::new(bytes.len().saturating_add(SPARE_ELEMENTS));
+    let shared = Shared::reading(bytes.len());
     let seed = Within {
         seed,
-        limits: Limits::new(&left),
+        limits: Limits::new(&shared),
     };
     match codec::decode::<C, _>(info.codec, seed, bytes) {
         None => Err(format!(
@@ -148,7 +146,7 @@ where
         .into()),
         Some(Ok((value, used))) if used == bytes.len() => Ok(value),
         Some(Ok((_, used))) => Err(format!("it leaves {} bytes over", bytes.len() - used).into()),
-        Some(Err(source)) => Err(source),
+        Some(Err(source)) => Err(shared.or_exceeded(source)),
     }
 }
 

@@ -13,8 +13,8 @@ use super::Value;
 use super::budget::Budget;
 use crate::event::schema::{Shape, ShapeField, ShapeVariant};
 
-/// No collection reserves room for more than this before its elements are there.
-const MAX_RESERVED: usize = 64;
+/// No collection reserves room for more than this before its parts are there.
+const MAX_RESERVED: usize = 8;
 
 /// So many names, one standing for the next, may lead to what a value looks like.
 const MAX_NAMES: usize = 128;
