@@ -426,7 +426,7 @@ fn ten_thousand_events_print_as_their_types_would() {
 
 /// What went wrong with the only record of a log.
 fn explained(wal: &Wal, schemas: &Schemas) -> TypedError {
-    let record = first(&wal);
+    let record = first(wal);
     let value = record.to_value(schemas).expect_err("not a value");
     let json = record.as_ref().to_json(schemas).expect_err("no JSON");
     assert_eq!(value.to_string(), json.to_string());
