@@ -9,6 +9,8 @@ mod attr;
 mod check;
 mod errors;
 mod expand;
+#[allow(dead_code)] // until the derive asks it
+mod lock;
 mod name;
 mod serde_attr;
 
