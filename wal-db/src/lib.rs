@@ -38,6 +38,7 @@
 //! # Features
 //!
 //! `derive` (default): `#[derive(WalRecord)]`. `bincode` (default): the codec of typed records.
+//! `testing`: the module `testing`, for the tests of programs that keep events.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -52,6 +53,8 @@ mod lsn;
 mod state;
 mod storage;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use config::{Durability, OpenPolicy, RecoveryPolicy, Staging, WalConfig};
 pub use error::{Corruption, CorruptionReason, Result, WalError};

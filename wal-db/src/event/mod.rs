@@ -15,6 +15,7 @@
 //! | `scratch` | the reused buffer that an append encodes into |
 //! | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Replay`, `Record::decode` |
 //! | `error` | [`TypedError`] |
+//! | `probe` | what the testing kit asks: payloads without a log |
 
 mod bounded;
 mod codec;
@@ -24,6 +25,8 @@ mod error;
 mod info;
 mod log;
 mod payload;
+#[cfg(feature = "testing")]
+pub(crate) mod probe;
 mod record;
 mod schema;
 mod scratch;
