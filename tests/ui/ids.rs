@@ -14,9 +14,9 @@ enum Chosen {
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "c")]
 enum Hashed {
-    #[wal(name = "vdfnzw")]
+    #[wal(rename = "vdfnzw")]
     First,
-    #[wal(name = "rglexc")]
+    #[wal(rename = "rglexc")]
     Second,
 }
 

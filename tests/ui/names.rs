@@ -31,10 +31,10 @@ struct NoComma;
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "bank")]
 enum Variants {
-    #[wal(name = "a")]
+    #[wal(rename = "a")]
     First,
     A,
-    #[wal(name = "b c")]
+    #[wal(rename = "b c")]
     Spaced,
     Café,
 }

@@ -75,4 +75,4 @@ pub use lsn::Lsn;
 pub use state::{At, Live, Rebuilt, State};
 pub use storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore};
 #[cfg(feature = "derive")]
-pub use wal_derive::WalRecord;
+pub use wal_derive::{WalRecord, WalSchema};

@@ -22,7 +22,7 @@ use super::stored::{RawRecord, Stored, Upcast};
 /// #[wal(name = "bank")]
 /// enum Bank {
 ///     Opened { id: u64, owner: String },
-///     #[wal(name = "moved", version = 2)]
+///     #[wal(rename = "moved", version = 2)]
 ///     Transferred(u64, u64, i64),
 ///     Closed(u64),
 /// }
@@ -216,6 +216,73 @@ impl RecordType {
         let from: Vec<_> = self.from.iter().flat_map(RecordType::history).collect();
         older.chain(from)
     }
+}
+
+/// What is wrong with a type in `from`, for the checks that the derive writes.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainProblem {
+    /// Nothing.
+    None,
+    /// It is an enum.
+    Family,
+    /// It has another name.
+    Name,
+    /// It is not the version that is converted.
+    Version,
+}
+
+impl ChainProblem {
+    /// Looks at the record types of the type in `from`; a type with mistakes of its own has none.
+    #[must_use]
+    pub const fn of(records: &[RecordType], family: bool, name: &str, version: u16) -> Self {
+        if family {
+            return ChainProblem::Family;
+        }
+        let [record, ..] = records else {
+            return ChainProblem::None;
+        };
+        if !same(record.name, name) {
+            ChainProblem::Name
+        } else if record.version != version {
+            ChainProblem::Version
+        } else {
+            ChainProblem::None
+        }
+    }
+
+    /// Whether it is an enum.
+    #[must_use]
+    pub const fn is_family(self) -> bool {
+        matches!(self, ChainProblem::Family)
+    }
+
+    /// Whether it has another name.
+    #[must_use]
+    pub const fn is_name(self) -> bool {
+        matches!(self, ChainProblem::Name)
+    }
+
+    /// Whether it is another version.
+    #[must_use]
+    pub const fn is_version(self) -> bool {
+        matches!(self, ChainProblem::Version)
+    }
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }
 
 /// FNV-1a, 32 bits, over the UTF-8 bytes of the full name. `wal-derive` computes the same to find collisions
