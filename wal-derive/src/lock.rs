@@ -3,6 +3,7 @@
 //! Names, number and order of fields are compared here. What their types look like is known only when the program is
 //! compiled, so for each field a constant is written that compares fingerprints, at the place of the field's type.
 
+mod declared;
 mod text;
 
 use std::collections::HashSet;
@@ -12,51 +13,59 @@ use std::{fs, io};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
+use crate::ast::Source;
+use crate::check::Family;
 use crate::errors::Errors;
 use crate::name;
+use crate::shapes::Shapes;
 use text::{Contents as Locked, Line};
 
 /// A record type as it is declared.
-pub(crate) struct Declared {
+struct Declared {
     /// The full name.
-    pub name: String,
+    name: String,
     /// The full names that it had before.
-    pub aliases: Vec<String>,
-    pub version: u16,
+    aliases: Vec<String>,
+    version: u16,
     /// Of the version if it is written, else of what the record type is named after.
-    pub span: Span,
+    span: Span,
     /// A chosen id and where it is written.
-    pub id: Option<(u32, Span)>,
-    pub is_variant: bool,
+    id: Option<(u32, Span)>,
+    is_variant: bool,
     /// A retired type is not compared: only its id stays taken.
-    pub retired: bool,
-    pub contents: Contents,
+    retired: bool,
+    contents: Contents,
     /// The earlier versions that follow from `since`.
-    pub older: Vec<(u16, Contents)>,
-    /// The type in `from`.
-    pub from: Option<TokenStream>,
+    older: Vec<(u16, Contents)>,
+    /// The type in `from`, without lifetimes, and where it is written.
+    from: Option<(TokenStream, Span)>,
 }
 
-pub(crate) enum Contents {
+enum Contents {
     Unit,
     Newtype(Field),
     Tuple(Vec<Field>),
     Struct(Vec<Field>),
 }
 
-pub(crate) struct Field {
+struct Field {
     /// The name in the record; in a tuple the position.
-    pub label: String,
+    label: String,
     /// Of the field's name, or of its type if it has none.
-    pub span: Span,
+    span: Span,
     /// Of the field's type.
-    pub type_span: Span,
+    type_span: Span,
     /// An expression of type `&'static Schema`.
-    pub schema: TokenStream,
+    schema: TokenStream,
 }
 
-/// Compares all record types of one derive. The tokens belong beside its impls.
-pub(crate) fn check(krate: &syn::Path, declared: &[Declared], at: Span, errors: &mut Errors) -> TokenStream {
+/// Compares all record types of one derive. The tokens belong beside its impls and the constants of `shapes`.
+pub(crate) fn check(
+    source: &Source<'_>,
+    family: &Family<'_>,
+    shapes: &Shapes<'_>,
+    errors: &mut Errors,
+) -> TokenStream {
     let Some(dir) = std::env::var_os("CARGO_MANIFEST_DIR") else {
         return TokenStream::new();
     };
@@ -64,11 +73,15 @@ pub(crate) fn check(krate: &syn::Path, declared: &[Declared], at: Span, errors: 
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return TokenStream::new(),
         Err(error) => {
-            errors.at(at, format_args!("`wal.lock` cannot be read: {error}"));
+            errors.at(
+                source.ident.span(),
+                format_args!("`wal.lock` cannot be read: {error}"),
+            );
             return TokenStream::new();
         }
     };
-    let asserts = compare(krate, &file, declared, at, errors);
+    let declared = declared::all(source, family, shapes);
+    let asserts = compare(&source.krate(), &file, &declared, source.ident.span(), errors);
     quote! {
         #asserts
         // Cargo builds again when the file changes.
@@ -212,18 +225,18 @@ impl Comparison<'_> {
 
     /// A version that only the type in `from` can know.
     fn not_read(&mut self, declared: &Declared, line: &Line<'_>) {
-        let (name, version, span) = (line.name, line.version, declared.span);
+        let (name, version) = (line.name, line.version);
         let message = format!(
             "`{name}` version {version} is released and nothing reads it any more: \
              write `since` on the fields that were added after it, or keep the type as it was then, \
              `{}` with `version = {version}`, for a `from` that leads to it",
             declared.old_type(version)
         );
-        let Some(from) = &declared.from else {
-            self.errors.at(span, message);
+        let Some((from, span)) = &declared.from else {
+            self.errors.at(declared.span, message);
             return;
         };
-        let krate = self.krate;
+        let (krate, span) = (self.krate, *span);
         self.asserts.extend(quote_spanned! {span=>
             const _: () = {
                 const fn reads(
@@ -245,7 +258,10 @@ impl Comparison<'_> {
                     }
                     false
                 }
-                if !reads(<#from as #krate::__private::WalRecord>::RECORDS, #version) {
+                const RECORDS: &[#krate::__private::RecordType] =
+                    <#from as #krate::__private::WalRecord>::RECORDS;
+                // A type with mistakes of its own has none.
+                if !RECORDS.is_empty() && !reads(RECORDS, #version) {
                     ::core::panic!("{}", #message);
                 }
             };
@@ -269,12 +285,12 @@ impl Comparison<'_> {
             _ => self.errors.at(
                 declared.span,
                 format_args!(
-                    "`{}` version {} is released as `{}`, which is not {}: bring that back, or {}",
+                    "`{}` version {} is released as `{}`, which is not {}: {}",
                     line.name,
                     line.version,
                     line.shape,
                     contents.what(),
-                    declared.keep_old(line.version)
+                    declared.instead(line.version, "bring that back")
                 ),
             ),
         }
@@ -300,24 +316,20 @@ impl Comparison<'_> {
             let renamed = locked
                 .get(i)
                 .filter(|(name, _)| fields.len() == locked.len() && !is_declared(name))
+                .filter(|(name, _)| declared.field(name).is_none())
                 .map(|(name, _)| name.as_str());
             gone.retain(|(name, _)| Some(name.as_str()) != renamed);
             self.unknown_field(declared, line, field, renamed, said);
         }
         for (name, _) in gone {
             if said.fields.insert(name.clone()) {
-                let message = format!(
-                    "`{}` version {} is released with the field `{name}`: bring it back, or {}",
-                    line.name,
-                    line.version,
-                    declared.keep_old(line.version)
-                );
-                self.errors.at(declared.span, message);
+                let (span, message) = declared.missing_field(line, name);
+                self.errors.at(span, message);
             }
         }
         let mut places = fields.iter().zip(locked);
         if let Some((field, _)) = places.find(|(field, (name, _))| same_fields && field.label != *name) {
-            self.moved_field(line, field, locked, said);
+            self.moved_field(declared, line, field, locked, said);
         }
     }
 
@@ -336,9 +348,11 @@ impl Comparison<'_> {
         let (name, version, label) = (line.name, line.version, &field.label);
         let message = match renamed {
             Some(released) => format!(
-                "`{name}` version {version} is released with the field `{released}` in the place of `{label}`: \
-                 write `#[serde(rename = \"{released}\")]` on it; if it is another field, {}",
-                declared.keep_old(version)
+                "`{name}` version {version} is released with the field `{released}` in the place of `{label}`: {}",
+                declared.instead(
+                    version,
+                    &format!("write `#[serde(rename = \"{released}\")]` on it")
+                )
             ),
             None => format!(
                 "`{name}` version {version} is released without the field `{label}`: {}",
@@ -348,15 +362,22 @@ impl Comparison<'_> {
         self.errors.at(field.span, message);
     }
 
-    fn moved_field(&mut self, line: &Line<'_>, field: &Field, locked: &[(String, &str)], said: &mut Said) {
+    fn moved_field(
+        &mut self,
+        declared: &Declared,
+        line: &Line<'_>,
+        field: &Field,
+        locked: &[(String, &str)],
+        said: &mut Said,
+    ) {
         if said.fields.insert(field.label.clone()) {
             let order: Vec<_> = locked.iter().map(|(name, _)| format!("`{name}`")).collect();
             let message = format!(
-                "`{}` version {} is released with its fields in the order {}: write them in that order, \
-                 because they are stored by position",
+                "`{}` version {} is released with its fields in the order {}, in which they are stored: {}",
                 line.name,
                 line.version,
-                order.join(", ")
+                order.join(", "),
+                declared.instead(line.version, "write them in that order")
             );
             self.errors.at(field.span, message);
         }
@@ -372,12 +393,12 @@ impl Comparison<'_> {
             _ => format!("the field `{}` as ", field.label),
         };
         let message = format!(
-            "`{}` version {} is released with {subject}`{shape}`, and this is another type: bring that back, or {}",
+            "`{}` version {} is released with {subject}`{shape}`, and this is another type: {}",
             line.name,
             line.version,
-            declared.keep_old(line.version)
+            declared.instead(line.version, "bring that back")
         );
-        let schema = static_lifetimes(field.schema.clone());
+        let schema = &field.schema;
         let whole = text::fingerprint(shape);
         // A newtype that holds itself: the shape of its field begins behind `rec Name`.
         let body = shape
@@ -440,6 +461,45 @@ impl Declared {
         )
     }
 
+    /// What to do about a version that is not as released: undo the change if it is today's, or keep both.
+    fn instead(&self, version: u16, undo: &str) -> String {
+        let keep_old = self.keep_old(version);
+        if version == self.version {
+            format!("{undo}, or {keep_old}")
+        } else {
+            keep_old
+        }
+    }
+
+    fn field(&self, label: &str) -> Option<&Field> {
+        match &self.contents {
+            Contents::Tuple(fields) | Contents::Struct(fields) => {
+                fields.iter().find(|field| field.label == label)
+            }
+            Contents::Unit | Contents::Newtype(_) => None,
+        }
+    }
+
+    /// A field of the release that its version does not have here, and where to say so.
+    fn missing_field(&self, line: &Line<'_>, name: &str) -> (Span, String) {
+        let version = line.version;
+        let released = format!(
+            "`{}` version {version} is released with the field `{name}`",
+            line.name
+        );
+        match self.field(name) {
+            Some(field) if version > 1 => (
+                field.span,
+                format!("{released}: write `since = {version}` on it, or the earlier version that added it"),
+            ),
+            Some(field) => (field.span, format!("{released}: remove its `since`")),
+            None => (
+                self.span,
+                format!("{released}: {}", self.instead(version, "bring it back")),
+            ),
+        }
+    }
+
     fn add_field(&self, line: &Line<'_>) -> String {
         let since = u32::from(line.version) + 1;
         let mut todo = format!("write `#[wal(since = {since}, default)]` on it");
@@ -475,29 +535,6 @@ impl Contents {
             _ => false,
         }
     }
-}
-
-/// A constant beside the impl cannot name the type's lifetimes, and no shape depends on them.
-fn static_lifetimes(tokens: TokenStream) -> TokenStream {
-    use proc_macro2::{Group, Ident, TokenTree};
-    let mut after_quote = false;
-    tokens
-        .into_iter()
-        .map(|token| {
-            let is_quote = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
-            let token = match token {
-                TokenTree::Ident(ident) if after_quote => Ident::new("static", ident.span()).into(),
-                TokenTree::Group(group) => {
-                    let mut inner = Group::new(group.delimiter(), static_lifetimes(group.stream()));
-                    inner.set_span(group.span());
-                    inner.into()
-                }
-                other => other,
-            };
-            after_quote = is_quote;
-            token
-        })
-        .collect()
 }
 
 #[cfg(test)]
