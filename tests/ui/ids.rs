@@ -28,4 +28,14 @@ enum Mixed {
     Second,
 }
 
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "a")]
+enum Aliased {
+    First,
+    #[wal(id = 1645674884)]
+    Second,
+    #[wal(alias = "a.first")]
+    Third,
+}
+
 fn main() {}

@@ -39,4 +39,21 @@ enum Variants {
     Café,
 }
 
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "bank")]
+enum Aliases {
+    #[wal(alias = "first")]
+    First,
+    #[wal(alias = "first")]
+    Second,
+    #[wal(alias = "bank.third", alias = "fourth", alias = "Fifth")]
+    Third,
+    #[wal(rename = "fourth")]
+    Fourth,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "tick", alias = "tick")]
+struct SameAlias;
+
 fn main() {}

@@ -203,6 +203,7 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
         "name" | "rename" | "alias" | "id" | "retired" | "other" if in_event => {
             "a type inside an event has no name in the log: that is for types with `#[derive(WalRecord)]`"
         }
+        "crate" => "`crate` belongs on the type",
         "since" | "default" => "`since` and `default` belong on a field",
         "opaque" | "wire" if place != Place::NestedVariant => "`opaque` and `wire` belong on a field",
         _ => return None,
@@ -264,7 +265,14 @@ fn opaque(lit: &LitStr) -> syn::Result<(String, Span)> {
 }
 
 fn bound(lit: &LitStr) -> syn::Result<(Vec<WherePredicate>, Span)> {
-    let bounds = lit.parse_with(Punctuated::<WherePredicate, Token![,]>::parse_terminated)?;
+    let bounds = lit
+        .parse_with(Punctuated::<WherePredicate, Token![,]>::parse_terminated)
+        .map_err(|_| {
+            Error::new(
+                lit.span(),
+                "`bound` takes what would stand behind `where`: `bound = \"T: Trait\"`",
+            )
+        })?;
     Ok((bounds.into_iter().collect(), lit.span()))
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn record(
     let retired = retired(source, family);
     let decode = decode_impl(source, family);
     quote! {
+        #[allow(deprecated)]
         const _: () = {
             #marker
             #items

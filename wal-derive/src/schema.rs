@@ -255,6 +255,7 @@ pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
     let imp = imp(source, &writer.whole(body));
     let marker = writer.marker();
     quote! {
+        #[allow(deprecated)]
         const _: () = {
             #marker
             #imp

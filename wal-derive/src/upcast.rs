@@ -26,7 +26,7 @@ pub(crate) fn decode_older(source: &Source<'_>, family: &Family<'_>) -> TokenStr
         if let Some(old) = record.from {
             let read = quote_spanned!(old.span()=> #stored.older::<#old>()?);
             let converted = match record.split {
-                Some(split) => quote_spanned!(split.span()=> #read.split(#split)),
+                Some(split) => quote_spanned!(split.span()=> #read.split::<Self, _>(#split)),
                 None => quote_spanned!(old.span()=> #read.convert::<Self, #codec>(#stored)?),
             };
             arms.extend(quote!((#at, _) => ::core::result::Result::Ok(#converted),));

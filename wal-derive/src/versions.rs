@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::Span;
-use syn::spanned::Spanned;
+use syn::Error;
 
 use crate::ast::{Field, Fields, Source};
 use crate::attr::{Slot, WalAttr};
@@ -34,8 +34,19 @@ pub(crate) fn check(
         Slot::Absent => 1,
         Slot::Good(version, _) => *version,
     };
-    if let (1, Some(span)) = (version, wal.from.span()) {
-        errors.at(span, "nothing is earlier than version 1: write `version = 2`");
+    if let Some(old) = wal.from.get() {
+        if version == 1 {
+            errors.push(Error::new_spanned(
+                old,
+                "nothing is earlier than version 1: write `version = 2`",
+            ));
+        }
+        if tokens::mentions_self(old, source.ident) {
+            errors.push(Error::new_spanned(
+                old,
+                "`from` takes the type that it was before, and this is the type itself",
+            ));
+        }
     }
     let since: Vec<_> = fields
         .list
@@ -131,11 +142,11 @@ fn check_whole(source: &Source<'_>, fields: &Fields<'_>, since: &[&Field<'_>], e
     }
     for field in fields.list.iter().filter(|field| field.stored()) {
         if tokens::mentions_self(field.ty, source.ident) {
-            errors.at(
-                field.ty.span(),
+            errors.push(Error::new_spanned(
+                field.ty,
                 "a type that holds itself held an earlier version of itself: fields with `since` cannot \
                  describe that; convert from the type it was before with `#[wal(from = Old)]`",
-            );
+            ));
         }
     }
 }

@@ -82,6 +82,11 @@ pub trait WalRecord: Serialize {
 /// A [`WalRecord`] that can be read back, as `Deserialize<'de>` is to `Serialize`: it may borrow from the record.
 ///
 /// Derived together with [`WalRecord`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a log as a typed event",
+    label = "not a `WalDecode`",
+    note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`, and serde's `Deserialize`"
+)]
 pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
     /// Reads an event that was stored in an earlier version of the record type at `index`.
     #[doc(hidden)]

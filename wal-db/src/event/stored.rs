@@ -179,7 +179,7 @@ impl WalSchema for Retired {
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "this variant holds a `{T}` and nothing else",
-    label = "has to be `wal_db::{T}`"
+    label = "another type"
 )]
 pub trait Is<T> {
     /// The value itself.
