@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeSeed;
 
 use super::codec::{Codec, CodecError};
-use super::envelope::{self, RecordInfo};
+use super::envelope::{self, EnvelopeError, RecordInfo};
 use super::error::TypedError;
 use super::payload;
 use super::record::{WalDecodeOwned, WalRecord};
@@ -49,7 +49,7 @@ where
     C: Codec,
     S: DeserializeSeed<'de>,
 {
-    let (info, bytes) = envelope::parse(payload)?;
+    let (info, bytes) = split(payload)?;
     let (value, used) = C::decode(seed, bytes)?;
     if used != bytes.len() {
         return Err(format!("{} bytes are left", bytes.len() - used).into());
@@ -59,7 +59,11 @@ where
 
 /// What the envelope of a payload says.
 pub(crate) fn info(payload: &[u8]) -> Option<RecordInfo> {
-    envelope::parse(payload).ok().map(|(info, _)| info)
+    split(payload).ok().map(|(info, _)| info)
+}
+
+fn split(payload: &[u8]) -> Result<(RecordInfo, &[u8]), EnvelopeError> {
+    envelope::parse(payload)
 }
 
 /// The type id that a name has if none was chosen.
