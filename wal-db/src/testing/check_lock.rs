@@ -59,6 +59,27 @@ impl LockMode {
 ///
 /// [`check_lock!`](super::check_lock!) calls it.
 ///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalRecord;
+/// use wal_db::testing::{EventType, LockMode, check_lock};
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "order")]
+/// struct Order { id: u64, note: String }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// let types = [EventType::of::<Order>()];
+/// assert!(check_lock(dir.path(), &types, LockMode::Check).is_err());
+/// let added = check_lock(dir.path(), &types, LockMode::Update)?;
+/// assert_eq!(added, ["order 1 {id: u64, note: str}"]);
+/// assert_eq!(check_lock(dir.path(), &types, LockMode::Check), Ok(vec![]));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`CheckFailed`] with everything that was found. Nothing is added then, unless all that was found is that lines are

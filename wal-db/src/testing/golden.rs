@@ -36,6 +36,24 @@ impl GoldenMode {
 ///
 /// [`golden!`](super::golden!) calls it.
 ///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalRecord;
+/// use wal_db::testing::{GoldenMode, golden};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "order")]
+/// struct Order(u64);
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// golden(dir.path(), "order_1", &Order(7), GoldenMode::New)?;
+/// assert!(golden(dir.path(), "order_1", &Order(8), GoldenMode::New).is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`CheckFailed`]: there is no such file, it is not a record in hexadecimal digits, the record cannot be read, or it is

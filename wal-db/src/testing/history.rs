@@ -41,6 +41,36 @@ fn upcast<T: WalDecodeOwned>(payload: &[u8]) -> Payloads {
 ///
 /// [`check_history!`](super::check_history!) calls it, and says what is compared.
 ///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalRecord;
+/// use wal_db::testing::{ReadableType, check_history};
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "moved")]
+/// struct MovedV1 { from: u64, to: u64 }
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "moved", version = 2, from = MovedV1)]
+/// struct Moved { from: u64, to: u64, cents: i64 }
+///
+/// impl From<MovedV1> for Moved {
+///     fn from(old: MovedV1) -> Self {
+///         Moved { from: old.to, to: old.from, cents: 0 } // a mistake
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("wal.lock"), "moved 1 {from: u64, to: u64}\n")?;
+/// let found = check_history(dir.path(), &[ReadableType::of::<Moved>()], &[]);
+/// let found = found.expect_err("the fields are swapped").to_string();
+/// assert!(found.contains("the field `from` was 0 and is 1"));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`CheckFailed`], with the smallest record found for each version that fails.

@@ -8,16 +8,12 @@
 /// With `WAL_LOCK=update` in the environment the lines that are missing are added. Lines that are there are never
 /// changed: a type that differs from one still fails, and then nothing is added.
 ///
-/// ```no_run
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Serialize, Deserialize)]
+/// # #[derive(Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
 /// # struct Order;
-/// # impl wal_db::WalRecord for Order {
-/// #     const NAME: &'static str = "order";
-/// #     const RECORDS: &'static [wal_db::RecordType] = &[wal_db::RecordType::new("order", 1)];
-/// #     const FAMILY: bool = false;
-/// #     fn record_index(&self) -> usize { 0 }
-/// # }
 /// // in a #[test]
 /// wal_db::testing::check_lock!(Order);
 /// ```
@@ -42,17 +38,12 @@ macro_rules! check_lock {
 /// fields. A field that is meant to change is listed behind `except`, as `"name.field"`; so is, as `"name"`, a record
 /// type of which no values can be made. The order in sequences and maps is not compared, since sets are sequences.
 ///
-/// ```no_run
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Serialize, Deserialize)]
+/// # #[derive(Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
 /// # struct Order;
-/// # impl wal_db::WalRecord for Order {
-/// #     const NAME: &'static str = "order";
-/// #     const RECORDS: &'static [wal_db::RecordType] = &[wal_db::RecordType::new("order", 1)];
-/// #     const FAMILY: bool = false;
-/// #     fn record_index(&self) -> usize { 0 }
-/// # }
-/// # impl<'de> wal_db::WalDecode<'de> for Order {}
 /// // in a #[test]
 /// wal_db::testing::check_history!(Order; except ["order.total"]);
 /// ```
@@ -72,17 +63,12 @@ macro_rules! check_history {
 
 /// Appends an event to a log in memory, reads it back and compares, and writes it again and compares the bytes.
 ///
-/// ```
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// # #[derive(Debug, PartialEq, Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
 /// # struct Order(u64);
-/// # impl wal_db::WalRecord for Order {
-/// #     const NAME: &'static str = "order";
-/// #     const RECORDS: &'static [wal_db::RecordType] = &[wal_db::RecordType::new("order", 1)];
-/// #     const FAMILY: bool = false;
-/// #     fn record_index(&self) -> usize { 0 }
-/// # }
-/// # impl<'de> wal_db::WalDecode<'de> for Order {}
 /// wal_db::testing::assert_roundtrip!(Order(7));
 /// ```
 #[doc(hidden)] // shown in `testing`
@@ -98,17 +84,12 @@ macro_rules! assert_roundtrip {
 /// A test that does for events of a proptest strategy what [`assert_roundtrip!`](crate::testing::assert_roundtrip) does
 /// for one.
 ///
-/// ```
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// # #[derive(Debug, PartialEq, Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
 /// # struct Order(u64);
-/// # impl wal_db::WalRecord for Order {
-/// #     const NAME: &'static str = "order";
-/// #     const RECORDS: &'static [wal_db::RecordType] = &[wal_db::RecordType::new("order", 1)];
-/// #     const FAMILY: bool = false;
-/// #     fn record_index(&self) -> usize { 0 }
-/// # }
-/// # impl<'de> wal_db::WalDecode<'de> for Order {}
 /// use proptest::prelude::*;
 ///
 /// wal_db::testing::roundtrip_test!(orders_come_back, Order, any::<u64>().prop_map(Order));
@@ -133,17 +114,12 @@ macro_rules! roundtrip_test {
 /// Make the file while a version is current, with `WAL_GOLDEN=new cargo test`, and commit it: later versions then have to
 /// read these very bytes as the event that stands in the test. A file that is there is never overwritten.
 ///
-/// ```no_run
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize};
-/// # #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// # #[derive(Debug, PartialEq, Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
 /// # struct Order(u64);
-/// # impl wal_db::WalRecord for Order {
-/// #     const NAME: &'static str = "order";
-/// #     const RECORDS: &'static [wal_db::RecordType] = &[wal_db::RecordType::new("order", 1)];
-/// #     const FAMILY: bool = false;
-/// #     fn record_index(&self) -> usize { 0 }
-/// # }
-/// # impl<'de> wal_db::WalDecode<'de> for Order {}
 /// // in a #[test]
 /// wal_db::testing::golden!("order_1", Order(7));
 /// ```

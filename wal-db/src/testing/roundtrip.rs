@@ -13,7 +13,7 @@ use crate::{DefaultCodec, MemStore, Wal, WalDecodeOwned, WalRecord};
 
 /// Appends an event to a log in memory, reads it, and writes it again.
 ///
-/// [`assert_roundtrip!`](super::assert_roundtrip!) calls it.
+/// [`assert_roundtrip!`](super::assert_roundtrip!) calls it and has an example.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ where
 
 /// Checks random events as [`roundtrip`] does, as many as `PROPTEST_CASES` says or 256.
 ///
-/// [`roundtrip_test!`](super::roundtrip_test!) calls it.
+/// [`roundtrip_test!`](super::roundtrip_test!) calls it and has an example.
 ///
 /// # Errors
 ///
