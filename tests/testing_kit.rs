@@ -133,6 +133,75 @@ fn a_migration_that_swaps_two_fields_is_found() {
 }
 
 #[test]
+fn an_exception_has_to_name_something() {
+    let found = text(history::<Moved>(LOCKED, &["moved.to", "move"]));
+    assert_eq!(
+        found,
+        "\"move\" behind `except` is none of the types that are checked, nor in one"
+    );
+}
+
+/// A struct inside an event has got a field, and its conversion swaps the two that were there.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Placed {
+    id: u64,
+    place: Place,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Place {
+    x: i16,
+    y: i16,
+    z: i16,
+}
+
+record!(
+    Placed,
+    RecordType::new("placed", 2).schema(&Schema::Struct(&[
+        field("id", &Schema::U64),
+        field(
+            "place",
+            &Schema::Struct(&[
+                field("x", &Schema::I16),
+                field("y", &Schema::I16),
+                field("z", &Schema::I16)
+            ])
+        ),
+    ]))
+);
+
+impl<'de> WalDecode<'de> for Placed {
+    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+        let (id, (y, x)) = stored.fields()?;
+        let place = Place { x, y, z: 0 };
+        Ok(Upcast::One(Placed { id, place }))
+    }
+}
+
+#[test]
+fn fields_that_are_swapped_inside_a_struct_are_found() {
+    let lock = "placed 1 {id: u64, place: {x: i16, y: i16}}";
+    let found = text(history::<Placed>(lock, &[]));
+    assert!(found.contains("the field `place.x` was 0 and is "), "{found}");
+    assert_eq!(
+        history::<Placed>(lock, &["placed.place.x", "placed.place.y"]),
+        Ok(())
+    );
+    assert_eq!(history::<Placed>(lock, &["placed.place"]), Ok(()));
+}
+
+/// It holds itself in so many places that what is made for each cannot be made anew.
+#[test]
+fn types_that_hold_themselves_often_are_made_once() {
+    let fields: Vec<_> = (0..2000).map(|i| format!("f{i}: option<@T>")).collect();
+    let shape: Shape = format!("rec T {{{}}}", fields.join(", "))
+        .parse()
+        .expect("a shape");
+    let values = shape_values(&shape);
+    assert!(values.is_ok());
+}
+
+#[test]
 fn a_version_that_is_not_read_is_found() {
     let found = text(history::<MovedUnread>(LOCKED, &[]));
     assert!(

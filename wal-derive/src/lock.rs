@@ -408,7 +408,7 @@ impl Comparison<'_> {
         let krate = self.krate;
         self.asserts.extend(quote_spanned! {field.type_span=>
             const _: () = {
-                const SCHEMA: &'static #krate::__private::Schema = #schema;
+                const SCHEMA: &#krate::__private::Schema = #schema;
                 if SCHEMA.fingerprint() != #whole && SCHEMA.fingerprint() != #body {
                     ::core::panic!("{}", #message);
                 }

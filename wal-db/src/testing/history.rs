@@ -76,7 +76,7 @@ fn upcast<T: WalDecodeOwned>(payload: &[u8]) -> Payloads {
 /// [`CheckFailed`], with the smallest record found for each version that fails.
 pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Result<(), CheckFailed> {
     let lock = Lock::read(&dir.join("wal.lock")).map_err(|error| CheckFailed::because(&error))?;
-    let mut problems = Vec::new();
+    let mut problems = unknown_exceptions(types, except);
     for of in types {
         for record in of.of.records.iter().filter(|record| !record.retired) {
             let mut lines = lock
@@ -101,6 +101,22 @@ pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Res
         }
     }
     CheckFailed::unless_empty(problems)
+}
+
+/// One that is misspelt would except nothing.
+fn unknown_exceptions(types: &[ReadableType], except: &[&str]) -> Vec<String> {
+    let records = || types.iter().flat_map(|of| of.of.records);
+    let names = || records().flat_map(|record| record.aliases.iter().chain([&record.name]));
+    let is_known = |exception: &str| {
+        let mut rest = names().filter_map(|name| exception.strip_prefix(name));
+        rest.any(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let unknown = except.iter().filter(|exception| !is_known(exception));
+    unknown
+        .map(|exception| {
+            format!("\"{exception}\" behind `except` is none of the types that are checked, nor in one")
+        })
+        .collect()
 }
 
 /// Exceptions name a record type or one of its fields.
@@ -188,27 +204,47 @@ impl Check<'_> {
                 hex(event)
             )
         })?;
-        let shapes_before = field_shapes(&self.line.shape);
-        let shapes_now = field_shapes(&shape);
-        let values_now = now.fields();
-        for ((field, before), (_, shape_before)) in before.fields().into_iter().zip(&shapes_before) {
-            let same = shapes_now
-                .iter()
-                .zip(&values_now)
-                .find(|((name, _), _)| *name == field);
-            let Some(((_, shape_now), (_, now))) = same else {
+        let is_same_type = self.line.shape == shape;
+        let label = match field_shapes(&self.line.shape).first() {
+            Some((label, _)) if label.is_empty() => "0",
+            _ => "",
+        };
+        self.fields(label, (&self.line.shape, before), (&shape, &now), is_same_type)
+    }
+
+    /// Compares the fields of one struct or tuple, and of those inside it that have changed themselves.
+    fn fields(
+        &self,
+        path: &str,
+        before: (&Shape, &AnyValue),
+        now: (&Shape, &AnyValue),
+        is_same_type: bool,
+    ) -> Result<(), String> {
+        let shapes_now = field_shapes(now.0);
+        let fields_now: Vec<_> = shapes_now.iter().zip(now.1.fields()).collect();
+        for ((field, shape), (_, value)) in field_shapes(before.0).iter().zip(before.1.fields()) {
+            let Some(((_, shape_now), (_, value_now))) =
+                fields_now.iter().find(|((name, _), _)| name == field)
+            else {
                 continue;
             };
-            // What a name stands for inside a type is part of the type.
-            let is_same = shape_before == shape_now
-                && (self.line.shape == shape || !shape_now.to_string().contains('@'));
-            let label = if field.is_empty() { "0" } else { &field };
-            if !is_same || is_excepted(self.except, self.record, &self.line.name, Some(label)) {
+            let path = match (path, field.as_str()) {
+                ("", field) => field.to_owned(),
+                (path, "") => path.to_owned(),
+                (path, field) => format!("{path}.{field}"),
+            };
+            if is_excepted(self.except, self.record, &self.line.name, Some(&path)) {
                 continue;
             }
-            if before.unordered() != now.unordered() {
+            if let (Shape::Struct(_), Shape::Struct(_)) = (shape, shape_now) {
+                self.fields(&path, (shape, value), (shape_now, value_now), is_same_type)?;
+                continue;
+            }
+            // What a name stands for inside a type is part of the type.
+            let comparable = shape == shape_now && (is_same_type || !shape.to_string().contains('@'));
+            if comparable && value.unordered() != value_now.unordered() {
                 return Err(format!(
-                    "the field `{label}` was {before} and is {now}; if it should, list \"{}.{label}\" behind `except`",
+                    "the field `{path}` was {value} and is {value_now}; if it should, list \"{}.{path}\" behind `except`",
                     self.record.name
                 ));
             }

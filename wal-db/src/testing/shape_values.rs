@@ -1,5 +1,8 @@
 //! Random values of a shape.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
@@ -54,12 +57,27 @@ pub enum NoValues {
 ///
 /// [`NoValues::Opaque`] for a foreign type without `wire`, [`NoValues::Empty`] for a shape that no value has.
 pub fn shape_values(shape: &Shape) -> Result<BoxedStrategy<AnyValue>, NoValues> {
-    values(shape, None, MAX_NESTING)
+    let place = Place {
+        scope: None,
+        nesting: MAX_NESTING,
+        made: &RefCell::default(),
+    };
+    values(shape, place)
 }
 
 type Values = Result<BoxedStrategy<AnyValue>, NoValues>;
 
-fn values(shape: &Shape, scope: Option<&Scope<'_>>, nesting: u32) -> Values {
+/// Where in the whole a shape stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    scope: Option<&'a Scope<'a>>,
+    /// How often types may still hold themselves.
+    nesting: u32,
+    /// What was made of a type that holds itself, by its address and the nesting left: it may do so in many places.
+    made: &'a RefCell<HashMap<(*const Shape, u32), Values>>,
+}
+
+fn values(shape: &Shape, place: Place<'_>) -> Values {
     Ok(match shape {
         Shape::Unit => Just(AnyValue::Unit).boxed(),
         Shape::Bool => any::<bool>().prop_map(AnyValue::Bool).boxed(),
@@ -90,30 +108,44 @@ fn values(shape: &Shape, scope: Option<&Scope<'_>>, nesting: u32) -> Values {
             .prop_map(|chars| AnyValue::Str(chars.into_iter().collect()))
             .boxed(),
         Shape::Bytes => vec(any::<u8>(), 0..8).prop_map(AnyValue::Bytes).boxed(),
-        Shape::Option(inner) => option(values(inner, scope, nesting))?,
-        Shape::Seq(inner) => match values(inner, scope, nesting) {
+        Shape::Option(inner) => option(values(inner, place))?,
+        Shape::Seq(inner) => match values(inner, place) {
             Ok(inner) => vec(inner, 0..=MAX_ELEMENTS).prop_map(AnyValue::Seq).boxed(),
             Err(NoValues::Empty { .. }) => Just(AnyValue::Seq(Vec::new())).boxed(),
             Err(error) => return Err(error),
         },
-        Shape::Array(inner, len) => vec(values(inner, scope, nesting)?, *len)
-            .prop_map(AnyValue::Tuple)
-            .boxed(),
-        Shape::Map(key, value) => map(values(key, scope, nesting), values(value, scope, nesting))?,
-        Shape::Tuple(items) => tuple(items.iter(), scope, nesting)?
-            .prop_map(AnyValue::Tuple)
-            .boxed(),
-        Shape::Struct(fields) => structure(fields, scope, nesting)?,
-        Shape::Enum(variants) => enumeration(shape, variants, scope, nesting)?,
-        Shape::Opaque { wire: Some(wire), .. } => values(wire, scope, nesting)?,
+        Shape::Array(inner, len) => vec(values(inner, place)?, *len).prop_map(AnyValue::Tuple).boxed(),
+        Shape::Map(key, value) => map(values(key, place), values(value, place))?,
+        Shape::Tuple(items) => tuple(items.iter(), place)?.prop_map(AnyValue::Tuple).boxed(),
+        Shape::Struct(fields) => structure(fields, place)?,
+        Shape::Enum(variants) => enumeration(shape, variants, place)?,
+        Shape::Opaque { wire: Some(wire), .. } => values(wire, place)?,
         Shape::Opaque { name, wire: None } => return Err(NoValues::Opaque { name: name.clone() }),
-        Shape::Recursive { name, body } => values(body, Some(&Scope::new(name, body, scope)), nesting)?,
+        Shape::Recursive { name, body } => {
+            let scope = Scope::new(name, body, place.scope);
+            let scope = Some(&scope);
+            values(body, Place { scope, ..place })?
+        }
         Shape::Ref(name) => {
-            let found = Scope::find(scope, name);
-            let (Some((body, scope)), Some(nesting)) = (found, nesting.checked_sub(1)) else {
+            let found = Scope::find(place.scope, name);
+            let (Some((body, scope)), Some(nesting)) = (found, place.nesting.checked_sub(1)) else {
                 return Err(empty(shape));
             };
-            values(body, Some(scope), nesting)?
+            let key = (std::ptr::from_ref(body), nesting);
+            if let Some(made) = place.made.borrow().get(&key) {
+                return made.clone();
+            }
+            let scope = Some(scope);
+            let made = values(
+                body,
+                Place {
+                    scope,
+                    nesting,
+                    ..place
+                },
+            );
+            place.made.borrow_mut().insert(key, made.clone());
+            made?
         }
     })
 }
@@ -161,13 +193,12 @@ fn map(key: Values, value: Values) -> Values {
 
 fn tuple<'a>(
     items: impl Iterator<Item = &'a Shape>,
-    scope: Option<&Scope<'_>>,
-    nesting: u32,
+    place: Place<'_>,
 ) -> Result<Vec<BoxedStrategy<AnyValue>>, NoValues> {
-    items.map(|item| values(item, scope, nesting)).collect()
+    items.map(|item| values(item, place)).collect()
 }
 
-fn structure(fields: &[ShapeField], scope: Option<&Scope<'_>>, nesting: u32) -> Values {
+fn structure(fields: &[ShapeField], place: Place<'_>) -> Values {
     let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
     let is_time = matches!(
         fields,
@@ -180,16 +211,16 @@ fn structure(fields: &[ShapeField], scope: Option<&Scope<'_>>, nesting: u32) -> 
         let nanos = (0..1_000_000_000_u32).prop_map(AnyValue::U32).boxed();
         vec![secs, nanos]
     } else {
-        tuple(fields.iter().map(|field| &field.shape), scope, nesting)?
+        tuple(fields.iter().map(|field| &field.shape), place)?
     };
     let named = move |values: Vec<AnyValue>| AnyValue::Struct(names.iter().cloned().zip(values).collect());
     Ok(values.prop_map(named).boxed())
 }
 
-fn enumeration(shape: &Shape, variants: &[ShapeVariant], scope: Option<&Scope<'_>>, nesting: u32) -> Values {
+fn enumeration(shape: &Shape, variants: &[ShapeVariant], place: Place<'_>) -> Values {
     let mut any_of = Vec::with_capacity(variants.len());
     for (index, variant) in (0_u32..).zip(variants) {
-        let fields = match values(&variant.fields, scope, nesting) {
+        let fields = match values(&variant.fields, place) {
             Ok(fields) => fields,
             Err(NoValues::Empty { .. }) => continue,
             Err(error) => return Err(error),
