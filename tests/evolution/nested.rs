@@ -34,7 +34,7 @@ where
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Tree {
-    EmptyTree,
+    NoLeaves,
     Leaf(u8),
     #[serde(rename_all = "camelCase")]
     Node {
@@ -68,13 +68,13 @@ mod v1 {
     }
 }
 
-const TREE: &str = "rec Tree enum {\"empty-tree\", leaf(u8), node {leftSide: @Tree, right: option<@Tree>}, \
+const TREE: &str = "rec Tree enum {\"no-leaves\", leaf(u8), node {leftSide: @Tree, right: option<@Tree>}, \
                     many([@Tree],)}";
 
 fn tree() -> Tree {
     Tree::Node {
         left_side: Box::new(Tree::Leaf(1)),
-        right: Some(Box::new(Tree::Many(vec![Tree::EmptyTree], 0))),
+        right: Some(Box::new(Tree::Many(vec![Tree::NoLeaves], 0))),
     }
 }
 

@@ -37,7 +37,7 @@
 //!
 //! # Features
 //!
-//! `derive` (default): `#[derive(WalRecord)]`. `bincode` (default): the codec of typed records.
+//! `derive` (default): `#[derive(WalRecord)]` and `#[derive(WalSchema)]`. `bincode` (default): the codec of typed records.
 //! `testing`: the module `testing`, for the tests of programs that keep events.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -72,7 +72,7 @@ fn record_type(
     let mut items = TokenStream::new();
     if let Some(today) = &shape.today {
         let today = shapes.schema(today);
-        items.extend(quote!(const #schema: &'static #krate::__private::Schema = #today;));
+        items.extend(quote!(const #schema: &#krate::__private::Schema = #today;));
         ty.extend(quote!(.schema(#schema)));
     }
     if !record.aliases.is_empty() {
@@ -88,7 +88,7 @@ fn record_type(
             .iter()
             .map(|(version, contents)| older_version(source, *version, contents, shapes));
         items.extend(quote! {
-            const #older: &'static [#krate::__private::OlderVersion] = &[#(#versions),*];
+            const #older: &[#krate::__private::OlderVersion] = &[#(#versions),*];
         });
         ty.extend(quote!(.older(#older)));
     }

@@ -162,7 +162,7 @@ impl<'a> Writer<'a> {
 /// The type that is written in place of the fields: that of `#[serde(into = "Type")]`, or the only one of a
 /// transparent struct.
 pub(crate) enum Replaced<'s, 'a> {
-    Into(Type),
+    Into(Box<Type>),
     Transparent(&'s Field<'a>),
 }
 
@@ -172,7 +172,7 @@ pub(crate) fn replaced<'s, 'a>(source: &'s Source<'a>) -> Option<Replaced<'s, 'a
         if let Some(span) = source.serde.span("into") {
             ty = syn::parse2(tokens::respan(&ty, span)).ok()?;
         }
-        return Some(Replaced::Into(ty));
+        return Some(Replaced::Into(Box::new(ty)));
     }
     let Body::Struct(fields) = &source.body else {
         return None;

@@ -2,7 +2,7 @@
 //! together. It is what goes into the record types, and what `wal.lock` is compared with.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 
 use crate::ast::{Body, Field, Source, Style};
@@ -96,7 +96,7 @@ impl<'a> Shapes<'a> {
         };
         let part = Part {
             label: "",
-            schema: self.constant(schema, index, 0, span),
+            schema: self.constant(schema, index, 0),
             span,
             type_span: span,
         };
@@ -117,7 +117,7 @@ impl<'a> Shapes<'a> {
                 let schema = self.writer.field(field, is_whole);
                 Part {
                     label: &field.label,
-                    schema: self.constant(schema, index, at, field.ty.span()),
+                    schema: self.constant(schema, index, at),
                     span: field.span(),
                     type_span: field.ty.span(),
                 }
@@ -143,12 +143,11 @@ impl<'a> Shapes<'a> {
     }
 
     /// One constant for each field, so that what is wrong with its type is said once.
-    fn constant(&mut self, schema: TokenStream, record: usize, field: usize, span: Span) -> TokenStream {
+    fn constant(&mut self, schema: TokenStream, record: usize, field: usize) -> TokenStream {
         let krate = &self.writer.krate;
         let name = format_ident!("__WAL_{record}_{field}", span = Span::mixed_site());
-        self.items.extend(quote_spanned! {span=>
-            const #name: &'static #krate::__private::Schema = #schema;
-        });
+        self.items
+            .extend(quote!(const #name: &#krate::__private::Schema = #schema;));
         quote!(#name)
     }
 }

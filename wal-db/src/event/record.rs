@@ -38,10 +38,69 @@ use super::stored::{RawRecord, Stored, Upcast};
 /// | on | key | meaning |
 /// | --- | --- | --- |
 /// | type | `name = "..."` | required; `a-z 0-9 _ . -`; never the Rust path: moving code orphans nothing |
+/// | variant | `rename = "..."` | the part of its name behind the dot; the variant's name in snake case if absent |
+/// | type, variant | `alias = "..."` | a former name, as often as needed; on an enum of the family, so of all its variants; on a variant the part behind the dot, or with a dot a name in full |
 /// | type, variant | `version = N` | 1 to 65535, 1 if absent; on an enum the default of its variants |
 /// | struct, variant | `id = N` | the type id, in place of the hash of the name |
-/// | variant | `name = "..."` | the part after the dot; the variant's name in snake case if absent |
+/// | struct, variant | `from = Old` | the type that it was before, a struct with the same full name and the version before; converted with `From`, or with `TryFrom` and its error kept |
+/// | struct, variant | `split = f` | beside `from`: `f(old)` returns the events that one of `Old` is today, none or any number |
+/// | variant | `retired` | not used any more, written `Blinked(Retired)`: passed over when the log is replayed, and nobody can make one |
+/// | variant | `other` | takes records of types that are not known, written `Unknown(RawRecord)`, as the last one; they are an error without it |
+/// | field | `since = N` | the first version that has the field, which may stand anywhere |
+/// | field | `default`, `default = VALUE` | what it is in records from before: `Default`, text that goes through `Into`, or any expression |
+/// | field | `opaque = "name@1"` | in place of the shape of a type that has no [`WalSchema`](crate::WalSchema); change the name when its bytes change |
+/// | field | `wire = Type` | beside `opaque`: what it is written as |
 /// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
+///
+/// # Versions
+///
+/// Give the event a new version whenever what is stored changes, and say what changed: every version from the first to
+/// today's is described by fields with `since`, or is what `from` converts from. Each type of a chain reads the
+/// versions that its own fields describe, and hands earlier ones to the type that it was before.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::{MemStore, Wal, WalRecord};
+///
+/// /// What the first release of the program wrote.
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "bank.moved")]
+/// struct MovedV1(u64, u64);
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "bank")]
+/// enum Bank {
+///     #[wal(rename = "moved", version = 3, from = MovedV1)]
+///     Transferred {
+///         from: u64,
+///         to: u64,
+///         #[wal(since = 3, default = "eur")]
+///         currency: String,
+///     },
+/// }
+///
+/// impl From<MovedV1> for Bank {
+///     fn from(MovedV1(from, to): MovedV1) -> Self {
+///         Bank::Transferred { from, to, currency: "usd".into() }
+///     }
+/// }
+///
+/// # fn main() -> wal_db::Result<()> {
+/// let wal = Wal::with_store(MemStore::new())?;
+/// let lsn = wal.append_typed(&MovedV1(1, 2))?;
+/// let event: Bank = wal.read(lsn)?.decode()?;
+/// assert_eq!(event, Bank::Transferred { from: 1, to: 2, currency: "usd".into() });
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A type that holds itself, and one that serde writes as another (`into`, `transparent`), changes with `from` only.
+///
+/// # Lifetimes
+///
+/// An event may borrow (`&str`, `&[u8]`, `#[serde(borrow)]`) and is then read with
+/// [`Record::decode_ref`](crate::Record::decode_ref). It takes no type or const parameters; types inside it do.
 ///
 /// # Limits
 ///
