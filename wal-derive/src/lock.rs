@@ -236,8 +236,9 @@ impl Comparison<'_> {
             self.errors.at(declared.span, message);
             return;
         };
-        let (krate, span) = (self.krate, *span);
-        self.asserts.extend(quote_spanned! {span=>
+        let krate = self.krate;
+        let panic = panic_at(*span, &message);
+        self.asserts.extend(quote! {
             const _: () = {
                 const fn reads(
                     records: &[#krate::__private::RecordType],
@@ -262,7 +263,7 @@ impl Comparison<'_> {
                     <#from as #krate::__private::WalRecord>::RECORDS;
                 // A type with mistakes of its own has none.
                 if !RECORDS.is_empty() && !reads(RECORDS, #version) {
-                    ::core::panic!("{}", #message);
+                    #panic
                 }
             };
         });
@@ -406,15 +407,21 @@ impl Comparison<'_> {
             .and_then(|rest| rest.split_once(' '))
             .map_or(whole, |(_, body)| text::fingerprint(body));
         let krate = self.krate;
-        self.asserts.extend(quote_spanned! {field.type_span=>
+        let panic = panic_at(field.type_span, &message);
+        self.asserts.extend(quote! {
             const _: () = {
                 const SCHEMA: &#krate::__private::Schema = #schema;
                 if SCHEMA.fingerprint() != #whole && SCHEMA.fingerprint() != #body {
-                    ::core::panic!("{}", #message);
+                    #panic
                 }
             };
         });
     }
+}
+
+/// Only what the compiler points at has the place of the mistake: the rest would be linted as the user's own.
+fn panic_at(span: Span, message: &str) -> TokenStream {
+    quote_spanned!(span=> ::core::panic!("{}", #message))
 }
 
 impl Declared {
