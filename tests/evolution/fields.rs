@@ -173,3 +173,35 @@ fn bytes_that_are_not_the_earlier_version_are_an_error() {
     );
     assert!(trailing, "{error:?}");
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "block", version = 2)]
+struct Block {
+    text: String,
+    array: [u8; Self::LEN],
+    #[wal(since = 2, default = [7; Self::LEN])]
+    more: [u8; Block::LEN],
+}
+
+impl Block {
+    const LEN: usize = 2;
+}
+
+#[test]
+fn a_field_may_use_constants_of_its_type() {
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "block")]
+    struct V1(String, [u8; 2]);
+
+    let block: Block = today(&V1("x".to_owned(), [1, 2]));
+    let expected = Block {
+        text: "x".to_owned(),
+        array: [1, 2],
+        more: [7, 7],
+    };
+    assert_eq!(block, expected);
+    assert_eq!(
+        shape(&Block::RECORDS[0]),
+        "{text: str, array: [u8; 2], more: [u8; 2]}"
+    );
+}

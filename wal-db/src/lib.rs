@@ -39,10 +39,11 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `derive` (default) | `#[derive(WalRecord)]` |
+//! | `derive` (default) | `#[derive(WalRecord)]` and `#[derive(WalSchema)]` |
 //! | `bincode` (default) | `Bincode`, the codec of typed records where none is named |
 //! | `postcard` | `Postcard`, as compact; the default codec of a build without `bincode` |
 //! | `json` | `Json`, which needs no schema to be read; `Record::to_json` for records of every codec |
+//! | `testing` | the module `testing`, for the tests of programs that keep events |
 //!
 //! A build reads records of every codec that it has, and one log may hold several.
 
@@ -59,6 +60,8 @@ mod lsn;
 mod state;
 mod storage;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use config::{Durability, OpenPolicy, RecoveryPolicy, Staging, WalConfig};
 pub use error::{Corruption, CorruptionReason, Result, WalError};

@@ -3,7 +3,7 @@
 //!
 //! A small compiler: `ast` collects what the type says, with `attr` and `serde_attr` for the attributes; `check` judges
 //! it and makes the record types, with `versions` for what is older and `unique` for names; `shapes` describes them, with
-//! `schema` for the expressions; `expand` writes the impls, with `upcast` for what is older. Mistakes are gathered on
+//! `schema` for the expressions; `lock` compares them with what was released; `expand` writes the impls, with `upcast` for what is older. Mistakes are gathered on
 //! the way, so that one build shows all of them.
 
 mod ast;
@@ -13,6 +13,7 @@ mod check;
 mod entry;
 mod errors;
 mod expand;
+mod lock;
 mod name;
 mod schema;
 mod serde_attr;
@@ -37,9 +38,12 @@ pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let source = ast::read(&input, Derive::Record, &mut errors);
     let family = check::check(&source, &mut errors);
     let shapes = Shapes::of(&source, &family);
-    // `wal.lock` is compared with `family` and `shapes` here: what the macro can see goes to `errors`, what the
-    // compiler has to see are items that go into the block with the constants of `shapes`.
-    let lock = proc_macro2::TokenStream::new();
+    // A mistake in a name or a version would be another in the comparison.
+    let lock = if errors.is_empty() {
+        lock::check(&source, &family, &shapes, &mut errors)
+    } else {
+        proc_macro2::TokenStream::new()
+    };
     match errors.into_error() {
         None => expand::record(&source, &family, &shapes, lock),
         // The impl beside the errors keeps every use of the type from being an error of its own.

@@ -1,7 +1,7 @@
 //! Types as tokens: what they mention, and what is put in place of it.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::{GenericArgument, PathArguments, Type};
 
 /// The type with every lifetime made `'static`, for a place where there is no other.
@@ -58,10 +58,17 @@ pub(crate) fn is_borrowed(ty: &Type) -> bool {
 /// The type with `new` in place of `ident`, its generic arguments, and `Self`; nothing if it mentions neither.
 pub(crate) fn replace_self(ty: &Type, ident: &Ident, new: &Ident) -> Option<TokenStream> {
     let mut found = false;
-    let tokens = replace(ty.into_token_stream(), &[ident, &self_ident()], &mut |span| {
-        found = true;
-        Ident::new(&new.to_string(), span).into_token_stream()
-    });
+    let tokens = replace(
+        ty.into_token_stream(),
+        &[ident, &self_ident()],
+        &mut |name, at_path| {
+            if at_path {
+                return None;
+            }
+            found = true;
+            Some(Ident::new(&new.to_string(), name.span()).into_token_stream())
+        },
+    );
     found.then_some(tokens)
 }
 
@@ -72,24 +79,36 @@ pub(crate) fn mentions_self(ty: &Type, ident: &Ident) -> bool {
 
 /// The type with the full type in place of `Self`, for use in another item.
 pub(crate) fn without_self(ty: impl ToTokens, full: &TokenStream) -> TokenStream {
-    replace(ty.into_token_stream(), &[&self_ident()], &mut |_| full.clone())
+    replace(ty.into_token_stream(), &[&self_ident()], &mut |_, at_path| {
+        Some(if at_path { quote!(<#full>) } else { full.clone() })
+    })
 }
 
 fn self_ident() -> Ident {
     Ident::new("Self", Span::call_site())
 }
 
-/// Replaces names that stand alone, which are not part of a path, with the arguments behind them.
-fn replace(tokens: TokenStream, names: &[&Ident], new: &mut dyn FnMut(Span) -> TokenStream) -> TokenStream {
+/// What is put in place of a name; nothing leaves it. The second argument says whether it begins a path.
+type Replacement<'a> = &'a mut dyn FnMut(&Ident, bool) -> Option<TokenStream>;
+
+/// Replaces names that are not inside a path, with the arguments behind them.
+fn replace(tokens: TokenStream, names: &[&Ident], new: Replacement<'_>) -> TokenStream {
+    let is =
+        |token: Option<&TokenTree>, c: char| matches!(token, Some(TokenTree::Punct(p)) if p.as_char() == c);
     let mut out = TokenStream::new();
     let mut in_path = false;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Ident(ident) if !in_path && names.contains(&&ident) => {
-                out.extend(new(ident.span()));
-                if matches!(tokens.peek(), Some(TokenTree::Punct(p)) if p.as_char() == '<') {
-                    skip_arguments(&mut tokens);
+                match new(&ident, is(tokens.peek(), ':')) {
+                    Some(new) => {
+                        out.extend(new);
+                        if is(tokens.peek(), '<') {
+                            skip_arguments(&mut tokens);
+                        }
+                    }
+                    None => out.extend([TokenTree::from(ident)]),
                 }
                 in_path = false;
             }
@@ -190,6 +209,8 @@ mod tests {
             ("(Tree<T, Vec<Option<T>>>, u8)", Some("(M,u8)")),
             ("[Tree; 3]", Some("[M;3]")),
             ("other::Tree", None),
+            ("[u8; Self::LEN]", None),
+            ("[Self; Self::LEN]", Some("[M;Self::LEN]")),
             ("Tree2", None),
             ("Vec<Leaf>", None),
         ];
@@ -197,5 +218,8 @@ mod tests {
             let replaced = replace_self(&ty(from), &tree, &marker).map(text);
             assert_eq!(replaced.as_deref(), to, "{from}");
         }
+        let full = quote!(Tree<'static>);
+        let without = without_self(ty("(Self, [u8; Self::LEN])"), &full);
+        assert_eq!(text(without), "(Tree<'static>,[u8;<Tree<'static>>::LEN])");
     }
 }

@@ -91,6 +91,9 @@ fn hidden_struct(
     name: &Ident,
     krate: &Path,
 ) -> TokenStream {
+    let ident = source.ident;
+    let (_, ty_generics, _) = source.generics.split_for_impl();
+    let full = quote!(#ident #ty_generics);
     let declared = || record.fields.list.iter().filter(|f| since(f) <= version);
     let fields = declared().map(|field| {
         let attrs = field
@@ -99,7 +102,7 @@ fn hidden_struct(
             .iter()
             .filter(|attr| attr.path().is_ident("serde"));
         let label = field.source.ident.as_ref().map(|ident| quote!(#ident:));
-        let ty = field.ty;
+        let ty = tokens::without_self(field.ty, &full);
         quote!(#(#attrs)* #label #ty)
     });
     let generics = lifetimes(source, declared());

@@ -20,6 +20,7 @@
 //! | `unreadable` | what a replay does about records that it cannot read, and what it remembers of them |
 //! | `value` | reading without the type: [`Value`], [`Schemas`], `Record::to_value`, `Record::to_json` |
 //! | `error` | [`TypedError`] |
+//! | `probe` | what the testing kit asks: payloads without a log |
 
 mod bounded;
 mod codec;
@@ -31,6 +32,8 @@ mod info;
 mod log;
 mod meta;
 mod payload;
+#[cfg(feature = "testing")]
+pub(crate) mod probe;
 mod record;
 mod replay;
 mod schema;

@@ -1,0 +1,35 @@
+//! What the derive says about types that differ from `wal.lock`, and that it says nothing about those that do not.
+//!
+//! The types are compiled in a project that trybuild makes, so their lock is copied there. The expected texts in
+//! `ui_lock/` are those of rustc 1.95; on another release the test says so and passes. After an intended change,
+//! `TRYBUILD=overwrite cargo test -p wal-tests --test lock_ui` writes them anew.
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+const PINNED: &str = "rustc 1.95.";
+
+#[test]
+fn types_and_their_releases() {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Command::new(rustc)
+        .arg("--version")
+        .output()
+        .expect("rustc runs")
+        .stdout;
+    let version = String::from_utf8_lossy(&version);
+    if !version.starts_with(PINNED) {
+        println!("skipped: the expected messages are those of {PINNED}x, this is {version}");
+        return;
+    }
+    // Other tests compile in the same project: the names in this lock are in none of them.
+    let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tests/trybuild/wal-tests");
+    fs::create_dir_all(&project).expect("the directory of the project");
+    fs::copy("ui_lock/wal.lock", project.join("wal.lock")).expect("the lock is copied");
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui_lock/kept.rs");
+    for wrong in ["fields", "types", "versions", "from", "from_renamed", "lines"] {
+        cases.compile_fail(format!("ui_lock/{wrong}.rs"));
+    }
+}

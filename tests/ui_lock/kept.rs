@@ -1,0 +1,64 @@
+//! What is released and still the same, or is said to be older, compiles.
+use serde::{Deserialize, Serialize};
+use wal_db::{Retired, WalRecord, WalSchema};
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.order", version = 2)]
+struct Order {
+    id: u64,
+    #[wal(since = 2, default)]
+    note: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.family")]
+enum Family {
+    Opened(u64, String),
+    #[wal(retired)]
+    Blinked(Retired),
+    Closed,
+    Unreleased(u8),
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.converted", version = 1)]
+struct ConvertedV1 {
+    amount: u32,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.converted", version = 2, from = ConvertedV1)]
+struct Converted {
+    cents: u64,
+}
+
+impl From<ConvertedV1> for Converted {
+    fn from(old: ConvertedV1) -> Self {
+        Converted {
+            cents: u64::from(old.amount) * 100,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.tree")]
+struct Tree {
+    value: u8,
+    inner: Vec<Tree>,
+}
+
+#[derive(Serialize, Deserialize, WalSchema)]
+struct Pair {
+    first: u8,
+    second: String,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.newtype")]
+struct Newtype(Pair);
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.now", alias = "kept.before", id = 77)]
+struct Renamed<'a>(std::borrow::Cow<'a, str>);
+
+fn main() {}

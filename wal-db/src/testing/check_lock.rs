@@ -1,0 +1,246 @@
+//! The types of a program against its `wal.lock`.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::lock::{Lock, LockError, LockLine, has_name};
+use super::{CheckFailed, differences};
+use crate::{RecordType, WalRecord};
+
+const FILE: &str = "wal.lock";
+const HEADER: &str = "\
+# The released versions of events: name, version, shape. Records of them are in logs, so lines are never edited.
+# The derive compares the types with them. `WAL_LOCK=update cargo test` adds what is missing.
+";
+
+/// What a type stands for in a log, without the type.
+#[derive(Debug, Clone, Copy)]
+pub struct EventType {
+    pub(super) name: &'static str,
+    pub(super) is_family: bool,
+    pub(super) records: &'static [RecordType],
+}
+
+impl EventType {
+    /// The record types of `T`.
+    #[must_use]
+    pub const fn of<T: WalRecord>() -> Self {
+        EventType {
+            name: T::NAME,
+            is_family: T::FAMILY,
+            records: T::RECORDS,
+        }
+    }
+}
+
+/// What happens to a version that is not in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockMode {
+    /// It is reported.
+    Check,
+    /// It is added.
+    Update,
+}
+
+impl LockMode {
+    /// What the environment variable `WAL_LOCK` says: `update`, or to check.
+    #[must_use]
+    pub fn from_env() -> Self {
+        match std::env::var_os("WAL_LOCK") {
+            Some(value) if value == "update" => LockMode::Update,
+            _ => LockMode::Check,
+        }
+    }
+}
+
+/// Compares every version that the types write or read with the `wal.lock` in `dir`; returns the lines that were added.
+///
+/// [`check_lock!`](super::check_lock!) calls it.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalRecord;
+/// use wal_db::testing::{EventType, LockMode, check_lock};
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "order")]
+/// struct Order { id: u64, note: String }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// let types = [EventType::of::<Order>()];
+/// assert!(check_lock(dir.path(), &types, LockMode::Check).is_err());
+/// let added = check_lock(dir.path(), &types, LockMode::Update)?;
+/// assert_eq!(added, ["order 1 {id: u64, note: str}"]);
+/// assert_eq!(check_lock(dir.path(), &types, LockMode::Check), Ok(vec![]));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`CheckFailed`] with everything that was found. Nothing is added then, unless all that was found is that lines are
+/// missing, and they are to be added.
+pub fn check_lock(dir: &Path, types: &[EventType], mode: LockMode) -> Result<Vec<String>, CheckFailed> {
+    let path = dir.join(FILE);
+    let failed = |error: LockError| CheckFailed::because(&error);
+    let io = |source| failed(LockError::io(&path, source));
+    if mode == LockMode::Check {
+        let (missing, mut problems) = compare(&Lock::read(&path).map_err(failed)?, types);
+        problems.extend(missing.iter().map(not_in_file));
+        if !missing.is_empty() {
+            problems.push(format!(
+                "run `WAL_LOCK=update cargo test` to add what is missing to `{}`, and commit the file",
+                path.display()
+            ));
+        }
+        return CheckFailed::unless_empty(problems).map(|()| Vec::new());
+    }
+    let options = OpenOptions::new().read(true).append(true).create(true).clone();
+    let mut file = options.open(&path).map_err(io)?;
+    // Other tests may add lines of their own at the same time.
+    file.lock().map_err(io)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(io)?;
+    let (missing, mut problems) = compare(&text.parse().map_err(failed)?, types);
+    if !problems.is_empty() {
+        problems.push("nothing was added to `wal.lock`, because what is released cannot change".to_owned());
+        return Err(CheckFailed { problems });
+    }
+    let added: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    if !added.is_empty() {
+        append(&mut file, &text, &added).map_err(io)?;
+    }
+    Ok(added)
+}
+
+fn append(file: &mut File, before: &str, lines: &[String]) -> std::io::Result<()> {
+    let mut text = String::new();
+    match before {
+        "" => text.push_str(HEADER),
+        before if !before.ends_with('\n') => text.push('\n'),
+        _ => {}
+    }
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    file.write_all(text.as_bytes())
+}
+
+fn not_in_file(line: &LockLine) -> String {
+    let LockLine {
+        name, version, shape, ..
+    } = line;
+    format!("`{name}` version {version} is not in `{FILE}`: `{shape}`")
+}
+
+/// The lines that are missing, and what is wrong with those that are there.
+fn compare(lock: &Lock, types: &[EventType]) -> (Vec<LockLine>, Vec<String>) {
+    let mut missing = BTreeMap::new();
+    let mut problems = Vec::new();
+    for record in types.iter().flat_map(|of| of.records) {
+        ids(lock, record, &mut problems);
+        if !record.retired {
+            for line in versions(lock, record, &mut problems) {
+                missing.insert((line.name.clone(), line.version), line);
+            }
+        }
+    }
+    for of in types.iter().filter(|of| of.is_family) {
+        undeclared(lock, of, types, &mut problems);
+    }
+    (missing.into_values().collect(), problems)
+}
+
+/// Compares the versions of one record type; returns those that have no line.
+fn versions(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) -> Vec<LockLine> {
+    let name = record.name;
+    if record.schema.is_none() {
+        problems.push(format!(
+            "`{name}` has no schema, so it cannot be compared: derive `WalRecord` or say it with `RecordType::schema`"
+        ));
+        return Vec::new();
+    }
+    let mut missing = Vec::new();
+    for known in record.history() {
+        let shape = known.schema.to_shape();
+        let mut is_locked = false;
+        for line in lock.of(record).filter(|line| line.version == known.version) {
+            is_locked = true;
+            let changes = differences(&line.shape, &shape);
+            if !changes.is_empty() {
+                problems.push(format!(
+                    "`{}` version {} has another shape than in `{FILE}` line {}:\n    {}",
+                    line.name,
+                    line.version,
+                    line.number,
+                    changes.join("\n    ")
+                ));
+            }
+        }
+        if !is_locked {
+            missing.push(LockLine::new(record, known.version, shape));
+        }
+    }
+    for line in lock.of(record) {
+        if line.version > record.version {
+            problems.push(format!(
+                "`{}` version {} is released, and the type is version {} now: a version never goes down",
+                line.name, line.version, record.version
+            ));
+        } else if record.history().all(|known| known.version != line.version) {
+            problems.push(format!(
+                "`{}` version {} is released and nothing reads it any more: bring back its `since` or `from`",
+                line.name, line.version
+            ));
+        }
+    }
+    missing
+}
+
+fn ids(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) {
+    let alias_ids = record.aliases.iter().map(|alias| RecordType::new(alias, 1).id);
+    let ids: Vec<u32> = alias_ids.chain([record.id]).collect();
+    for line in lock.lines() {
+        let id = line.type_id();
+        let (name, other) = (record.name, &line.name);
+        if has_name(record, other) && !ids.contains(&id) {
+            problems.push(format!(
+                "`{other}` version {} is released with the type id {id:#010x}, and `{name}` has {:#010x}: \
+                 its records would not be found",
+                line.version, record.id
+            ));
+        } else if !has_name(record, other) && record.id == id {
+            problems.push(format!(
+                "`{name}` has the type id {id:#010x}, which belongs to `{other}`"
+            ));
+        }
+    }
+}
+
+/// Names of a family that no type has any more.
+fn undeclared(lock: &Lock, family: &EventType, types: &[EventType], problems: &mut Vec<String>) {
+    let mut reported = Vec::new();
+    for line in lock.lines() {
+        let is_of_family = line
+            .name
+            .strip_prefix(family.name)
+            .is_some_and(|rest| rest.starts_with('.'));
+        let mut records = types.iter().flat_map(|of| of.records);
+        if is_of_family
+            && !reported.contains(&&line.name)
+            && !records.any(|record| has_name(record, &line.name))
+        {
+            reported.push(&line.name);
+            problems.push(format!(
+                "`{0}` is released and `{1}` has no such variant: bring it back, give its new name the `alias` `{0}`, \
+                 or retire it with `#[wal(retired)]`",
+                line.name, family.name
+            ));
+        }
+    }
+}

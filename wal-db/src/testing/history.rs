@@ -1,0 +1,280 @@
+//! Random records of every released version against the types of today.
+
+use std::path::Path;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use super::lock::{Lock, LockLine};
+use super::value::{AnyValue, OfShape};
+use super::{CheckFailed, EventType, hex, shape_values};
+use crate::event::probe;
+use crate::{DefaultCodec, RecordType, Shape, TypedError, WalDecodeOwned};
+
+type Payloads = Result<Vec<Vec<u8>>, TypedError>;
+
+/// A type whose events can be read, without the type.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadableType {
+    of: EventType,
+    upcast: fn(&[u8]) -> Payloads,
+}
+
+impl ReadableType {
+    /// What a log holds of `T`, and how it is read.
+    #[must_use]
+    pub const fn of<T: WalDecodeOwned>() -> Self {
+        ReadableType {
+            of: EventType::of::<T>(),
+            upcast: upcast::<T>,
+        }
+    }
+}
+
+/// Reads a record of any version and writes what it is today.
+fn upcast<T: WalDecodeOwned>(payload: &[u8]) -> Payloads {
+    let events = probe::decode::<DefaultCodec, T>(payload)?;
+    events.iter().map(probe::encode::<DefaultCodec, T>).collect()
+}
+
+/// Makes random records of every version in the `wal.lock` in `dir` from its shape alone, reads them as the types of
+/// today, and compares the fields that are still there.
+///
+/// [`check_history!`](super::check_history!) calls it, and says what is compared.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalRecord;
+/// use wal_db::testing::{ReadableType, check_history};
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "moved")]
+/// struct MovedV1 { from: u64, to: u64 }
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "moved", version = 2, from = MovedV1)]
+/// struct Moved { from: u64, to: u64, cents: i64 }
+///
+/// impl From<MovedV1> for Moved {
+///     fn from(old: MovedV1) -> Self {
+///         Moved { from: old.to, to: old.from, cents: 0 } // a mistake
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("wal.lock"), "moved 1 {from: u64, to: u64}\n")?;
+/// let found = check_history(dir.path(), &[ReadableType::of::<Moved>()], &[]);
+/// let found = found.expect_err("the fields are swapped").to_string();
+/// assert!(found.contains("the field `from` was 0 and is 1"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`CheckFailed`], with the smallest record found for each version that fails.
+pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Result<(), CheckFailed> {
+    let lock = Lock::read(&dir.join("wal.lock")).map_err(|error| CheckFailed::because(&error))?;
+    let mut problems = unknown_exceptions(types, except);
+    for of in types {
+        for record in of.of.records.iter().filter(|record| !record.retired) {
+            let mut lines = lock
+                .of(record)
+                .filter(|line| line.version <= record.version)
+                .peekable();
+            if lines.peek().is_none() {
+                problems.push(format!(
+                    "`{}` has no version in `wal.lock`, so there is nothing to check: run `WAL_LOCK=update cargo test`",
+                    record.name
+                ));
+            }
+            for line in lines.filter(|line| !is_excepted(except, record, &line.name, None)) {
+                let check = Check {
+                    of,
+                    record,
+                    line,
+                    except,
+                };
+                problems.extend(check.run().err());
+            }
+        }
+    }
+    CheckFailed::unless_empty(problems)
+}
+
+/// One that is misspelt would except nothing.
+fn unknown_exceptions(types: &[ReadableType], except: &[&str]) -> Vec<String> {
+    let records = || types.iter().flat_map(|of| of.of.records);
+    let names = || records().flat_map(|record| record.aliases.iter().chain([&record.name]));
+    let is_known = |exception: &str| {
+        let mut rest = names().filter_map(|name| exception.strip_prefix(name));
+        rest.any(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let unknown = except.iter().filter(|exception| !is_known(exception));
+    unknown
+        .map(|exception| {
+            format!("\"{exception}\" behind `except` is none of the types that are checked, nor in one")
+        })
+        .collect()
+}
+
+/// Exceptions name a record type or one of its fields.
+fn is_excepted(except: &[&str], record: &RecordType, released: &str, field: Option<&str>) -> bool {
+    let is = |name: &str| match field {
+        Some(field) => except.contains(&format!("{name}.{field}").as_str()),
+        None => except.contains(&name),
+    };
+    is(record.name) || is(released)
+}
+
+struct Check<'a> {
+    of: &'a ReadableType,
+    record: &'a RecordType,
+    line: &'a LockLine,
+    except: &'a [&'a str],
+}
+
+impl Check<'_> {
+    fn run(&self) -> Result<(), String> {
+        let (name, version) = (&self.line.name, self.line.version);
+        let records = shape_values(&self.line.shape).map_err(|error| {
+            format!(
+                "`{name}` version {version} cannot be checked, no records can be made of it: {error}; \
+                 or list \"{name}\" behind `except`"
+            )
+        })?;
+        let config = Config {
+            failure_persistence: None,
+            ..Config::default()
+        };
+        // A test that fails fails again.
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let result = TestRunner::new_with_rng(config, rng)
+            .run(&records, |value| self.one(&value).map_err(TestCaseError::fail));
+        result.map_err(|error| match error {
+            TestError::Fail(reason, value) => format!(
+                "`{name}` version {version}, read as version {}: {reason}\n    the record: {value}",
+                self.record.version
+            ),
+            TestError::Abort(reason) => format!("`{name}` version {version} was not checked: {reason}"),
+        })
+    }
+
+    fn one(&self, value: &AnyValue) -> Result<(), String> {
+        match self.read(value) {
+            Err(error @ (TypedError::Codec { .. } | TypedError::Trailing { .. })) => {
+                // A shape does not say that a number cannot be zero.
+                let mut nonzero = value.clone();
+                nonzero.avoid_zeros();
+                if nonzero == *value {
+                    return Err(sentence(&error));
+                }
+                let events = self.read(&nonzero).map_err(|_| sentence(&error))?;
+                self.compare(&nonzero, &events)
+            }
+            Err(error) => Err(sentence(&error)),
+            Ok(events) => self.compare(value, &events),
+        }
+    }
+
+    fn read(&self, value: &AnyValue) -> Payloads {
+        let payload = probe::encode_any::<DefaultCodec>(self.line.type_id(), self.line.version, value)
+            .map_err(|source| TypedError::Encode {
+                name: self.record.name,
+                version: self.line.version,
+                source,
+            })?;
+        (self.of.upcast)(&payload)
+    }
+
+    /// What one event has become keeps what is still called the same and looks the same.
+    fn compare(&self, before: &AnyValue, events: &[Vec<u8>]) -> Result<(), String> {
+        let [event] = events else {
+            return Ok(());
+        };
+        let same_type = probe::info(event).is_some_and(|info| info.type_id == self.record.id);
+        let Some(schema) = self.record.schema.filter(|_| same_type) else {
+            return Ok(());
+        };
+        let shape = schema.to_shape();
+        let (_, now) = probe::contents::<DefaultCodec, _>(event, OfShape::new(&shape)).map_err(|error| {
+            format!(
+                "what it is today does not have its own shape `{shape}`: {error} ({})",
+                hex(event)
+            )
+        })?;
+        let is_same_type = self.line.shape == shape;
+        let label = match field_shapes(&self.line.shape).first() {
+            Some((label, _)) if label.is_empty() => "0",
+            _ => "",
+        };
+        self.fields(label, (&self.line.shape, before), (&shape, &now), is_same_type)
+    }
+
+    /// Compares the fields of one struct or tuple, and of those inside it that have changed themselves.
+    fn fields(
+        &self,
+        path: &str,
+        before: (&Shape, &AnyValue),
+        now: (&Shape, &AnyValue),
+        is_same_type: bool,
+    ) -> Result<(), String> {
+        let shapes_now = field_shapes(now.0);
+        let fields_now: Vec<_> = shapes_now.iter().zip(now.1.fields()).collect();
+        for ((field, shape), (_, value)) in field_shapes(before.0).iter().zip(before.1.fields()) {
+            let Some(((_, shape_now), (_, value_now))) =
+                fields_now.iter().find(|((name, _), _)| name == field)
+            else {
+                continue;
+            };
+            let path = match (path, field.as_str()) {
+                ("", field) => field.to_owned(),
+                (path, "") => path.to_owned(),
+                (path, field) => format!("{path}.{field}"),
+            };
+            if is_excepted(self.except, self.record, &self.line.name, Some(&path)) {
+                continue;
+            }
+            if let (Shape::Struct(_), Shape::Struct(_)) = (shape, shape_now) {
+                self.fields(&path, (shape, value), (shape_now, value_now), is_same_type)?;
+                continue;
+            }
+            // What a name stands for inside a type is part of the type.
+            let comparable = shape == shape_now && (is_same_type || !shape.to_string().contains('@'));
+            if comparable && value.unordered() != value_now.unordered() {
+                return Err(format!(
+                    "the field `{path}` was {value} and is {value_now}; if it should, list \"{}.{path}\" behind `except`",
+                    self.record.name
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As [`AnyValue::fields`], of a shape.
+fn field_shapes(shape: &Shape) -> Vec<(String, &Shape)> {
+    match shape {
+        Shape::Recursive { body, .. } => field_shapes(body),
+        Shape::Unit => Vec::new(),
+        Shape::Struct(fields) => fields
+            .iter()
+            .map(|field| (field.name.clone(), &field.shape))
+            .collect(),
+        Shape::Tuple(items) => (0..).map(|i: usize| i.to_string()).zip(items).collect(),
+        Shape::Array(item, len) => (0..*len).map(|i| (i.to_string(), &**item)).collect(),
+        other => vec![(String::new(), other)],
+    }
+}
+
+/// An error and what it came from.
+pub(super) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

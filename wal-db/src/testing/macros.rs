@@ -1,0 +1,146 @@
+//! What tests write. Each calls the function of the same name and panics with what it has found.
+
+/// Compares every version that the types write or read with `wal.lock` in the directory of the crate's `Cargo.toml`.
+///
+/// The derive compares, too, while the crate is compiled; this also finds what it cannot see: shapes of types in `from`,
+/// variants that are gone, versions that went down, and a file that was not there when the crate was compiled.
+///
+/// With `WAL_LOCK=update` in the environment the lines that are missing are added. Lines that are there are never
+/// changed: a type that differs from one still fails, and then nothing is added.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
+/// # struct Order;
+/// // in a #[test]
+/// wal_db::testing::check_lock!(Order);
+/// ```
+#[doc(hidden)] // shown in `testing`
+#[macro_export]
+macro_rules! check_lock {
+    ($($ty:ty),+ $(,)?) => {
+        if let ::core::result::Result::Err(failed) = $crate::testing::check_lock(
+            ::std::path::Path::new(::core::env!("CARGO_MANIFEST_DIR")),
+            &[$($crate::testing::EventType::of::<$ty>()),+],
+            $crate::testing::LockMode::from_env(),
+        ) {
+            ::core::panic!("{failed}");
+        }
+    };
+}
+
+/// Makes random records of every version in `wal.lock` from its shape alone and reads them as the types of today.
+///
+/// Every one of 256 (or `PROPTEST_CASES`) for each version has to be read. If it is one event of the same record type
+/// today, then every field of the same name and shape has to keep its value: that finds a migration which swaps two
+/// fields. A field that is meant to change is listed behind `except`, as `"name.field"`; so is, as `"name"`, a record
+/// type of which no values can be made. The order in sequences and maps is not compared, since sets are sequences.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
+/// # struct Order;
+/// // in a #[test]
+/// wal_db::testing::check_history!(Order; except ["order.total"]);
+/// ```
+#[doc(hidden)] // shown in `testing`
+#[macro_export]
+macro_rules! check_history {
+    ($($ty:ty),+ $(,)? $(; except [$($except:expr),* $(,)?])?) => {
+        if let ::core::result::Result::Err(failed) = $crate::testing::check_history(
+            ::std::path::Path::new(::core::env!("CARGO_MANIFEST_DIR")),
+            &[$($crate::testing::ReadableType::of::<$ty>()),+],
+            &[$($($except),*)?],
+        ) {
+            ::core::panic!("{failed}");
+        }
+    };
+}
+
+/// Appends an event to a log in memory, reads it back and compares, and writes it again and compares the bytes.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, PartialEq, Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
+/// # struct Order(u64);
+/// wal_db::testing::assert_roundtrip!(Order(7));
+/// ```
+#[doc(hidden)] // shown in `testing`
+#[macro_export]
+macro_rules! assert_roundtrip {
+    ($event:expr $(,)?) => {
+        if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip(&$event) {
+            ::core::panic!("{failed}");
+        }
+    };
+}
+
+/// A test that does for events of a proptest strategy what [`assert_roundtrip!`](crate::testing::assert_roundtrip) does
+/// for one.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, PartialEq, Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
+/// # struct Order(u64);
+/// use proptest::prelude::*;
+///
+/// wal_db::testing::roundtrip_test!(orders_come_back, Order, any::<u64>().prop_map(Order));
+/// ```
+#[doc(hidden)] // shown in `testing`
+#[macro_export]
+macro_rules! roundtrip_test {
+    ($(#[$attr:meta])* $name:ident, $ty:ty, $events:expr $(,)?) => {
+        $(#[$attr])*
+        #[test]
+        fn $name() {
+            if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip_all::<_, $ty>($events) {
+                ::core::panic!("{failed}");
+            }
+        }
+    };
+}
+
+/// Reads the record in `tests/golden/name.hex`, in the directory of the crate's `Cargo.toml`, and compares it with an
+/// event. A third argument is a directory to use in place of `tests`.
+///
+/// Make the file while a version is current, with `WAL_GOLDEN=new cargo test`, and commit it: later versions then have to
+/// read these very bytes as the event that stands in the test. A file that is there is never overwritten.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, PartialEq, Serialize, Deserialize, wal_db::WalRecord)]
+/// # #[wal(name = "order")]
+/// # struct Order(u64);
+/// // in a #[test]
+/// wal_db::testing::golden!("order_1", Order(7));
+/// ```
+#[doc(hidden)] // shown in `testing`
+#[macro_export]
+macro_rules! golden {
+    ($name:expr, $value:expr $(,)?) => {
+        $crate::golden!(
+            $name,
+            $value,
+            ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/tests")
+        )
+    };
+    ($name:expr, $value:expr, $dir:expr $(,)?) => {
+        if let ::core::result::Result::Err(failed) = $crate::testing::golden(
+            ::core::convert::AsRef::<::std::path::Path>::as_ref(&$dir),
+            $name,
+            &$value,
+            $crate::testing::GoldenMode::from_env(),
+        ) {
+            ::core::panic!("{failed}");
+        }
+    };
+}

@@ -1,0 +1,96 @@
+//! For the tests of programs that keep events: what was released stays readable, and what is read is what was meant.
+//!
+//! In `Cargo.toml`, beside the dependency: `[dev-dependencies] wal-db = { version = "...", features = ["testing"] }`.
+//!
+//! | in a test | finds |
+//! | --- | --- |
+//! | [`check_lock!`] | a released version that changed, is missing, or is not read any more |
+//! | [`check_history!`] | a migration that fails or mixes up fields, with random records of every released version |
+//! | [`golden!`] | bytes of an old version that are not the event that was meant any more |
+//! | [`assert_roundtrip!`], [`roundtrip_test!`] | an event that does not come back from a log as it was |
+//!
+//! [`MemLog`] and [`TempLog`] are logs that leave nothing behind, [`FixedClock`] gives the same times in every run.
+//!
+//! ```text
+//! #[test]
+//! fn what_is_released_stays() {
+//!     wal_db::testing::check_lock!(Bank, Order);
+//!     wal_db::testing::check_history!(Bank, Order);
+//! }
+//! ```
+//!
+//! `WAL_LOCK=update cargo test` then adds what is new to `wal.lock`. Run it when a version is released.
+
+mod check_lock;
+mod clock;
+mod differences;
+mod golden;
+mod history;
+mod lock;
+mod logs;
+mod macros;
+mod roundtrip;
+mod shape_values;
+mod value;
+
+use std::fmt::{self, Write};
+
+pub use self::check_lock::{EventType, LockMode, check_lock};
+pub use self::clock::FixedClock;
+pub use self::differences::differences;
+pub use self::golden::{GoldenMode, golden};
+pub use self::history::{ReadableType, check_history};
+pub use self::lock::{Lock, LockError, LockLine};
+pub use self::logs::{MemLog, TempLog};
+pub use self::roundtrip::{roundtrip, roundtrip_all};
+pub use self::shape_values::{NoValues, shape_values};
+pub use self::value::AnyValue;
+#[doc(inline)]
+pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_test};
+
+/// What a check has found, in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckFailed {
+    problems: Vec<String>,
+}
+
+impl CheckFailed {
+    /// What is wrong and what to do, at least one.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    fn one(problem: String) -> Self {
+        CheckFailed {
+            problems: vec![problem],
+        }
+    }
+
+    fn because(error: &dyn std::error::Error) -> Self {
+        CheckFailed::one(history::sentence(error))
+    }
+
+    fn unless_empty(problems: Vec<String>) -> Result<(), Self> {
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(CheckFailed { problems })
+        }
+    }
+}
+
+impl fmt::Display for CheckFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n"))
+    }
+}
+
+impl std::error::Error for CheckFailed {}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a string takes everything
+        text
+    })
+}

@@ -1,0 +1,92 @@
+//! Events that come back from a log as they were.
+
+use std::fmt::Debug;
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+
+use super::history::sentence;
+use super::value::OfShape;
+use super::{CheckFailed, hex};
+use crate::event::probe;
+use crate::{DefaultCodec, MemStore, Wal, WalDecodeOwned, WalRecord};
+
+/// Appends an event to a log in memory, reads it, and writes it again.
+///
+/// [`assert_roundtrip!`](super::assert_roundtrip!) calls it and has an example.
+///
+/// # Errors
+///
+/// [`CheckFailed`], with the bytes and the shape: the event cannot be stored or read, another one comes back, or what
+/// comes back is written differently. The order in sets and maps may differ.
+pub fn roundtrip<T>(event: &T) -> Result<(), CheckFailed>
+where
+    T: WalDecodeOwned + PartialEq + Debug,
+{
+    one(event).map_err(CheckFailed::one)
+}
+
+/// Checks random events as [`roundtrip`] does, as many as `PROPTEST_CASES` says or 256.
+///
+/// [`roundtrip_test!`](super::roundtrip_test!) calls it and has an example.
+///
+/// # Errors
+///
+/// As [`roundtrip`], for the smallest event that was found.
+pub fn roundtrip_all<S, T>(events: S) -> Result<(), CheckFailed>
+where
+    S: Strategy<Value = T>,
+    T: WalDecodeOwned + PartialEq + Debug,
+{
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let result = TestRunner::new(config).run(&events, |event| one(&event).map_err(TestCaseError::fail));
+    result.map_err(|error| match error {
+        TestError::Fail(reason, event) => CheckFailed::one(format!("{reason}\n    the event: {event:?}")),
+        TestError::Abort(reason) => CheckFailed::one(format!("no events to check: {reason}")),
+    })
+}
+
+fn one<T: WalDecodeOwned + PartialEq + Debug>(event: &T) -> Result<(), String> {
+    let log = Wal::with_store(MemStore::new()).map_err(|error| sentence(&error))?;
+    let lsn = log.append_typed(event).map_err(|error| sentence(&error))?;
+    let record = log.read(lsn).map_err(|error| sentence(&error))?;
+    let explained = |problem: String| {
+        let shape = shape_of(event).map_or_else(|| "not known".to_owned(), |shape| shape.to_string());
+        format!(
+            "{problem}\n    the record: {}\n    its shape: {shape}",
+            hex(record.data())
+        )
+    };
+    let back: T = record.decode().map_err(|error| explained(sentence(&error)))?;
+    if back != *event {
+        return Err(explained(format!("{event:?} was appended and {back:?} was read")));
+    }
+    let again = probe::encode::<DefaultCodec, T>(&back).map_err(|error| explained(sentence(&error)))?;
+    if again == record.data() || same_but_for_order(event, record.data(), &again) {
+        return Ok(());
+    }
+    Err(explained(format!(
+        "what was read is written differently: {}",
+        hex(&again)
+    )))
+}
+
+fn shape_of<T: WalRecord>(event: &T) -> Option<crate::Shape> {
+    let record = T::RECORDS.get(event.record_index())?;
+    Some(record.schema?.to_shape())
+}
+
+/// A set that was read may hand out its elements in another order.
+fn same_but_for_order<T: WalRecord>(event: &T, first: &[u8], second: &[u8]) -> bool {
+    let Some(shape) = shape_of(event) else {
+        return false;
+    };
+    let [first, second] = [first, second].map(|payload| {
+        let read = probe::contents::<DefaultCodec, _>(payload, OfShape::new(&shape)).ok()?;
+        Some((read.0, read.1.unordered()))
+    });
+    first.is_some() && first == second
+}

@@ -1,0 +1,549 @@
+//! Compares what is declared with `wal.lock`, the text file that holds the shape of every released version.
+//!
+//! Names, number and order of fields are compared here. What their types look like is known only when the program is
+//! compiled, so for each field a constant is written that compares fingerprints, at the place of the field's type.
+
+mod declared;
+mod text;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::{fs, io};
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::ast::Source;
+use crate::check::Family;
+use crate::errors::Errors;
+use crate::name;
+use crate::shapes::Shapes;
+use text::{Contents as Locked, Line};
+
+/// A record type as it is declared.
+struct Declared {
+    /// The full name.
+    name: String,
+    /// The full names that it had before.
+    aliases: Vec<String>,
+    version: u16,
+    /// Of the version if it is written, else of what the record type is named after.
+    span: Span,
+    /// A chosen id and where it is written.
+    id: Option<(u32, Span)>,
+    is_variant: bool,
+    /// A retired type is not compared: only its id stays taken.
+    retired: bool,
+    contents: Contents,
+    /// The earlier versions that follow from `since`.
+    older: Vec<(u16, Contents)>,
+    /// The type in `from`, without lifetimes, and where it is written.
+    from: Option<(TokenStream, Span)>,
+}
+
+enum Contents {
+    Unit,
+    Newtype(Field),
+    Tuple(Vec<Field>),
+    Struct(Vec<Field>),
+}
+
+struct Field {
+    /// The name in the record; in a tuple the position.
+    label: String,
+    /// Of the field's name, or of its type if it has none.
+    span: Span,
+    /// Of the field's type.
+    type_span: Span,
+    /// An expression of type `&'static Schema`.
+    schema: TokenStream,
+}
+
+/// Compares all record types of one derive. The tokens belong beside its impls and the constants of `shapes`.
+pub(crate) fn check(
+    source: &Source<'_>,
+    family: &Family<'_>,
+    shapes: &Shapes<'_>,
+    errors: &mut Errors,
+) -> TokenStream {
+    let Some(dir) = std::env::var_os("CARGO_MANIFEST_DIR") else {
+        return TokenStream::new();
+    };
+    let file = match fs::read_to_string(Path::new(&dir).join("wal.lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return TokenStream::new(),
+        Err(error) => {
+            errors.at(
+                source.ident.span(),
+                format_args!("`wal.lock` cannot be read: {error}"),
+            );
+            return TokenStream::new();
+        }
+    };
+    let declared = declared::all(source, family, shapes);
+    let asserts = compare(&source.krate(), &file, &declared, source.ident.span(), errors);
+    quote! {
+        #asserts
+        // Cargo builds again when the file changes.
+        const _: &[::core::primitive::u8] =
+            ::core::include_bytes!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/wal.lock"));
+    }
+}
+
+fn compare(
+    krate: &syn::Path,
+    file: &str,
+    declared: &[Declared],
+    at: Span,
+    errors: &mut Errors,
+) -> TokenStream {
+    let (lines, bad_lines) = text::lines(file);
+    for bad in bad_lines {
+        // A line that says whose it is is reported there, and only there.
+        let is_ours = |name: &str| declared.iter().any(|declared| declared.has_name(name));
+        if bad.name.is_none_or(is_ours) {
+            let (number, problem) = (bad.number, bad.problem);
+            errors.at(at, format_args!("`wal.lock` line {number}: {problem}"));
+        }
+    }
+    let mut comparison = Comparison {
+        krate,
+        errors,
+        asserts: TokenStream::new(),
+    };
+    for declared in declared {
+        comparison.record(declared, &lines);
+    }
+    comparison.asserts
+}
+
+struct Comparison<'a> {
+    krate: &'a syn::Path,
+    errors: &'a mut Errors,
+    asserts: TokenStream,
+}
+
+/// What was said about one record type already: the same field is often wrong in several versions.
+#[derive(Default)]
+struct Said {
+    fields: HashSet<String>,
+    types: HashSet<(String, String)>,
+}
+
+impl Comparison<'_> {
+    fn record(&mut self, declared: &Declared, all: &[Line<'_>]) {
+        let mut lines: Vec<_> = all.iter().filter(|line| declared.has_name(line.name)).collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.version));
+        self.twice(declared, &lines);
+        self.id_of_another(declared, all);
+        let Some(newest) = lines.first().filter(|_| !declared.retired) else {
+            return;
+        };
+        if declared.went_down(&lines) {
+            let (name, released, version) = (newest.name, newest.version, declared.version);
+            self.errors.at(
+                declared.span,
+                format_args!(
+                    "`{name}` is released up to version {released}, so this cannot be version {version}: \
+                     write `version = {released}` with the fields of that release, \
+                     or `version = {}` with others",
+                    u32::from(released) + 1
+                ),
+            );
+            return;
+        }
+        if newest.version <= declared.version {
+            self.id_has_changed(declared, newest);
+        }
+        let mut said = Said::default();
+        for line in lines {
+            let older = declared
+                .older
+                .iter()
+                .find(|(version, _)| *version == line.version);
+            if line.version == declared.version {
+                self.contents(declared, line, &declared.contents, &mut said);
+            } else if let Some((_, contents)) = older {
+                self.contents(declared, line, contents, &mut said);
+            } else if line.version < declared.version {
+                self.not_read(declared, line);
+            }
+        }
+    }
+
+    fn twice(&mut self, declared: &Declared, lines: &[&Line<'_>]) {
+        for (i, line) in lines.iter().enumerate() {
+            let same = |other: &&&Line<'_>| other.name == line.name && other.version == line.version;
+            if let Some(first) = lines[..i].iter().find(same) {
+                self.errors.at(
+                    declared.span,
+                    format_args!(
+                        "`wal.lock` lines {} and {}: `{}` version {} stands there twice; \
+                         remove the one that was not released",
+                        first.number, line.number, line.name, line.version
+                    ),
+                );
+            }
+        }
+    }
+
+    fn id_of_another(&mut self, declared: &Declared, all: &[Line<'_>]) {
+        let (id, span) = declared.id();
+        if let Some(other) = all
+            .iter()
+            .find(|line| line.type_id() == id && !declared.has_name(line.name))
+        {
+            self.errors.at(
+                span,
+                format_args!(
+                    "the type id {id:#010x} of `{}` belongs to `{}` in `wal.lock`: \
+                     give the one that is in no log yet another id with `#[wal(id = N)]`",
+                    declared.name, other.name
+                ),
+            );
+        }
+    }
+
+    fn id_has_changed(&mut self, declared: &Declared, line: &Line<'_>) {
+        let (id, span) = declared.id();
+        let mut aliases = declared.aliases.iter().map(|alias| name::type_id(alias));
+        let released = line.type_id();
+        if released != id && !aliases.any(|id| id == released) {
+            let todo = match line.id {
+                Some(id) => format!("write `id = {id}`"),
+                None => "write no `id`".to_owned(),
+            };
+            self.errors.at(
+                span,
+                format_args!(
+                    "`{}` is released with the type id {released:#010x}, under which its records are found: {todo}",
+                    line.name
+                ),
+            );
+        }
+    }
+
+    /// A version that only the type in `from` can know.
+    fn not_read(&mut self, declared: &Declared, line: &Line<'_>) {
+        let (name, version) = (line.name, line.version);
+        let message = format!(
+            "`{name}` version {version} is released and nothing reads it any more: \
+             write `since` on the fields that were added after it, or keep the type as it was then, \
+             `{}` with `version = {version}`, for a `from` that leads to it",
+            declared.old_type(version)
+        );
+        let Some((from, span)) = &declared.from else {
+            self.errors.at(declared.span, message);
+            return;
+        };
+        let krate = self.krate;
+        let panic = panic_at(*span, &message);
+        self.asserts.extend(quote! {
+            const _: () = {
+                const fn reads(
+                    records: &[#krate::__private::RecordType],
+                    version: ::core::primitive::u16,
+                ) -> ::core::primitive::bool {
+                    let mut i = 0;
+                    while i < records.len() {
+                        let mut found = records[i].version == version || reads(records[i].from, version);
+                        let mut older = 0;
+                        while older < records[i].older.len() {
+                            found = found || records[i].older[older].version == version;
+                            older += 1;
+                        }
+                        if found {
+                            return true;
+                        }
+                        i += 1;
+                    }
+                    false
+                }
+                const RECORDS: &[#krate::__private::RecordType] =
+                    <#from as #krate::__private::WalRecord>::RECORDS;
+                // A type with mistakes of its own has none.
+                if !RECORDS.is_empty() && !reads(RECORDS, #version) {
+                    #panic
+                }
+            };
+        });
+    }
+
+    fn contents(&mut self, declared: &Declared, line: &Line<'_>, contents: &Contents, said: &mut Said) {
+        match (contents, &line.contents) {
+            (Contents::Unit, Locked::Whole) if line.shape == "unit" => {}
+            (Contents::Newtype(field), _) => self.type_of(declared, line, field, line.shape, said),
+            (Contents::Tuple(fields), Locked::Tuple(locked)) => {
+                let locked: Vec<_> = (0..)
+                    .map(|i: usize| i.to_string())
+                    .zip(locked.iter().copied())
+                    .collect();
+                self.fields(declared, line, fields, &locked, said);
+            }
+            (Contents::Struct(fields), Locked::Struct(locked)) => {
+                self.fields(declared, line, fields, locked, said);
+            }
+            _ => self.errors.at(
+                declared.span,
+                format_args!(
+                    "`{}` version {} is released as `{}`, which is not {}: {}",
+                    line.name,
+                    line.version,
+                    line.shape,
+                    contents.what(),
+                    declared.instead(line.version, "bring that back")
+                ),
+            ),
+        }
+    }
+
+    fn fields(
+        &mut self,
+        declared: &Declared,
+        line: &Line<'_>,
+        fields: &[Field],
+        locked: &[(String, &str)],
+        said: &mut Said,
+    ) {
+        let is_declared = |label: &str| fields.iter().any(|field| field.label == label);
+        let mut gone: Vec<_> = locked.iter().filter(|(name, _)| !is_declared(name)).collect();
+        let mut same_fields = gone.is_empty();
+        for (i, field) in fields.iter().enumerate() {
+            if let Some((_, shape)) = locked.iter().find(|(name, _)| *name == field.label) {
+                self.type_of(declared, line, field, shape, said);
+                continue;
+            }
+            same_fields = false;
+            let renamed = locked
+                .get(i)
+                .filter(|(name, _)| fields.len() == locked.len() && !is_declared(name))
+                .filter(|(name, _)| declared.field(name).is_none())
+                .map(|(name, _)| name.as_str());
+            gone.retain(|(name, _)| Some(name.as_str()) != renamed);
+            self.unknown_field(declared, line, field, renamed, said);
+        }
+        for (name, _) in gone {
+            if said.fields.insert(name.clone()) {
+                let (span, message) = declared.missing_field(line, name);
+                self.errors.at(span, message);
+            }
+        }
+        let mut places = fields.iter().zip(locked);
+        if let Some((field, _)) = places.find(|(field, (name, _))| same_fields && field.label != *name) {
+            self.moved_field(declared, line, field, locked, said);
+        }
+    }
+
+    /// A field that the release does not have; `renamed` is the one that stands in its place there.
+    fn unknown_field(
+        &mut self,
+        declared: &Declared,
+        line: &Line<'_>,
+        field: &Field,
+        renamed: Option<&str>,
+        said: &mut Said,
+    ) {
+        if !said.fields.insert(field.label.clone()) {
+            return;
+        }
+        let (name, version, label) = (line.name, line.version, &field.label);
+        let message = match renamed {
+            Some(released) => format!(
+                "`{name}` version {version} is released with the field `{released}` in the place of `{label}`: {}",
+                declared.instead(
+                    version,
+                    &format!("write `#[serde(rename = \"{released}\")]` on it")
+                )
+            ),
+            None => format!(
+                "`{name}` version {version} is released without the field `{label}`: {}",
+                declared.add_field(line)
+            ),
+        };
+        self.errors.at(field.span, message);
+    }
+
+    fn moved_field(
+        &mut self,
+        declared: &Declared,
+        line: &Line<'_>,
+        field: &Field,
+        locked: &[(String, &str)],
+        said: &mut Said,
+    ) {
+        if said.fields.insert(field.label.clone()) {
+            let order: Vec<_> = locked.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let message = format!(
+                "`{}` version {} is released with its fields in the order {}, in which they are stored: {}",
+                line.name,
+                line.version,
+                order.join(", "),
+                declared.instead(line.version, "write them in that order")
+            );
+            self.errors.at(field.span, message);
+        }
+    }
+
+    /// A constant that does not compile if the field's type has another shape.
+    fn type_of(&mut self, declared: &Declared, line: &Line<'_>, field: &Field, shape: &str, said: &mut Said) {
+        if !said.types.insert((field.label.clone(), shape.to_owned())) {
+            return;
+        }
+        let subject = match declared.contents {
+            Contents::Newtype(_) => String::new(),
+            _ => format!("the field `{}` as ", field.label),
+        };
+        let message = format!(
+            "`{}` version {} is released with {subject}`{shape}`, and this is another type: {}",
+            line.name,
+            line.version,
+            declared.instead(line.version, "bring that back")
+        );
+        let schema = &field.schema;
+        let whole = text::fingerprint(shape);
+        // A newtype that holds itself: the shape of its field begins behind `rec Name`.
+        let body = shape
+            .strip_prefix("rec ")
+            .and_then(|rest| rest.split_once(' '))
+            .map_or(whole, |(_, body)| text::fingerprint(body));
+        let krate = self.krate;
+        let panic = panic_at(field.type_span, &message);
+        self.asserts.extend(quote! {
+            const _: () = {
+                const SCHEMA: &#krate::__private::Schema = #schema;
+                if SCHEMA.fingerprint() != #whole && SCHEMA.fingerprint() != #body {
+                    #panic
+                }
+            };
+        });
+    }
+}
+
+/// Only what the compiler points at has the place of the mistake: the rest would be linted as the user's own.
+fn panic_at(span: Span, message: &str) -> TokenStream {
+    quote_spanned!(span=> ::core::panic!("{}", #message))
+}
+
+impl Declared {
+    fn has_name(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
+    fn id(&self) -> (u32, Span) {
+        self.id.unwrap_or_else(|| (name::type_id(&self.name), self.span))
+    }
+
+    /// A struct may well be an earlier version: the `from` of a later one. Then it has the fields of that version. A
+    /// variant is always today's.
+    fn went_down(&self, newest_first: &[&Line<'_>]) -> bool {
+        let newest = newest_first.first().map_or(0, |line| line.version);
+        let own = newest_first.iter().find(|line| line.version == self.version);
+        newest > self.version
+            && (self.is_variant || own.is_some_and(|line| !self.contents.has_fields_of(&line.contents)))
+    }
+
+    fn place(&self) -> &'static str {
+        if self.is_variant { "variant" } else { "type" }
+    }
+
+    /// A name for the type as it was: `bank.name_changed` version 2 is `NameChangedV2`.
+    fn old_type(&self, version: u16) -> String {
+        let mut ident = String::new();
+        let last = self.name.rsplit('.').next().unwrap_or_default();
+        for word in last.split(['_', '-']) {
+            let mut chars = word.chars();
+            ident.extend(chars.next().map(|first| first.to_ascii_uppercase()));
+            ident.push_str(chars.as_str());
+        }
+        format!("{ident}V{version}")
+    }
+
+    fn keep_old(&self, version: u16) -> String {
+        let old = self.old_type(version);
+        let next = self.next(version);
+        format!(
+            "keep the released form as a struct `{old}` with `version = {version}` \
+             and write `version = {next}, from = {old}` on the {}",
+            self.place()
+        )
+    }
+
+    /// What to do about a version that is not as released: undo the change if it is today's, or keep both.
+    fn instead(&self, version: u16, undo: &str) -> String {
+        let keep_old = self.keep_old(version);
+        if version == self.version {
+            format!("{undo}, or {keep_old}")
+        } else {
+            keep_old
+        }
+    }
+
+    fn field(&self, label: &str) -> Option<&Field> {
+        match &self.contents {
+            Contents::Tuple(fields) | Contents::Struct(fields) => {
+                fields.iter().find(|field| field.label == label)
+            }
+            Contents::Unit | Contents::Newtype(_) => None,
+        }
+    }
+
+    /// A field of the release that its version does not have here, and where to say so.
+    fn missing_field(&self, line: &Line<'_>, name: &str) -> (Span, String) {
+        let version = line.version;
+        let released = format!(
+            "`{}` version {version} is released with the field `{name}`",
+            line.name
+        );
+        match self.field(name) {
+            Some(field) if version > 1 => (
+                field.span,
+                format!("{released}: write `since = {version}` on it, or the earlier version that added it"),
+            ),
+            Some(field) => (field.span, format!("{released}: remove its `since`")),
+            None => (
+                self.span,
+                format!("{released}: {}", self.instead(version, "bring it back")),
+            ),
+        }
+    }
+
+    fn add_field(&self, line: &Line<'_>) -> String {
+        let since = u32::from(line.version) + 1;
+        let mut todo = format!("write `#[wal(since = {since}, default)]` on it");
+        if since > u32::from(self.version) {
+            todo.push_str(&format!(" and `version = {since}` on the {}", self.place()));
+        }
+        todo
+    }
+
+    fn next(&self, version: u16) -> u32 {
+        u32::from(self.version).max(u32::from(version) + 1)
+    }
+}
+
+impl Contents {
+    fn what(&self) -> &'static str {
+        match self {
+            Contents::Unit => "a unit",
+            Contents::Newtype(_) => "a single value",
+            Contents::Tuple(_) => "a tuple",
+            Contents::Struct(_) => "a struct with named fields",
+        }
+    }
+
+    fn has_fields_of(&self, locked: &Locked<'_>) -> bool {
+        match (self, locked) {
+            (Contents::Unit, Locked::Whole) | (Contents::Newtype(_), _) => true,
+            (Contents::Tuple(fields), Locked::Tuple(locked)) => fields.len() == locked.len(),
+            (Contents::Struct(fields), Locked::Struct(locked)) => fields
+                .iter()
+                .map(|field| &field.label)
+                .eq(locked.iter().map(|(name, _)| name)),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "lock/tests.rs"]
+mod tests;
