@@ -3,7 +3,7 @@
 //! Most types implement the traits by hand, so that each can make exactly one mistake. The last ones are a program's:
 //! their `wal.lock` and `golden/` stand beside this file.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::num::NonZeroU8;
 use std::path::Path;
@@ -188,6 +188,45 @@ fn fields_that_are_swapped_inside_a_struct_are_found() {
         Ok(())
     );
     assert_eq!(history::<Placed>(lock, &["placed.place"]), Ok(()));
+}
+
+/// Its conversion turns both round: it matters in one of them.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Turned {
+    set: HashSet<u8>,
+    list: Vec<u8>,
+    note: String,
+}
+
+record!(
+    Turned,
+    RecordType::new("turned", 2).schema(&Schema::Struct(&[
+        field("set", <HashSet<u8>>::SCHEMA),
+        field("list", <Vec<u8>>::SCHEMA),
+        field("note", &Schema::Str),
+    ]))
+);
+
+impl<'de> WalDecode<'de> for Turned {
+    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+        let (set, list): (Vec<u8>, Vec<u8>) = stored.fields()?;
+        Ok(Upcast::One(Turned {
+            set: set.into_iter().rev().collect(),
+            list: list.into_iter().rev().collect(),
+            note: String::new(),
+        }))
+    }
+}
+
+#[test]
+fn order_counts_in_a_list_and_not_in_a_set() {
+    let lock = "turned 1 {set: [u8], list: [u8]}";
+    let found = text(history::<Turned>(lock, &[]));
+    assert!(
+        found.contains("the field `list` was [0, 1] and is [1, 0]"),
+        "{found}"
+    );
+    assert_eq!(history::<Turned>(lock, &["turned.list"]), Ok(()));
 }
 
 /// It holds itself in so many places that what is made for each cannot be made anew.

@@ -205,3 +205,39 @@ fn a_field_may_use_constants_of_its_type() {
         "{text: str, array: [u8; 2], more: [u8; 2]}"
     );
 }
+
+fn seven() -> u8 {
+    7
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "cached", version = 2)]
+enum Cached {
+    First(
+        #[serde(skip, default = "seven")] u8,
+        #[wal(since = 2, default = 1)] u8,
+    ),
+    Second {
+        #[serde(skip, default = "seven")]
+        skipped: u8,
+        #[wal(since = 2, default = 1)]
+        added: u8,
+    },
+}
+
+#[test]
+fn fields_that_are_not_stored_are_what_serde_says() {
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "cached")]
+    enum V1 {
+        First(#[serde(skip)] PhantomData<u8>),
+        Second {},
+    }
+
+    assert_eq!(today::<Cached>(&V1::First(PhantomData)), Cached::First(7, 1));
+    let second = Cached::Second { skipped: 7, added: 1 };
+    assert_eq!(today::<Cached>(&V1::Second {}), second);
+    assert_eq!(shape(&V1::RECORDS[0]), "unit");
+    let versions = [(2, "(u8,)".to_owned()), (1, "unit".to_owned())];
+    assert_eq!(history(&Cached::RECORDS[0]), versions);
+}

@@ -32,6 +32,13 @@ struct Both {
     field: u8,
 }
 
+#[derive(Serialize, Deserialize, WalSchema)]
+#[wal(name = "not_a_record")]
+struct Named<'a> {
+    #[serde(borrow, default)]
+    field: &'a str,
+}
+
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "b")]
 struct Uses {

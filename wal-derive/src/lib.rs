@@ -66,14 +66,19 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
     let derive = if is_record { Derive::Record } else { Derive::Schema };
     let source = ast::read(&input, derive, &mut errors);
     schema::check(&source, &mut errors);
-    match errors.into_error() {
-        None => schema::expand(&source),
-        Some(error) => {
-            let mut tokens = if is_record {
-                Default::default()
-            } else {
-                error.into_compile_error()
-            };
+    let beside = is_record.then(|| schema::is_record(&source)).flatten();
+    match (errors.into_error(), beside) {
+        (None, beside) => {
+            let mut tokens = schema::expand(&source);
+            tokens.extend(beside);
+            tokens
+        }
+        (Some(_), Some(mut beside)) => {
+            beside.extend(schema::fallback(&source));
+            beside
+        }
+        (Some(error), None) => {
+            let mut tokens = error.into_compile_error();
             tokens.extend(schema::fallback(&source));
             tokens
         }

@@ -239,6 +239,21 @@ pub(crate) fn check_field(field: &Field<'_>, errors: &mut Errors) {
     }
 }
 
+/// A check that `WalRecord` is derived, too. Nothing for a type with parameters that it refuses: there is no such type
+/// to name.
+pub(crate) fn is_record(source: &Source<'_>) -> Option<TokenStream> {
+    if source.generics.type_params().next().is_some() || source.generics.const_params().next().is_some() {
+        return None;
+    }
+    let (krate, ident) = (source.krate(), source.ident);
+    let (_, ty_generics, _) = source.generics.split_for_impl();
+    let ty = tokens::owned(quote!(#ident #ty_generics));
+    Some(quote_spanned! {ident.span()=>
+        #[allow(deprecated)]
+        const _: &::core::primitive::str = <#ty as #krate::__private::WalRecord>::NAME;
+    })
+}
+
 /// The impl of `WalSchema`.
 pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
     let mut writer = Writer::new(source);

@@ -61,7 +61,7 @@ fn read_older(source: &Source<'_>, record: &Record<'_>, version: u16, stored: &I
         let value = if since(field) > version {
             default(field)
         } else if style == Style::Unit {
-            quote!(::core::default::Default::default())
+            skipped(field)
         } else {
             let from = match &field.source.ident {
                 Some(ident) => ident.to_token_stream(),
@@ -158,6 +158,15 @@ fn lifetimes<'a>(source: &Source<'_>, fields: impl Iterator<Item = &'a Field<'a>
         TokenStream::new()
     } else {
         quote!(<#(#params),*>)
+    }
+}
+
+/// What serde would make of a field that is not stored.
+fn skipped(field: &Field<'_>) -> TokenStream {
+    let path = field.serde.text("default").map(syn::parse_str::<Path>);
+    match path {
+        Some(Ok(path)) => quote!(#path()),
+        _ => quote!(::core::default::Default::default()),
     }
 }
 

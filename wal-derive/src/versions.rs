@@ -28,7 +28,8 @@ pub(crate) fn check(
             "`split` makes new events from one of an earlier type: add `from = Old`",
         );
     }
-    let span = version.span().unwrap_or(ident);
+    // The version of an enum is of no help: several variants may lack the step.
+    let span = wal.version.span().unwrap_or(ident);
     let version = match version {
         Slot::Bad => return Vec::new(),
         Slot::Absent => 1,

@@ -20,15 +20,15 @@ use crate::{Lsn, RecordKind};
 
 /// The record type of an event.
 fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedError> {
-    let index = event.record_index();
+    let (index, known) = (event.record_index(), T::RECORDS.len());
     T::RECORDS.get(index).ok_or_else(|| TypedError::Encode {
         name: T::NAME,
         version: 0,
-        source: format!(
-            "`record_index` says {index} and `RECORDS` has {} entries",
-            T::RECORDS.len()
-        )
-        .into(),
+        source: if T::FAMILY && index == known {
+            "a record of an unknown type cannot be appended: its shape is not known".into()
+        } else {
+            format!("`record_index` says {index} and `RECORDS` has {known} entries").into()
+        },
     })
 }
 

@@ -399,6 +399,18 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_is_of_one_name_and_its_versions_follow_each_other() {
+        const OLD: &[RecordType] = &[RecordType::new("a.b", 2)];
+        const FITS: ChainProblem = ChainProblem::of(OLD, false, "a.b", 2);
+        assert_eq!(FITS, ChainProblem::None);
+        assert!(ChainProblem::of(OLD, true, "a.b", 2).is_family());
+        assert!(ChainProblem::of(OLD, false, "a.c", 2).is_name());
+        assert!(ChainProblem::of(OLD, false, "a.bc", 2).is_name());
+        assert!(ChainProblem::of(OLD, false, "a.b", 1).is_version());
+        assert_eq!(ChainProblem::of(&[], false, "a.b", 1), ChainProblem::None);
+    }
+
+    #[test]
     fn a_collision_names_both_types() {
         let records = [
             RecordType::new("a", 1),

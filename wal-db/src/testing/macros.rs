@@ -36,7 +36,7 @@ macro_rules! check_lock {
 /// Every one of 256 (or `PROPTEST_CASES`) for each version has to be read. If it is one event of the same record type
 /// today, then every field of the same name and shape has to keep its value: that finds a migration which swaps two
 /// fields. A field that is meant to change is listed behind `except`, as `"name.field"`; so is, as `"name"`, a record
-/// type of which no values can be made. The order in sequences and maps is not compared, since sets are sequences.
+/// type of which no values can be made. The order of elements counts where the type of today keeps it.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]

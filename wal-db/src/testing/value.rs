@@ -63,6 +63,22 @@ impl AnyValue {
         }
     }
 
+    /// A field inside of fields, found as in [`fields`](AnyValue::fields).
+    pub(super) fn at(&mut self, path: &[String]) -> Option<&mut AnyValue> {
+        let Some((first, rest)) = path.split_first() else {
+            return Some(self);
+        };
+        let field = match self {
+            AnyValue::Struct(fields) => fields
+                .iter_mut()
+                .find(|(name, _)| name == first)
+                .map(|(_, field)| field),
+            AnyValue::Tuple(items) => first.parse().ok().and_then(|at: usize| items.get_mut(at)),
+            whole => Some(whole),
+        };
+        field?.at(rest)
+    }
+
     /// Sequences sorted and without repetitions, maps sorted: a set is a sequence, too, and what it holds has no order.
     pub(super) fn unordered(&self) -> AnyValue {
         let all = |items: &[AnyValue]| items.iter().map(AnyValue::unordered).collect::<Vec<_>>();
