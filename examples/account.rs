@@ -15,11 +15,11 @@ use wal_db::{At, Live, State, Wal, WalRecord};
 #[derive(Debug, Serialize, Deserialize, WalRecord)]
 #[wal(name = "account", version = 1)]
 enum Account {
-    #[wal(name = "opened")]
+    #[wal(rename = "opened")]
     Opened { owner: String },
-    #[wal(name = "deposited")]
+    #[wal(rename = "deposited")]
     Deposited { cents: u64 },
-    #[wal(name = "withdrawn")]
+    #[wal(rename = "withdrawn")]
     Withdrawn { cents: u64 },
 }
 

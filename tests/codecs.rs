@@ -5,7 +5,7 @@ use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 use wal_db::{
     Bincode, Codec, CodecError, CodecId, Json, Lsn, MemStore, Postcard, RecordType, Schemas, TypedError, Wal,
-    WalDecode, WalDecodeOwned, WalError, WalRecord,
+    WalDecode, WalDecodeOwned, WalError, WalRecord, WalSchema,
 };
 
 /// An application's own format: postcard behind a mark.
@@ -50,7 +50,7 @@ struct Chain(Option<Box<Chain>>);
 struct Rope(Knot);
 
 /// A level each, and two objects of JSON.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
 enum Knot {
     End,
     Next { knot: Box<Knot> },

@@ -19,7 +19,7 @@ mod writer {
     use std::time::Duration;
 
     use serde::{Deserialize, Serialize, Serializer};
-    use wal_db::WalDecodeOwned;
+    use wal_db::{Schema, WalDecodeOwned, WalSchema};
     use wal_tests::random::{Random, Rng};
 
     use super::*;
@@ -83,6 +83,12 @@ mod writer {
             )*
 
             const STRUCTS: usize = [$(stringify!($event)),*].len();
+
+            /// What the types say themselves.
+            pub(crate) fn schemas() -> Schemas {
+                let records = [$($event::RECORDS,)* Bank::RECORDS].concat();
+                Schemas::from(records.as_slice())
+            }
 
             /// Writes `EVENTS` events in all.
             pub(crate) fn write(wal: &Wal) -> Vec<Written> {
@@ -220,13 +226,17 @@ mod writer {
     #[derive(Debug, Deserialize)]
     struct Blob(Vec<u8>);
 
+    impl WalSchema for Blob {
+        const SCHEMA: &'static Schema = &Schema::Bytes;
+    }
+
     impl Serialize for Blob {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serializer.serialize_bytes(&self.0)
         }
     }
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     struct Account {
         id: u64,
         owner: String,
@@ -234,14 +244,14 @@ mod writer {
         last: (f32, Empty),
     }
 
-    #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, WalSchema)]
     enum Level {
         Basic,
         Gold,
         Platinum,
     }
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     enum Tier {
         Basic,
         Gold { since: u16, level: Level },
@@ -250,36 +260,36 @@ mod writer {
         Point((i8, i8)),
     }
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     struct Tree {
         value: i32,
         children: Vec<Tree>,
     }
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     enum Formula {
         Number(f64),
         Negated(Box<Formula>),
         Sum(Box<Formula>, Box<Formula>),
     }
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     struct Limit(Bound<i32>);
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     enum Empty {
         Braces {},
         Parens(),
     }
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     struct Renamed {
         #[serde(rename = "the first \"field\"")]
         first: u8,
         r#type: i8,
     }
 
-    #[derive(Debug, Serialize, Deserialize)]
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
     struct Uuid([u8; 16]);
 }
 
@@ -362,8 +372,7 @@ mod reader {
         pub(crate) value: Value,
     }
 
-    pub(crate) fn read(wal: &Wal) -> Vec<Seen> {
-        let schemas = schemas();
+    pub(crate) fn read(wal: &Wal, schemas: &Schemas) -> Vec<Seen> {
         let records = wal.iter().expect("reads");
         records
             .map(|record| {
@@ -373,8 +382,8 @@ mod reader {
                     lsn: record.lsn(),
                     info,
                     name: schemas.of(&info).expect("a schema").name.clone(),
-                    json: record.to_json(&schemas).expect("JSON"),
-                    value: record.to_value(&schemas).expect("a value"),
+                    json: record.to_json(schemas).expect("JSON"),
+                    value: record.to_value(schemas).expect("a value"),
                 }
             })
             .collect()
@@ -385,7 +394,7 @@ mod reader {
 fn ten_thousand_events_print_as_their_types_would() {
     let wal = wal();
     let written = writer::write(&wal);
-    let seen = reader::read(&wal);
+    let seen = reader::read(&wal, &reader::schemas());
     assert_eq!(seen.len(), written.len());
     let mut codecs = [0; 4];
     for (written, seen) in written.iter().zip(&seen) {
@@ -403,6 +412,11 @@ fn ten_thousand_events_print_as_their_types_would() {
         }
         codecs[usize::from(written.codec.get())] += 1;
     }
+    let by_their_own = reader::read(&wal, &writer::schemas());
+    for (own, seen) in by_their_own.iter().zip(&seen) {
+        assert_eq!((&own.name, &own.json), (&seen.name, &seen.json));
+    }
+    assert_eq!(by_their_own.len(), seen.len());
     assert!(codecs[1..].iter().all(|&count| count > 2500), "{codecs:?}");
 }
 

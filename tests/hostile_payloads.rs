@@ -15,7 +15,7 @@ use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 use wal_db::{
     Bincode, Codec, CodecError, CodecId, Json, MemStore, Postcard, Record, RecordSchema, RecordType, Schemas,
-    Shape, Wal, WalDecode, WalRecord,
+    Shape, Wal, WalDecode, WalRecord, WalSchema,
 };
 use wal_tests::random::{Random, Rng};
 use wal_tests::{quiet_heap, scale};
@@ -170,16 +170,16 @@ impl WalRecord for Borrowed<'_> {
 
 impl<'de> WalDecode<'de> for Borrowed<'de> {}
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, WalSchema)]
 struct Chain(Option<Box<Chain>>);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, WalSchema)]
 struct Tree {
     value: i32,
     children: Vec<Tree>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, WalSchema)]
 enum Choice {
     Nothing,
     One(u32),

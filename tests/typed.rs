@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::collection::{btree_map, btree_set, hash_map, vec};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
-use wal_db::{At, CodecId, EventLog, MemStore, State, TypedError, Wal, WalError, WalRecord};
+use wal_db::{At, CodecId, EventLog, MemStore, State, TypedError, Wal, WalError, WalRecord, WalSchema};
 
 fn wal() -> Wal {
     Wal::with_store(MemStore::new()).expect("a log in memory")
@@ -19,13 +19,13 @@ fn typed_error<T: std::fmt::Debug>(result: Result<T, WalError>) -> TypedError {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalSchema)]
 struct Address {
     street: String,
     zip: Option<u32>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalSchema)]
 enum Tier {
     Basic,
     Gold { since: u16 },
@@ -41,7 +41,7 @@ enum Bank {
         address: Option<Address>,
         tags: BTreeSet<String>,
     },
-    #[wal(name = "moved", version = 1)]
+    #[wal(rename = "moved", version = 1)]
     Transferred(u64, u64, i128),
     Renamed(String),
     TierChanged(Tier),

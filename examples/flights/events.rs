@@ -8,11 +8,11 @@ use wal_db::WalRecord;
 #[wal(name = "flights", version = 1)]
 pub(crate) enum FlightEvent {
     /// The first event of a log: which file the rows are from.
-    #[wal(name = "import_started", version = 1)]
+    #[wal(rename = "import_started", version = 1)]
     ImportStarted { csv_bytes: u64, csv_crc32: u32 },
 
     /// A row of the file; rows count from 1, without the header.
-    #[wal(name = "scheduled", version = 1)]
+    #[wal(rename = "scheduled", version = 1)]
     Scheduled {
         row: u32,
         carrier: String,
@@ -29,15 +29,15 @@ pub(crate) enum FlightEvent {
     },
 
     /// It never left.
-    #[wal(name = "cancelled", version = 1)]
+    #[wal(rename = "cancelled", version = 1)]
     Cancelled { row: u32 },
 
     /// It left.
-    #[wal(name = "departed", version = 1)]
+    #[wal(rename = "departed", version = 1)]
     Departed { row: u32, at: u16, delay_min: i32 },
 
     /// It arrived where it was to. A departure without an arrival was diverted, or never reported.
-    #[wal(name = "arrived", version = 1)]
+    #[wal(rename = "arrived", version = 1)]
     Arrived {
         row: u32,
         at: u16,

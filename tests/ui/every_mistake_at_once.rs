@@ -13,6 +13,8 @@ enum Bank {
     },
     #[serde(skip)]
     Closed,
+    #[wal(name = "x", version = 2)]
+    Moved(#[wal(since = 2)] u64),
 }
 
 fn use_it(wal: &Wal, log: &EventLog<Bank>) -> wal_db::Result<()> {

@@ -14,9 +14,9 @@ enum Chosen {
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "c")]
 enum Hashed {
-    #[wal(name = "vdfnzw")]
+    #[wal(rename = "vdfnzw")]
     First,
-    #[wal(name = "rglexc")]
+    #[wal(rename = "rglexc")]
     Second,
 }
 
@@ -26,6 +26,16 @@ enum Mixed {
     First,
     #[wal(id = 1645674884)]
     Second,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "a")]
+enum Aliased {
+    First,
+    #[wal(id = 1645674884)]
+    Second,
+    #[wal(alias = "a.first")]
+    Third,
 }
 
 fn main() {}

@@ -31,12 +31,29 @@ struct NoComma;
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "bank")]
 enum Variants {
-    #[wal(name = "a")]
+    #[wal(rename = "a")]
     First,
     A,
-    #[wal(name = "b c")]
+    #[wal(rename = "b c")]
     Spaced,
     Café,
 }
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "bank")]
+enum Aliases {
+    #[wal(alias = "first")]
+    First,
+    #[wal(alias = "first")]
+    Second,
+    #[wal(alias = "bank.third", alias = "fourth", alias = "Fifth")]
+    Third,
+    #[wal(rename = "fourth")]
+    Fourth,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "tick", alias = "tick")]
+struct SameAlias;
 
 fn main() {}

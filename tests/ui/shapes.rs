@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use wal_db::WalRecord;
+use wal_db::{EventLog, Wal, WalRecord, WalSchema};
 
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "a")]
@@ -9,14 +9,8 @@ struct Type<T> {
 
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "a")]
-struct Borrowed<'a> {
+struct Const<'a, const N: usize> {
     field: &'a str,
-}
-
-#[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "a")]
-struct Const<const N: usize> {
-    field: u8,
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
@@ -28,6 +22,18 @@ enum Empty {}
 union Union {
     a: u8,
     b: i8,
+}
+
+#[derive(WalSchema)]
+union Nested {
+    a: u8,
+    b: i8,
+}
+
+fn use_them(wal: &Wal, log: &EventLog<Type<u8>>) -> wal_db::Result<()> {
+    wal.append_typed(&Const::<3> { field: "" })?;
+    log.append(&Type { field: 3 })?;
+    Ok(())
 }
 
 fn main() {}

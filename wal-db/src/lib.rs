@@ -39,7 +39,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `derive` (default) | `#[derive(WalRecord)]` |
+//! | `derive` (default) | `#[derive(WalRecord)]` and `#[derive(WalSchema)]` |
 //! | `bincode` (default) | `Bincode`, the codec of typed records where none is named |
 //! | `postcard` | `Postcard`, as compact; the default codec of a build without `bincode` |
 //! | `json` | `Json`, which needs no schema to be read; `Record::to_json` for records of every codec |
@@ -84,4 +84,4 @@ pub use lsn::Lsn;
 pub use state::{At, Live, Rebuilt, State};
 pub use storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore};
 #[cfg(feature = "derive")]
-pub use wal_derive::WalRecord;
+pub use wal_derive::{WalRecord, WalSchema};

@@ -1,10 +1,11 @@
 //! The `#[wal(...)]` attributes: keys, values and their ranges.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, ExprLit, Lit, LitInt, LitStr, Meta, Path, Token};
+use syn::{Attribute, Error, LitInt, LitStr, Path, Token, Type, WherePredicate};
 
+use crate::entry::Entry;
 use crate::errors::Errors;
 use crate::name;
 
@@ -14,14 +15,25 @@ pub(crate) enum Place {
     Struct,
     Enum,
     Variant,
+    Field,
+    /// A type inside an event.
+    Nested,
+    NestedVariant,
+    NestedField,
 }
 
 impl Place {
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Place::Struct => &["name", "version", "id", "crate"],
-            Place::Enum => &["name", "version", "crate"],
-            Place::Variant => &["name", "version", "id"],
+            Place::Struct => &["name", "version", "alias", "id", "from", "split", "crate"],
+            Place::Enum => &["name", "version", "alias", "crate"],
+            Place::Variant => &[
+                "rename", "alias", "id", "version", "from", "split", "retired", "other",
+            ],
+            Place::Field => &["since", "default", "opaque", "wire"],
+            Place::Nested => &["opaque", "wire", "bound", "crate"],
+            Place::NestedVariant => &[],
+            Place::NestedField => &["opaque", "wire"],
         }
     }
 }
@@ -49,13 +61,35 @@ impl<T> Slot<T> {
             Slot::Absent | Slot::Bad => None,
         }
     }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Slot::Absent)
+    }
+}
+
+/// What a field is in a record from before it was there.
+pub(crate) enum DefaultValue {
+    OfType,
+    Text(LitStr),
+    Expr(TokenStream),
 }
 
 #[derive(Default)]
 pub(crate) struct WalAttr {
     pub name: Slot<String>,
+    pub rename: Slot<String>,
     pub version: Slot<u16>,
     pub id: Slot<u32>,
+    pub aliases: Vec<(String, Span)>,
+    pub from: Slot<Type>,
+    pub split: Slot<TokenStream>,
+    pub retired: Slot<()>,
+    pub other: Slot<()>,
+    pub since: Slot<u16>,
+    pub default: Slot<DefaultValue>,
+    pub opaque: Slot<String>,
+    pub wire: Slot<Type>,
+    pub bound: Slot<Vec<WherePredicate>>,
     pub krate: Option<Path>,
 }
 
@@ -64,14 +98,17 @@ pub(crate) fn read(attrs: &[Attribute], place: Place, errors: &mut Errors) -> Wa
     let mut read = WalAttr::default();
     let mut seen = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("wal")) {
-        match attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated) {
-            Ok(metas) => metas
+        match attr.parse_args_with(Punctuated::<Entry, Token![,]>::parse_terminated) {
+            Ok(entries) => entries
                 .iter()
-                .for_each(|meta| read.take(meta, place, &mut seen, errors)),
+                .for_each(|entry| read.take(entry, place, &mut seen, errors)),
             Err(error) => {
                 errors.push(error);
                 // What the attribute was to say is not known, so nothing of it counts as missing.
                 read.name = Slot::Bad;
+                read.since = Slot::Bad;
+                read.default = Slot::Bad;
+                read.opaque = Slot::Bad;
             }
         }
     }
@@ -79,30 +116,40 @@ pub(crate) fn read(attrs: &[Attribute], place: Place, errors: &mut Errors) -> Wa
 }
 
 impl WalAttr {
-    fn take(&mut self, meta: &Meta, place: Place, seen: &mut Vec<String>, errors: &mut Errors) {
-        let key = meta
-            .path()
-            .get_ident()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+    fn take(&mut self, entry: &Entry, place: Place, seen: &mut Vec<String>, errors: &mut Errors) {
+        let key = entry.key();
         if !place.keys().contains(&key.as_str()) {
-            errors.at(meta.path().span(), unknown_key(meta.path(), &key, place));
+            errors.at(entry.key_span(), wrong_key(&entry.path, &key, place));
             return;
         }
-        if seen.contains(&key) {
+        if seen.contains(&key) && key != "alias" {
             errors.at(
-                meta.path().span(),
+                entry.key_span(),
                 format_args!("duplicate `wal` attribute `{key}`"),
             );
             return;
         }
         match key.as_str() {
-            "name" => self.name = slot(string(meta).and_then(|lit| named(&lit)), errors),
-            "version" => self.version = slot(integer(meta).and_then(|lit| version(&lit)), errors),
-            "id" => self.id = slot(integer(meta).and_then(|lit| id(&lit)), errors),
-            _ => match string(meta).map(|lit| lit.parse()) {
+            "name" => self.name = slot(entry.string().and_then(|lit| named(&lit)), errors),
+            "rename" => self.rename = slot(entry.string().and_then(|lit| named(&lit)), errors),
+            "alias" => match entry.string().and_then(|lit| named(&lit)) {
+                Ok(alias) => self.aliases.push(alias),
+                Err(error) => errors.push(error),
+            },
+            "version" => self.version = slot(entry.integer().and_then(|lit| version(&lit)), errors),
+            "since" => self.since = slot(entry.integer().and_then(|lit| since(&lit)), errors),
+            "id" => self.id = slot(entry.integer().and_then(|lit| id(&lit)), errors),
+            "from" => self.from = slot(entry.ty(), errors),
+            "wire" => self.wire = slot(entry.ty(), errors),
+            "split" => self.split = slot(entry.expr("function"), errors),
+            "retired" => self.retired = slot(entry.flag().map(|span| ((), span)), errors),
+            "other" => self.other = slot(entry.flag().map(|span| ((), span)), errors),
+            "default" => self.default = slot(default(entry), errors),
+            "opaque" => self.opaque = slot(entry.string().and_then(|lit| opaque(&lit)), errors),
+            "bound" => self.bound = slot(entry.string().and_then(|lit| bound(&lit)), errors),
+            _ => match entry.string().map(|lit| lit.parse()) {
                 Ok(Ok(path)) => self.krate = Some(path),
-                Ok(Err(_)) => errors.push(expected(meta, "a path", "\"path::to::wal_db\"")),
+                Ok(Err(_)) => errors.push(entry.takes("a path", "\"path::to::wal_db\"")),
                 Err(error) => errors.push(error),
             },
         }
@@ -110,21 +157,57 @@ impl WalAttr {
     }
 }
 
-fn unknown_key(path: &Path, key: &str, place: Place) -> String {
-    if place == Place::Enum && key == "id" {
-        return "`id` belongs on a variant: each variant of an enum is a record type of its own".to_owned();
+fn wrong_key(path: &Path, key: &str, place: Place) -> String {
+    if let Some(elsewhere) = belongs_elsewhere(key, place) {
+        return elsewhere.to_owned();
     }
     let given: Vec<_> = path
         .segments
         .iter()
         .map(|segment| segment.ident.to_string())
         .collect();
+    let given = given.join("::");
     let keys: Vec<_> = place.keys().iter().map(|key| format!("`{key}`")).collect();
+    if keys.is_empty() {
+        return format!("unknown `wal` attribute `{given}`: a variant inside an event takes none");
+    }
     format!(
-        "unknown `wal` attribute `{}`, expected one of {}",
-        given.join("::"),
+        "unknown `wal` attribute `{given}`, expected one of {}",
         keys.join(", ")
     )
+}
+
+/// Keys that exist, and what to do with them.
+fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
+    let in_event = matches!(place, Place::Nested | Place::NestedVariant | Place::NestedField);
+    Some(match key {
+        "name" if place == Place::Variant => {
+            "a variant has no name of its own: write `rename = \"...\"` for the part of its name behind the dot"
+        }
+        "rename" if matches!(place, Place::Struct | Place::Enum) => {
+            "`rename` belongs on a variant: the name of the type is `name`, and its former names are `alias`"
+        }
+        "id" if place == Place::Enum => {
+            "`id` belongs on a variant: each variant of an enum is a record type of its own"
+        }
+        "from" | "split" if place == Place::Enum => {
+            "`from` and `split` belong on a variant: each variant of an enum is a record type of its own"
+        }
+        "retired" | "other" if matches!(place, Place::Struct | Place::Enum | Place::Field) => {
+            "`retired` and `other` belong on a variant of an enum"
+        }
+        "since" | "default" | "version" | "from" | "split" if in_event => {
+            "a type inside an event has no versions: give the event a new version, and read the old one \
+             with `from`, where the old event holds the old type"
+        }
+        "name" | "rename" | "alias" | "id" | "retired" | "other" if in_event => {
+            "a type inside an event has no name in the log: that is for types with `#[derive(WalRecord)]`"
+        }
+        "crate" => "`crate` belongs on the type",
+        "since" | "default" => "`since` and `default` belong on a field",
+        "opaque" | "wire" if place != Place::NestedVariant => "`opaque` and `wire` belong on a field",
+        _ => return None,
+    })
 }
 
 fn slot<T>(value: syn::Result<(T, Span)>, errors: &mut Errors) -> Slot<T> {
@@ -151,6 +234,16 @@ fn version(lit: &LitInt) -> syn::Result<(u16, Span)> {
     }
 }
 
+fn since(lit: &LitInt) -> syn::Result<(u16, Span)> {
+    match version(lit)? {
+        (1, span) => Err(Error::new(
+            span,
+            "what was there from version 1 on needs no `since`: it is the first version that has the field, from 2",
+        )),
+        since => Ok(since),
+    }
+}
+
 fn id(lit: &LitInt) -> syn::Result<(u32, Span)> {
     match lit.base10_parse::<u32>() {
         Ok(id) => Ok((id, lit.span())),
@@ -161,35 +254,36 @@ fn id(lit: &LitInt) -> syn::Result<(u32, Span)> {
     }
 }
 
-fn string(meta: &Meta) -> syn::Result<LitStr> {
-    match value(meta) {
-        Some(Lit::Str(lit)) => Ok(lit.clone()),
-        _ => Err(expected(meta, "a string", "\"...\"")),
+fn opaque(lit: &LitStr) -> syn::Result<(String, Span)> {
+    if lit.value().trim().is_empty() {
+        return Err(Error::new(
+            lit.span(),
+            "an opaque type needs a name, which changes when its bytes do: `opaque = \"uuid@1\"`",
+        ));
     }
+    Ok((lit.value(), lit.span()))
 }
 
-fn integer(meta: &Meta) -> syn::Result<LitInt> {
-    match value(meta) {
-        Some(Lit::Int(lit)) => Ok(lit.clone()),
-        _ => Err(expected(meta, "a number", "N")),
-    }
+fn bound(lit: &LitStr) -> syn::Result<(Vec<WherePredicate>, Span)> {
+    let bounds = lit
+        .parse_with(Punctuated::<WherePredicate, Token![,]>::parse_terminated)
+        .map_err(|_| {
+            Error::new(
+                lit.span(),
+                "`bound` takes what would stand behind `where`: `bound = \"T: Trait\"`",
+            )
+        })?;
+    Ok((bounds.into_iter().collect(), lit.span()))
 }
 
-fn value(meta: &Meta) -> Option<&Lit> {
-    match meta {
-        Meta::NameValue(pair) => match &pair.value {
-            Expr::Lit(ExprLit { lit, .. }) => Some(lit),
-            _ => None,
-        },
-        Meta::Path(_) | Meta::List(_) => None,
+fn default(entry: &Entry) -> syn::Result<(DefaultValue, Span)> {
+    if !entry.has_value() {
+        return Ok((DefaultValue::OfType, entry.path.span()));
     }
-}
-
-fn expected(meta: &Meta, what: &str, example: &str) -> Error {
-    let key = meta
-        .path()
-        .get_ident()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    Error::new_spanned(meta, format_args!("`{key}` takes {what}: `{key} = {example}`"))
+    if let Ok(lit) = entry.string() {
+        let span = lit.span();
+        return Ok((DefaultValue::Text(lit), span));
+    }
+    let (expr, span) = entry.expr("value")?;
+    Ok((DefaultValue::Expr(expr), span))
 }

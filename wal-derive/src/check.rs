@@ -1,52 +1,69 @@
 //! Judges what the type says and makes the record types from it.
 
-use proc_macro2::Span;
-use syn::Error;
+use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Error, GenericParam, Type};
 
-use crate::ast::{Body, Field, Source, Variant};
-use crate::attr::Slot;
+use crate::ast::{Body, Fields, Source, Style, Variant};
+use crate::attr::{Slot, WalAttr};
 use crate::errors::Errors;
-use crate::name;
-use crate::serde_attr;
+use crate::unique::Names;
+use crate::{name, schema, serde_attr, versions};
 
 /// What is generated. Only complete if no error was found.
-pub(crate) struct Family {
+pub(crate) struct Family<'a> {
     pub name: String,
-    pub records: Vec<Record>,
+    pub records: Vec<Record<'a>>,
+    /// The variant for records of unknown types, the last one.
+    pub other: Option<&'a Variant<'a>>,
 }
 
-pub(crate) struct Record {
+/// A record type.
+pub(crate) struct Record<'a> {
+    /// In full.
     pub name: String,
     pub version: u16,
     /// An id chosen with `#[wal(id = N)]`.
     pub id: Option<u32>,
+    /// Former names, in full.
+    pub aliases: Vec<(String, Span)>,
+    pub retired: bool,
+    /// Nothing for a struct.
+    pub variant: Option<&'a Variant<'a>>,
+    pub fields: &'a Fields<'a>,
+    /// The earlier versions that `since` describes, in order.
+    pub older: Vec<u16>,
+    pub from: Option<&'a Type>,
+    pub split: Option<&'a TokenStream>,
+    pub wal: &'a WalAttr,
     /// Where the name comes from.
-    span: Span,
+    pub span: Span,
 }
 
-impl Record {
-    fn type_id(&self) -> u32 {
+impl Record<'_> {
+    pub(crate) fn type_id(&self) -> u32 {
         self.id.unwrap_or_else(|| name::type_id(&self.name))
+    }
+
+    /// The earliest version that is read without `from`.
+    pub(crate) fn first(&self) -> u16 {
+        self.older.first().copied().unwrap_or(self.version)
     }
 }
 
-pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) -> Family {
+pub(crate) fn check<'a>(source: &'a Source<'a>, errors: &mut Errors) -> Family<'a> {
     check_generics(source, errors);
     let name = family_name(source, errors);
     let is_enum = matches!(source.body, Body::Enum(_));
     serde_attr::check_type(&source.serde, is_enum, errors);
+    let mut other = None;
     let records = match &source.body {
-        Body::Struct(fields) => {
-            check_fields(fields, errors);
-            vec![Record {
-                name: name.clone(),
-                version: source.wal.version.get().copied().unwrap_or(1),
-                id: source.wal.id.get().copied(),
-                span: source.ident.span(),
-            }]
+        Body::Struct(fields) => vec![check_struct(source, fields, name.clone(), errors)],
+        Body::Enum(variants) => {
+            other = check_others(variants, errors);
+            check_variants(source, &name, variants, errors)
         }
-        Body::Enum(variants) => check_variants(source, &name, variants, errors),
         Body::Union(span) => {
             errors.at(
                 *span,
@@ -55,22 +72,23 @@ pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) -> Family {
             Vec::new()
         }
     };
-    Family { name, records }
+    Family { name, records, other }
 }
 
 fn check_generics(source: &Source<'_>, errors: &mut Errors) {
-    let params = &source.generics.params;
-    if !params.is_empty() {
-        errors.push(Error::new_spanned(
-            params,
-            "a record type has one name and one shape, so it takes no type, const or lifetime parameters: \
-             derive `WalRecord` on a type that owns its data and names its parts",
-        ));
+    for param in &source.generics.params {
+        if !matches!(param, GenericParam::Lifetime(_)) {
+            errors.push(Error::new_spanned(
+                param,
+                "a record type has one name and one shape, so it takes no type or const parameters: \
+                 derive `WalRecord` on a type that names its parts",
+            ));
+        }
     }
 }
 
 fn family_name(source: &Source<'_>, errors: &mut Errors) -> String {
-    if matches!(source.wal.name, Slot::Absent) {
+    if source.wal.name.is_absent() {
         errors.at(
             source.ident.span(),
             "missing `#[wal(name = \"...\")]`: the name that stands in the log, which outlives the name in the code",
@@ -79,41 +97,107 @@ fn family_name(source: &Source<'_>, errors: &mut Errors) -> String {
     source.wal.name.get().cloned().unwrap_or_default()
 }
 
-fn check_variants(
-    source: &Source<'_>,
-    family: &str,
-    variants: &[Variant<'_>],
+fn check_struct<'a>(
+    source: &'a Source<'a>,
+    fields: &'a Fields<'a>,
+    name: String,
     errors: &mut Errors,
-) -> Vec<Record> {
+) -> Record<'a> {
+    if fields.style == Style::Newtype {
+        serde_attr::check_newtype(&fields.list[0].serde, errors);
+    }
+    check_fields(fields, errors);
+    let span = source.wal.name.span().unwrap_or(source.ident.span());
+    let record = Record {
+        name,
+        version: source.wal.version.get().copied().unwrap_or(1),
+        id: source.wal.id.get().copied(),
+        aliases: source.wal.aliases.clone(),
+        retired: false,
+        variant: None,
+        fields,
+        older: versions::check(
+            source,
+            &source.wal,
+            &source.wal.version,
+            fields,
+            source.ident.span(),
+            errors,
+        ),
+        from: source.wal.from.get(),
+        split: source.wal.split.get(),
+        wal: &source.wal,
+        span,
+    };
+    Names::default().add(&record, source.ident, errors);
+    record
+}
+
+fn check_variants<'a>(
+    source: &'a Source<'a>,
+    family: &str,
+    variants: &'a [Variant<'a>],
+    errors: &mut Errors,
+) -> Vec<Record<'a>> {
     if variants.is_empty() {
         errors.at(
             source.ident.span(),
             "an enum without variants has nothing to store",
         );
     }
-    let default_version = source.wal.version.get().copied().unwrap_or(1);
-    let mut records: Vec<(Record, &Variant<'_>)> = Vec::with_capacity(variants.len());
+    let mut names = Names::default();
+    let mut records: Vec<Record<'a>> = Vec::with_capacity(variants.len());
     for variant in variants {
         serde_attr::check_variant(&variant.serde, errors);
         check_fields(&variant.fields, errors);
+        if variant.wal.other.span().is_some() {
+            continue;
+        }
+        let retired = variant.wal.retired.span();
+        let version = match &variant.wal.version {
+            Slot::Absent => &source.wal.version,
+            own => own,
+        };
+        let older = match retired {
+            Some(_) => {
+                check_retired(variant, errors);
+                Vec::new()
+            }
+            None => versions::check(
+                source,
+                &variant.wal,
+                version,
+                &variant.fields,
+                variant.ident.span(),
+                errors,
+            ),
+        };
         let Some((name, span)) = variant_name(variant, errors) else {
             continue;
         };
         let record = Record {
+            aliases: aliases(source, variant, family, &name),
             name: format!("{family}.{name}"),
-            version: variant.wal.version.get().copied().unwrap_or(default_version),
+            version: version.get().copied().unwrap_or(1),
             id: variant.wal.id.get().copied(),
+            retired: retired.is_some(),
+            variant: Some(variant),
+            fields: &variant.fields,
+            older,
+            from: variant.wal.from.get(),
+            split: variant.wal.split.get(),
+            wal: &variant.wal,
             span,
         };
-        check_unique(&record, variant, &records, errors);
-        records.push((record, variant));
+        names.add(&record, variant.ident, errors);
+        records.push(record);
     }
-    records.into_iter().map(|(record, _)| record).collect()
+    records
 }
 
 /// The part of the name behind the dot; nothing if it is wrong.
 fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, Span)> {
-    match &variant.wal.name {
+    match &variant.wal.rename {
         Slot::Good(name, span) => Some((name.clone(), *span)),
         Slot::Bad => None,
         Slot::Absent => {
@@ -124,7 +208,7 @@ fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, S
                 Some(problem) => {
                     errors.at(
                         span,
-                        format_args!("{problem}: give the variant a `#[wal(name = \"...\")]`"),
+                        format_args!("{problem}: give the variant a `#[wal(rename = \"...\")]`"),
                     );
                     None
                 }
@@ -133,37 +217,129 @@ fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, S
     }
 }
 
-/// Names and ids are how a record finds its variant again, so both must be its own.
-fn check_unique(
-    record: &Record,
-    variant: &Variant<'_>,
-    earlier: &[(Record, &Variant<'_>)],
-    errors: &mut Errors,
-) {
-    if let Some((_, other)) = earlier.iter().find(|(other, _)| other.name == record.name) {
-        let (name, other) = (&record.name, other.ident);
-        errors.at(
-            record.span,
-            format_args!("the name `{name}` is taken by the variant `{other}`"),
-        );
-        return;
+/// Every former name of the variant under every name of the family. An alias with a dot is a name in full.
+fn aliases(source: &Source<'_>, variant: &Variant<'_>, family: &str, name: &str) -> Vec<(String, Span)> {
+    let mut aliases = Vec::new();
+    for (alias, span) in &variant.wal.aliases {
+        let full = if alias.contains('.') {
+            alias.clone()
+        } else {
+            format!("{family}.{alias}")
+        };
+        aliases.push((full, *span));
     }
-    let id = record.type_id();
-    if let Some((_, other)) = earlier.iter().find(|(other, _)| other.type_id() == id) {
-        let span = variant.wal.id.span().unwrap_or(record.span);
+    for (family, span) in &source.wal.aliases {
+        aliases.push((format!("{family}.{name}"), *span));
+        for (alias, _) in &variant.wal.aliases {
+            if !alias.contains('.') {
+                aliases.push((format!("{family}.{alias}"), *span));
+            }
+        }
+    }
+    aliases
+}
+
+fn check_retired(variant: &Variant<'_>, errors: &mut Errors) {
+    let ident = variant.ident;
+    if variant.fields.style != Style::Newtype {
+        errors.at(
+            ident.span(),
+            format_args!(
+                "a retired event is not appended any more, so its variant holds what has no values: \
+                 write `{ident}(wal_db::Retired)`"
+            ),
+        );
+    }
+    for span in [variant.wal.from.span(), variant.wal.split.span()]
+        .into_iter()
+        .flatten()
+    {
         errors.at(
             span,
-            format_args!(
-                "the type id {id:#010x} of `{}` is taken by the variant `{}`: \
-                 give the one that is in no log yet another id with `#[wal(id = N)]`",
-                record.name, other.ident
-            ),
+            "a retired event is not read any more, so there is nothing to convert",
         );
     }
 }
 
-fn check_fields(fields: &[Field], errors: &mut Errors) {
-    for field in fields {
-        serde_attr::check_field(&field.serde, errors);
+/// Checks the variants for unknown records and returns the one.
+fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<&'a Variant<'a>> {
+    let mut found: Option<&Variant<'_>> = None;
+    for (index, variant) in variants.iter().enumerate() {
+        let Some(span) = variant.wal.other.span() else {
+            continue;
+        };
+        let (ident, wal) = (variant.ident, &variant.wal);
+        if let Some(first) = found {
+            errors.at(
+                span,
+                format_args!(
+                    "records of unknown types go to the variant `{}` already",
+                    first.ident
+                ),
+            );
+            continue;
+        }
+        found = Some(variant);
+        if variant.fields.style != Style::Newtype {
+            errors.at(
+                ident.span(),
+                format_args!(
+                    "a record of an unknown type is kept as it is: write `{ident}(wal_db::RawRecord)`"
+                ),
+            );
+        }
+        if variants[index + 1..]
+            .iter()
+            .any(|later| later.wal.other.span().is_none())
+        {
+            errors.at(
+                ident.span(),
+                "the variant for records of unknown types stands behind all others: move it to the end",
+            );
+        }
+        let own = [
+            wal.rename.span(),
+            wal.version.span(),
+            wal.id.span(),
+            wal.from.span(),
+            wal.split.span(),
+            wal.retired.span(),
+            wal.aliases.first().map(|(_, span)| *span),
+        ];
+        for span in own.into_iter().flatten() {
+            errors.at(
+                span,
+                "a variant with `other` takes records of any unknown type, so it has no name, id or version \
+                 and is not retired",
+            );
+        }
+    }
+    found
+}
+
+fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
+    for field in &fields.list {
+        schema::check_field(field, errors);
+        let added = !field.wal.since.is_absent();
+        if let (true, Some(span)) = (field.wal.default.is_absent(), field.wal.since.span()) {
+            errors.at(
+                span,
+                "nothing says what the field is in records from before it was there: \
+                 add `default`, or `default = VALUE`",
+            );
+        }
+        if let (false, Some(span)) = (added, field.wal.default.span()) {
+            errors.at(
+                span,
+                "`default` says what a field is in records from before it was there: \
+                 add `since = N`, the first version that has it",
+            );
+        }
+        if added && !field.stored() {
+            errors.at(
+                field.wal.since.span().unwrap_or(field.ty.span()),
+                "a skipped field is not stored in any version, so it has no `since`",
+            );
+        }
     }
 }

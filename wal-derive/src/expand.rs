@@ -1,69 +1,157 @@
-//! Writes the impl.
+//! Writes the impls of `WalRecord` and `WalDecode`.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{GenericParam, Ident, Lifetime};
 
-use crate::ast::{Body, Source};
+use crate::ast::{Body, Field, Source, Variant};
 use crate::check::{Family, Record};
+use crate::shapes::{Contents, Shape, Shapes};
+use crate::{tokens, upcast};
 
-pub(crate) fn record(source: &Source<'_>, family: &Family) -> TokenStream {
-    let krate = source.krate();
-    let name = &family.name;
-    let is_family = matches!(source.body, Body::Enum(_));
-    let records = family.records.iter().map(
-        |Record {
-             name, version, id, ..
-         }| match id {
-            Some(id) => quote!(#krate::__private::RecordType::with_id(#id, #name, #version)),
-            None => quote!(#krate::__private::RecordType::new(#name, #version)),
-        },
-    );
-    let index = index(source);
-    imp(
+/// All of it. `lock` is what the comparison with `wal.lock` wants to have said at compile time; it may use the
+/// constants of `shapes`.
+pub(crate) fn record(
+    source: &Source<'_>,
+    family: &Family<'_>,
+    shapes: &Shapes<'_>,
+    lock: TokenStream,
+) -> TokenStream {
+    let (name, is_family) = (&family.name, matches!(source.body, Body::Enum(_)));
+    let (olds, types): (Vec<_>, Vec<_>) = family
+        .records
+        .iter()
+        .zip(&shapes.records)
+        .enumerate()
+        .map(|(at, (record, shape))| record_type(source, at, record, shape, shapes))
+        .unzip();
+    let imp = record_impl(
         source,
-        quote!(#name),
-        quote!(#is_family),
-        quote!(#(#records),*),
-        index,
-    )
+        &quote!(#name),
+        is_family,
+        &quote!(#(#types),*),
+        &index(source),
+    );
+    let items = &shapes.items;
+    let marker = shapes.marker();
+    let from = upcast::check_from(source, family);
+    let retired = retired(source, family);
+    let decode = decode_impl(source, family);
+    quote! {
+        #[allow(deprecated)]
+        const _: () = {
+            #marker
+            #items
+            #(#olds)*
+            #from
+            #retired
+            #lock
+            #imp
+            #decode
+        };
+    }
+}
+
+/// The items that it needs and the expression for one record type.
+fn record_type(
+    source: &Source<'_>,
+    at: usize,
+    record: &Record<'_>,
+    shape: &Shape<'_>,
+    shapes: &Shapes<'_>,
+) -> (TokenStream, TokenStream) {
+    let krate = source.krate();
+    let Record { name, version, .. } = record;
+    let mut ty = match record.id {
+        Some(id) => quote!(#krate::__private::RecordType::with_id(#id, #name, #version)),
+        None => quote!(#krate::__private::RecordType::new(#name, #version)),
+    };
+    let schema = format_ident!("__WAL_{at}", span = Span::mixed_site());
+    let older = format_ident!("__WAL_OLDER_{at}", span = Span::mixed_site());
+    let mut items = TokenStream::new();
+    if let Some(today) = &shape.today {
+        let today = shapes.schema(today);
+        items.extend(quote!(const #schema: &#krate::__private::Schema = #today;));
+        ty.extend(quote!(.schema(#schema)));
+    }
+    if !record.aliases.is_empty() {
+        let aliases = record.aliases.iter().map(|(alias, _)| alias);
+        ty.extend(quote!(.aliases(&[#(#aliases),*])));
+    }
+    if record.retired {
+        ty.extend(quote!(.retire()));
+    }
+    if !shape.older.is_empty() {
+        let versions = shape
+            .older
+            .iter()
+            .map(|(version, contents)| older_version(source, *version, contents, shapes));
+        items.extend(quote! {
+            const #older: &[#krate::__private::OlderVersion] = &[#(#versions),*];
+        });
+        ty.extend(quote!(.older(#older)));
+    }
+    if record.from.is_some() {
+        let records = upcast::from_records(at);
+        ty.extend(quote!(.from(#records)));
+    }
+    (items, ty)
+}
+
+fn older_version(
+    source: &Source<'_>,
+    version: u16,
+    contents: &Contents<'_>,
+    shapes: &Shapes<'_>,
+) -> TokenStream {
+    let krate = source.krate();
+    let schema = shapes.schema(contents);
+    quote!(#krate::__private::OlderVersion { version: #version, schema: #schema })
 }
 
 /// An impl that lets the rest of the program be checked although this type has mistakes.
 pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
-    match source.body {
-        // Serde refuses a union, so the impl would only add errors.
-        Body::Union(_) => TokenStream::new(),
-        Body::Struct(_) | Body::Enum(_) => imp(source, quote!(""), quote!(false), quote!(), quote!(0)),
+    // Serde refuses a union, so the impl would only add errors.
+    if matches!(source.body, Body::Union(_)) {
+        return TokenStream::new();
+    }
+    let krate = source.krate();
+    let ident = source.ident;
+    let imp = record_impl(source, &quote!(""), false, &quote!(), &quote!(0));
+    let (_, ty_generics, _) = source.generics.split_for_impl();
+    let predicates = predicates(source);
+    let params = source.generics.params.iter().map(without_default);
+    let bounds = (!source.generics.params.is_empty()).then(
+        || quote!(Self: #krate::__private::serde::Serialize + #krate::__private::serde::Deserialize<'de>),
+    );
+    quote! {
+        #imp
+
+        #[automatically_derived]
+        impl<'de, #(#params),*> #krate::__private::WalDecode<'de> for #ident #ty_generics
+        where #predicates #bounds {}
     }
 }
 
-fn imp(
+fn record_impl(
     source: &Source<'_>,
-    name: TokenStream,
-    is_family: TokenStream,
-    records: TokenStream,
-    index: TokenStream,
+    name: &TokenStream,
+    is_family: bool,
+    records: &TokenStream,
+    index: &TokenStream,
 ) -> TokenStream {
     let krate = source.krate();
     let ident = source.ident;
-    let (impl_generics, ty_generics, where_clause) = source.generics.split_for_impl();
-    let where_clause = if source.generics.params.is_empty() {
-        quote!(#where_clause)
-    } else {
-        // Generics are refused, and this bound keeps the refusal the only message about them.
-        let predicates = where_clause.iter().flat_map(|clause| &clause.predicates);
-        quote!(where #(#predicates,)* Self: #krate::__private::serde::Serialize)
-    };
-    let decode = source.generics.params.is_empty().then(|| {
-        quote! {
-            #[automatically_derived]
-            impl<'de> #krate::__private::WalDecode<'de> for #ident {}
-        }
-    });
+    let (impl_generics, ty_generics, _) = source.generics.split_for_impl();
+    let predicates = predicates(source);
+    // With parameters that are refused, this bound keeps the refusal the only message about them.
+    let bound =
+        (!source.generics.params.is_empty()).then(|| quote!(Self: #krate::__private::serde::Serialize));
     quote! {
         #[automatically_derived]
-        #[allow(deprecated)]
-        impl #impl_generics #krate::__private::WalRecord for #ident #ty_generics #where_clause {
+        #[allow(deprecated, unreachable_patterns)]
+        impl #impl_generics #krate::__private::WalRecord for #ident #ty_generics where #predicates #bound {
             const NAME: &'static ::core::primitive::str = #name;
             const RECORDS: &'static [#krate::__private::RecordType] = &[#records];
             const FAMILY: ::core::primitive::bool = #is_family;
@@ -73,9 +161,105 @@ fn imp(
                 #index
             }
         }
-
-        #decode
     }
+}
+
+fn decode_impl(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
+    let krate = source.krate();
+    let ident = source.ident;
+    let (_, ty_generics, _) = source.generics.split_for_impl();
+    let predicates = predicates(source);
+    let params = source.generics.params.iter();
+    let borrowed = borrowed(source);
+    let older = upcast::decode_older(source, family);
+    let other = family.other.map(|variant| decode_other(source, variant));
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl<'de: #(#borrowed)+*, #(#params),*> #krate::__private::WalDecode<'de> for #ident #ty_generics
+        where #predicates {
+            #older
+            #other
+        }
+    }
+}
+
+fn decode_other(source: &Source<'_>, variant: &Variant<'_>) -> TokenStream {
+    let krate = source.krate();
+    let ident = variant.ident;
+    let ty = variant.fields.list.first().map(|field| field.ty);
+    let raw = Ident::new("raw", Span::mixed_site());
+    let span = ty.span();
+    let taken =
+        quote_spanned!(span=> <#ty as #krate::__private::Is<#krate::__private::RawRecord>>::from_it(#raw));
+    quote! {
+        fn decode_other(
+            #raw: #krate::__private::RawRecord,
+        ) -> ::core::result::Result<Self, #krate::__private::RawRecord> {
+            ::core::result::Result::Ok(Self::#ident(#taken))
+        }
+    }
+}
+
+/// Retired variants hold what has no values.
+fn retired(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
+    let krate = source.krate();
+    let retired = family.records.iter().filter(|record| record.retired);
+    let checks = retired
+        .flat_map(|record| record.fields.list.first())
+        .map(|field| {
+            let ty = tokens::owned(field.ty);
+            quote_spanned! {field.ty.span()=>
+                const _: fn(#krate::__private::Retired) -> #ty =
+                    <#ty as #krate::__private::Is<#krate::__private::Retired>>::from_it;
+            }
+        });
+    quote!(#(#checks)*)
+}
+
+/// The lifetimes of what the type borrows from the record, as serde's derive finds them.
+fn borrowed(source: &Source<'_>) -> Vec<Lifetime> {
+    let mut names = Vec::new();
+    let mut add = |field: &Field<'_>, on_variant: bool| {
+        if !field.stored() {
+            return;
+        }
+        if on_variant || field.serde.has("borrow") || tokens::is_borrowed(field.ty) {
+            names.extend(tokens::lifetimes(field.ty));
+        }
+    };
+    match &source.body {
+        Body::Struct(fields) => fields.list.iter().for_each(|field| add(field, false)),
+        Body::Enum(variants) => {
+            for variant in variants {
+                let on_variant = variant.serde.has("borrow");
+                variant.fields.list.iter().for_each(|f| add(f, on_variant));
+            }
+        }
+        Body::Union(_) => {}
+    }
+    let own = source.generics.lifetimes().map(|param| &param.lifetime);
+    own.filter(|lifetime| names.contains(&lifetime.ident.to_string()))
+        .cloned()
+        .collect()
+}
+
+/// Those of the type, each with a comma behind it.
+fn predicates(source: &Source<'_>) -> TokenStream {
+    let clause = source.generics.where_clause.iter();
+    let predicates = clause.flat_map(|clause| &clause.predicates);
+    quote!(#(#predicates,)*)
+}
+
+/// A parameter as an impl declares it.
+fn without_default(param: &GenericParam) -> TokenStream {
+    let mut param = param.clone();
+    match &mut param {
+        GenericParam::Type(ty) => ty.default = None,
+        GenericParam::Const(value) => value.default = None,
+        GenericParam::Lifetime(_) => {}
+    }
+    param.into_token_stream()
 }
 
 fn index(source: &Source<'_>) -> TokenStream {

@@ -1,35 +1,76 @@
-//! `#[derive(WalRecord)]` for `wal-db`, which re-exports it and documents it at the trait of the same name.
+//! `#[derive(WalRecord)]` and `#[derive(WalSchema)]` for `wal-db`, which re-exports them and documents them at the
+//! traits of the same names.
 //!
-//! A small compiler: `ast` collects what the type says, with `attr` for the attributes; `check` judges it and
-//! makes the record types; `expand` writes the impl. Mistakes are gathered on the way, so that one build
-//! shows all of them.
+//! A small compiler: `ast` collects what the type says, with `attr` and `serde_attr` for the attributes; `check` judges
+//! it and makes the record types, with `versions` for what is older and `unique` for names; `shapes` describes them, with
+//! `schema` for the expressions; `expand` writes the impls, with `upcast` for what is older. Mistakes are gathered on
+//! the way, so that one build shows all of them.
 
 mod ast;
 mod attr;
+mod case;
 mod check;
+mod entry;
 mod errors;
 mod expand;
 mod name;
+mod schema;
 mod serde_attr;
+mod shapes;
+mod tokens;
+mod unique;
+mod upcast;
+mod versions;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
+use ast::Derive;
 use errors::Errors;
+use shapes::Shapes;
 
 /// Makes a struct a record type, or an enum a family of them. See the trait `wal_db::WalRecord`.
 #[proc_macro_derive(WalRecord, attributes(wal))]
 pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     let mut errors = Errors::default();
-    let source = ast::read(&input, &mut errors);
+    let source = ast::read(&input, Derive::Record, &mut errors);
     let family = check::check(&source, &mut errors);
+    let shapes = Shapes::of(&source, &family);
+    // `wal.lock` is compared with `family` and `shapes` here: what the macro can see goes to `errors`, what the
+    // compiler has to see are items that go into the block with the constants of `shapes`.
+    let lock = proc_macro2::TokenStream::new();
     match errors.into_error() {
-        None => expand::record(&source, &family),
+        None => expand::record(&source, &family, &shapes, lock),
         // The impl beside the errors keeps every use of the type from being an error of its own.
         Some(error) => {
             let mut tokens = error.into_compile_error();
             tokens.extend(expand::fallback(&source));
+            tokens
+        }
+    }
+    .into()
+}
+
+/// Describes a type that is part of events. See the trait `wal_db::WalSchema`.
+#[proc_macro_derive(WalSchema, attributes(wal))]
+pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    let mut errors = Errors::default();
+    // A name belongs to `WalRecord`, whose derive stands beside this one then and reports what both would.
+    let is_record = ast::has_name(&input);
+    let derive = if is_record { Derive::Record } else { Derive::Schema };
+    let source = ast::read(&input, derive, &mut errors);
+    schema::check(&source, &mut errors);
+    match errors.into_error() {
+        None => schema::expand(&source),
+        Some(error) => {
+            let mut tokens = if is_record {
+                Default::default()
+            } else {
+                error.into_compile_error()
+            };
+            tokens.extend(schema::fallback(&source));
             tokens
         }
     }

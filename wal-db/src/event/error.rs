@@ -48,7 +48,7 @@ pub enum TypedError {
     #[error(
         "the record at LSN {lsn} has type id {type_id:#010x} (version {version}, {codec}), which no variant of \
          `{family}` has: a newer program wrote it, or its variant was removed or renamed; \
-         bring the variant back, or its old name with `#[wal(name = \"...\")]`"
+         bring the variant back, or its old name with `#[wal(alias = \"...\")]`"
     )]
     UnknownType {
         /// Where the record is.

@@ -55,7 +55,7 @@ pub mod __private {
 
     pub use super::codec::Codec;
     pub use super::error::TypedError;
-    pub use super::record::{OlderVersion, RecordType, WalDecode, WalRecord};
+    pub use super::record::{ChainProblem, OlderVersion, RecordType, WalDecode, WalRecord};
     pub use super::schema::{Schema, SchemaField, SchemaVariant, WalSchema};
-    pub use super::stored::{RawRecord, Stored, Upcast};
+    pub use super::stored::{Is, RawRecord, Retired, Stored, Upcast};
 }

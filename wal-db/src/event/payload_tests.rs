@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounded::{MAX_DEPTH, SPARE_ELEMENTS};
 use super::*;
-use crate::{Bincode, CodecId, WalDecodeOwned, WalRecord};
+use crate::{Bincode, CodecId, WalDecodeOwned, WalRecord, WalSchema};
 
 const AT: Lsn = Lsn::new(512);
 
@@ -119,7 +119,7 @@ fn variants_can_be_reordered_inserted_and_renamed_in_the_code() {
         },
         Inserted(u64),
         #[serde(rename = "another name for serde")]
-        #[wal(name = "tuple")]
+        #[wal(rename = "tuple")]
         Renamed(u8, String),
         Newtype(u8),
         Unit,
@@ -264,7 +264,7 @@ struct Numbers(Vec<u64>);
 #[wal(name = "chain")]
 struct Chain(Option<Box<Chain>>);
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
 enum List {
     End,
     Link(u8, Box<List>),
@@ -453,7 +453,7 @@ fn an_event_is_not_stored_under_a_name_that_is_not_its_own() {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalSchema)]
 enum Nested {
     Leaf,
     Number(i64),

@@ -22,7 +22,7 @@ use super::stored::{RawRecord, Stored, Upcast};
 /// #[wal(name = "bank")]
 /// enum Bank {
 ///     Opened { id: u64, owner: String },
-///     #[wal(name = "moved", version = 2)]
+///     #[wal(rename = "moved", version = 2)]
 ///     Transferred(u64, u64, i64),
 ///     Closed(u64),
 /// }
@@ -38,10 +38,69 @@ use super::stored::{RawRecord, Stored, Upcast};
 /// | on | key | meaning |
 /// | --- | --- | --- |
 /// | type | `name = "..."` | required; `a-z 0-9 _ . -`; never the Rust path: moving code orphans nothing |
+/// | variant | `rename = "..."` | the part of its name behind the dot; the variant's name in snake case if absent |
+/// | type, variant | `alias = "..."` | a former name, as often as needed; on an enum of the family, so of all its variants; on a variant the part behind the dot, or with a dot a name in full |
 /// | type, variant | `version = N` | 1 to 65535, 1 if absent; on an enum the default of its variants |
 /// | struct, variant | `id = N` | the type id, in place of the hash of the name |
-/// | variant | `name = "..."` | the part after the dot; the variant's name in snake case if absent |
+/// | struct, variant | `from = Old` | the type that it was before, a struct with the same full name and the version before; converted with `From`, or with `TryFrom` and its error kept |
+/// | struct, variant | `split = f` | beside `from`: `f(old)` returns the events that one of `Old` is today, none or any number |
+/// | variant | `retired` | not used any more, written `Blinked(Retired)`: passed over when the log is replayed, and nobody can make one |
+/// | variant | `other` | takes records of types that are not known, written `Unknown(RawRecord)`, as the last one; they are an error without it |
+/// | field | `since = N` | the first version that has the field, which may stand anywhere |
+/// | field | `default`, `default = VALUE` | what it is in records from before: `Default`, text that goes through `Into`, or any expression |
+/// | field | `opaque = "name@1"` | in place of the shape of a type that has no [`WalSchema`](crate::WalSchema); change the name when its bytes change |
+/// | field | `wire = Type` | beside `opaque`: what it is written as |
 /// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
+///
+/// # Versions
+///
+/// Give the event a new version whenever what is stored changes, and say what changed: every version from the first to
+/// today's is described by fields with `since`, or is what `from` converts from. Each type of a chain reads the
+/// versions that its own fields describe, and hands earlier ones to the type that it was before.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::{MemStore, Wal, WalRecord};
+///
+/// /// What the first release of the program wrote.
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "bank.moved")]
+/// struct MovedV1(u64, u64);
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "bank")]
+/// enum Bank {
+///     #[wal(rename = "moved", version = 3, from = MovedV1)]
+///     Transferred {
+///         from: u64,
+///         to: u64,
+///         #[wal(since = 3, default = "eur")]
+///         currency: String,
+///     },
+/// }
+///
+/// impl From<MovedV1> for Bank {
+///     fn from(MovedV1(from, to): MovedV1) -> Self {
+///         Bank::Transferred { from, to, currency: "usd".into() }
+///     }
+/// }
+///
+/// # fn main() -> wal_db::Result<()> {
+/// let wal = Wal::with_store(MemStore::new())?;
+/// let lsn = wal.append_typed(&MovedV1(1, 2))?;
+/// let event: Bank = wal.read(lsn)?.decode()?;
+/// assert_eq!(event, Bank::Transferred { from: 1, to: 2, currency: "usd".into() });
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A type that holds itself, and one that serde writes as another (`into`, `transparent`), changes with `from` only.
+///
+/// # Lifetimes
+///
+/// An event may borrow (`&str`, `&[u8]`, `#[serde(borrow)]`) and is then read with
+/// [`Record::decode_ref`](crate::Record::decode_ref). It takes no type or const parameters; types inside it do.
 ///
 /// # Limits
 ///
@@ -82,6 +141,11 @@ pub trait WalRecord: Serialize {
 /// A [`WalRecord`] that can be read back, as `Deserialize<'de>` is to `Serialize`: it may borrow from the record.
 ///
 /// Derived together with [`WalRecord`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a log as a typed event",
+    label = "not a `WalDecode`",
+    note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`, and serde's `Deserialize`"
+)]
 pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
     /// Reads an event that was stored in an earlier version of the record type at `index`.
     #[doc(hidden)]
@@ -216,6 +280,73 @@ impl RecordType {
         let from: Vec<_> = self.from.iter().flat_map(RecordType::history).collect();
         older.chain(from)
     }
+}
+
+/// What is wrong with a type in `from`, for the checks that the derive writes.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainProblem {
+    /// Nothing.
+    None,
+    /// It is an enum.
+    Family,
+    /// It has another name.
+    Name,
+    /// It is not the version that is converted.
+    Version,
+}
+
+impl ChainProblem {
+    /// Looks at the record types of the type in `from`; a type with mistakes of its own has none.
+    #[must_use]
+    pub const fn of(records: &[RecordType], family: bool, name: &str, version: u16) -> Self {
+        if family {
+            return ChainProblem::Family;
+        }
+        let [record, ..] = records else {
+            return ChainProblem::None;
+        };
+        if !same(record.name, name) {
+            ChainProblem::Name
+        } else if record.version != version {
+            ChainProblem::Version
+        } else {
+            ChainProblem::None
+        }
+    }
+
+    /// Whether it is an enum.
+    #[must_use]
+    pub const fn is_family(self) -> bool {
+        matches!(self, ChainProblem::Family)
+    }
+
+    /// Whether it has another name.
+    #[must_use]
+    pub const fn is_name(self) -> bool {
+        matches!(self, ChainProblem::Name)
+    }
+
+    /// Whether it is another version.
+    #[must_use]
+    pub const fn is_version(self) -> bool {
+        matches!(self, ChainProblem::Version)
+    }
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }
 
 /// FNV-1a, 32 bits, over the UTF-8 bytes of the full name. `wal-derive` computes the same to find collisions

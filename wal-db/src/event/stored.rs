@@ -10,6 +10,7 @@ use super::codec::{Codec, CodecId};
 use super::error::TypedError;
 use super::payload;
 use super::record::{RecordType, WalDecode};
+use super::schema::{Schema, WalSchema};
 use crate::Lsn;
 
 /// An event in the version in which it was stored.
@@ -162,5 +163,31 @@ impl Serialize for Retired {
 impl<'de> Deserialize<'de> for Retired {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(serde::de::Error::custom("a retired event is not read any more"))
+    }
+}
+
+/// A family that is also part of other events counts these variants, and never writes one.
+impl WalSchema for RawRecord {
+    const SCHEMA: &'static Schema = &Schema::Enum(&[]);
+}
+
+impl WalSchema for Retired {
+    const SCHEMA: &'static Schema = &Schema::Enum(&[]);
+}
+
+/// What a field with a certain meaning has to be: the compiler says it with these words if it is not.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "this variant holds a `{T}` and nothing else",
+    label = "another type"
+)]
+pub trait Is<T> {
+    /// The value itself.
+    fn from_it(it: T) -> Self;
+}
+
+impl<T> Is<T> for T {
+    fn from_it(it: T) -> Self {
+        it
     }
 }

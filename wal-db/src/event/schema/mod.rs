@@ -13,6 +13,39 @@ pub use shape::{Shape, ShapeError, ShapeField, ShapeVariant};
 ///
 /// Implemented for the types of the standard library that serde stores, and by `#[derive(WalSchema)]` for structs
 /// and enums. A foreign type takes `#[wal(opaque = "name@1")]` on the field that holds it.
+///
+/// The derive describes what serde's derives write: it follows `rename`, `rename_all`, `skip`, `transparent`, and
+/// `into` with `from` or `try_from`, and refuses attributes whose result cannot be read back. Type parameters have to
+/// be `WalSchema` too. A type that holds itself is described by its name where it does; of types that hold each other,
+/// one has to be `opaque` in the other.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalSchema;
+///
+/// #[derive(Serialize, Deserialize, WalSchema)]
+/// struct Address { street: String, zip: Option<u32> }
+///
+/// #[derive(Serialize, Deserialize, WalSchema)]
+/// enum Route { Here(Address), Via { next: Box<Route>, meters: f64 } }
+///
+/// let route = Route::SCHEMA.to_shape().to_string();
+/// let address = "{street: str, zip: option<u32>}";
+/// assert_eq!(route, format!("rec Route enum {{Here {address}, Via {{next: @Route, meters: f64}}}}"));
+/// ```
+///
+/// # Attributes
+///
+/// | on | key | meaning |
+/// | --- | --- | --- |
+/// | field | `opaque = "name@1"` | in place of the shape of a type that has none; change the name when its bytes change |
+/// | type | `opaque = "name@1"` | the same for a type with serde implementations by hand |
+/// | field, type | `wire = Type` | beside `opaque`: what it is written as |
+/// | type | `bound = "T: Trait"` | in place of the bounds on type parameters |
+/// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
+///
+/// A type that is also a [`WalRecord`](crate::WalRecord) has its attributes too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no wal schema",
     label = "its shape is not known, so it cannot be part of an event",

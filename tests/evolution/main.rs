@@ -1,0 +1,43 @@
+//! An event written years ago is read as today's type. Each earlier release of a program is a module of its own here,
+//! which writes the records that today's types then read.
+
+mod borrowing;
+mod chains;
+mod families;
+mod fields;
+mod nested;
+
+use wal_db::{EventLog, MemStore, Record, RecordType, Wal, WalDecodeOwned, WalRecord};
+
+fn wal() -> Wal {
+    Wal::with_store(MemStore::new()).expect("a log in memory")
+}
+
+fn record<Old: WalRecord>(old: &Old) -> Record {
+    let wal = wal();
+    let lsn = wal.append_typed(old).expect("append");
+    wal.read(lsn).expect("read")
+}
+
+/// What an event of an earlier release is today.
+fn today<New: WalDecodeOwned>(old: &impl WalRecord) -> New {
+    record(old).decode().expect("decode")
+}
+
+fn replay<E: WalDecodeOwned>(wal: &Wal) -> Vec<E> {
+    let log: EventLog<E> = wal.typed().expect("no collision");
+    let events = log.replay(..).expect("replay");
+    events.map(|event| event.expect("an event").event).collect()
+}
+
+fn shape(record: &RecordType) -> String {
+    record.schema.expect("a schema").to_shape().to_string()
+}
+
+/// The versions that are read, the newest first, and what they look like.
+fn history(record: &RecordType) -> Vec<(u16, String)> {
+    let versions = record.history();
+    versions
+        .map(|older| (older.version, older.schema.to_shape().to_string()))
+        .collect()
+}

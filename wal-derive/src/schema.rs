@@ -1,0 +1,304 @@
+//! The schema of a type, as an expression: what `#[derive(WalSchema)]` writes, and what the fields of an event are.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Generics, Ident, Path, Type};
+
+use crate::ast::{Body, Field, Fields, Source, Style, Variant};
+use crate::errors::Errors;
+use crate::serde_attr;
+use crate::tokens;
+
+/// Writes expressions for one type. All of them are of type `&'static Schema`.
+pub(crate) struct Writer<'a> {
+    pub krate: Path,
+    pub ident: &'a Ident,
+    /// Stands in for the type inside itself.
+    pub marker: Ident,
+    /// Whether the marker was used.
+    pub recursive: bool,
+    /// The full type, for expressions outside its impls: there is no `Self`, and no lifetime but `'static`.
+    outside: Option<TokenStream>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(source: &Source<'a>) -> Self {
+        Writer {
+            krate: source.krate(),
+            ident: source.ident,
+            marker: Ident::new("__WalSelf", Span::mixed_site()),
+            recursive: false,
+            outside: None,
+        }
+    }
+
+    /// For expressions in items of their own.
+    pub(crate) fn outside(source: &Source<'a>) -> Self {
+        let (_, ty_generics, _) = source.generics.split_for_impl();
+        let ident = source.ident;
+        Writer {
+            outside: Some(tokens::owned(quote!(#ident #ty_generics))),
+            ..Self::new(source)
+        }
+    }
+
+    /// Of a type that implements `WalSchema`. The compiler points at the type if it does not.
+    pub(crate) fn of_type(&self, ty: &TokenStream, span: Span) -> TokenStream {
+        let krate = &self.krate;
+        let ty = match &self.outside {
+            Some(full) => &tokens::owned(tokens::without_self(ty, full)),
+            None => ty,
+        };
+        quote_spanned!(span=> <#ty as #krate::__private::WalSchema>::SCHEMA)
+    }
+
+    /// Of a type that is known by name only.
+    pub(crate) fn opaque(&self, name: &str, wire: Option<&Type>) -> TokenStream {
+        let krate = &self.krate;
+        let wire = match wire {
+            Some(wire) => {
+                let wire = self.of_type(&quote!(#wire), wire.span());
+                quote!(::core::option::Option::Some(#wire))
+            }
+            None => quote!(::core::option::Option::None),
+        };
+        quote!(&#krate::__private::Schema::Opaque { name: #name, wire: #wire })
+    }
+
+    /// Of a field. `Self` and the type's own name mean the marker if `is_whole`: if what the field is part of is the
+    /// whole of the type.
+    pub(crate) fn field(&mut self, field: &Field<'_>, is_whole: bool) -> TokenStream {
+        if let Some(name) = field.wal.opaque.get() {
+            return self.opaque(name, field.wal.wire.get());
+        }
+        let ty = field.ty;
+        let span = ty.span();
+        if is_whole && let Some(replaced) = tokens::replace_self(ty, self.ident, &self.marker) {
+            self.recursive = true;
+            return self.of_type(&replaced, span);
+        }
+        self.of_type(&quote!(#ty), span)
+    }
+
+    /// Of fields whose schemas are at hand.
+    pub(crate) fn contents(&self, style: Style, fields: &[(&str, TokenStream)]) -> TokenStream {
+        let krate = &self.krate;
+        let labels = fields.iter().map(|(label, _)| label);
+        let schemas = fields.iter().map(|(_, schema)| schema);
+        match (style, fields) {
+            (Style::Unit, _) => quote!(&#krate::__private::Schema::Unit),
+            (Style::Newtype, [(_, schema)]) => schema.clone(),
+            (Style::Newtype | Style::Tuple, _) => {
+                quote!(&#krate::__private::Schema::Tuple(&[#(#schemas),*]))
+            }
+            (Style::Named, _) => quote! {
+                &#krate::__private::Schema::Struct(&[
+                    #(#krate::__private::SchemaField { name: #labels, schema: #schemas }),*
+                ])
+            },
+        }
+    }
+
+    /// Wraps the schema of the whole type, if it holds itself.
+    pub(crate) fn whole(&self, body: TokenStream) -> TokenStream {
+        if !self.recursive {
+            return body;
+        }
+        let krate = &self.krate;
+        let name = self.name();
+        quote!(&#krate::__private::Schema::Recursive { name: #name, body: #body })
+    }
+
+    /// What the schema calls a type that holds itself.
+    pub(crate) fn name(&self) -> String {
+        syn::ext::IdentExt::unraw(self.ident).to_string()
+    }
+
+    /// The item that stands in for the type inside itself, if it is needed.
+    pub(crate) fn marker(&self) -> TokenStream {
+        if !self.recursive {
+            return TokenStream::new();
+        }
+        let (krate, marker, name) = (&self.krate, &self.marker, self.name());
+        quote! {
+            #[derive(
+                ::core::clone::Clone, ::core::marker::Copy, ::core::cmp::PartialEq, ::core::cmp::Eq,
+                ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash,
+            )]
+            struct #marker;
+
+            impl #krate::__private::WalSchema for #marker {
+                const SCHEMA: &'static #krate::__private::Schema = &#krate::__private::Schema::Ref(#name);
+            }
+        }
+    }
+
+    fn fields(&mut self, fields: &Fields<'_>) -> TokenStream {
+        let list: Vec<_> = fields
+            .list
+            .iter()
+            .filter(|field| field.stored())
+            .map(|field| (field.label.as_str(), self.field(field, true)))
+            .collect();
+        self.contents(fields.style, &list)
+    }
+
+    fn variants(&mut self, variants: &[Variant<'_>]) -> TokenStream {
+        let labels = variants.iter().map(|variant| &variant.label);
+        let fields: Vec<_> = variants
+            .iter()
+            .map(|variant| self.fields(&variant.fields))
+            .collect();
+        let krate = &self.krate;
+        quote! {
+            &#krate::__private::Schema::Enum(&[
+                #(#krate::__private::SchemaVariant { name: #labels, fields: #fields }),*
+            ])
+        }
+    }
+}
+
+/// The type that is written in place of the fields: that of `#[serde(into = "Type")]`, or the only one of a
+/// transparent struct.
+pub(crate) enum Replaced<'s, 'a> {
+    Into(Box<Type>),
+    Transparent(&'s Field<'a>),
+}
+
+pub(crate) fn replaced<'s, 'a>(source: &'s Source<'a>) -> Option<Replaced<'s, 'a>> {
+    if let Some(into) = source.serde.text("into") {
+        let mut ty: Type = syn::parse_str(into).ok()?;
+        if let Some(span) = source.serde.span("into") {
+            ty = syn::parse2(tokens::respan(&ty, span)).ok()?;
+        }
+        return Some(Replaced::Into(Box::new(ty)));
+    }
+    let Body::Struct(fields) = &source.body else {
+        return None;
+    };
+    if !source.serde.has("transparent") {
+        return None;
+    }
+    // As serde chooses it; that there is exactly one is serde's to say.
+    let is_phantom = |field: &Field<'_>| match field.ty {
+        Type::Path(ty) => ty
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == "PhantomData"),
+        _ => false,
+    };
+    fields
+        .list
+        .iter()
+        .find(|field| field.stored() && !is_phantom(field))
+        .map(Replaced::Transparent)
+}
+
+/// Judges a type inside an event.
+pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) {
+    if !source.wal.opaque.is_absent() {
+        return;
+    }
+    if let Some(span) = source.wal.wire.span() {
+        errors.at(span, WIRE_ALONE);
+    }
+    serde_attr::check_type(&source.serde, false, errors);
+    match &source.body {
+        Body::Struct(fields) => {
+            if fields.style == Style::Newtype {
+                serde_attr::check_newtype(&fields.list[0].serde, errors);
+            }
+            check_fields(fields, errors);
+        }
+        Body::Enum(variants) => {
+            for variant in variants {
+                serde_attr::check_variant(&variant.serde, errors);
+                check_fields(&variant.fields, errors);
+            }
+        }
+        Body::Union(span) => errors.at(
+            *span,
+            "a union cannot be stored: nothing says which of its fields is the one to write",
+        ),
+    }
+}
+
+const WIRE_ALONE: &str = "`wire` says what an opaque type is written as: add `opaque = \"name@1\"`";
+
+fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
+    fields.list.iter().for_each(|field| check_field(field, errors));
+}
+
+/// What holds for a field of an event and of a type inside one.
+pub(crate) fn check_field(field: &Field<'_>, errors: &mut Errors) {
+    serde_attr::check_field(&field.serde, !field.wal.opaque.is_absent(), errors);
+    if let (true, Some(span)) = (field.wal.opaque.is_absent(), field.wal.wire.span()) {
+        errors.at(span, WIRE_ALONE);
+    }
+}
+
+/// The impl of `WalSchema`.
+pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
+    let mut writer = Writer::new(source);
+    let body = match (source.wal.opaque.get(), replaced(source)) {
+        (Some(name), _) => writer.opaque(name, source.wal.wire.get()),
+        (None, Some(Replaced::Into(ty))) => writer.of_type(&quote!(#ty), ty.span()),
+        (None, Some(Replaced::Transparent(field))) => writer.field(field, true),
+        (None, None) => match &source.body {
+            Body::Struct(fields) => writer.fields(fields),
+            Body::Enum(variants) => writer.variants(variants),
+            Body::Union(_) => return TokenStream::new(),
+        },
+    };
+    let imp = imp(source, &writer.whole(body));
+    let marker = writer.marker();
+    quote! {
+        #[allow(deprecated)]
+        const _: () = {
+            #marker
+            #imp
+        };
+    }
+}
+
+/// An impl that lets the rest of the program be checked although this type has mistakes.
+pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
+    let krate = source.krate();
+    imp(source, &quote!(&#krate::__private::Schema::Unit))
+}
+
+fn imp(source: &Source<'_>, schema: &TokenStream) -> TokenStream {
+    let (krate, ident) = (source.krate(), source.ident);
+    let generics = bounded(source);
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #impl_generics #krate::__private::WalSchema for #ident #ty_generics #where_clause {
+            const SCHEMA: &'static #krate::__private::Schema = #schema;
+        }
+    }
+}
+
+/// Every type parameter is part of the schema, unless `bound` says what is.
+fn bounded(source: &Source<'_>) -> Generics {
+    let krate = source.krate();
+    let mut generics = source.generics.clone();
+    let predicates = match source.wal.bound.get() {
+        Some(bound) => bound.clone(),
+        None => source
+            .generics
+            .type_params()
+            .map(|param| {
+                let ident = &param.ident;
+                syn::parse_quote!(#ident: #krate::__private::WalSchema)
+            })
+            .collect(),
+    };
+    if !predicates.is_empty() {
+        generics.make_where_clause().predicates.extend(predicates);
+    }
+    generics
+}

@@ -1,0 +1,171 @@
+//! What the record types look like, version by version: constants for the schemas of fields, and how they are put
+//! together. It is what goes into the record types, and what `wal.lock` is compared with.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+
+use crate::ast::{Body, Field, Source, Style};
+use crate::check::{Family, Record};
+use crate::schema::{self, Replaced, Writer};
+
+pub(crate) struct Shapes<'a> {
+    /// Items for the block that holds the impls.
+    pub items: TokenStream,
+    /// One for each record type, in order.
+    pub records: Vec<Shape<'a>>,
+    writer: Writer<'a>,
+}
+
+/// Those of one record type.
+pub(crate) struct Shape<'a> {
+    /// Nothing for a retired type, whose shape is not known any more.
+    pub today: Option<Contents<'a>>,
+    /// Earlier versions that `since` describes, in order.
+    pub older: Vec<(u16, Contents<'a>)>,
+}
+
+/// The stored fields of one version.
+#[derive(Clone)]
+pub(crate) struct Contents<'a> {
+    pub style: Style,
+    pub fields: Vec<Part<'a>>,
+}
+
+/// A stored field.
+#[derive(Clone)]
+#[allow(dead_code)] // the spans are for the comparison with `wal.lock`
+pub(crate) struct Part<'a> {
+    /// The name that serde gives it; empty if it has none.
+    pub label: &'a str,
+    /// An expression of type `&'static Schema`, a constant in the block that holds the impls.
+    pub schema: TokenStream,
+    /// Where the field is named, or its type if it has no name.
+    pub span: Span,
+    /// Its type.
+    pub type_span: Span,
+}
+
+impl<'a> Shapes<'a> {
+    pub(crate) fn of(source: &'a Source<'a>, family: &Family<'a>) -> Self {
+        let mut shapes = Shapes {
+            items: TokenStream::new(),
+            records: Vec::with_capacity(family.records.len()),
+            writer: Writer::outside(source),
+        };
+        for (index, record) in family.records.iter().enumerate() {
+            let shape = match schema::replaced(source) {
+                _ if record.retired => Shape {
+                    today: None,
+                    older: Vec::new(),
+                },
+                Some(replaced) => shapes.of_replaced(replaced, index),
+                None => shapes.of_fields(source, record, index),
+            };
+            shapes.records.push(shape);
+        }
+        shapes
+    }
+
+    /// The schema of contents.
+    pub(crate) fn schema(&self, contents: &Contents<'_>) -> TokenStream {
+        let fields: Vec<_> = contents
+            .fields
+            .iter()
+            .map(|part| (part.label, part.schema.clone()))
+            .collect();
+        self.writer.whole(self.writer.contents(contents.style, &fields))
+    }
+
+    /// The name in `rec Name`, if the type holds itself.
+    #[allow(dead_code)] // for the comparison with `wal.lock`
+    pub(crate) fn recursive(&self) -> Option<String> {
+        self.writer.recursive.then(|| self.writer.name())
+    }
+
+    /// The item that stands for the type inside itself.
+    pub(crate) fn marker(&self) -> TokenStream {
+        self.writer.marker()
+    }
+
+    /// Another type is written in place of the fields.
+    fn of_replaced(&mut self, replaced: Replaced<'a, 'a>, index: usize) -> Shape<'a> {
+        let (schema, span) = match &replaced {
+            Replaced::Into(ty) => (self.writer.of_type(&quote!(#ty), ty.span()), ty.span()),
+            Replaced::Transparent(field) => (self.writer.field(field, true), field.ty.span()),
+        };
+        let part = Part {
+            label: "",
+            schema: self.constant(schema, index, 0),
+            span,
+            type_span: span,
+        };
+        Shape {
+            today: Some(Contents {
+                style: Style::Newtype,
+                fields: vec![part],
+            }),
+            older: Vec::new(),
+        }
+    }
+
+    fn of_fields(&mut self, source: &Source<'a>, record: &Record<'a>, index: usize) -> Shape<'a> {
+        let is_whole = matches!(source.body, Body::Struct(_));
+        let mut parts = Vec::with_capacity(record.fields.list.len());
+        for (at, field) in record.fields.list.iter().enumerate() {
+            let part = field.stored().then(|| {
+                let schema = self.writer.field(field, is_whole);
+                Part {
+                    label: &field.label,
+                    schema: self.constant(schema, index, at),
+                    span: field.span(),
+                    type_span: field.ty.span(),
+                }
+            });
+            parts.push((field, part));
+        }
+        let contents = |version: u16, style: Style| Contents {
+            style,
+            fields: parts
+                .iter()
+                .filter(|(field, _)| since(field) <= version)
+                .filter_map(|(_, part)| part.clone())
+                .collect(),
+        };
+        let older = record
+            .older
+            .iter()
+            .map(|&version| (version, contents(version, style_in(record, version))));
+        Shape {
+            today: Some(contents(record.version, record.fields.style)),
+            older: older.collect(),
+        }
+    }
+
+    /// One constant for each field, so that what is wrong with its type is said once.
+    fn constant(&mut self, schema: TokenStream, record: usize, field: usize) -> TokenStream {
+        let krate = &self.writer.krate;
+        let name = format_ident!("__WAL_{record}_{field}", span = Span::mixed_site());
+        self.items
+            .extend(quote!(const #name: &#krate::__private::Schema = #schema;));
+        quote!(#name)
+    }
+}
+
+/// The first version that has the field.
+pub(crate) fn since(field: &Field<'_>) -> u16 {
+    field.wal.since.get().copied().unwrap_or(1)
+}
+
+/// How serde handed over the fields of a version, which may have been fewer.
+pub(crate) fn style_in(record: &Record<'_>, version: u16) -> Style {
+    if record.fields.style == Style::Named {
+        return Style::Named;
+    }
+    let mut declared = record.fields.list.iter().filter(|f| since(f) <= version);
+    match (declared.next(), declared.next()) {
+        (Some(only), None) if !only.stored() => Style::Unit,
+        (Some(_), None) => Style::Newtype,
+        _ => Style::Tuple,
+    }
+}

@@ -1,0 +1,225 @@
+//! Types as tokens: what they mention, and what is put in place of it.
+
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{GenericArgument, PathArguments, Type};
+
+/// The type with every lifetime made `'static`, for a place where there is no other.
+pub(crate) fn owned(ty: impl ToTokens) -> TokenStream {
+    let mut after_quote = false;
+    map(ty.into_token_stream(), &mut |token, out| {
+        let token = match token {
+            TokenTree::Ident(ident) if after_quote => Ident::new("static", ident.span()).into(),
+            token => token,
+        };
+        after_quote = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
+        out.extend([token]);
+    })
+}
+
+/// The lifetimes that a type mentions, without their quotes.
+pub(crate) fn lifetimes(ty: impl ToTokens) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut after_quote = false;
+    map(ty.into_token_stream(), &mut |token, _| match token {
+        TokenTree::Ident(ident) if after_quote => {
+            found.push(ident.to_string());
+            after_quote = false;
+        }
+        token => after_quote = matches!(token, TokenTree::Punct(punct) if punct.as_char() == '\''),
+    });
+    found
+}
+
+/// Whether serde borrows it without being told to: `&str`, `&[u8]`, and options of them.
+pub(crate) fn is_borrowed(ty: &Type) -> bool {
+    let word = |ty: &Type, word: &str| matches!(ty, Type::Path(ty) if ty.path.is_ident(word));
+    match ty {
+        Type::Group(group) => is_borrowed(&group.elem),
+        Type::Paren(paren) => is_borrowed(&paren.elem),
+        Type::Reference(reference) => match &*reference.elem {
+            Type::Slice(slice) => word(&slice.elem, "u8"),
+            elem => word(elem, "str"),
+        },
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) if last.ident == "Option" => match &last.arguments {
+                PathArguments::AngleBracketed(arguments) => arguments
+                    .args
+                    .iter()
+                    .any(|argument| matches!(argument, GenericArgument::Type(ty) if is_borrowed(ty))),
+                _ => false,
+            },
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// The type with `new` in place of `ident`, its generic arguments, and `Self`; nothing if it mentions neither.
+pub(crate) fn replace_self(ty: &Type, ident: &Ident, new: &Ident) -> Option<TokenStream> {
+    let mut found = false;
+    let tokens = replace(
+        ty.into_token_stream(),
+        &[ident, &self_ident()],
+        &mut |name, at_path| {
+            if at_path {
+                return None;
+            }
+            found = true;
+            Some(Ident::new(&new.to_string(), name.span()).into_token_stream())
+        },
+    );
+    found.then_some(tokens)
+}
+
+/// Whether a type mentions the one it is part of.
+pub(crate) fn mentions_self(ty: &Type, ident: &Ident) -> bool {
+    replace_self(ty, ident, ident).is_some()
+}
+
+/// The type with the full type in place of `Self`, for use in another item.
+pub(crate) fn without_self(ty: impl ToTokens, full: &TokenStream) -> TokenStream {
+    replace(ty.into_token_stream(), &[&self_ident()], &mut |_, at_path| {
+        Some(if at_path { quote!(<#full>) } else { full.clone() })
+    })
+}
+
+fn self_ident() -> Ident {
+    Ident::new("Self", Span::call_site())
+}
+
+/// What is put in place of a name; nothing leaves it. The second argument says whether it begins a path.
+type Replacement<'a> = &'a mut dyn FnMut(&Ident, bool) -> Option<TokenStream>;
+
+/// Replaces names that are not inside a path, with the arguments behind them.
+fn replace(tokens: TokenStream, names: &[&Ident], new: Replacement<'_>) -> TokenStream {
+    let is =
+        |token: Option<&TokenTree>, c: char| matches!(token, Some(TokenTree::Punct(p)) if p.as_char() == c);
+    let mut out = TokenStream::new();
+    let mut in_path = false;
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(ident) if !in_path && names.contains(&&ident) => {
+                match new(&ident, is(tokens.peek(), ':')) {
+                    Some(new) => {
+                        out.extend(new);
+                        if is(tokens.peek(), '<') {
+                            skip_arguments(&mut tokens);
+                        }
+                    }
+                    None => out.extend([TokenTree::from(ident)]),
+                }
+                in_path = false;
+            }
+            TokenTree::Group(group) => {
+                out.extend([regroup(&group, replace(group.stream(), names, new))]);
+                in_path = false;
+            }
+            token => {
+                // `a: Type` has one colon, a path has two: the first of them is joined to the second.
+                in_path = matches!(&token, TokenTree::Punct(p) if p.as_char() == ':')
+                    || matches!(&token, TokenTree::Punct(p) if p.as_char() == '\'');
+                out.extend([token]);
+            }
+        }
+    }
+    out
+}
+
+/// The type with its tokens at `span`, for one that was written in a string.
+pub(crate) fn respan(ty: impl ToTokens, span: Span) -> TokenStream {
+    map(ty.into_token_stream(), &mut |mut token, out| {
+        token.set_span(span);
+        out.extend([token]);
+    })
+}
+
+/// From `<` to the `>` that closes it.
+fn skip_arguments(tokens: &mut impl Iterator<Item = TokenTree>) {
+    let mut open = 0_usize;
+    let mut after_dash = false;
+    for token in tokens {
+        let TokenTree::Punct(punct) = &token else {
+            after_dash = false;
+            continue;
+        };
+        match punct.as_char() {
+            '<' => open += 1,
+            '>' if !after_dash => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return;
+        }
+        after_dash = punct.as_char() == '-';
+    }
+}
+
+fn map(tokens: TokenStream, each: &mut dyn FnMut(TokenTree, &mut TokenStream)) -> TokenStream {
+    let mut out = TokenStream::new();
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => {
+                let inner = map(group.stream(), each);
+                out.extend([regroup(&group, inner)]);
+            }
+            token => each(token, &mut out),
+        }
+    }
+    out
+}
+
+fn regroup(group: &Group, stream: TokenStream) -> TokenTree {
+    let mut new = Group::new(group.delimiter(), stream);
+    new.set_span(group.span());
+    new.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ty(text: &str) -> Type {
+        syn::parse_str(text).expect("a type")
+    }
+
+    fn text(tokens: impl ToTokens) -> String {
+        tokens.into_token_stream().to_string().replace(' ', "")
+    }
+
+    #[test]
+    fn lifetimes_are_found_and_made_static() {
+        let borrowed = ty("Option<(&'a str, Cow<'b, [u8]>, [&'a u8; 2])>");
+        assert_eq!(lifetimes(&borrowed), ["a", "b", "a"]);
+        assert_eq!(
+            text(owned(&borrowed)),
+            "Option<(&'staticstr,Cow<'static,[u8]>,[&'staticu8;2])>"
+        );
+        assert!(lifetimes(ty("Vec<u8>")).is_empty());
+    }
+
+    #[test]
+    fn a_type_that_holds_itself_is_found_under_its_own_name_only() {
+        let tree = Ident::new("Tree", Span::call_site());
+        let marker = Ident::new("M", Span::call_site());
+        let cases = [
+            ("Vec<Tree>", Some("Vec<M>")),
+            ("Option<Box<Self>>", Some("Option<Box<M>>")),
+            ("(Tree<T, Vec<Option<T>>>, u8)", Some("(M,u8)")),
+            ("[Tree; 3]", Some("[M;3]")),
+            ("other::Tree", None),
+            ("[u8; Self::LEN]", None),
+            ("[Self; Self::LEN]", Some("[M;Self::LEN]")),
+            ("Tree2", None),
+            ("Vec<Leaf>", None),
+        ];
+        for (from, to) in cases {
+            let replaced = replace_self(&ty(from), &tree, &marker).map(text);
+            assert_eq!(replaced.as_deref(), to, "{from}");
+        }
+        let full = quote!(Tree<'static>);
+        let without = without_self(ty("(Self, [u8; Self::LEN])"), &full);
+        assert_eq!(text(without), "(Tree<'static>,[u8;<Tree<'static>>::LEN])");
+    }
+}

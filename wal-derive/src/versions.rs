@@ -1,0 +1,152 @@
+//! Which earlier versions of a record type are read, and from what.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::Span;
+use syn::Error;
+
+use crate::ast::{Field, Fields, Source};
+use crate::attr::{Slot, WalAttr};
+use crate::errors::Errors;
+use crate::tokens;
+
+/// The versions that `since` describes, in order.
+///
+/// They begin with version 1, or with the version before the first step if `from` reads what is before that; the
+/// generated code compares with the version of the type in `from`.
+pub(crate) fn check(
+    source: &Source<'_>,
+    wal: &WalAttr,
+    version: &Slot<u16>,
+    fields: &Fields<'_>,
+    ident: Span,
+    errors: &mut Errors,
+) -> Vec<u16> {
+    if let (true, Some(span)) = (wal.from.is_absent(), wal.split.span()) {
+        errors.at(
+            span,
+            "`split` makes new events from one of an earlier type: add `from = Old`",
+        );
+    }
+    let span = version.span().unwrap_or(ident);
+    let version = match version {
+        Slot::Bad => return Vec::new(),
+        Slot::Absent => 1,
+        Slot::Good(version, _) => *version,
+    };
+    if let Some(old) = wal.from.get() {
+        if version == 1 {
+            errors.push(Error::new_spanned(
+                old,
+                "nothing is earlier than version 1: write `version = 2`",
+            ));
+        }
+        if tokens::mentions_self(old, source.ident) {
+            errors.push(Error::new_spanned(
+                old,
+                "`from` takes the type that it was before, and this is the type itself",
+            ));
+        }
+    }
+    let since: Vec<_> = fields
+        .list
+        .iter()
+        .filter(|field| !field.wal.since.is_absent())
+        .collect();
+    if since.is_empty() {
+        return Vec::new();
+    }
+    check_whole(source, fields, &since, errors);
+    let mut steps = BTreeSet::new();
+    for field in since {
+        match &field.wal.since {
+            Slot::Good(step, span) if *step > version => {
+                errors.at(
+                    *span,
+                    format_args!(
+                        "there is no version {step} yet, this is version {version}: write `version = {step}`"
+                    ),
+                );
+                return Vec::new();
+            }
+            Slot::Good(step, _) => steps.insert(*step),
+            // Reported; what the steps are is not known.
+            Slot::Bad | Slot::Absent => return Vec::new(),
+        };
+    }
+    let first = first_step(&steps, wal, errors);
+    check_steps(&steps, first, version, span, errors);
+    (first - 1..version).collect()
+}
+
+/// The first version that `since` describes the difference of.
+fn first_step(steps: &BTreeSet<u16>, wal: &WalAttr, errors: &mut Errors) -> u16 {
+    let first = steps.first().copied().unwrap_or(2);
+    match wal.from.span() {
+        Some(span) if first == 2 => {
+            errors.at(
+                span,
+                "nothing is left to convert: the fields with `since` say what version 1 was",
+            );
+            2
+        }
+        Some(_) => first,
+        None => 2,
+    }
+}
+
+/// Every step is there.
+fn check_steps(steps: &BTreeSet<u16>, first: u16, version: u16, span: Span, errors: &mut Errors) {
+    let missing: Vec<_> = (first..=version)
+        .filter(|step| !steps.contains(step))
+        .take(4)
+        .collect();
+    let Some((one, more)) = missing.split_first() else {
+        return;
+    };
+    let versions = match more {
+        [] => format!("version {one}"),
+        [.., last] if missing.len() < 4 => {
+            let between: String = missing[1..missing.len() - 1]
+                .iter()
+                .map(|step| format!(", {step}"))
+                .collect();
+            format!("versions {one}{between} and {last}")
+        }
+        _ => format!("versions {one}, {} and others", more[0]),
+    };
+    errors.at(
+        span,
+        format_args!(
+            "nothing says what {versions} changed: give the fields that it added \
+             `#[wal(since = {one}, default)]`, or convert from the type it was before with `#[wal(from = Old)]`"
+        ),
+    );
+}
+
+/// Reading field by field needs fields, which mean the same in every version.
+fn check_whole(source: &Source<'_>, fields: &Fields<'_>, since: &[&Field<'_>], errors: &mut Errors) {
+    let replaced = ["transparent", "into", "from", "try_from"]
+        .into_iter()
+        .find(|key| source.serde.has(key));
+    if let Some(key) = replaced {
+        for field in since {
+            errors.at(
+                field.wal.since.span().unwrap_or(field.span()),
+                format_args!(
+                    "with `#[serde({key})]` the fields are not what is stored: \
+                     convert from the type it was before with `#[wal(from = Old)]`"
+                ),
+            );
+        }
+    }
+    for field in fields.list.iter().filter(|field| field.stored()) {
+        if tokens::mentions_self(field.ty, source.ident) {
+            errors.push(Error::new_spanned(
+                field.ty,
+                "a type that holds itself held an earlier version of itself: fields with `since` cannot \
+                 describe that; convert from the type it was before with `#[wal(from = Old)]`",
+            ));
+        }
+    }
+}
