@@ -226,12 +226,17 @@ fn depth_is_bounded_alike_in_every_codec() {
         // the newtype is a level as well
         let deepest = rope(127);
         let lsn = append::<_, C>(&wal, &deepest).expect("as deep as it may be");
+        let record = wal.read(lsn).expect("reads");
         assert_eq!(
-            wal.read(lsn)
-                .expect("reads")
-                .decode_with::<Rope, C>()
-                .expect("what is stored is read"),
+            record.decode_with::<Rope, C>().expect("what is stored is read"),
             deepest
+        );
+        let value = record
+            .to_value_with::<C>(&Schemas::from(Rope::RECORDS))
+            .expect("without its type as well");
+        assert_eq!(
+            serde_json::to_string(&value).ok(),
+            serde_json::to_string(&deepest).ok()
         );
         let Err(WalError::Typed(TypedError::Encode { source, .. })) = append::<_, C>(&wal, &rope(128)) else {
             panic!("{} took a level more", C::ID);

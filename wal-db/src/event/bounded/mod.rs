@@ -96,6 +96,15 @@ impl<'b> Limits<'b> {
         }
     }
 
+    /// For a value that is read without its type: there the variant of an enum is a map with an entry, and what the
+    /// entry holds, two levels for one.
+    pub(super) fn without_type(shared: &'b Shared) -> Self {
+        Limits {
+            depth_left: 2 * MAX_DEPTH,
+            shared,
+        }
+    }
+
     /// The limits one level further in.
     #[inline]
     fn deeper(self) -> Result<Self, Exceeded> {

@@ -97,6 +97,12 @@ mod tests {
                 let (back, _) = Json::decode(PhantomData::<f64>, text.as_bytes()).expect("decodes");
                 assert_eq!(back.to_bits(), bits, "{text}");
             }
+            let single = f32::from_bits(bits as u32);
+            if single.is_finite() {
+                let text = encoded(&single).expect("encodes");
+                let (back, _) = Json::decode(PhantomData::<f32>, text.as_bytes()).expect("decodes");
+                assert_eq!(back.to_bits(), single.to_bits(), "{text}");
+            }
         }
     }
 

@@ -189,4 +189,23 @@ mod tests {
         assert_eq!(CodecId::new(1).to_string(), "bincode 2");
         assert_eq!(CodecId::new(200).to_string(), "codec 200");
     }
+
+    #[test]
+    fn the_default_is_the_first_that_the_build_has() {
+        let codecs = [
+            (cfg!(feature = "bincode"), CodecId::BINCODE_2),
+            (cfg!(feature = "postcard"), CodecId::POSTCARD_1),
+            (cfg!(feature = "json"), CodecId::JSON),
+            (true, CodecId::new(0)),
+        ];
+        let first = codecs.into_iter().find_map(|(here, id)| here.then_some(id));
+        assert_eq!(Some(DefaultCodec::ID), first);
+    }
+
+    #[test]
+    fn json_is_read_without_a_schema_in_every_build() {
+        assert!(is_self_describing::<DefaultCodec>(CodecId::JSON));
+        assert!(!is_self_describing::<DefaultCodec>(CodecId::POSTCARD_1));
+        assert!(!is_self_describing::<DefaultCodec>(CodecId::new(200)));
+    }
 }

@@ -134,10 +134,12 @@ where
     S: DeserializeSeed<'de, Value = Value>,
 {
     let shared = Shared::reading(bytes.len());
-    let seed = Within {
-        seed,
-        limits: Limits::new(&shared),
+    let limits = if codec::is_self_describing::<C>(info.codec) {
+        Limits::without_type(&shared)
+    } else {
+        Limits::new(&shared)
     };
+    let seed = Within { seed, limits };
     match codec::decode::<C, _>(info.codec, seed, bytes) {
         None => Err(format!(
             "it is in {}, which this build cannot read: use a release or a build with features that has it",
