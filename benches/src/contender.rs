@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::limit::Limit;
 use crate::load::{Check, Load, Tally};
 use crate::ours::Ours;
 use crate::wal_db_1_1_0::WalDb110;
-use crate::workload::Job;
+use crate::workload::{Job, Typed};
 
 /// The name whose figures are the base of the first ratio column.
 pub(crate) const BASE: &str = "wal-db-1.1.0";
@@ -31,8 +31,8 @@ pub(crate) trait Contender {
     fn settings(&self) -> &'static str;
 
     /// Whether the contender can do `job` under its contract at all.
-    fn supports(&self, _job: Job) -> bool {
-        true
+    fn supports(&self, job: Job) -> bool {
+        !matches!(job, Job::Typed(_))
     }
 
     /// Appends `load` to a new log in `dir` under C1, shows every record of the log to `check`, and
@@ -51,4 +51,9 @@ pub(crate) trait Contender {
 
     /// Shows every record of the closed log in `dir` to `check`.
     fn read_back(&self, dir: &Path, check: &mut Check) -> Result<()>;
+
+    /// Does a typed job with `count` events, and compares them all.
+    fn typed(&self, job: Typed, _dir: &Path, _count: u64) -> Result<Duration> {
+        bail!("{} cannot {job:?}", self.name())
+    }
 }

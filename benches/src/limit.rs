@@ -11,6 +11,7 @@
 //!   zeros before, so that no file metadata has to follow.
 //! - *replay*: sequential reads of 1 MiB, crc32 of each record.
 //! - *open*: open, lock, fstat, and one read of 4 KiB.
+//! - *typed*: the codec alone, see `typed`.
 //!
 //! The file is a header page and then blocks of one size. A block holds frames `[crc32][length][payload]`
 //! and ends where a frame would have the length zero, or with the file.
@@ -26,6 +27,8 @@ use anyhow::{Context, Result, ensure};
 use crate::contender::{Contender, LIMIT};
 use crate::disk::{self, SECTOR_BYTES};
 use crate::load::{Check, Load, Payloads, Tally};
+use crate::typed;
+use crate::workload::{Job, Typed};
 
 const FILE: &str = "limit";
 const HEADER_BYTES: usize = 4096;
@@ -41,6 +44,14 @@ impl Contender for Limit {
 
     fn settings(&self) -> &'static str {
         "no log: memory copy + crc32 + 1 MiB pwrites; one pwrite + fdatasync per N; 1 MiB reads + crc32"
+    }
+
+    fn supports(&self, _: Job) -> bool {
+        true
+    }
+
+    fn typed(&self, job: Typed, dir: &Path, count: u64) -> Result<Duration> {
+        typed::codec(job, dir, count)
     }
 
     fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {

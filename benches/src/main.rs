@@ -20,6 +20,7 @@ mod ours;
 mod report;
 mod runner;
 mod stats;
+mod typed;
 mod wal_db_1_1_0;
 mod workload;
 

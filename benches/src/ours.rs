@@ -12,6 +12,8 @@ use wal_db::Wal;
 
 use crate::contender::Contender;
 use crate::load::{Check, Load, Tally};
+use crate::typed;
+use crate::workload::{Job, Typed};
 
 const SEGMENT_BYTES: u64 = 64 << 20;
 
@@ -24,6 +26,14 @@ impl Contender for Ours {
 
     fn settings(&self) -> &'static str {
         "Wal::open_segmented, 64 MiB segments; a clone of one handle per thread; defaults"
+    }
+
+    fn supports(&self, _: Job) -> bool {
+        true
+    }
+
+    fn typed(&self, job: Typed, dir: &Path, count: u64) -> Result<Duration> {
+        typed::ours(job, dir, count)
     }
 
     fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {

@@ -125,7 +125,7 @@ impl Entry<'_> {
     /// Warms up, or writes the log that all rounds read.
     fn prepare(&mut self, job: Job, load: &Load) -> Result<()> {
         match job {
-            Job::Append | Job::Commit => {
+            Job::Append | Job::Commit | Job::Typed(_) => {
                 let threads = u64::from(load.threads);
                 let share = (load.count / threads / WARM_UP_PART).max(1);
                 let warm_up = Load {
@@ -147,6 +147,7 @@ impl Entry<'_> {
         let elapsed = match job {
             Job::Append => in_new_dir(dir, || checked(load, |check| contender.append(dir, load, check)))?,
             Job::Commit => in_new_dir(dir, || checked(load, |check| contender.commit(dir, load, check)))?,
+            Job::Typed(job) => in_new_dir(dir, || contender.typed(job, dir, load.count))?,
             Job::Replay => {
                 let (elapsed, tally) = checked(load, |check| contender.replay(dir, check))?;
                 ensure!(

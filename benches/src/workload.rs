@@ -24,20 +24,34 @@ pub(crate) enum Job {
     Replay,
     /// Open a cleanly closed log.
     OpenClean,
+    /// Typed events.
+    Typed(Typed),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Typed {
+    /// Encode and append.
+    Append,
+    /// Decode a record in memory as a type that owns its data.
+    Decode,
+    /// Decode a record in memory as a type that borrows from it.
+    DecodeRef,
+    /// Decode a record of a version three steps back.
+    Upcast,
 }
 
 impl Job {
     pub(crate) fn contract(self) -> &'static str {
         match self {
-            Job::Append => "C1",
+            Job::Append | Job::Typed(Typed::Append) => "C1",
             Job::Commit => "C2",
-            Job::Replay | Job::OpenClean => "-",
+            Job::Replay | Job::OpenClean | Job::Typed(_) => "-",
         }
     }
 
     pub(crate) fn unit(self) -> Unit {
         match self {
-            Job::Append | Job::Replay => Unit::NsPerRecord,
+            Job::Append | Job::Replay | Job::Typed(_) => Unit::NsPerRecord,
             Job::Commit => Unit::CommitsPerSecond,
             Job::OpenClean => Unit::UsPerOpen,
         }
@@ -134,6 +148,38 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         bytes: 64,
         count: 2_000_000,
         quick_count: 500_000,
+    },
+    Workload {
+        name: "append-typed",
+        job: Job::Typed(Typed::Append),
+        threads: 1,
+        bytes: 45,
+        count: 4_000_000,
+        quick_count: 2_000_000,
+    },
+    Workload {
+        name: "decode-typed",
+        job: Job::Typed(Typed::Decode),
+        threads: 1,
+        bytes: 45,
+        count: 10_000_000,
+        quick_count: 2_000_000,
+    },
+    Workload {
+        name: "decode-ref",
+        job: Job::Typed(Typed::DecodeRef),
+        threads: 1,
+        bytes: 45,
+        count: 20_000_000,
+        quick_count: 4_000_000,
+    },
+    Workload {
+        name: "upcast-3",
+        job: Job::Typed(Typed::Upcast),
+        threads: 1,
+        bytes: 41,
+        count: 10_000_000,
+        quick_count: 2_000_000,
     },
     Workload {
         name: "open-clean",
