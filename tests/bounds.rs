@@ -188,3 +188,55 @@ fn a_large_group_of_small_records_is_read_with_little_memory_backwards() {
     // It holds the records of one group at a time, as it says; not much more than their bytes.
     assert!(bytes < 48 << 20, "iter_rev: {bytes}");
 }
+
+#[test]
+fn decoding_what_is_borrowed_takes_no_memory() {
+    #[derive(serde::Serialize, serde::Deserialize, wal_db::WalRecord)]
+    #[wal(name = "note")]
+    struct Note<'a> {
+        id: u64,
+        text: &'a str,
+        #[serde(with = "serde_bytes_of")]
+        #[wal(opaque = "bytes")]
+        bytes: &'a [u8],
+    }
+
+    /// As the field is for serde: bytes, and not a sequence of numbers.
+    mod serde_bytes_of {
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_bytes(bytes)
+        }
+
+        pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de [u8], D::Error> {
+            Deserialize::deserialize(deserializer)
+        }
+    }
+
+    let _alone = alone();
+    let place = Place::new(Form::File);
+    let wal = place.open(quiet()).unwrap();
+    let text = "t".repeat(500);
+    let mut lsns = Vec::new();
+    for id in 0..100 {
+        let note = Note {
+            id,
+            text: &text,
+            bytes: text.as_bytes(),
+        };
+        lsns.push(wal.append_typed(&note).unwrap());
+    }
+    let mut records = wal.iter().unwrap();
+    let mut seen = 0;
+    while let Some(record) = records.next_ref() {
+        let record = record.unwrap();
+        let (bytes, note) = peak(|| record.decode_ref::<Note<'_>>());
+        let note = note.unwrap();
+        assert_eq!((bytes, note.id, note.text, note.bytes), (0, seen, &*text, text.as_bytes()));
+        let (bytes, lsn) = peak(|| wal.append_typed(&note));
+        assert!(lsn.is_ok() && bytes == 0, "appending again took {bytes} bytes");
+        seen += 1;
+    }
+    assert_eq!(seen, 100);
+}
