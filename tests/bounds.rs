@@ -233,7 +233,10 @@ fn decoding_what_is_borrowed_takes_no_memory() {
         let record = record.unwrap();
         let (bytes, note) = peak(|| record.decode_ref::<Note<'_>>());
         let note = note.unwrap();
-        assert_eq!((bytes, note.id, note.text, note.bytes), (0, seen, &*text, text.as_bytes()));
+        assert_eq!(
+            (bytes, note.id, note.text, note.bytes),
+            (0, seen, &*text, text.as_bytes())
+        );
         let (bytes, lsn) = peak(|| wal.append_typed(&note));
         assert!(lsn.is_ok() && bytes == 0, "appending again took {bytes} bytes");
         seen += 1;

@@ -8,6 +8,7 @@ use wal_db::{
 };
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::quiet;
+use wal_tests::random::Rng;
 
 /// Record types by hand, so that two of one name can have other shapes.
 macro_rules! record {
@@ -443,4 +444,65 @@ fn an_old_program_sees_that_the_log_is_ahead() {
         (Some("opened"), 2, 1)
     );
     assert_eq!(wal.typed::<OpenedTwo>().unwrap().ahead().unwrap(), []);
+}
+
+/// Every record of the log can be read with the schemas of the log, and opening it again changes nothing about that.
+fn assert_explained(wal: &Wal, what: &str) {
+    let schemas = wal.schemas().unwrap_or_else(|error| panic!("{what}: {error}"));
+    for record in wal.iter().expect("iter") {
+        let record = record.unwrap_or_else(|error| panic!("{what}: {error}"));
+        if let Err(error) = record.to_value(&schemas) {
+            panic!("{what}: {error}, of {:?}", schemas.iter().collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn whatever_is_cut_and_crashes_the_log_explains_itself() {
+    for form in FORMS {
+        for seed in 0..u64::from(20 * wal_tests::scale()) {
+            let mut rng = Rng::new(seed);
+            let mut place = Place::new(form);
+            let mut wal = place.open(quiet()).unwrap();
+            let mut lsns = Vec::new();
+            for step in 0..60 {
+                let what = format!("{form:?}, seed {seed}, step {step}");
+                match rng.below(12) {
+                    0..4 => lsns.push(wal.append_typed(&opened(step)).unwrap()),
+                    4 => lsns.push(wal.append_typed(&OpenedTwo { id: 2 }).unwrap()),
+                    5..7 => {
+                        // Now and then across several segments.
+                        let batch: Vec<_> = (0..1 + rng.below(90)).map(moved).collect();
+                        lsns.extend(wal.append_typed_batch(&batch).unwrap());
+                    }
+                    7 => wal.sync().unwrap(),
+                    8 if !lsns.is_empty() => {
+                        let at = rng.below(lsns.len());
+                        wal.truncate_after(lsns[at])
+                            .unwrap_or_else(|e| panic!("{what}: after {e:?}"));
+                        lsns.truncate(at + 1);
+                    }
+                    9 if !lsns.is_empty() => {
+                        let at = rng.below(lsns.len());
+                        wal.truncate_before(lsns[at])
+                            .unwrap_or_else(|e| panic!("{what}: before {:?} {e:?}", lsns[at]));
+                        lsns.drain(..at);
+                    }
+                    10 => {
+                        let image = if rng.below(2) == 0 {
+                            place.killed()
+                        } else {
+                            place.without_staging()
+                        };
+                        wal = image.open(quiet()).unwrap();
+                        place = image;
+                        lsns = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
+                        assert_explained(&wal, &what);
+                    }
+                    _ => assert_explained(&wal, &what),
+                }
+            }
+            assert_explained(&wal, &format!("{form:?}, seed {seed}, at the end"));
+        }
+    }
 }

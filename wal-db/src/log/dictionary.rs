@@ -1,13 +1,16 @@
 //! Schema frames: the shapes of the typed records, written into the log so that it explains itself.
 //!
-//! The stream is divided into windows: segments, or 64 MiB where there are none. Before the first typed record in a
+//! The stream is divided into windows: segments, or 16 MiB where there are none. Before the first typed record in a
 //! window come the schemas of everything that the log has ever held, as a set, so that each window can be read alone;
 //! a type that is new is added to the set of its window. The frames of a set are linked, and the manifest knows the
 //! last one.
 //!
 //! What an entry says is up to the layer of events; here it is bytes.
 
-use super::core::{Core, Writer};
+use super::{
+    core::{Core, Writer},
+    record::RecordKind,
+};
 use crate::{
     CorruptionReason, Lsn, Result,
     format::{
@@ -17,8 +20,8 @@ use crate::{
     sync::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
-/// Windows of a log without segments.
-const WINDOW: u64 = 64 << 20;
+/// Windows of a log without segments. When its beginning is cut off, less than this stays on the disk for the schemas.
+const WINDOW: u64 = 16 << 20;
 
 /// How many keys are found without a lock; a power of two. A program with more event types finds the others with one.
 const KNOWN: usize = 1024;
@@ -181,9 +184,7 @@ impl Core {
 
     fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {
         if set.entries.is_none() {
-            // What lies before the first group may be gone, with all the records that needed it.
-            let first = self.base.shape().head_group;
-            let newest = self.dictionary.newest().filter(|&pos| pos >= first);
+            let newest = self.dictionary.newest().filter(|&pos| self.is_there(pos));
             if let Some(newest) = newest {
                 self.flush_through(newest)?;
             }
@@ -218,22 +219,21 @@ impl Core {
 
     /// The last schema frame before `cut`. With the log frozen and everything written.
     pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
-        let first = self.base.shape().head_group;
-        let mut next = self.dictionary.newest().filter(|&pos| pos >= first);
+        let mut next = self.dictionary.newest().filter(|&pos| self.is_there(pos));
         while let Some(pos) = next.filter(|&pos| pos >= cut) {
             let before = self.schema_frame(pos)?.0.before(pos);
-            next = before.map(|(before, _)| before).filter(|&pos| pos >= first);
+            next = before.map(|(before, _)| before).filter(|&pos| self.is_there(pos));
         }
         Ok(next)
     }
 
     fn schema_frame(&self, pos: u64) -> Result<(Link, Vec<u8>)> {
-        let record = self.read_written(Lsn::from_pos(pos))?;
-        match Link::parse(record.data(), pos) {
-            Some((link, rest)) if record.kind() == super::record::RecordKind::Schema => {
-                Ok((link, rest.to_vec()))
-            }
-            _ => Err(self
+        // It may lie before the head: what is in the head's window is there.
+        let record = self.read_at_once(&self.base.shape(), pos)?;
+        let schema = record.filter(|record| record.kind() == RecordKind::Schema);
+        match schema.as_ref().and_then(|record| Link::parse(record.data(), pos)) {
+            Some((link, rest)) => Ok((link, rest.to_vec())),
+            None => Err(self
                 .base
                 .damage(pos, pos + LINK_LEN as u64, CorruptionReason::Schema)
                 .into()),
@@ -259,10 +259,11 @@ impl Core {
         for last_try in [false, true] {
             let until = self.dictionary.until.load(Ordering::Acquire);
             let stale = writer.ring.tail() >= until;
-            let first = match entries.last() {
+            let newest = self.dictionary.newest().filter(|&pos| self.is_there(pos));
+            let first = match newest {
                 None => Link::None,
-                Some(last) if stale => Link::SetBefore(last.pos),
-                Some(last) => Link::At(last.pos),
+                Some(last) if stale => Link::SetBefore(last),
+                Some(last) => Link::At(last),
             };
             let again = entries
                 .iter()
@@ -308,39 +309,50 @@ impl Core {
         Ok(lsns.into_iter().map(Lsn::pos).collect())
     }
 
-    fn window_end(&self, pos: u64) -> u64 {
-        let len = match self.base.segment_len {
-            0 => WINDOW,
-            len => len,
-        };
-        (pos / len + 1) * len
+    /// What the newest set holds, before something is cut off.
+    pub(crate) fn held_schemas(&self, set: &mut Set) -> Vec<Entry> {
+        // Damage there is no reason to refuse the cut.
+        self.loaded(set).cloned().unwrap_or_default()
     }
 
-    /// The log begins with the group at `first` now. A set before it is not there any more: the next typed record brings
-    /// a new one.
-    pub(crate) fn head_moved(&self, first: u64) {
-        if self.dictionary.newest().is_some_and(|newest| newest < first) {
-            self.dictionary.until.store(0, Ordering::Release);
-        }
-    }
-
-    /// Writes the set again at the end of the log if a part of it lies before the group at `first`, and makes it durable:
-    /// what lies before that group will go.
-    pub(crate) fn keep_schemas(&self, first: u64) -> Result<()> {
-        let writer = self.usable_writer()?;
-        if self.dictionary.newest().is_none() {
+    /// After a cut: if no set is left, writes the one that was held again. A batch that reaches into a window comes before
+    /// the window's set, which may be cut off when the window before is long gone.
+    pub(crate) fn restore_schemas(&self, writer: &Writer, set: &mut Set, held: Vec<Entry>) -> Result<()> {
+        if held.is_empty() || self.record_count() == 0 || !self.loaded(set)?.is_empty() {
             return Ok(());
         }
-        let end = {
-            let mut set = self.dictionary.lock();
-            let entries = self.loaded(&mut set)?;
-            if entries.first().is_none_or(|entry| entry.pos >= first) {
-                return Ok(());
-            }
+        let mut entries = held;
+        self.write_set(writer, &mut entries, None)?;
+        set.entries = Some(entries);
+        self.sync_to(writer.ring.tail())
+    }
+
+    fn window_end(&self, pos: u64) -> u64 {
+        self.window_start(pos) + self.window_len()
+    }
+
+    /// Whether what was written at `pos` is still there: what lies before the first window may be gone, with all the
+    /// records that needed it.
+    fn is_there(&self, pos: u64) -> bool {
+        pos >= self.window_start(self.base.shape().head_group)
+    }
+
+    /// Where the window of a position begins. What is in it stays as long as a record of it does.
+    pub(crate) fn window_start(&self, pos: u64) -> u64 {
+        pos - pos % self.window_len()
+    }
+
+    fn window_len(&self) -> u64 {
+        match self.base.segment_len {
+            0 => WINDOW,
+            len => len,
+        }
+    }
+
+    /// The beginning was cut off. If that took the set, the next typed record brings it again.
+    pub(crate) fn head_moved(&self) {
+        if self.dictionary.newest().is_some_and(|pos| !self.is_there(pos)) {
             self.dictionary.until.store(0, Ordering::Release);
-            self.write_set(writer, entries, None)?;
-            writer.ring.tail()
-        };
-        self.sync_to(end)
+        }
     }
 }

@@ -34,13 +34,6 @@ impl Core {
             });
         }
         self.flush_through(pos)?;
-        self.read_written(lsn)
-    }
-
-    /// As [`read`](Self::read), if the store holds it already.
-    pub(crate) fn read_written(&self, lsn: Lsn) -> Result<Record> {
-        let pos = lsn.pos();
-        let shape = self.base.shape();
         if pos.saturating_add(FRAME_HEADER_LEN as u64) > self.base.written()
             || !pos.is_multiple_of(FRAME_HEADER_LEN as u64)
             || shape.timeline.cut_around(pos).is_some()
@@ -54,7 +47,7 @@ impl Core {
     }
 
     /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
-    fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+    pub(crate) fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
         let Some(epoch) = shape.timeline.epoch_at(pos) else {
             return Ok(None);
         };

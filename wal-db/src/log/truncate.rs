@@ -29,6 +29,7 @@ impl Core {
         let record = self.read(lsn)?;
         let cut = record.lsn().pos() + crate::format::frame_len(record.len());
         let mut schemas = self.dictionary.lock();
+        let held = self.held_schemas(&mut schemas);
         let mut turn = Turn::take(writer);
         if self.is_poisoned() {
             return Err(self.poisoned());
@@ -42,6 +43,10 @@ impl Core {
         let done = writer.line.arrive(self.base.durable());
         drop(turn);
         done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
+        if result.is_ok() {
+            self.restore_schemas(writer, &mut schemas, held)?;
+        }
+        drop(schemas);
         if let Some((start, end)) = result? {
             // The space is given back if the store can; the cut holds in any case.
             let _ = self.base.store.discard(start, end);
@@ -119,13 +124,6 @@ impl Core {
         let writer = self.usable_writer()?;
         let tail = writer.ring.tail();
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
-        let shape = self.base.shape();
-        let mark = writer.line.durable_mark();
-        let first = self.head_at(&shape, lsn.pos().max(shape.head), mark)?.head_group;
-        if first < mark.pos {
-            // Before the manifest is locked, which appending may need.
-            self.keep_schemas(first)?;
-        }
         let mut manifest = writer.manifest.lock();
         let shape = self.base.shape();
         let target = lsn.pos().max(shape.head);
@@ -143,10 +141,15 @@ impl Core {
         recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
         let (head, group) = (next.head, next.head_group);
         self.base.set_shape(next);
-        self.head_moved(group);
+        self.head_moved();
+        // A store without segments keeps the head's window, where the schemas of its records are.
+        let first = match self.base.segment_len {
+            0 => self.window_start(group),
+            _ => group,
+        };
         self.base
             .store
-            .truncate_before(group)
+            .truncate_before(first)
             .map_err(WalError::io("removing old segments"))?;
         Ok(Lsn::from_pos(head))
     }
@@ -167,7 +170,7 @@ impl Core {
                 _ => header.ordinal,
             };
             if frame.pos >= target {
-                timeline.drop_before(frame.pos);
+                timeline.drop_before(self.window_start(header.pos));
                 return Ok(Shape {
                     head: frame.pos,
                     head_group: header.pos,
@@ -177,7 +180,7 @@ impl Core {
             }
             found = Some((header.pos, before + 1));
         }
-        timeline.drop_before(end.pos);
+        timeline.drop_before(self.window_start(end.pos));
         Ok(Shape {
             head: end.pos + GROUP_HEADER_LEN as u64,
             head_group: end.pos,
