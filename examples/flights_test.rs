@@ -1,6 +1,11 @@
 //! The example `flights` as its user meets it: the report is exact with any number of threads and any way of syncing, kill
 //! -9 at random moments included, and what is wrong is said with file and line.
 
+#[path = "flights/events.rs"]
+mod events;
+#[path = "flights/events_v1.rs"]
+mod events_v1;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -9,8 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use wal_db::{Unreadable, Wal, WalRecord};
+
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/flights-2013-01.csv");
 const EXPECTED: &str = include_str!("data/flights-2013-01.expected.json");
+
+/// Written by release 1 of the program from the first rows of the data.
+const RELEASE_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/flights-release-1.log");
+const RELEASE_1_ROWS: usize = 1_000;
+const RELEASE_1_EXPECTED: &str = include_str!("data/flights-release-1.expected.json");
 
 const MODES: [(&str, &str); 6] = [
     ("1", "each"),
@@ -48,12 +60,17 @@ fn run(args: &[&str]) -> Output {
 
 #[track_caller]
 fn assert_expected(output: &Output) {
+    assert_report(output, EXPECTED);
+}
+
+#[track_caller]
+fn assert_report(output: &Output, expected: &str) {
     assert!(output.status.success(), "{output:?}");
     let report = text(&output.stdout);
     let parsed = |json: &str| serde_json::from_str::<serde_json::Value>(json).expect("JSON");
-    assert_eq!(parsed(report), parsed(EXPECTED));
+    assert_eq!(parsed(report), parsed(expected));
     // A Value does not see the order of the keys.
-    assert_eq!(report.trim_end(), EXPECTED.trim_end());
+    assert_eq!(report.trim_end(), expected.trim_end());
     assert_eq!(text(&output.stderr), "", "no progress bar in a pipe");
 }
 
@@ -79,6 +96,10 @@ fn temporary() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let log = dir.path().join("log");
     (dir, log)
+}
+
+fn open(log: &Path) -> Wal {
+    Wal::open_segmented(log, 1 << 20).expect("a log")
 }
 
 type Spoil = fn(&str) -> String;
@@ -128,7 +149,7 @@ fn kill_9_at_any_moment_and_a_rerun_lose_and_repeat_nothing() {
 #[test]
 fn an_empty_log_and_an_empty_directory_are_begun() {
     let (_dir, log) = temporary();
-    drop(wal_db::Wal::open_segmented(&log, 1 << 20).expect("a log"));
+    drop(open(&log));
     assert_expected(&run(&["--log", str_of(&log)]));
 
     let (_dir, log) = temporary();
@@ -179,7 +200,7 @@ fn a_bad_row_is_named_and_nothing_of_it_is_logged() {
         .collect();
     let events = |row: &str| {
         let fields: Vec<_> = row.split(',').collect();
-        2 + u64::from(!fields[9].is_empty() && !fields[13].is_empty())
+        2 + 2 * u64::from(!fields[9].is_empty() && !fields[13].is_empty())
     };
     let before: u64 = rows[1..LINE - 1].iter().map(|row| events(row)).sum();
     let bad_rows: [(&str, Spoil); 4] = [
@@ -209,7 +230,7 @@ fn a_bad_row_is_named_and_nothing_of_it_is_logged() {
                 let output = run(&args);
                 let line = assert_refused(&output);
                 assert!(line.contains(&place), "attempt {attempt}: {line}");
-                let wal = wal_db::Wal::open_segmented(&log, 1 << 20).expect("the log");
+                let wal = open(&log);
                 assert_eq!(
                     wal.record_count(),
                     1 + before,
@@ -264,10 +285,141 @@ fn what_is_no_log_and_what_is_no_data_is_refused_and_not_touched() {
 #[test]
 fn a_log_of_other_events_is_refused() {
     let (_dir, log) = temporary();
-    let wal = wal_db::Wal::open_segmented(&log, 1 << 20).expect("a log");
+    let wal = open(&log);
     wal.append_and_sync(b"something else").expect("appended");
     drop(wal);
     let output = run(&["--log", str_of(&log)]);
     let line = assert_refused(&output);
     assert!(line.contains("is not a typed event"), "{line}");
+}
+
+/// A copy of the log that release 1 wrote, and of the file that it wrote it from.
+fn release_1(dir: &Path) -> (PathBuf, PathBuf) {
+    let log = dir.join("log");
+    fs::create_dir(&log).expect("created");
+    for file in fs::read_dir(RELEASE_1).expect("the log of release 1") {
+        let file = file.expect("a file");
+        fs::copy(file.path(), log.join(file.file_name())).expect("copied");
+    }
+    let data = fs::read_to_string(DATA).expect("the data");
+    let rows: String = data.split_inclusive('\n').take(1 + RELEASE_1_ROWS).collect();
+    let path = dir.join("first-rows.csv");
+    fs::write(&path, rows).expect("written");
+    (log, path)
+}
+
+#[test]
+fn a_log_of_release_1_is_read_and_nothing_is_added() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (log, data) = release_1(dir.path());
+    let before = open(&log).record_count();
+    let args = ["--log", str_of(&log), "--data", str_of(&data)];
+    for _ in 0..2 {
+        assert_report(&run(&args), RELEASE_1_EXPECTED);
+    }
+    assert_eq!(open(&log).record_count(), before);
+}
+
+/// Its last row is one batch of a release whose `Arrived` was one event, and is not imported again.
+#[test]
+fn a_log_of_release_1_is_gone_on_with() {
+    for threads in ["1", "4"] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (log, data) = release_1(dir.path());
+        let args = ["--threads", threads, "--log", str_of(&log)];
+        assert_expected(&run(&args));
+        assert_expected(&run(&args));
+        assert_eq!(versions_of("arrived", &log), [1, 2]);
+        assert_eq!(versions_of("departed", &log), [1, 2]);
+
+        let output = run(&["--log", str_of(&log), "--data", str_of(&data)]);
+        let line = assert_refused(&output);
+        assert!(line.contains("made from another file"), "the file shrank: {line}");
+    }
+}
+
+#[test]
+fn a_log_of_release_1_survives_kill_9_while_release_2_goes_on() {
+    let mut random = Random(0x5eed_f119_4175_0002);
+    let begun = Instant::now();
+    assert_expected(&run(&["--sync", "end"]));
+    let longest = begun.elapsed();
+    for (threads, sync) in [("4", "each"), ("1", "end")] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (log, _) = release_1(dir.path());
+        let args = ["--threads", threads, "--sync", sync, "--log", str_of(&log)];
+        kill_until_complete(&args, longest, 4, &mut random);
+        assert_expected(&run(&["--threads", "2", "--log", str_of(&log)]));
+    }
+}
+
+/// A file of which a line was cut short is no beginning of it, however its bytes go on.
+#[test]
+fn a_file_may_grow_by_whole_lines_only() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log = dir.path().join("log");
+    let data = fs::read_to_string(DATA).expect("the data");
+    let cut = dir.path().join("cut.csv");
+    // The distance of the first flight was 14 miles, then.
+    let line_2 = data.find(",1400\n").expect("a first row");
+    fs::write(&cut, &data[..line_2 + ",14".len()]).expect("written");
+    let output = run(&["--log", str_of(&log), "--data", str_of(&cut)]);
+    assert!(output.status.success(), "{output:?}");
+    let output = run(&["--log", str_of(&log)]);
+    let line = assert_refused(&output);
+    assert!(line.contains("made from another file"), "{line}");
+}
+
+/// The versions in which the events of a variant are stored, in ascending order.
+fn versions_of(variant: &str, log: &Path) -> Vec<u16> {
+    let name = format!("flights.{variant}");
+    let records = events::FlightEvent::RECORDS;
+    let id = records
+        .iter()
+        .find(|record| record.name == name)
+        .expect("a variant")
+        .id;
+    let mut versions = Vec::new();
+    for record in open(log).iter().expect("the log") {
+        let info = record.expect("a record").info().expect("an event");
+        if info.type_id == id && !versions.contains(&info.version) {
+            versions.push(info.version);
+        }
+    }
+    versions.sort_unstable();
+    versions
+}
+
+/// Two releases in service: the one whose `Arrived` holds the time in the air sees that the other one writes.
+#[test]
+fn release_1_sees_that_release_2_has_written() {
+    let (_dir, log) = temporary();
+    assert_expected(&run(&["--log", str_of(&log)]));
+    let wal = open(&log);
+    let old = wal.typed::<events_v1::ArrivedV1>().expect("a log");
+    let ahead = old.ahead().expect("schemas");
+    let arrived = ahead.iter().find(|ahead| ahead.name == Some("flights.arrived"));
+    assert_eq!(arrived.map(|ahead| (ahead.stored, ahead.known)), Some((2, 1)));
+    let mut replay = wal
+        .replay_of::<events_v1::ArrivedV1>(..)
+        .expect("a log")
+        .on_unreadable(Unreadable::Skip);
+    assert!(replay.next().is_none());
+    assert_eq!(replay.skipped().newer_version, 26_398);
+}
+
+/// `wal.lock` has a line for every version that this release reads, and no other line of its events.
+#[test]
+fn every_released_version_is_locked_and_still_read() {
+    let lock = include_str!("wal.lock").lines();
+    let locked = lock.filter(|line| line.starts_with("flights."));
+    let mut locked: Vec<_> = locked.map(str::to_owned).collect();
+    let mut read: Vec<_> = events::FlightEvent::RECORDS
+        .iter()
+        .flat_map(|record| record.history().map(|older| (record.name, older)))
+        .map(|(name, older)| format!("{name} {} {}", older.version, older.schema.to_shape()))
+        .collect();
+    locked.sort_unstable();
+    read.sort_unstable();
+    assert_eq!(locked, read);
 }

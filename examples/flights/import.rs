@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use clap::ValueEnum;
 use csv::ByteRecord;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -71,6 +71,12 @@ impl Source {
         csv::ReaderBuilder::new().flexible(true).from_reader(&self.bytes)
     }
 
+    /// Whether a shorter file with this fingerprint was this one before it grew, by whole lines.
+    fn begins_with(&self, (bytes, crc32): (u64, u32)) -> bool {
+        let beginning = usize::try_from(bytes).ok().and_then(|len| self.bytes.get(..len));
+        beginning.is_some_and(|bytes| bytes.ends_with(b"\n") && crc32fast::hash(bytes) == crc32)
+    }
+
     /// The line on which the record starts that was looked for from `byte` on. The reader's own count does not see the line
     /// ends that it skips first.
     fn line_at(&self, byte: u64) -> usize {
@@ -87,24 +93,23 @@ impl Source {
 
 /// Writes the file's fingerprint into a new log, and compares it with that of an old one.
 pub(crate) fn start(log: &EventLog<FlightEvent>, logged: &Flights, source: &Source) -> Result<()> {
-    let (bytes, crc32) = (source.bytes.len() as u64, source.crc32);
+    let (csv_bytes, csv_crc32) = (source.bytes.len() as u64, source.crc32);
     ensure!(logged.misfits == 0, "it holds events that contradict each other");
-    let Some(theirs) = logged.source else {
-        // No sync is needed: no crash keeps a row and loses what was appended before it.
-        log.append(&FlightEvent::ImportStarted {
-            csv_bytes: bytes,
-            csv_crc32: crc32,
-        })?;
-        return Ok(());
-    };
-    ensure!(
-        theirs == (bytes, crc32),
-        "it was made from another file ({} bytes, CRC-32 {:08x}) than {} ({bytes} bytes, CRC-32 {crc32:08x}); \
-         use a new log",
-        theirs.0,
-        theirs.1,
-        source.path.display()
-    );
+    // No sync is needed: no crash keeps a row and loses what was appended before it.
+    match logged.source {
+        None => {
+            log.append(&FlightEvent::ImportStarted { csv_bytes, csv_crc32 })?;
+        }
+        Some(theirs) if theirs == (csv_bytes, csv_crc32) => {}
+        Some(theirs) if source.begins_with(theirs) => {
+            log.append(&FlightEvent::FileGrown { csv_bytes, csv_crc32 })?;
+        }
+        Some((bytes, crc32)) => bail!(
+            "it was made from another file ({bytes} bytes, CRC-32 {crc32:08x}) than {} ({csv_bytes} bytes, \
+             CRC-32 {csv_crc32:08x}); use a new log",
+            source.path.display()
+        ),
+    }
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! A month of flights as an event log: every row of a CSV file becomes typed events, `Scheduled`, then `Cancelled` or
-//! `Departed`, then `Arrived`; the report is printed from the log alone.
+//! `Departed`, then `Flown` and `Arrived`; the report is printed from the log alone.
 //!
 //! The events of a row are one atomic batch, and the log itself knows which rows it holds. So a program that is killed at
 //! any moment and started again on the same log counts every row exactly once.
@@ -9,7 +9,10 @@
 //! ```
 //!
 //! A bad row ends the import with its file and line. The rows before it stay in the log, and none behind it is added. A log
-//! belongs to the file that it was begun with: for a corrected file, take a new log.
+//! belongs to the file that it was begun with, which may grow at its end: for a corrected file, take a new log.
+//!
+//! This is release 2 of the program. It reads logs of release 1, whose events were others (`events_v1.rs`), and goes on
+//! with them; `data/flights-release-1.log` is one.
 
 use std::{
     io::{self, Write},
@@ -31,6 +34,7 @@ use crate::{
 };
 
 mod events;
+mod events_v1;
 mod import;
 mod report;
 mod row;

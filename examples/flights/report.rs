@@ -23,7 +23,8 @@ struct Totals {
     departed: u64,
     arrived: u64,
     diverted_or_unreported: u64,
-    /// Those of flights; what the import notes about itself does not count.
+    /// What happened to flights. How many events of which release say so does not matter, and neither does what the
+    /// import notes about itself.
     events: u64,
 }
 

@@ -28,7 +28,7 @@ pub(crate) const HEADER: [&str; 16] = [
 
 const DELAY_MIN: RangeInclusive<i32> = -1_440..=14_400;
 
-/// `Scheduled`, then `Cancelled` or `Departed`, then `Arrived` if it is known.
+/// `Scheduled`, then `Cancelled` or `Departed`, then `Flown` and `Arrived` if it is known.
 pub(crate) fn events(row: u32, record: &ByteRecord) -> Result<Vec<FlightEvent>> {
     ensure!(
         record.len() == HEADER.len(),
@@ -58,7 +58,7 @@ pub(crate) fn events(row: u32, record: &ByteRecord) -> Result<Vec<FlightEvent>> 
         row,
         carrier,
         flight,
-        tail_number,
+        tail_number: tail_number.clone(),
         origin,
         dest,
         hour_utc,
@@ -69,7 +69,12 @@ pub(crate) fn events(row: u32, record: &ByteRecord) -> Result<Vec<FlightEvent>> 
         distance_miles,
     }];
     match (departed, dep_delay) {
-        (Some(at), Some(delay_min)) => events.push(FlightEvent::Departed { row, at, delay_min }),
+        (Some(at), Some(delay_min)) => events.push(FlightEvent::Departed {
+            row,
+            tail_number,
+            at,
+            delay_min,
+        }),
         (None, None) => {
             ensure!(
                 (arrived, arr_delay, air_time) == (None, None, None),
@@ -80,12 +85,10 @@ pub(crate) fn events(row: u32, record: &ByteRecord) -> Result<Vec<FlightEvent>> 
         _ => bail!("one of dep_time and dep_delay without the other"),
     }
     match (arrived, arr_delay, air_time) {
-        (Some(at), Some(delay_min), Some(air_time_min)) => events.push(FlightEvent::Arrived {
-            row,
-            at,
-            delay_min,
-            air_time_min,
-        }),
+        (Some(at), Some(delay_min), Some(air_time_min)) => {
+            events.push(FlightEvent::Flown { row, air_time_min });
+            events.push(FlightEvent::Arrived { row, at, delay_min });
+        }
         // Diverted flights land somewhere: a time alone is no arrival.
         (_, None, None) => {}
         _ => bail!("arr_delay needs arr_time and air_time, air_time needs arr_delay"),

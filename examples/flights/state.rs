@@ -9,7 +9,7 @@ use crate::events::FlightEvent;
 
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    /// Bytes and CRC-32 of the file that the log is made from.
+    /// Bytes and CRC-32 of the file that the log is made from, as it was last.
     pub(crate) source: Option<(u64, u32)>,
     pub(crate) rows: RowSet,
     pub(crate) carriers: BTreeMap<String, Carrier>,
@@ -26,7 +26,14 @@ pub(crate) struct Flight {
     carrier: String,
     route: (String, String),
     distance_miles: u32,
-    departed: bool,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Scheduled,
+    Departed,
+    Flown,
 }
 
 /// The figures of one carrier, in the order in which they are reported.
@@ -59,6 +66,10 @@ impl Flights {
                 (self.source.is_none() && self.rows.is_empty()).then_some(())?;
                 self.source = Some((csv_bytes, csv_crc32));
             }
+            FlightEvent::FileGrown { csv_bytes, csv_crc32 } => {
+                self.source.filter(|(bytes, _)| *bytes < csv_bytes)?;
+                self.source = Some((csv_bytes, csv_crc32));
+            }
             FlightEvent::Scheduled {
                 row,
                 carrier,
@@ -72,33 +83,44 @@ impl Flights {
                     carrier,
                     route: (origin, dest),
                     distance_miles,
-                    departed: false,
+                    stage: Stage::Scheduled,
                 };
                 self.carrier(&flight).scheduled += 1;
                 self.open.insert(row, flight);
             }
             FlightEvent::Cancelled { row } => {
-                let flight = self.open.remove(&row).filter(|flight| !flight.departed)?;
+                let flight = self.close(row, Stage::Scheduled)?;
                 self.carrier(&flight).cancelled += 1;
             }
             FlightEvent::Departed { row, delay_min, .. } => {
-                let mut flight = self.open.remove(&row).filter(|flight| !flight.departed)?;
+                let flight = self.close(row, Stage::Scheduled)?;
                 let carrier = self.carrier(&flight);
                 carrier.departed += 1;
                 carrier.dep_delay_minutes += i64::from(delay_min);
-                flight.departed = true;
-                self.open.insert(row, flight);
+                self.reopen(row, flight, Stage::Departed);
+            }
+            FlightEvent::Flown { row, .. } => {
+                let flight = self.close(row, Stage::Departed)?;
+                self.carrier(&flight).miles_flown += u64::from(flight.distance_miles);
+                self.reopen(row, flight, Stage::Flown);
             }
             FlightEvent::Arrived { row, delay_min, .. } => {
-                let flight = self.open.remove(&row).filter(|flight| flight.departed)?;
+                let flight = self.close(row, Stage::Flown)?;
                 let carrier = self.carrier(&flight);
                 carrier.arrived += 1;
                 carrier.arr_delay_minutes += i64::from(delay_min);
-                carrier.miles_flown += u64::from(flight.distance_miles);
                 *self.routes.entry(flight.route).or_default() += 1;
             }
         }
         Some(())
+    }
+
+    fn close(&mut self, row: u32, stage: Stage) -> Option<Flight> {
+        self.open.remove(&row).filter(|flight| flight.stage == stage)
+    }
+
+    fn reopen(&mut self, row: u32, flight: Flight, stage: Stage) {
+        self.open.insert(row, Flight { stage, ..flight });
     }
 
     fn carrier(&mut self, flight: &Flight) -> &mut Carrier {

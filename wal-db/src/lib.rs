@@ -32,8 +32,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! What each call promises is said where it is documented; the bytes are described in `docs/format.md` of the
-//! repository, the workings in `docs/design.md`.
+//! What each call promises is said where it is documented. Of the repository, `docs/evolution.md` says what to write when
+//! an event changes, `docs/format.md` describes the bytes, `docs/design.md` the workings.
 //!
 //! # Features
 //!
