@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Lsn, Result, WalError,
     format::{self, FRAME_HEADER_LEN, FrameWord, Kind},
-    storage::staging::{Claim, Denied},
+    storage::{ring::Denied, staging::Claim},
 };
 
 impl Core {

@@ -16,7 +16,8 @@ use crate::{
     format::{Manifest, Mark},
     storage::{
         WalStore, boot_id, is_full,
-        staging::{Memory, Ring, SLACK, StagingHeader},
+        ring::{Ring, SLACK},
+        staging::{Memory, StagingHeader},
     },
     sync::{AtomicBool, Bell, Mutex, Ordering},
 };

@@ -10,7 +10,7 @@ use crate::{
     format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
     storage::{
         is_full,
-        staging::{Closed, Consumer, Denied, Settled},
+        ring::{Closed, Consumer, Denied, Settled},
     },
 };
 

@@ -5,7 +5,7 @@ use crate::{
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Mark, group,
     },
-    storage::staging::{Leftover, block_len},
+    storage::{ring::block_len, staging::Leftover},
 };
 
 /// Published frames at their positions, with gaps where claims were never published.
@@ -174,7 +174,10 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
-    use crate::storage::staging::{Memory, Ring, StagingHeader};
+    use crate::storage::{
+        ring::Ring,
+        staging::{Memory, StagingHeader},
+    };
 
     const LOG: LogId = LogId([1; 16]);
 

@@ -3,6 +3,7 @@
 mod file;
 mod latch;
 mod memory;
+pub(crate) mod ring;
 mod segmented;
 pub(crate) mod staging;
 mod staging_file;

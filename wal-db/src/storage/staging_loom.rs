@@ -3,8 +3,9 @@
 
 use loom::{sync::Arc, thread};
 
+use super::super::ring::{Denied, SLACK};
 use super::*;
-use crate::format::LogId;
+use crate::format::{FrameKey, LogId};
 
 const RING: usize = 8192;
 

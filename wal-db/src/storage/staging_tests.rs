@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use super::super::ring::{Denied, SLACK, block_len};
 use super::*;
-use crate::format::LogId;
+use crate::format::{FrameKey, LogId};
 
 fn ring(len: usize) -> (Ring, Consumer) {
     let (ring, consumer) = Ring::new(Memory::heap(len), 512, FrameKey::new(LogId([1; 16]), 1));
