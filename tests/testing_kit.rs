@@ -412,7 +412,7 @@ fn what_is_released_differently_is_shown_and_nothing_is_added() {
     let released = "moved 1 {from: u64, to: u32}\n";
     let dir = dir_with(released);
     let expected = "`moved` version 1 has another shape than in `wal.lock` line 1:\n    \
-                    the field `to` is released as `u32` and is `u64` now";
+                    `to` is `u32` in `wal.lock` and `u64` in this program";
     let found = text(lock(&dir, MOVED, LockMode::Check));
     assert!(found.starts_with(expected), "{found}");
     let refused = text(lock(&dir, MOVED, LockMode::Update));

@@ -9,6 +9,7 @@ use super::payload;
 pub(crate) use super::record::type_id;
 use super::record::{RecordType, WalDecodeOwned, WalRecord};
 use super::schema::Shape;
+pub(crate) use super::schema::differences;
 use super::stored::Upcast;
 pub(crate) use super::value::{NoShape, Place};
 use super::value::{Value, value_of};
