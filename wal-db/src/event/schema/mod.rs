@@ -9,6 +9,7 @@ mod shape;
 mod std_types;
 
 pub(crate) use diff::differences;
+pub(crate) use shape::list;
 pub use shape::{Shape, ShapeError, ShapeField, ShapeVariant};
 
 /// A type whose values can be part of an event.
