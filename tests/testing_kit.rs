@@ -195,6 +195,7 @@ fn fields_that_are_swapped_inside_a_struct_are_found() {
 struct Turned {
     set: HashSet<u8>,
     list: Vec<u8>,
+    pair: [u8; 2],
     note: String,
 }
 
@@ -203,16 +204,18 @@ record!(
     RecordType::new("turned", 2).schema(&Schema::Struct(&[
         field("set", <HashSet<u8>>::SCHEMA),
         field("list", <Vec<u8>>::SCHEMA),
+        field("pair", <[u8; 2]>::SCHEMA),
         field("note", &Schema::Str),
     ]))
 );
 
 impl<'de> WalDecode<'de> for Turned {
     fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
-        let (set, list): (Vec<u8>, Vec<u8>) = stored.fields()?;
+        let (set, list, [first, second]): (Vec<u8>, Vec<u8>, [u8; 2]) = stored.fields()?;
         Ok(Upcast::One(Turned {
             set: set.into_iter().rev().collect(),
             list: list.into_iter().rev().collect(),
+            pair: [second, first],
             note: String::new(),
         }))
     }
@@ -220,13 +223,44 @@ impl<'de> WalDecode<'de> for Turned {
 
 #[test]
 fn order_counts_in_a_list_and_not_in_a_set() {
-    let lock = "turned 1 {set: [u8], list: [u8]}";
-    let found = text(history::<Turned>(lock, &[]));
+    let lock = "turned 1 {set: [u8], list: [u8], pair: [u8; 2]}";
+    let found = text(history::<Turned>(lock, &["turned.pair"]));
     assert!(
         found.contains("the field `list` was [0, 1] and is [1, 0]"),
         "{found}"
     );
-    assert_eq!(history::<Turned>(lock, &["turned.list"]), Ok(()));
+    let found = text(history::<Turned>(lock, &["turned.list"]));
+    assert!(
+        found.contains("the field `pair` was [0, 1] and is [1, 0]"),
+        "{found}"
+    );
+    assert_eq!(history::<Turned>(lock, &["turned.list", "turned.pair"]), Ok(()));
+}
+
+/// An array is fields with positions. Its conversion turns one of them round.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Rows([Vec<i8>; 2]);
+
+record!(Rows, RecordType::new("rows", 2).schema(<[Vec<i8>; 2]>::SCHEMA));
+
+impl<'de> WalDecode<'de> for Rows {
+    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+        let mut rows: [Vec<i8>; 2] = stored.fields()?;
+        rows[1].reverse();
+        Ok(Upcast::One(Rows(rows)))
+    }
+}
+
+#[test]
+fn elements_of_an_array_are_known_by_their_positions() {
+    let lock = "rows 1 [[i8]; 2]\nrows 2 [[i8]; 2]";
+    let found = text(history::<Rows>(lock, &[]));
+    assert!(
+        found.contains("the field `1` was [0, 1] and is [1, 0]"),
+        "{found}"
+    );
+    assert!(!found.contains("`rows` version 2, read"), "{found}");
+    assert_eq!(history::<Rows>(lock, &["rows.1"]), Ok(()));
 }
 
 /// It holds itself in so many places that what is made for each cannot be made anew.
@@ -412,7 +446,7 @@ fn what_is_released_differently_is_shown_and_nothing_is_added() {
     let released = "moved 1 {from: u64, to: u32}\n";
     let dir = dir_with(released);
     let expected = "`moved` version 1 has another shape than in `wal.lock` line 1:\n    \
-                    the field `to` is released as `u32` and is `u64` now";
+                    `to` is `u32` in `wal.lock` and `u64` in this program";
     let found = text(lock(&dir, MOVED, LockMode::Check));
     assert!(found.starts_with(expected), "{found}");
     let refused = text(lock(&dir, MOVED, LockMode::Update));

@@ -112,9 +112,12 @@ impl RecordType {
             return Ok(());
         }
         let changes = match stored.parse::<Shape>() {
-            Ok(stored) => differences(&stored, &shape),
-            Err(_) => format!("\n  it is `{stored}` in the log and `{shape}` in this program"),
+            Ok(stored) => differences(&stored, &shape, "the log"),
+            Err(_) => vec![format!(
+                "it is `{stored}` in the log and `{shape}` in this program"
+            )],
         };
+        let changes = changes.iter().map(|change| format!("\n  {change}")).collect();
         Err(TypedError::ShapeChanged {
             name: self.name,
             version,

@@ -1,21 +1,27 @@
 //! What the testing kit asks of this layer: payloads made and read without a log.
 
 use serde::Serialize;
-use serde::de::DeserializeSeed;
 
 use super::codec::{Codec, CodecError};
-use super::envelope::{self, EnvelopeError, RecordInfo};
+use super::envelope::{self, RecordInfo};
 use super::error::TypedError;
 use super::payload;
-use super::record::{WalDecodeOwned, WalRecord};
+pub(crate) use super::record::type_id;
+use super::record::{RecordType, WalDecodeOwned, WalRecord};
+use super::schema::Shape;
+pub(crate) use super::schema::differences;
 use super::stored::Upcast;
+pub(crate) use super::value::{NoShape, Place};
+use super::value::{Value, value_of};
 use crate::{Lsn, RecordKind};
 
-/// The payload of an event.
-pub(crate) fn encode<C: Codec, T: WalRecord>(event: &T) -> Result<Vec<u8>, TypedError> {
+/// The payload of an event, and its record type.
+pub(crate) fn encode<C: Codec, T: WalRecord>(
+    event: &T,
+) -> Result<(&'static RecordType, Vec<u8>), TypedError> {
     let mut out = Vec::new();
-    payload::encode::<C, T>(event, &mut out)?;
-    Ok(out)
+    let record = payload::encode::<C, T>(event, &mut out)?;
+    Ok((record, out))
 }
 
 /// The payload of an event whose type is not at hand.
@@ -43,30 +49,8 @@ pub(crate) fn decode<C: Codec, T: WalDecodeOwned>(payload: &[u8]) -> Result<Vec<
     }
 }
 
-/// What the envelope of a payload says, and the contents behind it.
-pub(crate) fn contents<'de, C, S>(payload: &'de [u8], seed: S) -> Result<(RecordInfo, S::Value), CodecError>
-where
-    C: Codec,
-    S: DeserializeSeed<'de>,
-{
-    let (info, bytes) = split(payload)?;
-    let (value, used) = C::decode(seed, bytes)?;
-    if used != bytes.len() {
-        return Err(format!("{} bytes are left", bytes.len() - used).into());
-    }
-    Ok((info, value))
-}
-
-/// What the envelope of a payload says.
-pub(crate) fn info(payload: &[u8]) -> Option<RecordInfo> {
-    split(payload).ok().map(|(info, _)| info)
-}
-
-fn split(payload: &[u8]) -> Result<(RecordInfo, &[u8]), EnvelopeError> {
-    envelope::parse(payload).map(|envelope| (envelope.info, envelope.body))
-}
-
-/// The type id that a name has if none was chosen.
-pub(crate) fn type_id(name: &str) -> u32 {
-    super::record::type_id(name)
+/// What a payload contains, by its shape.
+pub(crate) fn value<C: Codec>(payload: &[u8], shape: &Shape) -> Result<Value, CodecError> {
+    let envelope = envelope::parse(payload)?;
+    value_of::<C>(envelope.info, envelope.body, shape)
 }

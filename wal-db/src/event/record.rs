@@ -355,7 +355,7 @@ const fn same(a: &str, b: &str) -> bool {
 
 /// FNV-1a, 32 bits, over the UTF-8 bytes of the full name. `wal-derive` computes the same to find collisions
 /// at compile time.
-pub(super) const fn type_id(name: &str) -> u32 {
+pub(crate) const fn type_id(name: &str) -> u32 {
     let bytes = name.as_bytes();
     let mut hash = 0x811c_9dc5_u32;
     let mut i = 0;

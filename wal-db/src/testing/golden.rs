@@ -111,11 +111,8 @@ where
 }
 
 fn written<T: WalDecodeOwned>(value: &T) -> Result<String, String> {
-    let payload = probe::encode::<DefaultCodec, T>(value).map_err(|error| sentence(&error))?;
-    let record = T::RECORDS.get(value.record_index());
-    let mut text = record.map_or_else(String::new, |record| {
-        format!("# `{}` version {}\n", record.name, record.version)
-    });
+    let (record, payload) = probe::encode::<DefaultCodec, T>(value).map_err(|error| sentence(&error))?;
+    let mut text = format!("# `{}` version {}\n", record.name, record.version);
     for line in payload.chunks(BYTES_IN_LINE) {
         text.push_str(&hex(line));
         text.push('\n');

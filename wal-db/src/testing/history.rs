@@ -5,21 +5,23 @@ use std::path::Path;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::lock::{Lock, LockLine};
-use super::value::{AnyValue, OfShape};
+use super::parts::{at, avoid_zeros, fields, unordered};
+use super::positional::Positional;
 use super::{CheckFailed, EventType, hex, shape_values};
 use crate::event::probe;
-use crate::{DefaultCodec, RecordType, Shape, TypedError, WalDecodeOwned};
+use crate::{DefaultCodec, RecordType, Shape, TypedError, Value, WalDecodeOwned};
 
 /// Two elements keep their order by chance in half of the trials.
 const ORDER_TRIALS: u32 = 32;
 
-type Payloads = Result<Vec<Vec<u8>>, TypedError>;
+/// What a record has become: the types and payloads of its events.
+type Events = Result<Vec<(&'static RecordType, Vec<u8>)>, TypedError>;
 
 /// A type whose events can be read, without the type.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadableType {
     of: EventType,
-    upcast: fn(&[u8]) -> Payloads,
+    upcast: fn(&[u8]) -> Events,
 }
 
 impl ReadableType {
@@ -34,7 +36,7 @@ impl ReadableType {
 }
 
 /// Reads a record of any version and writes what it is today.
-fn upcast<T: WalDecodeOwned>(payload: &[u8]) -> Payloads {
+fn upcast<T: WalDecodeOwned>(payload: &[u8]) -> Events {
     let events = probe::decode::<DefaultCodec, T>(payload)?;
     events.iter().map(probe::encode::<DefaultCodec, T>).collect()
 }
@@ -164,12 +166,12 @@ impl Check<'_> {
         })
     }
 
-    fn one(&self, value: &AnyValue) -> Result<(), String> {
+    fn one(&self, value: &Value) -> Result<(), String> {
         match self.read(value) {
             Err(error @ (TypedError::Codec { .. } | TypedError::Trailing { .. })) => {
                 // A shape does not say that a number cannot be zero.
                 let mut nonzero = value.clone();
-                nonzero.avoid_zeros();
+                avoid_zeros(&mut nonzero);
                 if nonzero == *value {
                     return Err(sentence(&error));
                 }
@@ -181,58 +183,51 @@ impl Check<'_> {
         }
     }
 
-    fn read(&self, value: &AnyValue) -> Payloads {
-        let payload = probe::encode_any::<DefaultCodec>(self.line.type_id(), self.line.version, value)
-            .map_err(|source| TypedError::Encode {
+    fn read(&self, value: &Value) -> Events {
+        let LockLine { version, shape, .. } = self.line;
+        let contents = Positional::new(value, shape);
+        let payload = probe::encode_any::<DefaultCodec>(self.line.type_id(), *version, &contents).map_err(
+            |source| TypedError::Encode {
                 name: self.record.name,
-                version: self.line.version,
+                version: *version,
                 source,
-            })?;
+            },
+        )?;
         (self.of.upcast)(&payload)
     }
 
     /// What one event has become keeps what is still called the same and looks the same.
-    fn compare(&self, before: &AnyValue, events: &[Vec<u8>]) -> Result<(), String> {
-        let [event] = events else {
+    fn compare(&self, before: &Value, events: &[(&RecordType, Vec<u8>)]) -> Result<(), String> {
+        let [(record, event)] = events else {
             return Ok(());
         };
-        let same_type = probe::info(event).is_some_and(|info| info.type_id == self.record.id);
-        let Some(schema) = self.record.schema.filter(|_| same_type) else {
+        let Some(schema) = record.schema.filter(|_| record.id == self.record.id) else {
             return Ok(());
         };
-        let shape = schema.to_shape();
-        let (_, now) = probe::contents::<DefaultCodec, _>(event, OfShape::new(&shape)).map_err(|error| {
+        let shape = &schema.to_shape();
+        let now = &probe::value::<DefaultCodec>(event, shape).map_err(|error| {
             format!(
                 "what it is today does not have its own shape `{shape}`: {error} ({})",
                 hex(event)
             )
         })?;
-        let today = Today {
-            shape: &shape,
-            event: &now,
-        };
-        self.fields(
-            &mut Vec::new(),
-            (&self.line.shape, before),
-            (&shape, &now),
-            &today,
-        )
+        let today = Today { shape, event: now };
+        self.fields(&mut Vec::new(), (&self.line.shape, before), (shape, now), &today)
     }
 
     /// Compares the fields of one struct or tuple, and of those inside it that have changed themselves.
     fn fields(
         &self,
         path: &mut Vec<String>,
-        before: (&Shape, &AnyValue),
-        now: (&Shape, &AnyValue),
+        before: (&Shape, &Value),
+        now: (&Shape, &Value),
         today: &Today<'_>,
     ) -> Result<(), String> {
-        let shapes_now = field_shapes(now.0);
-        let fields_now: Vec<_> = shapes_now.iter().zip(now.1.fields()).collect();
-        for ((field, shape), (_, value)) in field_shapes(before.0).iter().zip(before.1.fields()) {
-            let same = fields_now.iter().find(|((name, _), _)| name == field);
-            if let Some(((_, shape_now), (_, value_now))) = same {
-                path.push(field.clone());
+        let fields_now = fields(now.0, now.1);
+        for (name, shape, value) in fields(before.0, before.1) {
+            let same = fields_now.iter().find(|(other, ..)| *other == name);
+            if let Some((_, shape_now, value_now)) = same {
+                path.push(name);
                 self.field(path, (shape, value), (shape_now, value_now), today)?;
                 path.pop();
             }
@@ -243,8 +238,8 @@ impl Check<'_> {
     fn field(
         &self,
         path: &mut Vec<String>,
-        (shape, before): (&Shape, &AnyValue),
-        (shape_now, now): (&Shape, &AnyValue),
+        (shape, before): (&Shape, &Value),
+        (shape_now, now): (&Shape, &Value),
         today: &Today<'_>,
     ) -> Result<(), String> {
         let label = match path.join(".") {
@@ -260,9 +255,10 @@ impl Check<'_> {
         // What a name stands for inside a type is part of the type.
         let comparable =
             shape == shape_now && (self.line.shape == *today.shape || !shape.to_string().contains('@'));
-        let kept = before == now
-            || (before.unordered() == now.unordered() && !self.keeps_order(today, path, before));
-        if !comparable || kept {
+        let kept = || {
+            before == now || (unordered(before) == unordered(now) && !self.keeps_order(today, path, before))
+        };
+        if !comparable || kept() {
             return Ok(());
         }
         Err(format!(
@@ -273,46 +269,27 @@ impl Check<'_> {
 
     /// Whether the type of today hands out the elements in the order in which they are stored. A set does not, or only by
     /// chance: so it is asked several times.
-    fn keeps_order(&self, today: &Today<'_>, path: &[String], value: &AnyValue) -> bool {
+    fn keeps_order(&self, today: &Today<'_>, path: &[String], value: &Value) -> bool {
         let mut event = today.event.clone();
-        if let Some(field) = event.at(path) {
+        if let Some(field) = at(&mut event, path) {
             field.clone_from(value);
         }
-        (0..ORDER_TRIALS).all(|_| {
-            let payload = probe::encode_any::<DefaultCodec>(self.record.id, self.record.version, &event).ok();
-            let events = payload
-                .and_then(|payload| (self.of.upcast)(&payload).ok())
-                .unwrap_or_default();
-            let read = events
-                .first()
-                .and_then(|event| probe::contents::<DefaultCodec, _>(event, OfShape::new(today.shape)).ok());
-            read.is_some_and(|(_, mut read)| read.at(path).is_some_and(|field| field == value))
-        })
+        let RecordType { id, version, .. } = *self.record;
+        let read = || {
+            let contents = Positional::new(&event, today.shape);
+            let payload = probe::encode_any::<DefaultCodec>(id, version, &contents).ok()?;
+            let events = (self.of.upcast)(&payload).ok()?;
+            let mut read = probe::value::<DefaultCodec>(&events.first()?.1, today.shape).ok()?;
+            at(&mut read, path).map(|field| field == value)
+        };
+        (0..ORDER_TRIALS).all(|_| read() == Some(true))
     }
 }
 
 /// What an event has become.
 struct Today<'a> {
     shape: &'a Shape,
-    event: &'a AnyValue,
-}
-
-/// As [`AnyValue::fields`], of a shape.
-fn field_shapes(shape: &Shape) -> Vec<(String, &Shape)> {
-    match shape {
-        Shape::Recursive { body: inner, .. }
-        | Shape::Opaque {
-            wire: Some(inner), ..
-        } => field_shapes(inner),
-        Shape::Unit => Vec::new(),
-        Shape::Struct(fields) => fields
-            .iter()
-            .map(|field| (field.name.clone(), &field.shape))
-            .collect(),
-        Shape::Tuple(items) => (0..).map(|i: usize| i.to_string()).zip(items).collect(),
-        Shape::Array(item, len) => (0..*len).map(|i| (i.to_string(), &**item)).collect(),
-        other => vec![(String::new(), other)],
-    }
+    event: &'a Value,
 }
 
 /// An error and what it came from.

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::{fmt, fs, io};
 
+use crate::event::probe::type_id;
 use crate::{RecordType, Shape};
 
 /// The lines of a `wal.lock`.
@@ -112,13 +113,12 @@ impl LockLine {
     /// The id under which records of it are stored.
     #[must_use]
     pub fn type_id(&self) -> u32 {
-        self.id
-            .unwrap_or_else(|| crate::event::probe::type_id(&self.name))
+        self.id.unwrap_or_else(|| type_id(&self.name))
     }
 
     /// The line of a version of a record type.
     pub(super) fn new(record: &RecordType, version: u16, shape: Shape) -> Self {
-        let hash = crate::event::probe::type_id(record.name);
+        let hash = type_id(record.name);
         LockLine {
             number: 0,
             name: record.name.to_owned(),

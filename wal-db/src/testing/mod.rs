@@ -29,9 +29,10 @@ mod history;
 mod lock;
 mod logs;
 mod macros;
+mod parts;
+mod positional;
 mod roundtrip;
 mod shape_values;
-mod value;
 
 use std::fmt::{self, Write};
 
@@ -44,7 +45,6 @@ pub use self::lock::{Lock, LockError, LockLine};
 pub use self::logs::{MemLog, TempLog};
 pub use self::roundtrip::{roundtrip, roundtrip_all};
 pub use self::shape_values::{NoValues, shape_values};
-pub use self::value::AnyValue;
 #[doc(inline)]
 pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_test};
 

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use super::value::{AnyValue, Scope};
-use crate::{Shape, ShapeField, ShapeVariant};
+use super::parts::unordered;
+use crate::event::probe::{NoShape, Place};
+use crate::{Shape, ShapeField, ShapeVariant, Value};
 
 /// How often a type that holds itself does so, at most.
 const MAX_NESTING: u32 = 3;
@@ -44,110 +46,136 @@ pub enum NoValues {
 /// ```
 /// use proptest::strategy::{Strategy, ValueTree};
 /// use proptest::test_runner::TestRunner;
-/// use wal_db::Shape;
-/// use wal_db::testing::{AnyValue, shape_values};
+/// use wal_db::testing::shape_values;
+/// use wal_db::{Shape, Value};
 ///
 /// let shape: Shape = "{id: u64, tags: [str]}".parse().expect("a shape");
 /// let values = shape_values(&shape).expect("it has values");
 /// let value = values.new_tree(&mut TestRunner::deterministic()).expect("a value").current();
-/// assert!(matches!(value, AnyValue::Struct(fields) if fields[0].0 == "id"));
+/// assert!(matches!(value.get("id"), Some(Value::Unsigned(_))));
 /// ```
 ///
 /// # Errors
 ///
 /// [`NoValues::Opaque`] for a foreign type without `wire`, [`NoValues::Empty`] for a shape that no value has.
-pub fn shape_values(shape: &Shape) -> Result<BoxedStrategy<AnyValue>, NoValues> {
-    let place = Place {
-        scope: None,
+pub fn shape_values(shape: &Shape) -> Result<BoxedStrategy<Value>, NoValues> {
+    values(&Making {
+        place: Place::whole(shape),
         nesting: MAX_NESTING,
         made: &RefCell::default(),
-    };
-    values(shape, place)
+    })
 }
 
-type Values = Result<BoxedStrategy<AnyValue>, NoValues>;
+type Values = Result<BoxedStrategy<Value>, NoValues>;
 
-/// Where in the whole a shape stands.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    scope: Option<&'a Scope<'a>>,
+/// What values are made of.
+#[derive(Clone)]
+struct Making<'a> {
+    place: Place<'a>,
     /// How often types may still hold themselves.
     nesting: u32,
     /// What was made of a type that holds itself, by its address and the nesting left: it may do so in many places.
     made: &'a RefCell<HashMap<(*const Shape, u32), Values>>,
 }
 
-fn values(shape: &Shape, place: Place<'_>) -> Values {
-    Ok(match shape {
-        Shape::Unit => Just(AnyValue::Unit).boxed(),
-        Shape::Bool => any::<bool>().prop_map(AnyValue::Bool).boxed(),
-        Shape::U8 => any::<u8>().prop_map(AnyValue::U8).boxed(),
-        Shape::U16 => any::<u16>().prop_map(AnyValue::U16).boxed(),
-        Shape::U32 => any::<u32>().prop_map(AnyValue::U32).boxed(),
-        Shape::U64 => any::<u64>().prop_map(AnyValue::U64).boxed(),
-        Shape::U128 => any::<u128>().prop_map(AnyValue::U128).boxed(),
-        Shape::I8 => any::<i8>().prop_map(AnyValue::I8).boxed(),
-        Shape::I16 => any::<i16>().prop_map(AnyValue::I16).boxed(),
-        Shape::I32 => any::<i32>().prop_map(AnyValue::I32).boxed(),
-        Shape::I64 => any::<i64>().prop_map(AnyValue::I64).boxed(),
-        Shape::I128 => any::<i128>().prop_map(AnyValue::I128).boxed(),
+impl<'a> Making<'a> {
+    fn part(&self, shape: &'a Shape) -> Self {
+        let place = self.place.part(shape);
+        Making { place, ..*self }
+    }
+
+    /// What stands behind a shape that is only a name.
+    fn follow(&self) -> Result<Self, NoValues> {
+        match self.place.follow() {
+            Ok(Some(place)) => Ok(Making { place, ..*self }),
+            Err(NoShape::Opaque(name)) => Err(NoValues::Opaque {
+                name: name.to_owned(),
+            }),
+            Ok(None) | Err(NoShape::Unknown(_) | NoShape::Endless) => Err(empty(self.place.shape)),
+        }
+    }
+}
+
+fn values(at: &Making<'_>) -> Values {
+    Ok(match at.place.shape {
+        Shape::Unit => Just(Value::Unit).boxed(),
+        Shape::Bool => plain(any::<bool>(), Value::Bool),
+        Shape::U8 => unsigned::<u8>(),
+        Shape::U16 => unsigned::<u16>(),
+        Shape::U32 => unsigned::<u32>(),
+        Shape::U64 => unsigned::<u64>(),
+        Shape::U128 => unsigned::<u128>(),
+        Shape::I8 => signed::<i8>(),
+        Shape::I16 => signed::<i16>(),
+        Shape::I32 => signed::<i32>(),
+        Shape::I64 => signed::<i64>(),
+        Shape::I128 => signed::<i128>(),
         Shape::F32 => {
             use proptest::num::f32::{NEGATIVE, NORMAL, POSITIVE, ZERO};
-            (POSITIVE | NEGATIVE | NORMAL | ZERO)
-                .prop_map(AnyValue::F32)
-                .boxed()
+            plain(POSITIVE | NEGATIVE | NORMAL | ZERO, Value::F32)
         }
         Shape::F64 => {
             use proptest::num::f64::{NEGATIVE, NORMAL, POSITIVE, ZERO};
-            (POSITIVE | NEGATIVE | NORMAL | ZERO)
-                .prop_map(AnyValue::F64)
-                .boxed()
+            plain(POSITIVE | NEGATIVE | NORMAL | ZERO, Value::F64)
         }
-        Shape::Char => any::<char>().prop_map(AnyValue::Char).boxed(),
-        Shape::Str => vec(any::<char>(), 0..8)
-            .prop_map(|chars| AnyValue::Str(chars.into_iter().collect()))
-            .boxed(),
-        Shape::Bytes => vec(any::<u8>(), 0..8).prop_map(AnyValue::Bytes).boxed(),
-        Shape::Option(inner) => option(values(inner, place))?,
-        Shape::Seq(inner) => match values(inner, place) {
-            Ok(inner) => vec(inner, 0..=MAX_ELEMENTS).prop_map(AnyValue::Seq).boxed(),
-            Err(NoValues::Empty { .. }) => Just(AnyValue::Seq(Vec::new())).boxed(),
+        Shape::Char => plain(any::<char>(), Value::Char),
+        Shape::Str => plain(vec(any::<char>(), 0..8), |chars| {
+            Value::Str(chars.into_iter().collect())
+        }),
+        Shape::Bytes => plain(vec(any::<u8>(), 0..8), Value::Bytes),
+        Shape::Option(inner) => option(values(&at.part(inner)))?,
+        Shape::Seq(inner) => match values(&at.part(inner)) {
+            Ok(inner) => plain(vec(inner, 0..=MAX_ELEMENTS), Value::List),
+            Err(NoValues::Empty { .. }) => Just(Value::List(Vec::new())).boxed(),
             Err(error) => return Err(error),
         },
-        Shape::Array(inner, len) => vec(values(inner, place)?, *len).prop_map(AnyValue::Tuple).boxed(),
-        Shape::Map(key, value) => map(values(key, place), values(value, place))?,
-        Shape::Tuple(items) => tuple(items.iter(), place)?.prop_map(AnyValue::Tuple).boxed(),
-        Shape::Struct(fields) => structure(fields, place)?,
-        Shape::Enum(variants) => enumeration(shape, variants, place)?,
-        Shape::Opaque { wire: Some(wire), .. } => values(wire, place)?,
-        Shape::Opaque { name, wire: None } => return Err(NoValues::Opaque { name: name.clone() }),
-        Shape::Recursive { name, body } => {
-            let scope = Scope::new(name, body, place.scope);
-            let scope = Some(&scope);
-            values(body, Place { scope, ..place })?
-        }
-        Shape::Ref(name) => {
-            let found = Scope::find(place.scope, name);
-            let (Some((body, scope)), Some(nesting)) = (found, place.nesting.checked_sub(1)) else {
-                return Err(empty(shape));
-            };
-            let key = (std::ptr::from_ref(body), nesting);
-            if let Some(made) = place.made.borrow().get(&key) {
-                return made.clone();
-            }
-            let scope = Some(scope);
-            let made = values(
-                body,
-                Place {
-                    scope,
-                    nesting,
-                    ..place
-                },
-            );
-            place.made.borrow_mut().insert(key, made.clone());
-            made?
-        }
+        Shape::Array(inner, len) => plain(vec(values(&at.part(inner))?, *len), Value::List),
+        Shape::Map(key, value) => map(values(&at.part(key)), values(&at.part(value)))?,
+        Shape::Tuple(items) => plain(tuple(items.iter(), at)?, Value::Tuple),
+        Shape::Struct(fields) => structure(fields, at)?,
+        Shape::Enum(variants) => enumeration(variants, at)?,
+        Shape::Opaque { .. } | Shape::Recursive { .. } => values(&at.follow()?)?,
+        Shape::Ref(_) => itself(at)?,
     })
+}
+
+fn plain<S>(values: S, of: impl Fn(S::Value) -> Value + 'static) -> BoxedStrategy<Value>
+where
+    S: Strategy + 'static,
+{
+    values.prop_map(of).boxed()
+}
+
+fn unsigned<T: Arbitrary + Into<u128>>() -> BoxedStrategy<Value>
+where
+    T::Strategy: 'static,
+{
+    plain(any::<T>(), |n| Value::Unsigned(n.into()))
+}
+
+fn signed<T: Arbitrary + Into<i128>>() -> BoxedStrategy<Value>
+where
+    T::Strategy: 'static,
+{
+    plain(any::<T>(), |n| Value::Signed(n.into()))
+}
+
+/// A type inside of itself.
+fn itself(at: &Making<'_>) -> Values {
+    let Some(nesting) = at.nesting.checked_sub(1) else {
+        return Err(empty(at.place.shape));
+    };
+    let inner = Making {
+        nesting,
+        ..at.follow()?
+    };
+    let key = (std::ptr::from_ref(inner.place.shape), nesting);
+    if let Some(made) = at.made.borrow().get(&key) {
+        return made.clone();
+    }
+    let made = values(&inner);
+    at.made.borrow_mut().insert(key, made.clone());
+    made
 }
 
 fn empty(shape: &Shape) -> NoValues {
@@ -157,10 +185,10 @@ fn empty(shape: &Shape) -> NoValues {
 }
 
 fn option(inner: Values) -> Values {
-    let none = AnyValue::Option(None);
+    let none = Value::Option(None);
     match inner {
         Ok(inner) => Ok(proptest::option::of(inner)
-            .prop_map(|inner| AnyValue::Option(inner.map(Box::new)))
+            .prop_map(|inner| Value::Option(inner.map(Box::new)))
             .boxed()),
         Err(NoValues::Empty { .. }) => Ok(Just(none).boxed()),
         Err(error) => Err(error),
@@ -174,32 +202,32 @@ fn map(key: Values, value: Values) -> Values {
         (Err(error @ NoValues::Opaque { .. }), _) | (_, Err(error @ NoValues::Opaque { .. })) => {
             return Err(error);
         }
-        _ => return Ok(Just(AnyValue::Map(Vec::new())).boxed()),
+        _ => return Ok(Just(Value::Map(Vec::new())).boxed()),
     };
     let entries = vec((key, value), 0..=MAX_ELEMENTS).prop_map(|entries| {
-        let mut unique: Vec<(AnyValue, AnyValue)> = Vec::with_capacity(entries.len());
+        let mut unique: Vec<(Value, Value)> = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             if unique
                 .iter()
-                .all(|(other, _)| other.unordered() != key.unordered())
+                .all(|(other, _)| unordered(other) != unordered(&key))
             {
                 unique.push((key, value));
             }
         }
-        AnyValue::Map(unique)
+        Value::Map(unique)
     });
     Ok(entries.boxed())
 }
 
 fn tuple<'a>(
     items: impl Iterator<Item = &'a Shape>,
-    place: Place<'_>,
-) -> Result<Vec<BoxedStrategy<AnyValue>>, NoValues> {
-    items.map(|item| values(item, place)).collect()
+    at: &Making<'a>,
+) -> Result<Vec<BoxedStrategy<Value>>, NoValues> {
+    items.map(|item| values(&at.part(item))).collect()
 }
 
-fn structure(fields: &[ShapeField], place: Place<'_>) -> Values {
-    let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+fn structure<'a>(fields: &'a [ShapeField], at: &Making<'a>) -> Values {
+    let names: Vec<Arc<str>> = fields.iter().map(|field| field.name.as_str().into()).collect();
     let is_time = matches!(
         fields,
         [secs, nanos] if secs.shape == Shape::U64 && nanos.shape == Shape::U32
@@ -207,36 +235,30 @@ fn structure(fields: &[ShapeField], place: Place<'_>) -> Values {
                 ("secs", "nanos") | ("secs_since_epoch", "nanos_since_epoch"))
     );
     let values = if is_time {
-        let secs = (0..1_u64 << 33).prop_map(AnyValue::U64).boxed();
-        let nanos = (0..1_000_000_000_u32).prop_map(AnyValue::U32).boxed();
-        vec![secs, nanos]
+        let below = |end: u128| plain(0..end, Value::Unsigned);
+        vec![below(1 << 33), below(1_000_000_000)]
     } else {
-        tuple(fields.iter().map(|field| &field.shape), place)?
+        tuple(fields.iter().map(|field| &field.shape), at)?
     };
-    let named = move |values: Vec<AnyValue>| AnyValue::Struct(names.iter().cloned().zip(values).collect());
-    Ok(values.prop_map(named).boxed())
+    let named = move |values: Vec<Value>| Value::Struct(names.iter().cloned().zip(values).collect());
+    Ok(plain(values, named))
 }
 
-fn enumeration(shape: &Shape, variants: &[ShapeVariant], place: Place<'_>) -> Values {
+fn enumeration<'a>(variants: &'a [ShapeVariant], at: &Making<'a>) -> Values {
     let mut any_of = Vec::with_capacity(variants.len());
-    for (index, variant) in (0_u32..).zip(variants) {
-        let fields = match values(&variant.fields, place) {
-            Ok(fields) => fields,
+    for variant in variants {
+        let contents = match values(&at.part(&variant.fields)) {
+            Ok(contents) => contents,
             Err(NoValues::Empty { .. }) => continue,
             Err(error) => return Err(error),
         };
-        let name = variant.name.clone();
-        let single = !matches!(variant.fields, Shape::Unit | Shape::Tuple(_) | Shape::Struct(_));
-        let made = fields.prop_map(move |fields| AnyValue::Variant {
-            index,
-            name: name.clone(),
-            fields: Box::new(fields),
-            single,
-        });
-        any_of.push(made.boxed());
+        let name: Arc<str> = variant.name.as_str().into();
+        any_of.push(plain(contents, move |contents| {
+            Value::Variant(name.clone(), Box::new(contents))
+        }));
     }
     if any_of.is_empty() {
-        return Err(empty(shape));
+        return Err(empty(at.place.shape));
     }
     Ok(Union::new(any_of).boxed())
 }

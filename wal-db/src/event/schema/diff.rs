@@ -2,150 +2,210 @@
 
 use super::Shape;
 
-/// What differs, a line for each place; empty if nothing does.
-pub(crate) fn differences(log: &Shape, program: &Shape) -> String {
-    let mut lines = String::new();
-    compare("", log, program, &mut lines);
-    lines
+/// What differs, a sentence for each place; none if the shapes are equal. `stored_in` is what holds the first shape.
+pub(crate) fn differences(stored: &Shape, program: &Shape, stored_in: &str) -> Vec<String> {
+    let mut found = Found {
+        stored_in,
+        lines: Vec::new(),
+    };
+    found.compare("", stored, program);
+    found.lines
 }
 
-fn compare(path: &str, log: &Shape, program: &Shape, lines: &mut String) {
-    match (log, program) {
-        (log, program) if log == program => {}
-        (Shape::Struct(log), Shape::Struct(program)) => {
-            let old: Vec<_> = log
-                .iter()
-                .map(|field| (field.name.as_str(), &field.shape))
-                .collect();
-            let new: Vec<_> = program
-                .iter()
-                .map(|field| (field.name.as_str(), &field.shape))
-                .collect();
-            named(path, "field", &old, &new, lines);
-        }
-        (Shape::Enum(log), Shape::Enum(program)) => {
-            let old: Vec<_> = log
-                .iter()
-                .map(|variant| (variant.name.as_str(), &variant.fields))
-                .collect();
-            let new: Vec<_> = program
-                .iter()
-                .map(|variant| (variant.name.as_str(), &variant.fields))
-                .collect();
-            named(path, "variant", &old, &new, lines);
-        }
-        (Shape::Tuple(log), Shape::Tuple(program)) if log.len() == program.len() => {
-            for (i, (log, program)) in log.iter().zip(program).enumerate() {
-                compare(&join(path, &i.to_string()), log, program, lines);
+/// The fields of a struct, or the variants of an enum.
+type Named<'a> = [(&'a str, &'a Shape)];
+
+struct Found<'a> {
+    stored_in: &'a str,
+    lines: Vec<String>,
+}
+
+impl Found<'_> {
+    fn compare(&mut self, path: &str, stored: &Shape, program: &Shape) {
+        match (stored, program) {
+            (stored, program) if stored == program => {}
+            (Shape::Struct(stored), Shape::Struct(program)) => {
+                let [stored, program] = [stored, program].map(|fields| {
+                    let fields = fields.iter();
+                    fields
+                        .map(|field| (&*field.name, &field.shape))
+                        .collect::<Vec<_>>()
+                });
+                self.named(path, "field", &stored, &program);
+            }
+            (Shape::Enum(stored), Shape::Enum(program)) => {
+                let [stored, program] = [stored, program].map(|variants| {
+                    let variants = variants.iter();
+                    variants
+                        .map(|variant| (&*variant.name, &variant.fields))
+                        .collect::<Vec<_>>()
+                });
+                self.named(path, "variant", &stored, &program);
+            }
+            (Shape::Tuple(stored), Shape::Tuple(program)) if stored.len() == program.len() => {
+                for (i, (stored, program)) in stored.iter().zip(program).enumerate() {
+                    self.compare(&join(path, &i.to_string()), stored, program);
+                }
+            }
+            (Shape::Option(stored), Shape::Option(program)) => {
+                self.compare(&join(path, "some"), stored, program);
+            }
+            (Shape::Seq(stored), Shape::Seq(program)) => self.compare(&join(path, "[]"), stored, program),
+            (Shape::Array(stored, n), Shape::Array(program, m)) if n == m => {
+                self.compare(&join(path, "[]"), stored, program);
+            }
+            (Shape::Map(key, value), Shape::Map(program_key, program_value)) => {
+                self.compare(&join(path, "key"), key, program_key);
+                self.compare(&join(path, "value"), value, program_value);
+            }
+            (
+                Shape::Recursive { name, body },
+                Shape::Recursive {
+                    name: same,
+                    body: program,
+                },
+            ) if name == same => {
+                self.compare(path, body, program);
+            }
+            (stored, program) => {
+                let text = format!(
+                    "is `{stored}` in {} and `{program}` in this program",
+                    self.stored_in
+                );
+                self.line(path, &text);
             }
         }
-        (Shape::Option(log), Shape::Option(program)) => compare(&join(path, "some"), log, program, lines),
-        (Shape::Seq(log), Shape::Seq(program)) => compare(&join(path, "[]"), log, program, lines),
-        (Shape::Map(log, log_value), Shape::Map(program, program_value)) => {
-            compare(&join(path, "key"), log, program, lines);
-            compare(&join(path, "value"), log_value, program_value, lines);
-        }
-        (Shape::Recursive { body: log, .. }, Shape::Recursive { body: program, .. }) if log != program => {
-            compare(path, log, program, lines);
-        }
-        (log, program) => line(
-            lines,
-            path,
-            &format!("is `{log}` in the log and `{program}` in this program"),
-        ),
     }
-}
 
-/// Fields or variants: those that both have are compared, then what is missing, new, or moved is named.
-fn named(path: &str, what: &str, old: &[(&str, &Shape)], new: &[(&str, &Shape)], lines: &mut String) {
-    let find = |list: &[(&str, &Shape)], name: &str| list.iter().position(|(other, _)| *other == name);
-    let before = lines.len();
-    for (name, log) in old {
-        match find(new, name) {
-            Some(at) => compare(&join(path, name), log, new[at].1, lines),
-            None => line(
-                lines,
-                &join(path, name),
-                &format!("is a {what} in the log and not in this program"),
-            ),
+    /// Those that both have are compared, then what is missing, new, or moved is named.
+    fn named(&mut self, path: &str, what: &str, stored: &Named<'_>, program: &Named<'_>) {
+        let find = |list: &Named<'_>, name: &str| list.iter().position(|(other, _)| *other == name);
+        let before = self.lines.len();
+        for (name, shape) in stored {
+            let path = join(path, name);
+            match find(program, name) {
+                Some(at) => self.compare(&path, shape, program[at].1),
+                None => {
+                    let text = format!("is a {what} in {} and not in this program", self.stored_in);
+                    self.line(&path, &text);
+                }
+            }
+        }
+        for (name, _) in program.iter().filter(|(name, _)| find(stored, name).is_none()) {
+            let text = format!("is a {what} in this program and not in {}", self.stored_in);
+            self.line(&join(path, name), &text);
+        }
+        if self.lines.len() == before {
+            let order = |list: &Named<'_>| list.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            let text = format!(
+                "has the {what}s in the order {} in {} and {} in this program",
+                order(stored),
+                self.stored_in,
+                order(program)
+            );
+            self.line(path, &text);
         }
     }
-    for (name, _) in new.iter().filter(|(name, _)| find(old, name).is_none()) {
-        line(
-            lines,
-            &join(path, name),
-            &format!("is a {what} in this program and not in the log"),
-        );
-    }
-    if lines.len() == before {
-        let order =
-            |list: &[(&str, &Shape)]| list.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        line(
-            lines,
-            path,
-            &format!(
-                "has the {what}s in the order {} in the log and {} in this program",
-                order(old),
-                order(new)
-            ),
-        );
+
+    fn line(&mut self, path: &str, text: &str) {
+        self.lines.push(match path {
+            "" => format!("it {text}"),
+            path => format!("`{path}` {text}"),
+        });
     }
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
+    match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
     }
-}
-
-fn line(lines: &mut String, path: &str, text: &str) {
-    lines.push_str("\n  ");
-    if path.is_empty() {
-        lines.push_str("it");
-    } else {
-        lines.push('`');
-        lines.push_str(path);
-        lines.push('`');
-    }
-    lines.push(' ');
-    lines.push_str(text);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn diff(log: &str, program: &str) -> String {
-        let shape = |text: &str| text.parse::<Shape>().expect("a shape");
-        differences(&shape(log), &shape(program))
-    }
-
     #[test]
-    fn equal_shapes_do_not_differ() {
-        assert_eq!(diff("{a: u8, b: [str]}", "{a: u8, b: [str]}"), "");
-    }
-
-    #[test]
-    fn each_difference_has_a_line_with_its_path() {
-        assert_eq!(
-            diff("{a: u8, b: {c: u32}, d: str}", "{a: u8, b: {c: u64}, e: str}"),
-            "\n  `b.c` is `u32` in the log and `u64` in this program\
-             \n  `d` is a field in the log and not in this program\
-             \n  `e` is a field in this program and not in the log"
-        );
-        assert_eq!(
-            diff("[option<u8>]", "[option<i8>]"),
-            "\n  `[].some` is `u8` in the log and `i8` in this program"
-        );
-        assert_eq!(
-            diff("enum {A, B(u8)}", "enum {B(u8), A}"),
-            "\n  it has the variants in the order A, B in the log and B, A in this program"
-        );
-        assert_eq!(
-            diff("u8", "u16"),
-            "\n  it is `u8` in the log and `u16` in this program"
-        );
+    fn each_difference_has_a_line_with_its_place() {
+        let cases: [(&str, &str, &[&str]); 14] = [
+            ("{a: u8, b: [str]}", "{a: u8, b: [str]}", &[]),
+            ("u8", "u16", &["it is `u8` in the log and `u16` in this program"]),
+            (
+                "{a: u8, b: {c: u32}, d: str}",
+                "{a: u8, b: {c: u64}, e: str}",
+                &[
+                    "`b.c` is `u32` in the log and `u64` in this program",
+                    "`d` is a field in the log and not in this program",
+                    "`e` is a field in this program and not in the log",
+                ],
+            ),
+            (
+                "(u8, u8)",
+                "(u8, u16)",
+                &["`1` is `u8` in the log and `u16` in this program"],
+            ),
+            (
+                "(u8, u8)",
+                "(u8,)",
+                &["it is `(u8, u8)` in the log and `(u8,)` in this program"],
+            ),
+            (
+                "{a: u8, b: u8}",
+                "{b: u8, a: u8}",
+                &["it has the fields in the order a, b in the log and b, a in this program"],
+            ),
+            (
+                "{a: enum {X, Y(u8)}}",
+                "{a: enum {Y(u8), X}}",
+                &["`a` has the variants in the order X, Y in the log and Y, X in this program"],
+            ),
+            (
+                "{a: [{b: map<str, option<u8>>}]}",
+                "{a: [{b: map<str, option<i8>>}]}",
+                &["`a.[].b.value.some` is `u8` in the log and `i8` in this program"],
+            ),
+            (
+                "map<u8, unit>",
+                "map<u16, unit>",
+                &["`key` is `u8` in the log and `u16` in this program"],
+            ),
+            (
+                "enum {X, Y(u8)}",
+                "enum {X, Y(u16), Z}",
+                &[
+                    "`Y` is `u8` in the log and `u16` in this program",
+                    "`Z` is a variant in this program and not in the log",
+                ],
+            ),
+            (
+                "rec T {t: option<@T>, n: u8}",
+                "rec T {t: option<@T>, n: u16}",
+                &["`n` is `u8` in the log and `u16` in this program"],
+            ),
+            (
+                "rec T [u8]",
+                "rec U [u8]",
+                &["it is `rec T [u8]` in the log and `rec U [u8]` in this program"],
+            ),
+            (
+                "[u8; 4]",
+                "[i8; 4]",
+                &["`[]` is `u8` in the log and `i8` in this program"],
+            ),
+            (
+                "[u8; 4]",
+                "[u8; 5]",
+                &["it is `[u8; 4]` in the log and `[u8; 5]` in this program"],
+            ),
+        ];
+        for (log, program, expected) in cases {
+            let [stored, now] = [log, program].map(|text| text.parse::<Shape>().expect("a shape"));
+            assert_eq!(
+                differences(&stored, &now, "the log"),
+                expected,
+                "{log} and {program}"
+            );
+        }
     }
 }

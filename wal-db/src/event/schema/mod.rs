@@ -8,7 +8,8 @@ mod diff;
 mod shape;
 mod std_types;
 
-pub(super) use diff::differences;
+pub(crate) use diff::differences;
+pub(crate) use shape::list;
 pub use shape::{Shape, ShapeError, ShapeField, ShapeVariant};
 
 /// A type whose values can be part of an event.

@@ -158,7 +158,8 @@ impl fmt::Display for Shape {
     }
 }
 
-fn list<T>(
+/// Writes items with commas between them.
+pub(crate) fn list<T>(
     f: &mut fmt::Formatter<'_>,
     items: &[T],
     each: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,

@@ -9,6 +9,7 @@ use super::{Schemas, Value};
 use crate::event::bounded::{self, Limits, Shared};
 use crate::event::codec::{self, Codec, CodecError, DefaultCodec};
 use crate::event::error::TypedError;
+use crate::event::schema::Shape;
 use crate::event::{RecordInfo, info};
 use crate::{Lsn, Record, RecordKind, RecordRef};
 
@@ -88,7 +89,6 @@ fn to_value<C: Codec>(
     schemas: &Schemas,
 ) -> Result<Value, TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
-    let budget = Budget::new(bytes.len());
     let read = if codec::is_self_describing::<C>(info.codec) {
         read_whole::<C, _>(info, bytes, Any)
     } else {
@@ -99,12 +99,20 @@ fn to_value<C: Codec>(
                 version: info.version,
             });
         };
-        read_whole::<C, _>(info, bytes, Reading::new(&schema.shape, &budget))
+        value_of::<C>(info, bytes, &schema.shape)
     };
-    read.map_err(|source| {
-        let source = budget.failure().map_or(source, CodecError::from);
-        failed(lsn, info, schemas, source)
-    })
+    read.map_err(|source| failed(lsn, info, schemas, source))
+}
+
+/// Reads contents by their shape.
+pub(in crate::event) fn value_of<C: Codec>(
+    info: RecordInfo,
+    bytes: &[u8],
+    shape: &Shape,
+) -> Result<Value, CodecError> {
+    let budget = Budget::new(bytes.len());
+    read_whole::<C, _>(info, bytes, Reading::new(shape, &budget))
+        .map_err(|source| budget.failure().map_or(source, CodecError::from))
 }
 
 #[cfg(feature = "json")]

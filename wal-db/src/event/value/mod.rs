@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `schemas` | [`Schemas`]: what records of which type and version look like |
 //! | `read` | a value from a format that does not describe itself, led by a shape |
+//! | `place` | a shape, and what the names in it stand for |
 //! | `budget` | what reading one value may cost, whatever the shape and the bytes claim |
 //! | `any` | a value from a format that describes itself |
 //! | `print` | a value as text, and through serde |
@@ -12,12 +13,17 @@
 mod any;
 mod budget;
 mod explain;
+mod place;
 mod print;
 mod read;
 mod schemas;
 
 use std::sync::Arc;
 
+#[cfg(feature = "testing")]
+pub(super) use explain::value_of;
+#[cfg(feature = "testing")]
+pub(crate) use place::{NoShape, Place};
 pub use schemas::{RecordSchema, Schemas};
 
 /// An event, or a part of one, that was read without its type.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Value;
+use crate::event::schema::list;
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,20 +59,6 @@ fn variant(f: &mut fmt::Formatter<'_>, name: &Arc<str>, contents: &Value) -> fmt
         }
         single => write!(f, "({single})"),
     }
-}
-
-fn list<T>(
-    f: &mut fmt::Formatter<'_>,
-    items: &[T],
-    each: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
-) -> fmt::Result {
-    for (i, item) in items.iter().enumerate() {
-        if i > 0 {
-            f.write_str(", ")?;
-        }
-        each(f, item)?;
-    }
-    Ok(())
 }
 
 impl Serialize for Value {

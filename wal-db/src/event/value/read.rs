@@ -2,7 +2,6 @@
 //! asked for it in the way in which the type's own implementation would ask.
 
 use std::fmt;
-use std::rc::Rc;
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
@@ -11,85 +10,44 @@ use serde::de::{
 
 use super::Value;
 use super::budget::Budget;
+use super::place::Place;
 use crate::event::schema::{Shape, ShapeField, ShapeVariant};
 
 /// No collection reserves room for more than this before its parts are there.
 const MAX_RESERVED: usize = 8;
 
-/// So many names, one standing for the next, may lead to what a value looks like.
-const MAX_NAMES: usize = 128;
-
 /// Reads one value of a shape.
 #[derive(Clone)]
 pub(super) struct Reading<'c> {
-    shape: &'c Shape,
-    scope: Option<Rc<Scope<'c>>>,
+    place: Place<'c>,
     budget: &'c Budget,
-}
-
-/// A type that holds itself, and those around it.
-struct Scope<'c> {
-    name: &'c str,
-    body: &'c Shape,
-    outer: Option<Rc<Scope<'c>>>,
 }
 
 impl<'c> Reading<'c> {
     pub(super) fn new(shape: &'c Shape, budget: &'c Budget) -> Self {
-        Reading {
-            shape,
-            scope: None,
-            budget,
-        }
+        let place = Place::whole(shape);
+        Reading { place, budget }
     }
 
     /// The same for a part of the value.
     fn part(&self, shape: &'c Shape) -> Self {
-        Reading {
-            shape,
-            scope: self.scope.clone(),
-            budget: self.budget,
-        }
+        let place = self.place.part(shape);
+        Reading { place, ..*self }
     }
 
     /// Follows names until something stands there that has bytes.
     fn resolve<E: Error>(mut self) -> Result<Self, E> {
-        for _ in 0..=MAX_NAMES {
-            match self.shape {
-                Shape::Recursive { name, body } => {
-                    self.scope = Some(Rc::new(Scope {
-                        name,
-                        body,
-                        outer: self.scope.take(),
-                    }));
-                    self.shape = body;
-                }
-                Shape::Ref(name) => {
-                    self.budget.take_name(name)?;
-                    while let Some(scope) = self.scope.take_if(|scope| scope.name != name) {
-                        self.scope.clone_from(&scope.outer);
-                    }
-                    let Some(scope) = &self.scope else {
-                        return Err(self.budget.fail(format_args!(
-                            "its schema names `{name}` and does not say what that is"
-                        )));
-                    };
-                    self.shape = scope.body;
-                }
-                Shape::Opaque { wire: Some(wire), .. } => self.shape = wire,
-                Shape::Opaque { name, wire: None } => {
-                    return Err(self.budget.fail(format_args!(
-                        "its schema does not say how `{name}` is written: it was declared with `opaque` and \
-                         without `wire`"
-                    )));
-                }
-                _ => return Ok(self),
+        loop {
+            if let Shape::Ref(name) = self.place.shape {
+                self.budget.take_name(name)?;
+            }
+            match self.place.follow() {
+                Ok(Some(place)) => self.place = place,
+                Ok(None) => return Ok(self),
+                Err(error) => return Err(self.budget.fail(error)),
             }
             self.budget.take()?;
         }
-        Err(self
-            .budget
-            .fail("its schema leads from name to name and never to a value"))
     }
 }
 
@@ -99,7 +57,7 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
         self.budget.take()?;
         let this = self.resolve()?;
-        match this.shape {
+        match this.place.shape {
             Shape::Unit => <()>::deserialize(d).map(|()| Value::Unit),
             Shape::Bool => bool::deserialize(d).map(Value::Bool),
             Shape::U8 => u8::deserialize(d).map(|n| Value::Unsigned(n.into())),
