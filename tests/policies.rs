@@ -274,10 +274,10 @@ fn flip_in(store: &MemStore, bytes: &[u8]) {
     store.write_at(at as u64, &[bytes[0] ^ 1]).expect("write");
 }
 
-fn told(ahead: &[Ahead]) -> Vec<(Option<&'static str>, u16, u16)> {
+fn told(ahead: &[Ahead]) -> Vec<(Option<&str>, u16, u16)> {
     ahead
         .iter()
-        .map(|ahead| (ahead.name, ahead.stored, ahead.known))
+        .map(|ahead| (ahead.name.as_deref(), ahead.stored, ahead.known))
         .collect()
 }
 

@@ -440,7 +440,7 @@ fn an_old_program_sees_that_the_log_is_ahead() {
     let ahead = log.ahead().unwrap();
     assert_eq!(ahead.len(), 1);
     assert_eq!(
-        (ahead[0].name, ahead[0].stored, ahead[0].known),
+        (ahead[0].name.as_deref(), ahead[0].stored, ahead[0].known),
         (Some("opened"), 2, 1)
     );
     assert_eq!(wal.typed::<OpenedTwo>().unwrap().ahead().unwrap(), []);

@@ -234,7 +234,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
                 Some(other) => other.stored = other.stored.max(stored.version),
                 None => ahead.push(Ahead {
                     type_id: stored.type_id,
-                    name: known.map(|record| record.name),
+                    name: Some(stored.name.to_owned()),
                     stored: stored.version,
                     known: known.map_or(0, |record| record.version),
                 }),

@@ -100,14 +100,16 @@ impl Skipped {
     }
 }
 
-/// A record type of which the log holds more than this program knows; see [`Replay::ahead`](crate::Replay::ahead).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A record type of which the log holds more than this program knows; see [`EventLog::ahead`](crate::EventLog::ahead)
+/// and [`Replay::ahead`](crate::Replay::ahead).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Ahead {
     /// The id of the record type.
     pub type_id: u32,
-    /// Its name; `None` if this program does not know the type, or not any more.
-    pub name: Option<&'static str>,
+    /// Its full name. [`EventLog::ahead`](crate::EventLog::ahead) has it from the log; a replay, which only sees records,
+    /// has none for a type that this program does not know.
+    pub name: Option<String>,
     /// The highest version that was met.
     pub stored: u16,
     /// The version that this program declares, 0 if it does not know the type.
@@ -159,7 +161,7 @@ impl Notes {
         let RecordInfo { type_id, version, .. } = info;
         // A type that was renamed is stored under several ids and is still one.
         let same = |ahead: &Ahead| match name {
-            Some(_) => ahead.name == name,
+            Some(_) => ahead.name.as_deref() == name,
             None => ahead.type_id == type_id,
         };
         if let Some(at) = self.ahead.iter().position(same) {
@@ -167,7 +169,7 @@ impl Notes {
         } else if self.ahead.len() < MAX_KEPT {
             self.ahead.push(Ahead {
                 type_id,
-                name,
+                name: name.map(str::to_owned),
                 stored: version,
                 known,
             });
