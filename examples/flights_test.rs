@@ -398,7 +398,9 @@ fn release_1_sees_that_release_2_has_written() {
     let wal = open(&log);
     let old = wal.typed::<events_v1::ArrivedV1>().expect("a log");
     let ahead = old.ahead().expect("schemas");
-    let arrived = ahead.iter().find(|ahead| ahead.name.as_deref() == Some("flights.arrived"));
+    let arrived = ahead
+        .iter()
+        .find(|ahead| ahead.name.as_deref() == Some("flights.arrived"));
     assert_eq!(arrived.map(|ahead| (ahead.stored, ahead.known)), Some((2, 1)));
     let mut replay = wal
         .replay_of::<events_v1::ArrivedV1>(..)

@@ -354,6 +354,18 @@ fn another_shape_of_the_same_version_is_refused_before_the_first_append() {
 }
 
 #[test]
+fn no_reader_takes_a_record_for_another_shape_of_its_type() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    // Opened while the log did not know better.
+    let (log, other) = (wal.typed::<Opened>().unwrap(), wal.typed::<OpenedAnew>().unwrap());
+    log.append(&opened(1)).unwrap();
+    let is_refused = |error: WalError| matches!(error, WalError::Typed(TypedError::ShapeChanged { .. }));
+    assert!(is_refused(other.replay(..).unwrap_err()));
+    assert!(is_refused(wal.replay_of::<OpenedAnew>(..).unwrap_err()));
+    assert_eq!(wal.replay_of::<Opened>(..).unwrap().count(), 1);
+}
+
+#[test]
 fn a_record_type_of_another_name_with_the_same_id_is_refused() {
     #[derive(Serialize, Deserialize)]
     struct Other(u64);

@@ -142,6 +142,10 @@ macro_rules! decoding {
         impl $record {
             /// The event that this record holds, in today's version of `T`.
             ///
+            /// A record does not know its log, so the shape of `T` is not compared with the one that the log holds, as
+            /// [`Wal::typed`], [`EventLog::replay`] and [`Wal::replay_of`] do: of a type that was changed without a new
+            /// version it may make something else.
+            ///
             /// # Errors
             ///
             /// A [`TypedError`] that carries the LSN: the record is no event, is another type or a newer version, is
@@ -354,9 +358,12 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// # Errors
     ///
-    /// If the log cannot be read from the start of the range, as [`Wal::range`].
+    /// If the log cannot be read from the start of the range, as [`Wal::range`]; [`TypedError::ShapeChanged`] if the log
+    /// has come to hold another shape of a type since [`Wal::typed`] compared them.
     pub fn replay(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<E, C>> {
-        Ok(Replay::new(self.wal.range(range)?))
+        let records = self.wal.range(range)?;
+        dictionary::check(&self.wal, E::RECORDS)?;
+        Ok(Replay::new(records))
     }
 
     /// The log below, for everything that does not depend on the type of the events.

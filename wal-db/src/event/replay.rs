@@ -12,7 +12,7 @@ use super::meta::Meta;
 use super::record::{self, WalDecodeOwned, WalRecord};
 use super::stored::Upcast;
 use super::unreadable::{Ahead, Notes, Skipped, Unreadable};
-use super::{info, payload};
+use super::{dictionary, info, payload};
 use crate::{Lsn, RecordKind, RecordRef, Result, Wal, WalIter};
 
 impl Wal {
@@ -52,7 +52,7 @@ impl Wal {
     /// # Errors
     ///
     /// If the log cannot be read from the start of the range, as [`range`](Wal::range);
-    /// [`TypedError::IdCollision`] as in [`typed`](Wal::typed).
+    /// [`TypedError::IdCollision`] and [`TypedError::ShapeChanged`] as in [`typed`](Wal::typed).
     pub fn replay_of<T: WalDecodeOwned>(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<T>> {
         self.replay_of_with::<T, DefaultCodec>(range)
     }
@@ -68,6 +68,7 @@ impl Wal {
     ) -> Result<Replay<T, C>> {
         record::check_ids(T::RECORDS)?;
         let mut replay = Replay::new(self.range(range)?);
+        dictionary::check(self, T::RECORDS)?;
         replay.filter.others = true;
         Ok(replay)
     }

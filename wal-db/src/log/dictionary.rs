@@ -178,8 +178,9 @@ impl Core {
     }
 
     /// The entries of the newest set.
-    pub(crate) fn dictionary(&self) -> Result<Vec<Entry>> {
-        self.loaded(&mut self.dictionary.lock()).cloned()
+    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        self.loaded(&mut self.dictionary.lock())
+            .map(|entries| run(entries))
     }
 
     fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {

@@ -368,8 +368,8 @@ impl Wal {
     }
 
     /// The newest schema records.
-    pub(crate) fn dictionary(&self) -> Result<Vec<Entry>> {
-        self.core().dictionary()
+    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        self.core().with_dictionary(run)
     }
 }
 

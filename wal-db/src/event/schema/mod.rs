@@ -281,7 +281,7 @@ impl Schema {
 
 /// FNV-1a, 64 bits, in constants.
 #[derive(Clone, Copy)]
-pub(super) struct Fnv(u64);
+pub(in super::super) struct Fnv(u64);
 
 impl Fnv {
     const fn new() -> Self {
@@ -336,7 +336,7 @@ impl Fnv {
     }
 
     /// The hash of a text.
-    pub(super) fn of(text: &str) -> u64 {
+    pub(in super::super) fn of(text: &str) -> u64 {
         Fnv::new().text(text).0
     }
 }
