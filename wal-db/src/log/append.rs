@@ -56,6 +56,19 @@ impl Core {
 
     /// Appends records that are there all together or not at all. Returns their positions and the last one's end.
     pub(crate) fn append_batch(&self, kind: Kind, payloads: &[&[u8]]) -> Result<(Vec<Lsn>, u64)> {
+        match self.append_batch_before(kind, payloads, u64::MAX)? {
+            Some(places) => Ok(places),
+            None => unreachable!("no position is that high"),
+        }
+    }
+
+    /// As [`append_batch`](Self::append_batch), if the first one starts before `before`.
+    pub(crate) fn append_batch_before(
+        &self,
+        kind: Kind,
+        payloads: &[&[u8]],
+        before: u64,
+    ) -> Result<Option<(Vec<Lsn>, u64)>> {
         let writer = self.usable_writer()?;
         let mut need = 0u64;
         for payload in payloads {
@@ -68,13 +81,18 @@ impl Core {
             });
         }
         let Some((first, rest)) = payloads.split_first() else {
-            return Ok((Vec::new(), 0));
+            return Ok(Some((Vec::new(), 0)));
         };
         let pos = if need > writer.ring.max_claim() {
-            self.append_apart(writer, kind, payloads, u64::MAX)?.unwrap_or(0)
+            match self.append_apart(writer, kind, payloads, before)? {
+                Some(pos) => pos,
+                None => return Ok(None),
+            }
         } else {
             let crcs: Vec<u32> = payloads.iter().map(|payload| format::crc32(payload)).collect();
-            let mut claim = self.claim_anywhere(writer, need)?;
+            let Some(mut claim) = self.claim(writer, need, before)? else {
+                return Ok(None);
+            };
             let (pos, key) = (claim.pos(), writer.ring.key());
             let mut at = format::frame_len(first.len());
             for (i, payload) in rest.iter().enumerate() {
@@ -103,7 +121,7 @@ impl Core {
             at += format::frame_len(payload.len());
             lsn
         });
-        Ok((lsns.collect(), pos + need))
+        Ok(Some((lsns.collect(), pos + need)))
     }
 
     /// Appends a record that `fill` writes in place, into `len` zero bytes.
@@ -192,7 +210,13 @@ impl Core {
                             .sleep_unless(None, || writer.ring.has_room(need) || !writer.is_taken());
                     }
                 }
-                Denied::Frozen => writer.room.sleep_unless(None, || !writer.ring.is_frozen()),
+                Denied::Frozen => {
+                    writer.room.sleep_unless(None, || !writer.ring.is_frozen());
+                    if before != u64::MAX {
+                        // What the bound was made of may have been cut off.
+                        return Ok(None);
+                    }
+                }
             }
             match writer.ring.claim(need, before) {
                 Ok(claim) => return Ok(Some(claim)),

@@ -330,7 +330,7 @@ impl Core {
         }
         let outcome = self.guarded(writer, || self.commit(writer, turn.committer()));
         let done = writer.line.arrive(self.base.durable());
-        let wants_zeros = turn.committer().wants_zeros();
+        let wants_zeros = self.base.store.likes_zeros_ahead() && turn.committer().wants_zeros();
         drop(turn);
         if wants_zeros {
             writer.background.want_zeros();

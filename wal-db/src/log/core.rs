@@ -178,8 +178,10 @@ impl Core {
 
     /// Moves the manifest's mark, and what it says of the records before it.
     pub(crate) fn set_mark(&self, manifest: &mut Manifest, mark: Mark) {
-        manifest.mark = mark;
-        manifest.schema = self.dictionary.newest_before(mark.pos).or(manifest.schema);
+        if self.dictionary.tells_all_before(mark.pos) {
+            manifest.mark = mark;
+            manifest.schema = self.dictionary.newest_before(mark.pos).or(manifest.schema);
+        }
     }
 
     /// Whether space should be made ready before it is missed.

@@ -12,7 +12,7 @@ use super::{
     record::RecordKind,
 };
 use crate::{
-    CorruptionReason, Lsn, Result,
+    CorruptionReason, Lsn, Result, WalError,
     format::{
         Kind,
         schema::{LINK_LEN, Link},
@@ -34,6 +34,10 @@ pub(crate) struct Dictionary {
     /// Positions of schema frames, ascending: the last one that was there at opening, and those written since.
     positions: Mutex<Vec<u64>>,
     set: Mutex<Set>,
+    /// How often the end of the log was cut off.
+    cuts: AtomicU64,
+    /// One more than where frames may be that `positions` does not tell yet; 0 if there are none.
+    untold: AtomicU64,
 }
 
 /// The newest set, once it was needed.
@@ -68,6 +72,8 @@ impl Dictionary {
             known: (0..KNOWN).map(|_| AtomicU64::new(0)).collect(),
             positions: Mutex::new(newest.into_iter().collect()),
             set: Mutex::new(Set::default()),
+            cuts: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
         }
     }
 
@@ -116,6 +122,17 @@ impl Dictionary {
         self.newest_before(u64::MAX)
     }
 
+    #[inline]
+    fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Acquire)
+    }
+
+    /// Whether every schema frame before `pos` is known of.
+    pub(crate) fn tells_all_before(&self, pos: u64) -> bool {
+        let untold = self.untold.load(Ordering::Acquire);
+        untold == 0 || pos < untold
+    }
+
     /// The records behind `cut` are gone, and `newest` is the last schema frame before it.
     pub(crate) fn cut(&self, set: &mut Set, newest: Option<u64>) {
         self.until.store(0, Ordering::Release);
@@ -124,6 +141,7 @@ impl Dictionary {
             .for_each(|slot| slot.store(0, Ordering::Release));
         set.entries = None;
         *self.positions.lock() = newest.into_iter().collect();
+        self.cuts.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -132,53 +150,64 @@ impl Core {
     #[inline]
     pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
         loop {
-            let before = match self.dictionary.covered(schema.key) {
-                Some(before) => before,
-                None => self.describe(schema)?,
-            };
-            if let Some((pos, end)) = self.append_before(Kind::Typed, payload, before)? {
-                if self.dictionary.until.load(Ordering::Acquire) != before {
-                    // A truncation came between: the schema may have been cut off.
-                    self.describe(schema)?;
+            let cuts = self.dictionary.cuts();
+            let before = self.described_before(schema)?;
+            if let Some(place) = self.append_before(Kind::Typed, payload, before)? {
+                if self.dictionary.cuts() != cuts {
+                    self.describe_behind(&[*schema]);
                 }
-                return Ok((pos, end));
+                return Ok(place);
             }
-            self.describe(schema)?;
         }
     }
 
     /// As [`append_described`](Self::append_described), for records that are there together or not at all. Those
-    /// that reach into the next window get their schemas there behind them.
+    /// that reach into the next window get their schemas there behind them; the window where they begin stays as long
+    /// as one of them does.
     pub(crate) fn append_batch_described(
         &self,
         payloads: &[&[u8]],
         schemas: &[Described<'_>],
     ) -> Result<(Vec<Lsn>, u64)> {
-        let describe_all = || -> Result<()> {
+        loop {
+            let cuts = self.dictionary.cuts();
+            let mut before = u64::MAX;
             for schema in schemas {
-                if self
-                    .dictionary
-                    .covered(schema.key)
-                    .is_none_or(|before| before <= self.tail())
-                {
-                    self.describe(schema)?;
-                }
+                before = before.min(self.described_before(schema)?);
             }
-            Ok(())
-        };
-        describe_all()?;
-        let (lsns, end) = self.append_batch(Kind::Typed, payloads)?;
-        if lsns
-            .last()
-            .is_some_and(|last| last.pos() >= self.dictionary.until.load(Ordering::Acquire))
-        {
-            describe_all()?;
+            if let Some((lsns, end)) = self.append_batch_before(Kind::Typed, payloads, before)? {
+                let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
+                if reaches_on || self.dictionary.cuts() != cuts {
+                    self.describe_behind(schemas);
+                }
+                return Ok((lsns, end));
+            }
         }
-        Ok((lsns, end))
+    }
+
+    /// A typed record that starts before the position that is returned has this schema in front of it.
+    #[inline]
+    fn described_before(&self, schema: &Described<'_>) -> Result<u64> {
+        match self.dictionary.covered(schema.key) {
+            Some(before) if before > self.tail() => Ok(before),
+            _ => self.describe(schema),
+        }
+    }
+
+    /// For records that are in the log already, after a truncation came between or in the window that they reach into.
+    /// If it fails, they are there all the same, and the next typed record tries again.
+    #[cold]
+    fn describe_behind(&self, schemas: &[Described<'_>]) {
+        for schema in schemas {
+            let _ = self.describe(schema);
+        }
     }
 
     /// The entries of the newest set.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        if Core::is_in_closure() {
+            return Err(WalError::Reentrant);
+        }
         self.loaded(&mut self.dictionary.lock())
             .map(|entries| run(entries))
     }
@@ -211,7 +240,7 @@ impl Core {
             entries.push(Entry { pos, payload });
             next = link
                 .before(pos)
-                .filter(|(_, same_set)| *same_set)
+                .filter(|&(before, same_set)| same_set && self.is_there(before))
                 .map(|(before, _)| before);
         }
         entries.reverse();
@@ -222,7 +251,12 @@ impl Core {
     pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
         let mut next = self.dictionary.newest().filter(|&pos| self.is_there(pos));
         while let Some(pos) = next.filter(|&pos| pos >= cut) {
-            let before = self.schema_frame(pos)?.0.before(pos);
+            let before = match self.schema_frame(pos) {
+                Ok((link, _)) => link.before(pos),
+                // Damage behind the cut is no reason to refuse it.
+                Err(WalError::Corruption(_)) => return Ok(self.dictionary.newest_before(cut)),
+                Err(error) => return Err(error),
+            };
             next = before.map(|(before, _)| before).filter(|&pos| self.is_there(pos));
         }
         Ok(next)
@@ -274,21 +308,23 @@ impl Core {
             if added.is_empty() {
                 return Ok(until);
             }
-            let positions = self.append_set(first, &added)?;
+            let (positions, end) = self.append_set(writer, first, &added)?;
             if stale {
                 entries.clear();
             }
-            let (start, end) = (positions[0], positions[positions.len() - 1]);
-            self.dictionary.positions.lock().extend(&positions);
             entries.extend(
                 positions
                     .into_iter()
                     .zip(added)
                     .map(|(pos, payload)| Entry { pos, payload }),
             );
-            let until = self.window_end(end);
-            self.dictionary.until.store(until, Ordering::Release);
-            if self.window_end(start) == until || last_try {
+            let until = self.window_end(end - 1);
+            if last_try
+                || entries
+                    .first()
+                    .is_some_and(|first| self.window_end(first.pos) == until)
+            {
+                self.dictionary.until.store(until, Ordering::Release);
                 return Ok(until);
             }
             self.dictionary.until.store(0, Ordering::Release);
@@ -296,8 +332,8 @@ impl Core {
         Ok(self.dictionary.until.load(Ordering::Acquire))
     }
 
-    /// Appends linked frames in one batch; returns their positions.
-    fn append_set(&self, first: Link, added: &[Vec<u8>]) -> Result<Vec<u64>> {
+    /// Appends linked frames in one batch; returns their positions and the last one's end.
+    fn append_set(&self, writer: &Writer, first: Link, added: &[Vec<u8>]) -> Result<(Vec<u64>, u64)> {
         let mut link = first;
         let mut payloads = Vec::with_capacity(added.len());
         for entry in added {
@@ -306,26 +342,17 @@ impl Core {
             payloads.push(payload);
         }
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
-        let (lsns, _) = self.append_batch(Kind::Schema, &payloads)?;
-        Ok(lsns.into_iter().map(Lsn::pos).collect())
-    }
-
-    /// What the newest set holds, before something is cut off.
-    pub(crate) fn held_schemas(&self, set: &mut Set) -> Vec<Entry> {
-        // Damage there is no reason to refuse the cut.
-        self.loaded(set).cloned().unwrap_or_default()
-    }
-
-    /// After a cut: if no set is left, writes the one that was held again. A batch that reaches into a window comes before
-    /// the window's set, which may be cut off when the window before is long gone.
-    pub(crate) fn restore_schemas(&self, writer: &Writer, set: &mut Set, held: Vec<Entry>) -> Result<()> {
-        if held.is_empty() || self.record_count() == 0 || !self.loaded(set)?.is_empty() {
-            return Ok(());
-        }
-        let mut entries = held;
-        self.write_set(writer, &mut entries, None)?;
-        set.entries = Some(entries);
-        self.sync_to(writer.ring.tail())
+        // A manifest that is written meanwhile must not pass frames that it does not know of.
+        self.dictionary
+            .untold
+            .store(writer.ring.tail() + 1, Ordering::Release);
+        let appended = self.append_batch(Kind::Schema, &payloads).map(|(lsns, end)| {
+            let positions: Vec<u64> = lsns.into_iter().map(Lsn::pos).collect();
+            self.dictionary.positions.lock().extend(&positions);
+            (positions, end)
+        });
+        self.dictionary.untold.store(0, Ordering::Release);
+        appended
     }
 
     fn window_end(&self, pos: u64) -> u64 {

@@ -57,7 +57,10 @@ impl Committer {
 
     /// Whether something is durable that no header says is.
     pub(crate) fn can_be_sealed(&self, core: &Core) -> bool {
-        self.certified < self.data_end && self.data_end <= core.base.flushed() && self.pending.is_none()
+        self.certified < self.data_end
+            && self.data_end <= core.base.flushed()
+            && self.pending.is_none()
+            && !self.consumer.has_cut()
     }
 
     /// Goes on from another mark, in a new epoch.

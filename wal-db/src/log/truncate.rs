@@ -29,7 +29,6 @@ impl Core {
         let record = self.read(lsn)?;
         let cut = record.lsn().pos() + crate::format::frame_len(record.len());
         let mut schemas = self.dictionary.lock();
-        let held = self.held_schemas(&mut schemas);
         let mut turn = Turn::take(writer);
         if self.is_poisoned() {
             return Err(self.poisoned());
@@ -42,11 +41,9 @@ impl Core {
             .thaw(&writer.ring, self.base.key(committer.mark.epoch));
         let done = writer.line.arrive(self.base.durable());
         drop(turn);
-        done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
-        if result.is_ok() {
-            self.restore_schemas(writer, &mut schemas, held)?;
-        }
+        // What a callback does is not known.
         drop(schemas);
+        done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
         if let Some((start, end)) = result? {
             // The space is given back if the store can; the cut holds in any case.
             let _ = self.base.store.discard(start, end);
@@ -107,10 +104,11 @@ impl Core {
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         let mut kept = 0;
         while let Some(frame) = walker.next_frame(&self.base) {
-            if frame?.pos > pos {
+            kept += 1;
+            // What lies behind the cut may be damaged.
+            if frame?.pos >= pos {
                 break;
             }
-            kept += 1;
         }
         Ok(Mark {
             pos: start,
@@ -124,6 +122,8 @@ impl Core {
         let writer = self.usable_writer()?;
         let tail = writer.ring.tail();
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
+        // No schema is being written meanwhile, so the mark can move.
+        let _schemas = self.dictionary.lock();
         let mut manifest = writer.manifest.lock();
         let shape = self.base.shape();
         let target = lsn.pos().max(shape.head);

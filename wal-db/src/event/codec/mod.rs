@@ -139,7 +139,7 @@ impl Codec for NoCodec {
     }
 }
 
-/// Reads one value in the format `id`: with `C` if it is that one, else with what this build has. `None` if nothing
+/// Reads one value in the format `id`: with what this build has, or with `C` if it is that one. `None` if nothing
 /// here reads it.
 #[inline]
 pub(super) fn decode<'de, C, S>(
@@ -152,13 +152,14 @@ where
     S: serde::de::DeserializeSeed<'de>,
 {
     match id {
-        id if id == C::ID => Some(C::decode(seed, bytes)),
+        // First, so that no codec of an application stands in for them.
         #[cfg(feature = "bincode")]
         CodecId::BINCODE_2 => Some(Bincode::decode(seed, bytes)),
         #[cfg(feature = "postcard")]
         CodecId::POSTCARD_1 => Some(Postcard::decode(seed, bytes)),
         #[cfg(feature = "json")]
         CodecId::JSON => Some(Json::decode(seed, bytes)),
+        id if id == C::ID => Some(C::decode(seed, bytes)),
         _ => None,
     }
 }

@@ -1,0 +1,297 @@
+//! Schemas at the edges: of windows, of truncations that run beside appends, of full disks and of damage.
+
+use std::sync::mpsc;
+
+use serde::{Deserialize, Serialize};
+use wal_db::{Lsn, RecordType, Schema, Staging, TypedError, Wal, WalConfig, WalError, WalRecord};
+use wal_tests::disk::{self, Disk, Op};
+use wal_tests::files::{FORMS, Form, Place, SEGMENT};
+use wal_tests::{quiet, within};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "short")]
+struct Short {
+    text: String,
+}
+
+/// With a schema longer than what `fill` leaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "long")]
+struct Long {
+    a_rather_long_name_so_that_the_schema_is_long_as_well: String,
+    another_name_that_is_as_long_as_the_first_one_or_longer: u64,
+}
+
+fn short(text: &str) -> Short {
+    Short { text: text.into() }
+}
+
+fn long() -> Long {
+    Long {
+        a_rather_long_name_so_that_the_schema_is_long_as_well: "y".into(),
+        another_name_that_is_as_long_as_the_first_one_or_longer: 7,
+    }
+}
+
+fn in_memory() -> WalConfig {
+    quiet().with_staging(Staging::Heap)
+}
+
+/// The end of a window of the form.
+fn window(form: Form) -> u64 {
+    match form {
+        Form::Segmented => SEGMENT,
+        Form::File => 16 << 20,
+    }
+}
+
+/// Appends plain bytes until about 100 are left before `end`. A claim that does not fit a block leaves its rest out.
+fn fill(wal: &Wal, end: u64) {
+    let mut tail = 0;
+    while tail + 100 < end {
+        let block = 256 << 10;
+        let left = (end - tail - 96).min(block - tail % block).min(4096);
+        let len = left.saturating_sub(8).max(8) as usize / 8 * 8;
+        let lsn = wal.append(&vec![2; len]).expect("append");
+        tail = lsn.get() + 64 + 8 + len as u64;
+    }
+}
+
+fn assert_explained(wal: &Wal, what: &str) {
+    let schemas = wal.schemas().unwrap_or_else(|error| panic!("{what}: {error}"));
+    for record in wal.iter().expect("iter") {
+        let record = record.expect("a record");
+        match record.to_value(&schemas) {
+            Ok(_) | Err(TypedError::NotTyped { .. }) => {}
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_type_that_is_new_at_the_end_of_a_window_does_not_split_the_set() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append_typed(&short("x")).unwrap();
+        fill(&wal, window(form));
+        wal.append_typed(&long()).unwrap();
+        let kept = wal.append_typed(&short("z")).unwrap();
+        assert!(kept.get() > window(form), "the next window");
+        wal.sync().unwrap();
+        wal.truncate_before(kept).unwrap();
+        assert_explained(&wal, "cut");
+        wal.close().unwrap();
+        let wal = place.open(quiet()).unwrap();
+        assert_explained(&wal, "opened again");
+        wal.typed::<Short>().unwrap().append(&short("q")).unwrap();
+    }
+}
+
+#[test]
+fn a_batch_keeps_the_schemas_in_front_of_it() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append_typed(&short("x")).unwrap();
+        fill(&wal, window(form));
+        let text = "t".repeat(60);
+        let batch = wal
+            .append_typed_batch(&[short(&text), short(&text), short(&text)])
+            .unwrap();
+        wal.append(b"behind").unwrap();
+        wal.sync().unwrap();
+        wal.truncate_after(batch[2]).unwrap();
+        wal.truncate_before(batch[0]).unwrap();
+        assert_explained(&wal, "cut at both ends");
+        wal.close().unwrap();
+        let wal = place.open(quiet()).unwrap();
+        assert_eq!(wal.iter().unwrap().count(), 3);
+        assert_explained(&wal, "opened again");
+        wal.append_typed(&long()).unwrap();
+        assert_explained(&wal, "and another type");
+    }
+}
+
+#[test]
+fn a_batch_that_arrived_without_what_followed_is_explained() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    wal.append_typed(&short("x")).unwrap();
+    wal.sync().unwrap();
+    fill(&wal, SEGMENT);
+    // Longer than a claim: a group of its own, which is in the store when the append returns.
+    let text = "t".repeat(20_000);
+    let batch = wal.append_typed_batch(&[short(&text), short(&text)]).unwrap();
+    let image = place.without_staging();
+    let wal = image.open(quiet()).unwrap();
+    assert_explained(&wal, "after power loss");
+    if wal.read(batch[0]).is_ok() {
+        wal.truncate_before(batch[0]).unwrap();
+        assert_explained(&wal, "cut");
+    }
+}
+
+#[test]
+fn a_schema_longer_than_a_window_ends() {
+    static NAME: [u8; 70_000] = [b'x'; 70_000];
+    const SCHEMA: Schema = Schema::Opaque {
+        name: match str::from_utf8(&NAME) {
+            Ok(name) => name,
+            Err(_) => panic!(),
+        },
+        wire: None,
+    };
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Huge(u64);
+
+    impl WalRecord for Huge {
+        const NAME: &'static str = "huge";
+        const RECORDS: &'static [RecordType] = &[RecordType::new("huge", 1).schema(&SCHEMA)];
+        const FAMILY: bool = false;
+
+        fn record_index(&self) -> usize {
+            0
+        }
+    }
+
+    within("the append", || {
+        let place = Place::new(Form::Segmented);
+        let wal = place.open(quiet()).unwrap();
+        for i in 0..3 {
+            wal.append_typed(&Huge(i)).unwrap();
+        }
+        assert!(wal.len() < 20 * SEGMENT, "{} bytes for three records", wal.len());
+    });
+}
+
+#[test]
+fn a_batch_is_not_refused_for_the_schemas_behind_it() {
+    let run = |space: Option<u64>| {
+        let disk = Disk::new();
+        if let Some(space) = space {
+            disk.set_space(space);
+        }
+        let wal = disk::open(&disk, in_memory());
+        wal.append_typed(&short("x")).unwrap();
+        fill(&wal, 16 << 20);
+        let text = "t".repeat(60);
+        let result = wal.append_typed_batch(&[short(&text), short(&text), short(&text)]);
+        let count = wal.replay_of::<Short>(..).unwrap().count();
+        (result.map(|lsns| lsns[2]), count, wal)
+    };
+    let (last, count, wal) = run(None);
+    assert_eq!(count, 4);
+    drop(wal);
+    let end = last.unwrap().get() + 4096;
+    // Around the place where the batch fits and what follows does not.
+    for space in (end..end + 8192).step_by(256) {
+        let (result, count, _) = run(Some(space));
+        match result {
+            Ok(_) => assert_eq!(count, 4, "{space}"),
+            Err(WalError::Full { .. }) => assert_eq!(count, 1, "{space}: refused and there"),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_schema_does_not_refuse_the_cut_that_removes_it() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    wal.append_typed(&short("x")).unwrap();
+    let keep = wal.append_typed(&short("y")).unwrap();
+    let first = wal.append_typed(&long()).unwrap();
+    wal.close().unwrap();
+    // The last bytes of the schema that stands in front of it.
+    place.flip(first.get() + 64 - 20);
+    let wal = place.open(quiet()).unwrap();
+    assert!(matches!(wal.typed::<Short>(), Err(WalError::Corruption(_))));
+    wal.truncate_after(keep).unwrap();
+    wal.append_typed(&short("z")).unwrap();
+    assert!(wal.read(keep).unwrap().decode::<Short>().is_ok());
+}
+
+#[test]
+fn a_callback_that_a_truncation_calls_can_append_events() {
+    within("the truncation", || {
+        let disk = Disk::new();
+        let wal = disk::open(&disk, in_memory().with_background_flush(true));
+        let keep = wal.append_typed(&short("x")).unwrap();
+        wal.sync().unwrap();
+        // The flusher is kept busy by a callback, so that the truncation flushes for the second ticket and tells it.
+        let (done, truncated) = mpsc::channel();
+        disk.hold(Op::Sync);
+        let busy = move |_| truncated.recv().expect("the truncation ends");
+        wal.append_durable(b"one").unwrap().on_durable(busy);
+        disk.wait_for_held();
+        let (told, result) = mpsc::channel();
+        let handle = wal.clone();
+        let append = move |_| {
+            told.send(handle.append_typed(&short("from the callback")))
+                .expect("sent")
+        };
+        wal.append_durable(b"two").unwrap().on_durable(append);
+        disk.let_go();
+        wal.truncate_after(keep).unwrap();
+        done.send(()).unwrap();
+        result.recv().expect("told").unwrap();
+        assert_explained(&wal, "behind the callback");
+    });
+}
+
+#[test]
+fn an_append_beside_a_truncation_has_its_schema() {
+    for _ in 0..100 {
+        let disk = Disk::new();
+        let wal = disk::open(&disk, in_memory());
+        let keep = wal.append_typed(&long()).unwrap();
+        wal.append_typed(&short("cut off, with the schema")).unwrap();
+        wal.sync().unwrap();
+        disk.hold(Op::WriteSlot);
+        std::thread::scope(|scope| {
+            scope.spawn(|| wal.truncate_after(keep).unwrap());
+            disk.wait_for_held();
+            let append = scope.spawn(|| wal.append_typed(&short("after")).unwrap());
+            std::thread::yield_now();
+            disk.let_go();
+            let lsn: Lsn = append.join().unwrap();
+            assert!(lsn > keep);
+        });
+        assert_explained(&wal, "beside a truncation");
+    }
+}
+
+#[test]
+fn a_closure_that_has_a_claim_cannot_ask_for_schemas() {
+    let wal = disk::open(&Disk::new(), in_memory());
+    wal.append_typed(&short("x")).unwrap();
+    let asked = std::cell::Cell::new(false);
+    wal.append_with(8, |_| {
+        assert!(matches!(wal.schemas(), Err(WalError::Reentrant)));
+        assert!(matches!(wal.typed::<Short>(), Err(WalError::Reentrant)));
+        asked.set(true);
+    })
+    .unwrap();
+    assert!(asked.get());
+}
+
+#[test]
+fn small_commits_from_threads_poison_nothing() {
+    let wal = Wal::with_store_and_config(
+        wal_db::MemStore::new(),
+        WalConfig::new().with_staging_bytes(1 << 20),
+    )
+    .unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    wal.append_and_sync(b"x").unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(wal.record_count(), 60_000);
+}
