@@ -862,3 +862,26 @@ fn a_program_with_a_wrong_conversion_is_told() {
         "{found}"
     );
 }
+
+#[test]
+fn two_types_with_one_name_are_not_locked() {
+    #[derive(serde::Serialize, serde::Deserialize, wal_db::WalRecord)]
+    #[wal(name = "copied")]
+    struct Original(u64);
+
+    #[derive(serde::Serialize, serde::Deserialize, wal_db::WalRecord)]
+    #[wal(name = "pasted", alias = "copied")]
+    struct Copy(u64);
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let types = [EventType::of::<Original>(), EventType::of::<Copy>()];
+    let error = check_lock(dir.path(), &types, LockMode::Update).expect_err("one name");
+    assert!(
+        error
+            .to_string()
+            .contains("`copied` and `pasted` are two of the types"),
+        "{error}"
+    );
+    let lock = fs::read_to_string(dir.path().join("wal.lock")).unwrap_or_default();
+    assert_eq!(lock, "", "nothing was added");
+}

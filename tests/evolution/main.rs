@@ -41,3 +41,33 @@ fn history(record: &RecordType) -> Vec<(u16, String)> {
         .map(|older| (older.version, older.schema.to_shape().to_string()))
         .collect()
 }
+
+/// What a macro hands to a derive comes in groups, which must not hide what it says.
+#[test]
+fn what_comes_through_a_macro_is_seen() {
+    use std::marker::PhantomData;
+
+    use serde::{Deserialize, Serialize};
+    use wal_db::WalSchema;
+
+    macro_rules! wrapped {
+        ($phantom:ty, $name:literal) => {
+            #[derive(Serialize, Deserialize, WalSchema)]
+            #[serde(transparent)]
+            struct Wrapped {
+                phantom: $phantom,
+                value: u32,
+            }
+
+            #[derive(Serialize, Deserialize, WalSchema)]
+            struct Renamed {
+                #[serde(rename = $name, alias = "old")]
+                value: Option<u8>,
+            }
+        };
+    }
+
+    wrapped!(PhantomData<u8>, "new");
+    assert_eq!(Wrapped::SCHEMA.to_shape().to_string(), "u32");
+    assert_eq!(Renamed::SCHEMA.to_shape().to_string(), "{new: option<u8>}");
+}

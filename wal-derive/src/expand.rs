@@ -39,7 +39,7 @@ pub(crate) fn record(
     let retired = retired(source, family);
     let decode = decode_impl(source, family);
     quote! {
-        #[allow(deprecated)]
+        #[allow(deprecated, long_running_const_eval)]
         const _: () = {
             #marker
             #items

@@ -7,7 +7,7 @@ use syn::{Generics, Ident, Path, Type};
 
 use crate::ast::{Body, Field, Fields, Source, Style, Variant};
 use crate::errors::Errors;
-use crate::serde_attr;
+use crate::serde_attr::{self, SerdeAttrs};
 use crate::tokens;
 
 /// Writes expressions for one type. All of them are of type `&'static Schema`.
@@ -181,7 +181,7 @@ pub(crate) fn replaced<'s, 'a>(source: &'s Source<'a>) -> Option<Replaced<'s, 'a
         return None;
     }
     // As serde chooses it; that there is exactly one is serde's to say.
-    let is_phantom = |field: &Field<'_>| match field.ty {
+    let is_phantom = |field: &Field<'_>| match tokens::ungrouped(field.ty) {
         Type::Path(ty) => ty
             .path
             .segments
@@ -205,6 +205,7 @@ pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) {
         errors.at(span, WIRE_ALONE);
     }
     serde_attr::check_type(&source.serde, false, errors);
+    check_recursion(source, errors);
     match &source.body {
         Body::Struct(fields) => {
             if fields.style == Style::Newtype {
@@ -217,6 +218,13 @@ pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) {
                 serde_attr::check_variant(&variant.serde, errors);
                 check_fields(&variant.fields, errors);
             }
+            check_names(
+                "variant",
+                variants
+                    .iter()
+                    .map(|variant| (variant.label.as_str(), &variant.serde, variant.ident.span())),
+                errors,
+            );
         }
         Body::Union(span) => errors.at(
             *span,
@@ -229,6 +237,73 @@ const WIRE_ALONE: &str = "`wire` says what an opaque type is written as: add `op
 
 fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
     fields.list.iter().for_each(|field| check_field(field, errors));
+    check_names(
+        "field",
+        fields
+            .list
+            .iter()
+            .filter(|field| field.stored())
+            .map(|field| (field.label.as_str(), &field.serde, field.span())),
+        errors,
+    );
+}
+
+/// A name that stands twice is read as the first of the two.
+pub(crate) fn check_names<'f>(
+    what: &str,
+    parts: impl Iterator<Item = (&'f str, &'f SerdeAttrs, Span)>,
+    errors: &mut Errors,
+) {
+    let mut names: Vec<String> = Vec::new();
+    for (label, serde, span) in parts {
+        let mut own: Vec<String> = serde.texts("alias").map(str::to_owned).collect();
+        own.retain(|alias| alias != label);
+        own.extend((!label.is_empty()).then(|| label.to_owned()));
+        if let Some(taken) = own.iter().find(|name| names.contains(name)) {
+            errors.at(
+                span,
+                format_args!(
+                    "another {what} is called `{taken}` as well, so one of them would be read as the other: \
+                     give it a name of its own"
+                ),
+            );
+        }
+        names.extend(own);
+    }
+}
+
+/// The text of a type that holds itself says the same wherever it does, so it must be the same type.
+fn check_recursion(source: &Source<'_>, errors: &mut Errors) {
+    let own: Vec<String> = source
+        .generics
+        .params
+        .iter()
+        .filter_map(|param| match param {
+            syn::GenericParam::Type(param) => Some(param.ident.to_string()),
+            syn::GenericParam::Const(param) => Some(param.ident.to_string()),
+            syn::GenericParam::Lifetime(_) => None,
+        })
+        .collect();
+    if own.is_empty() {
+        return;
+    }
+    let fields: Vec<&Field<'_>> = match &source.body {
+        Body::Struct(fields) => fields.list.iter().collect(),
+        Body::Enum(variants) => variants.iter().flat_map(|variant| &variant.fields.list).collect(),
+        Body::Union(_) => Vec::new(),
+    };
+    for field in fields.into_iter().filter(|field| field.wal.opaque.is_absent()) {
+        if tokens::arguments_of(field.ty, source.ident)
+            .iter()
+            .any(|arguments| *arguments != own)
+        {
+            errors.at(
+                field.ty.span(),
+                "a type that holds itself with other parameters has no finite schema: \
+                 add `#[wal(opaque = \"name@1\")]` to the field, or hold a type of another name",
+            );
+        }
+    }
 }
 
 /// What holds for a field of an event and of a type inside one.
@@ -270,7 +345,7 @@ pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
     let imp = imp(source, &writer.whole(body));
     let marker = writer.marker();
     quote! {
-        #[allow(deprecated)]
+        #[allow(deprecated, long_running_const_eval)]
         const _: () = {
             #marker
             #imp

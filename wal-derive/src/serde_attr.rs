@@ -44,6 +44,12 @@ impl SerdeAttrs {
         self.get(key)?.written.as_deref()
     }
 
+    /// What each `key` says, for one that may stand several times.
+    pub(crate) fn texts<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        let same = self.0.iter().filter(move |attr| attr.key == key);
+        same.filter_map(|attr| attr.written.as_deref())
+    }
+
     /// Neither written nor read.
     pub(crate) fn skipped(&self) -> bool {
         self.has("skip") || (self.has("skip_serializing") && self.has("skip_deserializing"))
@@ -99,6 +105,9 @@ fn string(value: &Expr) -> Option<String> {
         Expr::Lit(ExprLit {
             lit: Lit::Str(lit), ..
         }) => Some(lit.value()),
+        // What a macro was given comes in a group.
+        Expr::Group(group) => string(&group.expr),
+        Expr::Paren(paren) => string(&paren.expr),
         _ => None,
     }
 }

@@ -31,6 +31,72 @@ pub(crate) fn lifetimes(ty: impl ToTokens) -> Vec<String> {
     found
 }
 
+/// The type without the groups that a macro puts around what it was given.
+pub(crate) fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        Type::Paren(paren) => ungrouped(&paren.elem),
+        ty => ty,
+    }
+}
+
+/// The arguments, without lifetimes, with which a type mentions `ident`, as text; one list for each mention.
+pub(crate) fn arguments_of(ty: &Type, ident: &Ident) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    collect_arguments(ty.into_token_stream(), ident, &mut found);
+    found
+}
+
+fn collect_arguments(tokens: TokenStream, ident: &Ident, found: &mut Vec<Vec<String>>) {
+    let mut tokens = tokens.into_iter().peekable();
+    let mut in_path = false;
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Group(group) => collect_arguments(group.stream(), ident, found),
+            TokenTree::Ident(name) if name == *ident && !in_path => {
+                let inner = match tokens.peek() {
+                    Some(TokenTree::Punct(punct)) if punct.as_char() == '<' => arguments(&mut tokens),
+                    _ => TokenStream::new(),
+                };
+                let list = syn::punctuated::Punctuated::<GenericArgument, syn::Token![,]>::parse_terminated;
+                let list = syn::parse::Parser::parse2(list, inner.clone()).unwrap_or_default();
+                let texts = list
+                    .iter()
+                    .filter(|argument| !matches!(argument, GenericArgument::Lifetime(_)))
+                    .map(|argument| argument.to_token_stream().to_string());
+                found.push(texts.collect());
+                collect_arguments(inner, ident, found);
+            }
+            TokenTree::Punct(punct) => in_path = matches!(punct.as_char(), ':' | '\''),
+            _ => in_path = false,
+        }
+    }
+}
+
+/// What stands between `<`, which is next, and the `>` that closes it.
+fn arguments(tokens: &mut impl Iterator<Item = TokenTree>) -> TokenStream {
+    let mut inner = Vec::new();
+    let (mut open, mut after_dash) = (0_usize, false);
+    for token in tokens {
+        if let TokenTree::Punct(punct) = &token {
+            match punct.as_char() {
+                '<' => open += 1,
+                '>' if !after_dash => open -= 1,
+                _ => {}
+            }
+            after_dash = punct.as_char() == '-';
+        } else {
+            after_dash = false;
+        }
+        inner.push(token);
+        if open == 0 {
+            break;
+        }
+    }
+    inner.pop();
+    inner.into_iter().skip(1).collect()
+}
+
 /// Whether serde borrows it without being told to: `&str`, `&[u8]`, and options of them.
 pub(crate) fn is_borrowed(ty: &Type) -> bool {
     let word = |ty: &Type, word: &str| matches!(ty, Type::Path(ty) if ty.path.is_ident(word));

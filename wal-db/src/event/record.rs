@@ -270,7 +270,7 @@ impl RecordType {
 
     /// Whether a stored type id means this type: its own, or that of a former name.
     #[inline]
-    pub(super) fn has_id(&self, id: u32) -> bool {
+    pub(crate) fn has_id(&self, id: u32) -> bool {
         self.id == id || self.aliases.iter().any(|alias| type_id(alias) == id)
     }
 

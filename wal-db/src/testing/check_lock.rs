@@ -142,6 +142,7 @@ fn not_in_file(line: &LockLine) -> String {
 fn compare(lock: &Lock, types: &[EventType]) -> (Vec<LockLine>, Vec<String>) {
     let mut missing = BTreeMap::new();
     let mut problems = Vec::new();
+    twice(types, &mut problems);
     for record in types.iter().flat_map(|of| of.records) {
         ids(lock, record, &mut problems);
         if !record.retired {
@@ -154,6 +155,28 @@ fn compare(lock: &Lock, types: &[EventType]) -> (Vec<LockLine>, Vec<String>) {
         undeclared(lock, of, types, &mut problems);
     }
     (missing.into_values().collect(), problems)
+}
+
+/// Two types with one name or id read each other's records.
+fn twice(types: &[EventType], problems: &mut Vec<String>) {
+    let records: Vec<_> = types.iter().flat_map(|of| of.records).collect();
+    for (i, second) in records.iter().enumerate() {
+        let is_same = |first: &&&RecordType| {
+            first.has_id(second.id)
+                || second.has_id(first.id)
+                || second
+                    .aliases
+                    .iter()
+                    .any(|alias| first.has_id(RecordType::new(alias, 1).id))
+        };
+        if let Some(first) = records[..i].iter().find(is_same) {
+            problems.push(format!(
+                "`{}` and `{}` are two of the types in the list and have one name, alias or id, so each would read the \
+                 other's records: give one of them another name; leave out a type that only stands in `from`",
+                first.name, second.name
+            ));
+        }
+    }
 }
 
 /// Compares the versions of one record type; returns those that have no line.

@@ -150,8 +150,12 @@ impl<T: WalSchema> WalSchema for Range<T> {
     const SCHEMA: &'static Schema = &Schema::Struct(&[field("start", T::SCHEMA), field("end", T::SCHEMA)]);
 }
 
+/// Written as a [`Range`] is, and not the same.
 impl<T: WalSchema> WalSchema for RangeInclusive<T> {
-    const SCHEMA: &'static Schema = <Range<T> as WalSchema>::SCHEMA;
+    const SCHEMA: &'static Schema = &Schema::Opaque {
+        name: "inclusive range",
+        wire: Some(<Range<T> as WalSchema>::SCHEMA),
+    };
 }
 
 impl<T: WalSchema> WalSchema for RangeFrom<T> {
