@@ -109,3 +109,20 @@ pub fn payload(seed: usize, len: usize) -> Vec<u8> {
     bytes.truncate(len);
     bytes
 }
+
+/// The compiler whose messages the UI tests expect.
+const PINNED: &str = "rustc 1.95.";
+
+/// Whether this is the compiler that the expected messages come from; says so if it is not.
+#[must_use]
+pub fn has_the_messages_of_ui_tests() -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = std::process::Command::new(rustc).arg("--version").output();
+    let version = String::from_utf8(output.expect("rustc runs").stdout).expect("a version");
+    let pinned = version.starts_with(PINNED);
+    if !pinned {
+        let text = format!("skipped: the expected messages are those of {PINNED}x, this is {version}\n");
+        std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).expect("stderr");
+    }
+    pinned
+}

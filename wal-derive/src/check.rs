@@ -318,17 +318,8 @@ fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<
 }
 
 fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
-    schema::check_names(
-        "field",
-        fields
-            .list
-            .iter()
-            .filter(|field| field.stored())
-            .map(|field| (field.label.as_str(), &field.serde, field.span())),
-        errors,
-    );
+    schema::check_fields(fields, errors);
     for field in &fields.list {
-        schema::check_field(field, errors);
         let added = !field.wal.since.is_absent();
         if let (true, Some(span)) = (field.wal.default.is_absent(), field.wal.since.span()) {
             errors.at(

@@ -235,21 +235,16 @@ pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) {
 
 const WIRE_ALONE: &str = "`wire` says what an opaque type is written as: add `opaque = \"name@1\"`";
 
-fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
+/// What holds for the fields of an event and of a type inside one.
+pub(crate) fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
     fields.list.iter().for_each(|field| check_field(field, errors));
-    check_names(
-        "field",
-        fields
-            .list
-            .iter()
-            .filter(|field| field.stored())
-            .map(|field| (field.label.as_str(), &field.serde, field.span())),
-        errors,
-    );
+    let stored = fields.list.iter().filter(|field| field.stored());
+    let names = stored.map(|field| (field.label.as_str(), &field.serde, field.span()));
+    check_names("field", names, errors);
 }
 
 /// A name that stands twice is read as the first of the two.
-pub(crate) fn check_names<'f>(
+fn check_names<'f>(
     what: &str,
     parts: impl Iterator<Item = (&'f str, &'f SerdeAttrs, Span)>,
     errors: &mut Errors,
@@ -306,8 +301,7 @@ fn check_recursion(source: &Source<'_>, errors: &mut Errors) {
     }
 }
 
-/// What holds for a field of an event and of a type inside one.
-pub(crate) fn check_field(field: &Field<'_>, errors: &mut Errors) {
+fn check_field(field: &Field<'_>, errors: &mut Errors) {
     serde_attr::check_field(&field.serde, !field.wal.opaque.is_absent(), errors);
     if let (true, Some(span)) = (field.wal.opaque.is_absent(), field.wal.wire.span()) {
         errors.at(span, WIRE_ALONE);

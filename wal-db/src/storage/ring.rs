@@ -65,6 +65,16 @@ pub(crate) enum Denied {
     Late,
 }
 
+/// Whether a claim is possible at this tail at all.
+#[inline]
+fn check_open(tail: u64) -> Result<(), Denied> {
+    match tail & (FROZEN | SHUT) {
+        0 => Ok(()),
+        FROZEN => Err(Denied::Frozen),
+        _ => Err(Denied::Shut),
+    }
+}
+
 impl Ring {
     /// A ring whose next group starts at `start`, and its one consumer. The memory is all zero.
     pub(crate) fn new(memory: Memory, start: u64, key: FrameKey) -> (Ring, Consumer) {
@@ -156,13 +166,7 @@ impl Ring {
     pub(crate) fn claim(&self, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
         let mut tail = load_for_swap(&self.tail);
         loop {
-            if tail & (FROZEN | SHUT) != 0 {
-                return Err(if tail & SHUT != 0 {
-                    Denied::Shut
-                } else {
-                    Denied::Frozen
-                });
-            }
+            check_open(tail)?;
             if tail >= before {
                 return Err(Denied::Late);
             }
@@ -337,13 +341,7 @@ impl Consumer {
         let disk = ring.disk();
         let mut tail = load_for_swap(&ring.tail);
         loop {
-            if tail & (FROZEN | SHUT) != 0 {
-                return Err(if tail & SHUT != 0 {
-                    Denied::Shut
-                } else {
-                    Denied::Frozen
-                });
-            }
+            check_open(tail)?;
             let last = ring.group_start(self.open, tail);
             let cut = (tail != last + GROUP_HEADER_LEN as u64).then_some((tail, align_sector(tail)));
             let start = cut.map_or(last, |(_, next)| next);
