@@ -38,6 +38,8 @@ pub enum Step {
     },
     /// `sync`.
     Sync,
+    /// The row becomes longer, with zeros, from `prepare`.
+    Grow(u64),
     /// `truncate`.
     Truncate(u64),
     /// `write_slot`.
@@ -59,6 +61,7 @@ impl std::fmt::Display for Step {
             }
             Step::Hole { start, end } => write!(f, "hole {start}..{end}"),
             Step::Sync => write!(f, "sync"),
+            Step::Grow(len) => write!(f, "grow to {len}"),
             Step::Truncate(len) => write!(f, "truncate to {len}"),
             Step::Slot { slot, bytes } => write!(f, "slot {slot}, {} bytes", bytes.len()),
             Step::Mark(mark) => write!(f, "mark {mark}"),
@@ -71,7 +74,11 @@ impl std::fmt::Display for Step {
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
     lies: bool,
+    grows: bool,
 }
+
+/// What a disk that grows ahead of its use adds.
+const AHEAD: usize = 8 << 10;
 
 #[derive(Default)]
 struct State {
@@ -97,6 +104,13 @@ impl SimDisk {
         self
     }
 
+    /// A disk whose row becomes longer before it is written, as files do when space is allocated.
+    #[must_use]
+    pub fn that_grows(mut self) -> SimDisk {
+        self.grows = true;
+        self
+    }
+
     /// The process that has the disk is dead: nothing that it still does arrives. Returns the disk for the next one.
     #[must_use]
     pub fn kill(&self) -> SimDisk {
@@ -104,6 +118,7 @@ impl SimDisk {
         state.dead = true;
         let next = SimDisk {
             lies: self.lies,
+            grows: self.grows,
             ..SimDisk::default()
         };
         *next.state() = State {
@@ -185,6 +200,16 @@ impl WalStore for SimDisk {
         state.seen.slots[slot].clone_from(&bytes);
         state.journal.push(Step::Slot { slot, bytes });
         Ok(())
+    }
+
+    fn prepare(&self, _end: u64) -> io::Result<u64> {
+        if self.grows {
+            let mut state = self.change()?;
+            let len = (state.seen.row.len() + 1).next_multiple_of(AHEAD);
+            state.seen.row.resize(len, 0);
+            state.journal.push(Step::Grow(len as u64));
+        }
+        Ok(u64::MAX)
     }
 
     fn truncate_before(&self, pos: u64) -> io::Result<()> {

@@ -54,6 +54,7 @@ impl Medium {
                 self.durable = self.after(&all);
                 self.cache.clear();
             }
+            Step::Grow(len) => self.len = self.len.max(*len as usize),
             Step::Truncate(len) => self.truncate(*len as usize),
             Step::Slot { slot, bytes } => self.durable.slots[*slot].clone_from(bytes),
             Step::Mark(_) => {}
@@ -202,18 +203,14 @@ impl Medium {
         });
     }
 
-    /// Every length that the row can have.
+    /// Every length that the row can have; between two things in the cache, all are alike.
     fn lengths(&self) -> Vec<usize> {
         let (from, to) = (self.durable.row.len(), self.len);
-        let mut lengths = vec![from];
-        let mut next = (from + 1).next_multiple_of(SECTOR);
-        while next < to {
-            lengths.push(next);
-            next += SECTOR;
-        }
-        if to > from {
-            lengths.push(to);
-        }
+        let ends = self.cache.iter().map(|item| item.pos + item.bytes.len());
+        let between = ends.filter(|end| (from..to).contains(end));
+        let mut lengths: Vec<usize> = [from, to].into_iter().chain(between).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
         lengths
     }
 }

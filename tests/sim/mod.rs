@@ -12,6 +12,7 @@
 //!   a flush that is interrupted is a subset of the cache.
 //! * **`truncate`** removes durably, as its contract says: before it returns all is there, afterwards all is gone.
 //!   It flushes nothing else.
+//! * **`prepare`** may make the row longer, with zeros. That is a new length like any other.
 //! * **`discard` and `truncate_before`** make a hole that reads as zero; durable with the next flush, and until then
 //!   there or not, as one piece.
 //! * **Slots.** `write_slot` is durable when it returns. While it runs, a crash leaves the old bytes, the new ones, the

@@ -30,11 +30,13 @@ impl Run {
     #[must_use]
     pub fn record(seed: u64, lies: bool) -> Run {
         let mut rng = Rng::new(seed);
-        let disk = if lies {
-            SimDisk::default().that_lies()
-        } else {
-            SimDisk::default()
-        };
+        let mut disk = SimDisk::default();
+        if lies {
+            disk = disk.that_lies();
+        }
+        if rng.below(2) == 0 {
+            disk = disk.that_grows();
+        }
         let config = config(&mut rng);
         let mut recorder = Recorder {
             disk,
