@@ -38,6 +38,8 @@ pub enum Step {
     },
     /// `sync`.
     Sync,
+    /// `sync` that failed: nothing is known of what was not flushed, and the system takes it for flushed.
+    FailedSync,
     /// The row becomes longer, with zeros, from `prepare`.
     Grow(u64),
     /// `truncate`.
@@ -61,6 +63,7 @@ impl std::fmt::Display for Step {
             }
             Step::Hole { start, end } => write!(f, "hole {start}..{end}"),
             Step::Sync => write!(f, "sync"),
+            Step::FailedSync => write!(f, "sync fails"),
             Step::Grow(len) => write!(f, "grow to {len}"),
             Step::Truncate(len) => write!(f, "truncate to {len}"),
             Step::Slot { slot, bytes } => write!(f, "slot {slot}, {} bytes", bytes.len()),
@@ -86,6 +89,7 @@ struct State {
     seen: Image,
     journal: Vec<Step>,
     dead: bool,
+    sync_fails: bool,
 }
 
 impl SimDisk {
@@ -125,8 +129,20 @@ impl SimDisk {
             seen: std::mem::take(&mut state.seen),
             journal: std::mem::take(&mut state.journal),
             dead: false,
+            sync_fails: false,
         };
         next
+    }
+
+    /// The next `sync` fails; those after it do nothing for what it should have flushed.
+    pub fn fail_next_sync(&self) {
+        self.state().sync_fails = true;
+    }
+
+    /// Whether a `sync` is still to fail; none is from now on.
+    #[must_use]
+    pub fn heal(&self) -> bool {
+        std::mem::take(&mut self.state().sync_fails)
     }
 
     /// Notes a mark in the journal.
@@ -173,6 +189,10 @@ impl WalStore for SimDisk {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.change()?;
+        if std::mem::take(&mut state.sync_fails) {
+            state.journal.push(Step::FailedSync);
+            return Err(io::Error::other("a failed flush"));
+        }
         if !self.lies {
             state.journal.push(Step::Sync);
         }

@@ -20,6 +20,22 @@ pub struct Medium {
 struct Item {
     pos: usize,
     bytes: Vec<u8>,
+    /// A flush of it has failed: no other one will try.
+    given_up: bool,
+}
+
+impl Item {
+    fn new(pos: usize, bytes: Vec<u8>) -> Item {
+        Item {
+            pos,
+            bytes,
+            given_up: false,
+        }
+    }
+
+    fn end(&self) -> usize {
+        self.pos + self.bytes.len()
+    }
 }
 
 /// What arrived.
@@ -45,15 +61,11 @@ impl Medium {
     pub fn apply(&mut self, step: &Step) {
         match step {
             Step::Write { pos, bytes } => self.write(*pos as usize, bytes),
-            Step::Hole { start, end } => self.cache.push(Item {
-                pos: *start as usize,
-                bytes: vec![0; (end - start) as usize],
-            }),
-            Step::Sync => {
-                let all = self.all();
-                self.durable = self.after(&all);
-                self.cache.clear();
-            }
+            Step::Hole { start, end } => self
+                .cache
+                .push(Item::new(*start as usize, vec![0; (end - start) as usize])),
+            Step::Sync => self.sync(),
+            Step::FailedSync => self.cache.iter_mut().for_each(|item| item.given_up = true),
             Step::Grow(len) => self.len = self.len.max(*len as usize),
             Step::Truncate(len) => self.truncate(*len as usize),
             Step::Slot { slot, bytes } => self.durable.slots[*slot].clone_from(bytes),
@@ -162,7 +174,7 @@ impl Medium {
         let some = |there: bool| {
             let items = self.cache.iter().zip(&arrival.items);
             let items = items.filter(|(_, arrived)| **arrived == there);
-            ranges(items.map(|(item, _)| (item.pos, item.pos + item.bytes.len())))
+            ranges(items.map(|(item, _)| (item.pos, item.end())))
         };
         format!(
             "of {} bytes flushed and {} written, the row has {}; unflushed sectors that arrived: {}; lost: {}",
@@ -183,15 +195,29 @@ impl Medium {
             let part = &bytes[done..done + len];
             // A sector that gets the bytes it has is no choice.
             let same = self.durable.row.get(at..at + len) == Some(part);
-            let pending = |item: &Item| item.pos < at + len && at < item.pos + item.bytes.len();
+            let pending = |item: &Item| item.pos < at + len && at < item.end();
             if !same || self.cache.iter().any(pending) {
-                self.cache.push(Item {
-                    pos: at,
-                    bytes: part.to_vec(),
-                });
+                self.cache.push(Item::new(at, part.to_vec()));
             }
             done += len;
         }
+    }
+
+    /// Flushes what no failed flush has given up, and the length.
+    fn sync(&mut self) {
+        let flushed = Arrival {
+            items: self.cache.iter().map(|item| !item.given_up).collect(),
+            len: self.len,
+        };
+        self.durable = self.after(&flushed);
+        // What was written again since is not in doubt any more.
+        let cache = std::mem::take(&mut self.cache);
+        let (given_up, written): (Vec<_>, Vec<_>) = cache.into_iter().partition(|item| item.given_up);
+        let again = |item: &Item| {
+            let covers = |new: &Item| new.pos <= item.pos && item.end() <= new.end();
+            written.iter().any(covers)
+        };
+        self.cache = given_up.into_iter().filter(|item| !again(item)).collect();
     }
 
     fn truncate(&mut self, len: usize) {
@@ -206,7 +232,7 @@ impl Medium {
     /// Every length that the row can have; between two things in the cache, all are alike.
     fn lengths(&self) -> Vec<usize> {
         let (from, to) = (self.durable.row.len(), self.len);
-        let ends = self.cache.iter().map(|item| item.pos + item.bytes.len());
+        let ends = self.cache.iter().map(Item::end);
         let between = ends.filter(|end| (from..to).contains(end));
         let mut lengths: Vec<usize> = [from, to].into_iter().chain(between).collect();
         lengths.sort_unstable();

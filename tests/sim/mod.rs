@@ -10,6 +10,8 @@
 //!   reads as zero, or as what was there before.
 //! * **`sync`** makes durable what was written before it, and the length. It takes effect at once or not at all;
 //!   a flush that is interrupted is a subset of the cache.
+//! * **`sync` that fails** leaves any subset behind, and the system takes it for flushed: a later `sync` does nothing
+//!   for a sector, unless it was written again. What a process reads is the cache, as before.
 //! * **`truncate`** removes durably, as its contract says: before it returns all is there, afterwards all is gone.
 //!   It flushes nothing else.
 //! * **`prepare`** may make the row longer, with zeros. That is a new length like any other.
@@ -20,8 +22,8 @@
 //! * **The process** may die with the cache as it is; the next one reads what was written, and the power may go then.
 //! * **A crash inside recovery** is a crash like any other.
 //!
-//! Here there are no directories: names of files, segments, staging memory and what a failed flush leaves are modelled
-//! elsewhere or not yet; `docs/faults.md` says which.
+//! Here there are no directories: names of files, segments and staging memory are tested elsewhere or not yet;
+//! `docs/faults.md` says which.
 //!
 //! # What has to be true
 //!

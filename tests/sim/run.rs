@@ -160,6 +160,7 @@ impl Recorder {
             24..=26 => self.truncate_after(),
             27..=28 => self.truncate_before(),
             29 => self.close(),
+            30 => self.failed_sync(),
             _ => self.kill(),
         }
     }
@@ -328,6 +329,25 @@ impl Recorder {
         self.certain();
         self.mark("close");
         self.open("reopen")
+    }
+
+    /// The flush fails, the log takes nothing more, the process ends and the next one goes on.
+    fn failed_sync(&mut self) -> Done {
+        self.mark("begin sync that fails");
+        self.disk.fail_next_sync();
+        let result = self.wal().sync();
+        if self.disk.heal() {
+            // There was nothing to flush.
+            result.map_err(failed("sync"))?;
+            self.done("sync");
+            return Ok(());
+        }
+        match (result, self.wal().append(b"refused"), self.wal().sync()) {
+            (Err(_), Err(_), Err(_)) => {}
+            other => return Err(format!("a flush failed, and then: {other:?}")),
+        }
+        self.mark("sync failed");
+        self.kill()
     }
 
     fn kill(&mut self) -> Done {
