@@ -29,9 +29,9 @@ fn main() -> ExitCode {
         );
     } else {
         for (name, _, number) in rows {
-            println!("{name:<48}{number:>12}");
+            println!("{name:<52}{number:>12}");
         }
-        println!("{:<48}{seconds:>12.1}", "seconds");
+        println!("{:<52}{seconds:>12.1}", "seconds");
     }
     for finding in &figures.findings {
         eprintln!("\n{finding}");
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 16] {
+fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 17] {
     let damaged = figures.damaged;
     [
         ("runs", "runs", figures.runs),
@@ -68,6 +68,11 @@ fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 16] {
             "  zeroed in the last flush, read as torn",
             "damaged_torn",
             damaged.torn,
+        ),
+        (
+            "  64 zero bytes in the last flush, read as the end",
+            "damaged_headless",
+            damaged.headless,
         ),
         ("  silently lost or changed", "damaged_silent", damaged.silent),
     ]

@@ -171,6 +171,7 @@ impl Checker<'_> {
         let mut medium = Medium::default();
         // Before anything was promised, nothing may be there.
         let mut expect = Expect::default();
+        let mut earlier = Vec::new();
         for (at, step) in self.run.journal.iter().enumerate() {
             if let Step::Slot { slot, bytes } = step {
                 for torn in medium.torn_slots(*slot, bytes, &mut self.rng) {
@@ -178,13 +179,23 @@ impl Checker<'_> {
                 }
             }
             medium.apply(step);
+            if matches!(step, Step::Write { .. }) {
+                earlier.push(step);
+            }
             if let Step::Mark(mark) = step {
                 expect = self.run.marks[*mark].0.clone();
             }
             self.crash(at, &medium, &expect);
             if matches!(step, Step::Mark(_)) {
                 let damaged = &mut self.figures.damaged;
-                let wrong = damage::sweep(&medium, &expect, self.run.config, &mut self.rng, damaged);
+                let wrong = damage::sweep(
+                    &medium,
+                    &expect,
+                    &earlier,
+                    self.run.config,
+                    &mut self.rng,
+                    damaged,
+                );
                 for wrong in wrong {
                     self.figures
                         .find(|| format!("{wrong}\n{}", self.run.trace(at + 1)));

@@ -6,12 +6,14 @@ use wal_db::WalConfig;
 
 use super::{
     check::{self, Outcome},
-    disk::{Image, SECTOR},
+    disk::{Image, SECTOR, Step},
     expect::{Expect, Verdict},
     medium::Medium,
 };
 use crate::random::Rng;
 
+/// The header of a group.
+const HEADER: usize = 64;
 /// Damaged images of a moment.
 const IMAGES: usize = 24;
 
@@ -26,6 +28,8 @@ pub struct Damaged {
     pub identical: u64,
     /// Those in which a zeroed sector of the very last flush, which nothing certified, reads as torn.
     pub torn: u64,
+    /// Those in which a sector of the very last flush begins with 64 zero bytes, is not zero, and reads as the end.
+    pub headless: u64,
     /// Those that read with less than was acknowledged, or something else, and without an error; and those that were
     /// refused for one bad copy of the manifest.
     pub silent: u64,
@@ -37,6 +41,7 @@ impl AddAssign for Damaged {
         self.refused += other.refused;
         self.identical += other.identical;
         self.torn += other.torn;
+        self.headless += other.headless;
         self.silent += other.silent;
     }
 }
@@ -45,6 +50,7 @@ impl AddAssign for Damaged {
 pub(super) fn sweep(
     medium: &Medium,
     expect: &Expect,
+    earlier: &[&Step],
     config: WalConfig,
     rng: &mut Rng,
     damaged: &mut Damaged,
@@ -55,7 +61,7 @@ pub(super) fn sweep(
     }
     for _ in 0..IMAGES {
         let mut image = medium.after(&medium.any(rng));
-        let Some(what) = harm(&mut image, expect, rng) else {
+        let Some(what) = harm(&mut image, expect, earlier, rng) else {
             // A disk that lies about its flushes; that is found out elsewhere.
             return findings;
         };
@@ -76,6 +82,10 @@ pub(super) fn sweep(
                     damaged.torn += 1;
                     continue;
                 }
+                Verdict::LostLast if what.reads_as_the_end => {
+                    damaged.headless += 1;
+                    continue;
+                }
                 verdict => format!("{verdict:?}, and no error"),
             },
         };
@@ -93,34 +103,87 @@ struct Harm {
     name: String,
     may_be_refused: bool,
     reads_as_torn: bool,
+    reads_as_the_end: bool,
 }
 
-/// Flips a bit or zeroes a sector of what is durable, or harms one copy of the manifest, which the other one makes good.
-fn harm(image: &mut Image, expect: &Expect, rng: &mut Rng) -> Option<Harm> {
-    let in_slot = rng.below(8) == 0;
-    let which = rng.below(2);
-    let (bytes, at) = if in_slot {
-        (&mut image.slots[which][..], 0)
-    } else {
-        let at = rng.below(expect.durable_pos as usize / SECTOR) * SECTOR;
-        (image.row.get_mut(at..at + SECTOR)?, at)
-    };
-    let zeroed = rng.below(2) == 0;
-    if zeroed {
-        bytes.fill(0);
-    } else {
-        bytes[rng.below(bytes.len())] ^= 1 << rng.below(8);
+/// Harms what is durable: a flipped bit, a zeroed sector, a copy of another sector, an earlier write that is back; or one
+/// copy of the manifest, which the other one makes good.
+fn harm(image: &mut Image, expect: &Expect, earlier: &[&Step], rng: &mut Rng) -> Option<Harm> {
+    let durable = expect.durable_pos as usize;
+    if image.row.len() < durable {
+        return None;
     }
-    let place = if in_slot {
-        format!("slot {which}")
-    } else {
-        format!("the sector at {at}")
-    };
-    // A flip can leave nothing but zeros, too.
-    let is_zero = bytes.iter().all(|&byte| byte == 0);
-    Some(Harm {
-        name: format!("{} {place}", if zeroed { "zeroed" } else { "a flipped bit in" }),
-        may_be_refused: !in_slot,
-        reads_as_torn: !in_slot && is_zero && at as u64 >= expect.certain_pos,
-    })
+    let sector = |rng: &mut Rng| rng.below(durable / SECTOR) * SECTOR;
+    match rng.below(8) {
+        0 => Some(harm_slot(image, rng)),
+        1..=2 => {
+            let (from, to) = (sector(rng), sector(rng));
+            image.row.copy_within(from..from + SECTOR, to);
+            Some(Harm::of(
+                format!("the sector at {from} written to {to}"),
+                image,
+                to,
+                expect,
+            ))
+        }
+        3..=4 if !earlier.is_empty() => {
+            let Step::Write { pos, bytes } = earlier[rng.below(earlier.len())] else {
+                return None;
+            };
+            let at = *pos as usize;
+            let len = bytes.len().min(durable.saturating_sub(at));
+            image.row[at.min(durable)..][..len].copy_from_slice(&bytes[..len]);
+            Some(Harm::of(
+                format!("an earlier write to {at} is back"),
+                image,
+                at,
+                expect,
+            ))
+        }
+        kind => {
+            let at = sector(rng);
+            let bytes = &mut image.row[at..at + SECTOR];
+            let name = if kind % 2 == 0 {
+                bytes.fill(0);
+                format!("zeroed the sector at {at}")
+            } else {
+                bytes[rng.below(SECTOR)] ^= 1 << rng.below(8);
+                format!("flipped a bit in the sector at {at}")
+            };
+            Some(Harm::of(name, image, at, expect))
+        }
+    }
+}
+
+fn harm_slot(image: &mut Image, rng: &mut Rng) -> Harm {
+    let which = rng.below(2);
+    let bytes = &mut image.slots[which];
+    match rng.below(2) {
+        0 => bytes.fill(0),
+        _ => {
+            let at = rng.below(bytes.len());
+            bytes[at] ^= 1 << rng.below(8);
+        }
+    }
+    Harm {
+        name: format!("harmed slot {which}"),
+        may_be_refused: false,
+        reads_as_torn: false,
+        reads_as_the_end: false,
+    }
+}
+
+impl Harm {
+    /// Whatever it was: if the sector is zero now, it is as if it had never arrived.
+    fn of(name: String, image: &Image, at: usize, expect: &Expect) -> Harm {
+        let sector = image.row.get(at..at + SECTOR);
+        let zeros = sector.map_or(0, |sector| sector.iter().take_while(|&&byte| byte == 0).count());
+        let uncertain = at as u64 >= expect.certain_pos;
+        Harm {
+            name,
+            may_be_refused: true,
+            reads_as_torn: uncertain && zeros == SECTOR,
+            reads_as_the_end: uncertain && zeros >= HEADER,
+        }
+    }
 }
