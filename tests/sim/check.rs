@@ -65,11 +65,10 @@ pub fn go_on(image: Image, config: WalConfig) -> Sequel {
     let (wal, mut outcome) = read(&disk, config);
     disk.mark(OPENED);
     let mut added = None;
-    if let (Some(wal), Outcome::Read(_)) = (&wal, &outcome) {
-        let data = b"appended behind a crash".to_vec();
-        match wal.append_and_sync(&data) {
-            Ok(lsn) => added = Some(Entry(lsn, data)),
-            Err(error) => outcome = Outcome::Refused(format!("appending: {error}")),
+    if let (Some(wal), Outcome::Read(found)) = (&wal, &outcome) {
+        match add(wal, found.len() as u64) {
+            Ok(entry) => added = Some(entry),
+            Err(wrong) => outcome = Outcome::Refused(wrong),
         }
     }
     disk.mark(FLUSHED);
@@ -80,6 +79,21 @@ pub fn go_on(image: Image, config: WalConfig) -> Sequel {
         journal: next.journal(),
         added,
     }
+}
+
+/// Appends a record to a log that has so many, and flushes it; the log has to count them, and find nothing wrong.
+fn add(wal: &Wal, before: u64) -> Result<Entry, String> {
+    let data = b"appended behind a crash".to_vec();
+    let lsn = wal.append_and_sync(&data);
+    let lsn = lsn.map_err(|error| format!("appending: {error}"))?;
+    let verified = wal.verify().map_err(|error| format!("verifying: {error}"))?;
+    let counts = [wal.record_count(), verified.records];
+    if counts != [before + 1; 2] || !verified.is_intact() {
+        return Err(format!(
+            "{before} records and one more are counted as {counts:?}: {verified:?}"
+        ));
+    }
+    Ok(Entry(lsn, data))
 }
 
 impl Sequel {
