@@ -31,7 +31,13 @@ fn no_power_cut_loses_or_invents_or_refuses_anything() {
 
 #[test]
 fn the_campaign_sees_a_flush_that_does_nothing() {
-    let figures = campaign::run(Plan { lies: true, ..PLAN });
+    // Three short runs; in longer ones the manifest, which is honest, soon names what is gone, and all is refused.
+    let figures = campaign::run(Plan {
+        seed: 3,
+        images: 2_900,
+        lies: true,
+        ..PLAN
+    });
     assert!(figures.lost_last > 0 && figures.lost_earlier > 0, "{figures:?}");
     assert!(figures.refused > 0 && figures.damaged.silent > 0, "{figures:?}");
     let finding = &figures.findings[0];
