@@ -1,0 +1,105 @@
+//! Crash images by the million, and the figures: `cargo run --release -p wal-tests --bin crash`.
+//!
+//! `--images N` (1,000,000), `--seed S` (1), `--threads T` (one for each processor), `--json`, and `--lies` for a disk
+//! whose flushes do nothing, which has to fail. The exit code is 1 if any promise was broken.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command
+
+use std::{process::ExitCode, time::Instant};
+
+use wal_tests::sim::campaign::{self, Figures, Plan};
+
+fn main() -> ExitCode {
+    let (plan, json) = match arguments(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(wrong) => {
+            eprintln!("{wrong}\nusage: crash [--images N] [--seed S] [--threads T] [--json] [--lies]");
+            return ExitCode::from(2);
+        }
+    };
+    let start = Instant::now();
+    let figures = campaign::run(plan);
+    let seconds = start.elapsed().as_secs_f64();
+    let rows = rows(&figures);
+    if json {
+        let fields: Vec<_> = rows.iter().map(|(_, key, n)| format!("\"{key}\": {n}")).collect();
+        let fields = fields.join(", ");
+        println!(
+            "{{\"design\": \"ours\", \"seed\": {}, {fields}, \"seconds\": {seconds:.1}}}",
+            plan.seed
+        );
+    } else {
+        for (name, _, number) in rows {
+            println!("{name:<52}{number:>12}");
+        }
+        println!("{:<52}{seconds:>12.1}", "seconds");
+    }
+    for finding in &figures.findings {
+        eprintln!("\n{finding}");
+    }
+    if figures.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 17] {
+    let damaged = figures.damaged;
+    [
+        ("runs", "runs", figures.runs),
+        ("crash points", "points", figures.points),
+        ("  of them with every subset", "exhaustive", figures.exhaustive),
+        ("crash images", "images", figures.images),
+        (
+            "  of them second crashes, inside recovery",
+            "second",
+            figures.second,
+        ),
+        ("distinct states", "distinct", figures.distinct),
+        ("refused", "refused", figures.refused),
+        ("resurrected", "resurrected", figures.resurrected),
+        ("lost in the last flush", "lost_last", figures.lost_last),
+        ("lost earlier", "lost_earlier", figures.lost_earlier),
+        ("otherwise broken", "broken", figures.broken),
+        ("damaged images", "damaged", damaged.images),
+        ("  refused", "damaged_refused", damaged.refused),
+        ("  read identical", "damaged_identical", damaged.identical),
+        (
+            "  zeroed in the last flush, read as torn",
+            "damaged_torn",
+            damaged.torn,
+        ),
+        (
+            "  64 zero bytes in the last flush, read as the end",
+            "damaged_headless",
+            damaged.headless,
+        ),
+        ("  silently lost or changed", "damaged_silent", damaged.silent),
+    ]
+}
+
+fn arguments(mut given: impl Iterator<Item = String>) -> Result<(Plan, bool), String> {
+    let mut plan = Plan {
+        seed: 1,
+        images: 1_000_000,
+        lies: false,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let mut json = false;
+    while let Some(name) = given.next() {
+        let mut number = || {
+            let text = given.next().ok_or(format!("{name} needs a number"))?;
+            text.parse::<u64>()
+                .map_err(|error| format!("{name} {text}: {error}"))
+        };
+        match name.as_str() {
+            "--images" => plan.images = number()?,
+            "--seed" => plan.seed = number()?,
+            "--threads" => plan.threads = number()? as usize,
+            "--json" => json = true,
+            "--lies" => plan.lies = true,
+            _ => return Err(format!("{name} is not an option")),
+        }
+    }
+    Ok((plan, json))
+}

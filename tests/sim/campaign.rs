@@ -1,0 +1,298 @@
+//! Runs, all of their crash images, and what came of them.
+
+use std::{
+    collections::HashMap,
+    ops::AddAssign,
+    rc::Rc,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use super::{
+    check::{self, Outcome},
+    damage::{self, Damaged},
+    disk::{Image, Step},
+    expect::{Expect, Verdict},
+    medium::{Arrival, Medium},
+    run::Run,
+};
+use crate::random::Rng;
+
+/// How many images are tried at a crash point with too much in the cache to try all of them.
+const SAMPLES: usize = 64;
+/// One in so many distinct images is crashed again at every call of its recovery.
+const SECOND_CRASHES: usize = 16;
+/// Findings that are kept word for word.
+const KEPT_FINDINGS: usize = 5;
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The first run's seed; the others follow.
+    pub seed: u64,
+    /// Stop when so many crash images were checked; damaged ones come on top.
+    pub images: u64,
+    /// `sync` does nothing: the campaign has to find that out.
+    pub lies: bool,
+    /// Threads that work on it.
+    pub threads: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Runs that were recorded.
+    pub runs: u64,
+    /// Steps of the runs behind which the power was lost.
+    pub points: u64,
+    /// Those behind which every subset of the cache was tried.
+    pub exhaustive: u64,
+    /// Crash images that were checked, those inside recovery included.
+    pub images: u64,
+    /// How many of them were crashes inside the recovery from another crash.
+    pub second: u64,
+    /// Images that differ, of those that are not second crashes.
+    pub distinct: u64,
+    /// Legitimate crashes that were refused.
+    pub refused: u64,
+    /// Records that were made up, or unacknowledged ones behind acknowledged ones.
+    pub resurrected: u64,
+    /// Acknowledged records that the last flush had covered and that are gone.
+    pub lost_last: u64,
+    /// Acknowledged records that earlier flushes had covered and that are gone.
+    pub lost_earlier: u64,
+    /// Logs that broke another promise: one more crash changed what was read, or a call failed.
+    pub broken: u64,
+    /// What damage did.
+    pub damaged: Damaged,
+    /// The first things that went wrong, for people.
+    pub findings: Vec<String>,
+}
+
+impl Figures {
+    /// Whether nothing went wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let wrong = [
+            self.refused,
+            self.resurrected,
+            self.lost_last,
+            self.lost_earlier,
+            self.broken,
+            self.damaged.silent,
+        ];
+        wrong == [0; 6]
+    }
+
+    pub(super) fn find(&mut self, finding: impl FnOnce() -> String) {
+        if self.findings.len() < KEPT_FINDINGS {
+            self.findings.push(finding());
+        }
+    }
+}
+
+impl AddAssign for Figures {
+    fn add_assign(&mut self, other: Figures) {
+        self.runs += other.runs;
+        self.points += other.points;
+        self.exhaustive += other.exhaustive;
+        self.images += other.images;
+        self.second += other.second;
+        self.distinct += other.distinct;
+        self.refused += other.refused;
+        self.resurrected += other.resurrected;
+        self.lost_last += other.lost_last;
+        self.lost_earlier += other.lost_earlier;
+        self.broken += other.broken;
+        self.damaged += other.damaged;
+        self.findings.extend(other.findings);
+        self.findings.truncate(KEPT_FINDINGS);
+    }
+}
+
+/// Does it.
+#[must_use]
+pub fn run(plan: Plan) -> Figures {
+    let (next, checked) = (AtomicU64::new(plan.seed), AtomicU64::new(0));
+    let failed = AtomicBool::new(false);
+    let work = || {
+        let mut figures = Figures::default();
+        while checked.load(Ordering::Relaxed) < plan.images && !failed.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let one = check(&Run::record(seed, plan.lies));
+            checked.fetch_add(one.images, Ordering::Relaxed);
+            figures += one;
+            // More of the same tells nothing new; of a disk that lies, the figures do.
+            let enough = figures.findings.len() == KEPT_FINDINGS && !plan.lies;
+            failed.fetch_or(enough, Ordering::Relaxed);
+        }
+        figures
+    };
+    let mut figures = Figures::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..plan.threads.max(1)).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            figures += worker.join().unwrap();
+        }
+    });
+    figures
+}
+
+/// Checks every crash image of a run.
+#[must_use]
+pub fn check(run: &Run) -> Figures {
+    let mut figures = Figures {
+        runs: 1,
+        ..Figures::default()
+    };
+    if let Some(failure) = &run.failure {
+        figures.broken += 1;
+        figures.find(|| format!("{failure}\n{}", run.trace(usize::MAX)));
+    }
+    let mut checker = Checker {
+        run,
+        rng: Rng::new(!run.seed),
+        known: HashMap::new(),
+        figures,
+    };
+    checker.walk();
+    checker.figures.distinct = checker.known.len() as u64;
+    checker.figures
+}
+
+struct Checker<'a> {
+    run: &'a Run,
+    rng: Rng,
+    /// What came of the images that were seen, by their hash.
+    known: HashMap<u64, Rc<Outcome>>,
+    figures: Figures,
+}
+
+impl Checker<'_> {
+    fn walk(&mut self) {
+        let mut medium = Medium::default();
+        // Before anything was promised, nothing may be there.
+        let mut expect = Expect::default();
+        let mut earlier = Vec::new();
+        for (at, step) in self.run.journal.iter().enumerate() {
+            if let Step::Slot { slot, bytes } = step {
+                for torn in medium.torn_slots(*slot, bytes, &mut self.rng) {
+                    self.crash(at, &medium.with_slot(*slot, torn), &expect);
+                }
+            }
+            medium.apply(step);
+            if matches!(step, Step::Write { .. }) {
+                earlier.push(step);
+            }
+            if let Step::Mark(mark) = step {
+                expect = self.run.marks[*mark].0.clone();
+            }
+            self.crash(at, &medium, &expect);
+            if matches!(step, Step::Mark(_)) {
+                let damaged = &mut self.figures.damaged;
+                let wrong = damage::sweep(
+                    &medium,
+                    &expect,
+                    &earlier,
+                    self.run.config,
+                    &mut self.rng,
+                    damaged,
+                );
+                for wrong in wrong {
+                    self.figures
+                        .find(|| format!("{wrong}\n{}", self.run.trace(at + 1)));
+                }
+            }
+        }
+    }
+
+    /// Loses the power behind a step.
+    fn crash(&mut self, at: usize, medium: &Medium, expect: &Expect) {
+        let mut rng = Rng::new(self.rng.number());
+        self.figures.points += 1;
+        self.figures.exhaustive += u64::from(medium.is_small());
+        medium.arrivals(&mut rng, SAMPLES, |arrival| {
+            self.image(at, medium, arrival, expect)
+        });
+    }
+
+    fn image(&mut self, at: usize, medium: &Medium, arrival: &Arrival, expect: &Expect) {
+        self.figures.images += 1;
+        let image = medium.after(arrival);
+        let hash = hash(&image);
+        let outcome = match self.known.get(&hash) {
+            Some(outcome) => outcome.clone(),
+            None => {
+                let outcome = Rc::new(self.recover(at, medium, arrival, image));
+                self.known.insert(hash, outcome.clone());
+                outcome
+            }
+        };
+        let figures = &mut self.figures;
+        let (count, what) = match &*outcome {
+            Outcome::Refused(error) => (&mut figures.refused, format!("refused: {error}")),
+            Outcome::Read(found) => match expect.judge(found) {
+                Verdict::Kept => return,
+                verdict @ Verdict::Resurrected => {
+                    (&mut figures.resurrected, format!("{verdict:?}: {found:?}"))
+                }
+                verdict @ Verdict::LostLast => (&mut figures.lost_last, format!("{verdict:?}")),
+                verdict @ Verdict::LostEarlier => (&mut figures.lost_earlier, format!("{verdict:?}")),
+            },
+        };
+        *count += 1;
+        figures.find(|| {
+            let (trace, arrived) = (self.run.trace(at + 1), medium.describe(arrival));
+            format!("{what}\n{trace}  power lost behind step {at}: {arrived}")
+        });
+    }
+
+    /// Opens an image that was not seen before, uses it, and crashes it again.
+    fn recover(&mut self, at: usize, medium: &Medium, arrival: &Arrival, image: Image) -> Outcome {
+        let config = self.run.config;
+        let sequel = check::go_on(image.clone(), config);
+        let mut wrong = sequel.second_crash_at_the_end(&image, config).err();
+        self.figures.images += 1;
+        self.figures.second += 1;
+        if wrong.is_none() && self.rng.below(SECOND_CRASHES) == 0 {
+            match sequel.second_crashes(&image, config, &mut self.rng) {
+                Ok(images) => {
+                    self.figures.images += images;
+                    self.figures.second += images;
+                }
+                Err(error) => wrong = Some(error),
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.figures.broken += 1;
+            self.figures.find(|| {
+                let (trace, arrived) = (self.run.trace(at + 1), medium.describe(arrival));
+                format!("{wrong}\n{trace}  first crash behind step {at}: {arrived}")
+            });
+        }
+        sequel.outcome
+    }
+}
+
+/// A hash of an image; within a run, two images share one by a chance of one in billions.
+fn hash(image: &Image) -> u64 {
+    let mut hash = 0x9E37_79B9_7F4A_7C15_u64;
+    for part in [&image.row, &image.slots[0], &image.slots[1]] {
+        let mut lanes = [hash, !hash, hash.rotate_left(32), part.len() as u64];
+        let blocks = part.chunks_exact(32);
+        let rest = blocks.remainder();
+        let mut mix = |block: &[u8]| {
+            for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
+                let word = u64::from_le_bytes(word.try_into().unwrap());
+                *lane = (*lane ^ word).wrapping_mul(0xFF51_AFD7_ED55_8CCD).rotate_left(29);
+            }
+        };
+        blocks.for_each(&mut mix);
+        let mut last = [0; 32];
+        last[..rest.len()].copy_from_slice(rest);
+        mix(&last);
+        hash = lanes.into_iter().fold(hash, |hash, lane| {
+            (hash ^ lane).wrapping_mul(0xC4CE_B9FE_1A85_EC53).rotate_left(31)
+        });
+    }
+    hash
+}

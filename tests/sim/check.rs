@@ -1,0 +1,170 @@
+//! What the log makes of an image.
+
+use wal_db::{Lsn, Wal, WalConfig};
+
+use super::{
+    disk::{Image, SimDisk, Step},
+    medium::Medium,
+};
+use crate::{Entry, random::Rng};
+
+/// What was read from an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The log was refused, or a record of it.
+    Refused(String),
+    /// The records.
+    Read(Vec<Entry>),
+}
+
+/// Opens a log and reads it.
+#[must_use]
+pub fn read(disk: &SimDisk, config: WalConfig) -> (Option<Wal>, Outcome) {
+    let wal = match Wal::with_store_and_config(disk.clone(), config) {
+        Ok(wal) => wal,
+        Err(error) => return (None, Outcome::Refused(error.to_string())),
+    };
+    let records = wal.iter().and_then(|records| {
+        let entry = |record: wal_db::Result<wal_db::Record>| record.map(|r| Entry(r.lsn(), r.into_data()));
+        records.map(entry).collect()
+    });
+    match records {
+        Ok(records) => (Some(wal), Outcome::Read(records)),
+        Err(error) => (Some(wal), Outcome::Refused(format!("reading: {error}"))),
+    }
+}
+
+/// Reads an image, and lets the disk go without another write to it.
+#[must_use]
+pub fn look(image: Image, config: WalConfig) -> Outcome {
+    let disk = SimDisk::of(image);
+    let (wal, outcome) = read(&disk, config);
+    let _dead = disk.kill();
+    drop(wal);
+    outcome
+}
+
+/// What the next user of a crash image did with it.
+#[derive(Debug)]
+pub struct Sequel {
+    /// What was read.
+    pub outcome: Outcome,
+    /// The calls that recovery and one more record took.
+    journal: Vec<Step>,
+    /// The record that was appended.
+    added: Option<Entry>,
+}
+
+const OPENED: usize = 0;
+const FLUSHED: usize = 1;
+
+/// Opens an image, reads it, and appends and flushes a record.
+#[must_use]
+pub fn go_on(image: Image, config: WalConfig) -> Sequel {
+    let disk = SimDisk::of(image);
+    let (wal, mut outcome) = read(&disk, config);
+    disk.mark(OPENED);
+    let mut added = None;
+    if let (Some(wal), Outcome::Read(found)) = (&wal, &outcome) {
+        match add(wal, found.len() as u64) {
+            Ok(entry) => added = Some(entry),
+            Err(wrong) => outcome = Outcome::Refused(wrong),
+        }
+    }
+    disk.mark(FLUSHED);
+    let next = disk.kill();
+    drop(wal);
+    Sequel {
+        outcome,
+        journal: next.journal(),
+        added,
+    }
+}
+
+/// Appends a record to a log that has so many, and flushes it; the log has to count them, and find nothing wrong.
+fn add(wal: &Wal, before: u64) -> Result<Entry, String> {
+    let data = b"appended behind a crash".to_vec();
+    let lsn = wal.append_and_sync(&data);
+    let lsn = lsn.map_err(|error| format!("appending: {error}"))?;
+    let verified = wal.verify().map_err(|error| format!("verifying: {error}"))?;
+    let counts = [wal.record_count(), verified.records];
+    if counts != [before + 1; 2] || !verified.is_intact() {
+        return Err(format!(
+            "{before} records and one more are counted as {counts:?}: {verified:?}"
+        ));
+    }
+    Ok(Entry(lsn, data))
+}
+
+impl Sequel {
+    /// Loses the power once more, right behind the flush, with nothing in the cache left.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn second_crash_at_the_end(&self, image: &Image, config: WalConfig) -> Result<(), String> {
+        let mut medium = Medium::of(image.clone());
+        self.journal.iter().for_each(|step| medium.apply(step));
+        let left = medium.after(&medium.nothing());
+        self.compare(look(left, config), true, true)
+    }
+
+    /// Loses the power once more at every call that recovery and the append made; returns how many images that was.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn second_crashes(&self, image: &Image, config: WalConfig, rng: &mut Rng) -> Result<u64, String> {
+        let mut medium = Medium::of(image.clone());
+        let (mut images, mut opened) = (0, false);
+        for (at, step) in self.journal.iter().enumerate() {
+            let mut mediums = Vec::new();
+            if let Step::Slot { slot, bytes } = step {
+                let torn = medium.torn_slots(*slot, bytes, rng);
+                mediums.extend(torn.into_iter().map(|torn| medium.with_slot(*slot, torn)));
+            }
+            medium.apply(step);
+            match step {
+                Step::Mark(OPENED) => opened = true,
+                Step::Mark(_) => break,
+                _ => {}
+            }
+            mediums.push(medium.clone());
+            for medium in mediums {
+                for arrival in [medium.nothing(), medium.all(), medium.any(rng)] {
+                    images += 1;
+                    let outcome = look(medium.after(&arrival), config);
+                    self.compare(outcome, false, opened).map_err(|wrong| {
+                        format!(
+                            "a second crash behind call {at} of recovery, {step}: {}: {wrong}",
+                            medium.describe(&arrival)
+                        )
+                    })?;
+                }
+            }
+        }
+        Ok(images)
+    }
+
+    /// What was on the medium when recovery began is what is read after it, and with the record that was added if it
+    /// had been flushed.
+    fn compare(&self, outcome: Outcome, flushed: bool, opened: bool) -> Result<(), String> {
+        let Outcome::Read(before) = &self.outcome else {
+            return Ok(());
+        };
+        let Outcome::Read(found) = outcome else {
+            return Err(format!("{outcome:?}"));
+        };
+        let same = found.len() >= before.len() && found[..before.len()] == before[..];
+        let rest = found.get(before.len()..).unwrap_or_default();
+        let added = self.added.as_slice();
+        let may_be = rest.is_empty() && !flushed || opened && rest == added;
+        if same && may_be {
+            return Ok(());
+        }
+        Err(format!(
+            "{} records before, {} now, the last at {:?}",
+            before.len(),
+            found.len(),
+            found.last().map_or(Lsn::ZERO, |entry| entry.0)
+        ))
+    }
+}

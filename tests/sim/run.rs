@@ -1,0 +1,406 @@
+//! A run: random operations on a log, recorded with what was promised after each.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use wal_db::{Durability, Lsn, Staging, Wal, WalConfig};
+
+use super::{
+    disk::{SimDisk, Step},
+    expect::{Expect, Known, Verdict},
+};
+use crate::{all, payload, quiet, random::Rng};
+
+/// What was recorded.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Makes the same run again, but for the log's id and the clock.
+    pub seed: u64,
+    /// How the log is opened.
+    pub config: WalConfig,
+    /// Everything that happened to the disk, with marks.
+    pub journal: Vec<Step>,
+    /// What each mark says: the promises, and what was being done.
+    pub marks: Vec<(Expect, String)>,
+    /// What went wrong without any crash of the power.
+    pub failure: Option<String>,
+}
+
+impl Run {
+    /// Records a run. With `lies`, `sync` does nothing.
+    #[must_use]
+    pub fn record(seed: u64, lies: bool) -> Run {
+        let mut rng = Rng::new(seed);
+        let mut disk = SimDisk::default();
+        if lies {
+            disk = disk.that_lies();
+        }
+        if rng.below(2) == 0 {
+            disk = disk.that_grows();
+        }
+        let config = config(&mut rng);
+        let mut recorder = Recorder {
+            disk,
+            config,
+            certifies: is_certified(config),
+            wal: None,
+            rng,
+            expect: Expect::default(),
+            marks: Vec::new(),
+            appended: 0,
+        };
+        let failure = recorder.everything().err();
+        if let Some(wal) = recorder.wal.take() {
+            recorder.disk = recorder.disk.kill();
+            drop(wal);
+        }
+        Run {
+            seed,
+            config,
+            journal: recorder.disk.journal(),
+            marks: recorder.marks,
+            failure,
+        }
+    }
+
+    /// What was done up to a step of the journal, for people.
+    #[must_use]
+    pub fn trace(&self, step: usize) -> String {
+        let certified = if is_certified(self.config) {
+            ", certified"
+        } else {
+            ""
+        };
+        let mut text = format!(
+            "seed {}, staging {:?}{certified}\n",
+            self.seed,
+            self.config.staging()
+        );
+        let upto = &self.journal[..step.min(self.journal.len())];
+        let skipped = upto.len().saturating_sub(40);
+        if skipped > 0 {
+            let _ = writeln!(text, "  ... {skipped} steps");
+        }
+        for step in &upto[skipped..] {
+            let _ = match step {
+                Step::Mark(mark) => {
+                    let (expect, what) = &self.marks[*mark];
+                    let (durable, of) = (expect.durable, expect.records.len());
+                    writeln!(text, "  {what}: {durable} of {of} records durable")
+                }
+                step => writeln!(text, "    {step}"),
+            };
+        }
+        text
+    }
+}
+
+fn config(rng: &mut Rng) -> WalConfig {
+    let staging = [Staging::Heap, Staging::WriteThrough][rng.below(2)];
+    let durability = match rng.below(4) {
+        0 => Durability::Certified,
+        _ => Durability::Flushed,
+    };
+    let config = quiet().with_staging_bytes(64 << 10);
+    config.with_staging(staging).with_durability(durability)
+}
+
+fn is_certified(config: WalConfig) -> bool {
+    config == config.with_durability(Durability::Certified)
+}
+
+struct Recorder {
+    disk: SimDisk,
+    config: WalConfig,
+    certifies: bool,
+    wal: Option<Wal>,
+    rng: Rng,
+    expect: Expect,
+    marks: Vec<(Expect, String)>,
+    appended: usize,
+}
+
+type Done = Result<(), String>;
+
+fn failed(what: &str) -> impl Fn(wal_db::WalError) -> String + '_ {
+    move |error| format!("{what}: {error}")
+}
+
+impl Recorder {
+    fn everything(&mut self) -> Done {
+        self.open("create")?;
+        // Long runs of little but openings and cuts make a manifest of several sectors.
+        let (steps, odds) = match self.rng.below(16) {
+            0 => (60 + self.rng.below(30), 2),
+            _ => (4 + self.rng.below(20), 32),
+        };
+        for _ in 0..steps {
+            match self.rng.below(odds) {
+                0 => self.new_epoch()?,
+                _ => self.step()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn new_epoch(&mut self) -> Done {
+        match self.rng.below(3) {
+            0 => self.close(),
+            1 => self.kill(),
+            _ => self.truncate_after(),
+        }
+    }
+
+    fn step(&mut self) -> Done {
+        match self.rng.below(32) {
+            0..=9 => self.append(false),
+            10..=12 => self.append(true),
+            13..=15 => self.batch(),
+            16..=21 => self.sync(),
+            22..=23 => self.flush(),
+            24..=26 => self.truncate_after(),
+            27..=28 => self.truncate_before(),
+            29 => self.close(),
+            30 => self.failed_sync(),
+            _ => self.kill(),
+        }
+    }
+
+    fn wal(&self) -> &Wal {
+        self.wal.as_ref().unwrap()
+    }
+
+    /// Notes what is promised from here on.
+    fn mark(&mut self, what: impl Into<String>) {
+        self.disk.mark(self.marks.len());
+        self.marks.push((self.expect.clone(), what.into()));
+    }
+
+    /// An operation has ended: what the log says is durable is acknowledged.
+    fn done(&mut self, what: &str) {
+        let pos = self.wal().durable_lsn().get();
+        let expect = &mut self.expect;
+        if pos > expect.durable_pos {
+            let before = |known: &&Known| known.lsn.is_some_and(|lsn| lsn.get() < pos);
+            let durable = expect.records.iter().take_while(before).count();
+            let last = (expect.durable, expect.durable_pos);
+            (expect.durable, expect.durable_pos) = (durable.max(expect.durable), pos);
+            let certain = if self.certifies {
+                (expect.durable, pos)
+            } else {
+                last
+            };
+            (expect.certain, expect.certain_pos) = certain;
+        }
+        self.mark(what);
+    }
+
+    /// Everything that is durable is known to be by more than the last flush.
+    fn certain(&mut self) {
+        self.expect.certain = self.expect.durable;
+        self.expect.certain_pos = self.expect.durable_pos;
+    }
+
+    fn data(&mut self) -> Arc<[u8]> {
+        let len = match self.rng.below(16) {
+            0 => 0,
+            1..=8 => 1 + self.rng.below(100),
+            9..=11 => 380 + self.rng.below(160),
+            12..=14 => self.rng.below(2500),
+            // Too long for the ring.
+            _ => 12_000 + self.rng.below(6000),
+        };
+        self.appended += 1;
+        let mut data = payload(self.appended, len);
+        // Whole sectors of zeros, and records that can be told from each other.
+        if self.rng.below(4) == 0 {
+            let from = len / 4;
+            data[from..].fill(0);
+        }
+        let name = (self.appended as u64).to_le_bytes();
+        data.extend_from_slice(&name);
+        data.into()
+    }
+
+    fn push(&mut self, data: &[Arc<[u8]>]) {
+        let records = Arc::make_mut(&mut self.expect.records);
+        for (i, bytes) in data.iter().enumerate() {
+            records.push(Known {
+                lsn: None,
+                data: bytes.clone(),
+                more: i + 1 < data.len(),
+            });
+        }
+    }
+
+    fn append(&mut self, and_sync: bool) -> Done {
+        let data = [self.data()];
+        self.push(&data);
+        let len = data[0].len();
+        let what = if and_sync { "append and sync" } else { "append" };
+        self.mark(format!("begin {what}, {len} bytes"));
+        let lsn = match and_sync {
+            true => self.wal().append_and_sync(&data[0]),
+            false => self.wal().append(&data[0]),
+        };
+        self.learn(&[lsn.map_err(failed(what))?]);
+        self.done(what);
+        match and_sync {
+            true => self.durable_at_least(self.expect.records.len()),
+            false => Ok(()),
+        }
+    }
+
+    fn batch(&mut self) -> Done {
+        let count = 2 + self.rng.below(4);
+        let data: Vec<_> = (0..count).map(|_| self.data()).collect();
+        self.push(&data);
+        self.mark(format!("begin batch of {count}"));
+        let lsns = self.wal().append_batch(&data).map_err(failed("batch"))?;
+        self.learn(&lsns);
+        self.done("batch");
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Done {
+        self.wal().sync().map_err(failed("sync"))?;
+        self.done("sync");
+        self.durable_at_least(self.expect.records.len())
+    }
+
+    fn flush(&mut self) -> Done {
+        self.wal().flush().map_err(failed("flush"))?;
+        self.done("flush");
+        Ok(())
+    }
+
+    fn truncate_after(&mut self) -> Done {
+        let (head, end) = (self.expect.heads[0], self.expect.records.len());
+        if head == end {
+            return Ok(());
+        }
+        let last = end - 1 - self.rng.below((end - head).min(4));
+        let lsn = self.lsn(last);
+        let kept = last + 1;
+        self.expect.cut = Some(kept);
+        self.mark(format!("begin truncate after {lsn}, the record {last}"));
+        self.wal().truncate_after(lsn).map_err(failed("truncate after"))?;
+        let records = Arc::make_mut(&mut self.expect.records);
+        records.truncate(kept);
+        // A batch that was cut is a shorter one.
+        records[last].more = false;
+        let expect = &mut self.expect;
+        expect.cut = None;
+        expect.durable = expect.durable.min(kept);
+        expect.certain = expect.certain.min(kept);
+        self.done("truncate after");
+        self.durable_at_least(kept)
+    }
+
+    /// An operation that is durable when it returns has to have flushed what it stands on.
+    fn durable_at_least(&self, records: usize) -> Done {
+        match self.expect.durable {
+            durable if durable >= records => Ok(()),
+            durable => Err(format!("{durable} of {records} records are durable")),
+        }
+    }
+
+    fn truncate_before(&mut self) -> Done {
+        let (head, end) = (self.expect.heads[0], self.expect.records.len());
+        let new = head + self.rng.below(end - head + 1);
+        let lsn = match new == end {
+            true => Lsn::new(u64::MAX),
+            false => self.lsn(new),
+        };
+        self.expect.heads = [head, new];
+        self.mark(format!("begin truncate before the record {new}"));
+        self.wal()
+            .truncate_before(lsn)
+            .map_err(failed("truncate before"))?;
+        self.expect.heads = [new, new];
+        self.done("truncate before");
+        self.durable_at_least(new)
+    }
+
+    fn close(&mut self) -> Done {
+        self.mark("begin close");
+        let wal = self.wal.take().unwrap();
+        wal.close().map_err(failed("close"))?;
+        self.expect.durable = self.expect.records.len();
+        self.certain();
+        self.mark("close");
+        self.open("reopen")
+    }
+
+    /// The flush fails, the log takes nothing more, the process ends and the next one goes on.
+    fn failed_sync(&mut self) -> Done {
+        self.mark("begin sync that fails");
+        self.disk.fail_next_sync();
+        let result = self.wal().sync();
+        if self.disk.heal() {
+            // There was nothing to flush.
+            result.map_err(failed("sync"))?;
+            self.done("sync");
+            return Ok(());
+        }
+        match (result, self.wal().append(b"refused"), self.wal().sync()) {
+            (Err(_), Err(_), Err(_)) => {}
+            other => return Err(format!("a flush failed, and then: {other:?}")),
+        }
+        self.mark("sync failed");
+        self.kill()
+    }
+
+    fn kill(&mut self) -> Done {
+        // What the process has handed to the store survives it.
+        let survive = match self.config.staging() {
+            Staging::Heap => self.expect.durable,
+            _ => self.expect.records.len(),
+        };
+        let dead = self.wal.take().unwrap();
+        self.disk = self.disk.kill();
+        drop(dead);
+        self.mark("kill");
+        self.open("recover")?;
+        if self.expect.records.len() < survive {
+            return Err(format!(
+                "kill -9 lost records: {} of {survive}",
+                self.expect.records.len()
+            ));
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, what: &str) -> Done {
+        let wal = Wal::with_store_and_config(self.disk.clone(), self.config).map_err(failed(what))?;
+        let found = all(&wal);
+        self.wal = Some(wal);
+        match self.expect.judge(&found) {
+            Verdict::Kept => {}
+            other => return Err(format!("{what}: {other:?}, though no power was lost")),
+        }
+        let head = self.expect.heads[0];
+        let records = Arc::make_mut(&mut self.expect.records);
+        records.truncate(head + found.len());
+        for (known, entry) in records[head..].iter_mut().zip(&found) {
+            known.lsn = Some(entry.0);
+        }
+        // What recovery shows is durable, and the manifest says so.
+        self.expect.durable = self.expect.records.len();
+        self.expect.durable_pos = self.wal().durable_lsn().get();
+        self.certain();
+        self.mark(what);
+        Ok(())
+    }
+
+    fn lsn(&self, record: usize) -> Lsn {
+        self.expect.records[record].lsn.unwrap()
+    }
+
+    fn learn(&mut self, lsns: &[Lsn]) {
+        let records = Arc::make_mut(&mut self.expect.records);
+        let from = records.len() - lsns.len();
+        for (known, lsn) in records[from..].iter_mut().zip(lsns) {
+            known.lsn = Some(*lsn);
+        }
+    }
+}
