@@ -506,3 +506,23 @@ fn kept_bytes_are_not_overwritten_by_the_next_cut() {
         "the only copy of what damage cut off is gone"
     );
 }
+
+/// A sector is written whole, so a header that alone is missing never came from a crash.
+#[test]
+fn a_zeroed_header_in_a_sector_that_is_not_zero_is_damage() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let entry = put(&wal, 1, 100);
+        wal.sync().unwrap();
+        let image = place.without_staging();
+        assert_eq!(all(&image.killed().open(quiet()).unwrap()), [entry]);
+        image.overwrite(0, &[0; 64]);
+        let damage = refused(&image);
+        assert_eq!(
+            (damage.start, damage.reason),
+            (0, wal_db::CorruptionReason::GroupHeader),
+            "{form:?}"
+        );
+    }
+}

@@ -12,8 +12,6 @@ use super::{
 };
 use crate::random::Rng;
 
-/// The header of a group.
-const HEADER: usize = 64;
 /// Damaged images of a moment.
 const IMAGES: usize = 24;
 
@@ -28,8 +26,6 @@ pub struct Damaged {
     pub identical: u64,
     /// Those in which a zeroed sector of the very last flush, which nothing certified, reads as torn.
     pub torn: u64,
-    /// Those in which a sector of the very last flush begins with 64 zero bytes, is not zero, and reads as the end.
-    pub headless: u64,
     /// Those that read with less than was acknowledged, or something else, and without an error; and those that were
     /// refused for one bad copy of the manifest.
     pub silent: u64,
@@ -41,7 +37,6 @@ impl AddAssign for Damaged {
         self.refused += other.refused;
         self.identical += other.identical;
         self.torn += other.torn;
-        self.headless += other.headless;
         self.silent += other.silent;
     }
 }
@@ -82,10 +77,6 @@ pub(super) fn sweep(
                     damaged.torn += 1;
                     continue;
                 }
-                Verdict::LostLast if what.reads_as_the_end => {
-                    damaged.headless += 1;
-                    continue;
-                }
                 verdict => format!("{verdict:?}, and no error"),
             },
         };
@@ -103,7 +94,6 @@ struct Harm {
     name: String,
     may_be_refused: bool,
     reads_as_torn: bool,
-    reads_as_the_end: bool,
 }
 
 /// Harms what is durable: a flipped bit, a zeroed sector, a copy of another sector, an earlier write that is back; or one
@@ -169,7 +159,6 @@ fn harm_slot(image: &mut Image, rng: &mut Rng) -> Harm {
         name: format!("harmed slot {which}"),
         may_be_refused: false,
         reads_as_torn: false,
-        reads_as_the_end: false,
     }
 }
 
@@ -177,13 +166,12 @@ impl Harm {
     /// Whatever it was: if the sector is zero now, it is as if it had never arrived.
     fn of(name: String, image: &Image, at: usize, expect: &Expect) -> Harm {
         let sector = image.row.get(at..at + SECTOR);
-        let zeros = sector.map_or(0, |sector| sector.iter().take_while(|&&byte| byte == 0).count());
+        let is_zero = sector.is_some_and(|sector| sector.iter().all(|&byte| byte == 0));
         let uncertain = at as u64 >= expect.certain_pos;
         Harm {
             name,
             may_be_refused: true,
-            reads_as_torn: uncertain && zeros == SECTOR,
-            reads_as_the_end: uncertain && zeros >= HEADER,
+            reads_as_torn: uncertain && is_zero,
         }
     }
 }

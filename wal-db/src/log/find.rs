@@ -18,9 +18,9 @@ pub(crate) enum Content {
     Damaged,
 }
 
-/// Reads the header at `pos`.
+/// Reads the header at `pos`. Nothing is there only if the whole sector is zero, for it is written whole.
 pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, HeaderFault>> {
-    let mut bytes = [0; GROUP_HEADER_LEN];
+    let mut bytes = [0; SECTOR as usize];
     let got = base.read(pos, &mut bytes)?;
     if got < GROUP_HEADER_LEN {
         // What was never written may not be there at all.
@@ -31,7 +31,10 @@ pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, H
             HeaderFault::Short
         }));
     }
-    Ok(GroupHeader::decode(&bytes, pos, base.log))
+    Ok(match GroupHeader::decode(&bytes, pos, base.log) {
+        Err(HeaderFault::Zero) if !format::is_zero(&bytes[..got]) => Err(HeaderFault::Invalid),
+        header => header,
+    })
 }
 
 /// Compares a group's bytes with its header, a window at a time.
