@@ -22,7 +22,9 @@ impl Core {
     }
 
     /// Appends one record if it starts before `before`.
-    #[inline]
+    ///
+    /// Always inlined, down to the claim: handing nested results through memory costs a third of an append.
+    #[inline(always)]
     pub(crate) fn append_before(
         &self,
         kind: Kind,
@@ -175,7 +177,7 @@ impl Core {
     }
 
     /// `None` if it would not start before `before`.
-    #[inline]
+    #[inline(always)]
     fn claim<'a>(&self, writer: &'a Writer, need: u64, before: u64) -> Result<Option<Claim<'a>>> {
         match writer.ring.claim(need, before) {
             Ok(claim) => Ok(Some(claim)),

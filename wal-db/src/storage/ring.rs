@@ -66,7 +66,7 @@ pub(crate) enum Denied {
 }
 
 /// Whether a claim is possible at this tail at all.
-#[inline]
+#[inline(always)]
 fn check_open(tail: u64) -> Result<(), Denied> {
     match tail & (FROZEN | SHUT) {
         0 => Ok(()),
@@ -162,7 +162,7 @@ impl Ring {
 
     /// Takes the next `len` bytes, a multiple of eight and at most [`max_claim`](Self::max_claim), if they start
     /// before `before`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn claim(&self, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
         let mut tail = load_for_swap(&self.tail);
         loop {
