@@ -73,7 +73,7 @@ fn collect_arguments(tokens: TokenStream, ident: &Ident, found: &mut Vec<Vec<Str
     }
 }
 
-/// What stands between `<`, which is next, and the `>` that closes it.
+/// Takes what stands between `<`, which is next, and the `>` that closes it.
 fn arguments(tokens: &mut impl Iterator<Item = TokenTree>) -> TokenStream {
     let mut inner = Vec::new();
     let (mut open, mut after_dash) = (0_usize, false);
@@ -171,7 +171,7 @@ fn replace(tokens: TokenStream, names: &[&Ident], new: Replacement<'_>) -> Token
                     Some(new) => {
                         out.extend(new);
                         if is(tokens.peek(), '<') {
-                            skip_arguments(&mut tokens);
+                            arguments(&mut tokens);
                         }
                     }
                     None => out.extend([TokenTree::from(ident)]),
@@ -199,27 +199,6 @@ pub(crate) fn respan(ty: impl ToTokens, span: Span) -> TokenStream {
         token.set_span(span);
         out.extend([token]);
     })
-}
-
-/// From `<` to the `>` that closes it.
-fn skip_arguments(tokens: &mut impl Iterator<Item = TokenTree>) {
-    let mut open = 0_usize;
-    let mut after_dash = false;
-    for token in tokens {
-        let TokenTree::Punct(punct) = &token else {
-            after_dash = false;
-            continue;
-        };
-        match punct.as_char() {
-            '<' => open += 1,
-            '>' if !after_dash => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return;
-        }
-        after_dash = punct.as_char() == '-';
-    }
 }
 
 fn map(tokens: TokenStream, each: &mut dyn FnMut(TokenTree, &mut TokenStream)) -> TokenStream {

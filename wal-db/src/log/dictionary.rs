@@ -214,7 +214,7 @@ impl Core {
 
     fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {
         if set.entries.is_none() {
-            let newest = self.dictionary.newest().filter(|&pos| self.is_there(pos));
+            let newest = self.newest_schema();
             if let Some(newest) = newest {
                 self.flush_through(newest)?;
             }
@@ -249,7 +249,7 @@ impl Core {
 
     /// The last schema frame before `cut`. With the log frozen and everything written.
     pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
-        let mut next = self.dictionary.newest().filter(|&pos| self.is_there(pos));
+        let mut next = self.newest_schema();
         while let Some(pos) = next.filter(|&pos| pos >= cut) {
             let before = match self.schema_frame(pos) {
                 Ok((link, _)) => link.before(pos),
@@ -294,8 +294,7 @@ impl Core {
         for last_try in [false, true] {
             let until = self.dictionary.until.load(Ordering::Acquire);
             let stale = writer.ring.tail() >= until;
-            let newest = self.dictionary.newest().filter(|&pos| self.is_there(pos));
-            let first = match newest {
+            let first = match self.newest_schema() {
                 None => Link::None,
                 Some(last) if stale => Link::SetBefore(last),
                 Some(last) => Link::At(last),
@@ -357,6 +356,11 @@ impl Core {
 
     fn window_end(&self, pos: u64) -> u64 {
         self.window_start(pos) + self.window_len()
+    }
+
+    /// The last schema frame that is still there.
+    fn newest_schema(&self) -> Option<u64> {
+        self.dictionary.newest().filter(|&pos| self.is_there(pos))
     }
 
     /// Whether what was written at `pos` is still there: what lies before the first window may be gone, with all the
