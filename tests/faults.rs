@@ -2,10 +2,7 @@
 //! what was not acknowledged may be there, as a prefix, and never behind something newer.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, OpenOptions},
-};
+use std::{collections::BTreeSet, fs};
 
 use wal_db::{Durability, OpenPolicy, Wal, WalError};
 use wal_tests::{
@@ -105,13 +102,7 @@ fn a_file_that_ends_at_the_durable_mark_holds_all_that_was_acknowledged() {
         put(&wal, 99, 500);
         wal.flush().unwrap();
         let image = place.without_staging();
-        let (path, offset) = image.locate(durable);
-        OpenOptions::new()
-            .write(true)
-            .open(path)
-            .unwrap()
-            .set_len(offset)
-            .unwrap();
+        image.cut_file(durable);
         let wal = image.open(quiet()).unwrap();
         assert_eq!(all(&wal), entries, "{form:?}");
         assert!(wal.verify().unwrap().is_intact());

@@ -336,13 +336,7 @@ fn cut_under_an_open_log(form: Form) -> (Place, Wal, Vec<Entry>, u64) {
     let (place, wal, entries) = synced(form);
     // Inside the second record of the fourth group.
     let keep = entries[10].0.get() + 3000;
-    let (path, offset) = place.locate(keep);
-    OpenOptions::new()
-        .write(true)
-        .open(path)
-        .unwrap()
-        .set_len(offset)
-        .unwrap();
+    place.cut_file(keep);
     (place, wal, entries, keep)
 }
 

@@ -148,6 +148,13 @@ impl Place {
         }
     }
 
+    /// Cuts the file that holds the byte of the stream at `pos`, in front of it. Panics if that cannot be done.
+    pub fn cut_file(&self, pos: u64) {
+        let (path, offset) = self.locate(pos);
+        let file = fs::OpenOptions::new().write(true).open(path).expect("the file");
+        file.set_len(offset).expect("the file is cut");
+    }
+
     /// Bytes of the stream; zeros where the files end.
     #[must_use]
     pub fn stream(&self, pos: u64, len: u64) -> Vec<u8> {
