@@ -421,3 +421,16 @@ fn a_lost_sector_under_an_open_log_is_damage_to_every_reader() {
         );
     }
 }
+
+/// Behind the damage there is nothing to go on with.
+#[test]
+fn salvage_ends_at_a_newest_segment_that_is_not_the_right_one() {
+    let (closed, _, entries) = many_segments();
+    let mut header = fs::read(closed.segment(4)).unwrap();
+    header[20] ^= 1;
+    fs::write(closed.segment(4), header).unwrap();
+    let (read, damage) = salvaged(&closed);
+    assert!(entries.starts_with(&read) && read.len() > 40, "{}", read.len());
+    let reasons: Vec<_> = damage.iter().map(|damage| damage.reason).collect();
+    assert_eq!(reasons, [CorruptionReason::WrongSegment]);
+}
