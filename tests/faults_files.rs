@@ -9,7 +9,7 @@ use wal_tests::{
     Entry, all,
     damage::{bytes, many_segments, never_silent, refused, salvaged, synced},
     files::{FORMS, Form, Place, SECTOR, SEGMENT, SLOT, assert_same_files},
-    put, quiet, until_error,
+    put, quiet, until_error, within,
 };
 
 // ---- segments --------------------------------------------------------------------------------------------
@@ -240,6 +240,14 @@ fn a_segment_name_with_a_huge_number_is_no_panic() {
         }
         Err(other) => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn salvage_costs_what_is_there_and_not_what_a_number_in_a_name_says() {
+    let (closed, _, entries) = many_segments();
+    fs::copy(closed.segment(2), closed.segment(1 << 30)).unwrap();
+    let (read, damage) = within("salvage across a billion segments that are not there", move || salvaged(&closed));
+    assert!(read == entries && !damage.is_empty(), "{damage:?}");
 }
 
 // ---- the manifest ----------------------------------------------------------------------------------------
