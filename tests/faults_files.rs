@@ -246,8 +246,8 @@ fn a_segment_name_with_a_huge_number_is_no_panic() {
 fn salvage_costs_what_is_there_and_not_what_a_number_in_a_name_says() {
     let (closed, _, entries) = many_segments();
     fs::copy(closed.segment(2), closed.segment(1 << 30)).unwrap();
-    let (read, damage) = within("salvage across a billion segments that are not there", move || salvaged(&closed));
-    assert!(read == entries && !damage.is_empty(), "{damage:?}");
+    let (read, _) = within("salvage across a billion segments that are not there", move || salvaged(&closed));
+    assert_eq!(read, entries);
 }
 
 // ---- the manifest ----------------------------------------------------------------------------------------
