@@ -450,7 +450,8 @@ impl Walker {
             .epoch_at(self.pos)
             .or(self.previous.map(|previous| previous.epoch));
         self.previous = None;
-        let Some(epoch) = epoch else {
+        let room = next - self.pos > GROUP_HEADER_LEN as u64;
+        let Some(epoch) = epoch.filter(|_| room) else {
             self.pos = next;
             return Ok(());
         };
