@@ -329,14 +329,17 @@ const fn fickle(way: u8) -> Fickle {
     }
 }
 
+type Append = fn(&EventLog<Fickle>, Fickle) -> Result<()>;
+
 /// Every way to append an event that cannot be encoded.
-const APPENDS: [fn(&EventLog<Fickle>, Fickle) -> Result<()>; 7] = [
+const APPENDS: [Append; 7] = [
     |log, event| log.append(&event).map(drop),
     |log, event| log.append_with(&event, &Meta::new().with_stream("s")).map(drop),
     |log, event| log.append_batch(&[fickle(0), event, fickle(0)]).map(drop),
     |log, event| {
         let meta = Meta::new().with_stream("s");
-        log.append_batch_with(&[(fickle(0), meta.clone()), (event, meta)]).map(drop)
+        log.append_batch_with(&[(fickle(0), meta.clone()), (event, meta)])
+            .map(drop)
     },
     |log, event| log.append_durable(&event).map(drop),
     |log, event| log.append_and_sync(&event).map(drop),

@@ -71,8 +71,14 @@ struct Moment {
 
 impl Moment {
     fn any(rng: &mut Rng, holds: bool) -> Moment {
-        let kinds = ["opens", "opened", "cuts", "drops", "closes", "appended", "appended"];
-        let kind = if holds { "inside" } else { kinds[rng.below(kinds.len())] };
+        let kinds = [
+            "opens", "opened", "cuts", "drops", "closes", "appended", "appended",
+        ];
+        let kind = if holds {
+            "inside"
+        } else {
+            kinds[rng.below(kinds.len())]
+        };
         let count = match kind {
             "appended" => rng.below(1500),
             "drops" => rng.below(6),
@@ -152,7 +158,11 @@ impl Known {
         }
         self.records = self.records.split_off(&head);
         if let Some(last) = self.cuts.take()
-            && !self.records.range(last..).skip(1).any(|(lsn, _)| found.contains_key(lsn))
+            && !self
+                .records
+                .range(last..)
+                .skip(1)
+                .any(|(lsn, _)| found.contains_key(lsn))
         {
             self.records.retain(|lsn, _| *lsn <= last);
         }
@@ -167,7 +177,11 @@ impl Known {
         for (thread, counts) in more {
             let next = self.counts.get(&thread).copied().unwrap_or(0);
             let under_way = next..next + if is_batch(next) { BATCH } else { 1 };
-            assert_eq!(counts, under_way.collect::<Vec<_>>(), "only what was under way, and whole");
+            assert_eq!(
+                counts,
+                under_way.collect::<Vec<_>>(),
+                "only what was under way, and whole"
+            );
         }
         self.records = found;
         (self.dropped, self.drops) = (head, head);
@@ -179,14 +193,18 @@ impl Known {
 fn kill_loop(form: Form, staging: Staging) {
     let place = Place::new(form);
     let mut known = Known::default();
-    let seed = u64::from(std::process::id()) << 2 | (form as u64) << 1 | u64::from(staging == Staging::Mapped);
+    let seed =
+        u64::from(std::process::id()) << 2 | (form as u64) << 1 | u64::from(staging == Staging::Mapped);
     let mut rng = Rng::new(seed);
     let rounds = ROUNDS * u64::from(scale());
     let (mut held, mut kinds) = (0, HashMap::<_, u64>::new());
     for round in 0..rounds {
         let holds = round % 4 == 1;
         let moment = Moment::any(&mut rng, holds);
-        let _says = Says(format!("{form:?}, {staging:?}, round {round}, seed {seed}, {} {}", moment.kind, moment.count));
+        let _says = Says(format!(
+            "{form:?}, {staging:?}, round {round}, seed {seed}, {} {}",
+            moment.kind, moment.count
+        ));
         let mut child = command("appends_until_it_is_killed", &place)
             .env("WAL_TESTS_ROUND", round.to_string())
             .env("WAL_TESTS_SEED", rng.number().to_string())
@@ -218,7 +236,10 @@ fn kill_loop(form: Form, staging: Staging) {
         known.compare(&wal, round);
         assert!(wal.verify().unwrap().is_intact());
         let voids = wal.recovery().void_bytes;
-        assert!(!holds || staging != Staging::Mapped || voids > 0, "a claim that died unpublished");
+        assert!(
+            !holds || staging != Staging::Mapped || voids > 0,
+            "a claim that died unpublished"
+        );
         held += u64::from(voids > 0);
         *kinds.entry(moment.kind).or_default() += 1;
     }
@@ -281,7 +302,9 @@ impl Worker {
         let bytes = content(name);
         let lsns = match count % 4 {
             _ if is_batch(count) => {
-                let batch: Vec<_> = (count..count + BATCH).map(|count| content((self.round, thread, count))).collect();
+                let batch: Vec<_> = (count..count + BATCH)
+                    .map(|count| content((self.round, thread, count)))
+                    .collect();
                 self.wal.append_batch(&batch).unwrap()
             }
             1 => vec![
@@ -298,7 +321,8 @@ impl Worker {
         };
         let list: Vec<String> = lsns.iter().map(|lsn| lsn.get().to_string()).collect();
         let list = list.join(" ");
-        self.reporter.report(&format!("appended {} {thread} {count} {list}", self.round));
+        self.reporter
+            .report(&format!("appended {} {thread} {count} {list}", self.round));
         self.appended.fetch_add(1, Ordering::SeqCst);
         (lsns.len() as u64, lsns[0])
     }
@@ -383,7 +407,11 @@ fn appends_until_it_is_killed() {
         };
         worker.reporter.report("opened");
         cut(&worker, rng.below(8));
-        let appends = if worker.holds { u64::MAX } else { 20 + rng.below(300) as u64 };
+        let appends = if worker.holds {
+            u64::MAX
+        } else {
+            20 + rng.below(300) as u64
+        };
         thread::scope(|scope| {
             for (thread, count) in counts.iter_mut().enumerate() {
                 let worker = &worker;

@@ -4,7 +4,7 @@
 
 use std::{
     os::unix::process::ExitStatusExt,
-    process::{Child, Command},
+    process::Command,
     sync::{
         Barrier,
         atomic::{AtomicU64, Ordering},
@@ -101,6 +101,7 @@ fn a_second_process_is_locked_out_and_changes_nothing() {
 
 /// A holder that does not run is still the holder: nobody can know what it does when it goes on.
 #[test]
+#[cfg(target_os = "linux")] // which tells when a process has stopped
 fn a_stopped_process_keeps_the_lock_until_it_is_killed() {
     for form in FORMS {
         let place = Place::new(form);
@@ -118,7 +119,10 @@ fn a_stopped_process_keeps_the_lock_until_it_is_killed() {
         let before = place.bytes();
         for _ in 0..2 {
             let opened = place.open(quiet());
-            assert!(matches!(opened, Err(WalError::Locked { .. })), "{form:?}: {opened:?}");
+            assert!(
+                matches!(opened, Err(WalError::Locked { .. })),
+                "{form:?}: {opened:?}"
+            );
         }
         assert_same_files(&before, &place.bytes(), "a second process");
         child.kill().unwrap();
@@ -127,7 +131,8 @@ fn a_stopped_process_keeps_the_lock_until_it_is_killed() {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+#[cfg(target_os = "linux")]
+fn signal(child: &std::process::Child, name: &str) {
     let command = format!("kill -{name} {}", child.id());
     let status = Command::new("sh").args(["-c", &command]).status().unwrap();
     assert!(status.success(), "{command}");

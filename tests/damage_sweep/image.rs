@@ -233,9 +233,7 @@ impl Image {
         if left == Left::Rebooted {
             patch_boot(&place);
         }
-        if form == Form::File {
-            shorten(&place);
-        }
+        shorten(&place);
         let mut image = Image {
             left,
             files: place.bytes(),
@@ -320,12 +318,18 @@ impl Image {
     }
 
     /// The place in the stream of a byte of a file, if it is in the stream.
-    pub(crate) fn pos_of(&self, path: &PathBuf, offset: u64) -> Option<u64> {
+    pub(crate) fn pos_of(&self, path: &Path, offset: u64) -> Option<u64> {
         let (index, _) = self.segments().into_iter().find(|(_, segment)| segment == path)?;
         match self.place.form {
             Form::File => offset.checked_sub(FILE_ROW),
             Form::Segmented => Some(offset.checked_sub(SEGMENT_ROW)? + index * SEGMENT),
         }
+    }
+
+    /// Whether the file is a segment that was made ready and not used yet.
+    pub(crate) fn is_only_ready(&self, path: &Path) -> bool {
+        let first = self.pos_of(path, SEGMENT_ROW);
+        self.place.form == Form::Segmented && first.is_some_and(|first| first >= self.end())
     }
 
     /// Behind the last byte of the stream that a file has.
@@ -345,7 +349,10 @@ impl Image {
 
     /// The group around a place.
     pub(crate) fn group_at(&self, pos: u64) -> Option<Group> {
-        let mut around = self.groups.iter().filter(|group| (group.pos..group.next()).contains(&pos));
+        let mut around = self
+            .groups
+            .iter()
+            .filter(|group| (group.pos..group.next()).contains(&pos));
         around.next().copied()
     }
 
@@ -368,11 +375,14 @@ impl Image {
     /// Makes every file what it was.
     pub(crate) fn restore(&self) {
         let now = self.place.bytes();
+        let is_dir = |path: &Path| self.place.form == Form::Segmented && path == self.place.path();
         let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
         for path in now.keys().map(|path| self.place.root().join(path)) {
             let wanted = self.files.contains_key(&self.below(&path));
-            if path != self.place.path() && !(wanted && is_file(&path)) || path.is_symlink() {
-                fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
+            if !(is_dir(&path) || wanted && is_file(&path)) {
+                fs::remove_file(&path)
+                    .or_else(|_| fs::remove_dir_all(&path))
+                    .unwrap();
             }
         }
         for (path, bytes) in &self.files {
@@ -417,10 +427,29 @@ fn patch_boot(place: &Place) {
     fs::write(place.staging(), bytes).unwrap();
 }
 
-/// Takes away most of what was made ready for a log in one file, so that it is quickly read.
+/// Takes away most of what was made ready and not used, so that a log is quickly read: some of the row of one file, or
+/// all segments but one, and their promise in the manifest.
 fn shorten(place: &Place) {
-    let mut bytes = fs::read(place.path()).unwrap();
-    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap() as u64;
-    bytes.truncate(used.next_multiple_of(4096) as usize + 4096);
-    fs::write(place.path(), bytes).unwrap();
+    if place.form == Form::File {
+        let mut bytes = fs::read(place.path()).unwrap();
+        let used = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+        bytes.truncate(used.next_multiple_of(4096) + 4096);
+        fs::write(place.path(), bytes).unwrap();
+        return;
+    }
+    let is_used = |index: &u64| {
+        let bytes = fs::read(place.segment(*index)).unwrap();
+        bytes[SEGMENT_ROW as usize..].iter().any(|&byte| byte != 0)
+    };
+    let there: Vec<u64> = (0..100).filter(|index| place.segment(*index).exists()).collect();
+    let newest = there.iter().copied().filter(is_used).max().unwrap() + 1;
+    for slot in 0..2 {
+        place.patch_manifest(slot, |bytes| {
+            let newest = newest.min(number(bytes, 112));
+            bytes[112..120].copy_from_slice(&newest.to_le_bytes());
+        });
+    }
+    for index in there.into_iter().filter(|&index| index > newest) {
+        fs::remove_file(place.segment(index)).unwrap();
+    }
 }

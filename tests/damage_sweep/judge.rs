@@ -34,7 +34,7 @@ pub(crate) struct Harm {
     pub(crate) manifest: Copies,
     /// What is there now cannot be told from something that was never a log.
     pub(crate) not_a_log: bool,
-    /// The staging file is no file.
+    /// What is needed to write is no file, or a segment that was made ready and is damaged: the log cannot be used.
     pub(crate) not_usable: bool,
 }
 
@@ -100,7 +100,11 @@ pub(crate) fn judge(image: &Image, harm: &Harm, tally: &mut Tally) {
     drop(read_only);
     salvaged(image, harm);
     if turn.is_multiple_of(8) || scale() > 1 {
-        assert!(damaged == image.place.bytes(), "{}: reading changed a file", harm.what);
+        assert!(
+            damaged == image.place.bytes(),
+            "{}: reading changed a file",
+            harm.what
+        );
     }
 
     match image.place.open(config()) {
@@ -112,12 +116,18 @@ pub(crate) fn judge(image: &Image, harm: &Harm, tally: &mut Tally) {
             if after.get(&staging).is_some_and(Vec::is_empty) && !damaged.contains_key(&staging) {
                 after.remove(&staging);
             }
-            assert!(damaged == after, "{}: a refused opening changed a file", harm.what);
+            // Where the log itself is whole, recovery has been done before it is found that nothing can be written.
+            let same = damaged == after || harm.not_usable;
+            assert!(same, "{}: a refused opening changed a file: {error:?}", harm.what);
             tally.refused += 1;
         }
         Ok(wal) => {
             if harm.manifest == Copies::One {
-                assert!(wal.recovery().manifest_copy_damaged, "{}: not reported", harm.what);
+                assert!(
+                    wal.recovery().manifest_copy_damaged,
+                    "{}: not reported",
+                    harm.what
+                );
             }
             match read(image, harm, &wal, true) {
                 Found::Damaged => tally.found_when_read += 1,
@@ -125,7 +135,9 @@ pub(crate) fn judge(image: &Image, harm: &Harm, tally: &mut Tally) {
                 Found::Less if harm.staging => tally.staging_lost += 1,
                 Found::Less => tally.torn += 1,
             }
-            other_ways(image, harm, &wal, turn);
+            if !harm.not_usable {
+                other_ways(image, harm, &wal, turn);
+            }
         }
     }
     image.restore();
@@ -154,7 +166,7 @@ fn refused(image: &Image, harm: &Harm, error: &WalError) {
     match error {
         WalError::Corruption(damage) => named(image, harm, damage),
         WalError::NotALog { .. } if harm.not_a_log => {}
-        WalError::Io { .. } if harm.not_usable => {}
+        WalError::Io { .. } | WalError::Poisoned { .. } if harm.not_usable => {}
         other => panic!("{}: {other:?}", harm.what),
     }
 }
@@ -165,10 +177,18 @@ fn named(image: &Image, harm: &Harm, damage: &Corruption) {
     if damage.reason != wal_db::CorruptionReason::Manifest
         && damage.reason != wal_db::CorruptionReason::MissingManifest
     {
-        assert_eq!(damage.segment, image.place.segment_of(damage.start), "{what}: {damage:?}");
+        assert_eq!(
+            damage.segment,
+            image.place.segment_of(damage.start),
+            "{what}: {damage:?}"
+        );
     }
-    let Some(Range { start, .. }) = harm.stream else { return };
-    let first = image.group_at(start).map_or(start / SECTOR * SECTOR, |group| group.pos);
+    let Some(Range { start, .. }) = harm.stream else {
+        return;
+    };
+    let first = image
+        .group_at(start)
+        .map_or(start / SECTOR * SECTOR, |group| group.pos);
     assert!(
         (first..=start).contains(&damage.start),
         "{what}: in the group at {first}, byte {start}: {damage:?}"
@@ -179,7 +199,12 @@ fn inspected(harm: &Harm, image: &Image, read_only: &wal_db::Result<Wal>) {
     match (Wal::inspect(image.place.path()), read_only) {
         (Ok(inspection), Ok(wal)) => {
             assert_eq!(inspection.damage, None, "{}", harm.what);
-            assert_eq!(inspection.recovery.as_ref(), Some(wal.recovery()), "{}", harm.what);
+            assert_eq!(
+                inspection.recovery.as_ref(),
+                Some(wal.recovery()),
+                "{}",
+                harm.what
+            );
         }
         (Ok(inspection), Err(WalError::Corruption(damage))) => {
             assert_eq!(inspection.damage.as_ref(), Some(damage), "{}", harm.what);
@@ -194,7 +219,10 @@ fn read(image: &Image, harm: &Harm, wal: &Wal, writing: bool) -> Found {
     let what = &harm.what;
     let expected = image.expected(writing);
     let (found, error) = until_error(wal);
-    assert!(expected.starts_with(&found), "{what}, writing: {writing}: wrong records");
+    assert!(
+        expected.starts_with(&found),
+        "{what}, writing: {writing}: wrong records"
+    );
     if let Some(error) = error {
         refused(image, harm, &error);
         return Found::Damaged;
@@ -206,15 +234,24 @@ fn read(image: &Image, harm: &Harm, wal: &Wal, writing: bool) -> Found {
         found.len(),
         expected.len()
     );
-    if found.len() < expected.len() { Found::Less } else { Found::All }
+    if found.len() < expected.len() {
+        Found::Less
+    } else {
+        Found::All
+    }
 }
 
 /// Verification, one record by its place, and the newest one, compared with what reading everything finds.
 fn other_ways(image: &Image, harm: &Harm, wal: &Wal, turn: usize) {
     let what = &harm.what;
     let (found, error) = until_error(wal);
-    let verified = wal.verify().unwrap_or_else(|error| panic!("{what}: verify: {error:?}"));
-    assert!(error.is_none() || !verified.is_intact(), "{what}: verify finds nothing");
+    let verified = wal
+        .verify()
+        .unwrap_or_else(|error| panic!("{what}: verify: {error:?}"));
+    assert!(
+        error.is_none() || !verified.is_intact(),
+        "{what}: verify finds nothing"
+    );
     let Entry(lsn, data) = &image.whole[turn % image.whole.len()];
     match wal.read(*lsn) {
         Ok(record) => assert_eq!(record.data(), data, "{what}: read {lsn}"),
@@ -235,15 +272,27 @@ fn other_ways(image: &Image, harm: &Harm, wal: &Wal, turn: usize) {
 
 /// How many records have to be there if no error says otherwise.
 fn least(image: &Image, harm: &Harm, writing: bool) -> usize {
-    let expected = if writing && !harm.staging { image.whole.len() } else { image.written };
-    let Some(missing) = &harm.missing else { return expected };
+    let expected = if writing && !harm.staging {
+        image.whole.len()
+    } else {
+        image.written
+    };
+    let Some(missing) = &harm.missing else {
+        return expected;
+    };
     // Where the log would end, and what still says that it does not end there.
-    let torn = image.groups.iter().find(|group| group.next() > missing.start && group.pos < missing.end);
+    let torn = image
+        .groups
+        .iter()
+        .find(|group| group.next() > missing.start && group.pos < missing.end);
     let Some(torn) = torn else { return expected };
     if torn.pos < image.known_durable(missing, writing) {
         return expected;
     }
-    image.whole.partition_point(|entry| entry.0.get() < torn.pos).min(expected)
+    image
+        .whole
+        .partition_point(|entry| entry.0.get() < torn.pos)
+        .min(expected)
 }
 
 /// Salvage reads what was written and nothing else, all of it outside of the damage.
@@ -254,7 +303,11 @@ fn salvaged(image: &Image, harm: &Harm) {
         Err(WalError::NotALog { .. }) if harm.not_a_log => return,
         Err(error) => panic!("{what}: salvage: {error:?}"),
     };
-    let known = if harm.manifest == Copies::Both { &image.ever } else { &image.live };
+    let known = if harm.manifest == Copies::Both {
+        &image.ever
+    } else {
+        &image.live
+    };
     let mut found = BTreeSet::new();
     let mut last = None;
     for item in items {
