@@ -10,7 +10,7 @@ use wal_tests::{
     damage::{bytes, refused, salvaged, synced},
     disk::{Disk, EIO, Fault, Op},
     files::{FORMS, Form, GROUP_HEADER, Group, Place, SECTOR, assert_same_files},
-    payload, put, quiet, quiet_heap, until_error,
+    payload, put, quiet, quiet_heap,
 };
 
 // ---- torn writes and lost sectors ------------------------------------------------------------------------

@@ -57,7 +57,7 @@ fn name_of(content: &[u8]) -> Name {
 
 /// Every fourth append of a thread is a batch, which takes several counts.
 const fn is_batch(count: u64) -> bool {
-    count % (BATCH + 3) == 0
+    count.is_multiple_of(BATCH + 3)
 }
 
 // ---- the supervisor ---------------------------------------------------------------------------------------------
