@@ -169,7 +169,10 @@ fn whatever_flush_fails_is_heard_and_sticks() {
 /// When the log is made, and when it gets more segments.
 #[test]
 fn a_failed_flush_of_a_directory_is_heard_and_sticks() {
-    let faults = [fault("fsync", "error=EIO", true)];
+    let faults = [
+        fault("fsync", "error=EIO", true),
+        fault("fsync", "error=ENOSPC", true),
+    ];
     sweep(&faults, &[QUIET, WITH_THREADS], directories, |fault, run| {
         assert_heard(fault, run);
         let opened = run.position("opened").is_some();

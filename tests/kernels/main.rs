@@ -8,13 +8,14 @@
 //! - [`mounts`]: disks, file systems, and how the power of a disk is cut.
 //! - [`worker`]: the process that uses a log and says what it was told, [`traced`] perhaps; [`ledger`]: what has to be
 //!   there afterwards.
-//! - [`power`], [`calls`], [`space`]: the tests.
+//! - [`power`], [`calls`], [`names`], [`space`]: the tests.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod calls;
 mod ledger;
 mod mounts;
+mod names;
 mod power;
 mod space;
 mod tools;

@@ -45,7 +45,10 @@ impl FileStore {
         match open_existing(path, Access::Write)? {
             Some(file) if file.metadata()?.len() > 0 => {
                 lock(&file, path)?;
-                Self::with_file(file, path)
+                let store = Self::with_file(file, path)?;
+                // Whoever made the file may have died before its name was durable.
+                sync_names(sys::parent(path))?;
+                Ok(store)
             }
             _ => Self::create(path),
         }
@@ -95,7 +98,7 @@ impl FileStore {
         file.set_len(ROW)?;
         file.sync_all()?;
         std::fs::rename(&new_path, path).map_err(WalError::io("creating the log"))?;
-        sys::sync_dir(sys::parent(path)).map_err(WalError::io("making the log's directory durable"))?;
+        sync_names(sys::parent(path))?;
         Self::with_file(file, path)
     }
 
@@ -208,6 +211,11 @@ pub(super) fn open_existing(path: &Path, access: Access) -> Result<Option<File>>
         }),
         Err(error) => Err(WalError::io("opening the log")(error)),
     }
+}
+
+/// Makes the names in a directory of the log durable.
+pub(super) fn sync_names(dir: &Path) -> Result<()> {
+    sys::sync_dir(dir).map_err(WalError::io("making the log's directory durable"))
 }
 
 pub(super) fn lock(file: &File, path: &Path) -> Result<()> {

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Identity, StoreFault, WalStore,
-    file::{attach_header, keep_aside, lock, open_existing, read_slot, write_slot},
+    file::{attach_header, keep_aside, lock, open_existing, read_slot, sync_names, write_slot},
     sys::{self, Access},
 };
 use crate::{
@@ -78,7 +78,11 @@ impl SegmentedStore {
             }
             Err(error) => return Err(error),
         };
-        Self::with_manifest(dir, manifest, Some(segment_size), false)
+        let store = Self::with_manifest(dir, manifest, Some(segment_size), false)?;
+        // Also what is not new: whoever made it may have died before its name was durable.
+        sync_names(dir)?;
+        sync_names(sys::parent(dir))?;
+        Ok(store)
     }
 
     /// Opens the directory for reading; changes and locks nothing.
@@ -254,7 +258,8 @@ impl SegmentedStore {
             attach_header(&file, 0, log, index, self.segment_len, false)?;
             file.sync_all()?;
             fs::rename(&new_path, self.path(index))?;
-            sys::sync_dir(&self.dir)
+            // It can be found from here on, and would be used: "full" is a failure now.
+            sys::sync_dir(&self.dir).map_err(io::Error::other)
         })();
         if result.is_err() {
             // Also gives back what a full disk let us take.
@@ -464,8 +469,11 @@ fn create(dir: &Path, path: &Path) -> Result<File> {
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let there = |dir: &&Path| dir.as_os_str().is_empty() || dir.exists();
+            let missing: Vec<_> = dir.ancestors().take_while(|dir| !there(dir)).collect();
             fs::create_dir_all(dir).map_err(WalError::io("creating the log's directory"))?;
-            sys::sync_dir(sys::parent(dir)).map_err(WalError::io("making the log's directory durable"))?;
+            // The last one's name is made durable when the log is opened.
+            missing.iter().skip(1).try_for_each(|made| sync_names(sys::parent(made)))?;
         }
         Err(error) => return Err(WalError::io("opening the log's directory")(error)),
     }
@@ -479,7 +487,6 @@ fn create(dir: &Path, path: &Path) -> Result<File> {
         });
     }
     fs::rename(&new_path, path).map_err(WalError::io("creating the manifest"))?;
-    sys::sync_dir(dir).map_err(WalError::io("making the log's directory durable"))?;
     Ok(file)
 }
 
