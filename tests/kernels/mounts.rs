@@ -7,12 +7,14 @@
 //!   nothing that is in the page cache only. XFS clones a file under the lock that every write takes, so an image is the
 //!   disk at one moment, whatever runs meanwhile; and it costs a few milliseconds.
 //! - [`Host::power_off`] is a disk with a volatile cache that loses all of it: the host is shut down, so of the disk
-//!   only that is left which the file system has flushed.
+//!   only that is left which the file system has flushed. Or it loses some of it, in no order:
+//!   [`Disk::write_back_some`].
 
 use std::{
     cell::{Cell, RefCell},
     ffi::OsStr,
     fs::{self, File},
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -61,6 +63,10 @@ impl Kind {
             .unwrap()
             .set_len(self.mebibytes() << 20)
             .unwrap();
+        self.make_in(image);
+    }
+
+    fn make_in(self, image: &Path) {
         run(&format!("mkfs.{}", self.name()), [Path::new("-q"), image]);
     }
 }
@@ -105,6 +111,17 @@ impl Host {
     pub(crate) fn disk(&self, kind: Kind) -> Disk<'_> {
         let disk = self.slot(kind);
         kind.make(&disk.file);
+        disk
+    }
+
+    /// As [`disk`](Self::disk), with every block on the host: what is written back later needs nothing else there.
+    pub(crate) fn disk_with_blocks(&self, kind: Kind) -> Disk<'_> {
+        let disk = self.slot(kind);
+        let zeros = vec![0; 1 << 20];
+        let mut file = File::create_new(&disk.file).unwrap();
+        (0..kind.mebibytes()).for_each(|_| file.write_all(&zeros).unwrap());
+        file.sync_all().unwrap();
+        kind.make_in(&disk.file);
         disk
     }
 
@@ -191,6 +208,16 @@ impl Disk<'_> {
         let files = [self.file.as_os_str(), image.file.as_os_str()];
         run("cp", ["--reflink=always".as_ref()].into_iter().chain(files));
         image
+    }
+
+    /// The disk writes back half of what may be in its cache, chosen by `choose` for every so many bytes.
+    pub(crate) fn write_back_some(&self, mut choose: impl FnMut() -> bool) {
+        const BYTES: u64 = 64 << 10;
+        let ranges = (0..self.kind.mebibytes() << 20).step_by(BYTES as usize);
+        let commands = ranges
+            .filter(|_| choose())
+            .flat_map(|start| ["-c".to_owned(), format!("sync_range -w -b -a {start} {BYTES}")]);
+        run("xfs_io", commands.chain([self.file.to_str().unwrap().to_owned()]));
     }
 
     /// It is not needed any more.

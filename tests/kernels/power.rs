@@ -11,7 +11,9 @@ use wal_db::{Wal, WalError};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, SEGMENT},
-    payload, put, quiet, scale,
+    payload, put, quiet,
+    random::Rng,
+    scale,
 };
 
 use super::{
@@ -160,7 +162,7 @@ fn power_cuts_at_acknowledgements_on_btrfs() {
     cuts_at_acknowledgements(Kind::Btrfs);
 }
 
-// ---- a disk that loses its whole cache --------------------------------------------------------------------------
+// ---- a disk that loses its cache, or some of it --------------------------------------------------------------------------
 
 /// Cuts the power of one disk again and again, in the middle of whatever its user does.
 fn cuts_again_and_again(kind: Kind) {
@@ -169,7 +171,8 @@ fn cuts_again_and_again(kind: Kind) {
     }
     let host = Host::new();
     for form in FORMS {
-        let (disk, mut ledger, mut phase) = (host.disk(kind), Ledger::default(), 0);
+        let (disk, mut ledger, mut phase) = (host.disk_with_blocks(kind), Ledger::default(), 0);
+        let mut random = Rng::new(u64::from(form == Form::File));
         for round in 0..u64::from(6 * scale()) {
             let what = format!("{}, {form:?}, round {round}", kind.name());
             let mount = disk.mount();
@@ -192,6 +195,10 @@ fn cuts_again_and_again(kind: Kind) {
                 if report.starts_with("cuts") {
                     worker.go_on();
                 }
+            }
+            // Every other time some of the cache has arrived before, whatever the order it was written in.
+            if round % 2 == 1 {
+                disk.write_back_some(|| random.below(2) == 0);
             }
             host.power_off();
             worker.kill();
@@ -341,6 +348,44 @@ fn what_a_reopened_log_shows_survives_a_power_cut() {
         assert_holds(after_opening, form, &at_opening, &format!("{what}, opened"));
         assert_holds(after_sync, form, &at_opening, &format!("{what}, synced"));
         assert_holds(after_append, form, &expected, &format!("{what}, appended"));
+    });
+}
+
+/// A disk that is gone for a moment is a power cut that the system survives: what was written and not flushed is gone, and
+/// staging memory, as far as it got to the disk, is that of this boot.
+#[test]
+#[ignore = "found, and not mended: of the same boot, what had been written is taken to be there, and opening refuses"]
+fn a_disk_that_comes_back_in_the_same_boot_loses_nothing_acknowledged() {
+    everywhere(|host, disk, form, what| {
+        let mount = disk.mount();
+        let path = log_on(&mount);
+        let wal = open(&path, form, quiet().with_staging_bytes(64 << 10)).unwrap();
+        let entries: Vec<_> = (0..20).map(|i| put(&wal, i, 9000)).collect();
+        wal.sync().unwrap();
+        // Through the ring, to the page cache.
+        let more: Vec<_> = (0..20).map(|i| put(&wal, i, 9000)).collect();
+        // The system writes pages back when it likes to.
+        let staging = if path.is_dir() {
+            path.join("staging")
+        } else {
+            path.with_file_name("log.staging")
+        };
+        fs::File::open(staging).unwrap().sync_all().unwrap();
+        host.power_off();
+        drop(wal);
+        host.restart(mount);
+
+        let mount = disk.mount();
+        let wal =
+            open(&log_on(&mount), form, quiet()).unwrap_or_else(|error| panic!("{what}: refused: {error}"));
+        let found = all(&wal);
+        let whole = [entries.clone(), more].concat();
+        assert!(
+            found.starts_with(&entries) && whole.starts_with(&found),
+            "{what}: {found:?}"
+        );
+        drop(wal);
+        mount.unmount();
     });
 }
 

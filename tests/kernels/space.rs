@@ -1,7 +1,7 @@
 //! File systems without space, and such as may not be written.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     path::Path,
 };
@@ -10,13 +10,13 @@ use wal_db::{Wal, WalConfig, WalError};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, assert_same_files, tree},
-    payload, put, quiet,
+    payload, put, quiet, scale,
 };
 
 use super::{
     mounts::{Host, Kind, TOOLS},
-    tools::lacks_mounts,
-    worker::open,
+    tools::{lacks_mounts, run},
+    worker::{Job, open},
 };
 
 const KINDS: [Kind; 3] = [Kind::Ext4, Kind::Xfs, Kind::Btrfs];
@@ -172,41 +172,128 @@ fn a_full_disk_refuses_records_and_works_again_later() {
     }
 }
 
-#[test]
-fn a_log_that_finds_no_space_to_be_made_in_is_made_later() {
+/// Staging memory is a file, and a store into a page of it that has no place on the disk is a signal.
+fn nobody_dies_of_a_full_disk(kind: Kind) {
     if lacks_all() {
         return;
     }
     let host = Host::new();
-    for (kind, form) in KINDS.into_iter().flat_map(|kind| FORMS.map(|form| (kind, form))) {
-        let what = format!("{}, {form:?}", kind.name());
+    for form in FORMS {
         let disk = host.disk(kind);
         let mount = disk.mount();
-        let taken = ballast(mount.path());
         let path = mount.path().join("log");
-        for _ in 0..2 {
-            match open(&path, form, quiet()) {
-                Err(WalError::Full { .. }) => {}
-                Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {}
-                other => panic!("{what}: {other:?}"),
-            }
+        let role = "worker::appends_until_it_is_full";
+        let mut worker = Job {
+            role,
+            path: &path,
+            form,
+            seed: 0,
+            phase: 0,
+            phases: 1,
         }
-        fs::remove_file(&taken).unwrap();
-        let wal = open(&path, form, quiet()).unwrap_or_else(|error| panic!("{what}: {error}"));
-        let data = payload(1, 10_000);
-        let entry = Entry(wal.append_and_sync(&data).unwrap(), data);
-        let image = disk.image();
-        drop(wal);
+        .start();
+        assert_eq!(worker.report().as_deref(), Some("opened"));
+        // Everything is written back: the next store into a page is seen by the file system.
+        run("sync", ["-f".as_ref(), mount.path().as_os_str()]);
+        ballast(mount.path());
+        worker.go_on();
+        let reports: Vec<_> = std::iter::from_fn(|| worker.report()).collect();
+        assert_eq!(reports, ["refused Full", "ended"], "{}, {form:?}", kind.name());
+        assert!(worker.succeeded(), "{}, {form:?}", kind.name());
         mount.unmount();
-        let mount = image.mount();
-        assert_eq!(
-            all(&open(&mount.path().join("log"), form, quiet()).unwrap()),
-            [entry],
-            "{what}"
-        );
-        mount.unmount();
-        image.discard();
         disk.discard();
+    }
+}
+
+#[test]
+fn nobody_dies_of_a_full_disk_on_ext4() {
+    nobody_dies_of_a_full_disk(Kind::Ext4);
+}
+
+#[test]
+fn nobody_dies_of_a_full_disk_on_xfs() {
+    nobody_dies_of_a_full_disk(Kind::Xfs);
+}
+
+#[test]
+#[ignore = "found, and not mended: on a file system that copies on write a store into staging memory is a SIGBUS"]
+fn nobody_dies_of_a_full_disk_on_btrfs() {
+    nobody_dies_of_a_full_disk(Kind::Btrfs);
+}
+
+/// However little space there is, a log is made or not made, and can be made when there is more.
+fn is_made_later(dir: &Path, form: Form, left: u64, what: &str) -> Vec<Entry> {
+    let taken = ballast(dir);
+    let file = OpenOptions::new().write(true).open(&taken).unwrap();
+    file.set_len(file.metadata().unwrap().len() - left).unwrap();
+    file.sync_all().unwrap();
+    drop(file);
+    let path = dir.join("log");
+    let mut entries = Vec::new();
+    for _ in 0..2 {
+        match open(&path, form, quiet()) {
+            Err(WalError::Full { .. }) => {}
+            Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {}
+            // It is there, and has space or not.
+            Ok(wal) => match wal.append(b"first") {
+                Ok(lsn) => entries.push(Entry(lsn, b"first".to_vec())),
+                Err(WalError::Full { .. }) => {}
+                Err(error) => panic!("{what}: {error:?}"),
+            },
+            Err(error) => panic!("{what}: {error:?}"),
+        }
+    }
+    fs::remove_file(&taken).unwrap();
+    let wal = open(&path, form, quiet()).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let data = payload(1, 10_000);
+    entries.push(Entry(wal.append_and_sync(&data).unwrap(), data));
+    assert_eq!(all(&wal), entries, "{what}");
+    entries
+}
+
+#[test]
+fn a_log_that_finds_too_little_space_to_be_made_in_is_made_later() {
+    if lacks_all() {
+        return;
+    }
+    let host = Host::new();
+    for form in FORMS {
+        // Past what a log takes when it is made.
+        for left in (0..7 << 20).step_by((200 << 10) / scale() as usize) {
+            let mount = host.memory(16);
+            is_made_later(
+                mount.path(),
+                form,
+                left,
+                &format!("tmpfs, {form:?}, {left} bytes left"),
+            );
+            mount.unmount();
+        }
+        // Where a log could be made on the last, its staging memory would not be safe.
+        let cases = [
+            (Kind::Ext4, 0),
+            (Kind::Ext4, 2 << 20),
+            (Kind::Xfs, 0),
+            (Kind::Xfs, 2 << 20),
+            (Kind::Btrfs, 0),
+        ];
+        for (kind, left) in cases {
+            let what = format!("{}, {form:?}, {left} bytes left", kind.name());
+            let disk = host.disk(kind);
+            let mount = disk.mount();
+            let entries = is_made_later(mount.path(), form, left, &what);
+            let image = disk.image();
+            mount.unmount();
+            let mount = image.mount();
+            assert_eq!(
+                all(&open(&mount.path().join("log"), form, quiet()).unwrap()),
+                entries,
+                "{what}"
+            );
+            mount.unmount();
+            image.discard();
+            disk.discard();
+        }
     }
 }
 

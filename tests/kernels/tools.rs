@@ -30,7 +30,7 @@ pub(crate) fn lacks_mounts(file_systems: &[&str], tools: &[Tool]) -> bool {
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         return lacks_what(tools, || vec!["root".to_owned()]);
     }
-    let mounting = [("mount", "mount"), ("losetup", "mount")];
+    let mounting = [("mount", "mount"), ("losetup", "mount"), ("timeout", "coreutils")];
     lacks_what(&[tools, &mounting].concat(), || {
         let mut why = Vec::new();
         if !may_mount() {

@@ -38,7 +38,12 @@ pub(crate) struct Job<'a> {
 
 impl Job<'_> {
     pub(crate) fn start(&self) -> Worker {
-        self.start_under(Command::new(std::env::current_exe().unwrap()))
+        // One that hangs is killed and has not ended well.
+        let mut command = Command::new("timeout");
+        command
+            .args(["-s", "KILL", "120"])
+            .arg(std::env::current_exe().unwrap());
+        self.start_under(command)
     }
 
     /// Starts it by a command that runs its arguments.
@@ -427,6 +432,21 @@ fn append_one(wal: &Wal, reporter: &Reporter, name: Name) -> (Option<Lsn>, bool)
         reporter.durable(lsn);
     }
     (Some(lsn), synced)
+}
+
+/// Appends as long as there is space, once there is little.
+#[test]
+#[ignore = "the process of the tests in space.rs"]
+fn appends_until_it_is_full() {
+    let reporter = Reporter::new();
+    let wal = open_here(quiet()).unwrap();
+    wal.append_and_sync(b"record").unwrap();
+    reporter.report("opened");
+    reporter.wait();
+    let content = payload(1, 10_000);
+    while reporter.heard(wal.append(&content)).is_some() {}
+    reporter.heard(wal.sync());
+    reporter.report("ended");
 }
 
 #[test]
