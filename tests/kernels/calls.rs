@@ -4,7 +4,11 @@
 //! Who hears of a failure hears of nothing else from then on. And whatever failed, the log holds afterwards what was
 //! appended and what was acknowledged.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use wal_tests::{
     Entry, all,
@@ -274,4 +278,25 @@ fn nobody_hears_of_a_call_that_was_interrupted() {
         assert!(run.ended && run.position("closed").is_some(), "{}", run.what);
         check(&place, &run);
     }
+}
+
+/// A process that is being started has every descriptor of the one that starts it, for a moment, and with it the lock.
+#[test]
+fn a_closed_log_is_free_though_processes_are_being_started() {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let opened = FORMS.map(|form| {
+            let place = Place::fast(form);
+            (0..100 * scale()).try_for_each(|_| place.open(quiet())?.close())
+        });
+        done.store(true, Ordering::Relaxed);
+        assert!(opened.iter().all(Result::is_ok), "{opened:?}");
+    });
 }

@@ -32,6 +32,8 @@ pub struct FileStore {
     file: File,
     path: PathBuf,
     prepared: AtomicU64,
+    /// Who opened it.
+    process: u32,
 }
 
 impl FileStore {
@@ -126,7 +128,14 @@ impl FileStore {
             file,
             path: path.to_owned(),
             prepared: AtomicU64::new(len - ROW),
+            process: std::process::id(),
         })
+    }
+}
+
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        unlock(&self.file, self.process);
     }
 }
 
@@ -225,6 +234,15 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
             path: path.to_owned(),
         }),
         Err(std::fs::TryLockError::Error(error)) => Err(WalError::io("locking the log")(error)),
+    }
+}
+
+/// Closing the file is not enough: a process that is just being started has it as well, for a moment. One that was forked
+/// off has it for good, and must not unlock it.
+pub(super) fn unlock(file: &File, process: u32) {
+    if std::process::id() == process {
+        // Where this fails, closing has to do.
+        let _ = file.unlock();
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Identity, StoreFault, WalStore,
-    file::{attach_header, keep_aside, lock, open_existing, read_slot, sync_names, write_slot},
+    file::{attach_header, keep_aside, lock, open_existing, read_slot, sync_names, unlock, write_slot},
     sys::{self, Access},
 };
 use crate::{
@@ -52,6 +52,8 @@ pub struct SegmentedStore {
     /// Written since the last flush. All of them are flushed, not just the newest: writes to a segment may still
     /// come after the first write to the next.
     dirty: Mutex<BTreeMap<u64, Arc<File>>>,
+    /// Who opened it.
+    process: u32,
 }
 
 impl SegmentedStore {
@@ -138,6 +140,7 @@ impl SegmentedStore {
             prepared: Mutex::new(0),
             open: Mutex::new(Vec::new()),
             dirty: Mutex::new(BTreeMap::new()),
+            process: std::process::id(),
         };
         Ok((store, log, indexes))
     }
@@ -193,6 +196,7 @@ impl SegmentedStore {
             prepared: Mutex::new(0),
             open: Mutex::new(Vec::new()),
             dirty: Mutex::new(BTreeMap::new()),
+            process: std::process::id(),
         })
     }
 
@@ -284,6 +288,12 @@ impl SegmentedStore {
     fn forget(&self, keep: impl Fn(u64) -> bool) {
         self.open.lock().retain(|(index, _)| keep(*index));
         self.dirty.lock().retain(|index, _| keep(*index));
+    }
+}
+
+impl Drop for SegmentedStore {
+    fn drop(&mut self) {
+        unlock(&self.manifest, self.process);
     }
 }
 
@@ -473,7 +483,10 @@ fn create(dir: &Path, path: &Path) -> Result<File> {
             let missing: Vec<_> = dir.ancestors().take_while(|dir| !there(dir)).collect();
             fs::create_dir_all(dir).map_err(WalError::io("creating the log's directory"))?;
             // The last one's name is made durable when the log is opened.
-            missing.iter().skip(1).try_for_each(|made| sync_names(sys::parent(made)))?;
+            missing
+                .iter()
+                .skip(1)
+                .try_for_each(|made| sync_names(sys::parent(made)))?;
         }
         Err(error) => return Err(WalError::io("opening the log's directory")(error)),
     }
