@@ -482,7 +482,6 @@ fn create(dir: &Path, path: &Path) -> Result<File> {
             let there = |dir: &&Path| dir.as_os_str().is_empty() || dir.exists();
             let missing: Vec<_> = dir.ancestors().take_while(|dir| !there(dir)).collect();
             fs::create_dir_all(dir).map_err(WalError::io("creating the log's directory"))?;
-            // The last one's name is made durable when the log is opened.
             missing
                 .iter()
                 .skip(1)
@@ -490,6 +489,8 @@ fn create(dir: &Path, path: &Path) -> Result<File> {
         }
         Err(error) => return Err(WalError::io("opening the log's directory")(error)),
     }
+    // Before there is anything in it, whoever made it.
+    sync_names(sys::parent(dir))?;
     let new_path = dir.join("manifest.new");
     let file = sys::open(&new_path, Access::Create).map_err(WalError::io("creating the manifest"))?;
     lock(&file, path)?;
