@@ -30,6 +30,8 @@ pub struct FileStore {
     file: Arc<dyn File>,
     path: PathBuf,
     prepared: AtomicU64,
+    /// Who opened it.
+    process: u32,
 }
 
 impl FileStore {
@@ -137,7 +139,14 @@ impl FileStore {
             file,
             path: path.to_owned(),
             prepared: AtomicU64::new(len - ROW),
+            process: std::process::id(),
         })
+    }
+}
+
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        unlock(&*self.file, self.process);
     }
 }
 
@@ -242,6 +251,15 @@ pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
         false => Err(WalError::Locked {
             path: path.to_owned(),
         }),
+    }
+}
+
+/// Closing the file is not enough: a process that is just being started has it as well, for a moment. One that was forked
+/// off has it for good, and must not unlock it.
+pub(super) fn unlock(file: &dyn File, process: u32) {
+    if std::process::id() == process {
+        // Where this fails, closing has to do.
+        let _ = file.unlock();
     }
 }
 
