@@ -1,7 +1,7 @@
 //! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`,
 //! "Manifest".
 
-use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, LogId, SECTOR};
+use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, LogId, SECTOR, is_zero};
 
 /// The room for one of the two copies.
 pub(crate) const SLOT_LEN: usize = 64 * 1024;
@@ -227,7 +227,7 @@ impl Manifest {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SlotFault> {
-        if bytes.iter().all(|&byte| byte == 0) {
+        if is_zero(bytes) {
             return Err(SlotFault::Empty);
         }
         if bytes.len() < FIXED_LEN + 4 || bytes[..8] != MAGIC {
@@ -286,6 +286,10 @@ impl Manifest {
                 .any(|&count| count > MAX_POSITION)
             || [head_group, pos, prev].iter().any(|at| at % SECTOR != 0)
             || head_group > head
+            // What is appended behind the mark must not lie before the head.
+            || head_group > pos
+            || head > pos + GROUP_HEADER_LEN as u64
+            || head_ordinal > ordinal
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
             || epochs
@@ -362,6 +366,23 @@ mod tests {
             [0; 4],
             "a log without schemas is what it was"
         );
+    }
+
+    #[test]
+    fn a_head_behind_the_mark_is_refused() {
+        let with = |head, head_group, head_ordinal| {
+            let with = Manifest {
+                head,
+                head_group,
+                head_ordinal,
+                ..manifest()
+            };
+            Manifest::decode(&with.encode()).is_ok()
+        };
+        assert!(with(8192 + 64, 8192, 77));
+        assert!(!with(8192 + 72, 8192, 77));
+        assert!(!with(8704 + 64, 8704, 77));
+        assert!(!with(8192 + 64, 8192, 78));
     }
 
     #[test]
