@@ -6,6 +6,7 @@
 pub mod damage;
 pub mod disk;
 pub mod files;
+pub mod fuzz_targets;
 pub mod guide;
 pub mod random;
 pub mod sim;
