@@ -9,21 +9,24 @@ mod events;
 mod image;
 mod inspect;
 mod open;
+mod operations;
 mod seeds;
 mod store;
 
 pub use decode::decode;
 pub use inspect::{inspect, salvage};
 pub use open::open;
+pub use operations::operations;
 pub use seeds::seeds;
 
 /// A target: it panics at a finding.
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("open", open),
     ("inspect", inspect),
     ("salvage", salvage),
     ("decode", decode),
+    ("operations", operations),
 ];

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wal_db::{Lsn, Meta, Wal, WalRecord};
 
-use super::{decode, image::Image, store::Row};
+use super::{decode, image::Image, operations, store::Row};
 use crate::{
     files::{FILE_ROW, Form, Place, SEGMENT, SEGMENT_ROW, SLOT},
     payload, quiet, quiet_heap,
@@ -23,6 +23,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "open" => logs().iter().flat_map(variants).collect(),
         "inspect" | "salvage" => files(),
         "decode" => decode::seeds(),
+        "operations" => operations::seeds(),
         _ => Vec::new(),
     }
 }

@@ -254,7 +254,11 @@ mod tests {
                 ordinal,
                 ..GroupHeader::default()
             };
-            assert_eq!(GroupHeader::decode(&header.encode(LOG), 0, LOG).is_ok(), expected, "{ordinal}");
+            assert_eq!(
+                GroupHeader::decode(&header.encode(LOG), 0, LOG).is_ok(),
+                expected,
+                "{ordinal}"
+            );
         }
     }
 
