@@ -1,6 +1,6 @@
 //! Reading a typed record: whatever its envelope, metadata, event and schema are.
 
-use wal_db::{CodecId, Lsn, Record, RecordSchema, Schemas, Shape, Value, Wal};
+use wal_db::{CodecId, Lsn, Record, RecordSchema, Schemas, Shape, Wal};
 
 use super::{
     checksums,
@@ -138,7 +138,7 @@ fn value(record: &Record, shape: Shape) {
         assert!(json.is_err() || value.is_ok(), "{json:?} and {value:?}");
     }
     if let Ok(value) = value {
-        let _ = (value.to_string(), value.get("name").map(Value::clone));
+        let _ = (value.to_string(), value.get("name").cloned());
     }
 }
 

@@ -465,7 +465,7 @@ impl Walker {
             return Ok(());
         };
         // Up, so that the bytes at the end of a file that was cut anywhere are left behind, too.
-        let len = u32::try_from((next - self.pos).next_multiple_of(8)).unwrap_or(u32::MAX & !7);
+        let len = u32::try_from((next - self.pos).next_multiple_of(8)).unwrap_or(!7);
         let header = GroupHeader {
             pos: self.pos,
             len,
