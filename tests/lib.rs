@@ -9,6 +9,7 @@ pub mod damage;
 pub mod disk;
 pub mod everything;
 pub mod files;
+pub mod fuzz_targets;
 pub mod guide;
 pub mod random;
 pub mod sim;

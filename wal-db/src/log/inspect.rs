@@ -76,9 +76,14 @@ pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
         }
         Err(error) => return Err(error),
     };
+    let mut newest = None;
     for slot in 0..2 {
-        if let Ok(manifest) = Manifest::decode(&store.read_slot(slot)?) {
-            inspection.intact_manifest_copies += 1;
+        let Ok(manifest) = Manifest::decode(&store.read_slot(slot)?) else {
+            continue;
+        };
+        inspection.intact_manifest_copies += 1;
+        if newest.is_none_or(|newest| newest < manifest.generation) {
+            newest = Some(manifest.generation);
             inspection.log_id = Some(manifest.log.to_string());
             inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
             inspection.head = Some(Lsn::from_pos(manifest.head));
@@ -258,7 +263,9 @@ struct Remains {
 
 fn open_damaged(path: &Path) -> Result<Remains> {
     let newest = |store: &dyn WalStore| {
-        let slots = (0..2).filter_map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
+        // Of two that are equally new the first one counts, as it does for who opens the log.
+        let slots = [1, 0].into_iter();
+        let slots = slots.filter_map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
         slots.max_by_key(|manifest| manifest.generation)
     };
     if !path.is_dir() {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Result, WalError,
     format::{
-        LogId, SLOT_LEN,
+        LogId, SLOT_LEN, is_zero,
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},
     },
     sync::{Arc, AtomicU64, Ordering},
@@ -337,5 +337,5 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     let mut bytes = vec![0; ROW as usize];
     let len = read_at(file, 0, &mut bytes)?;
-    Ok(bytes[..len].iter().all(|&byte| byte == 0))
+    Ok(is_zero(&bytes[..len]))
 }

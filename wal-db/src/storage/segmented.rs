@@ -175,6 +175,7 @@ impl SegmentedStore {
         }
         let stored = slots
             .iter()
+            .rev()
             .filter_map(|slot| Manifest::decode(slot).ok())
             .max_by_key(|m| m.generation);
         let foreign = |slot: &Vec<u8>| Manifest::decode(slot) == Err(SlotFault::Foreign);
