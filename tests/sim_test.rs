@@ -35,9 +35,9 @@ fn no_power_cut_loses_or_invents_or_refuses_anything() {
 
 #[test]
 fn the_campaign_sees_a_flush_that_does_nothing() {
-    // Three short runs; in longer ones the manifest, which is honest, soon names what is gone, and all is refused.
+    // A short run; in longer ones the log soon says itself what is gone, and all is refused.
     let figures = campaign::run(Plan {
-        seed: 3,
+        seed: 5,
         images: 2_900,
         lies: true,
         ..PLAN

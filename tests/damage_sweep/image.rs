@@ -257,9 +257,7 @@ impl Image {
         self.mark = number(manifest, 80);
         let staging = self.staging().and_then(|path| self.files.get(&path));
         if let Some(staging) = staging {
-            // For a process of this boot what was released is in the stream; else only what is durable.
-            let at = if self.left == Left::Killed { 512 } else { 1024 };
-            self.staging_says = number(staging, at);
+            self.staging_says = number(staging, 1024);
         }
         let first = self.whole[0].0.get() / SEGMENT * SEGMENT;
         let sectors = (first..self.end_of_files()).step_by(SECTOR as usize);
