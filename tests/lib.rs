@@ -1,5 +1,5 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
-//! command ([`disk`]), a disk that loses power ([`sim`]), what has to be true of a damaged log ([`damage`]), random values ([`random`]), what the
+//! command ([`disk`]), a disk that loses power ([`sim`]), mistakes to put in ([`seeded`]), what has to be true of a damaged log ([`damage`]), random values ([`random`]), what the
 //! examples of the guides need ([`guide`]), and a watchdog ([`within`]).
 #![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
 
@@ -8,6 +8,7 @@ pub mod disk;
 pub mod files;
 pub mod guide;
 pub mod random;
+pub mod seeded;
 pub mod sim;
 
 use std::{
