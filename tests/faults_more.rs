@@ -187,6 +187,9 @@ impl<S: WalStore> WalStore for Watched<S> {
         (self.look)("prepare")?;
         self.store.prepare(end)
     }
+    fn prepare_step(&self) -> u64 {
+        self.store.prepare_step()
+    }
     fn truncate_before(&self, pos: u64) -> io::Result<()> {
         (self.look)("truncate before")?;
         self.store.truncate_before(pos)

@@ -52,6 +52,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["faults_files::one_damaged_copy_of_the_manifest_is_reported_and_mended"],
     ),
     bug(
+        "manifest-not-flushed",
+        &[],
+        "a copy of the manifest is written and not flushed",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
         "watermark-not-carried",
         &[],
         "headers do not say how far the log was durable",
@@ -136,6 +142,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["faults_panics::a_panic_in_the_store_poisons_and_wakes_whoever_waits"],
     ),
     bug(
+        "short-write-taken-for-all",
+        &[],
+        "what a call did not write is not written by another",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "interrupted-write-fails",
+        &[],
+        "a write that a signal interrupts is a failure",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
         "full-after-the-place-is-taken",
         &[],
         "a record that is too long for the ring takes its place before it is known whether there is space",
@@ -190,6 +208,24 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["faults_more::a_batch_in_staging_memory_that_lost_its_end_is_left_out"],
     ),
     bug(
+        "new-file-not-flushed",
+        &[],
+        "a log of one file gets its name before its content is flushed",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "new-segment-not-flushed",
+        &[],
+        "a segment gets its name before its content is flushed",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "cut-before-the-manifest-lets-go",
+        &[],
+        "segments behind the end are removed while the manifest still promises them",
+        &["faults_more::a_process_that_dies_in_any_call_of_the_store_leaves_every_append"],
+    ),
+    bug(
         "segment-used-before-it-is-named",
         &[],
         "the manifest does not say which segments were made ready",
@@ -218,6 +254,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &[],
         "a schema that a cut of the end removed counts as being there",
         &["schemas::a_schema_that_is_cut_off_is_written_again"],
+    ),
+    bug(
+        "links-followed",
+        &[],
+        "a link in place of a file is followed",
+        &["faults_strangers::a_link_a_pipe_a_socket_and_a_device_are_no_logs"],
+    ),
+    bug(
+        "files-for-all",
+        &[],
+        "new files can be read by everybody",
+        &["faults_strangers::new_files_are_for_their_owner_only"],
     ),
     bug(
         "shapes-not-compared",

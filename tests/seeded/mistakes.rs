@@ -10,6 +10,12 @@ pub(super) const MISTAKES: &[Bug] = &[
         &["faults_io::tickets_in_every_form_hear_of_a_failed_sync"],
     ),
     bug(
+        "only-the-newest-segment-flushed",
+        &[1],
+        "a flush covers the newest segment that was written, though slower writes to others were not flushed",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
         "failed-flush-forgotten",
         &[2],
         "the latch of the store does not close after an error",
@@ -68,6 +74,12 @@ pub(super) const MISTAKES: &[Bug] = &[
         &["faults_io::a_truncation_that_fails_is_done_or_not_done_and_nothing_is_acknowledged_behind_it"],
     ),
     bug(
+        "no-lock",
+        &[8],
+        "a log is not locked",
+        &["faults_strangers::a_second_writer_in_one_process_is_locked_out"],
+    ),
+    bug(
         "cuts-at-damage",
         &[9],
         "opening cuts at the first damage, wherever it is",
@@ -80,10 +92,28 @@ pub(super) const MISTAKES: &[Bug] = &[
         &["faults::a_flipped_bit_in_the_last_flush_is_found_in_every_byte"],
     ),
     bug(
+        "foreign-file-emptied",
+        &[11],
+        "a file that is no log is emptied and made one",
+        &["faults_strangers::a_foreign_file_is_no_log"],
+    ),
+    bug(
         "limit-of-today-ends-the-log",
         &[12],
         "a record that is longer than what may be appended today ends the log",
         &["faults_strangers::the_stored_segment_size_wins_and_a_lower_limit_binds_new_records_only"],
+    ),
+    bug(
+        "segment-size-of-today",
+        &[12],
+        "the size of segments that opening is asked for wins over the stored one",
+        &["faults_strangers::the_stored_segment_size_wins_and_a_lower_limit_binds_new_records_only"],
+    ),
+    bug(
+        "missing-segment-passed-over",
+        &[12],
+        "that a segment is missing is not noticed when the log is opened",
+        &["faults_files::a_missing_segment_is_named_and_nothing_is_unlinked"],
     ),
     bug(
         "bad-manifest-starts-anew",
@@ -108,6 +138,12 @@ pub(super) const MISTAKES: &[Bug] = &[
         &[15],
         "a group's header is as good in any other place",
         &["faults_hostile::payloads_that_hold_copies_of_the_log_are_never_resynchronised_into"],
+    ),
+    bug(
+        "any-segment-taken",
+        &[15],
+        "the header of a segment file is not compared with its name and its log",
+        &["faults_files::damage_of_the_first_segment_is_corruption_and_not_truncation"],
     ),
     bug(
         "frame-at-any-place",
@@ -138,6 +174,54 @@ pub(super) const MISTAKES: &[Bug] = &[
         &[20],
         "a claim whose owner panics is never published",
         &["faults_panics::a_panic_in_the_closure_of_append_with_leaves_no_record_and_no_hole"],
+    ),
+    bug(
+        "no-directory-flush-for-a-file",
+        &[21],
+        "the directory is not flushed when a log of one file is made",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "no-directory-flush-for-a-directory",
+        &[21],
+        "the directory is not flushed in which a log's own is made",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "no-directory-flush-for-a-manifest",
+        &[21],
+        "the directory is not flushed when its manifest is made",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "no-directory-flush-on-rotation",
+        &[21],
+        "the directory is not flushed when a segment is made",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "no-directory-flush-on-removal",
+        &[21],
+        "the directory is not flushed when old segments are removed",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "no-directory-flush-on-a-cut",
+        &[21],
+        "the directory is not flushed when segments behind the end are removed",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "no-directory-flush-for-kept-bytes",
+        &[21],
+        "the directory is not flushed when bytes are kept aside",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "cut-not-flushed",
+        &[22],
+        "a file that is cut is not flushed",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
     ),
     bug(
         "followers-see-what-is-not-durable",

@@ -18,7 +18,7 @@ use crate::{
         self, GroupHeader, HeaderFault, Kind, LogId, Manifest, Mark,
         manifest::{EpochStart, SlotFault},
     },
-    storage::{Identity, Latched, StoreFault, WalStore, boot_id, staging::Leftover},
+    storage::{Identity, Latched, StoreFault, WalStore, staging::Leftover},
     sync::Arc,
 };
 
@@ -375,7 +375,7 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     if end < found.durable {
         return Some(base.damage(end, found.durable, reason));
     }
-    if let Some(leftover) = leftover.filter(|leftover| same_boot(leftover)) {
+    if let Some(leftover) = leftover.filter(|leftover| same_boot(base, leftover)) {
         // The system has been running since: what had been written out is still there, in its cache at least, and
         // what had not is an interrupted write, of which staging has the original.
         let lost = end < leftover.released && !seeded_bug!("lost-writes-of-this-boot-cut");
@@ -388,8 +388,9 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     }
 }
 
-fn same_boot(leftover: &Leftover) -> bool {
-    leftover.header.boot.is_some() && leftover.header.boot == boot_id() || seeded_bug!("stale-boot-accepted")
+fn same_boot(base: &Base, leftover: &Leftover) -> bool {
+    leftover.header.boot.is_some() && leftover.header.boot == base.store.boot_id()
+        || seeded_bug!("stale-boot-accepted")
 }
 
 /// Makes durable what will be exposed, cuts off what will not, and begins a new epoch.
@@ -404,7 +405,9 @@ fn mend(
     let end = found.mark.pos;
     let key = base.key(manifest.timeline.newest().epoch);
     let staged = match &leftover {
-        Some(leftover) if report.damage.is_none() => staged::collect(leftover, end, same_boot(leftover), key),
+        Some(leftover) if report.damage.is_none() => {
+            staged::collect(leftover, end, same_boot(&base, leftover), key)
+        }
         _ => None,
     };
     report.clean = !report.created && end == manifest.mark.pos && survey.used == end && staged.is_none();
@@ -429,7 +432,7 @@ fn mend(
         });
         // First the manifest stops promising segments, then they go.
         let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
-        if newest < manifest.newest_segment {
+        if newest < manifest.newest_segment && !seeded_bug!("cut-before-the-manifest-lets-go") {
             manifest.newest_segment = newest;
             write_manifest(&base.store, &mut manifest)?;
         }
