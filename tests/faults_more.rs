@@ -10,15 +10,19 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
 };
 
-use wal_db::{Durability, FileStore, Identity, SegmentedStore, Wal, WalConfig, WalError, WalStore};
+use wal_db::{
+    CorruptionReason, Durability, FileStore, Identity, RecoveryPolicy, SegmentedStore, Wal, WalConfig,
+    WalError, WalStore,
+};
 use wal_tests::{
     Entry, all,
     damage::refused,
-    disk::{Disk, EIO, Op, is_in_doubt, open},
-    files::{FORMS, Form, Place, SECTOR, SEGMENT},
+    disk::{Disk, EIO, Fault, Op, is_in_doubt, is_poisoned, open},
+    files::{FORMS, Form, Place, SECTOR, SEGMENT, SLOT},
     payload, put, quiet, quiet_heap, within,
 };
 
@@ -127,6 +131,106 @@ fn a_group_of_a_replaced_writer_is_not_read_in_place_of_another() {
     assert_eq!(image.row(), before);
 }
 
+/// Who waits for a flush that another one leads is covered by it, and must not hear Ok when it fails.
+#[test]
+fn a_follower_of_the_flush_that_fails_hears_of_it() {
+    within("a follower of a failed flush", || {
+        let disk = Disk::new();
+        let wal = open(&disk, quiet_heap());
+        let entry = put(&wal, 1, 100);
+        disk.hold(Op::Sync);
+        std::thread::scope(|scope| {
+            let leader = scope.spawn(|| wal.sync());
+            disk.wait_for_held();
+            let follower = scope.spawn(|| wal.sync_to(entry.0));
+            disk.set(Op::Sync, Fault::Fail(EIO));
+            disk.let_go();
+            assert!(is_in_doubt(&leader.join().unwrap()));
+            let heard = follower.join().unwrap();
+            assert!(is_in_doubt(&heard) || is_poisoned(&heard), "{heard:?}");
+        });
+        assert!(is_poisoned(&wal.sync_to(entry.0)));
+    });
+}
+
+// ---- what the manifest knows -----------------------------------------------------------------------------
+
+#[test]
+fn whichever_copy_of_the_manifest_is_damaged_a_cut_stays_a_cut() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let entries: Vec<Entry> = (0..3).map(|i| put(&wal, i, 100)).collect();
+        wal.sync().unwrap();
+        wal.truncate_after(entries[0].0).unwrap();
+        for slot in 0..2 {
+            let image = place.without_staging();
+            let mut bytes = fs::read(image.manifest()).unwrap();
+            bytes[(slot * SLOT) as usize + 40] ^= 1;
+            fs::write(image.manifest(), bytes).unwrap();
+            let wal = image.open(quiet()).unwrap();
+            assert_eq!(all(&wal), entries[..1], "{form:?}, slot {slot}");
+            assert!(wal.recovery().manifest_copy_damaged, "{form:?}, slot {slot}");
+        }
+    }
+}
+
+/// The manifest says where to scan from, and must not name a place that a power loss takes back.
+#[test]
+fn the_place_to_scan_from_is_durable() {
+    let disk = Disk::new();
+    let wal = open(&disk, quiet_heap());
+    let kept: Vec<Entry> = (0..2).map(|i| put(&wal, i, 100)).collect();
+    wal.sync().unwrap();
+    put(&wal, 2, 2000);
+    wal.flush().unwrap();
+    wal.truncate_before(kept[1].0).unwrap();
+    let after = disk.after_power_loss(|_| false);
+    assert_eq!(all(&open(&after, quiet_heap())), kept[1..]);
+}
+
+/// The manifest knows the last group of a closed log, so that another end in its place is noticed when it is opened.
+#[test]
+fn another_newest_segment_is_refused_at_once() {
+    let place = Place::new(Form::Segmented);
+    place.open(quiet()).unwrap().close().unwrap();
+    let copy = place.killed();
+    for (place, seed) in [(&place, 0), (&copy, 100)] {
+        let wal = place.open(quiet()).unwrap();
+        for i in 0..20 {
+            put(&wal, seed + i, 4096 - 64 - 8);
+            wal.sync().unwrap();
+        }
+        wal.close().unwrap();
+    }
+    fs::copy(copy.segment(1), place.segment(1)).unwrap();
+    assert_eq!(refused(&place).reason, CorruptionReason::Chain);
+}
+
+/// A sector of an older epoch, that a lost write has left, holds a whole record at the right place. It is not one.
+#[test]
+fn a_record_of_an_older_epoch_inside_a_group_is_not_read() {
+    let disk = Disk::new();
+    let config = quiet_heap().with_recovery_policy(RecoveryPolicy::SkipBadRecords);
+    let (old, new) = (open(&disk, config), open(&disk, config));
+    let write = |wal: &Wal, seed| {
+        // The second record and its frame take the second sector.
+        let entries = [440, 504, 504].map(|len| put(wal, seed + len, len));
+        wal.sync().unwrap();
+        entries
+    };
+    write(&old, 0);
+    let before = disk.row();
+    let entries = write(&new, 1);
+    new.close().unwrap();
+    disk.edit(|row| row[512..1024].copy_from_slice(&before[512..1024]));
+    let wal = open(&disk, config);
+    let items: Vec<_> = wal.iter().unwrap().collect();
+    let records = items.iter().flatten().map(|record| record.data());
+    assert!(records.eq([&entries[0].1, &entries[2].1]), "{items:?}");
+    assert!(items.iter().any(Result::is_err));
+}
+
 // ---- inside a call of the store --------------------------------------------------------------------------
 
 type Look = dyn Fn(&'static str) -> io::Result<()> + Send + Sync;
@@ -190,6 +294,9 @@ impl<S: WalStore> WalStore for Watched<S> {
     fn prepare_step(&self) -> u64 {
         self.store.prepare_step()
     }
+    fn likes_zeros_ahead(&self) -> bool {
+        self.store.likes_zeros_ahead()
+    }
     fn truncate_before(&self, pos: u64) -> io::Result<()> {
         (self.look)("truncate before")?;
         self.store.truncate_before(pos)
@@ -223,6 +330,40 @@ fn an_append_survives_the_process_when_writing_it_out_has_failed() {
         assert!(is_in_doubt(&wal.sync()));
         assert_eq!(all(&place.killed().open(quiet()).unwrap()), entries, "{form:?}");
     }
+}
+
+/// Zeros are written ahead of small commits, by another thread, and never over what was committed.
+#[test]
+fn zeros_that_are_written_ahead_cover_no_record() {
+    within("small commits until zeros were written ahead", || {
+        for form in FORMS {
+            let place = Place::new(form);
+            let (tell, zeros) = mpsc::channel();
+            let look = move |call| {
+                let ahead = std::thread::current().name() == Some("wal-preparer");
+                if call == "write" && ahead {
+                    tell.send(()).unwrap();
+                }
+                Ok(())
+            };
+            let config = quiet().with_background_flush(true).with_seal_after_ms(3_600_000);
+            let wal = open_watched(&place, config, Arc::new(look));
+            let mut entries = Vec::new();
+            for round in 0..2 {
+                entries.push(put(&wal, round, 100));
+                wal.sync().unwrap();
+                if round == 0 {
+                    zeros.recv().unwrap();
+                }
+            }
+            assert_eq!(all(&wal), entries, "{form:?}");
+            assert_eq!(
+                all(&place.without_staging().open(quiet()).unwrap()),
+                entries,
+                "{form:?}"
+            );
+        }
+    });
 }
 
 /// A log, and what it may hold when its process dies now: what it held before an operation, or what it holds behind it.

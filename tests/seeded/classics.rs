@@ -88,10 +88,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
     ),
     bug(
-        "no-seal-on-close",
+        "never-sealed",
         &[],
-        "closing does not say on the disk that the last flush was durable",
-        &["faults::every_byte_of_a_small_log_flipped_zeroed_or_set_is_an_error_or_harmless"],
+        "no empty group says that the last flush was durable",
+        &["faults::a_zeroed_sector_of_the_last_flush_is_damage_once_it_is_certified"],
     ),
     bug(
         "seal-not-flushed",

@@ -277,9 +277,7 @@ impl Core {
         let committer = turn.committer();
         self.guarded(writer, || {
             self.commit(writer, committer)?;
-            if !seeded_bug!("no-seal-on-close") {
-                self.seal(writer, committer)?;
-            }
+            self.seal(writer, committer)?;
             self.base.raise_durable(self.base.flushed());
             Ok::<_, WalError>(())
         })?;
