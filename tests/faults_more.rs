@@ -153,6 +153,19 @@ fn a_follower_of_the_flush_that_fails_hears_of_it() {
     });
 }
 
+#[test]
+fn an_empty_log_that_is_open_is_locked() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let _wal = place.open(quiet()).unwrap();
+        let second = place.open(quiet());
+        assert!(
+            matches!(second, Err(WalError::Locked { .. })),
+            "{form:?}: {second:?}"
+        );
+    }
+}
+
 // ---- what the manifest knows -----------------------------------------------------------------------------
 
 #[test]

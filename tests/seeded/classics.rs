@@ -19,7 +19,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "frame-of-any-epoch",
         &[],
         "the checksum of a frame leaves the epoch out",
-        &["crashes::staging_that_is_lost_stale_or_not_ours_is_ignored_and_reported"],
+        &["faults_more::a_record_of_an_older_epoch_inside_a_group_is_not_read"],
     ),
     bug(
         "epoch-not-checked",
@@ -37,7 +37,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "mark-not-checked",
         &[],
         "the group in front of the place where a scan starts is not compared with what the manifest says of it",
-        &["faults_files::a_segment_of_a_copy_that_went_another_way_is_never_read"],
+        &["faults_more::another_newest_segment_is_refused_at_once"],
     ),
     bug(
         "short-log-accepted",
@@ -49,7 +49,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "manifest-in-one-slot",
         &[],
         "only one copy of the manifest is written, in turns, so the other one is of the past",
-        &["faults_files::one_damaged_copy_of_the_manifest_is_reported_and_mended"],
+        &["faults_more::whichever_copy_of_the_manifest_is_damaged_a_cut_stays_a_cut"],
     ),
     bug(
         "manifest-not-flushed",
@@ -85,7 +85,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "mark-ahead-of-the-flush",
         &[],
         "the manifest names a place to scan from that was written and not flushed",
-        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+        &["faults_more::the_place_to_scan_from_is_durable"],
     ),
     bug(
         "never-sealed",
@@ -175,13 +175,13 @@ pub(super) const CLASSICS: &[Bug] = &[
         "zeros-over-groups",
         &[],
         "zeros are written ahead from where the last ones ended, and not from the end of the log",
-        &["schemas_edges::small_commits_from_threads_poison_nothing"],
+        &["faults_more::zeros_that_are_written_ahead_cover_no_record"],
     ),
     bug(
         "staging-never-read",
         &[],
         "staging memory says from the start that its log was closed",
-        &["crashes::a_killed_process_keeps_what_a_heap_had_flushed"],
+        &["faults_more::a_process_that_dies_in_any_call_of_the_store_leaves_every_append"],
     ),
     bug(
         "stale-staging-used",
@@ -247,7 +247,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "cut-schema-still-named",
         &[],
         "the manifest goes on naming a schema that a cut of the end removed",
-        &["schemas::a_schema_that_is_cut_off_is_written_again"],
+        &["schemas::a_schema_that_was_cut_off_is_written_again_by_the_next_process"],
     ),
     bug(
         "cut-schema-not-written-again",

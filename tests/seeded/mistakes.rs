@@ -31,7 +31,7 @@ pub(super) const MISTAKES: &[Bug] = &[
         "followers-of-a-failed-flush-hear-ok",
         &[3],
         "the durable position moves even if the flush fails, so whoever did not lead it is told that all is well",
-        &["faults_io::a_failed_sync_is_never_tried_again_and_nobody_who_waits_hears_ok"],
+        &["faults_more::a_follower_of_the_flush_that_fails_hears_of_it"],
     ),
     bug(
         "tickets-of-a-failed-flush-hear-ok",
@@ -77,7 +77,7 @@ pub(super) const MISTAKES: &[Bug] = &[
         "no-lock",
         &[8],
         "a log is not locked",
-        &["faults_strangers::a_second_writer_in_one_process_is_locked_out"],
+        &["faults_more::an_empty_log_that_is_open_is_locked"],
     ),
     bug(
         "cuts-at-damage",
