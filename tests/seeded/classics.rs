@@ -55,7 +55,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "manifest-not-flushed",
         &[],
         "a copy of the manifest is written and not flushed",
-        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+        &["power::whatever_names_and_sectors_arrive_what_was_acknowledged_is_there"],
     ),
     bug(
         "watermark-not-carried",
@@ -80,6 +80,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &[],
         "a write that is gone although the machine was up is cut like one that never arrived",
         &["faults_more::a_write_that_is_gone_while_the_machine_was_up_is_damage"],
+    ),
+    bug(
+        "failed-flush-not-noted",
+        &[],
+        "staging memory does not tell that a flush has failed, which may have dropped what it should have flushed",
+        &["faults_calls::what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process"],
     ),
     bug(
         "mark-ahead-of-the-flush",
@@ -145,13 +151,13 @@ pub(super) const CLASSICS: &[Bug] = &[
         "short-write-taken-for-all",
         &[],
         "what a call did not write is not written by another",
-        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+        &["power::calls_that_are_interrupted_and_do_less_than_they_were_asked_to_are_made_again"],
     ),
     bug(
         "interrupted-write-fails",
         &[],
         "a write that a signal interrupts is a failure",
-        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+        &["power::calls_that_are_interrupted_and_do_less_than_they_were_asked_to_are_made_again"],
     ),
     bug(
         "full-after-the-place-is-taken",
@@ -211,13 +217,13 @@ pub(super) const CLASSICS: &[Bug] = &[
         "new-file-not-flushed",
         &[],
         "a log of one file gets its name before its content is flushed",
-        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+        &["power::whatever_names_and_sectors_arrive_what_was_acknowledged_is_there"],
     ),
     bug(
         "new-segment-not-flushed",
         &[],
         "a segment gets its name before its content is flushed",
-        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+        &["power::whatever_names_and_sectors_arrive_what_was_acknowledged_is_there"],
     ),
     bug(
         "cut-before-the-manifest-lets-go",

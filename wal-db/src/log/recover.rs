@@ -375,9 +375,12 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     if end < found.durable {
         return Some(base.damage(end, found.durable, reason));
     }
-    if let Some(leftover) = leftover.filter(|leftover| same_boot(base, leftover)) {
-        // The system has been running since: what had been written out is still there, in its cache at least, and
-        // what had not is an interrupted write, of which staging has the original.
+    let in_cache = |leftover: &&Leftover| {
+        same_boot(base, leftover) && (!leftover.flushing || seeded_bug!("failed-flush-not-noted"))
+    };
+    if let Some(leftover) = leftover.filter(in_cache) {
+        // The system has been running since: what had been written out is still there, in its cache at least, which only
+        // a failed flush may have dropped; what had not is an interrupted write, of which staging has the original.
         let lost = end < leftover.released && !seeded_bug!("lost-writes-of-this-boot-cut");
         return lost.then(|| base.damage(end, leftover.released, reason));
     }

@@ -73,7 +73,7 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
 }
 
 /// The directory of a path, `.` for a bare name.
-pub(super) fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -81,7 +81,7 @@ pub(super) fn parent(path: &Path) -> &Path {
 }
 
 /// Reads until `buf` is full or the file ends.
-pub(super) fn read_at(file: &dyn File, mut offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at(file: &dyn File, mut offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while done < buf.len() {
         match file.read_some(offset, &mut buf[done..]) {
@@ -95,7 +95,7 @@ pub(super) fn read_at(file: &dyn File, mut offset: u64, buf: &mut [u8]) -> io::R
 }
 
 /// Writes everything, whatever a single call writes.
-pub(super) fn write_at(file: &dyn File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_at(file: &dyn File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_some(offset, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
