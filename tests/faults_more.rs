@@ -19,11 +19,11 @@ use wal_db::{
     WalError, WalStore,
 };
 use wal_tests::{
-    Entry, all,
+    Entry, all, corruption,
     damage::refused,
     disk::{Disk, EIO, Fault, Op, is_in_doubt, is_poisoned, open},
     files::{FORMS, Form, Place, SECTOR, SEGMENT, SLOT},
-    payload, put, quiet, quiet_heap, within,
+    payload, put, quiet, quiet_heap, until_error, within,
 };
 
 // ---- what staging memory knows ---------------------------------------------------------------------------
@@ -129,6 +129,50 @@ fn a_group_of_a_replaced_writer_is_not_read_in_place_of_another() {
         "{first:?}: {found:?}"
     );
     assert_eq!(image.row(), before);
+}
+
+/// The same far from the end, where opening does not look: the next group would tell, one wrong record too late.
+#[test]
+fn a_group_of_an_older_epoch_in_a_closed_log_is_not_read() {
+    let disk = Disk::new();
+    let (old, new) = (open(&disk, quiet_heap()), open(&disk, quiet_heap()));
+    put(&old, 1, 100);
+    old.sync().unwrap();
+    let stale = disk.row();
+    for seed in 2..4 {
+        put(&new, seed, 100);
+        new.sync().unwrap();
+    }
+    new.close().unwrap();
+    disk.edit(|row| row[..512].copy_from_slice(&stale[..512]));
+    let (read, error) = until_error(&open(&disk, quiet_heap()));
+    assert!(
+        read.is_empty() && matches!(error, Some(WalError::Corruption(_))),
+        "{read:?}, {error:?}"
+    );
+}
+
+/// Of two copies that went on each by itself, a group of one behind a group of the other.
+#[test]
+fn a_group_that_does_not_continue_the_one_before_it_refuses_the_log() {
+    let disk = Disk::new();
+    drop(open(&disk, quiet_heap()));
+    // Both begin the same epoch.
+    let copy = disk.image();
+    let wal = open(&disk, quiet_heap());
+    let grow = |wal: &Wal, disk: &Disk, seed: usize| {
+        for i in 0..2 {
+            put(wal, seed + i, 100);
+            wal.sync().unwrap();
+        }
+        disk.row()
+    };
+    let other = grow(&open(&copy, quiet_heap()), &copy, 10);
+    grow(&wal, &disk, 0);
+    let image = disk.image();
+    image.edit(|row| row[512..1024].copy_from_slice(&other[512..1024]));
+    let damage = corruption(Wal::with_store_and_config(image, quiet_heap()));
+    assert_eq!((damage.start, damage.reason), (512, CorruptionReason::Chain));
 }
 
 /// Who waits for a flush that another one leads is covered by it, and must not hear Ok when it fails.

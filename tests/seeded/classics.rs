@@ -10,10 +10,16 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["faults::a_flipped_bit_in_the_last_flush_is_found_in_every_byte"],
     ),
     bug(
-        "group-content-not-checked",
+        "content-not-checked-at-opening",
         &[],
-        "a group's content is not compared with the checksum in its header",
+        "opening does not compare a group's content with the checksum in its header",
         &["faults::a_flipped_bit_in_the_last_flush_is_found_in_every_byte"],
+    ),
+    bug(
+        "content-not-checked-in-reading",
+        &[],
+        "reading does not compare a group's content with the checksum in its header",
+        &["faults::every_byte_of_a_small_log_flipped_zeroed_or_set_is_an_error_or_harmless"],
     ),
     bug(
         "frame-of-any-epoch",
@@ -22,15 +28,27 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["faults_more::a_record_of_an_older_epoch_inside_a_group_is_not_read"],
     ),
     bug(
-        "epoch-not-checked",
+        "epoch-not-checked-at-opening",
         &[],
-        "a group's epoch is not compared with the one that owns its place",
+        "opening does not compare a group's epoch with the one that owns its place",
         &["faults_more::a_group_of_a_replaced_writer_is_not_read_in_place_of_another"],
     ),
     bug(
-        "chain-not-checked",
+        "epoch-not-checked-in-reading",
         &[],
-        "a header is not compared with the digest of the group before it",
+        "reading does not compare a group's epoch with the one that owns its place",
+        &["faults_more::a_group_of_an_older_epoch_in_a_closed_log_is_not_read"],
+    ),
+    bug(
+        "chain-not-checked-at-opening",
+        &[],
+        "opening does not compare a header with the digest of the group before it",
+        &["faults_more::a_group_that_does_not_continue_the_one_before_it_refuses_the_log"],
+    ),
+    bug(
+        "chain-not-checked-in-reading",
+        &[],
+        "reading does not compare a header with the digest of the group before it",
         &["faults_files::a_segment_of_a_copy_that_went_another_way_is_never_read"],
     ),
     bug(
@@ -242,6 +260,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &[],
         "removing old records is not written to the manifest",
         &["crashes::a_crash_after_truncate_before_opens"],
+    ),
+    bug(
+        "cursors-ignored",
+        &[],
+        "what a cursor still needs is removed",
+        &["reading::retention_drops_by_size_and_age_and_keeps_what_a_cursor_needs"],
     ),
     bug(
         "one-segment-too-many-removed",

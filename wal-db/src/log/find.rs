@@ -65,7 +65,7 @@ pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content
     }
     let is_torn = zero_sectors > header.zero_sectors || seeded_bug!("damage-taken-for-torn");
     Ok(
-        if digest.finalize() == header.payload_digest || seeded_bug!("group-content-not-checked") {
+        if digest.finalize() == header.payload_digest || seeded_bug!("content-not-checked-at-opening") {
             Content::Intact
         } else if is_torn && !seeded_bug!("torn-taken-for-damage") {
             Content::Torn

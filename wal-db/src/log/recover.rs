@@ -295,13 +295,13 @@ fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<
 }
 
 fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
-    (header.prev_digest == mark.prev_digest || seeded_bug!("chain-not-checked"))
+    (header.prev_digest == mark.prev_digest || seeded_bug!("chain-not-checked-at-opening"))
         && header.ordinal == mark.ordinal
-        && (header.epoch >= mark.epoch || seeded_bug!("epoch-not-checked"))
+        && (header.epoch >= mark.epoch || seeded_bug!("epoch-not-checked-at-opening"))
         && shape
             .timeline
             .epoch_at(header.pos)
-            .is_none_or(|epoch| epoch == header.epoch || seeded_bug!("epoch-not-checked"))
+            .is_none_or(|epoch| epoch == header.epoch || seeded_bug!("epoch-not-checked-at-opening"))
 }
 
 /// What lies behind the end.
