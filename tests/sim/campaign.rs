@@ -17,8 +17,10 @@ use super::{
 };
 use crate::random::Rng;
 
-/// How many images are tried at a crash point with too much in the cache to try all of them.
-const SAMPLES: usize = 64;
+/// Where no more images can be left, all of them are tried.
+const EXHAUSTIVE: usize = 1 << 12;
+/// How many images are tried elsewhere.
+const SAMPLES: usize = 66;
 /// One in so many distinct images is crashed again at every call of its recovery.
 const SECOND_CRASHES: usize = 16;
 /// Findings that are kept word for word.
@@ -207,8 +209,8 @@ impl Checker<'_> {
     fn crash(&mut self, at: usize, medium: &Medium, expect: &Expect) {
         let mut rng = Rng::new(self.rng.number());
         self.figures.points += 1;
-        self.figures.exhaustive += u64::from(medium.is_small());
-        medium.arrivals(&mut || rng.number(), SAMPLES, |arrival| {
+        self.figures.exhaustive += u64::from(medium.is_small(EXHAUSTIVE));
+        medium.arrivals(&mut || rng.number(), EXHAUSTIVE, SAMPLES, |arrival| {
             let arrived = || format!("power lost behind step {at}: {}", medium.describe(arrival));
             self.image(at, medium.after(arrival), [expect; 2], &arrived);
         });

@@ -11,8 +11,6 @@ use super::{
 };
 use crate::storage::fs::parent;
 
-/// At most so many images are left where every subset is tried.
-const EXHAUSTIVE: usize = 1 << 12;
 /// So many earlier states of mapped memory are kept.
 const STAGED: usize = 4;
 
@@ -183,20 +181,26 @@ impl Medium {
         }
     }
 
-    /// Whether everything that can be there is tried.
+    /// Whether no more than so many images can be left.
     #[must_use]
-    pub fn is_small(&self) -> bool {
+    pub fn is_small(&self, limit: usize) -> bool {
         let lengths = self.lens.keys().map(|file| self.lengths(*file).len());
         let lengths = lengths.fold(1, usize::saturating_mul);
-        self.cache.len() <= 12 && lengths << self.cache.len() <= EXHAUSTIVE
+        self.cache.len() <= 16 && lengths << self.cache.len() <= limit
     }
 
-    /// All that can be there, if that is not much; else `some` of it. Of mapped memory always only something.
-    pub fn arrivals(&self, random: &mut dyn FnMut() -> u64, some: usize, mut each: impl FnMut(&Arrival)) {
-        if !self.is_small() {
+    /// All that can be there, if it is no more than `limit`; else `some` of it. Of mapped memory always only something.
+    pub fn arrivals(
+        &self,
+        random: &mut dyn FnMut() -> u64,
+        limit: usize,
+        some: usize,
+        mut each: impl FnMut(&Arrival),
+    ) {
+        if !self.is_small(limit) {
             each(&self.nothing());
             each(&self.all());
-            (0..some).for_each(|_| each(&self.any(random)));
+            (2..some).for_each(|_| each(&self.any(random)));
             return;
         }
         let mut lens: Vec<BTreeMap<FileId, usize>> = vec![BTreeMap::new()];
