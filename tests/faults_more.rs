@@ -108,6 +108,22 @@ fn what_comes_while_a_flush_is_certified_is_not_certified_with_it() {
     });
 }
 
+/// What certifies a flush is flushed itself before anybody hears of it.
+#[test]
+fn what_is_certified_stays_certified_when_the_power_goes() {
+    let disk = Disk::new();
+    let wal = open(&disk, quiet_heap().with_durability(Durability::Certified));
+    let lsn = wal.append_and_sync(&payload(1, 1500)).unwrap();
+    let image = disk.after_power_loss(|_| false);
+    let second = lsn.get() as usize + 512;
+    image.edit(|row| row[second..second + 512].fill(0));
+    let damage = corruption(Wal::with_store_and_config(image, quiet_heap()));
+    assert!(
+        (damage.start..damage.end).contains(&(second as u64)),
+        "{damage:?}"
+    );
+}
+
 /// The group of a writer that was replaced lies exactly over one of the writer that replaced it: only its epoch tells.
 #[test]
 fn a_group_of_a_replaced_writer_is_not_read_in_place_of_another() {

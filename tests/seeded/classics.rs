@@ -121,7 +121,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "seal-not-flushed",
         &[],
         "the group that certifies a flush is not flushed",
-        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+        &["faults_more::what_is_certified_stays_certified_when_the_power_goes"],
     ),
     bug(
         "certified-before-the-seal",
