@@ -11,7 +11,7 @@ use wal_tests::{
     all, everything,
     files::{FORMS, Form},
     note, put, quiet, scale,
-    sim::place,
+    sim::log,
     within,
 };
 
@@ -23,7 +23,7 @@ fn what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process()
         // What of the group is left differs from round to round.
         for before in 0..16 {
             let disk = SimDisk::new();
-            let wal = place::open(&disk, form, quiet()).unwrap();
+            let wal = log::open(&disk, form, quiet()).unwrap();
             let acked: Vec<_> = (0..before).map(|i| put(&wal, i, 300)).collect();
             wal.sync().unwrap();
             put(&wal, before, 1200);
@@ -39,7 +39,7 @@ fn what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process()
             wal.sync().unwrap_err();
             let disk = disk.kill();
             drop(wal);
-            let wal = place::open(&disk, form, quiet()).unwrap();
+            let wal = log::open(&disk, form, quiet()).unwrap();
             assert_eq!(all(&wal)[..before], acked, "{form:?}");
         }
     }
@@ -59,7 +59,7 @@ fn whatever_call_of_the_file_system_fails_nothing_acknowledged_is_lost() {
     {
         let config = quiet().with_staging_bytes(64 << 10).with_staging(staging);
         let disk = SimDisk::new();
-        everything::run(|| place::open(&disk, form, config));
+        everything::run(|| log::open(&disk, form, config));
         let calls = disk.calls(None);
         sites += calls;
         for (after, (i, error)) in
@@ -113,7 +113,7 @@ fn one_failure(form: Form, config: WalConfig, fault: Fault, what: &str) -> Resul
         let disk = disk.clone();
         move || {
             catch_unwind(AssertUnwindSafe(|| {
-                everything::run(|| place::open(&disk, form, config))
+                everything::run(|| log::open(&disk, form, config))
             }))
         }
     });
@@ -124,7 +124,7 @@ fn one_failure(form: Form, config: WalConfig, fault: Fault, what: &str) -> Resul
     disk.journal().iter().for_each(|step| medium.apply(step));
     let lost = medium.after(&medium.nothing());
     for (image, when) in [(seen, "death"), (lost, "power loss")] {
-        let wal = place::open(&SimDisk::of(image), form, config);
+        let wal = log::open(&SimDisk::of(image), form, config);
         let wal = wal.map_err(|error| format!("opening after {when}: {error}"))?;
         let found = all(&wal);
         if !outcomes.fit(&found) {

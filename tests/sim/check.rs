@@ -1,24 +1,15 @@
 //! What the log makes of an image.
 
 use wal_db::{
-    Lsn, Wal, WalConfig,
+    Lsn,
     testing::sim::{Image, Medium, SimDisk, Step},
 };
 
 use super::{
     expect::{Expect, Verdict},
-    place,
+    log::{Log, Opening},
 };
-use crate::{Entry, files::Form, random::Rng};
-
-/// How a log is opened.
-#[derive(Debug, Clone, Copy)]
-pub struct Opening {
-    /// In one file or in segments.
-    pub form: Form,
-    /// With these settings.
-    pub config: WalConfig,
-}
+use crate::{Entry, random::Rng};
 
 /// What was read from an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +22,16 @@ pub enum Outcome {
 
 /// Opens a log and reads it.
 #[must_use]
-pub fn read(disk: &SimDisk, opening: Opening) -> (Option<Wal>, Outcome) {
-    let wal = match place::open(disk, opening.form, opening.config) {
-        Ok(wal) => wal,
-        Err(error) => return (None, Outcome::Refused(error.to_string())),
+pub fn read(disk: &SimDisk, opening: Opening) -> (Option<Box<dyn Log>>, Outcome) {
+    let log = match opening.open(disk) {
+        Ok(log) => log,
+        Err(error) => return (None, Outcome::Refused(error)),
     };
-    let records = wal.iter().and_then(|records| {
-        let entry = |record: wal_db::Result<wal_db::Record>| record.map(|r| Entry(r.lsn(), r.into_data()));
-        records.map(entry).collect()
-    });
-    match records {
-        Ok(records) => (Some(wal), Outcome::Read(records)),
-        Err(error) => (Some(wal), Outcome::Refused(format!("reading: {error}"))),
-    }
+    let outcome = match log.all() {
+        Ok(records) => Outcome::Read(records),
+        Err(error) => Outcome::Refused(format!("reading: {error}")),
+    };
+    (Some(log), outcome)
 }
 
 /// Reads an image, and lets the disk go without another write to it.
@@ -78,7 +66,7 @@ pub fn go_on(image: Image, opening: Opening) -> Sequel {
     disk.mark(OPENED);
     let mut added = None;
     if let (Some(wal), Outcome::Read(found)) = (&wal, &outcome) {
-        match add(wal, found.len() as u64) {
+        match add(&**wal, found.len() as u64) {
             Ok(entry) => added = Some(entry),
             Err(wrong) => outcome = Outcome::Refused(wrong),
         }
@@ -94,17 +82,11 @@ pub fn go_on(image: Image, opening: Opening) -> Sequel {
 }
 
 /// Appends a record to a log that has so many, and flushes it; the log has to count them, and find nothing wrong.
-fn add(wal: &Wal, before: u64) -> Result<Entry, String> {
+fn add(log: &dyn Log, before: u64) -> Result<Entry, String> {
     let data = b"appended behind a crash".to_vec();
-    let lsn = wal.append_and_sync(&data);
+    let lsn = log.append_and_sync(&data);
     let lsn = lsn.map_err(|error| format!("appending: {error}"))?;
-    let verified = wal.verify().map_err(|error| format!("verifying: {error}"))?;
-    let counts = [wal.record_count(), verified.records];
-    if counts != [before + 1; 2] || !verified.is_intact() {
-        return Err(format!(
-            "{before} records and one more are counted as {counts:?}: {verified:?}"
-        ));
-    }
+    log.check(before + 1)?;
     Ok(Entry(lsn, data))
 }
 
