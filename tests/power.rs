@@ -2,7 +2,7 @@
 //! itself; what calls promise of names; and calls that do less than they were asked to.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use wal_db::{
     Identity, Wal, WalConfig, WalStore,
@@ -14,10 +14,20 @@ use wal_tests::{
     put, quiet,
     random::Rng,
     scale,
-    sim::place,
+    sim::log::{self, Design, Opening},
 };
 
 const SMALL_RING: WalConfig = quiet().with_staging_bytes(64 << 10);
+
+/// The file that holds a byte of the stream, and where in it.
+fn locate(form: Form, pos: usize) -> (PathBuf, usize) {
+    let opening = Opening {
+        design: Design::Ours,
+        form,
+        config: SMALL_RING,
+    };
+    opening.locate(pos)
+}
 
 /// What the power leaves if of everything that was not flushed nothing arrives.
 fn nothing_arrives(disk: &SimDisk) -> Image {
@@ -34,7 +44,7 @@ fn write_die_and_go_on(form: Form) -> (SimDisk, Vec<Entry>) {
     let grow = |wal: &Wal, entries: &mut Vec<Entry>, count| {
         (0..count).for_each(|_| entries.push(put(wal, entries.len(), 15_000)));
     };
-    let wal = place::open(&disk, form, SMALL_RING).unwrap();
+    let wal = log::open(&disk, form, SMALL_RING).unwrap();
     for count in [1, 1, 4, 4] {
         grow(&wal, &mut entries, count);
         wal.sync().unwrap();
@@ -44,7 +54,7 @@ fn write_die_and_go_on(form: Form) -> (SimDisk, Vec<Entry>) {
     wal.flush().unwrap();
     let disk = disk.kill();
     drop(wal);
-    let wal = place::open(&disk, form, SMALL_RING).unwrap();
+    let wal = log::open(&disk, form, SMALL_RING).unwrap();
     assert_eq!(all(&wal), entries, "{form:?}");
     disk.mark(entries.len());
     grow(&wal, &mut entries, 1);
@@ -78,7 +88,7 @@ fn whatever_names_and_sectors_arrive_what_was_acknowledged_is_there() {
                     )
                 };
                 let disk = SimDisk::of(image);
-                let opened = place::open(&disk, form, SMALL_RING);
+                let opened = log::open(&disk, form, SMALL_RING);
                 let wal = opened.unwrap_or_else(|error| panic!("{error}: {}", what()));
                 let found = all(&wal);
                 assert!(found.len() >= acked, "{} of {acked}: {}", found.len(), what());
@@ -93,7 +103,7 @@ fn whatever_names_and_sectors_arrive_what_was_acknowledged_is_there() {
 #[test]
 fn segments_that_were_removed_stay_removed() {
     let disk = SimDisk::new();
-    let wal = place::open(&disk, Form::Segmented, SMALL_RING).unwrap();
+    let wal = log::open(&disk, Form::Segmented, SMALL_RING).unwrap();
     let entries: Vec<Entry> = (0..12).map(|i| put(&wal, i, 15_000)).collect();
     wal.sync().unwrap();
     wal.truncate_before(entries[11].0).unwrap();
@@ -128,7 +138,7 @@ fn what_a_store_has_cut_off_stays_cut_off() {
             store.sync().unwrap();
             store.truncate(len).unwrap();
             let left = nothing_arrives(&disk);
-            let (path, end) = place::locate(form, len as usize - 1);
+            let (path, end) = locate(form, len as usize - 1);
             assert_eq!(left.file(path).unwrap().len(), end + 1, "{form:?}, {len}");
             assert_eq!(segments(&left), segments(&disk.seen()), "{form:?}, {len}");
         }
@@ -139,7 +149,7 @@ fn what_a_store_has_cut_off_stays_cut_off() {
 fn what_was_kept_aside_stays() {
     for form in FORMS {
         let disk = SimDisk::new();
-        let wal = place::open(&disk, form, SMALL_RING).unwrap();
+        let wal = log::open(&disk, form, SMALL_RING).unwrap();
         put(&wal, 0, 15_000);
         wal.sync().unwrap();
         let end = wal.durable_lsn().get() as usize;
@@ -150,10 +160,10 @@ fn what_was_kept_aside_stays() {
         drop(wal);
         // The power goes, and of the second record all but the first sector arrives.
         image.staging.clear();
-        let (path, offset) = place::locate(form, end);
+        let (path, offset) = locate(form, end);
         image.file_mut(path).unwrap().clear(offset, offset + SECTOR);
         let (disk, mut medium) = (SimDisk::of(image.clone()), Medium::of(image));
-        let wal = place::open(&disk, form, SMALL_RING).unwrap();
+        let wal = log::open(&disk, form, SMALL_RING).unwrap();
         disk.journal().iter().for_each(|step| medium.apply(step));
         let left = medium.after(&medium.nothing());
         let cut = wal.recovery().cut.clone().unwrap();
@@ -173,14 +183,14 @@ fn calls_that_are_interrupted_and_do_less_than_they_were_asked_to_are_made_again
         for mood in 0..4 {
             let disk = SimDisk::new();
             disk.behave(|disk| disk.moods = Some(mood));
-            let wal = place::open(&disk, form, SMALL_RING).unwrap();
+            let wal = log::open(&disk, form, SMALL_RING).unwrap();
             let entries: Vec<Entry> = (0..12).map(|i| put(&wal, i, SEGMENT as usize / 5)).collect();
             wal.sync().unwrap();
             assert_eq!(all(&wal), entries, "{form:?}, mood {mood}");
             let disk = disk.kill();
             drop(wal);
             assert_eq!(
-                all(&place::open(&disk, form, SMALL_RING).unwrap()),
+                all(&log::open(&disk, form, SMALL_RING).unwrap()),
                 entries,
                 "{form:?}, mood {mood}"
             );
