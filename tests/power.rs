@@ -75,7 +75,7 @@ fn whatever_names_and_sectors_arrive_what_was_acknowledged_is_there() {
                 acked = *mark;
             }
             let mut arrivals = vec![medium.nothing(), medium.all()];
-            arrivals.extend((0..32 * scale()).map(|_| medium.any(&mut || rng.number())));
+            arrivals.extend((0..16 * scale()).map(|_| medium.any(&mut || rng.number())));
             for arrival in arrivals {
                 let image = medium.after(&arrival);
                 if !seen.insert((image.hash(), acked)) {
