@@ -8,14 +8,15 @@ use wal_db::{
     testing::sim::{AfterFailedSync, Call, Fault, Medium, SimDisk},
 };
 use wal_tests::{
-    all, everything,
-    files::{FORMS, Form},
+    Entry, all, everything,
+    files::{FORMS, Form, SEGMENT},
     note, put, quiet, scale,
     sim::log,
     within,
 };
 
 const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
 
 #[test]
 fn what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process() {
@@ -45,8 +46,82 @@ fn what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process()
     }
 }
 
+/// What is left if nothing arrives that was not flushed.
+fn without_the_cache(disk: &SimDisk) -> SimDisk {
+    let mut medium = Medium::default();
+    disk.journal().iter().for_each(|step| medium.apply(step));
+    SimDisk::of(medium.after(&medium.nothing()))
+}
+
+#[test]
+fn a_name_that_a_dead_process_left_is_durable_before_anything_is_acknowledged() {
+    for form in FORMS {
+        for calls in 0..40 {
+            let disk = SimDisk::new();
+            // Everything fails from some call on: as good as dead.
+            disk.behave(|disk| {
+                disk.fault = Some(Fault {
+                    call: None,
+                    after: calls,
+                    error: EIO,
+                    forever: true,
+                });
+            });
+            drop(log::open(&disk, form, quiet()));
+            let next = disk.kill();
+            next.heal();
+            let wal = log::open(&next, form, quiet()).unwrap();
+            let acked = put(&wal, 1, 100);
+            wal.sync().unwrap();
+            let next = next.kill();
+            drop(wal);
+            let wal = log::open(&without_the_cache(&next), form, quiet()).unwrap();
+            assert_eq!(all(&wal), [acked], "{form:?}, dead behind {calls} calls");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_flushed_for_want_of_space_is_never_taken_for_flushed() {
+    let disk = SimDisk::new();
+    let wal = log::open(&disk, Form::Segmented, quiet()).unwrap();
+    disk.behave(|disk| {
+        disk.fault = Some(Fault {
+            call: Some(Call::SyncDir),
+            after: 0,
+            error: ENOSPC,
+            forever: false,
+        });
+    });
+    let mut acked = Vec::new();
+    for i in 0..20 {
+        let data = vec![i; 8000];
+        let Ok(lsn) = wal.append_and_sync(&data) else {
+            break;
+        };
+        acked.push(Entry(lsn, data));
+    }
+    assert_eq!(disk.heal(), 1, "no segment was made");
+    let disk = disk.kill();
+    drop(wal);
+    let wal = log::open(&without_the_cache(&disk), Form::Segmented, quiet()).unwrap();
+    assert!(all(&wal).starts_with(&acked));
+}
+
+#[test]
+fn directories_above_a_new_log_are_durable() {
+    let disk = SimDisk::new();
+    let open = |disk: &SimDisk| disk.open_segmented("a/b/c", SEGMENT, quiet());
+    let wal = open(&disk).unwrap();
+    let acked = put(&wal, 1, 100);
+    wal.sync().unwrap();
+    let disk = disk.kill();
+    drop(wal);
+    assert_eq!(all(&open(&without_the_cache(&disk)).unwrap()), [acked]);
+}
+
 /// EIO, ENOSPC, EDQUOT, EFBIG, EROFS, EACCES, ENOMEM, EMFILE, EBADF.
-const ERRORS: [i32; 9] = [EIO, 28, 122, 27, 30, 13, 12, 24, 9];
+const ERRORS: [i32; 9] = [EIO, ENOSPC, 122, 27, 30, 13, 12, 24, 9];
 
 /// Every call that a run makes fails, once or from then on, with every error; then the log is opened again, after a death
 /// of the process and after a power loss. In a run of the default length a part of them does.
@@ -120,11 +195,9 @@ fn one_failure(form: Form, config: WalConfig, fault: Fault, what: &str) -> Resul
     let outcomes = outcomes.map_err(|panic| format!("{:?}", panic.downcast_ref::<String>()))?;
     let disk = disk.kill();
     disk.heal();
-    let (seen, mut medium) = (disk.seen(), Medium::default());
-    disk.journal().iter().for_each(|step| medium.apply(step));
-    let lost = medium.after(&medium.nothing());
-    for (image, when) in [(seen, "death"), (lost, "power loss")] {
-        let wal = log::open(&SimDisk::of(image), form, config);
+    let seen = SimDisk::of(disk.seen());
+    for (disk, when) in [(seen, "death"), (without_the_cache(&disk), "power loss")] {
+        let wal = log::open(&disk, form, config);
         let wal = wal.map_err(|error| format!("opening after {when}: {error}"))?;
         let found = all(&wal);
         if !outcomes.fit(&found) {

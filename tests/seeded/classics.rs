@@ -94,16 +94,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["faults_more::staging_memory_tells_that_the_last_flush_was_durable"],
     ),
     bug(
-        "lost-writes-of-this-boot-cut",
+        "damage-of-this-boot-cut",
         &[],
-        "a write that is gone although the machine was up is cut like one that never arrived",
-        &["faults_more::a_write_that_is_gone_while_the_machine_was_up_is_damage"],
-    ),
-    bug(
-        "failed-flush-not-noted",
-        &[],
-        "staging memory does not tell that a flush has failed, which may have dropped what it should have flushed",
-        &["faults_calls::what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process"],
+        "where staging memory is of this boot, damage of what was written out counts as a write that was interrupted",
+        &["faults_more::damage_of_what_was_written_while_the_machine_was_up_is_refused"],
     ),
     bug(
         "mark-ahead-of-the-flush",

@@ -194,6 +194,12 @@ pub(super) const MISTAKES: &[Bug] = &[
         &["power::whatever_names_and_sectors_arrive_what_was_acknowledged_is_there"],
     ),
     bug(
+        "no-directory-flush-at-opening",
+        &[21],
+        "the directory of a log whose maker may have died is not flushed when it is opened",
+        &["faults_calls::a_name_that_a_dead_process_left_is_durable_before_anything_is_acknowledged"],
+    ),
+    bug(
         "no-directory-flush-on-rotation",
         &[21],
         "the directory is not flushed when a segment is made",

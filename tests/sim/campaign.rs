@@ -215,23 +215,32 @@ impl Checker<'_> {
         self.figures.exhaustive += u64::from(medium.is_small(EXHAUSTIVE));
         medium.arrivals(&mut || rng.number(), EXHAUSTIVE, SAMPLES, |arrival| {
             let arrived = || format!("power lost behind step {at}: {}", medium.describe(arrival));
-            self.image(at, medium.after(arrival), [expect; 2], &arrived);
+            let image = medium.after(arrival);
+            self.image(at, &Medium::of(image.clone()), image, [expect; 2], &arrived);
         });
         if let Some(image) = medium.after_death() {
             self.figures.deaths += 1;
             let died = || format!("process died behind step {at}");
-            self.image(at, image, [&expect.after_death(), expect], &died);
+            self.image(at, medium, image, [&expect.after_death(), expect], &died);
         }
     }
 
-    /// Checks an image against what has to be there, and against what has to be there after one more power loss.
-    fn image(&mut self, at: usize, image: Image, [expect, then]: [&Expect; 2], crash: &dyn Fn() -> String) {
+    /// Checks what the next process sees of a medium against what has to be there, and against what has to be there after
+    /// one more power loss.
+    fn image(
+        &mut self,
+        at: usize,
+        medium: &Medium,
+        image: Image,
+        [expect, then]: [&Expect; 2],
+        crash: &dyn Fn() -> String,
+    ) {
         self.figures.images += 1;
         let hash = image.hash();
         let outcome = match self.known.get(&hash) {
             Some(outcome) => outcome.clone(),
             None => {
-                let outcome = Rc::new(self.recover(at, image, then, crash));
+                let outcome = Rc::new(self.recover(at, medium, image, then, crash));
                 self.known.insert(hash, outcome.clone());
                 outcome
             }
@@ -253,14 +262,21 @@ impl Checker<'_> {
     }
 
     /// Opens an image that was not seen before, uses it, and crashes it again.
-    fn recover(&mut self, at: usize, image: Image, then: &Expect, crash: &dyn Fn() -> String) -> Outcome {
+    fn recover(
+        &mut self,
+        at: usize,
+        medium: &Medium,
+        image: Image,
+        then: &Expect,
+        crash: &dyn Fn() -> String,
+    ) -> Outcome {
         let opening = self.run.opening;
-        let sequel = check::go_on(image.clone(), opening);
-        let mut wrong = sequel.second_crash_at_the_end(&image, opening).err();
+        let sequel = check::go_on(image, opening);
+        let mut wrong = sequel.second_crash_at_the_end(medium.clone(), opening).err();
         self.figures.images += 1;
         self.figures.second += 1;
         if wrong.is_none() && self.rng.below(SECOND_CRASHES) == 0 {
-            match sequel.second_crashes(&image, opening, then, &mut self.rng) {
+            match sequel.second_crashes(medium.clone(), opening, then, &mut self.rng) {
                 Ok(images) => {
                     self.figures.images += images;
                     self.figures.second += images;

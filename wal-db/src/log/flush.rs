@@ -183,7 +183,7 @@ impl Core {
         if seeded_bug!("acknowledged-before-the-flush") {
             self.flushed_up_to(writer, mark);
         }
-        if writer.ring.flushing(|| self.base.store.sync()).is_err() {
+        if self.base.store.sync().is_err() {
             if seeded_bug!("followers-of-a-failed-flush-hear-ok") {
                 self.flushed_up_to(writer, mark);
             }

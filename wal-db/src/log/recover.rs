@@ -375,14 +375,12 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     if end < found.durable {
         return Some(base.damage(end, found.durable, reason));
     }
-    let in_cache = |leftover: &&Leftover| {
-        same_boot(base, leftover) && (!leftover.flushing || seeded_bug!("failed-flush-not-noted"))
-    };
-    if let Some(leftover) = leftover.filter(in_cache) {
-        // The system has been running since: what had been written out is still there, in its cache at least, which only
-        // a failed flush may have dropped; what had not is an interrupted write, of which staging has the original.
-        let lost = end < leftover.released && !seeded_bug!("lost-writes-of-this-boot-cut");
-        return lost.then(|| base.damage(end, leftover.released, reason));
+    // Behind what was handed to the store lies at most a write that was interrupted with its process, and staging memory has
+    // the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while, drops what the
+    // system had in its cache.
+    let in_staging = |leftover: &Leftover| end >= leftover.released || seeded_bug!("damage-of-this-boot-cut");
+    if leftover.is_some_and(|leftover| same_boot(base, leftover) && in_staging(leftover)) {
+        return None;
     }
     match found.stop {
         Stop::Nothing | Stop::Torn => None,

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Identity, StoreFault, WalStore,
     file::{attach_header, keep_aside, lock, open_existing, read_slot, write_slot},
-    fs::{Access, File, FileSystem, parent, read_at, write_at},
+    fs::{Access, File, FileSystem, create_dirs, parent, read_at, write_at},
     sys::{self, System},
 };
 use crate::{
@@ -69,6 +69,10 @@ impl SegmentedStore {
         let manifest = match open_existing(&*fs, &path, Access::Write) {
             Ok(Some(file)) => {
                 lock(&*file, &path)?;
+                // Who made it, or its last segment, may have died before the name was durable.
+                if !seeded_bug!("no-directory-flush-at-opening") {
+                    sync_dirs(&*fs, dir)?;
+                }
                 file
             }
             Ok(None) => create(&*fs, dir, &path)?,
@@ -273,7 +277,8 @@ impl SegmentedStore {
             if seeded_bug!("no-directory-flush-on-rotation") {
                 return Ok(());
             }
-            self.fs.sync_dir(&self.dir)
+            // The name is there now: whatever the error, this is not tried again.
+            self.fs.sync_dir(&self.dir).map_err(io::Error::other)
         })();
         if result.is_err() {
             // Also gives back what a full disk let us take.
@@ -495,12 +500,7 @@ fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>>
             });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs.create_dir(dir)
-                .map_err(WalError::io("creating the log's directory"))?;
-            if !seeded_bug!("no-directory-flush-for-a-directory") {
-                fs.sync_dir(parent(dir))
-                    .map_err(WalError::io("making the log's directory durable"))?;
-            }
+            create_dirs(fs, dir).map_err(WalError::io("creating the log's directory"))?;
         }
         Err(error) => return Err(WalError::io("opening the log's directory")(error)),
     }
@@ -517,11 +517,23 @@ fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>>
     }
     fs.rename(&new_path, path)
         .map_err(WalError::io("creating the manifest"))?;
-    if !seeded_bug!("no-directory-flush-for-a-manifest") {
-        fs.sync_dir(dir)
-            .map_err(WalError::io("making the log's directory durable"))?;
-    }
+    sync_dirs(fs, dir)?;
     Ok(file)
+}
+
+/// Makes the names in a log's directory durable, and its own.
+fn sync_dirs(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
+    let flush = |dir| match fs.sync_dir(dir) {
+        Err(error) => Err(WalError::io("making the log's directory durable")(error)),
+        Ok(()) => Ok(()),
+    };
+    if !seeded_bug!("no-directory-flush-for-a-manifest") {
+        flush(dir)?;
+    }
+    if !seeded_bug!("no-directory-flush-for-a-directory") {
+        flush(parent(dir))?;
+    }
+    Ok(())
 }
 
 /// A directory without a manifest: a log that lost it, or no log.

@@ -110,10 +110,13 @@ impl Medium {
                 self.lens.remove(file);
                 self.durable.files.insert(*file, content.clone());
             }
-            Step::Create { path, file } => self.push(Change::Enter {
-                path: path.clone(),
-                file: Some(*file),
-            }),
+            Step::Create { path, file } => {
+                self.durable.next_file = self.durable.next_file.max(file + 1);
+                self.push(Change::Enter {
+                    path: path.clone(),
+                    file: Some(*file),
+                });
+            }
             Step::CreateDir(path) => self.push(Change::Enter {
                 path: path.clone(),
                 file: None,
@@ -128,7 +131,6 @@ impl Medium {
                 file: *file,
             }),
             Step::SyncDir(dir) => self.flush(|change| change.dir() == Some(dir)),
-            Step::FailedSyncDir(dir) => self.give_up(|change| change.dir() == Some(dir)),
             Step::Staging { path, bytes } => {
                 let states = self.staged.entry(path.clone()).or_default();
                 if states.len() == STAGED {
@@ -136,8 +138,16 @@ impl Medium {
                 }
                 states.push_back(bytes.clone());
             }
-            Step::Mark(_) => {}
+            // Names are in the file system's journal, and the next flush tries again.
+            Step::FailedSyncDir(_) | Step::Mark(_) => {}
         }
+    }
+
+    /// Whether all that was done was flushed, and nothing is in mapped memory.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let staged = self.staged.values().filter_map(VecDeque::back);
+        self.cache.is_empty() && self.lens.is_empty() && staged.flatten().next().is_none()
     }
 
     /// What is there if nothing arrives that was not flushed.
@@ -254,6 +264,14 @@ impl Medium {
                 _ => content.set_len(*len),
             }
         }
+        // What is in a directory that is not there cannot be found. Names are in order, a directory before what it holds.
+        let mut found = BTreeMap::new();
+        for (path, file) in std::mem::take(&mut image.names) {
+            if parent(&path) == Path::new(".") || found.get(parent(&path)) == Some(&None) {
+                found.insert(path, file);
+            }
+        }
+        image.names = found;
         let named: Vec<FileId> = image.names.values().flatten().copied().collect();
         image.files.retain(|file, _| named.contains(file));
         // A name can be there before its file has anything.
