@@ -227,6 +227,35 @@ fn an_empty_log_that_is_open_is_locked() {
     }
 }
 
+/// Those who wait for the flush after it are woken as well: there will be none.
+#[test]
+fn whoever_waits_for_the_next_flush_hears_that_this_one_failed() {
+    within("several who wait for the flush after a failed one", || {
+        // Whether they sleep already when it fails is up to the system; in some round they do.
+        for _ in 0..30 {
+            let disk = Disk::new();
+            let wal = open(&disk, quiet_heap());
+            put(&wal, 1, 100);
+            disk.hold(Op::Sync);
+            std::thread::scope(|scope| {
+                let leader = scope.spawn(|| wal.sync());
+                disk.wait_for_held();
+                let waiters: Vec<_> = (0..4)
+                    .map(|_| scope.spawn(|| wal.append_and_sync(b"next")))
+                    .collect();
+                (0..1000).for_each(|_| std::thread::yield_now());
+                disk.set(Op::Sync, Fault::Fail(EIO));
+                disk.let_go();
+                assert!(is_in_doubt(&leader.join().unwrap()));
+                for waiter in waiters {
+                    let heard = waiter.join().unwrap();
+                    assert!(is_in_doubt(&heard) || is_poisoned(&heard), "{heard:?}");
+                }
+            });
+        }
+    });
+}
+
 // ---- what the manifest knows -----------------------------------------------------------------------------
 
 #[test]

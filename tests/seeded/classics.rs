@@ -151,7 +151,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "waiters-not-woken-by-a-failure",
         &[],
         "those who wait for a flush sleep on when it fails",
-        &["faults_io::a_failed_sync_is_never_tried_again_and_nobody_who_waits_hears_ok"],
+        &["faults_more::whoever_waits_for_the_next_flush_hears_that_this_one_failed"],
     ),
     bug(
         "panic-in-the-store-ignored",
