@@ -2,13 +2,18 @@
 //! there, and no record that was never appended.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::FileExt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use wal_db::{Lsn, RecoveryPolicy, SalvageItem, Wal, WalError};
+use wal_db::{CorruptionReason, Lsn, OpenPolicy, RecoveryPolicy, SalvageItem, Wal, WalError};
 use wal_tests::{
-    Entry, all,
+    Entry, all, corruption,
+    damage::{many_segments, salvaged},
     disk::Disk,
-    files::{Form, GROUP_HEADER, Place, SECTOR, patch_group, patch_manifest},
+    files::{FORMS, Form, GROUP_HEADER, Place, SECTOR, SEGMENT_ROW, SLOT, patch_group, patch_manifest},
     put, quiet, quiet_heap, until_error, within,
 };
 
@@ -115,6 +120,27 @@ fn no_number_in_the_manifest_makes_it_panic() {
         MANIFEST_FIELDS.len() * 8,
         panics.join("\n")
     );
+}
+
+#[test]
+fn a_mark_that_names_another_group_than_the_one_before_it_is_refused() {
+    let (disk, entries) = small();
+    drop(Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap());
+    let image = disk.image();
+    let row = image.row();
+    let mark = u64::from_le_bytes(image.slot(0)[80..88].try_into().unwrap());
+    assert!(mark >= 1536, "behind the three groups");
+    image.edit_slots(|bytes| {
+        patch_manifest(bytes, |bytes| {
+            bytes[96..104].copy_from_slice(&512_u64.to_le_bytes());
+            bytes[104..108].copy_from_slice(&row[512..516]);
+        });
+    });
+    let config = quiet_heap().with_open_policy(OpenPolicy::TruncateAtDamage);
+    let damage = corruption(Wal::with_store_and_config(image.clone(), config));
+    assert_eq!((damage.reason, damage.start), (CorruptionReason::Chain, 512));
+    assert_eq!(image.row(), row);
+    assert_eq!(all(&Wal::with_store_and_config(disk, config).unwrap()), entries);
 }
 
 /// The fields of a group's header.
@@ -312,6 +338,89 @@ fn payloads_that_hold_copies_of_the_log_are_never_resynchronised_into() {
         }
     }
     assert_eq!(all(&wal), entries, "every byte is back");
+}
+
+#[test]
+fn salvage_ends_wherever_the_file_ends() {
+    let place = Place::new(Form::File);
+    let wal = place.open(quiet()).unwrap();
+    let entries = vec![put(&wal, 1, 100), put(&wal, 2, 100)];
+    wal.sync().unwrap();
+    put(&wal, 3, 100);
+    wal.sync().unwrap();
+    let group = place.groups()[1].pos;
+    for left in [1, 7, 8, 63, 64, 65, 513, 1025] {
+        let place = place.killed();
+        // Every byte up to the end says that there is something.
+        place.overwrite(group, &[0xa5; 2048]);
+        place.cut_file(group + left);
+        let items: Vec<_> = Wal::salvage(place.path()).unwrap().take(100).collect();
+        assert!(items.len() < 100, "{left} bytes behind the last group: no end");
+        let records = items.into_iter().filter_map(|item| match item.unwrap() {
+            SalvageItem::Record(record) => Some(Entry(record.lsn(), record.into_data())),
+            _ => None,
+        });
+        assert_eq!(
+            records.collect::<Vec<_>>(),
+            entries,
+            "{left} bytes behind the last group"
+        );
+    }
+}
+
+#[test]
+fn salvage_ends_behind_a_last_segment_that_is_short_and_not_the_right_one() {
+    let (place, _, entries) = many_segments();
+    let file = OpenOptions::new().write(true).open(place.segment(4)).unwrap();
+    file.write_all_at(b"another index", 32).unwrap();
+    file.set_len(SEGMENT_ROW + 2 * SECTOR).unwrap();
+    let (found, damage) = salvaged(&place);
+    assert!(entries.starts_with(&found));
+    let reasons: Vec<_> = damage
+        .iter()
+        .map(|damage| (damage.reason, damage.segment))
+        .collect();
+    assert_eq!(reasons, [(CorruptionReason::WrongSegment, Some(4))]);
+}
+
+#[test]
+fn inspect_and_salvage_go_by_the_copy_of_the_manifest_that_counts() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let entries: Vec<Entry> = (0..3).map(|i| put(&wal, i, 100)).collect();
+        wal.sync().unwrap();
+        let old = place.killed();
+        wal.truncate_before(entries[1].0).unwrap();
+        wal.close().unwrap();
+        // One copy as it was before the truncation, as if the power had gone between the two.
+        for slot in 0..2 {
+            let crashed = place.killed();
+            let offset = slot * SLOT;
+            let bytes = std::fs::read(old.manifest()).unwrap();
+            let end = bytes.len().min((offset + SLOT) as usize);
+            let manifest = OpenOptions::new().write(true).open(crashed.manifest()).unwrap();
+            manifest
+                .write_all_at(&bytes[offset as usize..end], offset)
+                .unwrap();
+            let inspection = Wal::inspect(crashed.path()).unwrap();
+            assert_eq!(inspection.intact_manifest_copies, 2, "{form:?}");
+            assert_eq!(
+                inspection.head,
+                Some(entries[1].0),
+                "{form:?}, slot {slot} is old"
+            );
+            assert_eq!(salvaged(&crashed).0, entries[1..], "{form:?}, slot {slot} is old");
+        }
+        // Two that are equally new, and only the first of which is this log's.
+        place.patch_manifest(1, |bytes| bytes[24] ^= 1);
+        let read = all(&Wal::open_read_only(place.path()).unwrap());
+        assert_eq!(
+            (read, salvaged(&place).0),
+            (entries[1..].to_vec(), entries[1..].to_vec()),
+            "{form:?}"
+        );
+    }
 }
 
 #[test]

@@ -17,8 +17,9 @@ use wal_db::{
     Bincode, Codec, CodecError, CodecId, Json, MemStore, Postcard, Record, RecordSchema, RecordType, Schemas,
     Shape, Wal, WalDecode, WalRecord, WalSchema,
 };
+use wal_tests::files::{Form, Place, SEGMENT_ROW, patch_group};
 use wal_tests::random::{Random, Rng};
-use wal_tests::{quiet_heap, scale};
+use wal_tests::{quiet, quiet_heap, scale};
 
 /// How many cases there are at scale 1.
 const CASES: u64 = 10_000;
@@ -404,4 +405,36 @@ fn hostile_shapes_are_errors_that_cost_little() {
             }
         }
     }
+}
+
+#[test]
+fn a_frame_in_a_segment_that_claims_to_be_large_costs_salvage_little() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).expect("a log");
+    for _ in 0..3 {
+        wal.append_and_sync(&[1; 40_000]).expect("appends");
+    }
+    wal.close().expect("closes");
+    std::fs::remove_file(place.manifest()).expect("a manifest");
+    // Four gigabytes each, of which next to nothing is there.
+    for index in 0..2 {
+        let mut bytes = std::fs::read(place.segment(index)).expect("a segment");
+        bytes[40..48].copy_from_slice(&(4_u64 << 30).to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..48]);
+        bytes[48..52].copy_from_slice(&crc.to_le_bytes());
+        let (header, row) = bytes.split_at_mut(SEGMENT_ROW as usize);
+        if index == 0 {
+            patch_group(&header[16..32], 0, row, |group| {
+                group[16..20].copy_from_slice(&(1_u32 << 30).to_le_bytes());
+            });
+            row[64 + 4..64 + 8].copy_from_slice(&0x1fff_fff0_u32.to_le_bytes());
+        }
+        std::fs::write(place.segment(index), bytes).expect("writes");
+    }
+    let mut items = 0;
+    let cost = allocation_counter::measure(|| {
+        items = Wal::salvage(place.path()).expect("salvages").take(1000).count();
+    });
+    assert!((1..1000).contains(&items), "{items} items");
+    assert!(cost.bytes_max < 8 << 20, "{} bytes", cost.bytes_max);
 }

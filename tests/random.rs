@@ -6,20 +6,38 @@ use std::hash::Hash;
 use std::ops::{Bound, Range};
 use std::time::Duration;
 
-/// SplitMix64.
+/// SplitMix64, behind numbers that somebody chose.
 #[derive(Debug, Clone)]
-pub struct Rng(u64);
+pub struct Rng {
+    state: u64,
+    /// The last one is next.
+    chosen: Vec<u8>,
+}
 
 impl Rng {
     /// The numbers that belong to a seed.
     pub fn new(seed: u64) -> Self {
-        Rng(seed)
+        Rng {
+            state: seed,
+            chosen: Vec::new(),
+        }
+    }
+
+    /// These bytes, two for a number; then those that belong to the seed 0. So a fuzzer decides what a test does.
+    pub fn chosen(bytes: &[u8]) -> Self {
+        Rng {
+            state: 0,
+            chosen: bytes.iter().rev().copied().collect(),
+        }
     }
 
     /// Any number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
+        if let Some(low) = self.chosen.pop() {
+            return u64::from(low) | u64::from(self.chosen.pop().unwrap_or(0)) << 8;
+        }
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)

@@ -19,7 +19,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         "content-not-checked-in-reading",
         &[],
         "reading does not compare a group's content with the checksum in its header",
-        &["faults::every_byte_of_a_small_log_flipped_zeroed_or_set_is_an_error_or_harmless"],
+        &[
+            "faults_hostile::skip_bad_records_yields_each_damage_once_and_goes_on",
+            "policies::damage_of_the_log_is_never_skipped",
+        ],
     ),
     bug(
         "frame-of-any-epoch",

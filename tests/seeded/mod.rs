@@ -125,8 +125,9 @@ fn names_in(text: &str) -> impl Iterator<Item = String> {
 
 fn is_there(here: &Path, test: &str) -> bool {
     let (program, name) = split(test);
-    let text = fs::read_to_string(here.join(format!("{program}.rs"))).unwrap_or_default();
-    text.contains(&format!("fn {name}("))
+    let (file, folder) = (here.join(format!("{program}.rs")), here.join(program));
+    let texts = sources(if file.is_file() { &file } else { &folder });
+    texts.iter().any(|text| text.contains(&format!("fn {name}(")))
 }
 
 fn sources(dir: &Path) -> Vec<String> {
@@ -136,7 +137,7 @@ fn sources(dir: &Path) -> Vec<String> {
         if path.is_dir() {
             let entries = fs::read_dir(&path).expect("the sources can be listed");
             todo.extend(entries.map(|entry| entry.expect("the sources can be listed").path()));
-        } else {
+        } else if path.is_file() {
             texts.push(fs::read_to_string(&path).expect("the sources are text"));
         }
     }

@@ -36,7 +36,12 @@ impl Run {
     /// Records a run. With `lies`, `sync` does nothing.
     #[must_use]
     pub fn record(seed: u64, design: Design, lies: bool) -> Run {
-        let mut rng = Rng::new(seed);
+        Run::of(Rng::new(seed), seed, design, lies)
+    }
+
+    /// Records the run that these numbers make; what is checked of it depends on the seed.
+    #[must_use]
+    pub fn of(mut rng: Rng, seed: u64, design: Design, lies: bool) -> Run {
         let disk = SimDisk::new();
         let moods = (rng.below(2) == 0).then(|| rng.number());
         disk.behave(|disk| (disk.lies, disk.moods) = (lies, moods));

@@ -102,8 +102,9 @@ mod tests {
     #[test]
     fn an_epoch_is_not_a_shift_of_positions() {
         let key = |epoch| FrameKey::new(LogId([7; 16]), epoch);
-        let same = (1..200u32)
-            .flat_map(|epoch| (0..200u64).map(move |step| (epoch, step * 8)))
+        let many = if cfg!(miri) { 10 } else { 200 };
+        let same = (1..many)
+            .flat_map(|epoch| (0..u64::from(many)).map(move |step| (epoch, step * 8)))
             .filter(|&(epoch, pos)| {
                 (1..9).any(|d| {
                     key(epoch).place(pos, 5) == key(epoch + d * 8).place(pos ^ (u64::from(d) * 8), 5)

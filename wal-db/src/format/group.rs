@@ -1,6 +1,6 @@
 //! A group: what one flush writes. See `docs/format.md`, "Groups".
 
-use super::{Fields, LogId, SECTOR, align_sector};
+use super::{Fields, LogId, SECTOR, align_sector, manifest::MAX_POSITION};
 
 /// The header; it never straddles a sector because a group starts on one.
 pub(crate) const GROUP_HEADER_LEN: usize = 64;
@@ -123,7 +123,9 @@ impl GroupHeader {
             && pos.is_multiple_of(SECTOR)
             && (crc == header.checksum(&bytes[8..], log) || seeded_bug!("group-header-not-checked"))
             && len as usize >= GROUP_HEADER_LEN
-            && len.is_multiple_of(8);
+            && len.is_multiple_of(8)
+            // There is no such log, and a manifest that has the number is refused.
+            && ordinal <= MAX_POSITION;
         if intact {
             Ok(header)
         } else {
@@ -193,7 +195,7 @@ mod tests {
                 0u64..1 << 30,
                 0u32..1 << 20,
                 any::<u32>(),
-                any::<u64>(),
+                0..=MAX_POSITION,
                 any::<u32>(),
                 any::<u32>(),
             ),
@@ -251,6 +253,22 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_without_a_panic(bytes: Vec<u8>, pos: u64) {
             prop_assert!(GroupHeader::decode(&bytes, pos, LOG).is_err());
+        }
+    }
+
+    #[test]
+    fn an_ordinal_that_no_log_has_is_no_header() {
+        for (ordinal, expected) in [(MAX_POSITION, true), (MAX_POSITION + 1, false), (u64::MAX, false)] {
+            let header = GroupHeader {
+                len: 64,
+                ordinal,
+                ..GroupHeader::default()
+            };
+            assert_eq!(
+                GroupHeader::decode(&header.encode(LOG), 0, LOG).is_ok(),
+                expected,
+                "{ordinal}"
+            );
         }
     }
 

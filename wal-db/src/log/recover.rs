@@ -118,8 +118,10 @@ fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
     if mark.prev == mark.pos || mark.prev < manifest.head_group || seeded_bug!("mark-not-checked") {
         return Ok(());
     }
+    // Another group than the one before the mark would be continued by what nobody can read.
+    let leads_here = |header: &GroupHeader| base.shape().skip_cut(header.next()) == mark.pos;
     match find::read_header(base, mark.prev)? {
-        Ok(header) if header.digest(base.log) == mark.prev_digest => Ok(()),
+        Ok(header) if header.digest(base.log) == mark.prev_digest && leads_here(&header) => Ok(()),
         _ => Err(base.damage(mark.prev, mark.pos, CorruptionReason::Chain).into()),
     }
 }

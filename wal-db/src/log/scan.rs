@@ -19,6 +19,9 @@ use crate::{
 /// How much is read at a time.
 pub(crate) const WINDOW_LEN: usize = 256 << 10;
 
+/// More than this is only asked for behind as many bytes that are there: a length may have been made up.
+const TRUSTED: usize = 1 << 20;
+
 /// Groups up to this length are read and checked as a whole.
 const WHOLE_MAX: usize = 512 << 10;
 
@@ -53,21 +56,29 @@ impl Window {
         let want = WINDOW_LEN.min(ahead).max(len);
         // What both windows cover is kept. Records that share the old one keep that; else its memory is used again.
         let old = std::mem::take(&mut self.bytes);
+        let first = want.min(TRUSTED.max(old.len()));
         let from = usize::try_from(pos.wrapping_sub(self.start))
             .unwrap_or(usize::MAX)
             .min(old.len());
         let kept = old.len() - from;
         let mut buf = match old.try_into_mut() {
-            Ok(mut buf) if buf.capacity() >= want && buf.capacity() <= 4 * want.max(WINDOW_LEN) => {
+            Ok(mut buf) if buf.capacity() >= first && buf.capacity() <= 4 * want.max(WINDOW_LEN) => {
                 buf.copy_within(from.., 0);
                 buf
             }
-            Ok(old) => Self::larger(want, &old[from..]),
-            Err(old) => Self::larger(want, &old[from..]),
+            Ok(old) => Self::larger(first, &old[from..]),
+            Err(old) => Self::larger(first, &old[from..]),
         };
-        buf.resize(want, 0);
-        let got = base.read(pos + kept as u64, &mut buf[kept..])?;
-        buf.truncate(kept + got);
+        let (mut done, mut upto) = (kept, first);
+        loop {
+            buf.resize(upto, 0);
+            done += base.read(pos + done as u64, &mut buf[done..])?;
+            if done < upto || upto == want {
+                break;
+            }
+            upto = want.min(2 * upto);
+        }
+        buf.truncate(done);
         (self.start, self.bytes) = (pos, buf.freeze());
         Ok(())
     }
@@ -440,6 +451,10 @@ impl Walker {
         if let Some(group) = self.group {
             return self.resync_in(base, group, self.pos + FRAME_HEADER_LEN as u64);
         }
+        if self.pos >= self.end {
+            // Damage may reach farther than the log.
+            return Ok(());
+        }
         // The header is lost, which need not mean that the records behind it are.
         let next = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?
             .map_or(self.end, |next| next.pos);
@@ -449,11 +464,13 @@ impl Walker {
             .epoch_at(self.pos)
             .or(self.previous.map(|previous| previous.epoch));
         self.previous = None;
-        let Some(epoch) = epoch else {
+        let room = next - self.pos > GROUP_HEADER_LEN as u64;
+        let Some(epoch) = epoch.filter(|_| room) else {
             self.pos = next;
             return Ok(());
         };
-        let len = u32::try_from(next - self.pos).unwrap_or(u32::MAX) & !7;
+        // Up, so that the bytes at the end of a file that was cut anywhere are left behind, too.
+        let len = u32::try_from((next - self.pos).next_multiple_of(8)).unwrap_or(!7);
         let header = GroupHeader {
             pos: self.pos,
             len,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Result, WalError,
     format::{
-        LogId, SLOT_LEN,
+        LogId, SLOT_LEN, is_zero,
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},
     },
     sync::{Arc, AtomicU64, Ordering},
@@ -30,6 +30,8 @@ pub struct FileStore {
     file: Arc<dyn File>,
     path: PathBuf,
     prepared: AtomicU64,
+    /// Who opened it.
+    process: u32,
 }
 
 impl FileStore {
@@ -146,7 +148,14 @@ impl FileStore {
             file,
             path: path.to_owned(),
             prepared: AtomicU64::new(len - ROW),
+            process: std::process::id(),
         })
+    }
+}
+
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        unlock(&*self.file, self.process);
     }
 }
 
@@ -256,6 +265,15 @@ pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
     }
 }
 
+/// Closing the file is not enough: a process that is just being started has it as well, for a moment. One that was forked
+/// off has it for good, and must not unlock it.
+pub(super) fn unlock(file: &dyn File, process: u32) {
+    if std::process::id() == process {
+        // Where this fails, closing has to do.
+        let _ = file.unlock();
+    }
+}
+
 pub(super) fn read_slot(file: &dyn File, slot: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; SLOT_LEN];
     let len = read_at(file, (slot * SLOT_LEN) as u64, &mut bytes)?;
@@ -338,5 +356,5 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     let mut bytes = vec![0; ROW as usize];
     let len = read_at(file, 0, &mut bytes)?;
-    Ok(bytes[..len].iter().all(|&byte| byte == 0))
+    Ok(is_zero(&bytes[..len]))
 }

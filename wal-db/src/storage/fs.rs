@@ -70,6 +70,8 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
 
     /// Whether nobody else has the file locked; it is ours then, until it is closed.
     fn try_lock(&self) -> io::Result<bool>;
+
+    fn unlock(&self) -> io::Result<()>;
 }
 
 /// Makes a directory and those above it that are missing, each durable before the next one.

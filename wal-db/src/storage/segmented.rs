@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Identity, StoreFault, WalStore,
-    file::{attach_header, keep_aside, lock, open_existing, read_slot, write_slot},
+    file::{attach_header, keep_aside, lock, open_existing, read_slot, unlock, write_slot},
     fs::{Access, File, FileSystem, create_dirs, parent, read_at, write_at},
     sys::{self, System},
 };
@@ -50,6 +50,8 @@ pub struct SegmentedStore {
     /// Written since the last flush. All of them are flushed, not just the newest: writes to a segment may still
     /// come after the first write to the next.
     dirty: Mutex<BTreeMap<u64, Arc<dyn File>>>,
+    /// Who opened it.
+    process: u32,
 }
 
 impl SegmentedStore {
@@ -145,6 +147,7 @@ impl SegmentedStore {
             prepared: Mutex::new(0),
             open: Mutex::new(Vec::new()),
             dirty: Mutex::new(BTreeMap::new()),
+            process: std::process::id(),
         };
         Ok((store, log, indexes))
     }
@@ -174,6 +177,7 @@ impl SegmentedStore {
         }
         let stored = slots
             .iter()
+            .rev()
             .filter_map(|slot| Manifest::decode(slot).ok())
             .max_by_key(|m| m.generation);
         let foreign = |slot: &Vec<u8>| Manifest::decode(slot) == Err(SlotFault::Foreign);
@@ -207,6 +211,7 @@ impl SegmentedStore {
             prepared: Mutex::new(0),
             open: Mutex::new(Vec::new()),
             dirty: Mutex::new(BTreeMap::new()),
+            process: std::process::id(),
         })
     }
 
@@ -302,6 +307,12 @@ impl SegmentedStore {
     fn forget(&self, keep: impl Fn(u64) -> bool) {
         self.open.lock().retain(|(index, _)| keep(*index));
         self.dirty.lock().retain(|index, _| keep(*index));
+    }
+}
+
+impl Drop for SegmentedStore {
+    fn drop(&mut self) {
+        unlock(&*self.manifest, self.process);
     }
 }
 

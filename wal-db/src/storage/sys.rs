@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::fs::{Access, File, FileSystem};
+use super::fs::{Access, File, FileSystem, parent};
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,9 @@ impl FileSystem for System {
     }
 
     fn staging(&self, path: &Path, create: bool) -> io::Result<Option<fs::File>> {
+        if create && copies_on_write(parent(path)) {
+            return Ok(None);
+        }
         match open(path, if create { Access::Create } else { Access::Write }) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -150,6 +153,10 @@ impl File for fs::File {
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
+
+    fn unlock(&self) -> io::Result<()> {
+        fs::File::unlock(self)
+    }
 }
 
 fn open(path: &Path, access: Access) -> io::Result<fs::File> {
@@ -198,6 +205,22 @@ pub(super) fn is_not_a_file(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory
     )
+}
+
+/// Whether the file system writes every block to a new place, so that a store into mapped memory can want space: on a full
+/// disk that is a signal which ends the process.
+fn copies_on_write(dir: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // Btrfs, ZFS, bcachefs
+        const TYPES: [u32; 3] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E];
+        rustix::fs::statfs(dir).is_ok_and(|fs| TYPES.contains(&(fs.f_type as u32)))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = dir;
+        false
+    }
 }
 
 /// Which boot of which machine this is, if the system tells: what is in memory now was put there since.

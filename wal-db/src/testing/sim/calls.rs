@@ -216,6 +216,13 @@ impl File for SimFile {
         self.has_lock.fetch_or(free, Ordering::Relaxed);
         Ok(free)
     }
+
+    fn unlock(&self) -> io::Result<()> {
+        if self.has_lock.swap(false, Ordering::Relaxed) {
+            self.disk.unlock(self.id);
+        }
+        Ok(())
+    }
 }
 
 impl SimFile {
@@ -239,9 +246,7 @@ impl SimFile {
 
 impl Drop for SimFile {
     fn drop(&mut self) {
-        if self.has_lock.load(Ordering::Relaxed) {
-            self.disk.unlock(self.id);
-        }
+        let _ = self.unlock(); // it does not fail
     }
 }
 

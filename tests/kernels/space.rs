@@ -1,0 +1,349 @@
+//! File systems without space, and such as may not be written.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+};
+
+use wal_db::{Wal, WalConfig, WalError};
+use wal_tests::{
+    Entry, all,
+    files::{FORMS, Form, assert_same_files, tree},
+    payload, put, quiet, scale,
+};
+
+use super::{
+    mounts::{Host, Kind, TOOLS},
+    tools::{lacks_mounts, run},
+    worker::{Job, open},
+};
+
+const KINDS: [Kind; 3] = [Kind::Ext4, Kind::Xfs, Kind::Btrfs];
+
+fn lacks_all() -> bool {
+    lacks_mounts(&KINDS.map(Kind::name), &TOOLS)
+}
+
+/// Takes all the space that is left, in a file that can be deleted.
+fn ballast(dir: &Path) -> std::path::PathBuf {
+    let path = dir.join("ballast");
+    let mut file = File::create(&path).unwrap();
+    for len in [1 << 20, 4096, 512] {
+        let bytes = vec![0xbb; len];
+        while file.write_all(&bytes).and_then(|()| file.sync_all()).is_ok() {}
+    }
+    path
+}
+
+/// Appends until the disk is full. Panics at any other error.
+fn fill(wal: &Wal, entries: &mut Vec<Entry>, what: &str) {
+    for _ in 0..100_000 {
+        let data = payload(entries.len(), 10_000);
+        match wal.append(&data) {
+            Ok(lsn) => entries.push(Entry(lsn, data)),
+            Err(WalError::Full { .. }) => return,
+            Err(error) => panic!("{what}: {error:?}"),
+        }
+    }
+    panic!("{what}: the disk is never full");
+}
+
+/// Whatever is tried, nothing is taken, no LSN is used, nothing is broken.
+fn assert_full(wal: &Wal, what: &str) {
+    wal.sync().unwrap();
+    let (tail, count) = (wal.len(), wal.record_count());
+    for len in [10_000, 100_000, 10_000] {
+        let refused = wal.append(&payload(1, len));
+        assert!(
+            matches!(refused, Err(WalError::Full { .. })),
+            "{what}: {refused:?}"
+        );
+        let refused = wal.append_batch(&[payload(1, 9000), payload(2, len)]);
+        assert!(
+            matches!(refused, Err(WalError::Full { .. })),
+            "{what}: {refused:?}"
+        );
+    }
+    assert_eq!((wal.record_count(), wal.poisoned_by()), (count, None), "{what}");
+    // A seal may have been written meanwhile.
+    assert!(
+        (tail..=tail + 1024).contains(&wal.len()),
+        "{what}: {tail}, {}",
+        wal.len()
+    );
+}
+
+/// Fills a file system, makes room, fills it again; opens the log while there is no room.
+fn fills_and_goes_on(dir: &Path, form: Form, config: WalConfig, what: &str) -> Vec<Entry> {
+    let path = dir.join("log");
+    let wal = open(&path, form, config).unwrap();
+    let mut entries = vec![put(&wal, 0, 300)];
+    let taken = ballast(dir);
+    fill(&wal, &mut entries, what);
+    assert_full(&wal, what);
+    wal.sync().unwrap();
+    assert_eq!(all(&wal), entries, "{what}");
+    let tail = wal.len();
+
+    fs::remove_file(&taken).unwrap();
+    let next = put(&wal, 5, 10_000);
+    assert!(
+        (tail..tail + 4096).contains(&next.0.get()),
+        "{what}: no LSN was used: {tail}, {next:?}"
+    );
+    entries.push(next);
+    // More than a log in one file keeps when its beginning is cut off.
+    entries.extend((0..2000).map(|i| put(&wal, i, 10_000)));
+    wal.sync().unwrap();
+    ballast(dir);
+    fill(&wal, &mut entries, what);
+    wal.close()
+        .unwrap_or_else(|error| panic!("{what}: closing: {error}"));
+
+    // Closing gives back what was prepared.
+    ballast(dir);
+    let read = Wal::open_read_only(&path).unwrap();
+    assert_eq!(all(&read), entries, "{what}, read-only");
+    assert!(Wal::inspect(&path).unwrap().damage.is_none(), "{what}");
+    assert_eq!(Wal::salvage(&path).unwrap().count(), entries.len(), "{what}");
+    let wal = open(&path, form, config).unwrap_or_else(|error| panic!("{what}: opening: {error}"));
+    assert_eq!(all(&wal), entries, "{what}, opened while it is full");
+    fill(&wal, &mut entries, what);
+    assert_full(&wal, what);
+    // Room can also come from the log itself.
+    let head = wal.truncate_before(entries[entries.len() * 19 / 20].0).unwrap();
+    entries.retain(|entry| entry.0 >= head);
+    entries.push(put(&wal, 6, 10_000));
+    wal.sync().unwrap();
+    assert_eq!(all(&wal), entries, "{what}, cut to make room");
+    entries
+}
+
+fn configs() -> [(&'static str, WalConfig); 2] {
+    let threads = WalConfig::new().with_staging_bytes(1 << 20).with_seal_after_ms(1);
+    [("quiet", quiet()), ("with threads", threads)]
+}
+
+#[test]
+fn a_full_file_system_in_memory_refuses_records_and_works_again_later() {
+    if lacks_mounts(&["tmpfs"], &TOOLS) {
+        return;
+    }
+    let host = Host::new();
+    for (form, (name, config)) in FORMS
+        .into_iter()
+        .flat_map(|form| configs().map(|config| (form, config)))
+    {
+        let what = format!("tmpfs, {form:?}, {name}");
+        let mount = host.memory(48);
+        let entries = fills_and_goes_on(mount.path(), form, config, &what);
+        let wal = open(&mount.path().join("log"), form, config).unwrap();
+        assert_eq!(all(&wal), entries, "{what}");
+        drop(wal);
+        mount.unmount();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_records_and_works_again_later() {
+    if lacks_all() {
+        return;
+    }
+    let host = Host::new();
+    for (form, (name, config)) in FORMS
+        .into_iter()
+        .flat_map(|form| configs().map(|config| (form, config)))
+    {
+        let what = format!("ext4, {form:?}, {name}");
+        let disk = host.disk(Kind::Ext4);
+        let mount = disk.mount();
+        let entries = fills_and_goes_on(mount.path(), form, config, &what);
+        // And the power goes while it is full.
+        let image = disk.image();
+        mount.unmount();
+        let mount = image.mount();
+        let wal = open(&mount.path().join("log"), form, config).unwrap();
+        assert_eq!(all(&wal), entries, "{what}, after a power cut");
+        drop(wal);
+        mount.unmount();
+        image.discard();
+        disk.discard();
+    }
+}
+
+/// Staging memory is a file, and a store into a page of it that has no place on the disk is a signal.
+fn nobody_dies_of_a_full_disk(kind: Kind) {
+    if lacks_all() {
+        return;
+    }
+    let host = Host::new();
+    for form in FORMS {
+        let disk = host.disk(kind);
+        let mount = disk.mount();
+        let path = mount.path().join("log");
+        let role = "worker::appends_until_it_is_full";
+        let mut worker = Job {
+            role,
+            path: &path,
+            form,
+            seed: 0,
+            phase: 0,
+            phases: 1,
+        }
+        .start();
+        assert_eq!(worker.report().as_deref(), Some("opened"));
+        // Everything is written back: the next store into a page is seen by the file system.
+        run("sync", ["-f".as_ref(), mount.path().as_os_str()]);
+        ballast(mount.path());
+        worker.go_on();
+        let reports: Vec<_> = std::iter::from_fn(|| worker.report()).collect();
+        assert_eq!(reports, ["refused Full", "ended"], "{}, {form:?}", kind.name());
+        assert!(worker.succeeded(), "{}, {form:?}", kind.name());
+        mount.unmount();
+        disk.discard();
+    }
+}
+
+#[test]
+fn nobody_dies_of_a_full_disk_on_ext4() {
+    nobody_dies_of_a_full_disk(Kind::Ext4);
+}
+
+#[test]
+fn nobody_dies_of_a_full_disk_on_xfs() {
+    nobody_dies_of_a_full_disk(Kind::Xfs);
+}
+
+#[test]
+fn nobody_dies_of_a_full_disk_on_btrfs() {
+    nobody_dies_of_a_full_disk(Kind::Btrfs);
+}
+
+/// However little space there is, a log is made or not made, and can be made when there is more.
+fn is_made_later(dir: &Path, form: Form, left: u64, what: &str) -> Vec<Entry> {
+    let taken = ballast(dir);
+    let file = OpenOptions::new().write(true).open(&taken).unwrap();
+    file.set_len(file.metadata().unwrap().len() - left).unwrap();
+    file.sync_all().unwrap();
+    drop(file);
+    let path = dir.join("log");
+    let mut entries = Vec::new();
+    for _ in 0..2 {
+        match open(&path, form, quiet()) {
+            Err(WalError::Full { .. }) => {}
+            Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {}
+            // It is there, and has space or not.
+            Ok(wal) => match wal.append(b"first") {
+                Ok(lsn) => entries.push(Entry(lsn, b"first".to_vec())),
+                Err(WalError::Full { .. }) => {}
+                Err(error) => panic!("{what}: {error:?}"),
+            },
+            Err(error) => panic!("{what}: {error:?}"),
+        }
+    }
+    fs::remove_file(&taken).unwrap();
+    let wal = open(&path, form, quiet()).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let data = payload(1, 10_000);
+    entries.push(Entry(wal.append_and_sync(&data).unwrap(), data));
+    assert_eq!(all(&wal), entries, "{what}");
+    entries
+}
+
+#[test]
+fn a_log_that_finds_too_little_space_to_be_made_in_is_made_later() {
+    if lacks_all() {
+        return;
+    }
+    let host = Host::new();
+    for form in FORMS {
+        // Past what a log takes when it is made.
+        for left in (0..7 << 20).step_by((200 << 10) / scale() as usize) {
+            let mount = host.memory(16);
+            is_made_later(
+                mount.path(),
+                form,
+                left,
+                &format!("tmpfs, {form:?}, {left} bytes left"),
+            );
+            mount.unmount();
+        }
+        // Where a log could be made on the last, its staging memory would not be safe.
+        let cases = [
+            (Kind::Ext4, 0),
+            (Kind::Ext4, 2 << 20),
+            (Kind::Xfs, 0),
+            (Kind::Xfs, 2 << 20),
+            (Kind::Btrfs, 0),
+        ];
+        for (kind, left) in cases {
+            let what = format!("{}, {form:?}, {left} bytes left", kind.name());
+            let disk = host.disk(kind);
+            let mount = disk.mount();
+            let entries = is_made_later(mount.path(), form, left, &what);
+            let image = disk.image();
+            mount.unmount();
+            let mount = image.mount();
+            assert_eq!(
+                all(&open(&mount.path().join("log"), form, quiet()).unwrap()),
+                entries,
+                "{what}"
+            );
+            mount.unmount();
+            image.discard();
+            disk.discard();
+        }
+    }
+}
+
+#[test]
+fn a_log_on_a_read_only_mount_is_read_and_not_opened_for_writing() {
+    if lacks_all() {
+        return;
+    }
+    let host = Host::new();
+    for (kind, form, closed) in KINDS.into_iter().flat_map(|kind| {
+        FORMS
+            .into_iter()
+            .flat_map(move |form| [(kind, form, true), (kind, form, false)])
+    }) {
+        let what = format!("{}, {form:?}, closed: {closed}", kind.name());
+        let disk = host.disk(kind);
+        let mount = disk.mount();
+        let wal = open(&mount.path().join("log"), form, quiet()).unwrap();
+        let mut entries: Vec<_> = (0..20).map(|i| put(&wal, i, 9000)).collect();
+        wal.sync().unwrap();
+        let mut image = disk.image();
+        entries.push(put(&wal, 20, 300));
+        wal.close().unwrap();
+        if closed {
+            image.discard();
+            image = disk.image();
+        } else {
+            entries.pop();
+        }
+        mount.unmount();
+
+        // The journal may have to be replayed, which is not the log's doing.
+        image.mount().unmount();
+        let mount = image.mount_read_only();
+        let path = mount.path().join("log");
+        let before = tree(mount.path());
+        for path in [path.clone(), mount.path().join("another")] {
+            match open(&path, form, quiet()) {
+                Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+        let wal = Wal::open_read_only(&path).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(all(&wal), entries, "{what}");
+        assert!(matches!(wal.append(b"more"), Err(WalError::ReadOnly)), "{what}");
+        assert!(Wal::inspect(&path).unwrap().damage.is_none(), "{what}");
+        assert_eq!(Wal::salvage(&path).unwrap().count(), entries.len(), "{what}");
+        assert_same_files(&before, &tree(mount.path()), &what);
+        drop(wal);
+        mount.unmount();
+        image.discard();
+        disk.discard();
+    }
+}
