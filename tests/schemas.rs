@@ -293,6 +293,26 @@ fn a_schema_that_is_cut_off_is_written_again() {
 }
 
 #[test]
+fn a_schema_that_was_cut_off_is_written_again_by_the_next_process() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let kept = wal.append_typed(&opened(0)).unwrap();
+        wal.append_typed(&moved(0)).unwrap();
+        // From here on the manifest names the last schema.
+        wal.close().unwrap();
+        let wal = place.open(quiet()).unwrap();
+        wal.truncate_after(kept).unwrap();
+        for image in [place.killed(), place.without_staging()] {
+            let wal = image.open(quiet()).unwrap();
+            wal.append_typed(&moved(1)).unwrap();
+            assert_eq!(names(&everything(&image, &wal)), ["opened", "moved"], "{form:?}");
+            assert_described(&image, &wal, "cut, crashed");
+        }
+    }
+}
+
+#[test]
 fn schemas_of_what_remains_outlive_the_records_before_them() {
     for form in FORMS {
         let place = Place::new(form);

@@ -108,7 +108,7 @@ impl RecordType {
 
     fn check_shape(&self, version: u16, schema: &Schema, stored: &str) -> Result<(), TypedError> {
         // Comparing the hashes of the texts allocates nothing: a replay does this each time.
-        if schema.fingerprint() == Fnv::of(stored) {
+        if schema.fingerprint() == Fnv::of(stored) || seeded_bug!("shapes-not-compared") {
             return Ok(());
         }
         let shape = schema.to_shape();

@@ -119,9 +119,9 @@ impl GroupHeader {
             flags: (zero_and_flags >> 24) as u8,
             time_us,
         };
-        let intact = stored_pos == pos
+        let intact = (stored_pos == pos || seeded_bug!("group-at-any-place"))
             && pos.is_multiple_of(SECTOR)
-            && crc == header.checksum(&bytes[8..], log)
+            && (crc == header.checksum(&bytes[8..], log) || seeded_bug!("group-header-not-checked"))
             && len as usize >= GROUP_HEADER_LEN
             && len.is_multiple_of(8)
             // There is no such log, and a manifest that has the number is refused.
@@ -134,7 +134,12 @@ impl GroupHeader {
     }
 
     fn checksum(&self, body: &[u8], log: LogId) -> u32 {
-        log.crc(&[&self.pos.to_le_bytes(), body])
+        let pos = if seeded_bug!("group-at-any-place") {
+            0
+        } else {
+            self.pos
+        };
+        log.crc(&[&pos.to_le_bytes(), body])
     }
 
     fn body(&self) -> [u8; GROUP_HEADER_LEN - 8] {
@@ -152,7 +157,12 @@ impl GroupHeader {
         put(&self.ordinal.to_le_bytes());
         put(&self.epoch.to_le_bytes());
         put(&self.prev_digest.to_le_bytes());
-        put(&sectors_back(self.durable).to_le_bytes());
+        let durable = if seeded_bug!("watermark-not-carried") {
+            0
+        } else {
+            self.durable
+        };
+        put(&sectors_back(durable).to_le_bytes());
         put(&sectors_back(self.prev).to_le_bytes());
         put(&self.payload_digest.to_le_bytes());
         put(&(self.zero_sectors.min(ZERO_MASK) | u32::from(self.flags) << 24).to_le_bytes());

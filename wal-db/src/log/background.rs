@@ -259,7 +259,10 @@ fn zeros_ahead(core: &Core, writer: &Writer) {
         // Under the committer's lock: a group and the zeros never race for the same bytes.
         let mut turn = Turn::take(writer);
         let committer = turn.committer();
-        let from = committer.zeroed.max(committer.consumer.open());
+        let mut from = committer.zeroed.max(committer.consumer.open());
+        if seeded_bug!("zeros-over-groups") {
+            from = committer.zeroed;
+        }
         let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
         if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
             return;

@@ -98,6 +98,9 @@ impl Line {
 
     /// The last mark that is known to be on stable storage.
     pub(crate) fn durable_mark(&self) -> Mark {
+        if seeded_bug!("mark-ahead-of-the-flush") {
+            return self.written_mark();
+        }
         *self.mark.lock()
     }
 
@@ -209,7 +212,7 @@ impl Line {
     /// Adds somebody to be told; gives it back if the outcome is known.
     pub(crate) fn add(&self, core: &Core, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
         let mut state = self.state.lock();
-        if waiting.target <= core.base.durable() {
+        if waiting.target <= core.base.durable() || seeded_bug!("ticket-told-before-the-flush") {
             return Some((waiting, Ok(())));
         }
         if state.failed {
@@ -226,7 +229,9 @@ impl Line {
     /// The store has failed: nobody will be served any more.
     pub(crate) fn fail(&self) {
         self.state.lock().failed = true;
-        self.cohorts.iter().for_each(Gate::open_all);
+        if !seeded_bug!("waiters-not-woken-by-a-failure") {
+            self.cohorts.iter().for_each(Gate::open_all);
+        }
     }
 
     /// Those who have not heard of the failure.
@@ -329,7 +334,11 @@ impl Core {
             return Err(self.in_doubt());
         }
         let outcome = self.guarded(writer, || self.commit(writer, turn.committer()));
-        let done = writer.line.arrive(self.base.durable());
+        let mut durable = self.base.durable();
+        if outcome.is_err() && seeded_bug!("tickets-of-a-failed-flush-hear-ok") {
+            durable = u64::MAX;
+        }
+        let done = writer.line.arrive(durable);
         let wants_zeros = self.base.store.likes_zeros_ahead() && turn.committer().wants_zeros();
         drop(turn);
         if wants_zeros {
@@ -346,6 +355,9 @@ impl Core {
         struct Unwinding<'a>(&'a Core, &'a Writer);
         impl Drop for Unwinding<'_> {
             fn drop(&mut self) {
+                if seeded_bug!("panic-in-the-store-ignored") {
+                    return;
+                }
                 self.0.base.store.break_with("a panic in the store".to_owned());
                 self.0.fail(self.1);
             }

@@ -152,6 +152,7 @@ impl Core {
         };
         let ready = match ready {
             Ok(ready) => ready,
+            Err(error) if is_full(&error) && seeded_bug!("full-disk-kept-quiet") => wanted,
             Err(error) if is_full(&error) => return Err(WalError::Full { needed: need }),
             Err(_) => {
                 self.fail(writer);
@@ -166,7 +167,9 @@ impl Core {
         if newest > manifest.newest_segment || mark.pos >= manifest.mark.pos + MARK_EVERY {
             // The manifest knows a segment before the first byte goes into it, so that its loss is noticed, and names a
             // place to scan from that is not too far back.
-            manifest.newest_segment = newest.max(manifest.newest_segment);
+            if !seeded_bug!("segment-used-before-it-is-named") {
+                manifest.newest_segment = newest.max(manifest.newest_segment);
+            }
             self.set_mark(&mut manifest, mark);
             recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
         }
@@ -343,7 +346,7 @@ fn staging_memory(
                 boot: base.store.boot_id(),
                 epoch,
                 capacity: len as u64,
-                clean: false,
+                clean: seeded_bug!("staging-never-read"),
             };
             let memory = Memory::mapped(&file, len, &header).map_err(|error| {
                 if is_full(&error) {

@@ -32,7 +32,11 @@ pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, H
         }));
     }
     Ok(match GroupHeader::decode(&bytes, pos, base.log) {
-        Err(HeaderFault::Zero) if !format::is_zero(&bytes[..got]) => Err(HeaderFault::Invalid),
+        Err(HeaderFault::Zero)
+            if !format::is_zero(&bytes[..got]) && !seeded_bug!("zeroed-header-is-the-end") =>
+        {
+            Err(HeaderFault::Invalid)
+        }
         header => header,
     })
 }
@@ -43,6 +47,9 @@ pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content
     let mut digest = crc32fast::Hasher::new();
     let mut zero_sectors = 0;
     let mut buf = vec![0; WINDOW_LEN.min(usize::try_from(end - pos).unwrap_or(usize::MAX))];
+    if seeded_bug!("length-on-disk-believed") {
+        buf.resize((end - pos) as usize, 0);
+    }
     while pos < end {
         let part = buf.len().min((end - pos) as usize);
         let got = base.read(pos, &mut buf[..part])?;
@@ -56,13 +63,16 @@ pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content
         digest.update(&buf[skip.min(used)..used]);
         pos += part as u64;
     }
-    Ok(if digest.finalize() == header.payload_digest {
-        Content::Intact
-    } else if zero_sectors > header.zero_sectors {
-        Content::Torn
-    } else {
-        Content::Damaged
-    })
+    let is_torn = zero_sectors > header.zero_sectors || seeded_bug!("damage-taken-for-torn");
+    Ok(
+        if digest.finalize() == header.payload_digest || seeded_bug!("content-not-checked-at-opening") {
+            Content::Intact
+        } else if is_torn && !seeded_bug!("torn-taken-for-damage") {
+            Content::Torn
+        } else {
+            Content::Damaged
+        },
+    )
 }
 
 /// The first authentic group header at or after `from`, which starts on a sector, and before `to`.

@@ -83,6 +83,13 @@ impl WalIter {
         while !self.done {
             match self.walker.next_frame(&self.core.base) {
                 Some(Ok(frame)) if frame.pos < self.from => {}
+                Some(Ok(frame))
+                    if seeded_bug!("limit-of-today-ends-the-log")
+                        && frame.word.len > self.core.config.max_record_size() =>
+                {
+                    self.done = true;
+                }
+                Some(Err(_)) if seeded_bug!("damage-ends-iteration") => self.done = true,
                 Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(())),
                 Some(Err(error)) => return Some(Err(self.after_error(error))),
                 _ => self.done = true,

@@ -48,7 +48,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         .store
         .len()
         .map_err(WalError::io("reading the log's length"))?;
-    if len < manifest.mark.pos {
+    if len < manifest.mark.pos && !seeded_bug!("short-log-accepted") {
         // Nothing tells where the last intact group ends but reading it all, so this is refused under every policy.
         return Err(WalError::Corruption(base.damage(
             len,
@@ -61,19 +61,27 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
     report.found_records = found.mark.ordinal - manifest.mark.ordinal;
-    found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
+    if !seeded_bug!("later-headers-not-believed") {
+        found.durable = found.durable.max(survey.durable);
+    }
+    found.durable = found.durable.max(manifest.mark.pos);
     let leftover = if read_only {
         None
     } else {
         read_leftover(&base, &manifest, &mut report)?
     };
-    if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable) {
+    if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable)
+        && !seeded_bug!("staging-watermark-ignored")
+    {
         found.durable = found.durable.max(durable);
     }
 
-    let damage = judge(&base, &found, leftover.as_ref());
+    let mut damage = judge(&base, &found, leftover.as_ref());
+    if seeded_bug!("crashes-refused") && survey.used > found.mark.pos {
+        damage = Some(base.damage(found.mark.pos, survey.used, CorruptionReason::GroupHeader));
+    }
     if let Some(damage) = damage {
-        if config.open_policy() == OpenPolicy::Exact {
+        if config.open_policy() == OpenPolicy::Exact && !seeded_bug!("cuts-at-damage") {
             return Err(WalError::Corruption(damage));
         }
         report.damage = Some(damage);
@@ -107,7 +115,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
 /// Compares the group before the mark with what the manifest says of it: an older copy of a segment is found out.
 fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
     let mark = &manifest.mark;
-    if mark.prev == mark.pos || mark.prev < manifest.head_group {
+    if mark.prev == mark.pos || mark.prev < manifest.head_group || seeded_bug!("mark-not-checked") {
         return Ok(());
     }
     // Another group than the one before the mark would be continued by what nobody can read.
@@ -160,7 +168,8 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
     }
     // A log of which nothing was ever written; its making may have been interrupted, which leaves one copy empty.
     let empty = store.len().map_err(WalError::io("reading the log's length"))? == 0;
-    if !empty || read_only || !faults.contains(&SlotFault::Empty) || faults.contains(&SlotFault::Foreign) {
+    let never_used = empty && faults.contains(&SlotFault::Empty) && !faults.contains(&SlotFault::Foreign);
+    if read_only || !never_used && !seeded_bug!("bad-manifest-starts-anew") {
         return Err(WalError::Corruption(Corruption {
             lsn: Lsn::ZERO,
             segment: None,
@@ -184,6 +193,9 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result
     let bytes = manifest.encode();
     let first = (manifest.generation % 2) as usize;
     for slot in [first, 1 - first] {
+        if slot != first && seeded_bug!("manifest-in-one-slot") {
+            break;
+        }
         store
             .write_slot(slot, &bytes)
             .map_err(WalError::io("writing the manifest"))?;
@@ -285,13 +297,13 @@ fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<
 }
 
 fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
-    header.prev_digest == mark.prev_digest
+    (header.prev_digest == mark.prev_digest || seeded_bug!("chain-not-checked-at-opening"))
         && header.ordinal == mark.ordinal
-        && header.epoch >= mark.epoch
+        && (header.epoch >= mark.epoch || seeded_bug!("epoch-not-checked-at-opening"))
         && shape
             .timeline
             .epoch_at(header.pos)
-            .is_none_or(|epoch| epoch == header.epoch)
+            .is_none_or(|epoch| epoch == header.epoch || seeded_bug!("epoch-not-checked-at-opening"))
 }
 
 /// What lies behind the end.
@@ -344,7 +356,9 @@ fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) 
     };
     let leftover = Leftover::read(&file).map_err(WalError::io("reading the staging file"))?;
     let ours = |leftover: &Leftover| {
-        leftover.header.log == manifest.log && leftover.header.epoch == manifest.timeline.newest().epoch
+        leftover.header.log == manifest.log
+            && (leftover.header.epoch == manifest.timeline.newest().epoch
+                || seeded_bug!("stale-staging-used"))
     };
     let there = file.metadata()?.len() > 0;
     let leftover = leftover.filter(ours);
@@ -366,17 +380,20 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     // Behind what was handed to the store lies at most a write that was interrupted with its process, and staging memory has
     // the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while, drops what the
     // system had in its cache.
-    if leftover.is_some_and(|leftover| same_boot(base, leftover) && end >= leftover.released) {
+    let in_staging = |leftover: &Leftover| end >= leftover.released || seeded_bug!("damage-of-this-boot-cut");
+    if leftover.is_some_and(|leftover| same_boot(base, leftover) && in_staging(leftover)) {
         return None;
     }
     match found.stop {
         Stop::Nothing | Stop::Torn => None,
+        Stop::Damaged(_) if seeded_bug!("last-damage-cut") => None,
         Stop::Damaged(reason) => Some(base.damage(end, end + format::SECTOR, reason)),
     }
 }
 
 fn same_boot(base: &Base, leftover: &Leftover) -> bool {
     leftover.header.boot.is_some() && leftover.header.boot == base.store.boot_id()
+        || seeded_bug!("stale-boot-accepted")
 }
 
 /// Makes durable what will be exposed, cuts off what will not, and begins a new epoch.
@@ -398,7 +415,7 @@ fn mend(
     };
     report.clean = !report.created && end == manifest.mark.pos && survey.used == end && staged.is_none();
 
-    if found.durable < end {
+    if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") {
         rewrite(&base, found.durable, end)?;
     }
     if survey.used > end {
@@ -418,7 +435,7 @@ fn mend(
         });
         // First the manifest stops promising segments, then they go.
         let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
-        if newest < manifest.newest_segment {
+        if newest < manifest.newest_segment && !seeded_bug!("cut-before-the-manifest-lets-go") {
             manifest.newest_segment = newest;
             write_manifest(&base.store, &mut manifest)?;
         }
@@ -432,7 +449,7 @@ fn mend(
         newest_schema = staged.last_schema().or(newest_schema);
         mark = write_staged(&base, &mut manifest, staged, mark, found.durable, &mut report)?;
     }
-    if mark.pos > found.durable || report.cut.is_some() {
+    if (mark.pos > found.durable || report.cut.is_some()) && !seeded_bug!("recovered-bytes-not-flushed") {
         base.store
             .sync()
             .map_err(WalError::io("making the recovered log durable"))?;
@@ -443,7 +460,7 @@ fn mend(
         cut: mark.pos,
         epoch: manifest.timeline.newest().epoch + 1,
     };
-    if !manifest.timeline.push(next) {
+    if !seeded_bug!("no-epoch-at-opening") && !manifest.timeline.push(next) {
         return Err(WalError::TooManyTruncations {
             count: manifest.timeline.epochs().len(),
         });
@@ -469,6 +486,9 @@ fn mend(
 fn rewrite(base: &Base, from: u64, to: u64) -> Result<()> {
     let mut buf = vec![0; 256 << 10];
     let mut pos = from;
+    if seeded_bug!("older-segments-not-rewritten") {
+        pos = pos.max(to - to.checked_rem(base.segment_len).unwrap_or(to));
+    }
     while pos < to {
         let want = buf.len().min((to - pos) as usize);
         let got = base.read(pos, &mut buf[..want])?;

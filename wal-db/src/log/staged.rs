@@ -40,6 +40,7 @@ pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: Fram
                 GROUP_HEADER_LEN as u64
             }
             Found::Header => GROUP_HEADER_LEN as u64,
+            Found::Claim(_) if seeded_bug!("unpublished-claim-ends-recovery") => break,
             Found::Claim(_) | Found::Zeros(_) if !complete => break,
             Found::Claim(len) => {
                 since_frame += len + std::mem::take(&mut zeros);
@@ -56,7 +57,7 @@ pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: Fram
     while frames
         .last()
         .and_then(|(_, frame)| FrameWord::read(frame))
-        .is_some_and(|word| word.more)
+        .is_some_and(|word| word.more && !seeded_bug!("batch-kept-in-part"))
     {
         frames.pop();
     }

@@ -74,7 +74,7 @@ impl Core {
         }
         let newest_schema = self.schema_frame_before(cut)?;
         let mut manifest = writer.manifest.lock();
-        let epoch = manifest.timeline.newest().epoch + 1;
+        let epoch = manifest.timeline.newest().epoch + u32::from(!seeded_bug!("no-epoch-at-truncation"));
         let mut next = manifest.clone();
         if !next.timeline.push(EpochStart { start, cut, epoch }) {
             return Err(WalError::TooManyTruncations {
@@ -82,14 +82,24 @@ impl Core {
             });
         }
         next.mark = Mark { epoch, ..kept };
-        next.schema = newest_schema;
-        recover::write_manifest(&self.base.store, &mut next).inspect_err(|_| self.fail(writer))?;
+        if !seeded_bug!("cut-schema-still-named") {
+            next.schema = newest_schema;
+        }
+        if !seeded_bug!("cut-not-written") {
+            recover::write_manifest(&self.base.store, &mut next).inspect_err(|_| {
+                if !seeded_bug!("failed-cut-goes-on") {
+                    self.fail(writer);
+                }
+            })?;
+        }
         *manifest = next;
         committer.begin_epoch(manifest.mark);
         self.base.set_ordinal(manifest.mark.ordinal);
         writer.line.set_mark(manifest.mark);
         writer.ring.set_epoch(epoch);
-        self.dictionary.cut(schemas, newest_schema);
+        if !seeded_bug!("cut-schema-not-written-again") {
+            self.dictionary.cut(schemas, newest_schema);
+        }
         self.base.set_shape(Shape {
             timeline: manifest.timeline.clone(),
             ..(*shape).clone()
@@ -132,10 +142,15 @@ impl Core {
         }
         let mark = writer.line.durable_mark();
         let next = self.head_at(&shape, target, mark)?;
+        if seeded_bug!("removed-before-the-head-moved") {
+            let _ = self.base.store.truncate_before(next.head_group);
+        }
         // A scan must not start in front of the head: nothing may be left there.
         self.set_mark(&mut manifest, mark);
-        manifest.head = next.head;
-        manifest.head_group = next.head_group;
+        if !seeded_bug!("head-not-written") {
+            manifest.head = next.head;
+            manifest.head_group = next.head_group;
+        }
         manifest.head_ordinal = next.head_ordinal;
         manifest.timeline = next.timeline.clone();
         recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
@@ -149,7 +164,9 @@ impl Core {
         };
         self.base
             .store
-            .truncate_before(first)
+            .truncate_before(
+                first + u64::from(seeded_bug!("one-segment-too-many-removed")) * self.base.segment_len,
+            )
             .map_err(WalError::io("removing old segments"))?;
         Ok(Lsn::from_pos(head))
     }
@@ -204,7 +221,11 @@ impl Core {
             keep_from = keep_from.max(self.first_group_from(&shape, oldest)?);
         }
         let keep_from = keep_from
-            .min(slowest.unwrap_or(u64::MAX))
+            .min(
+                slowest
+                    .filter(|_| !seeded_bug!("cursors-ignored"))
+                    .unwrap_or(u64::MAX),
+            )
             .min(end + GROUP_HEADER_LEN as u64);
         self.truncate_before(Lsn::from_pos(keep_from))
     }

@@ -50,8 +50,10 @@ impl FileStore {
             Some(file) if file.len()? > 0 => {
                 lock(&*file, path)?;
                 // Who made it may have died before its name was durable.
-                fs.sync_dir(parent(path))
-                    .map_err(WalError::io("making the log's directory durable"))?;
+                if !seeded_bug!("no-directory-flush-at-opening") {
+                    fs.sync_dir(parent(path))
+                        .map_err(WalError::io("making the log's directory durable"))?;
+                }
                 Self::with_file(fs, file, path)
             }
             _ => Self::create(fs, path),
@@ -106,11 +108,15 @@ impl FileStore {
         }
         file.set_len(0)?;
         file.set_len(ROW)?;
-        file.sync_all()?;
+        if !seeded_bug!("new-file-not-flushed") {
+            file.sync_all()?;
+        }
         fs.rename(&new_path, path)
             .map_err(WalError::io("creating the log"))?;
-        fs.sync_dir(parent(path))
-            .map_err(WalError::io("making the log's directory durable"))?;
+        if !seeded_bug!("no-directory-flush-for-a-file") {
+            fs.sync_dir(parent(path))
+                .map_err(WalError::io("making the log's directory durable"))?;
+        }
         Self::with_file(fs, file, path)
     }
 
@@ -131,7 +137,10 @@ impl FileStore {
             any |= start.starts_with(b"WALDB");
         }
         let made_and_left = len == ROW && is_all_zero(&*file)?;
-        if !any && !made_and_left {
+        if !any && !made_and_left && seeded_bug!("foreign-file-emptied") {
+            file.set_len(0)?;
+            file.set_len(ROW)?;
+        } else if !any && !made_and_left {
             return Err(foreign("it has another format"));
         }
         Ok(FileStore {
@@ -171,7 +180,9 @@ impl WalStore for FileStore {
         if self.len()? > len {
             self.file.set_len(ROW + len)?;
             self.prepared.store(len, Ordering::Release);
-            self.file.sync_all()?;
+            if !seeded_bug!("cut-not-flushed") {
+                self.file.sync_all()?;
+            }
         }
         Ok(())
     }
@@ -246,7 +257,7 @@ pub(super) fn open_existing(
 }
 
 pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
-    match file.try_lock().map_err(WalError::io("locking the log"))? {
+    match seeded_bug!("no-lock") || file.try_lock().map_err(WalError::io("locking the log"))? {
         true => Ok(()),
         false => Err(WalError::Locked {
             path: path.to_owned(),
@@ -272,6 +283,9 @@ pub(super) fn read_slot(file: &dyn File, slot: usize) -> io::Result<Vec<u8>> {
 
 pub(super) fn write_slot(file: &dyn File, slot: usize, bytes: &[u8]) -> io::Result<()> {
     write_at(file, (slot * SLOT_LEN) as u64, bytes)?;
+    if seeded_bug!("manifest-not-flushed") {
+        return Ok(());
+    }
     file.sync_data()
 }
 
@@ -293,10 +307,13 @@ pub(super) fn attach_header(
     let len = read_at(file, offset, &mut bytes)?;
     if bytes[..len].iter().all(|&byte| byte == 0) && !read_only {
         write_at(file, offset, &ours.encode())?;
+        if seeded_bug!("new-segment-not-flushed") {
+            return Ok(());
+        }
         return file.sync_data();
     }
     match SegmentHeader::decode(&bytes[..len]) {
-        Ok(header) if header == ours => Ok(()),
+        Ok(header) if header == ours || seeded_bug!("any-segment-taken") => Ok(()),
         Err(SegmentFault::Version(version)) => Err(StoreFault::Version { version }.error()),
         _ => Err(StoreFault::Wrong { segment: index }.error()),
     }
@@ -324,7 +341,9 @@ pub(super) fn keep_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::R
         len += read as u64;
     }
     file.sync_all()?;
-    fs.sync_dir(parent(&free))?;
+    if !seeded_bug!("no-directory-flush-for-kept-bytes") {
+        fs.sync_dir(parent(&free))?;
+    }
     Ok(free)
 }
 

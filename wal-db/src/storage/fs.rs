@@ -81,6 +81,9 @@ pub(super) fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
         create_dirs(fs, above)?;
     }
     fs.create_dir(dir)?;
+    if seeded_bug!("no-directory-flush-for-a-directory") {
+        return Ok(());
+    }
     fs.sync_dir(above)
 }
 
@@ -111,8 +114,10 @@ pub(crate) fn write_at(file: &dyn File, mut offset: u64, mut bytes: &[u8]) -> io
     while !bytes.is_empty() {
         match file.write_some(offset, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(_) if seeded_bug!("short-write-taken-for-all") => break,
             Ok(n) => (bytes, offset) = (&bytes[n..], offset + n as u64),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::Interrupted && !seeded_bug!("interrupted-write-fails") => {}
             Err(error) => return Err(error),
         }
     }

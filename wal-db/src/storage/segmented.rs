@@ -72,7 +72,9 @@ impl SegmentedStore {
             Ok(Some(file)) => {
                 lock(&*file, &path)?;
                 // Who made it, or its last segment, may have died before the name was durable.
-                sync_dirs(&*fs, dir)?;
+                if !seeded_bug!("no-directory-flush-at-opening") {
+                    sync_dirs(&*fs, dir)?;
+                }
                 file
             }
             Ok(None) => create(&*fs, dir, &path)?,
@@ -192,8 +194,8 @@ impl SegmentedStore {
                     reason: "its manifest is that of a file",
                 });
             }
-            Some(stored) => stored.segment_len,
-            None => asked
+            Some(stored) if !seeded_bug!("segment-size-of-today") => stored.segment_len,
+            _ => asked
                 .unwrap_or(MIN_SEGMENT_LEN)
                 .clamp(MIN_SEGMENT_LEN, 1 << 40)
                 .next_multiple_of(4096),
@@ -273,8 +275,13 @@ impl SegmentedStore {
             file.set_len(0)?;
             file.allocate(0, SEGMENT_HEADER_LEN + first)?;
             attach_header(&*file, 0, log, index, self.segment_len, false)?;
-            file.sync_all()?;
+            if !seeded_bug!("new-segment-not-flushed") {
+                file.sync_all()?;
+            }
             self.fs.rename(&new_path, &self.path(index))?;
+            if seeded_bug!("no-directory-flush-on-rotation") {
+                return Ok(());
+            }
             // The name is there now: whatever the error, this is not tried again.
             self.fs.sync_dir(&self.dir).map_err(io::Error::other)
         })();
@@ -344,7 +351,10 @@ impl WalStore for SegmentedStore {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let dirty = std::mem::take(&mut *self.dirty.lock());
+        let mut dirty = std::mem::take(&mut *self.dirty.lock());
+        if seeded_bug!("only-the-newest-segment-flushed") {
+            dirty = dirty.pop_last().into_iter().collect();
+        }
         dirty.values().try_for_each(|file| file.sync_data())
     }
 
@@ -370,10 +380,12 @@ impl WalStore for SegmentedStore {
             && file.len()? > SEGMENT_HEADER_LEN + rest
         {
             file.set_len(SEGMENT_HEADER_LEN + rest)?;
-            file.sync_all()?;
+            if !seeded_bug!("cut-not-flushed") {
+                file.sync_all()?;
+            }
         }
         *self.prepared.lock() = self.len()?;
-        if doomed.is_empty() {
+        if doomed.is_empty() || seeded_bug!("no-directory-flush-on-a-cut") {
             Ok(())
         } else {
             self.fs.sync_dir(&self.dir)
@@ -395,7 +407,9 @@ impl WalStore for SegmentedStore {
         let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;
         if !never_used {
             let first = log.head / self.segment_len;
-            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index)) {
+            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index))
+                && !seeded_bug!("missing-segment-passed-over")
+            {
                 return Err(StoreFault::Missing { segment }.error());
             }
         }
@@ -446,7 +460,7 @@ impl WalStore for SegmentedStore {
         for index in &doomed {
             self.fs.remove(&self.path(*index))?;
         }
-        if doomed.is_empty() {
+        if doomed.is_empty() || seeded_bug!("no-directory-flush-on-removal") {
             Ok(())
         } else {
             self.fs.sync_dir(&self.dir)
@@ -520,8 +534,17 @@ fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>>
 
 /// Makes the names in a log's directory durable, and its own.
 fn sync_dirs(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
-    let synced = fs.sync_dir(dir).and_then(|()| fs.sync_dir(parent(dir)));
-    synced.map_err(WalError::io("making the log's directory durable"))
+    let flush = |dir| match fs.sync_dir(dir) {
+        Err(error) => Err(WalError::io("making the log's directory durable")(error)),
+        Ok(()) => Ok(()),
+    };
+    if !seeded_bug!("no-directory-flush-for-a-manifest") {
+        flush(dir)?;
+    }
+    if !seeded_bug!("no-directory-flush-for-a-directory") {
+        flush(parent(dir))?;
+    }
+    Ok(())
 }
 
 /// A directory without a manifest: a log that lost it, or no log.

@@ -82,6 +82,9 @@ impl<'a> Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
+        if seeded_bug!("dropped-claim-stays") {
+            return;
+        }
         let word = FrameWord::void(self.ring.key(), self.pos, self.len);
         self.ring.memory.word(self.pos).store(word, Ordering::Release);
     }

@@ -167,8 +167,16 @@ fn open(path: &Path, access: Access) -> io::Result<fs::File> {
     {
         use std::os::unix::fs::OpenOptionsExt;
         // Without NONBLOCK, opening a pipe waits for its other end.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.mode(0o600).custom_flags(flags.bits() as i32);
+        let mut flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        if seeded_bug!("links-followed") {
+            flags.remove(rustix::fs::OFlags::NOFOLLOW);
+        }
+        let mode = if seeded_bug!("files-for-all") {
+            0o644
+        } else {
+            0o600
+        };
+        options.mode(mode).custom_flags(flags.bits() as i32);
     }
     let file = options.open(path)?;
     if file.metadata()?.is_file() {
