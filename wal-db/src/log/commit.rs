@@ -53,7 +53,7 @@ pub(crate) struct Waiting {
 }
 
 pub(crate) enum Tell {
-    Wake(std::sync::Arc<parking_lot::Mutex<Option<Waker>>>),
+    Wake(std::sync::Arc<Mutex<Option<Waker>>>),
     Call(Box<dyn FnOnce(Result<()>) + Send>),
 }
 

@@ -19,7 +19,7 @@ use crate::{
         ring::{Ring, SLACK},
         staging::{Memory, StagingHeader},
     },
-    sync::{AtomicBool, Bell, Mutex, Ordering},
+    sync::{AtomicBool, Bell, Mutex, Ordering, thread_local},
 };
 
 /// An open log.
@@ -53,11 +53,12 @@ pub(crate) struct Writer {
 /// How much space is made ready ahead of the tail: a quarter of what was written since the log was opened, within bounds.
 /// At the highest rate the most lasts for as long as a flush of a whole backlog takes. After a crash all of it is
 /// looked at.
-const AHEAD_MIN: u64 = 4 << 20;
+const AHEAD_MIN: u64 = if cfg!(shuttle) { 4 << 10 } else { 4 << 20 };
 const AHEAD_MAX: u64 = 64 << 20;
 
 /// A crash makes the next opening read this much, and what was not durable.
-const MARK_EVERY: u64 = 8 << 20;
+/// Little under shuttle, whose logs are short.
+const MARK_EVERY: u64 = if cfg!(shuttle) { 4 << 10 } else { 8 << 20 };
 
 thread_local! {
     static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
@@ -102,14 +103,14 @@ impl Core {
     /// The writer, if it can still be used from here.
     #[inline]
     pub(crate) fn usable_writer(&self) -> Result<&Writer> {
-        if IN_CLOSURE.get() {
+        if IN_CLOSURE.with(Cell::get) {
             return Err(WalError::Reentrant);
         }
         self.writer()
     }
 
     pub(crate) fn is_in_closure() -> bool {
-        IN_CLOSURE.get()
+        IN_CLOSURE.with(Cell::get)
     }
 
     /// Runs a closure that has a claim; the log cannot be used inside.
@@ -117,10 +118,10 @@ impl Core {
         struct Leave;
         impl Drop for Leave {
             fn drop(&mut self) {
-                IN_CLOSURE.set(false);
+                IN_CLOSURE.with(|inside| inside.set(false));
             }
         }
-        IN_CLOSURE.set(true);
+        IN_CLOSURE.with(|inside| inside.set(true));
         let _leave = Leave;
         run()
     }

@@ -1,9 +1,12 @@
 //! Following a log: what is there, then what comes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{core::Core, iter, record::Record, scan::Walker};
-use crate::{Lsn, Result, WalError, sync::Arc};
+use crate::{
+    Lsn, Result, WalError,
+    sync::{Arc, Deadline},
+};
 
 /// Which records a follower is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,12 +95,12 @@ impl Tail {
     /// # Errors
     /// As for [`try_next`](Self::try_next).
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Record>> {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = Deadline::after(timeout);
         loop {
             if let Some(record) = self.try_next()? {
                 return Ok(Some(record));
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.left();
             let Ok(writer) = self.core.writer() else {
                 return Ok(None);
             };

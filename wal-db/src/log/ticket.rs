@@ -8,13 +8,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use parking_lot::Mutex;
-
 use super::{
     commit::{Tell, Waiting},
     core::Core,
 };
-use crate::{Lsn, Result};
+use crate::{Lsn, Result, sync::Mutex};
 
 /// A record on its way to stable storage, from [`Wal::append_durable`](crate::Wal::append_durable).
 ///
