@@ -44,7 +44,8 @@ pub(crate) struct Writer {
     pub(crate) progress: Bell,
     pub(crate) background: Background,
     pub(crate) write_through: bool,
-    closed: AtomicBool,
+    /// Whether everything was made durable for good. Locked while somebody does that.
+    closed: Mutex<bool>,
     /// Closing has ended: nothing will come any more.
     finished: AtomicBool,
     process: u32,
@@ -246,15 +247,20 @@ impl Core {
         self.base.store.cause().is_some()
     }
 
-    /// Makes everything durable and takes nothing more. The first call does it.
+    /// Makes everything durable and takes nothing more. The first call does it, and the others wait for it; if it could
+    /// not, they try again.
     pub(crate) fn close(&self) -> Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };
-        if writer.closed.swap(true, Ordering::AcqRel) {
+        let mut closed = writer.closed.lock();
+        if *closed {
             return Ok(());
         }
         writer.ring.shut();
         writer.room.ring();
-        let result = self.finish(writer);
+        let result = self.guarded(writer, || self.finish(writer));
+        *closed = result.is_ok();
+        // What a callback does is not known.
+        drop(closed);
         writer.finished.store(true, Ordering::Release);
         writer.progress.ring();
         self.wake_covered(writer);
@@ -272,12 +278,9 @@ impl Core {
         }
         let mut turn = Turn::take(writer);
         let committer = turn.committer();
-        self.guarded(writer, || {
-            self.commit(writer, committer)?;
-            self.seal(writer, committer)?;
-            self.base.raise_durable(self.base.flushed());
-            Ok::<_, WalError>(())
-        })?;
+        self.commit(writer, committer)?;
+        self.seal(writer, committer)?;
+        self.base.raise_durable(self.base.flushed());
         let mark = committer.mark;
         let mut manifest = writer.manifest.lock();
         self.set_mark(&mut manifest, mark);
@@ -318,7 +321,7 @@ impl Writer {
             progress: Bell::new(),
             background: Background::new(),
             write_through,
-            closed: AtomicBool::new(false),
+            closed: Mutex::new(false),
             finished: AtomicBool::new(false),
             process: std::process::id(),
         })
