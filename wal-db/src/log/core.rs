@@ -205,14 +205,23 @@ impl Core {
 
     pub(crate) fn poisoned(&self) -> WalError {
         WalError::Poisoned {
-            cause: self.base.store.cause().unwrap_or("unknown").to_owned(),
+            cause: self.failure(),
         }
     }
 
     pub(crate) fn in_doubt(&self) -> WalError {
         WalError::InDoubt {
-            cause: self.base.store.cause().unwrap_or("unknown").to_owned(),
+            cause: self.failure(),
         }
+    }
+
+    /// Why the log has failed. The thread that met the failure may not have said so yet, but whoever is told of it finds
+    /// that nothing more is taken.
+    fn failure(&self) -> String {
+        if let Some(writer) = &self.writer {
+            writer.ring.shut();
+        }
+        self.base.store.cause().unwrap_or("unknown").to_owned()
     }
 
     /// Poisons the handle of a process that was forked off: the log is its parent's.
