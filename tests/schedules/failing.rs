@@ -1,0 +1,90 @@
+//! A disk that fails under load: whoever hears an error hears nothing but errors from then on, what was acknowledged before
+//! is there, and nobody waits for ever.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::{
+    disk::Call,
+    explore::{any_config, beside, choose, explore, join, quiet, start},
+    watch::Watch,
+    witness::Witness,
+};
+
+fn commit(log: &Witness) {
+    while log.append_and_sync(20).is_ok() && log.appended().count_ones() < 12 {}
+}
+
+fn append(log: &Witness) {
+    while log.append_batch(2, 200).is_ok() && log.sync().is_ok() && log.appended().count_ones() < 12 {}
+}
+
+fn wait_for_ticket(log: &Witness) {
+    while let Ok((id, ticket)) = log.append_durable(20) {
+        if ticket.wait().is_err() || log.appended().count_ones() >= 12 {
+            return;
+        }
+        log.acknowledge("ticket", 1 << id);
+    }
+}
+
+#[test]
+fn a_flush_that_fails_is_heard_by_all() {
+    explore(400, || {
+        let log = Witness::new(any_config());
+        log.disk.fail(Call::Sync, choose(4));
+        beside(&log, &[commit, append, wait_for_ticket]);
+        log.check();
+    });
+}
+
+#[test]
+fn a_write_that_fails_is_heard_by_all() {
+    explore(400, || {
+        let log = Witness::new(any_config());
+        log.disk.fail(Call::Write, choose(5));
+        beside(&log, &[commit, append, wait_for_ticket]);
+        log.check();
+    });
+}
+
+#[test]
+fn a_manifest_that_cannot_be_written_is_heard_by_all() {
+    explore(200, || {
+        let log = Witness::new(quiet().with_background_flush(choose(2) == 0));
+        log.disk.fail(Call::Slot, choose(2));
+        let append = |log: &Witness| while log.append(2000).is_ok() && log.appended().count_ones() < 12 {};
+        beside(&log, &[commit, append]);
+        log.check();
+    });
+}
+
+#[test]
+fn callbacks_hear_of_a_failure() {
+    explore(300, || {
+        let log = Witness::new(quiet().with_background_flush(true));
+        let heard = Arc::new(AtomicUsize::new(0));
+        log.disk.fail(Call::Sync, choose(3));
+        let threads = start(&log, &[commit]);
+        let mut asked = 0;
+        while asked < 3 {
+            let Ok((id, ticket)) = log.append_durable(20) else {
+                break;
+            };
+            let (heard, watch) = (heard.clone(), Watch::clone(&log));
+            asked += 1;
+            ticket.on_durable(move |outcome| {
+                heard.fetch_add(1, Ordering::Relaxed);
+                if outcome.is_ok() {
+                    watch.acknowledge("callback", 1 << id);
+                }
+            });
+        }
+        join(threads);
+        let _ = log.clone().close();
+        assert_eq!(heard.load(Ordering::Relaxed), asked, "a callback was not called");
+        log.check();
+    });
+}
