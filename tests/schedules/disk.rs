@@ -31,6 +31,8 @@ pub(crate) enum Call {
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     calls: SimDisk,
+    /// As long as it says segments are.
+    segment: Option<u64>,
     state: Arc<Mutex<State>>,
 }
 
@@ -42,6 +44,14 @@ struct State {
 }
 
 impl Disk {
+    /// A disk that says that it has segments of so many bytes.
+    pub(crate) fn with_segments(len: u64) -> Disk {
+        Disk {
+            segment: Some(len),
+            ..Disk::default()
+        }
+    }
+
     /// The calls of this kind fail, but for so many that come first.
     pub(crate) fn fail(&self, call: Call, after: usize) {
         self.state().failing = Some((call, after));
@@ -125,12 +135,18 @@ impl WalStore for Disk {
         self.call(Some(Call::Slot), |disk| disk.write_slot(slot, bytes))
     }
 
+    fn segment_len(&self) -> Option<u64> {
+        self.segment
+    }
+
     fn prepare(&self, end: u64) -> io::Result<u64> {
         // A step at a time, so that the log comes back for more.
         self.call(None, |_| Ok(end.next_multiple_of(4 << 10)))
     }
 
     fn truncate_before(&self, pos: u64) -> io::Result<()> {
+        // Whole segments only.
+        let pos = pos - pos % self.segment.unwrap_or(1);
         self.call(None, |disk| disk.truncate_before(pos))
     }
 

@@ -9,7 +9,7 @@ use shuttle::{
 use wal_db::{Durability, Staging, WalConfig};
 use wal_tests::quiet_heap;
 
-use super::witness::Witness;
+use super::{stalls::Stalls, witness::Witness};
 
 /// The first schedule; `SHUTTLE_RANDOM_SEED` overrides it.
 const SEED: u64 = 0x5eed;
@@ -17,8 +17,8 @@ const SEED: u64 = 0x5eed;
 /// So many steps do not end: somebody waits for something that never comes, and does not sleep.
 const ENDLESS: usize = 300_000;
 
-/// Runs a scenario under so many random schedules, and as many with few preemptions, which come at random places (PCT):
-/// some mistakes need the one, some the other.
+/// Runs a scenario under so many random schedules, as many with few preemptions at random places (PCT), and as many in
+/// which threads are held up for long: some mistakes need the one, some the other.
 pub(crate) fn explore(schedules: usize, scenario: fn()) {
     if let Ok(schedule) = std::env::var("WAL_TESTS_SCHEDULE") {
         let mut replay = ReplayScheduler::new_from_encoded(schedule.trim());
@@ -28,9 +28,8 @@ pub(crate) fn explore(schedules: usize, scenario: fn()) {
     }
     let schedules = schedules * wal_tests::scale() as usize;
     Runner::new(RandomScheduler::new_from_seed(SEED, schedules), config()).run(scenario);
-    for depth in [2, 4] {
-        Runner::new(PctScheduler::new_from_seed(SEED, depth, schedules / 2), config()).run(scenario);
-    }
+    Runner::new(PctScheduler::new_from_seed(SEED, 3, schedules), config()).run(scenario);
+    Runner::new(Stalls::new(SEED, schedules), config()).run(scenario);
 }
 
 /// A log without background threads, as small as one can be.

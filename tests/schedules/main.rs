@@ -22,6 +22,8 @@ mod explore;
 mod failing;
 mod oracle;
 mod read;
+mod stalls;
 mod truncating;
+mod typed;
 mod watch;
 mod witness;

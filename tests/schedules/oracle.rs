@@ -8,7 +8,7 @@
 use wal_db::{Lsn, WalConfig};
 use wal_tests::{Entry, sim::disk::Image};
 
-use super::read::look;
+use super::read::{Found, look};
 
 /// A record that somebody set out to append.
 #[derive(Debug)]
@@ -170,10 +170,10 @@ impl Notes {
     }
 
     /// What is wrong with what was read, if anything is.
-    fn judge(&self, snapshot: &Snapshot, found: &[Entry]) -> Option<String> {
+    fn judge(&self, snapshot: &Snapshot, found: &Found) -> Option<String> {
         let mut seen = 0;
         let mut before = None;
-        for entry in found {
+        for entry in &found.entries {
             let id = match self.facts[..snapshot.begun]
                 .iter()
                 .position(|fact| fact.data == entry.1)
@@ -190,6 +190,11 @@ impl Notes {
             }
             seen |= 1 << id;
             before = Some(entry.0);
+        }
+        let unexplained =
+            self.mask(|fact| fact.lsn.is_some_and(|lsn| found.unexplained.contains(&lsn))) & snapshot.durable;
+        if unexplained != 0 {
+            return Some(format!("acknowledged without a schema: {:?}", bits(unexplained)));
         }
         let worlds = self.worlds(snapshot);
         let wrong: Vec<_> = worlds

@@ -9,6 +9,7 @@ use super::{
     disk::Disk,
     explore::quiet,
     oracle::{Fact, Fate, Notes, Reading, Snapshot},
+    read::typed,
 };
 
 /// How many images that are not the worst are looked at with each acknowledgement.
@@ -63,6 +64,21 @@ impl Watch {
             notes.settle(live);
         }
         notes.check(quiet());
+    }
+
+    /// What is known of a log on this disk.
+    pub(crate) fn of(disk: Disk) -> Watch {
+        Watch {
+            disk,
+            ..Watch::default()
+        }
+    }
+
+    /// Somebody sets out to append a typed record; returns its number.
+    pub(crate) fn begin_typed(&self) -> usize {
+        let (id, _) = self.begin(1, 0);
+        self.notes().facts[id].data = typed(id as u64);
+        id
     }
 
     /// Somebody sets out to append records; returns the first one's number, and what they hold.

@@ -6,10 +6,11 @@ use std::{
 };
 
 use wal_db::{Lsn, Record, Result, Ticket, Wal, WalConfig, WalError};
-use wal_tests::Entry;
 
 use super::{
+    disk::Disk,
     oracle::{Cut, Fact, Fate, Head},
+    read::{First, Second, entry},
     watch::Watch,
 };
 
@@ -32,7 +33,12 @@ impl Deref for Witness {
 impl Witness {
     /// Makes a log.
     pub(crate) fn new(config: WalConfig) -> Witness {
-        let watch = Watch::default();
+        Witness::on(Disk::default(), config)
+    }
+
+    /// Makes a log on a disk.
+    pub(crate) fn on(disk: Disk, config: WalConfig) -> Witness {
+        let watch = Watch::of(disk);
         let wal = Wal::with_store_and_config(watch.disk.clone(), config).unwrap();
         Witness { wal, watch }
     }
@@ -97,6 +103,35 @@ impl Witness {
         let lsns = outcome.as_ref().map(|ticket| vec![ticket.lsn()]);
         self.end(id, 1, &lsns.map_err(same), Fate::Refused);
         outcome.map(|ticket| (id, ticket))
+    }
+
+    /// `append_typed` of one type or the other.
+    pub(crate) fn append_typed(&self, second: bool) -> Result<Lsn> {
+        let id = self.begin_typed();
+        let text = "a text".to_owned();
+        let outcome = match second {
+            true => self.wal.append_typed(&Second { id: id as u64, text }),
+            false => self.wal.append_typed(&First { id: id as u64 }),
+        };
+        self.ended(id, outcome)
+    }
+
+    /// `append_and_sync` of a log of events.
+    pub(crate) fn append_typed_and_sync(&self) -> Result<Lsn> {
+        let before = self.appended();
+        let events = self.wal.typed::<First>()?;
+        let id = self.begin_typed();
+        let outcome = events.append_and_sync(&First { id: id as u64 });
+        self.end(
+            id,
+            1,
+            &outcome.as_ref().map(|lsn| vec![*lsn]).map_err(same),
+            Fate::InDoubt,
+        );
+        if outcome.is_ok() {
+            self.acknowledge("typed append_and_sync", before | 1 << id);
+        }
+        outcome
     }
 
     fn ended(&self, id: usize, outcome: Result<Lsn>) -> Result<Lsn> {
@@ -210,9 +245,10 @@ impl Witness {
         while let Some(record) = tail.next() {
             match record {
                 Ok(record) => {
-                    let id = self.notes().find(record.data());
+                    let entry = entry(record);
+                    let id = self.notes().find(&entry.1);
                     self.acknowledge("follower", 1 << id);
-                    found.push(Entry(record.lsn(), record.into_data()));
+                    found.push(entry);
                 }
                 Err(WalError::CutBack { .. }) => {}
                 Err(WalError::Truncated { head, .. }) => tail = self.wal.tail(head).unwrap(),
@@ -226,8 +262,7 @@ impl Witness {
     /// Reads the log from its beginning to its end.
     pub(crate) fn read(&self) {
         let (before, cut_done) = (self.appended(), self.notes().cut_done);
-        let entry = |record: Record| Entry(record.lsn(), record.into_data());
-        let found: Result<Vec<Entry>> = self.wal.iter().unwrap().map(|record| record.map(entry)).collect();
+        let found: Result<Vec<_>> = self.wal.iter().unwrap().map(|record| record.map(entry)).collect();
         match found {
             Ok(found) => self.has_read("an iterator", found, before, cut_done),
             // A truncation was faster.
