@@ -242,3 +242,7 @@ mod portable {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "sync/bell_loom.rs"]
+mod loom_tests;

@@ -285,3 +285,7 @@ impl super::flush::Committer {
         self.commits_are_small() && self.zeroed < self.consumer.open() + ZEROS_AHEAD / 4
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "background_loom.rs"]
+mod loom_tests;

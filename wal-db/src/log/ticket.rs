@@ -72,7 +72,7 @@ impl Ticket {
             Ok(writer) if writer.background.is_running() => writer,
             _ => return tell.tell(core.sync_to(target)),
         };
-        match writer.line.add(&core, Waiting { target, tell }) {
+        match core.add_ticket(writer, Waiting { target, tell }) {
             Some((waiting, outcome)) => waiting.tell.tell(outcome),
             None => core.want_durable(target),
         }
@@ -106,7 +106,7 @@ impl Future for Ticket {
         match self
             .core
             .writer()
-            .map(|writer| writer.line.add(&self.core, waiting))
+            .map(|writer| self.core.add_ticket(writer, waiting))
         {
             Ok(None) => {
                 self.core.want_durable(self.target);
