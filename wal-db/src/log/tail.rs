@@ -47,10 +47,11 @@ pub struct Tail {
 
 impl Tail {
     pub(crate) fn new(core: Arc<Core>, from: Lsn) -> Result<Self> {
-        let shape = core.base.shape();
-        let from = from.pos().max(shape.head);
-        let group = core.group_at(&shape, from)?;
-        let walker = Walker::new(shape, group, group);
+        let (from, walker) = core.look(|shape| {
+            let from = from.pos().max(shape.head);
+            let group = core.group_at(shape, from)?;
+            Ok((from, Walker::new(shape.clone(), group, group)))
+        })?;
         Ok(Tail {
             core,
             walker,
