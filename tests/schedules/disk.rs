@@ -41,6 +41,8 @@ struct State {
     medium: Medium,
     /// What fails, after so many more calls of it.
     failing: Option<(Call, usize)>,
+    /// Up to where there is space, if that is limited.
+    space: Option<u64>,
 }
 
 impl Disk {
@@ -55,6 +57,11 @@ impl Disk {
     /// The calls of this kind fail, but for so many that come first.
     pub(crate) fn fail(&self, call: Call, after: usize) {
         self.state().failing = Some((call, after));
+    }
+
+    /// There is space for so many bytes, and no more.
+    pub(crate) fn set_space(&self, bytes: u64) {
+        self.state().space = Some(bytes);
     }
 
     /// What a power cut at this moment leaves: at worst, and a few that are not as bad.
@@ -140,8 +147,12 @@ impl WalStore for Disk {
     }
 
     fn prepare(&self, end: u64) -> io::Result<u64> {
-        // A step at a time, so that the log comes back for more.
-        self.call(None, |_| Ok(end.next_multiple_of(4 << 10)))
+        self.call(None, |_| match self.state().space {
+            Some(space) if end > space => Err(io::ErrorKind::StorageFull.into()),
+            Some(_) => Ok(end),
+            // A step at a time, so that the log comes back for more.
+            None => Ok(end.next_multiple_of(4 << 10)),
+        })
     }
 
     fn truncate_before(&self, pos: u64) -> io::Result<()> {

@@ -6,6 +6,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use shuttle::thread;
+use wal_db::{Result, WalError};
+
 use super::{
     disk::Call,
     explore::{any_config, beside, choose, explore, join, quiet, start},
@@ -87,4 +90,47 @@ fn callbacks_hear_of_a_failure() {
         assert_eq!(heard.load(Ordering::Relaxed), asked, "a callback was not called");
         log.check();
     });
+}
+
+/// On a full disk records are refused; when there is space again they are taken, and nothing has failed meanwhile.
+#[test]
+fn a_full_disk_is_no_failure() {
+    explore(200, || {
+        let log = Witness::new(any_config());
+        log.disk.set_space(12 << 10);
+        beside(&log, &[append_in_the_end, commit_in_the_end, give_space]);
+        log.clone().close().unwrap();
+        log.check();
+    });
+}
+
+fn append_in_the_end(log: &Witness) {
+    for len in [1000, 3000, 9000] {
+        in_the_end(|| log.append(len).map(drop));
+    }
+}
+
+fn commit_in_the_end(log: &Witness) {
+    in_the_end(|| log.append(2000).map(drop));
+    in_the_end(|| log.sync());
+    in_the_end(|| log.append_batch(2, 1500).map(drop));
+    in_the_end(|| log.sync());
+}
+
+fn give_space(log: &Witness) {
+    for kilobytes in [16, 24, 512] {
+        thread::yield_now();
+        log.disk.set_space(kilobytes << 10);
+    }
+}
+
+/// Tries again for as long as the disk is full.
+fn in_the_end(mut call: impl FnMut() -> Result<()>) {
+    loop {
+        match call() {
+            Ok(()) => return,
+            Err(WalError::Full { .. }) => thread::yield_now(),
+            Err(error) => panic!("a full disk is no failure: {error}"),
+        }
+    }
 }

@@ -22,6 +22,7 @@ mod explore;
 mod failing;
 mod oracle;
 mod read;
+mod rotating;
 mod stalls;
 mod truncating;
 mod typed;

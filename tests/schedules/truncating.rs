@@ -35,8 +35,10 @@ fn move_head(log: &Witness) {
 }
 
 fn read(log: &Witness) {
-    log.read();
-    log.read();
+    for _ in 0..3 {
+        log.read_one();
+        log.read();
+    }
 }
 
 #[test]
@@ -90,6 +92,19 @@ fn followers_go_on_behind_a_cut() {
         some_records(&log);
         let followers = start(&log, &[Witness::follow]);
         beside(&log, &[append, commit, cut]);
+        log.clone().close().unwrap();
+        join(followers);
+        log.check();
+    });
+}
+
+#[test]
+fn followers_go_on_at_a_head_that_moves() {
+    explore(300, || {
+        let log = Witness::new(any_config());
+        some_records(&log);
+        let followers = start(&log, &[Witness::follow]);
+        beside(&log, &[append, commit, move_head]);
         log.clone().close().unwrap();
         join(followers);
         log.check();

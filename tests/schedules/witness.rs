@@ -9,6 +9,7 @@ use wal_db::{Lsn, Record, Result, Ticket, Wal, WalConfig, WalError};
 
 use super::{
     disk::Disk,
+    explore::choose,
     oracle::{Cut, Fact, Fate, Head},
     read::{First, Second, entry},
     watch::Watch,
@@ -262,12 +263,37 @@ impl Witness {
     /// Reads the log from its beginning to its end.
     pub(crate) fn read(&self) {
         let (before, cut_done) = (self.appended(), self.notes().cut_done);
+        if choose(2) == 0 {
+            return self.read_backwards();
+        }
         let found: Result<Vec<_>> = self.wal.iter().unwrap().map(|record| record.map(entry)).collect();
         match found {
             Ok(found) => self.has_read("an iterator", found, before, cut_done),
             // A truncation was faster.
             Err(WalError::Truncated { .. }) => {}
             Err(error) => panic!("reading: {error}"),
+        }
+    }
+
+    /// Reads the log from its end to its beginning. What is appended meanwhile may be passed over.
+    fn read_backwards(&self) {
+        let before = self.appended();
+        let records = self.wal.iter_rev().unwrap();
+        let mut found: Vec<_> = records.map(|record| entry(record.unwrap())).collect();
+        found.reverse();
+        self.has_read("an iterator backwards", found, before, false);
+    }
+
+    /// Reads one record, which is there unless a truncation removes it.
+    pub(crate) fn read_one(&self) {
+        let lsn = self.some_lsn();
+        let outcome = self.wal.read(lsn).map(entry);
+        let notes = self.notes();
+        match outcome {
+            Ok(read) => assert_eq!(notes.facts[notes.find(&read.1)].lsn, Some(lsn)),
+            Err(WalError::NoSuchRecord { .. }) => assert!(notes.cut.is_some(), "{lsn} is not there"),
+            Err(WalError::Truncated { .. }) => assert!(!notes.heads.is_empty(), "{lsn} was not dropped"),
+            Err(error) => panic!("reading {lsn}: {error}"),
         }
     }
 
