@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use wal_db::{CorruptionReason, Wal, WalError};
 use wal_tests::{
     Entry, all,
-    damage::{bytes, many_segments, never_silent, refused, salvaged, synced},
+    damage::{many_segments, never_silent, refused, salvaged, synced},
     files::{FORMS, Form, Place, SECTOR, SEGMENT, SLOT, assert_same_files},
     put, quiet, until_error,
 };
@@ -179,8 +179,8 @@ fn a_segment_that_was_cut_short_is_never_passed_over() {
 }
 
 #[test]
-fn a_crashed_log_with_a_segment_cut_short_is_not_opened_as_a_shorter_one() {
-    let (_, image, _) = many_segments();
+fn a_crashed_log_with_a_segment_cut_short_is_never_read_as_a_shorter_one() {
+    let (_, image, entries) = many_segments();
     for index in 0..4 {
         for len in [52, 4096, 4096 + 512, 4096 + 33_333] {
             let damaged = image.killed();
@@ -189,15 +189,7 @@ fn a_crashed_log_with_a_segment_cut_short_is_not_opened_as_a_shorter_one() {
                 .open(damaged.segment(index))
                 .unwrap();
             file.set_len(len).unwrap();
-            let before = bytes(&damaged);
-            let opened = damaged.open(quiet());
-            let report = opened.as_ref().ok().map(|wal| wal.recovery().clone());
-            assert!(opened.is_err(), "segment {index} cut to {len} bytes: {report:?}");
-            assert_same_files(
-                &before,
-                &bytes(&damaged),
-                "a log with a segment that was cut short",
-            );
+            never_silent(&damaged, &entries, &format!("segment {index} cut to {len} bytes"));
         }
     }
 }

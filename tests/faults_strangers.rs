@@ -220,6 +220,7 @@ fn new_files_are_for_their_owner_only() {
         let wal = image.open(quiet()).unwrap();
         assert!(wal.recovery().cut.is_some());
         put(&wal, 4, 100_000);
+        put(&wal, 5, 100_000);
         let kept = wal.recovery().cut.clone().unwrap().kept_at.unwrap();
         let mut files = vec![kept, image.staging()];
         if form == Form::Segmented {

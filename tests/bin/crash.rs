@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 16] {
+fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 17] {
     let damaged = figures.damaged;
     [
         ("runs", "runs", figures.runs),
@@ -54,6 +54,11 @@ fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 16] {
             "  of them second crashes, inside recovery",
             "second",
             figures.second,
+        ),
+        (
+            "  of them of a process that died, without power loss",
+            "deaths",
+            figures.deaths,
         ),
         ("distinct states", "distinct", figures.distinct),
         ("refused", "refused", figures.refused),

@@ -1,167 +1,105 @@
-//! The simulated disk under a schedule: other threads run before and after each of its calls, and so while a flush is
-//! under way, which takes effect at some moment in between.
+//! The simulated disk under a schedule: other threads run between any two of its calls, so between the flushes of two
+//! segments as well.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+use std::sync::{Arc, Mutex};
+
+use wal_db::{
+    Result, Wal, WalConfig,
+    testing::sim::{AfterFailedSync, Call, Fault, Image, Medium, SimDisk},
 };
+use wal_tests::random::Rng;
 
-use wal_db::WalStore;
-use wal_tests::{
-    random::Rng,
-    sim::{
-        disk::{Image, SimDisk},
-        medium::Medium,
-    },
-};
+use super::explore::choose;
 
-/// What fails from some call on.
+const NAME: &str = "log";
+
+/// So small that a few records fill it.
+const SEGMENT: u64 = 4 << 10;
+
+/// EIO.
+const BROKEN: i32 = 5;
+
+/// Whether the log is one file or many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
-    /// `write_at`.
-    Write,
-    /// `sync`.
-    Sync,
-    /// `write_slot`.
-    Slot,
+pub(crate) enum Form {
+    File,
+    Segments,
 }
 
-/// Clones are the same disk. No thread is switched while its locks are held.
-#[derive(Clone, Default)]
+/// A disk with one log. Clones are the same disk. No thread is switched while its locks are held.
+#[derive(Clone)]
 pub(crate) struct Disk {
     calls: SimDisk,
-    /// As long as it says segments are.
-    segment: Option<u64>,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    medium: Medium,
-    /// What fails, after so many more calls of it.
-    failing: Option<(Call, usize)>,
-    /// Up to where there is space, if that is limited.
-    space: Option<u64>,
+    medium: Arc<Mutex<Medium>>,
+    form: Form,
 }
 
 impl Disk {
-    /// A disk that says that it has segments of so many bytes.
-    pub(crate) fn with_segments(len: u64) -> Disk {
+    pub(crate) fn new(form: Form) -> Disk {
         Disk {
-            segment: Some(len),
-            ..Disk::default()
+            calls: SimDisk::new(),
+            medium: Arc::default(),
+            form,
         }
     }
 
-    /// The calls of this kind fail, but for so many that come first.
-    pub(crate) fn fail(&self, call: Call, after: usize) {
-        self.state().failing = Some((call, after));
+    pub(crate) fn open(&self, config: WalConfig) -> Result<Wal> {
+        open(&self.calls, self.form, config)
     }
 
-    /// There is space for so many bytes, and no more.
-    pub(crate) fn set_space(&self, bytes: u64) {
-        self.state().space = Some(bytes);
+    /// The calls of this kind fail for good, but for so many that come first.
+    pub(crate) fn fail(&self, call: Call, after: usize) {
+        let left = [
+            AfterFailedSync::Forgotten,
+            AfterFailedSync::Reverted,
+            AfterFailedSync::Kept,
+        ];
+        let left = left[choose(left.len())];
+        self.calls.behave(|disk| {
+            disk.after_failed_sync = left;
+            disk.fault = Some(Fault {
+                call: Some(call),
+                after: after as u64,
+                error: BROKEN,
+                forever: choose(2) == 0,
+            });
+        });
+    }
+
+    /// There is space for so many bytes beyond what is used, and no more.
+    pub(crate) fn leave_space(&self, bytes: u64) {
+        let used = self.calls.used();
+        self.calls.behave(|disk| disk.space = Some(used + bytes));
     }
 
     /// What a power cut at this moment leaves: at worst, and a few that are not as bad.
     pub(crate) fn images(&self, rng: &mut Rng, some: usize) -> Vec<Image> {
         let steps = self.calls.journal();
-        let mut state = self.state();
-        steps.iter().for_each(|step| state.medium.apply(step));
-        let medium = &state.medium;
+        let mut medium = self.medium.lock().unwrap();
+        steps.iter().for_each(|step| medium.apply(step));
         let worst = medium.after(&medium.nothing());
-        let others = (0..some).map(|_| medium.after(&medium.any(rng)));
+        let others = (0..some).map(|_| medium.after(&medium.any(&mut || rng.number())));
         std::iter::once(worst).chain(others).collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
-    }
-
-    fn call<T>(&self, call: Option<Call>, run: impl FnOnce(&SimDisk) -> io::Result<T>) -> io::Result<T> {
-        others_run();
-        let result = match self.fails(call) {
-            true => self.fail_now(call),
-            false => run(&self.calls),
-        };
-        others_run();
-        result
-    }
-
-    fn fails(&self, call: Option<Call>) -> bool {
-        match &mut self.state().failing {
-            Some((failing, left)) if Some(*failing) == call => {
-                let fails = *left == 0;
-                *left = left.saturating_sub(1);
-                fails
-            }
-            _ => false,
-        }
-    }
-
-    fn fail_now<T>(&self, call: Option<Call>) -> io::Result<T> {
-        if call == Some(Call::Sync) {
-            self.calls.fail_next_sync();
-            let _ = self.calls.sync();
-        }
-        Err(io::Error::other("the disk is broken"))
+    /// Opens the log in an image, does something with it, and lets the disk go without another call.
+    pub(crate) fn with_image<T>(
+        &self,
+        image: Image,
+        config: WalConfig,
+        run: impl FnOnce(&Wal) -> Result<T>,
+    ) -> Result<T> {
+        let disk = SimDisk::of(image);
+        let wal = open(&disk, self.form, config)?;
+        let outcome = run(&wal);
+        let _dead = disk.kill();
+        outcome
     }
 }
 
-fn others_run() {
-    shuttle::thread::sleep(Duration::ZERO);
-}
-
-impl WalStore for Disk {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.call(None, |disk| disk.read_at(pos, buf))
-    }
-
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.call(Some(Call::Write), |disk| disk.write_at(pos, bytes))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.call(Some(Call::Sync), SimDisk::sync)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.calls.len()
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.call(None, |disk| disk.truncate(len))
-    }
-
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.calls.read_slot(slot)
-    }
-
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.call(Some(Call::Slot), |disk| disk.write_slot(slot, bytes))
-    }
-
-    fn segment_len(&self) -> Option<u64> {
-        self.segment
-    }
-
-    fn prepare(&self, end: u64) -> io::Result<u64> {
-        self.call(None, |_| match self.state().space {
-            Some(space) if end > space => Err(io::ErrorKind::StorageFull.into()),
-            Some(_) => Ok(end),
-            // A step at a time, so that the log comes back for more.
-            None => Ok(end.next_multiple_of(4 << 10)),
-        })
-    }
-
-    fn truncate_before(&self, pos: u64) -> io::Result<()> {
-        // Whole segments only.
-        let pos = pos - pos % self.segment.unwrap_or(1);
-        self.call(None, |disk| disk.truncate_before(pos))
-    }
-
-    fn discard(&self, start: u64, end: u64) -> io::Result<()> {
-        self.call(None, |disk| disk.discard(start, end))
+fn open(disk: &SimDisk, form: Form, config: WalConfig) -> Result<Wal> {
+    match form {
+        Form::File => disk.open(NAME, config),
+        Form::Segments => disk.open_segmented(NAME, SEGMENT, config),
     }
 }

@@ -7,10 +7,9 @@ use std::sync::{
 };
 
 use shuttle::thread;
-use wal_db::{Result, WalError};
+use wal_db::{Result, WalError, testing::sim::Call};
 
 use super::{
-    disk::Call,
     explore::{any_config, beside, choose, explore, join, quiet, start},
     watch::Watch,
     witness::Witness,
@@ -54,12 +53,24 @@ fn a_write_that_fails_is_heard_by_all() {
 }
 
 #[test]
-fn a_manifest_that_cannot_be_written_is_heard_by_all() {
+fn space_that_cannot_be_taken_is_heard_of_by_all() {
     explore(200, || {
         let log = Witness::new(quiet().with_background_flush(choose(2) == 0));
-        log.disk.fail(Call::Slot, choose(2));
-        let append = |log: &Witness| while log.append(2000).is_ok() && log.appended().count_ones() < 12 {};
+        log.disk.fail(Call::Allocate, choose(2));
+        let append = |log: &Witness| while log.append(3000).is_ok() && log.appended().count_ones() < 12 {};
         beside(&log, &[commit, append]);
+        log.check();
+    });
+}
+
+#[test]
+fn a_segment_that_cannot_be_begun_or_flushed_is_heard_of_by_all() {
+    explore(300, || {
+        let log = Witness::in_segments(any_config());
+        let call = [Call::Open, Call::Rename, Call::SyncDir, Call::Write, Call::Sync];
+        log.disk.fail(call[choose(call.len())], choose(4));
+        let append = |log: &Witness| while log.append(1500).is_ok() && log.appended().count_ones() < 12 {};
+        beside(&log, &[commit, append, wait_for_ticket]);
         log.check();
     });
 }
@@ -97,7 +108,7 @@ fn callbacks_hear_of_a_failure() {
 fn a_full_disk_is_no_failure() {
     explore(200, || {
         let log = Witness::new(any_config());
-        log.disk.set_space(12 << 10);
+        log.disk.leave_space(8 << 10);
         beside(&log, &[append_in_the_end, commit_in_the_end, give_space]);
         log.clone().close().unwrap();
         log.check();
@@ -118,9 +129,9 @@ fn commit_in_the_end(log: &Witness) {
 }
 
 fn give_space(log: &Witness) {
-    for kilobytes in [16, 24, 512] {
+    for kilobytes in [4, 8, 512] {
         thread::yield_now();
-        log.disk.set_space(kilobytes << 10);
+        log.disk.leave_space(kilobytes << 10);
     }
 }
 

@@ -5,10 +5,13 @@
 //! log is as before it or as behind it; when it has returned, nothing that it removed comes back. Records that are being
 //! appended at the moment may be there, if the order allows it.
 
-use wal_db::{Lsn, WalConfig};
-use wal_tests::{Entry, sim::disk::Image};
+use wal_db::{Lsn, testing::sim::Image};
+use wal_tests::Entry;
 
-use super::read::{Found, look};
+use super::{
+    disk::Disk,
+    read::{Found, look},
+};
 
 /// A record that somebody set out to append.
 #[derive(Debug)]
@@ -127,13 +130,13 @@ impl Notes {
     }
 
     /// Opens every image.
-    pub(crate) fn check(&self, config: WalConfig) {
+    pub(crate) fn check(&self, disk: &Disk) {
         self.readings
             .iter()
             .for_each(|reading| self.check_reading(reading));
         for (at, snapshot) in self.snapshots.iter().enumerate() {
             for (which, image) in snapshot.images.iter().enumerate() {
-                let wrong = match look(image.clone(), config) {
+                let wrong = match look(disk, image.clone()) {
                     Err(error) => Some(format!("refused: {error}")),
                     Ok(found) => self.judge(snapshot, &found),
                 };

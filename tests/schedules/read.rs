@@ -1,11 +1,10 @@
 //! What the log makes of an image.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Lsn, Record, RecordKind, Result, Wal, WalConfig, WalRecord};
-use wal_tests::{
-    Entry,
-    sim::disk::{Image, SimDisk},
-};
+use wal_db::{Lsn, Record, RecordKind, Result, Wal, WalRecord, testing::sim::Image};
+use wal_tests::Entry;
+
+use super::{disk::Disk, explore::quiet};
 
 /// A typed record; the number is that of what is known of it.
 #[derive(Serialize, Deserialize, WalRecord)]
@@ -33,12 +32,13 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// That it was refused, or something in it.
-pub(crate) fn look(image: Image, config: WalConfig) -> Result<Found> {
-    let disk = SimDisk::of(image);
-    let wal = Wal::with_store_and_config(disk.clone(), config)?;
+pub(crate) fn look(disk: &Disk, image: Image) -> Result<Found> {
+    disk.with_image(image, quiet(), read)
+}
+
+fn read(wal: &Wal) -> Result<Found> {
     let records = wal.iter()?.collect::<Result<Vec<Record>>>()?;
     let schemas = wal.schemas()?;
-    let _dead = disk.kill();
     let is_typed = |record: &&Record| record.kind() == RecordKind::Typed;
     let unexplained = records.iter().filter(is_typed);
     let unexplained = unexplained.filter(|record| record.to_value(&schemas).is_err());

@@ -1,13 +1,9 @@
 //! Segments that are left and begun under those who append.
 
 use super::{
-    disk::Disk,
     explore::{any_config, beside, explore},
     witness::Witness,
 };
-
-/// A segment holds a few records.
-const SEGMENT: u64 = 2 << 10;
 
 fn append(log: &Witness) {
     for len in [600, 1500, 600] {
@@ -33,7 +29,7 @@ fn move_head(log: &Witness) {
 #[test]
 fn what_was_acknowledged_in_a_segment_that_was_left_is_there() {
     explore(150, || {
-        let log = Witness::on(Disk::with_segments(SEGMENT), any_config());
+        let log = Witness::in_segments(any_config());
         beside(&log, &[append, append, commit]);
         log.check();
     });
@@ -42,7 +38,7 @@ fn what_was_acknowledged_in_a_segment_that_was_left_is_there() {
 #[test]
 fn segments_that_are_dropped_take_nothing_else_with_them() {
     explore(150, || {
-        let log = Witness::on(Disk::with_segments(SEGMENT), any_config());
+        let log = Witness::in_segments(any_config());
         beside(&log, &[append, commit, move_head, Witness::read]);
         log.check();
     });

@@ -1,13 +1,9 @@
 //! Typed records: with each that was acknowledged, the schema that explains it is there.
 
 use super::{
-    disk::Disk,
     explore::{any_config, beside, explore, join, quiet, start},
     witness::Witness,
 };
-
-/// A window holds a few records and their schemas.
-const SEGMENT: u64 = 2 << 10;
 
 fn append(log: &Witness) {
     log.append_typed(false).unwrap();
@@ -19,6 +15,10 @@ fn append(log: &Witness) {
 fn append_and_sync(log: &Witness) {
     log.append_typed_and_sync().unwrap();
     log.append(900).unwrap();
+    log.append_typed_and_sync().unwrap();
+}
+
+fn append_one_and_sync(log: &Witness) {
     log.append_typed_and_sync().unwrap();
 }
 
@@ -37,7 +37,7 @@ fn move_head(log: &Witness) {
 #[test]
 fn typed_records_beside_a_cut_keep_their_schemas() {
     explore(400, || {
-        let log = Witness::on(Disk::with_segments(SEGMENT), any_config());
+        let log = Witness::in_segments(any_config());
         log.append(30).unwrap();
         log.append_typed(true).unwrap();
         beside(&log, &[append, append_and_sync, cut]);
@@ -48,7 +48,7 @@ fn typed_records_beside_a_cut_keep_their_schemas() {
 #[test]
 fn typed_records_beside_a_head_that_moves_keep_their_schemas() {
     explore(400, || {
-        let log = Witness::on(Disk::with_segments(SEGMENT), any_config());
+        let log = Witness::in_segments(any_config());
         log.append(30).unwrap();
         log.append_typed(true).unwrap();
         beside(&log, &[append, append_and_sync, move_head]);
@@ -62,7 +62,7 @@ fn a_record_whose_schema_is_cut_off_meanwhile_gets_it_again_before_it_is_acknowl
         let log = Witness::new(quiet());
         let kept = log.append(30).unwrap();
         log.append_typed(false).unwrap();
-        let threads = start(&log, &[|log| drop(log.append_typed_and_sync().unwrap())]);
+        let threads = start(&log, &[append_one_and_sync]);
         log.truncate_after(kept).unwrap();
         // The record may be there by now and its schema not.
         (0..2).for_each(|_| log.wal.sync().unwrap());

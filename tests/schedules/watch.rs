@@ -7,7 +7,6 @@ use wal_tests::{Entry, payload, random::Rng};
 
 use super::{
     disk::Disk,
-    explore::quiet,
     oracle::{Fact, Fate, Notes, Reading, Snapshot},
     read::typed,
 };
@@ -16,7 +15,7 @@ use super::{
 const OTHERS: usize = 1;
 
 /// What is known of a log, without a handle of it. Clones know the same. No thread is switched while its lock is held.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Watch {
     pub(crate) disk: Disk,
     notes: Arc<Mutex<Notes>>,
@@ -63,14 +62,14 @@ impl Watch {
         if let Some(live) = live {
             notes.settle(live);
         }
-        notes.check(quiet());
+        notes.check(&self.disk);
     }
 
     /// What is known of a log on this disk.
     pub(crate) fn of(disk: Disk) -> Watch {
         Watch {
             disk,
-            ..Watch::default()
+            notes: Arc::default(),
         }
     }
 

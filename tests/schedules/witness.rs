@@ -8,7 +8,7 @@ use std::{
 use wal_db::{Lsn, Record, Result, Ticket, Wal, WalConfig, WalError};
 
 use super::{
-    disk::Disk,
+    disk::{Disk, Form},
     explore::choose,
     oracle::{Cut, Fact, Fate, Head},
     read::{First, Second, entry},
@@ -34,13 +34,17 @@ impl Deref for Witness {
 impl Witness {
     /// Makes a log.
     pub(crate) fn new(config: WalConfig) -> Witness {
-        Witness::on(Disk::default(), config)
+        Witness::of(Form::File, config)
     }
 
-    /// Makes a log on a disk.
-    pub(crate) fn on(disk: Disk, config: WalConfig) -> Witness {
-        let watch = Watch::of(disk);
-        let wal = Wal::with_store_and_config(watch.disk.clone(), config).unwrap();
+    /// Makes a log in segments.
+    pub(crate) fn in_segments(config: WalConfig) -> Witness {
+        Witness::of(Form::Segments, config)
+    }
+
+    fn of(form: Form, config: WalConfig) -> Witness {
+        let watch = Watch::of(Disk::new(form));
+        let wal = watch.disk.open(config).unwrap();
         Witness { wal, watch }
     }
 

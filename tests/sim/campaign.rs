@@ -7,12 +7,12 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use wal_db::testing::sim::{Image, Medium, Step};
+
 use super::{
     check::{self, Outcome},
     damage::{self, Damaged},
-    disk::{Image, Step},
     expect::{Expect, Verdict},
-    medium::{Arrival, Medium},
     run::Run,
 };
 use crate::random::Rng;
@@ -50,6 +50,8 @@ pub struct Figures {
     pub images: u64,
     /// How many of them were crashes inside the recovery from another crash.
     pub second: u64,
+    /// How many of them were left by a process that died, and no power loss.
+    pub deaths: u64,
     /// Images that differ, of those that are not second crashes.
     pub distinct: u64,
     /// Legitimate crashes that were refused.
@@ -97,6 +99,7 @@ impl AddAssign for Figures {
         self.exhaustive += other.exhaustive;
         self.images += other.images;
         self.second += other.second;
+        self.deaths += other.deaths;
         self.distinct += other.distinct;
         self.refused += other.refused;
         self.resurrected += other.resurrected;
@@ -174,11 +177,6 @@ impl Checker<'_> {
         let mut expect = Expect::default();
         let mut earlier = Vec::new();
         for (at, step) in self.run.journal.iter().enumerate() {
-            if let Step::Slot { slot, bytes } = step {
-                for torn in medium.torn_slots(*slot, bytes, &mut self.rng) {
-                    self.crash(at, &medium.with_slot(*slot, torn), &expect);
-                }
-            }
             medium.apply(step);
             if matches!(step, Step::Write { .. }) {
                 earlier.push(step);
@@ -193,7 +191,7 @@ impl Checker<'_> {
                     &medium,
                     &expect,
                     &earlier,
-                    self.run.config,
+                    self.run.opening,
                     &mut self.rng,
                     damaged,
                 );
@@ -210,19 +208,25 @@ impl Checker<'_> {
         let mut rng = Rng::new(self.rng.number());
         self.figures.points += 1;
         self.figures.exhaustive += u64::from(medium.is_small());
-        medium.arrivals(&mut rng, SAMPLES, |arrival| {
-            self.image(at, medium, arrival, expect)
+        medium.arrivals(&mut || rng.number(), SAMPLES, |arrival| {
+            let arrived = || format!("power lost behind step {at}: {}", medium.describe(arrival));
+            self.image(at, medium.after(arrival), [expect; 2], &arrived);
         });
+        if let Some(image) = medium.after_death() {
+            self.figures.deaths += 1;
+            let died = || format!("process died behind step {at}");
+            self.image(at, image, [&expect.after_death(), expect], &died);
+        }
     }
 
-    fn image(&mut self, at: usize, medium: &Medium, arrival: &Arrival, expect: &Expect) {
+    /// Checks an image against what has to be there, and against what has to be there after one more power loss.
+    fn image(&mut self, at: usize, image: Image, [expect, then]: [&Expect; 2], crash: &dyn Fn() -> String) {
         self.figures.images += 1;
-        let image = medium.after(arrival);
-        let hash = hash(&image);
+        let hash = image.hash();
         let outcome = match self.known.get(&hash) {
             Some(outcome) => outcome.clone(),
             None => {
-                let outcome = Rc::new(self.recover(at, medium, arrival, image));
+                let outcome = Rc::new(self.recover(at, image, then, crash));
                 self.known.insert(hash, outcome.clone());
                 outcome
             }
@@ -240,21 +244,18 @@ impl Checker<'_> {
             },
         };
         *count += 1;
-        figures.find(|| {
-            let (trace, arrived) = (self.run.trace(at + 1), medium.describe(arrival));
-            format!("{what}\n{trace}  power lost behind step {at}: {arrived}")
-        });
+        figures.find(|| format!("{what}\n{}  {}", self.run.trace(at + 1), crash()));
     }
 
     /// Opens an image that was not seen before, uses it, and crashes it again.
-    fn recover(&mut self, at: usize, medium: &Medium, arrival: &Arrival, image: Image) -> Outcome {
-        let config = self.run.config;
-        let sequel = check::go_on(image.clone(), config);
-        let mut wrong = sequel.second_crash_at_the_end(&image, config).err();
+    fn recover(&mut self, at: usize, image: Image, then: &Expect, crash: &dyn Fn() -> String) -> Outcome {
+        let opening = self.run.opening;
+        let sequel = check::go_on(image.clone(), opening);
+        let mut wrong = sequel.second_crash_at_the_end(&image, opening).err();
         self.figures.images += 1;
         self.figures.second += 1;
         if wrong.is_none() && self.rng.below(SECOND_CRASHES) == 0 {
-            match sequel.second_crashes(&image, config, &mut self.rng) {
+            match sequel.second_crashes(&image, opening, then, &mut self.rng) {
                 Ok(images) => {
                     self.figures.images += images;
                     self.figures.second += images;
@@ -264,35 +265,10 @@ impl Checker<'_> {
         }
         if let Some(wrong) = wrong {
             self.figures.broken += 1;
-            self.figures.find(|| {
-                let (trace, arrived) = (self.run.trace(at + 1), medium.describe(arrival));
-                format!("{wrong}\n{trace}  first crash behind step {at}: {arrived}")
-            });
+            let trace = self.run.trace(at + 1);
+            self.figures
+                .find(|| format!("{wrong}\n{trace}  first crash: {}", crash()));
         }
         sequel.outcome
     }
-}
-
-/// A hash of an image; within a run, two images share one by a chance of one in billions.
-fn hash(image: &Image) -> u64 {
-    let mut hash = 0x9E37_79B9_7F4A_7C15_u64;
-    for part in [&image.row, &image.slots[0], &image.slots[1]] {
-        let mut lanes = [hash, !hash, hash.rotate_left(32), part.len() as u64];
-        let blocks = part.chunks_exact(32);
-        let rest = blocks.remainder();
-        let mut mix = |block: &[u8]| {
-            for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
-                let word = u64::from_le_bytes(word.try_into().unwrap());
-                *lane = (*lane ^ word).wrapping_mul(0xFF51_AFD7_ED55_8CCD).rotate_left(29);
-            }
-        };
-        blocks.for_each(&mut mix);
-        let mut last = [0; 32];
-        last[..rest.len()].copy_from_slice(rest);
-        mix(&last);
-        hash = lanes.into_iter().fold(hash, |hash, lane| {
-            (hash ^ lane).wrapping_mul(0xC4CE_B9FE_1A85_EC53).rotate_left(31)
-        });
-    }
-    hash
 }

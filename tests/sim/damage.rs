@@ -2,15 +2,17 @@
 
 use std::ops::AddAssign;
 
-use wal_db::WalConfig;
+use wal_db::testing::sim::{Image, Medium, SECTOR, Step};
 
 use super::{
-    check::{self, Outcome},
-    disk::{Image, SECTOR, Step},
+    check::{self, Opening, Outcome},
     expect::{Expect, Verdict},
-    medium::Medium,
+    place::{self, locate, locate_slot},
 };
-use crate::random::Rng;
+use crate::{
+    files::{Form, SLOT},
+    random::Rng,
+};
 
 /// Damaged images of a moment.
 const IMAGES: usize = 24;
@@ -46,7 +48,7 @@ pub(super) fn sweep(
     medium: &Medium,
     expect: &Expect,
     earlier: &[&Step],
-    config: WalConfig,
+    opening: Opening,
     rng: &mut Rng,
     damaged: &mut Damaged,
 ) -> Vec<String> {
@@ -55,13 +57,13 @@ pub(super) fn sweep(
         return findings;
     }
     for _ in 0..IMAGES {
-        let mut image = medium.after(&medium.any(rng));
-        let Some(what) = harm(&mut image, expect, earlier, rng) else {
+        let mut image = medium.after(&medium.any(&mut || rng.number()));
+        let Some(what) = harm(&mut image, opening.form, expect, earlier, rng) else {
             // A disk that lies about its flushes; that is found out elsewhere.
             return findings;
         };
         damaged.images += 1;
-        let outcome = check::look(image, config);
+        let outcome = check::look(image, opening);
         let verdict = match &outcome {
             Outcome::Refused(_) if what.may_be_refused => {
                 damaged.refused += 1;
@@ -98,41 +100,39 @@ struct Harm {
 
 /// Harms what is durable: a flipped bit, a zeroed sector, a copy of another sector, an earlier write that is back; or one
 /// copy of the manifest, which the other one makes good.
-fn harm(image: &mut Image, expect: &Expect, earlier: &[&Step], rng: &mut Rng) -> Option<Harm> {
+fn harm(image: &mut Image, form: Form, expect: &Expect, earlier: &[&Step], rng: &mut Rng) -> Option<Harm> {
     let durable = expect.durable_pos as usize;
-    if image.row.len() < durable {
+    if !place::holds(image, form, durable) {
         return None;
     }
     let sector = |rng: &mut Rng| rng.below(durable / SECTOR) * SECTOR;
+    let at = sector(rng);
+    let (path, offset) = locate(form, at);
     match rng.below(8) {
-        0 => Some(harm_slot(image, rng)),
+        0 => Some(harm_slot(image, form, rng)),
         1..=2 => {
-            let (from, to) = (sector(rng), sector(rng));
-            image.row.copy_within(from..from + SECTOR, to);
-            Some(Harm::of(
-                format!("the sector at {from} written to {to}"),
-                image,
-                to,
-                expect,
-            ))
+            let from = sector(rng);
+            let (source, from_offset) = locate(form, from);
+            let bytes = image.file(source)?.part(from_offset, SECTOR);
+            image.file_mut(path)?.write(offset, &bytes);
+            let name = format!("the sector at {from} written to {at}");
+            Harm::of(name, image, form, at, expect)
         }
         3..=4 if !earlier.is_empty() => {
-            let Step::Write { pos, bytes } = earlier[rng.below(earlier.len())] else {
+            let Step::Write { file, pos, bytes } = earlier[rng.below(earlier.len())] else {
                 return None;
             };
-            let at = *pos as usize;
-            let len = bytes.len().min(durable.saturating_sub(at));
-            image.row[at.min(durable)..][..len].copy_from_slice(&bytes[..len]);
-            Some(Harm::of(
-                format!("an earlier write to {at} is back"),
-                image,
-                at,
-                expect,
-            ))
+            let Some(at) = place::stream_pos(image, form, *file, *pos).filter(|at| *at < durable) else {
+                return harm(image, form, expect, &[], rng);
+            };
+            let len = bytes.len().min(durable - at);
+            image.files.get_mut(file)?.write(*pos, &bytes[..len]);
+            let name = format!("an earlier write to {at} is back");
+            Harm::of(name, image, form, at, expect)
         }
         kind => {
-            let at = sector(rng);
-            let bytes = &mut image.row[at..at + SECTOR];
+            let file = image.file_mut(path)?;
+            let mut bytes = file.part(offset, SECTOR);
             let name = if kind % 2 == 0 {
                 bytes.fill(0);
                 format!("zeroed the sector at {at}")
@@ -140,23 +140,33 @@ fn harm(image: &mut Image, expect: &Expect, earlier: &[&Step], rng: &mut Rng) ->
                 bytes[rng.below(SECTOR)] ^= 1 << rng.below(8);
                 format!("flipped a bit in the sector at {at}")
             };
-            Some(Harm::of(name, image, at, expect))
+            file.write(offset, &bytes);
+            Harm::of(name, image, form, at, expect)
         }
     }
 }
 
-fn harm_slot(image: &mut Image, rng: &mut Rng) -> Harm {
+fn harm_slot(image: &mut Image, form: Form, rng: &mut Rng) -> Harm {
     let which = rng.below(2);
-    let bytes = &mut image.slots[which];
-    match rng.below(2) {
-        0 => bytes.fill(0),
-        _ => {
-            let at = rng.below(bytes.len());
-            bytes[at] ^= 1 << rng.below(8);
+    let (path, offset) = locate_slot(form, which);
+    let name = format!("harmed slot {which}");
+    if let Some(file) = image.file_mut(path) {
+        let mut bytes = file.part(offset, SLOT as usize);
+        let used = bytes
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |last| last + 1);
+        let zeroed = rng.below(2) == 0;
+        if zeroed {
+            bytes.fill(0);
+        } else if used > 0 {
+            bytes[rng.below(used)] ^= 1 << rng.below(8);
         }
+        let len = bytes.len().min(file.len().saturating_sub(offset));
+        file.write(offset, &bytes[..len]);
     }
     Harm {
-        name: format!("harmed slot {which}"),
+        name,
         may_be_refused: false,
         reads_as_torn: false,
     }
@@ -164,14 +174,15 @@ fn harm_slot(image: &mut Image, rng: &mut Rng) -> Harm {
 
 impl Harm {
     /// Whatever it was: if the sector is zero now, it is as if it had never arrived.
-    fn of(name: String, image: &Image, at: usize, expect: &Expect) -> Harm {
-        let sector = image.row.get(at..at + SECTOR);
-        let is_zero = sector.is_some_and(|sector| sector.iter().all(|&byte| byte == 0));
+    fn of(name: String, image: &Image, form: Form, at: usize, expect: &Expect) -> Option<Harm> {
+        let (path, offset) = locate(form, at);
+        let sector = image.file(path)?.part(offset, SECTOR);
+        let is_zero = sector.iter().all(|&byte| byte == 0);
         let uncertain = at as u64 >= expect.certain_pos;
-        Harm {
+        Some(Harm {
             name,
             may_be_refused: true,
             reads_as_torn: uncertain && is_zero,
-        }
+        })
     }
 }

@@ -34,6 +34,8 @@ pub struct Expect {
     pub durable: usize,
     /// So many were durable before the last flush.
     pub certain: usize,
+    /// So many survive the process.
+    pub survive: usize,
     /// Where a truncation that is under way cuts.
     pub cut: Option<usize>,
     /// The stream up to here is durable.
@@ -56,6 +58,15 @@ pub enum Verdict {
 }
 
 impl Expect {
+    /// What has to be there if the process died and the machine went on.
+    #[must_use]
+    pub fn after_death(&self) -> Expect {
+        Expect {
+            durable: self.durable.max(self.survive),
+            ..self.clone()
+        }
+    }
+
     /// Judges what was read.
     #[must_use]
     pub fn judge(&self, found: &[Entry]) -> Verdict {

@@ -2,13 +2,17 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use wal_db::{Durability, Lsn, Staging, Wal, WalConfig};
+use wal_db::{
+    Durability, Lsn, Staging, Wal, WalConfig, WalError,
+    testing::sim::{AfterFailedSync, Call, Fault, SimDisk, Step},
+};
 
 use super::{
-    disk::{SimDisk, Step},
+    check::Opening,
     expect::{Expect, Known, Verdict},
+    place,
 };
-use crate::{all, payload, quiet, random::Rng};
+use crate::{all, files::FORMS, payload, quiet, random::Rng};
 
 /// What was recorded.
 #[derive(Debug, Clone)]
@@ -16,7 +20,7 @@ pub struct Run {
     /// Makes the same run again, but for the log's id and the clock.
     pub seed: u64,
     /// How the log is opened.
-    pub config: WalConfig,
+    pub opening: Opening,
     /// Everything that happened to the disk, with marks.
     pub journal: Vec<Step>,
     /// What each mark says: the promises, and what was being done.
@@ -30,18 +34,17 @@ impl Run {
     #[must_use]
     pub fn record(seed: u64, lies: bool) -> Run {
         let mut rng = Rng::new(seed);
-        let mut disk = SimDisk::default();
-        if lies {
-            disk = disk.that_lies();
-        }
-        if rng.below(2) == 0 {
-            disk = disk.that_grows();
-        }
-        let config = config(&mut rng);
+        let disk = SimDisk::new();
+        let moods = (rng.below(2) == 0).then(|| rng.number());
+        disk.behave(|disk| (disk.lies, disk.moods) = (lies, moods));
+        let opening = Opening {
+            form: FORMS[rng.below(2)],
+            config: config(&mut rng),
+        };
         let mut recorder = Recorder {
             disk,
-            config,
-            certifies: is_certified(config),
+            opening,
+            certifies: is_certified(opening.config),
             wal: None,
             rng,
             expect: Expect::default(),
@@ -55,7 +58,7 @@ impl Run {
         }
         Run {
             seed,
-            config,
+            opening,
             journal: recorder.disk.journal(),
             marks: recorder.marks,
             failure,
@@ -65,15 +68,13 @@ impl Run {
     /// What was done up to a step of the journal, for people.
     #[must_use]
     pub fn trace(&self, step: usize) -> String {
-        let certified = if is_certified(self.config) {
-            ", certified"
-        } else {
-            ""
-        };
+        let config = self.opening.config;
+        let certified = if is_certified(config) { ", certified" } else { "" };
         let mut text = format!(
-            "seed {}, staging {:?}{certified}\n",
+            "seed {}, {:?}, staging {:?}{certified}\n",
             self.seed,
-            self.config.staging()
+            self.opening.form,
+            config.staging()
         );
         let upto = &self.journal[..step.min(self.journal.len())];
         let skipped = upto.len().saturating_sub(40);
@@ -95,7 +96,12 @@ impl Run {
 }
 
 fn config(rng: &mut Rng) -> WalConfig {
-    let staging = [Staging::Heap, Staging::WriteThrough][rng.below(2)];
+    let staging = [
+        Staging::Heap,
+        Staging::WriteThrough,
+        Staging::Mapped,
+        Staging::Mapped,
+    ][rng.below(4)];
     let durability = match rng.below(4) {
         0 => Durability::Certified,
         _ => Durability::Flushed,
@@ -110,7 +116,7 @@ fn is_certified(config: WalConfig) -> bool {
 
 struct Recorder {
     disk: SimDisk,
-    config: WalConfig,
+    opening: Opening,
     certifies: bool,
     wal: Option<Wal>,
     rng: Rng,
@@ -118,6 +124,9 @@ struct Recorder {
     marks: Vec<(Expect, String)>,
     appended: usize,
 }
+
+/// The number of the error that a broken disk gives.
+const EIO: i32 = 5;
 
 type Done = Result<(), String>;
 
@@ -151,7 +160,7 @@ impl Recorder {
     }
 
     fn step(&mut self) -> Done {
-        match self.rng.below(32) {
+        match self.rng.below(33) {
             0..=9 => self.append(false),
             10..=12 => self.append(true),
             13..=15 => self.batch(),
@@ -161,6 +170,7 @@ impl Recorder {
             27..=28 => self.truncate_before(),
             29 => self.close(),
             30 => self.failed_sync(),
+            31 => self.full(),
             _ => self.kill(),
         }
     }
@@ -191,6 +201,11 @@ impl Recorder {
             };
             (expect.certain, expect.certain_pos) = certain;
         }
+        let records = expect.records.len();
+        expect.survive = match self.opening.config.staging() {
+            Staging::Heap => expect.survive.max(expect.durable).min(records),
+            _ => records,
+        };
         self.mark(what);
     }
 
@@ -269,6 +284,7 @@ impl Recorder {
 
     fn flush(&mut self) -> Done {
         self.wal().flush().map_err(failed("flush"))?;
+        self.expect.survive = self.expect.records.len();
         self.done("flush");
         Ok(())
     }
@@ -333,10 +349,26 @@ impl Recorder {
 
     /// The flush fails, the log takes nothing more, the process ends and the next one goes on.
     fn failed_sync(&mut self) -> Done {
+        let kind = [
+            AfterFailedSync::Forgotten,
+            AfterFailedSync::Reverted,
+            AfterFailedSync::Kept,
+        ][self.rng.below(3)];
+        self.disk.behave(|disk| {
+            disk.after_failed_sync = kind;
+            disk.fault = Some(Fault {
+                call: Some(Call::Sync),
+                after: 0,
+                error: EIO,
+                forever: false,
+            });
+        });
+        if kind == AfterFailedSync::Reverted {
+            self.expect.survive = self.expect.durable;
+        }
         self.mark("begin sync that fails");
-        self.disk.fail_next_sync();
         let result = self.wal().sync();
-        if self.disk.heal() {
+        if self.disk.heal() == 0 {
             // There was nothing to flush.
             result.map_err(failed("sync"))?;
             self.done("sync");
@@ -350,12 +382,33 @@ impl Recorder {
         self.kill()
     }
 
+    /// No space is left: a record is refused, or there was room for it; then there is space again.
+    fn full(&mut self) -> Done {
+        let used = self.disk.used();
+        self.disk.behave(|disk| disk.space = Some(used));
+        for _ in 0..1 + self.rng.below(6) {
+            let data = self.data();
+            self.push(std::slice::from_ref(&data));
+            self.mark(format!("begin append to a full disk, {} bytes", data.len()));
+            match self.wal().append(&data) {
+                Ok(lsn) => {
+                    self.learn(&[lsn]);
+                    self.done("append to a full disk");
+                }
+                Err(WalError::Full { .. }) => {
+                    Arc::make_mut(&mut self.expect.records).pop();
+                    self.mark("refused");
+                }
+                Err(error) => return Err(format!("append to a full disk: {error}")),
+            }
+        }
+        self.disk.heal();
+        Ok(())
+    }
+
     fn kill(&mut self) -> Done {
         // What the process has handed to the store survives it.
-        let survive = match self.config.staging() {
-            Staging::Heap => self.expect.durable,
-            _ => self.expect.records.len(),
-        };
+        let survive = self.expect.durable.max(self.expect.survive);
         let dead = self.wal.take().unwrap();
         self.disk = self.disk.kill();
         drop(dead);
@@ -371,7 +424,8 @@ impl Recorder {
     }
 
     fn open(&mut self, what: &str) -> Done {
-        let wal = Wal::with_store_and_config(self.disk.clone(), self.config).map_err(failed(what))?;
+        let Opening { form, config } = self.opening;
+        let wal = place::open(&self.disk, form, config).map_err(failed(what))?;
         let found = all(&wal);
         self.wal = Some(wal);
         match self.expect.judge(&found) {
@@ -386,6 +440,7 @@ impl Recorder {
         }
         // What recovery shows is durable, and the manifest says so.
         self.expect.durable = self.expect.records.len();
+        self.expect.survive = self.expect.durable;
         self.expect.durable_pos = self.wal().durable_lsn().get();
         self.certain();
         self.mark(what);

@@ -15,7 +15,7 @@ use crate::{
     Result, Staging, WalConfig, WalError,
     format::{Manifest, Mark},
     storage::{
-        WalStore, boot_id, is_full,
+        WalStore, is_full,
         ring::{Ring, SLACK},
         staging::{Memory, StagingHeader},
     },
@@ -51,10 +51,9 @@ pub(crate) struct Writer {
     process: u32,
 }
 
-/// How much space is made ready ahead of the tail: a quarter of what was written since the log was opened, within bounds.
-/// At the highest rate the most lasts for as long as a flush of a whole backlog takes. After a crash all of it is
+/// How much space is made ready ahead of the tail: a quarter of what was written since the log was opened, at least a step of
+/// the store, and at most this. At the highest rate the most lasts for as long as a flush of a whole backlog takes. After a crash all of it is
 /// looked at.
-const AHEAD_MIN: u64 = if cfg!(shuttle) { 4 << 10 } else { 4 << 20 };
 const AHEAD_MAX: u64 = 64 << 20;
 
 /// A crash makes the next opening read this much, and what was not durable.
@@ -192,7 +191,9 @@ impl Core {
     }
 
     fn ahead(&self, tail: u64) -> u64 {
-        (tail.saturating_sub(self.report.end.pos()) / 4).clamp(AHEAD_MIN, AHEAD_MAX)
+        (tail.saturating_sub(self.report.end.pos()) / 4)
+            .max(self.base.store.prepare_step())
+            .min(AHEAD_MAX)
     }
 
     /// Why a claim was refused for good.
@@ -352,7 +353,7 @@ fn staging_memory(
         if let Some(file) = file {
             let header = StagingHeader {
                 log: manifest.log,
-                boot: boot_id(),
+                boot: base.store.boot_id(),
                 epoch,
                 capacity: len as u64,
                 clean: false,

@@ -18,7 +18,7 @@ use crate::{
         self, GroupHeader, HeaderFault, Kind, LogId, Manifest, Mark,
         manifest::{EpochStart, SlotFault},
     },
-    storage::{Identity, Latched, StoreFault, WalStore, boot_id, staging::Leftover},
+    storage::{Identity, Latched, StoreFault, WalStore, staging::Leftover},
     sync::Arc,
 };
 
@@ -361,9 +361,10 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     if end < found.durable {
         return Some(base.damage(end, found.durable, reason));
     }
-    if let Some(leftover) = leftover.filter(|leftover| same_boot(leftover)) {
-        // The system has been running since: what had been written out is still there, in its cache at least, and
-        // what had not is an interrupted write, of which staging has the original.
+    let in_cache = |leftover: &&Leftover| same_boot(base, leftover) && !leftover.flushing;
+    if let Some(leftover) = leftover.filter(in_cache) {
+        // The system has been running since: what had been written out is still there, in its cache at least, which only
+        // a failed flush may have dropped; what had not is an interrupted write, of which staging has the original.
         return (end < leftover.released).then(|| base.damage(end, leftover.released, reason));
     }
     match found.stop {
@@ -372,8 +373,8 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     }
 }
 
-fn same_boot(leftover: &Leftover) -> bool {
-    leftover.header.boot.is_some() && leftover.header.boot == boot_id()
+fn same_boot(base: &Base, leftover: &Leftover) -> bool {
+    leftover.header.boot.is_some() && leftover.header.boot == base.store.boot_id()
 }
 
 /// Makes durable what will be exposed, cuts off what will not, and begins a new epoch.
@@ -388,7 +389,9 @@ fn mend(
     let end = found.mark.pos;
     let key = base.key(manifest.timeline.newest().epoch);
     let staged = match &leftover {
-        Some(leftover) if report.damage.is_none() => staged::collect(leftover, end, same_boot(leftover), key),
+        Some(leftover) if report.damage.is_none() => {
+            staged::collect(leftover, end, same_boot(&base, leftover), key)
+        }
         _ => None,
     };
     report.clean = !report.created && end == manifest.mark.pos && survey.used == end && staged.is_none();

@@ -1,14 +1,14 @@
 //! A log in one file.
 
 use std::{
-    fs::File,
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
     Identity, StoreFault, WalStore,
-    sys::{self, Access},
+    fs::{Access, File, FileSystem, parent, read_at, write_at},
+    sys::{self, System},
 };
 use crate::{
     Result, WalError,
@@ -16,20 +16,18 @@ use crate::{
         LogId, SLOT_LEN,
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},
     },
-    sync::{AtomicU64, Ordering},
+    sync::{Arc, AtomicU64, Ordering},
 };
 
 const HEADER: u64 = 2 * SLOT_LEN as u64;
 const ROW: u64 = HEADER + SEGMENT_HEADER_LEN;
 
-/// How much is made ready at a time, at least.
-const PREPARE_STEP: u64 = 4 << 20;
-
 /// A log in one file: the manifest's two slots, a segment header, then the row. The staging memory lies beside it as
 /// `<file>.staging`.
 #[derive(Debug)]
 pub struct FileStore {
-    file: File,
+    fs: Arc<dyn FileSystem>,
+    file: Arc<dyn File>,
     path: PathBuf,
     prepared: AtomicU64,
 }
@@ -41,13 +39,17 @@ impl FileStore {
     /// [`WalError::Locked`] if it is open for writing elsewhere, [`WalError::NotALog`] if it is something else (it
     /// is not changed then), [`WalError::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        match open_existing(path, Access::Write)? {
-            Some(file) if file.metadata()?.len() > 0 => {
-                lock(&file, path)?;
-                Self::with_file(file, path)
+        Self::open_on(Arc::new(System), path.as_ref())
+    }
+
+    /// As [`open`](Self::open), on another file system.
+    pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
+        match open_existing(&*fs, path, Access::Write)? {
+            Some(file) if file.len()? > 0 => {
+                lock(&*file, path)?;
+                Self::with_file(fs, file, path)
             }
-            _ => Self::create(path),
+            _ => Self::create(fs, path),
         }
     }
 
@@ -56,9 +58,13 @@ impl FileStore {
     /// # Errors
     /// [`WalError::NotALog`] if it is something else, [`WalError::Io`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        match open_existing(path, Access::Read)? {
-            Some(file) => Self::with_file(file, path),
+        Self::open_read_only_on(Arc::new(System), path.as_ref())
+    }
+
+    /// As [`open_read_only`](Self::open_read_only), on another file system.
+    pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
+        match open_existing(&*fs, path, Access::Read)? {
+            Some(file) => Self::with_file(fs, file, path),
             None => Err(WalError::Io {
                 context: "opening the log",
                 source: io::ErrorKind::NotFound.into(),
@@ -69,7 +75,7 @@ impl FileStore {
     /// Which log the file holds, by its segment header alone.
     pub(crate) fn log_id(&self) -> Option<LogId> {
         let mut bytes = [0; SEGMENT_HEADER_USED];
-        sys::read_at(&self.file, HEADER, &mut bytes).ok()?;
+        read_at(&*self.file, HEADER, &mut bytes).ok()?;
         SegmentHeader::decode(&bytes).ok().map(|header| header.log)
     }
 
@@ -80,11 +86,13 @@ impl FileStore {
     }
 
     /// A file appears under its name with all it needs, or not at all.
-    fn create(path: &Path) -> Result<Self> {
+    fn create(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let new_path = with_suffix(path, ".new");
-        let file = sys::open(&new_path, Access::Create).map_err(WalError::io("creating the log"))?;
-        lock(&file, path)?;
-        if open_existing(path, Access::Read)?.is_some_and(|there| there.metadata().is_ok_and(|m| m.len() > 0))
+        let file = fs
+            .open(&new_path, Access::Create)
+            .map_err(WalError::io("creating the log"))?;
+        lock(&*file, path)?;
+        if open_existing(&*fs, path, Access::Read)?.is_some_and(|there| there.len().is_ok_and(|len| len > 0))
         {
             // Somebody else was faster.
             return Err(WalError::Locked {
@@ -94,13 +102,15 @@ impl FileStore {
         file.set_len(0)?;
         file.set_len(ROW)?;
         file.sync_all()?;
-        std::fs::rename(&new_path, path).map_err(WalError::io("creating the log"))?;
-        sys::sync_dir(sys::parent(path)).map_err(WalError::io("making the log's directory durable"))?;
-        Self::with_file(file, path)
+        fs.rename(&new_path, path)
+            .map_err(WalError::io("creating the log"))?;
+        fs.sync_dir(parent(path))
+            .map_err(WalError::io("making the log's directory durable"))?;
+        Self::with_file(fs, file, path)
     }
 
-    fn with_file(file: File, path: &Path) -> Result<Self> {
-        let len = file.metadata()?.len();
+    fn with_file(fs: Arc<dyn FileSystem>, file: Arc<dyn File>, path: &Path) -> Result<Self> {
+        let len = file.len()?;
         // Any slot that was ever written starts with its magic; a file that we created and left has none yet.
         let mut start = [0u8; 8];
         let foreign = |reason| WalError::NotALog {
@@ -112,14 +122,15 @@ impl FileStore {
         }
         let mut any = false;
         for offset in [0, SLOT_LEN as u64, HEADER] {
-            sys::read_at(&file, offset, &mut start).map_err(WalError::io("reading the log's header"))?;
+            read_at(&*file, offset, &mut start).map_err(WalError::io("reading the log's header"))?;
             any |= start.starts_with(b"WALDB");
         }
-        let made_and_left = len == ROW && is_all_zero(&file)?;
+        let made_and_left = len == ROW && is_all_zero(&*file)?;
         if !any && !made_and_left {
             return Err(foreign("it has another format"));
         }
         Ok(FileStore {
+            fs,
             file,
             path: path.to_owned(),
             prepared: AtomicU64::new(len - ROW),
@@ -129,11 +140,11 @@ impl FileStore {
 
 impl WalStore for FileStore {
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        sys::read_at(&self.file, ROW.saturating_add(pos), buf)
+        read_at(&*self.file, ROW.saturating_add(pos), buf)
     }
 
     fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        sys::write_at(&self.file, ROW + pos, bytes)
+        write_at(&*self.file, ROW + pos, bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -141,7 +152,7 @@ impl WalStore for FileStore {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len().saturating_sub(ROW))
+        Ok(self.file.len()?.saturating_sub(ROW))
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -154,25 +165,29 @@ impl WalStore for FileStore {
     }
 
     fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        read_slot(&self.file, slot)
+        read_slot(&*self.file, slot)
     }
 
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        write_slot(&self.file, slot, bytes)
+        write_slot(&*self.file, slot, bytes)
     }
 
     fn attach(&self, log: &Identity) -> io::Result<()> {
-        attach_header(&self.file, HEADER, LogId(log.log_id), 0, 0, log.read_only)
+        attach_header(&*self.file, HEADER, LogId(log.log_id), 0, 0, log.read_only)
     }
 
     fn prepare(&self, end: u64) -> io::Result<u64> {
         let ready = self.prepared.load(Ordering::Acquire);
         if end > ready {
-            let end = end.next_multiple_of(PREPARE_STEP);
-            sys::allocate(&self.file, ROW + ready, ROW + end)?;
+            let end = end.next_multiple_of(self.prepare_step());
+            self.file.allocate(ROW + ready, ROW + end)?;
             self.prepared.store(end, Ordering::Release);
         }
         Ok(self.prepared.load(Ordering::Acquire))
+    }
+
+    fn prepare_step(&self) -> u64 {
+        self.fs.prepare_step()
     }
 
     fn likes_zeros_ahead(&self) -> bool {
@@ -184,22 +199,30 @@ impl WalStore for FileStore {
     }
 
     fn discard(&self, start: u64, end: u64) -> io::Result<()> {
-        sys::punch(&self.file, ROW + start, ROW + end)
+        self.file.punch(ROW + start, ROW + end)
     }
 
     fn keep_aside(&self, pos: u64, bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
         let path = with_suffix(&self.path, &format!(".cut-{pos}"));
-        keep_aside(&path, bytes).map(Some)
+        keep_aside(&*self.fs, &path, bytes).map(Some)
     }
 
-    fn staging_file(&self, create: bool) -> io::Result<Option<File>> {
-        sys::open_beside(&with_suffix(&self.path, ".staging"), create)
+    fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
+        self.fs.staging(&with_suffix(&self.path, ".staging"), create)
+    }
+
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        self.fs.boot_id()
     }
 }
 
 /// Opens what is at `path` if anything is; a directory, link, pipe or device is no log.
-pub(super) fn open_existing(path: &Path, access: Access) -> Result<Option<File>> {
-    match sys::open(path, access) {
+pub(super) fn open_existing(
+    fs: &dyn FileSystem,
+    path: &Path,
+    access: Access,
+) -> Result<Option<Arc<dyn File>>> {
+    match fs.open(path, access) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if sys::is_not_a_file(&error) => Err(WalError::NotALog {
@@ -210,31 +233,30 @@ pub(super) fn open_existing(path: &Path, access: Access) -> Result<Option<File>>
     }
 }
 
-pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(WalError::Locked {
+pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
+    match file.try_lock().map_err(WalError::io("locking the log"))? {
+        true => Ok(()),
+        false => Err(WalError::Locked {
             path: path.to_owned(),
         }),
-        Err(std::fs::TryLockError::Error(error)) => Err(WalError::io("locking the log")(error)),
     }
 }
 
-pub(super) fn read_slot(file: &File, slot: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_slot(file: &dyn File, slot: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; SLOT_LEN];
-    let len = sys::read_at(file, (slot * SLOT_LEN) as u64, &mut bytes)?;
+    let len = read_at(file, (slot * SLOT_LEN) as u64, &mut bytes)?;
     bytes.truncate(len);
     Ok(bytes)
 }
 
-pub(super) fn write_slot(file: &File, slot: usize, bytes: &[u8]) -> io::Result<()> {
-    sys::write_at(file, (slot * SLOT_LEN) as u64, bytes)?;
+pub(super) fn write_slot(file: &dyn File, slot: usize, bytes: &[u8]) -> io::Result<()> {
+    write_at(file, (slot * SLOT_LEN) as u64, bytes)?;
     file.sync_data()
 }
 
 /// Writes the segment header if nothing is there, and compares it otherwise.
 pub(super) fn attach_header(
-    file: &File,
+    file: &dyn File,
     offset: u64,
     log: LogId,
     index: u64,
@@ -247,9 +269,9 @@ pub(super) fn attach_header(
         segment_len,
     };
     let mut bytes = [0; SEGMENT_HEADER_USED];
-    let len = sys::read_at(file, offset, &mut bytes)?;
+    let len = read_at(file, offset, &mut bytes)?;
     if bytes[..len].iter().all(|&byte| byte == 0) && !read_only {
-        sys::write_at(file, offset, &ours.encode())?;
+        write_at(file, offset, &ours.encode())?;
         return file.sync_data();
     }
     match SegmentHeader::decode(&bytes[..len]) {
@@ -260,20 +282,29 @@ pub(super) fn attach_header(
 }
 
 /// Writes the bytes to `path`, or beside it if a file from an earlier cut has that name.
-pub(super) fn keep_aside(path: &Path, bytes: &mut dyn io::Read) -> io::Result<PathBuf> {
+pub(super) fn keep_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::Read) -> io::Result<PathBuf> {
     let mut free = path.to_owned();
     for n in 1.. {
-        if !free.try_exists()? {
+        if !fs.exists(&free)? {
             break;
         }
         free = with_suffix(path, &format!("-{n}"));
     }
-    let path = free.as_path();
-    let mut file = sys::open(path, Access::Create)?;
-    io::copy(bytes, &mut file)?;
+    let file = fs.open(&free, Access::Create)?;
+    let (mut buf, mut len) = (vec![0; 64 << 10], 0);
+    loop {
+        let read = match bytes.read(&mut buf) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        write_at(&*file, len, &buf[..read])?;
+        len += read as u64;
+    }
     file.sync_all()?;
-    sys::sync_dir(sys::parent(path))?;
-    Ok(path.to_owned())
+    fs.sync_dir(parent(&free))?;
+    Ok(free)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -282,8 +313,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn is_all_zero(file: &File) -> io::Result<bool> {
+fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     let mut bytes = vec![0; ROW as usize];
-    let len = sys::read_at(file, 0, &mut bytes)?;
+    let len = read_at(file, 0, &mut bytes)?;
     Ok(bytes[..len].iter().all(|&byte| byte == 0))
 }

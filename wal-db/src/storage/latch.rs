@@ -107,6 +107,14 @@ impl Latched {
         self.store.keep_aside(pos, bytes)
     }
 
+    pub(crate) fn boot_id(&self) -> Option<[u8; 16]> {
+        self.store.boot_id()
+    }
+
+    pub(crate) fn prepare_step(&self) -> u64 {
+        self.store.prepare_step()
+    }
+
     pub(crate) fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
         self.store.staging_file(create)
     }

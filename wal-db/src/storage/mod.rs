@@ -1,6 +1,7 @@
 //! Where the bytes live.
 
 mod file;
+pub(crate) mod fs;
 mod latch;
 mod memory;
 pub(crate) mod ring;
@@ -16,7 +17,6 @@ pub(crate) use latch::Latched;
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::segment_index;
-pub(crate) use sys::boot_id;
 
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
 ///
@@ -107,6 +107,11 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(u64::MAX)
     }
 
+    /// How many bytes are made ready ahead of the records, at least.
+    fn prepare_step(&self) -> u64 {
+        4 << 20
+    }
+
     /// Whether writing zeros ahead of use makes later flushes cheaper, as it does for files whose blocks are
     /// allocated and not written.
     fn likes_zeros_ahead(&self) -> bool {
@@ -144,6 +149,12 @@ pub trait WalStore: Send + Sync + 'static {
     /// Whatever the medium says.
     fn staging_file(&self, _create: bool) -> io::Result<Option<File>> {
         Ok(None)
+    }
+
+    /// Which boot of which machine this is, if it is known: what the staging file holds is whole only if it was put there
+    /// since. By default the system is asked.
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        sys::boot_id()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
@@ -10,7 +9,8 @@ use std::{
 use super::{
     Identity, StoreFault, WalStore,
     file::{attach_header, keep_aside, lock, open_existing, read_slot, write_slot},
-    sys::{self, Access},
+    fs::{Access, File, FileSystem, parent, read_at, write_at},
+    sys::{self, System},
 };
 use crate::{
     Result, WalError,
@@ -26,11 +26,8 @@ const MANIFEST: &str = "manifest";
 const STAGING: &str = "staging";
 const SUFFIX: &str = ".seg";
 
-/// The smallest segment; smaller requests are rounded up.
-const MIN_SEGMENT_LEN: u64 = 64 << 10;
-
-/// How much of a segment is made ready at a time, at least.
-const PREPARE_STEP: u64 = 4 << 20;
+/// The smallest segment; smaller requests are rounded up. Little under shuttle, whose logs are short.
+const MIN_SEGMENT_LEN: u64 = if cfg!(shuttle) { 4 << 10 } else { 64 << 10 };
 
 /// How many segment files are kept open for reading.
 const OPEN_FILES: usize = 32;
@@ -38,8 +35,9 @@ const OPEN_FILES: usize = 32;
 /// A log in a directory: `manifest`, `staging`, and the row in files of one size, `0000000000.seg` and so on.
 #[derive(Debug)]
 pub struct SegmentedStore {
+    fs: Arc<dyn FileSystem>,
     dir: PathBuf,
-    manifest: File,
+    manifest: Arc<dyn File>,
     segment_len: u64,
     read_only: bool,
     log: Mutex<Option<LogId>>,
@@ -48,10 +46,10 @@ pub struct SegmentedStore {
     /// Up to where the row can be written.
     prepared: Mutex<u64>,
     /// Recently used files, the latest last.
-    open: Mutex<Vec<(u64, Arc<File>)>>,
+    open: Mutex<Vec<(u64, Arc<dyn File>)>>,
     /// Written since the last flush. All of them are flushed, not just the newest: writes to a segment may still
     /// come after the first write to the next.
-    dirty: Mutex<BTreeMap<u64, Arc<File>>>,
+    dirty: Mutex<BTreeMap<u64, Arc<dyn File>>>,
 }
 
 impl SegmentedStore {
@@ -62,14 +60,18 @@ impl SegmentedStore {
     /// [`WalError::Locked`] if it is open for writing elsewhere, [`WalError::NotALog`] if it holds something else (it
     /// is not changed then), [`WalError::Corruption`] if the manifest is gone, [`WalError::Io`].
     pub fn open(dir: impl AsRef<Path>, segment_size: u64) -> Result<Self> {
-        let dir = dir.as_ref();
+        Self::open_on(Arc::new(System), dir.as_ref(), segment_size)
+    }
+
+    /// As [`open`](Self::open), on another file system.
+    pub(crate) fn open_on(fs: Arc<dyn FileSystem>, dir: &Path, segment_size: u64) -> Result<Self> {
         let path = dir.join(MANIFEST);
-        let manifest = match open_existing(&path, Access::Write) {
+        let manifest = match open_existing(&*fs, &path, Access::Write) {
             Ok(Some(file)) => {
-                lock(&file, &path)?;
+                lock(&*file, &path)?;
                 file
             }
-            Ok(None) => create(dir, &path)?,
+            Ok(None) => create(&*fs, dir, &path)?,
             Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
                 return Err(WalError::NotALog {
                     path: dir.to_owned(),
@@ -78,7 +80,7 @@ impl SegmentedStore {
             }
             Err(error) => return Err(error),
         };
-        Self::with_manifest(dir, manifest, Some(segment_size), false)
+        Self::with_manifest(fs, dir, manifest, Some(segment_size), false)
     }
 
     /// Opens the directory for reading; changes and locks nothing.
@@ -86,28 +88,32 @@ impl SegmentedStore {
     /// # Errors
     /// [`WalError::NotALog`] if it holds something else, [`WalError::Io`].
     pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
-        let dir = dir.as_ref();
-        match open_existing(&dir.join(MANIFEST), Access::Read)? {
-            Some(manifest) => Self::with_manifest(dir, manifest, None, true),
-            None => Err(no_manifest(dir)?),
+        Self::open_read_only_on(Arc::new(System), dir.as_ref())
+    }
+
+    /// As [`open_read_only`](Self::open_read_only), on another file system.
+    pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, dir: &Path) -> Result<Self> {
+        match open_existing(&*fs, &dir.join(MANIFEST), Access::Read)? {
+            Some(manifest) => Self::with_manifest(fs, dir, manifest, None, true),
+            None => Err(no_manifest(&*fs, dir)?),
         }
     }
 
     /// Opens what segments there are, without a manifest, for salvage: which log it is and how long its segments are
     /// comes from the first segment whose header is intact.
     pub(crate) fn open_segments(dir: &Path) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
+        let fs = Arc::new(System);
         let mut headers = Vec::new();
-        for entry in fs::read_dir(dir).map_err(WalError::io("opening the log's directory"))? {
-            let path = entry?.path();
-            let Some(index) = path
-                .file_name()
-                .and_then(|name| segment_index(&name.to_string_lossy()))
-            else {
+        for name in fs
+            .list(dir)
+            .map_err(WalError::io("opening the log's directory"))?
+        {
+            let Some(index) = segment_index(&name) else {
                 continue;
             };
             let mut bytes = [0; SEGMENT_HEADER_USED];
-            if let Ok(file) = sys::open(&path, Access::Read)
-                && sys::read_at(&file, 0, &mut bytes).is_ok()
+            if let Ok(file) = fs.open(&dir.join(name), Access::Read)
+                && read_at(&*file, 0, &mut bytes).is_ok()
                 && let Ok(header) = SegmentHeader::decode(&bytes)
                 && header.index == index
             {
@@ -123,10 +129,11 @@ impl SegmentedStore {
         };
         let (log, segment_len, indexes) = (first.0.log, first.0.segment_len, first.0.index..=last.0.index);
         // The file stands in for the manifest, which salvage does not read from it.
-        let stand_in = first.1.try_clone().map_err(WalError::io("opening a segment"))?;
+        let manifest = first.1.clone();
         let store = SegmentedStore {
+            fs,
             dir: dir.to_owned(),
-            manifest: stand_in,
+            manifest,
             segment_len: segment_len.max(MIN_SEGMENT_LEN),
             read_only: true,
             log: Mutex::new(Some(log)),
@@ -150,10 +157,16 @@ impl SegmentedStore {
         self.segment_len
     }
 
-    fn with_manifest(dir: &Path, manifest: File, asked: Option<u64>, read_only: bool) -> Result<Self> {
+    fn with_manifest(
+        fs: Arc<dyn FileSystem>,
+        dir: &Path,
+        manifest: Arc<dyn File>,
+        asked: Option<u64>,
+        read_only: bool,
+    ) -> Result<Self> {
         let mut slots = Vec::new();
         for slot in 0..2 {
-            slots.push(read_slot(&manifest, slot).map_err(WalError::io("reading the manifest"))?);
+            slots.push(read_slot(&*manifest, slot).map_err(WalError::io("reading the manifest"))?);
         }
         let stored = slots
             .iter()
@@ -180,6 +193,7 @@ impl SegmentedStore {
                 .next_multiple_of(4096),
         };
         Ok(SegmentedStore {
+            fs,
             dir: dir.to_owned(),
             manifest,
             segment_len,
@@ -197,7 +211,7 @@ impl SegmentedStore {
     }
 
     /// The file of a segment, checked to be the right one; `None` if it is not there.
-    fn segment(&self, index: u64) -> io::Result<Option<Arc<File>>> {
+    fn segment(&self, index: u64) -> io::Result<Option<Arc<dyn File>>> {
         let mut open = self.open.lock();
         if let Some(at) = open.iter().position(|(held, _)| *held == index) {
             // Move it to the end, unless it is among the last already.
@@ -213,8 +227,8 @@ impl SegmentedStore {
         } else {
             Access::Write
         };
-        let file = match sys::open(&self.path(index), access) {
-            Ok(file) => Arc::new(file),
+        let file = match self.fs.open(&self.path(index), access) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if sys::is_not_a_file(&error) => {
                 return Err(StoreFault::Wrong { segment: index }.error());
@@ -222,7 +236,7 @@ impl SegmentedStore {
             Err(error) => return Err(error),
         };
         if let Some(log) = *self.log.lock() {
-            attach_header(&file, 0, log, index, self.segment_len, true)?;
+            attach_header(&*file, 0, log, index, self.segment_len, true)?;
         }
         if open.len() >= OPEN_FILES {
             open.remove(0);
@@ -248,17 +262,17 @@ impl SegmentedStore {
     fn create_segment(&self, index: u64, log: LogId, first: u64) -> io::Result<()> {
         let new_path = self.dir.join(format!("{index:010}{SUFFIX}.new"));
         let result = (|| {
-            let file = sys::open(&new_path, Access::Create)?;
+            let file = self.fs.open(&new_path, Access::Create)?;
             file.set_len(0)?;
-            sys::allocate(&file, 0, SEGMENT_HEADER_LEN + first)?;
-            attach_header(&file, 0, log, index, self.segment_len, false)?;
+            file.allocate(0, SEGMENT_HEADER_LEN + first)?;
+            attach_header(&*file, 0, log, index, self.segment_len, false)?;
             file.sync_all()?;
-            fs::rename(&new_path, self.path(index))?;
-            sys::sync_dir(&self.dir)
+            self.fs.rename(&new_path, &self.path(index))?;
+            self.fs.sync_dir(&self.dir)
         })();
         if result.is_err() {
             // Also gives back what a full disk let us take.
-            let _ = fs::remove_file(&new_path);
+            let _ = self.fs.remove(&new_path);
         }
         result?;
         self.last.fetch_max(index, Ordering::Release);
@@ -266,12 +280,11 @@ impl SegmentedStore {
     }
 
     fn listed(&self) -> io::Result<Vec<u64>> {
-        let mut indexes = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let index = segment_index(&entry?.file_name().to_string_lossy());
-            // A number that no position reaches is somebody else's.
-            indexes.extend(index.filter(|&index| index < (1 << 62) / self.segment_len));
-        }
+        let names = self.fs.list(&self.dir)?;
+        let indexes = names.iter().filter_map(|name| segment_index(name));
+        // A number that no position reaches is somebody else's.
+        let ours = indexes.filter(|&index| index < (1 << 62) / self.segment_len);
+        let mut indexes: Vec<u64> = ours.collect();
         indexes.sort_unstable();
         Ok(indexes)
     }
@@ -292,7 +305,7 @@ impl WalStore for SegmentedStore {
                 }
                 break;
             };
-            let read = sys::read_at(&file, offset, &mut buf[done..done + len])?;
+            let read = read_at(&*file, offset, &mut buf[done..done + len])?;
             done += read;
             if read < len {
                 break;
@@ -308,7 +321,7 @@ impl WalStore for SegmentedStore {
             let file = self
                 .segment(index)?
                 .ok_or_else(|| StoreFault::Missing { segment: index }.error())?;
-            sys::write_at(&file, offset, part)?;
+            write_at(&*file, offset, part)?;
             // Only now: a flush that runs meanwhile must not take the entry away before the bytes are there.
             self.dirty.lock().insert(index, file);
             bytes = rest;
@@ -325,9 +338,7 @@ impl WalStore for SegmentedStore {
         let Some(&last) = self.listed()?.last() else {
             return Ok(0);
         };
-        let bytes = fs::metadata(self.path(last))?
-            .len()
-            .saturating_sub(SEGMENT_HEADER_LEN);
+        let bytes = self.fs.len(&self.path(last))?.saturating_sub(SEGMENT_HEADER_LEN);
         Ok(last * self.segment_len + bytes.min(self.segment_len))
     }
 
@@ -337,12 +348,12 @@ impl WalStore for SegmentedStore {
         let doomed: Vec<u64> = self.listed()?.into_iter().filter(|&index| index > keep).collect();
         self.forget(|index| index <= keep);
         for index in doomed.iter().rev() {
-            fs::remove_file(self.path(*index))?;
+            self.fs.remove(&self.path(*index))?;
         }
         self.last.store(keep, Ordering::Release);
         if keep == index
             && let Some(file) = self.segment(index)?
-            && file.metadata()?.len() > SEGMENT_HEADER_LEN + rest
+            && file.len()? > SEGMENT_HEADER_LEN + rest
         {
             file.set_len(SEGMENT_HEADER_LEN + rest)?;
             file.sync_all()?;
@@ -351,16 +362,16 @@ impl WalStore for SegmentedStore {
         if doomed.is_empty() {
             Ok(())
         } else {
-            sys::sync_dir(&self.dir)
+            self.fs.sync_dir(&self.dir)
         }
     }
 
     fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        read_slot(&self.manifest, slot)
+        read_slot(&*self.manifest, slot)
     }
 
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        write_slot(&self.manifest, slot, bytes)
+        write_slot(&*self.manifest, slot, bytes)
     }
 
     fn attach(&self, log: &Identity) -> io::Result<()> {
@@ -390,14 +401,18 @@ impl WalStore for SegmentedStore {
         while *prepared < end {
             let (index, offset) = (*prepared / self.segment_len, *prepared % self.segment_len);
             let wanted = (end - index * self.segment_len).min(self.segment_len);
-            let next = wanted.next_multiple_of(PREPARE_STEP).min(self.segment_len);
+            let next = wanted.next_multiple_of(self.prepare_step()).min(self.segment_len);
             match self.segment(index)? {
-                Some(file) => sys::allocate(&file, SEGMENT_HEADER_LEN + offset, SEGMENT_HEADER_LEN + next)?,
+                Some(file) => file.allocate(SEGMENT_HEADER_LEN + offset, SEGMENT_HEADER_LEN + next)?,
                 None => self.create_segment(index, log, next)?,
             }
             *prepared = index * self.segment_len + next;
         }
         Ok(*prepared)
+    }
+
+    fn prepare_step(&self) -> u64 {
+        self.fs.prepare_step().min(self.segment_len)
     }
 
     fn likes_zeros_ahead(&self) -> bool {
@@ -415,12 +430,12 @@ impl WalStore for SegmentedStore {
         self.forget(|index| index >= first);
         // The oldest first, so that what is left after a crash has no hole.
         for index in &doomed {
-            fs::remove_file(self.path(*index))?;
+            self.fs.remove(&self.path(*index))?;
         }
         if doomed.is_empty() {
             Ok(())
         } else {
-            sys::sync_dir(&self.dir)
+            self.fs.sync_dir(&self.dir)
         }
     }
 
@@ -428,18 +443,22 @@ impl WalStore for SegmentedStore {
         let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
         for (index, offset, len) in self.parts(start, len) {
             if let Some(file) = self.segment(index)? {
-                sys::punch(&file, offset, offset + len as u64)?;
+                file.punch(offset, offset + len as u64)?;
             }
         }
         Ok(())
     }
 
     fn keep_aside(&self, pos: u64, bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
-        keep_aside(&self.dir.join(format!("cut-{pos}")), bytes).map(Some)
+        keep_aside(&*self.fs, &self.dir.join(format!("cut-{pos}")), bytes).map(Some)
     }
 
-    fn staging_file(&self, create: bool) -> io::Result<Option<File>> {
-        sys::open_beside(&self.dir.join(STAGING), create)
+    fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
+        self.fs.staging(&self.dir.join(STAGING), create)
+    }
+
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        self.fs.boot_id()
     }
 }
 
@@ -450,44 +469,52 @@ pub(crate) fn segment_index(name: &str) -> Option<u64> {
 }
 
 /// Makes the directory and its manifest, which appears under its name locked and empty.
-fn create(dir: &Path, path: &Path) -> Result<File> {
-    match fs::metadata(dir) {
-        Ok(meta) if !meta.is_dir() => {
+fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>> {
+    match fs.list(dir) {
+        Ok(names) => {
+            if names.iter().any(|name| name != "manifest.new") {
+                return Err(no_manifest(fs, dir)?);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(WalError::NotALog {
                 path: dir.to_owned(),
                 reason: "it is not a directory",
             });
         }
-        Ok(_) => {
-            if fs::read_dir(dir)?.any(|entry| entry.is_ok_and(|e| e.file_name() != "manifest.new")) {
-                return Err(no_manifest(dir)?);
-            }
-        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(dir).map_err(WalError::io("creating the log's directory"))?;
-            sys::sync_dir(sys::parent(dir)).map_err(WalError::io("making the log's directory durable"))?;
+            fs.create_dir(dir)
+                .map_err(WalError::io("creating the log's directory"))?;
+            fs.sync_dir(parent(dir))
+                .map_err(WalError::io("making the log's directory durable"))?;
         }
         Err(error) => return Err(WalError::io("opening the log's directory")(error)),
     }
     let new_path = dir.join("manifest.new");
-    let file = sys::open(&new_path, Access::Create).map_err(WalError::io("creating the manifest"))?;
-    lock(&file, path)?;
-    if path.exists() {
+    let file = fs
+        .open(&new_path, Access::Create)
+        .map_err(WalError::io("creating the manifest"))?;
+    lock(&*file, path)?;
+    if fs.exists(path)? {
         // Somebody else was faster.
         return Err(WalError::Locked {
             path: path.to_owned(),
         });
     }
-    fs::rename(&new_path, path).map_err(WalError::io("creating the manifest"))?;
-    sys::sync_dir(dir).map_err(WalError::io("making the log's directory durable"))?;
+    fs.rename(&new_path, path)
+        .map_err(WalError::io("creating the manifest"))?;
+    fs.sync_dir(dir)
+        .map_err(WalError::io("making the log's directory durable"))?;
     Ok(file)
 }
 
 /// A directory without a manifest: a log that lost it, or no log.
-fn no_manifest(dir: &Path) -> Result<WalError> {
-    let has_segments = fs::read_dir(dir)
+fn no_manifest(fs: &dyn FileSystem, dir: &Path) -> Result<WalError> {
+    let has_segments = fs
+        .list(dir)
         .map_err(WalError::io("opening the log's directory"))?
-        .any(|entry| entry.is_ok_and(|e| segment_index(&e.file_name().to_string_lossy()).is_some()));
+        .iter()
+        .any(|name| segment_index(name).is_some());
     Ok(if has_segments {
         WalError::Corruption(crate::Corruption {
             lsn: crate::Lsn::ZERO,

@@ -1,24 +1,155 @@
-//! The system calls that std does not have, or that differ between systems. On macOS and Windows this is written
-//! and not tested.
+//! The file system of this machine: the system calls that std does not have, or that differ between systems. On macOS
+//! and Windows this is written and not tested.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
     path::Path,
+    sync::Arc,
 };
 
-/// How a file is to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
-    /// For writing, created if it is not there.
-    Create,
+use super::fs::{Access, File, FileSystem};
+
+/// The file system of this machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct System;
+
+/// How much room is taken at a time, at least.
+const PREPARE_STEP: u64 = 4 << 20;
+
+impl FileSystem for System {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(open(path, access)?))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(dir)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        // Windows makes directory entries durable with the file.
+        if cfg!(windows) {
+            Ok(())
+        } else {
+            fs::File::open(dir)?.sync_all()
+        }
+    }
+
+    fn staging(&self, path: &Path, create: bool) -> io::Result<Option<fs::File>> {
+        match open(path, if create { Access::Create } else { Access::Write }) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        boot_id()
+    }
+
+    fn prepare_step(&self) -> u64 {
+        PREPARE_STEP
+    }
 }
 
-/// Opens a regular file, never through a symbolic link, never a pipe or a device. New files are for their owner
-/// only.
-pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
+impl File for fs::File {
+    fn read_some(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::read_at(self, buf, offset);
+        #[cfg(windows)]
+        return std::os::windows::fs::FileExt::seek_read(self, buf, offset);
+    }
+
+    fn write_some(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::write_at(self, bytes, offset);
+        #[cfg(windows)]
+        return std::os::windows::fs::FileExt::seek_write(self, bytes, offset);
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        fs::File::set_len(self, len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        fs::File::sync_data(self)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        fs::File::sync_all(self)
+    }
+
+    fn allocate(&self, start: u64, end: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::{fs::FallocateFlags, io::Errno};
+            loop {
+                match rustix::fs::fallocate(self, FallocateFlags::empty(), start, end - start) {
+                    Err(Errno::INTR) => {}
+                    // A file system that cannot; grow it instead.
+                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
+                    result => return Ok(result?),
+                }
+            }
+        }
+        let _ = start;
+        if self.metadata()?.len() < end {
+            fs::File::set_len(self, end)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn punch(&self, start: u64, end: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if start < end {
+            use rustix::{fs::FallocateFlags, io::Errno};
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            match rustix::fs::fallocate(self, flags, start, end - start) {
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let _ = (start, end);
+        Ok(())
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match fs::File::try_lock(self) {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn open(path: &Path, access: Access) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.read(true).write(access != Access::Read);
     options.create(access == Access::Create);
@@ -34,15 +165,6 @@ pub(super) fn open(path: &Path, access: Access) -> io::Result<File> {
         Ok(file)
     } else {
         Err(not_a_file())
-    }
-}
-
-/// Opens a file that belongs to a log, if it is there or `create` is set.
-pub(super) fn open_beside(path: &Path, create: bool) -> io::Result<Option<File>> {
-    match open(path, if create { Access::Create } else { Access::Write }) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
@@ -67,110 +189,8 @@ pub(super) fn is_not_a_file(error: &io::Error) -> bool {
     )
 }
 
-/// Makes the entries of a directory durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    // Windows makes directory entries durable with the file.
-    if cfg!(windows) {
-        Ok(())
-    } else {
-        File::open(dir)?.sync_all()
-    }
-}
-
-/// The directory of a path, `.` for a bare name.
-pub(super) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Reads until `buf` is full or the file ends.
-pub(super) fn read_at(file: &File, mut offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while done < buf.len() {
-        match read_once(file, offset, &mut buf[done..]) {
-            Ok(0) => break,
-            Ok(n) => (done, offset) = (done + n, offset + n as u64),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
-}
-
-/// Writes everything, whatever a single call writes.
-pub(super) fn write_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match write_once(file, offset, bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => (bytes, offset) = (&bytes[n..], offset + n as u64),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn read_once(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buf, offset)
-}
-
-#[cfg(unix)]
-fn write_once(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_once(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
-}
-
-#[cfg(windows)]
-fn write_once(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_write(file, bytes, offset)
-}
-
-/// Takes the blocks from `start` to `end` from the file system, which then reads as zeros; the file grows to `end`.
-pub(super) fn allocate(file: &File, start: u64, end: u64) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::{fs::FallocateFlags, io::Errno};
-        loop {
-            match rustix::fs::fallocate(file, FallocateFlags::empty(), start, end - start) {
-                Err(Errno::INTR) => {}
-                // A file system that cannot; grow it instead.
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
-                result => return Ok(result?),
-            }
-        }
-    }
-    let _ = start;
-    if file.metadata()?.len() < end {
-        file.set_len(end)
-    } else {
-        Ok(())
-    }
-}
-
-/// Gives blocks back; the range then reads as zeros. Where that is not possible nothing happens.
-pub(super) fn punch(file: &File, start: u64, end: u64) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    if start < end {
-        use rustix::{fs::FallocateFlags, io::Errno};
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(file, flags, start, end - start) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let _ = (file, start, end);
-    Ok(())
-}
-
 /// Which boot of which machine this is, if the system tells: what is in memory now was put there since.
-pub(crate) fn boot_id() -> Option<[u8; 16]> {
+pub(super) fn boot_id() -> Option<[u8; 16]> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let mut id = [0; 16];
     let mut digits = text.bytes().filter_map(|byte| char::from(byte).to_digit(16));

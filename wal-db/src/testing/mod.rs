@@ -33,6 +33,7 @@ mod parts;
 mod positional;
 mod roundtrip;
 mod shape_values;
+pub mod sim;
 
 use std::fmt::{self, Write};
 
@@ -45,6 +46,7 @@ pub use self::lock::{Lock, LockError, LockLine};
 pub use self::logs::{MemLog, TempLog};
 pub use self::roundtrip::{roundtrip, roundtrip_all};
 pub use self::shape_values::{NoValues, shape_values};
+pub use self::sim::SimDisk;
 #[doc(inline)]
 pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_test};
 

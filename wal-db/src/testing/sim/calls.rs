@@ -1,0 +1,373 @@
+//! What the simulated disk does when it is called.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{
+    content::{Content, mix},
+    disk::{AfterFailedSync, Call, SimDisk, State},
+    image::{FileId, SECTOR, Step},
+};
+use crate::storage::fs::{self, Access, File, FileSystem, parent};
+
+/// A small step, so that little lies ahead of the records.
+const PREPARE_STEP: u64 = 8 << 10;
+
+/// An open file of a simulated disk.
+#[derive(Debug)]
+pub struct SimFile {
+    disk: SimDisk,
+    id: FileId,
+    has_lock: AtomicBool,
+}
+
+impl FileSystem for SimDisk {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(self.open_file(path, access)?))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.enter(Call::Look)?;
+        state.check_dir(dir)?;
+        let staging = state.seen.staging.keys();
+        let there = state
+            .seen
+            .names
+            .keys()
+            .chain(staging)
+            .filter(|path| parent(path) == dir);
+        let names = there.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        Ok(names.collect())
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        let state = self.enter(Call::Look)?;
+        let file = state.seen.file(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.len() as u64)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.enter(Call::Look)?.seen.names.contains_key(path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.enter(Call::Rename)?;
+        let file = state.seen.names.get(from).copied().flatten();
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
+        state.seen.names.remove(from);
+        state.seen.names.insert(to.to_owned(), Some(file));
+        let (from, to) = (from.to_owned(), to.to_owned());
+        state.note(Step::Rename { from, to, file });
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.enter(Call::Remove)?;
+        let file = state.seen.names.get(path).copied().flatten();
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
+        state.seen.names.remove(path);
+        let path = path.to_owned();
+        state.note(Step::Remove { path, file });
+        Ok(())
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.enter(Call::CreateDir)?;
+        let above: Vec<&Path> = dir.ancestors().collect();
+        for dir in above
+            .into_iter()
+            .rev()
+            .filter(|dir| !dir.as_os_str().is_empty() && *dir != Path::new("."))
+        {
+            if !state.seen.names.contains_key(dir) {
+                state.seen.names.insert(dir.to_owned(), None);
+                state.note(Step::CreateDir(dir.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let (mut state, error) = self.enter_failing(Call::SyncDir)?;
+        state.check_dir(dir)?;
+        if let Some(error) = error {
+            state.note(Step::FailedSyncDir(dir.to_owned()));
+            return Err(error);
+        }
+        if !state.behaviour.lies {
+            state.note(Step::SyncDir(dir.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn staging(&self, path: &Path, create: bool) -> io::Result<Option<std::fs::File>> {
+        self.enter(Call::Map)?.map(path, create)
+    }
+
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        let boot = self.enter(Call::Look).map_or(0, |state| state.seen.boot + 1);
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&boot.to_le_bytes());
+        Some(id)
+    }
+
+    fn prepare_step(&self) -> u64 {
+        PREPARE_STEP
+    }
+}
+
+impl File for SimFile {
+    fn read_some(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.disk.enter(Call::Read)?;
+        let len = shortened(&mut state, buf.len())?;
+        let pos = usize::try_from(offset).unwrap_or(usize::MAX);
+        let content = state.seen.files.get(&self.id);
+        Ok(content.map_or(0, |content| content.read(pos, &mut buf[..len])))
+    }
+
+    fn write_some(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        let (mut state, error) = self.disk.enter_failing(Call::Write)?;
+        let mut len = shortened(&mut state, bytes.len())?;
+        if error.is_some() {
+            // A part of it may have been written.
+            len /= 2;
+        }
+        let pos = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        if len < bytes.len() {
+            // A part of a sector is never left.
+            let end = (pos + len) / SECTOR * SECTOR;
+            len = end.checked_sub(pos).filter(|&len| len > 0).unwrap_or(bytes.len());
+        }
+        let had = self.len_in(&state);
+        if !state.has_space((pos + len).saturating_sub(had)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let bytes = &bytes[..len];
+        state.change(self.id).write(pos, bytes);
+        state.note(Step::Write {
+            file: self.id,
+            pos,
+            bytes: bytes.to_vec(),
+        });
+        error.map_or(Ok(len), Err)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let state = self.disk.enter(Call::Look)?;
+        Ok(self.len_in(&state) as u64)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.enter(Call::SetLen)?;
+        self.change_len(&mut state, len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let (mut state, error) = self.disk.enter_failing(Call::Sync)?;
+        let Some(error) = error else {
+            if !state.behaviour.lies {
+                state.synced.remove(&self.id);
+                state.note(Step::Sync(self.id));
+            }
+            return Ok(());
+        };
+        match state.behaviour.after_failed_sync {
+            AfterFailedSync::Kept => {}
+            AfterFailedSync::Forgotten => state.note(Step::FailedSync(self.id)),
+            AfterFailedSync::Reverted => {
+                let content = state.partly_flushed(self.id);
+                state.seen.files.insert(self.id, content.clone());
+                state.synced.remove(&self.id);
+                let file = self.id;
+                state.note(Step::Reverted { file, content });
+            }
+        }
+        Err(error)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn allocate(&self, _start: u64, end: u64) -> io::Result<()> {
+        let mut state = self.disk.enter(Call::Allocate)?;
+        match self.len_in(&state) as u64 {
+            len if len < end => self.change_len(&mut state, end),
+            _ => Ok(()),
+        }
+    }
+
+    fn punch(&self, start: u64, end: u64) -> io::Result<()> {
+        let mut state = self.disk.enter(Call::Punch)?;
+        // Blocks are given back whole.
+        let start = (start as usize).next_multiple_of(SECTOR);
+        let end = (end as usize).min(self.len_in(&state)) / SECTOR * SECTOR;
+        if start < end {
+            state.change(self.id).clear(start, end);
+            let file = self.id;
+            state.note(Step::Hole { file, start, end });
+        }
+        Ok(())
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        let free = self.disk.enter(Call::Lock)?.locked.insert(self.id);
+        self.has_lock.fetch_or(free, Ordering::Relaxed);
+        Ok(free)
+    }
+}
+
+impl SimFile {
+    fn len_in(&self, state: &State) -> usize {
+        state.seen.files.get(&self.id).map_or(0, |content| content.len())
+    }
+
+    fn change_len(&self, state: &mut State, len: u64) -> io::Result<()> {
+        let (had, len) = (self.len_in(state), len as usize);
+        if !state.has_space(len.saturating_sub(had)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if len != had {
+            state.change(self.id).set_len(len);
+            let file = self.id;
+            state.note(Step::Length { file, len });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        if self.has_lock.load(Ordering::Relaxed) {
+            self.disk.unlock(self.id);
+        }
+    }
+}
+
+impl State {
+    fn create(&mut self, path: &Path) -> io::Result<FileId> {
+        self.check_dir(parent(path))?;
+        let file = self.next_file;
+        self.next_file += 1;
+        self.seen.names.insert(path.to_owned(), Some(file));
+        self.seen.files.entry(file).or_default();
+        let path = path.to_owned();
+        self.note(Step::Create { path, file });
+        Ok(file)
+    }
+
+    /// What is on the disk after a flush of a file has failed: some sectors as they were, some as they should be.
+    fn partly_flushed(&self, file: FileId) -> Content {
+        let now = self.seen.files.get(&file).cloned().unwrap_or_default();
+        let mut content = self.synced.get(&file).cloned().unwrap_or_else(|| now.clone());
+        content.set_len(now.len());
+        for sector in (0..now.len()).step_by(SECTOR) {
+            if mix(self.all_calls, sector as u64) >> 63 == 0 {
+                let len = SECTOR.min(now.len() - sector);
+                content.write(sector, &now.part(sector, len));
+            }
+        }
+        content
+    }
+
+    fn check_dir(&self, dir: &Path) -> io::Result<()> {
+        match self.seen.names.get(dir) {
+            _ if dir == Path::new(".") => Ok(()),
+            Some(None) => Ok(()),
+            Some(Some(_)) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// How much of `len` a call does.
+fn shortened(state: &mut State, len: usize) -> io::Result<usize> {
+    match state.mood() {
+        Some(mood) if mood & 1 == 0 => Err(io::ErrorKind::Interrupted.into()),
+        Some(mood) if len > 1 => Ok(1 + (mood >> 1) as usize % (len - 1)),
+        _ => Ok(len),
+    }
+}
+
+/// Files for programs that do not use this crate's stores.
+impl SimDisk {
+    /// Opens a file for reading and writing, or makes it. Its name is durable when its directory is flushed.
+    ///
+    /// # Errors
+    /// What the disk's behaviour says.
+    pub fn file(&self, path: impl AsRef<Path>) -> io::Result<SimFile> {
+        self.open_file(path.as_ref(), Access::Create)
+    }
+
+    /// Makes the names in a directory durable; `.` is the one above all.
+    ///
+    /// # Errors
+    /// What the disk's behaviour says.
+    pub fn sync_names(&self, dir: impl AsRef<Path>) -> io::Result<()> {
+        self.sync_dir(dir.as_ref())
+    }
+
+    fn open_file(&self, path: &Path, access: Access) -> io::Result<SimFile> {
+        let mut state = self.enter(Call::Open)?;
+        let id = match state.seen.names.get(path) {
+            Some(Some(id)) => *id,
+            Some(None) => return Err(io::ErrorKind::IsADirectory.into()),
+            None if access != Access::Create => return Err(io::ErrorKind::NotFound.into()),
+            None => state.create(path)?,
+        };
+        drop(state);
+        Ok(SimFile {
+            disk: self.clone(),
+            id,
+            has_lock: AtomicBool::new(false),
+        })
+    }
+}
+
+impl SimFile {
+    /// Reads until `buf` is full or the file ends.
+    ///
+    /// # Errors
+    /// What the disk's behaviour says.
+    pub fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        fs::read_at(self, pos, buf)
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// What the disk's behaviour says.
+    pub fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        fs::write_at(self, pos, bytes)
+    }
+
+    /// Flushes the file.
+    ///
+    /// # Errors
+    /// What the disk's behaviour says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    /// Makes the file longer or shorter.
+    ///
+    /// # Errors
+    /// What the disk's behaviour says.
+    pub fn resize(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+
+    /// How long the file is.
+    ///
+    /// # Errors
+    /// What the disk's behaviour says.
+    pub fn size(&self) -> io::Result<u64> {
+        File::len(self)
+    }
+}

@@ -1,0 +1,369 @@
+//! The disk as a program sees it, with a journal of what the program did to it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    content::Content,
+    image::{FileId, Image, Step},
+};
+use crate::{FileStore, Result, SegmentedStore, Wal, WalConfig, storage::fs::FileSystem};
+
+/// A disk in memory under real logs, which notes everything that they do to it. Clones are the same disk, until it is
+/// [killed](Self::kill).
+///
+/// ```
+/// use wal_db::{WalConfig, testing::SimDisk};
+///
+/// # fn main() -> wal_db::Result<()> {
+/// let disk = SimDisk::new();
+/// let wal = disk.open("events", WalConfig::new())?;
+/// wal.append(b"in memory that the process shares with the system")?;
+/// let disk = disk.kill();
+/// drop(wal);
+/// assert_eq!(disk.open("events", WalConfig::new())?.record_count(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct SimDisk {
+    state: Arc<Mutex<State>>,
+}
+
+/// What a program asks of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Call {
+    /// Opening or making a file.
+    Open,
+    /// Listing a directory, or asking for a name or a length.
+    Look,
+    /// Making a directory.
+    CreateDir,
+    /// Changing a name.
+    Rename,
+    /// Removing a name.
+    Remove,
+    /// Flushing the names of a directory.
+    SyncDir,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Making a file longer or shorter.
+    SetLen,
+    /// Flushing a file.
+    Sync,
+    /// Taking blocks.
+    Allocate,
+    /// Giving blocks back.
+    Punch,
+    /// Locking.
+    Lock,
+    /// Opening a file that is to be mapped.
+    Map,
+}
+
+/// A call that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Calls of this kind, or of every kind.
+    pub call: Option<Call>,
+    /// So many of them succeed first.
+    pub after: u64,
+    /// The system's number of the error; 5 is EIO, 28 is ENOSPC.
+    pub error: i32,
+    /// Whether all that come later fail as well.
+    pub forever: bool,
+}
+
+/// What becomes of what a failed flush should have flushed. Whether it arrived is never known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AfterFailedSync {
+    /// It stays readable and counts as flushed, as on ext4 and XFS: no later flush will try.
+    #[default]
+    Forgotten,
+    /// It is dropped: what is read is what is on the disk, as when the cache is short of memory.
+    Reverted,
+    /// A later flush tries again.
+    Kept,
+}
+
+/// How a disk behaves, besides losing what was not flushed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behaviour {
+    /// Flushes do nothing and say that they did.
+    pub lies: bool,
+    /// A call that fails.
+    pub fault: Option<Fault>,
+    /// What a failed flush leaves.
+    pub after_failed_sync: AfterFailedSync,
+    /// So many bytes fit into all files.
+    pub space: Option<u64>,
+    /// Calls are interrupted, and write and read less than they were asked to, in an order that belongs to this number.
+    pub moods: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) seen: Image,
+    /// What was last flushed of files that were changed since.
+    pub(super) synced: BTreeMap<FileId, Content>,
+    pub(super) next_file: FileId,
+    pub(super) locked: BTreeSet<FileId>,
+    pub(super) behaviour: Behaviour,
+    journal: Vec<Step>,
+    /// Mapped memory, shared with who has mapped it.
+    maps: BTreeMap<PathBuf, std::fs::File>,
+    dead: bool,
+    calls: BTreeMap<Call, u64>,
+    pub(super) all_calls: u64,
+    /// Calls that the fault looked at.
+    matched: u64,
+    failed: u64,
+}
+
+impl SimDisk {
+    /// An empty disk.
+    #[must_use]
+    pub fn new() -> SimDisk {
+        SimDisk::default()
+    }
+
+    /// A disk that holds this, all of it durable.
+    #[must_use]
+    pub fn of(image: Image) -> SimDisk {
+        let next_file = image.files.keys().next_back().map_or(0, |last| last + 1);
+        let state = State {
+            seen: image,
+            next_file,
+            ..State::default()
+        };
+        SimDisk {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// Opens a log in a file of this disk, as [`Wal::open_with`] does.
+    ///
+    /// # Errors
+    /// As [`Wal::open_with`].
+    pub fn open(&self, path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
+        Wal::with_store_and_config(self.file_store(path)?, config)
+    }
+
+    /// Opens a log in a directory of this disk, as [`Wal::open_segmented_with`] does.
+    ///
+    /// # Errors
+    /// As [`Wal::open_segmented_with`].
+    pub fn open_segmented(&self, dir: impl AsRef<Path>, segment_size: u64, config: WalConfig) -> Result<Wal> {
+        Wal::with_store_and_config(self.segmented_store(dir, segment_size)?, config)
+    }
+
+    /// The store of [`open`](Self::open) alone.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`].
+    pub fn file_store(&self, path: impl AsRef<Path>) -> Result<FileStore> {
+        FileStore::open_on(self.fs(), path.as_ref())
+    }
+
+    /// The store of [`open_segmented`](Self::open_segmented) alone.
+    ///
+    /// # Errors
+    /// As [`SegmentedStore::open`].
+    pub fn segmented_store(&self, dir: impl AsRef<Path>, segment_size: u64) -> Result<SegmentedStore> {
+        SegmentedStore::open_on(self.fs(), dir.as_ref(), segment_size)
+    }
+
+    /// The process that has the disk is dead: nothing that it still does arrives. Returns the disk for the next one, which
+    /// sees what was written, flushed or not, and the memory that was mapped.
+    #[must_use]
+    pub fn kill(&self) -> SimDisk {
+        let mut state = self.state();
+        state.note_maps();
+        state.dead = true;
+        let next = State {
+            seen: std::mem::take(&mut state.seen),
+            synced: std::mem::take(&mut state.synced),
+            next_file: state.next_file,
+            behaviour: state.behaviour.clone(),
+            journal: std::mem::take(&mut state.journal),
+            ..State::default()
+        };
+        SimDisk {
+            state: Arc::new(Mutex::new(next)),
+        }
+    }
+
+    /// Changes how the disk behaves; a fault counts calls from here.
+    pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
+        let mut state = self.state();
+        let before = state.behaviour.fault;
+        change(&mut state.behaviour);
+        if state.behaviour.fault != before {
+            (state.matched, state.failed) = (0, 0);
+        }
+    }
+
+    /// Ends faults and gives space; returns how many calls the fault has failed.
+    pub fn heal(&self) -> u64 {
+        let mut state = self.state();
+        (state.behaviour.fault, state.behaviour.space) = (None, None);
+        state.matched = 0;
+        std::mem::take(&mut state.failed)
+    }
+
+    /// How often a program made a call, or any.
+    #[must_use]
+    pub fn calls(&self, call: Option<Call>) -> u64 {
+        let state = self.state();
+        call.map_or(state.all_calls, |call| {
+            state.calls.get(&call).copied().unwrap_or(0)
+        })
+    }
+
+    /// How many bytes all files have.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.state().used() as u64
+    }
+
+    /// Notes a number in the journal.
+    pub fn mark(&self, mark: usize) {
+        self.state().note(Step::Mark(mark));
+    }
+
+    /// Takes the journal: everything that was done since the disk was made or this was last called.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Step> {
+        std::mem::take(&mut self.state().journal)
+    }
+
+    /// What a process sees at the moment; nothing of it need be durable.
+    #[must_use]
+    pub fn seen(&self) -> Image {
+        let mut state = self.state();
+        state.note_maps();
+        state.seen.clone()
+    }
+
+    pub(super) fn unlock(&self, file: FileId) {
+        self.state().locked.remove(&file);
+    }
+
+    fn fs(&self) -> Arc<dyn FileSystem> {
+        Arc::new(self.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a call: counts it, and fails it if it is to fail.
+    pub(super) fn enter(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
+        let (state, error) = self.enter_failing(call)?;
+        error.map_or(Ok(state), Err)
+    }
+
+    /// As [`enter`](Self::enter), for a call that leaves something behind when it fails.
+    pub(super) fn enter_failing(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, Option<io::Error>)> {
+        crate::sync::step();
+        let mut state = self.state();
+        if state.dead {
+            return Err(io::Error::other("the process is dead"));
+        }
+        state.all_calls += 1;
+        *state.calls.entry(call).or_default() += 1;
+        let error = state.failure(call);
+        Ok((state, error))
+    }
+}
+
+impl State {
+    fn failure(&mut self, call: Call) -> Option<io::Error> {
+        let fault = self.behaviour.fault?;
+        if fault.call.is_some_and(|only| only != call) {
+            return None;
+        }
+        self.matched += 1;
+        let now = self.matched == fault.after + 1 || fault.forever && self.matched > fault.after;
+        self.failed += u64::from(now);
+        if now && !fault.forever {
+            self.behaviour.fault = None;
+        }
+        now.then(|| io::Error::from_raw_os_error(fault.error))
+    }
+
+    /// Whether a call gets into a mood: it is interrupted, or does less than it was asked to.
+    pub(super) fn mood(&mut self) -> Option<u64> {
+        let moods = self.behaviour.moods.as_mut()?;
+        *moods = super::content::mix(*moods, 0x9E37_79B9_7F4A_7C15);
+        (*moods >> 61 < 3).then_some(*moods)
+    }
+
+    /// Notes a step, behind what mapped memory held when it was made.
+    pub(super) fn note(&mut self, step: Step) {
+        self.note_maps();
+        self.journal.push(step);
+    }
+
+    fn note_maps(&mut self) {
+        for (path, file) in &mut self.maps {
+            let mut bytes = Vec::new();
+            let read = file
+                .seek(SeekFrom::Start(0))
+                .and_then(|_| file.read_to_end(&mut bytes));
+            if read.is_ok() && self.seen.staging.get(path) != Some(&bytes) {
+                self.seen.staging.insert(path.clone(), bytes.clone());
+                let path = path.clone();
+                self.journal.push(Step::Staging { path, bytes });
+            }
+        }
+    }
+
+    /// A file that can be mapped, with what its memory held.
+    pub(super) fn map(&mut self, path: &Path, create: bool) -> io::Result<Option<std::fs::File>> {
+        if !self.maps.contains_key(path) {
+            let held = self.seen.staging.get(path);
+            if held.is_none() && !create {
+                return Ok(None);
+            }
+            let mut file = memory_file()?;
+            file.write_all(held.map_or(&[], Vec::as_slice))?;
+            self.maps.insert(path.to_owned(), file);
+        }
+        self.maps.get(path).map(std::fs::File::try_clone).transpose()
+    }
+
+    /// The content of a file that is about to change.
+    pub(super) fn change(&mut self, file: FileId) -> &mut Content {
+        let content = self.seen.files.entry(file).or_default();
+        self.synced.entry(file).or_insert_with(|| content.clone());
+        content
+    }
+
+    /// Whether the files may take so many bytes more.
+    pub(super) fn has_space(&self, more: usize) -> bool {
+        let space = self.behaviour.space;
+        more == 0 || space.is_none_or(|space| (self.used() + more) as u64 <= space)
+    }
+
+    fn used(&self) -> usize {
+        self.seen.files.values().map(Content::len).sum()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn memory_file() -> io::Result<std::fs::File> {
+    let file = rustix::fs::memfd_create("staging", rustix::fs::MemfdFlags::CLOEXEC)?;
+    Ok(file.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn memory_file() -> io::Result<std::fs::File> {
+    tempfile::tempfile()
+}
