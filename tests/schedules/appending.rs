@@ -98,6 +98,21 @@ fn appenders_that_wait_for_room_get_it() {
 }
 
 #[test]
+fn a_ring_that_goes_round_keeps_every_byte() {
+    explore(60, || {
+        let log = Witness::new(quiet().with_background_flush(choose(2) == 0));
+        let append = |log: &Witness| {
+            for _ in 0..6 {
+                log.append(7500).unwrap();
+            }
+        };
+        beside(&log, &[append, append, append]);
+        log.sync().unwrap();
+        log.check();
+    });
+}
+
+#[test]
 fn what_the_background_does_harms_nothing() {
     explore(300, || {
         let log = Witness::new(quiet().with_background_flush(true));
@@ -114,6 +129,20 @@ fn what_the_background_does_harms_nothing() {
             log.append_and_sync(100).unwrap();
         };
         beside(&log, &[append, commit]);
+        log.check();
+    });
+}
+
+/// A seal closes what was appended meanwhile, and makes it durable without a commit.
+#[test]
+fn those_whom_a_seal_makes_durable_are_told() {
+    explore(1500, || {
+        let log = Witness::new(quiet().with_background_flush(true));
+        log.append_and_sync(20).unwrap();
+        log.append(20).unwrap();
+        let sync = |log: &Witness| log.sync().unwrap();
+        // Each turn that ends wakes one of them; there are more of them than turns.
+        beside(&log, &[sync, sync, sync, sync]);
         log.check();
     });
 }

@@ -85,6 +85,16 @@ fn followers_see_every_record_that_is_durable() {
     });
 }
 
+/// Nothing else happens that could wake it.
+#[test]
+fn a_follower_is_woken_by_a_record_that_becomes_durable() {
+    explore(200, || {
+        let log = Witness::new(any_config());
+        beside(&log, &[commit, |log| log.wait_for(2)]);
+        log.check();
+    });
+}
+
 #[test]
 fn followers_go_on_behind_a_cut() {
     explore(300, || {

@@ -58,7 +58,7 @@ fn typed_records_beside_a_head_that_moves_keep_their_schemas() {
 
 #[test]
 fn a_record_whose_schema_is_cut_off_meanwhile_gets_it_again_before_it_is_acknowledged() {
-    explore(600, || {
+    explore(1500, || {
         let log = Witness::new(quiet());
         let kept = log.append(30).unwrap();
         log.append_typed(false).unwrap();

@@ -264,6 +264,16 @@ impl Witness {
         self.has_read("a follower", found, self.appended(), false);
     }
 
+    /// Waits for so many records from the beginning on, and no longer.
+    pub(crate) fn wait_for(&self, records: usize) {
+        let mut tail = self.wal.tail(Lsn::ZERO).unwrap();
+        for _ in 0..records {
+            let entry = entry(tail.next().unwrap().unwrap());
+            let id = self.notes().find(&entry.1);
+            self.acknowledge("follower", 1 << id);
+        }
+    }
+
     /// Reads the log from its beginning to its end.
     pub(crate) fn read(&self) {
         let (before, cut_done) = (self.appended(), self.notes().cut_done);

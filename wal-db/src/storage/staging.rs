@@ -137,10 +137,10 @@ impl Consumer {
         let mut pos = self.released;
         while pos < used {
             let run = (used - pos).min(ring.capacity() - (pos & (ring.capacity() - 1)));
+            step();
             // SAFETY: everything below `used` was settled and closed, and cannot be claimed before the limit below
             // is raised; readers of `bytes` have ended, for they borrow the consumer.
             unsafe { ring.memory.zero(pos, run) }
-            step();
             pos += run;
         }
         self.released = next;
