@@ -8,11 +8,11 @@ use std::{
     sync::mpsc,
 };
 
-use wal_db::{Lsn, Result, Wal, WalConfig, WalError};
+use wal_db::{Wal, WalError};
 use wal_tests::{
     Entry, all,
     disk::{Disk, EIO, Fault, Op, busy_heap, is_full, is_in_doubt, is_poisoned, open, stays_poisoned},
-    payload, put, quiet, quiet_heap, until_error, within,
+    everything, payload, put, quiet, quiet_heap, until_error, within,
 };
 
 // ---- errors ----------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
         for config in [quiet_heap(), quiet()] {
             let calls = {
                 let disk = Disk::new();
-                run(&disk, config);
+                everything::run(|| Wal::with_store_and_config(disk.clone(), config));
                 disk.calls(op)
             };
             for (fault, n) in faults
@@ -274,7 +274,8 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
                 disk.set_after(op, n, fault);
                 let outcome = within(&what, {
                     let disk = disk.clone();
-                    move || catch_unwind(AssertUnwindSafe(|| run(&disk, config)))
+                    let open = move || Wal::with_store_and_config(disk.clone(), config);
+                    move || catch_unwind(AssertUnwindSafe(|| everything::run(open)))
                 });
                 let outcome = match outcome {
                     Ok(outcome) => outcome,
@@ -297,10 +298,7 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
                             continue;
                         }
                     };
-                    let fits = outcome
-                        .iter()
-                        .any(|(acked, possible)| found.starts_with(acked) && is_prefix(&found, possible));
-                    if !fits {
+                    if !outcome.fit(&found) {
                         failures.push(format!("{what}: {found:?} of {outcome:?}"));
                     }
                 }
@@ -360,98 +358,6 @@ fn a_second_close_does_not_say_ok_for_one_that_failed() {
     disk.heal();
     wal.close().unwrap();
     assert_eq!(all(&open(&disk.image(), quiet_heap())), [kept]);
-}
-
-/// What the log may hold: what was acknowledged, and what may be there beyond.
-type Outcomes = Vec<(Vec<Entry>, Vec<Entry>)>;
-
-/// Uses the log until something fails. When it has failed for good, nothing more is taken or promised.
-fn run(disk: &Disk, config: WalConfig) -> Outcomes {
-    let mut outcomes = vec![(Vec::new(), Vec::new())];
-    // A panic in the store comes out of the call that used it.
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        let wal = Wal::with_store_and_config(disk.clone(), config)?;
-        let ended = catch_unwind(AssertUnwindSafe(|| use_everything(&wal, &mut outcomes)));
-        if wal.poisoned_by().is_some() {
-            assert!(
-                is_poisoned(&wal.append(b"after the failure")),
-                "append after {:?}",
-                wal.poisoned_by()
-            );
-            assert!(is_poisoned(&wal.sync()), "sync after {:?}", wal.poisoned_by());
-        }
-        match ended {
-            Ok(Ok(())) => wal.close(),
-            Ok(error) => error,
-            Err(_) => Err(WalError::Closed),
-        }
-    }));
-    if let Err(panic) = ended {
-        let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-        assert!(text.contains("a panic on command"), "{text}");
-    }
-    outcomes
-}
-
-/// While the call runs, and if it panics or says `InDoubt`, the records may be there, at places that nobody knows.
-fn in_doubt<T>(
-    outcomes: &mut Outcomes,
-    possible: &[Entry],
-    records: &[Vec<u8>],
-    call: impl FnOnce() -> Result<T>,
-) -> Result<T> {
-    let known = outcomes[0].1.clone();
-    let unknown = records.iter().map(|data| Entry(ANYWHERE, data.clone()));
-    outcomes[0].1 = possible.iter().cloned().chain(unknown).collect();
-    let result = call();
-    if matches!(&result, Err(error) if !matches!(error, WalError::InDoubt { .. })) {
-        outcomes[0].1 = known;
-    }
-    result
-}
-
-/// The LSN of a record that may be there.
-const ANYWHERE: Lsn = Lsn::new(u64::MAX);
-
-fn is_prefix(found: &[Entry], possible: &[Entry]) -> bool {
-    let same = |(found, possible): (&Entry, &Entry)| {
-        found.1 == possible.1 && (found.0 == possible.0 || possible.0 == ANYWHERE)
-    };
-    found.len() <= possible.len() && found.iter().zip(possible).all(same)
-}
-
-fn use_everything(wal: &Wal, outcomes: &mut Outcomes) -> Result<()> {
-    let mut possible: Vec<Entry> = Vec::new();
-    for round in 0..3 {
-        for (seed, len) in [(1, 10), (2, 3000), (3, 70_000), (4, 0)] {
-            let data = payload(round * 10 + seed, len);
-            let lsn = in_doubt(outcomes, &possible, std::slice::from_ref(&data), || {
-                wal.append(&data)
-            })?;
-            possible.push(Entry(lsn, data));
-            outcomes[0].1.clone_from(&possible);
-        }
-        wal.sync()?;
-        *outcomes = vec![(possible.clone(), possible.clone())];
-        let batch = [payload(60, 20), payload(61, 30)];
-        let lsns = in_doubt(outcomes, &possible, &batch, || wal.append_batch(&batch))?;
-        possible.extend(lsns.into_iter().zip(batch).map(|(lsn, data)| Entry(lsn, data)));
-        outcomes[0].1.clone_from(&possible);
-        // Cut back to the record before the last two, or do not.
-        let at = possible.len() - 3;
-        let cut = possible[..=at].to_vec();
-        outcomes.push((cut.clone(), cut.clone()));
-        wal.truncate_after(possible[at].0)?;
-        possible = cut;
-        *outcomes = vec![(possible.clone(), possible.clone())];
-        // Drop the first record, or do not.
-        let rest = possible[1..].to_vec();
-        outcomes.push((rest.clone(), rest.clone()));
-        wal.truncate_before(possible[1].0)?;
-        possible = rest;
-        *outcomes = vec![(possible.clone(), possible.clone())];
-    }
-    Ok(())
 }
 
 // ---- a full disk -----------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
-//! command ([`disk`]), a disk that loses power ([`sim`]), what has to be true of a damaged log ([`damage`]), random values ([`random`]), what the
+//! command ([`disk`]), a run that uses everything ([`everything`]), a disk that loses power ([`sim`]), what has to be true of a damaged log ([`damage`]), random values ([`random`]), what the
 //! examples of the guides need ([`guide`]), and a watchdog ([`within`]).
 #![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
 
 pub mod damage;
 pub mod disk;
+pub mod everything;
 pub mod files;
 pub mod guide;
 pub mod random;
@@ -111,6 +112,11 @@ pub fn payload(seed: usize, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Says something about the run on standard error: what was skipped and why, or how much was tried.
+pub fn note(text: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes()).expect("stderr");
+}
+
 /// The compiler whose messages the UI tests expect.
 const PINNED: &str = "rustc 1.95.";
 
@@ -122,8 +128,9 @@ pub fn has_the_messages_of_ui_tests() -> bool {
     let version = String::from_utf8(output.expect("rustc runs").stdout).expect("a version");
     let pinned = version.starts_with(PINNED);
     if !pinned {
-        let text = format!("skipped: the expected messages are those of {PINNED}x, this is {version}\n");
-        std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).expect("stderr");
+        note(&format!(
+            "skipped: the expected messages are those of {PINNED}x, this is {version}"
+        ));
     }
     pinned
 }

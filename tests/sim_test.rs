@@ -2,13 +2,17 @@
 
 use wal_tests::{
     scale,
-    sim::campaign::{self, Plan},
+    sim::{
+        campaign::{self, Plan},
+        log::Design,
+    },
 };
 
 const PLAN: Plan = Plan {
     seed: 1,
     images: 20_000,
     lies: false,
+    design: Design::Ours,
     threads: 1,
 };
 

@@ -1,18 +1,25 @@
 //! Crash images by the million, and the figures: `cargo run --release -p wal-tests --bin crash`.
 //!
-//! `--images N` (1,000,000), `--seed S` (1), `--threads T` (one for each processor), `--json`, and `--lies` for a disk
-//! whose flushes do nothing, which has to fail. The exit code is 1 if any promise was broken.
+//! `--images N` (1,000,000), `--seed S` (1), `--threads T` (one for each processor), `--json`; `--design wal-db-1.1.0` for the
+//! existing crate of the same name, and `--lies` for a disk whose flushes do nothing, which have to fail. The exit code is
+//! 1 if any promise was broken.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command
 
 use std::{process::ExitCode, time::Instant};
 
-use wal_tests::sim::campaign::{self, Figures, Plan};
+use wal_tests::sim::{
+    campaign::{self, Figures, Plan},
+    log::Design,
+};
 
 fn main() -> ExitCode {
     let (plan, json) = match arguments(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return with_the_peer(),
         Err(wrong) => {
-            eprintln!("{wrong}\nusage: crash [--images N] [--seed S] [--threads T] [--json] [--lies]");
+            eprintln!(
+                "{wrong}\nusage: crash [--images N] [--seed S] [--threads T] [--json] [--lies] [--design ours|{PEER}]"
+            );
             return ExitCode::from(2);
         }
     };
@@ -24,7 +31,8 @@ fn main() -> ExitCode {
         let fields: Vec<_> = rows.iter().map(|(_, key, n)| format!("\"{key}\": {n}")).collect();
         let fields = fields.join(", ");
         println!(
-            "{{\"design\": \"ours\", \"seed\": {}, {fields}, \"seconds\": {seconds:.1}}}",
+            "{{\"design\": \"{}\", \"seed\": {}, {fields}, \"seconds\": {seconds:.1}}}",
+            if plan.design == Design::Ours { "ours" } else { PEER },
             plan.seed
         );
     } else {
@@ -78,11 +86,46 @@ fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 17] {
     ]
 }
 
-fn arguments(mut given: impl Iterator<Item = String>) -> Result<(Plan, bool), String> {
+const PEER: &str = "wal-db-1.1.0";
+
+#[cfg(feature = "wal-db-1-1-0")]
+fn peer() -> Option<Design> {
+    Some(Design::WalDb110)
+}
+
+#[cfg(not(feature = "wal-db-1-1-0"))]
+fn peer() -> Option<Design> {
+    None
+}
+
+/// Builds this program again, with the crate that nobody else needs, and runs it.
+fn with_the_peer() -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = ["run", "--quiet", "--release", "-p", "wal-tests", "--bin", "crash"];
+    let status = std::process::Command::new(cargo)
+        .args(build)
+        .args(["--features", "wal-db-1-1-0", "--"])
+        .args(std::env::args_os().skip(1))
+        .status();
+    match status {
+        Ok(status) => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(error) => {
+            eprintln!("cargo does not run: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What was asked for; nothing if it takes another build.
+fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<(Plan, bool)>, String> {
     let mut plan = Plan {
         seed: 1,
         images: 1_000_000,
         lies: false,
+        design: Design::Ours,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut json = false;
@@ -98,8 +141,14 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<(Plan, bool), St
             "--threads" => plan.threads = number()? as usize,
             "--json" => json = true,
             "--lies" => plan.lies = true,
+            "--design" => match (given.next().as_deref(), peer()) {
+                (Some("ours"), _) => {}
+                (Some(PEER), Some(peer)) => plan.design = peer,
+                (Some(PEER), None) => return Ok(None),
+                (other, _) => return Err(format!("{name} {}: not a design", other.unwrap_or_default())),
+            },
             _ => return Err(format!("{name} is not an option")),
         }
     }
-    Ok((plan, json))
+    Ok(Some((plan, json)))
 }

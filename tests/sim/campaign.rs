@@ -13,12 +13,15 @@ use super::{
     check::{self, Outcome},
     damage::{self, Damaged},
     expect::{Expect, Verdict},
+    log::Design,
     run::Run,
 };
 use crate::random::Rng;
 
-/// How many images are tried at a crash point with too much in the cache to try all of them.
-const SAMPLES: usize = 64;
+/// Where no more images can be left, all of them are tried.
+const EXHAUSTIVE: usize = 1 << 12;
+/// How many images are tried elsewhere.
+const SAMPLES: usize = 66;
 /// One in so many distinct images is crashed again at every call of its recovery.
 const SECOND_CRASHES: usize = 16;
 /// Findings that are kept word for word.
@@ -33,6 +36,8 @@ pub struct Plan {
     pub images: u64,
     /// `sync` does nothing: the campaign has to find that out.
     pub lies: bool,
+    /// Whose log it is.
+    pub design: Design,
     /// Threads that work on it.
     pub threads: usize,
 }
@@ -121,11 +126,11 @@ pub fn run(plan: Plan) -> Figures {
         let mut figures = Figures::default();
         while checked.load(Ordering::Relaxed) < plan.images && !failed.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            let one = check(&Run::record(seed, plan.lies));
+            let one = check(&Run::record(seed, plan.design, plan.lies));
             checked.fetch_add(one.images, Ordering::Relaxed);
             figures += one;
-            // More of the same tells nothing new; of a disk that lies, the figures do.
-            let enough = figures.findings.len() == KEPT_FINDINGS && !plan.lies;
+            // More of the same tells nothing new; of a disk that lies, or of another design, the figures do.
+            let enough = figures.findings.len() == KEPT_FINDINGS && !plan.lies && plan.design == Design::Ours;
             failed.fetch_or(enough, Ordering::Relaxed);
         }
         figures
@@ -207,26 +212,35 @@ impl Checker<'_> {
     fn crash(&mut self, at: usize, medium: &Medium, expect: &Expect) {
         let mut rng = Rng::new(self.rng.number());
         self.figures.points += 1;
-        self.figures.exhaustive += u64::from(medium.is_small());
-        medium.arrivals(&mut || rng.number(), SAMPLES, |arrival| {
+        self.figures.exhaustive += u64::from(medium.is_small(EXHAUSTIVE));
+        medium.arrivals(&mut || rng.number(), EXHAUSTIVE, SAMPLES, |arrival| {
             let arrived = || format!("power lost behind step {at}: {}", medium.describe(arrival));
-            self.image(at, medium.after(arrival), [expect; 2], &arrived);
+            let image = medium.after(arrival);
+            self.image(at, &Medium::of(image.clone()), image, [expect; 2], &arrived);
         });
         if let Some(image) = medium.after_death() {
             self.figures.deaths += 1;
             let died = || format!("process died behind step {at}");
-            self.image(at, image, [&expect.after_death(), expect], &died);
+            self.image(at, medium, image, [&expect.after_death(), expect], &died);
         }
     }
 
-    /// Checks an image against what has to be there, and against what has to be there after one more power loss.
-    fn image(&mut self, at: usize, image: Image, [expect, then]: [&Expect; 2], crash: &dyn Fn() -> String) {
+    /// Checks what the next process sees of a medium against what has to be there, and against what has to be there after
+    /// one more power loss.
+    fn image(
+        &mut self,
+        at: usize,
+        medium: &Medium,
+        image: Image,
+        [expect, then]: [&Expect; 2],
+        crash: &dyn Fn() -> String,
+    ) {
         self.figures.images += 1;
         let hash = image.hash();
         let outcome = match self.known.get(&hash) {
             Some(outcome) => outcome.clone(),
             None => {
-                let outcome = Rc::new(self.recover(at, image, then, crash));
+                let outcome = Rc::new(self.recover(at, medium, image, then, crash));
                 self.known.insert(hash, outcome.clone());
                 outcome
             }
@@ -248,14 +262,21 @@ impl Checker<'_> {
     }
 
     /// Opens an image that was not seen before, uses it, and crashes it again.
-    fn recover(&mut self, at: usize, image: Image, then: &Expect, crash: &dyn Fn() -> String) -> Outcome {
+    fn recover(
+        &mut self,
+        at: usize,
+        medium: &Medium,
+        image: Image,
+        then: &Expect,
+        crash: &dyn Fn() -> String,
+    ) -> Outcome {
         let opening = self.run.opening;
-        let sequel = check::go_on(image.clone(), opening);
-        let mut wrong = sequel.second_crash_at_the_end(&image, opening).err();
+        let sequel = check::go_on(image, opening);
+        let mut wrong = sequel.second_crash_at_the_end(medium.clone(), opening).err();
         self.figures.images += 1;
         self.figures.second += 1;
         if wrong.is_none() && self.rng.below(SECOND_CRASHES) == 0 {
-            match sequel.second_crashes(&image, opening, then, &mut self.rng) {
+            match sequel.second_crashes(medium.clone(), opening, then, &mut self.rng) {
                 Ok(images) => {
                     self.figures.images += images;
                     self.figures.second += images;

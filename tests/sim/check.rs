@@ -1,24 +1,15 @@
 //! What the log makes of an image.
 
 use wal_db::{
-    Lsn, Wal, WalConfig,
+    Lsn,
     testing::sim::{Image, Medium, SimDisk, Step},
 };
 
 use super::{
     expect::{Expect, Verdict},
-    place,
+    log::{Log, Opening},
 };
-use crate::{Entry, files::Form, random::Rng};
-
-/// How a log is opened.
-#[derive(Debug, Clone, Copy)]
-pub struct Opening {
-    /// In one file or in segments.
-    pub form: Form,
-    /// With these settings.
-    pub config: WalConfig,
-}
+use crate::{Entry, random::Rng};
 
 /// What was read from an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +22,16 @@ pub enum Outcome {
 
 /// Opens a log and reads it.
 #[must_use]
-pub fn read(disk: &SimDisk, opening: Opening) -> (Option<Wal>, Outcome) {
-    let wal = match place::open(disk, opening.form, opening.config) {
-        Ok(wal) => wal,
-        Err(error) => return (None, Outcome::Refused(error.to_string())),
+pub fn read(disk: &SimDisk, opening: Opening) -> (Option<Box<dyn Log>>, Outcome) {
+    let log = match opening.open(disk) {
+        Ok(log) => log,
+        Err(error) => return (None, Outcome::Refused(error)),
     };
-    let records = wal.iter().and_then(|records| {
-        let entry = |record: wal_db::Result<wal_db::Record>| record.map(|r| Entry(r.lsn(), r.into_data()));
-        records.map(entry).collect()
-    });
-    match records {
-        Ok(records) => (Some(wal), Outcome::Read(records)),
-        Err(error) => (Some(wal), Outcome::Refused(format!("reading: {error}"))),
-    }
+    let outcome = match log.all() {
+        Ok(records) => Outcome::Read(records),
+        Err(error) => Outcome::Refused(format!("reading: {error}")),
+    };
+    (Some(log), outcome)
 }
 
 /// Reads an image, and lets the disk go without another write to it.
@@ -78,7 +66,7 @@ pub fn go_on(image: Image, opening: Opening) -> Sequel {
     disk.mark(OPENED);
     let mut added = None;
     if let (Some(wal), Outcome::Read(found)) = (&wal, &outcome) {
-        match add(wal, found.len() as u64) {
+        match add(&**wal, found.len() as u64) {
             Ok(entry) => added = Some(entry),
             Err(wrong) => outcome = Outcome::Refused(wrong),
         }
@@ -94,46 +82,39 @@ pub fn go_on(image: Image, opening: Opening) -> Sequel {
 }
 
 /// Appends a record to a log that has so many, and flushes it; the log has to count them, and find nothing wrong.
-fn add(wal: &Wal, before: u64) -> Result<Entry, String> {
+fn add(log: &dyn Log, before: u64) -> Result<Entry, String> {
     let data = b"appended behind a crash".to_vec();
-    let lsn = wal.append_and_sync(&data);
+    let lsn = log.append_and_sync(&data);
     let lsn = lsn.map_err(|error| format!("appending: {error}"))?;
-    let verified = wal.verify().map_err(|error| format!("verifying: {error}"))?;
-    let counts = [wal.record_count(), verified.records];
-    if counts != [before + 1; 2] || !verified.is_intact() {
-        return Err(format!(
-            "{before} records and one more are counted as {counts:?}: {verified:?}"
-        ));
-    }
+    log.check(before + 1)?;
     Ok(Entry(lsn, data))
 }
 
 impl Sequel {
-    /// Loses the power once more, right behind the flush, with nothing in the cache left.
+    /// Loses the power once more, right behind the flush, with nothing in the cache left of what was on the medium and
+    /// what was done since.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn second_crash_at_the_end(&self, image: &Image, opening: Opening) -> Result<(), String> {
-        let mut medium = Medium::of(image.clone());
+    pub fn second_crash_at_the_end(&self, mut medium: Medium, opening: Opening) -> Result<(), String> {
         self.journal.iter().for_each(|step| medium.apply(step));
         let left = medium.after(&medium.nothing());
         self.compare(look(left, opening), true, true)
     }
 
     /// Loses the power once more at every call that recovery and the append made; returns how many images that was.
-    /// Before the log is open, what was only in mapped memory may be lost; the rest is what `expect` says.
+    /// Before the log is open, what was not flushed or only in mapped memory may or may not be there, as `expect` says.
     ///
     /// # Errors
     /// What is wrong.
     pub fn second_crashes(
         &self,
-        image: &Image,
+        mut medium: Medium,
         opening: Opening,
         expect: &Expect,
         rng: &mut Rng,
     ) -> Result<u64, String> {
-        let was_staged = image.staging.values().any(|bytes| !bytes.is_empty());
-        let mut medium = Medium::of(image.clone());
+        let was_settled = medium.is_settled();
         let (mut images, mut opened) = (0, false);
         for (at, step) in self.journal.iter().enumerate() {
             medium.apply(step);
@@ -145,10 +126,9 @@ impl Sequel {
             for arrival in [medium.nothing(), medium.all(), medium.any(&mut || rng.number())] {
                 images += 1;
                 let outcome = look(medium.after(&arrival), opening);
-                if let (Outcome::Read(found), Outcome::Read(before)) = (&outcome, &self.outcome)
+                if let Outcome::Read(found) = &outcome
                     && !opened
-                    && was_staged
-                    && before.starts_with(found)
+                    && !was_settled
                     && expect.judge(found) == Verdict::Kept
                 {
                     continue;

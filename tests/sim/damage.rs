@@ -5,14 +5,11 @@ use std::ops::AddAssign;
 use wal_db::testing::sim::{Image, Medium, SECTOR, Step};
 
 use super::{
-    check::{self, Opening, Outcome},
+    check::{self, Outcome},
     expect::{Expect, Verdict},
-    place::{self, locate, locate_slot},
+    log::Opening,
 };
-use crate::{
-    files::{Form, SLOT},
-    random::Rng,
-};
+use crate::{files::SLOT, random::Rng};
 
 /// Damaged images of a moment.
 const IMAGES: usize = 24;
@@ -58,7 +55,7 @@ pub(super) fn sweep(
     }
     for _ in 0..IMAGES {
         let mut image = medium.after(&medium.any(&mut || rng.number()));
-        let Some(what) = harm(&mut image, opening.form, expect, earlier, rng) else {
+        let Some(what) = harm(&mut image, opening, expect, earlier, rng) else {
             // A disk that lies about its flushes; that is found out elsewhere.
             return findings;
         };
@@ -100,35 +97,41 @@ struct Harm {
 
 /// Harms what is durable: a flipped bit, a zeroed sector, a copy of another sector, an earlier write that is back; or one
 /// copy of the manifest, which the other one makes good.
-fn harm(image: &mut Image, form: Form, expect: &Expect, earlier: &[&Step], rng: &mut Rng) -> Option<Harm> {
+fn harm(
+    image: &mut Image,
+    opening: Opening,
+    expect: &Expect,
+    earlier: &[&Step],
+    rng: &mut Rng,
+) -> Option<Harm> {
     let durable = expect.durable_pos as usize;
-    if !place::holds(image, form, durable) {
+    if !opening.holds(image, durable) {
         return None;
     }
     let sector = |rng: &mut Rng| rng.below(durable / SECTOR) * SECTOR;
     let at = sector(rng);
-    let (path, offset) = locate(form, at);
+    let (path, offset) = opening.locate(at);
     match rng.below(8) {
-        0 => Some(harm_slot(image, form, rng)),
+        0 if opening.locate_slot(0).is_some() => harm_slot(image, opening, rng),
         1..=2 => {
             let from = sector(rng);
-            let (source, from_offset) = locate(form, from);
+            let (source, from_offset) = opening.locate(from);
             let bytes = image.file(source)?.part(from_offset, SECTOR);
             image.file_mut(path)?.write(offset, &bytes);
             let name = format!("the sector at {from} written to {at}");
-            Harm::of(name, image, form, at, expect)
+            Harm::of(name, image, opening, at, expect)
         }
         3..=4 if !earlier.is_empty() => {
             let Step::Write { file, pos, bytes } = earlier[rng.below(earlier.len())] else {
                 return None;
             };
-            let Some(at) = place::stream_pos(image, form, *file, *pos).filter(|at| *at < durable) else {
-                return harm(image, form, expect, &[], rng);
+            let Some(at) = opening.stream_pos(image, *file, *pos).filter(|at| *at < durable) else {
+                return harm(image, opening, expect, &[], rng);
             };
             let len = bytes.len().min(durable - at);
             image.files.get_mut(file)?.write(*pos, &bytes[..len]);
             let name = format!("an earlier write to {at} is back");
-            Harm::of(name, image, form, at, expect)
+            Harm::of(name, image, opening, at, expect)
         }
         kind => {
             let file = image.file_mut(path)?;
@@ -141,14 +144,14 @@ fn harm(image: &mut Image, form: Form, expect: &Expect, earlier: &[&Step], rng: 
                 format!("flipped a bit in the sector at {at}")
             };
             file.write(offset, &bytes);
-            Harm::of(name, image, form, at, expect)
+            Harm::of(name, image, opening, at, expect)
         }
     }
 }
 
-fn harm_slot(image: &mut Image, form: Form, rng: &mut Rng) -> Harm {
+fn harm_slot(image: &mut Image, opening: Opening, rng: &mut Rng) -> Option<Harm> {
     let which = rng.below(2);
-    let (path, offset) = locate_slot(form, which);
+    let (path, offset) = opening.locate_slot(which)?;
     let name = format!("harmed slot {which}");
     if let Some(file) = image.file_mut(path) {
         let mut bytes = file.part(offset, SLOT as usize);
@@ -165,17 +168,17 @@ fn harm_slot(image: &mut Image, form: Form, rng: &mut Rng) -> Harm {
         let len = bytes.len().min(file.len().saturating_sub(offset));
         file.write(offset, &bytes[..len]);
     }
-    Harm {
+    Some(Harm {
         name,
         may_be_refused: false,
         reads_as_torn: false,
-    }
+    })
 }
 
 impl Harm {
     /// Whatever it was: if the sector is zero now, it is as if it had never arrived.
-    fn of(name: String, image: &Image, form: Form, at: usize, expect: &Expect) -> Option<Harm> {
-        let (path, offset) = locate(form, at);
+    fn of(name: String, image: &Image, opening: Opening, at: usize, expect: &Expect) -> Option<Harm> {
+        let (path, offset) = opening.locate(at);
         let sector = image.file(path)?.part(offset, SECTOR);
         let is_zero = sector.iter().all(|&byte| byte == 0);
         let uncertain = at as u64 >= expect.certain_pos;

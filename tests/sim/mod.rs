@@ -13,5 +13,7 @@ pub mod campaign;
 pub mod check;
 pub mod damage;
 pub mod expect;
-pub mod place;
+pub mod log;
+#[cfg(feature = "wal-db-1-1-0")]
+mod peer;
 pub mod run;

@@ -3,16 +3,19 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use wal_db::{
-    Durability, Lsn, Staging, Wal, WalConfig, WalError,
+    Durability, Lsn, Staging, WalConfig,
     testing::sim::{AfterFailedSync, Call, Fault, SimDisk, Step},
 };
 
 use super::{
-    check::Opening,
     expect::{Expect, Known, Verdict},
-    place,
+    log::{Appended, Design, Done, Log, Opening},
 };
-use crate::{all, files::FORMS, payload, quiet, random::Rng};
+use crate::{
+    files::{FORMS, Form},
+    payload, quiet,
+    random::Rng,
+};
 
 /// What was recorded.
 #[derive(Debug, Clone)]
@@ -32,29 +35,34 @@ pub struct Run {
 impl Run {
     /// Records a run. With `lies`, `sync` does nothing.
     #[must_use]
-    pub fn record(seed: u64, lies: bool) -> Run {
+    pub fn record(seed: u64, design: Design, lies: bool) -> Run {
         let mut rng = Rng::new(seed);
         let disk = SimDisk::new();
         let moods = (rng.below(2) == 0).then(|| rng.number());
         disk.behave(|disk| (disk.lies, disk.moods) = (lies, moods));
-        let opening = Opening {
+        let mut opening = Opening {
+            design,
             form: FORMS[rng.below(2)],
             config: config(&mut rng),
         };
+        if design != Design::Ours {
+            // What it has nothing else for.
+            opening.form = Form::File;
+            opening.config = quiet().with_staging(Staging::WriteThrough);
+        }
         let mut recorder = Recorder {
             disk,
             opening,
-            certifies: is_certified(opening.config),
-            wal: None,
+            log: None,
             rng,
             expect: Expect::default(),
             marks: Vec::new(),
             appended: 0,
         };
         let failure = recorder.everything().err();
-        if let Some(wal) = recorder.wal.take() {
+        if let Some(log) = recorder.log.take() {
             recorder.disk = recorder.disk.kill();
-            drop(wal);
+            drop(log);
         }
         Run {
             seed,
@@ -69,7 +77,11 @@ impl Run {
     #[must_use]
     pub fn trace(&self, step: usize) -> String {
         let config = self.opening.config;
-        let certified = if is_certified(config) { ", certified" } else { "" };
+        let certified = if self.opening.certifies() {
+            ", certified"
+        } else {
+            ""
+        };
         let mut text = format!(
             "seed {}, {:?}, staging {:?}{certified}\n",
             self.seed,
@@ -110,15 +122,10 @@ fn config(rng: &mut Rng) -> WalConfig {
     config.with_staging(staging).with_durability(durability)
 }
 
-fn is_certified(config: WalConfig) -> bool {
-    config == config.with_durability(Durability::Certified)
-}
-
 struct Recorder {
     disk: SimDisk,
     opening: Opening,
-    certifies: bool,
-    wal: Option<Wal>,
+    log: Option<Box<dyn Log>>,
     rng: Rng,
     expect: Expect,
     marks: Vec<(Expect, String)>,
@@ -128,9 +135,7 @@ struct Recorder {
 /// The number of the error that a broken disk gives.
 const EIO: i32 = 5;
 
-type Done = Result<(), String>;
-
-fn failed(what: &str) -> impl Fn(wal_db::WalError) -> String + '_ {
+fn failed(what: &str) -> impl Fn(String) -> String + '_ {
     move |error| format!("{what}: {error}")
 }
 
@@ -175,8 +180,8 @@ impl Recorder {
         }
     }
 
-    fn wal(&self) -> &Wal {
-        self.wal.as_ref().unwrap()
+    fn log(&self) -> &dyn Log {
+        &**self.log.as_ref().unwrap()
     }
 
     /// Notes what is promised from here on.
@@ -187,14 +192,14 @@ impl Recorder {
 
     /// An operation has ended: what the log says is durable is acknowledged.
     fn done(&mut self, what: &str) {
-        let pos = self.wal().durable_lsn().get();
+        let pos = self.log().durable();
         let expect = &mut self.expect;
         if pos > expect.durable_pos {
             let before = |known: &&Known| known.lsn.is_some_and(|lsn| lsn.get() < pos);
             let durable = expect.records.iter().take_while(before).count();
             let last = (expect.durable, expect.durable_pos);
             (expect.durable, expect.durable_pos) = (durable.max(expect.durable), pos);
-            let certain = if self.certifies {
+            let certain = if self.opening.certifies() {
                 (expect.durable, pos)
             } else {
                 last
@@ -202,9 +207,9 @@ impl Recorder {
             (expect.certain, expect.certain_pos) = certain;
         }
         let records = expect.records.len();
-        expect.survive = match self.opening.config.staging() {
-            Staging::Heap => expect.survive.max(expect.durable).min(records),
-            _ => records,
+        expect.survive = match self.opening.is_in_heap() {
+            true => expect.survive.max(expect.durable).min(records),
+            false => records,
         };
         self.mark(what);
     }
@@ -254,10 +259,13 @@ impl Recorder {
         let what = if and_sync { "append and sync" } else { "append" };
         self.mark(format!("begin {what}, {len} bytes"));
         let lsn = match and_sync {
-            true => self.wal().append_and_sync(&data[0]),
-            false => self.wal().append(&data[0]),
+            true => self.log().append_and_sync(&data[0]).map(Appended::At),
+            false => self.log().append(&data[0]),
         };
-        self.learn(&[lsn.map_err(failed(what))?]);
+        let Appended::At(lsn) = lsn.map_err(failed(what))? else {
+            return Err("full, though there is space".to_owned());
+        };
+        self.learn(&[lsn]);
         self.done(what);
         match and_sync {
             true => self.durable_at_least(self.expect.records.len()),
@@ -270,21 +278,29 @@ impl Recorder {
         let data: Vec<_> = (0..count).map(|_| self.data()).collect();
         self.push(&data);
         self.mark(format!("begin batch of {count}"));
-        let lsns = self.wal().append_batch(&data).map_err(failed("batch"))?;
+        let Some(lsns) = self.log().append_batch(&data) else {
+            let records = Arc::make_mut(&mut self.expect.records);
+            records.truncate(records.len() - data.len());
+            self.mark("no batches");
+            return Ok(());
+        };
+        let lsns = lsns.map_err(failed("batch"))?;
         self.learn(&lsns);
         self.done("batch");
         Ok(())
     }
 
     fn sync(&mut self) -> Done {
-        self.wal().sync().map_err(failed("sync"))?;
+        self.log().sync().map_err(failed("sync"))?;
         self.done("sync");
         self.durable_at_least(self.expect.records.len())
     }
 
     fn flush(&mut self) -> Done {
-        self.wal().flush().map_err(failed("flush"))?;
-        self.expect.survive = self.expect.records.len();
+        if let Some(flushed) = self.log().flush() {
+            flushed.map_err(failed("flush"))?;
+            self.expect.survive = self.expect.records.len();
+        }
         self.done("flush");
         Ok(())
     }
@@ -299,7 +315,7 @@ impl Recorder {
         let kept = last + 1;
         self.expect.cut = Some(kept);
         self.mark(format!("begin truncate after {lsn}, the record {last}"));
-        self.wal().truncate_after(lsn).map_err(failed("truncate after"))?;
+        self.log().truncate_after(lsn).map_err(failed("truncate after"))?;
         let records = Arc::make_mut(&mut self.expect.records);
         records.truncate(kept);
         // A batch that was cut is a shorter one.
@@ -308,6 +324,10 @@ impl Recorder {
         expect.cut = None;
         expect.durable = expect.durable.min(kept);
         expect.certain = expect.certain.min(kept);
+        // A design may use positions again.
+        let pos = self.log.as_ref().unwrap().durable();
+        expect.durable_pos = expect.durable_pos.min(pos);
+        expect.certain_pos = expect.certain_pos.min(pos);
         self.done("truncate after");
         self.durable_at_least(kept)
     }
@@ -329,9 +349,12 @@ impl Recorder {
         };
         self.expect.heads = [head, new];
         self.mark(format!("begin truncate before the record {new}"));
-        self.wal()
-            .truncate_before(lsn)
-            .map_err(failed("truncate before"))?;
+        let Some(truncated) = self.log().truncate_before(lsn) else {
+            self.expect.heads = [head, head];
+            self.mark("no truncation");
+            return Ok(());
+        };
+        truncated.map_err(failed("truncate before"))?;
         self.expect.heads = [new, new];
         self.done("truncate before");
         self.durable_at_least(new)
@@ -339,8 +362,8 @@ impl Recorder {
 
     fn close(&mut self) -> Done {
         self.mark("begin close");
-        let wal = self.wal.take().unwrap();
-        wal.close().map_err(failed("close"))?;
+        let log = self.log.take().unwrap();
+        log.close().map_err(failed("close"))?;
         self.expect.durable = self.expect.records.len();
         self.certain();
         self.mark("close");
@@ -367,14 +390,14 @@ impl Recorder {
             self.expect.survive = self.expect.durable;
         }
         self.mark("begin sync that fails");
-        let result = self.wal().sync();
+        let result = self.log().sync();
         if self.disk.heal() == 0 {
             // There was nothing to flush.
             result.map_err(failed("sync"))?;
             self.done("sync");
             return Ok(());
         }
-        match (result, self.wal().append(b"refused"), self.wal().sync()) {
+        match (result, self.log().append(b"refused"), self.log().sync()) {
             (Err(_), Err(_), Err(_)) => {}
             other => return Err(format!("a flush failed, and then: {other:?}")),
         }
@@ -390,12 +413,12 @@ impl Recorder {
             let data = self.data();
             self.push(std::slice::from_ref(&data));
             self.mark(format!("begin append to a full disk, {} bytes", data.len()));
-            match self.wal().append(&data) {
-                Ok(lsn) => {
+            match self.log().append(&data) {
+                Ok(Appended::At(lsn)) => {
                     self.learn(&[lsn]);
                     self.done("append to a full disk");
                 }
-                Err(WalError::Full { .. }) => {
+                Ok(Appended::Full) => {
                     Arc::make_mut(&mut self.expect.records).pop();
                     self.mark("refused");
                 }
@@ -409,7 +432,7 @@ impl Recorder {
     fn kill(&mut self) -> Done {
         // What the process has handed to the store survives it.
         let survive = self.expect.durable.max(self.expect.survive);
-        let dead = self.wal.take().unwrap();
+        let dead = self.log.take().unwrap();
         self.disk = self.disk.kill();
         drop(dead);
         self.mark("kill");
@@ -424,10 +447,9 @@ impl Recorder {
     }
 
     fn open(&mut self, what: &str) -> Done {
-        let Opening { form, config } = self.opening;
-        let wal = place::open(&self.disk, form, config).map_err(failed(what))?;
-        let found = all(&wal);
-        self.wal = Some(wal);
+        let log = self.opening.open(&self.disk).map_err(failed(what))?;
+        let found = log.all().map_err(failed(what))?;
+        self.log = Some(log);
         match self.expect.judge(&found) {
             Verdict::Kept => {}
             other => return Err(format!("{what}: {other:?}, though no power was lost")),
@@ -441,7 +463,7 @@ impl Recorder {
         // What recovery shows is durable, and the manifest says so.
         self.expect.durable = self.expect.records.len();
         self.expect.survive = self.expect.durable;
-        self.expect.durable_pos = self.wal().durable_lsn().get();
+        self.expect.durable_pos = self.log().durable();
         self.certain();
         self.mark(what);
         Ok(())

@@ -47,6 +47,9 @@ impl FileStore {
         match open_existing(&*fs, path, Access::Write)? {
             Some(file) if file.len()? > 0 => {
                 lock(&*file, path)?;
+                // Who made it may have died before its name was durable.
+                fs.sync_dir(parent(path))
+                    .map_err(WalError::io("making the log's directory durable"))?;
                 Self::with_file(fs, file, path)
             }
             _ => Self::create(fs, path),

@@ -29,7 +29,7 @@ pub(crate) trait FileSystem: Send + Sync + fmt::Debug {
 
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a directory and those above it that are missing.
+    /// Makes a directory, if it is not there.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes the entries of a directory durable.
@@ -70,6 +70,16 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
 
     /// Whether nobody else has the file locked; it is ours then, until it is closed.
     fn try_lock(&self) -> io::Result<bool>;
+}
+
+/// Makes a directory and those above it that are missing, each durable before the next one.
+pub(super) fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
+    let above = parent(dir);
+    if above != dir && !fs.exists(above)? {
+        create_dirs(fs, above)?;
+    }
+    fs.create_dir(dir)?;
+    fs.sync_dir(above)
 }
 
 /// The directory of a path, `.` for a bare name.

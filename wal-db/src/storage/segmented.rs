@@ -9,7 +9,7 @@ use std::{
 use super::{
     Identity, StoreFault, WalStore,
     file::{attach_header, keep_aside, lock, open_existing, read_slot, write_slot},
-    fs::{Access, File, FileSystem, parent, read_at, write_at},
+    fs::{Access, File, FileSystem, create_dirs, parent, read_at, write_at},
     sys::{self, System},
 };
 use crate::{
@@ -69,6 +69,8 @@ impl SegmentedStore {
         let manifest = match open_existing(&*fs, &path, Access::Write) {
             Ok(Some(file)) => {
                 lock(&*file, &path)?;
+                // Who made it, or its last segment, may have died before the name was durable.
+                sync_dirs(&*fs, dir)?;
                 file
             }
             Ok(None) => create(&*fs, dir, &path)?,
@@ -268,7 +270,8 @@ impl SegmentedStore {
             attach_header(&*file, 0, log, index, self.segment_len, false)?;
             file.sync_all()?;
             self.fs.rename(&new_path, &self.path(index))?;
-            self.fs.sync_dir(&self.dir)
+            // The name is there now: whatever the error, this is not tried again.
+            self.fs.sync_dir(&self.dir).map_err(io::Error::other)
         })();
         if result.is_err() {
             // Also gives back what a full disk let us take.
@@ -483,10 +486,7 @@ fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>>
             });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs.create_dir(dir)
-                .map_err(WalError::io("creating the log's directory"))?;
-            fs.sync_dir(parent(dir))
-                .map_err(WalError::io("making the log's directory durable"))?;
+            create_dirs(fs, dir).map_err(WalError::io("creating the log's directory"))?;
         }
         Err(error) => return Err(WalError::io("opening the log's directory")(error)),
     }
@@ -503,9 +503,14 @@ fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>>
     }
     fs.rename(&new_path, path)
         .map_err(WalError::io("creating the manifest"))?;
-    fs.sync_dir(dir)
-        .map_err(WalError::io("making the log's directory durable"))?;
+    sync_dirs(fs, dir)?;
     Ok(file)
+}
+
+/// Makes the names in a log's directory durable, and its own.
+fn sync_dirs(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
+    let synced = fs.sync_dir(dir).and_then(|()| fs.sync_dir(parent(dir)));
+    synced.map_err(WalError::io("making the log's directory durable"))
 }
 
 /// A directory without a manifest: a log that lost it, or no log.

@@ -53,7 +53,8 @@ impl FileSystem for SimDisk {
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.enter(Call::Look)?.seen.names.contains_key(path))
+        let state = self.enter(Call::Look)?;
+        Ok(path == Path::new(".") || state.seen.names.contains_key(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -79,16 +80,10 @@ impl FileSystem for SimDisk {
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.enter(Call::CreateDir)?;
-        let above: Vec<&Path> = dir.ancestors().collect();
-        for dir in above
-            .into_iter()
-            .rev()
-            .filter(|dir| !dir.as_os_str().is_empty() && *dir != Path::new("."))
-        {
-            if !state.seen.names.contains_key(dir) {
-                state.seen.names.insert(dir.to_owned(), None);
-                state.note(Step::CreateDir(dir.to_owned()));
-            }
+        state.check_dir(parent(dir))?;
+        if !state.seen.names.contains_key(dir) {
+            state.seen.names.insert(dir.to_owned(), None);
+            state.note(Step::CreateDir(dir.to_owned()));
         }
         Ok(())
     }
@@ -253,8 +248,8 @@ impl Drop for SimFile {
 impl State {
     fn create(&mut self, path: &Path) -> io::Result<FileId> {
         self.check_dir(parent(path))?;
-        let file = self.next_file;
-        self.next_file += 1;
+        let file = self.seen.next_file;
+        self.seen.next_file += 1;
         self.seen.names.insert(path.to_owned(), Some(file));
         self.seen.files.entry(file).or_default();
         let path = path.to_owned();

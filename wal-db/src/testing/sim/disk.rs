@@ -112,7 +112,6 @@ pub(super) struct State {
     pub(super) seen: Image,
     /// What was last flushed of files that were changed since.
     pub(super) synced: BTreeMap<FileId, Content>,
-    pub(super) next_file: FileId,
     pub(super) locked: BTreeSet<FileId>,
     pub(super) behaviour: Behaviour,
     journal: Vec<Step>,
@@ -136,10 +135,8 @@ impl SimDisk {
     /// A disk that holds this, all of it durable.
     #[must_use]
     pub fn of(image: Image) -> SimDisk {
-        let next_file = image.files.keys().next_back().map_or(0, |last| last + 1);
         let state = State {
             seen: image,
-            next_file,
             ..State::default()
         };
         SimDisk {
@@ -189,7 +186,6 @@ impl SimDisk {
         let next = State {
             seen: std::mem::take(&mut state.seen),
             synced: std::mem::take(&mut state.synced),
-            next_file: state.next_file,
             behaviour: state.behaviour.clone(),
             journal: std::mem::take(&mut state.journal),
             ..State::default()

@@ -25,6 +25,8 @@ pub struct Image {
     pub staging: BTreeMap<PathBuf, Vec<u8>>,
     /// How often the machine was started.
     pub boot: u64,
+    /// The number of the next file that is made.
+    pub next_file: FileId,
 }
 
 impl Image {

@@ -11,8 +11,6 @@ use super::{
 };
 use crate::storage::fs::parent;
 
-/// At most so many images are left where every subset is tried.
-const EXHAUSTIVE: usize = 1 << 12;
 /// So many earlier states of mapped memory are kept.
 const STAGED: usize = 4;
 
@@ -112,10 +110,13 @@ impl Medium {
                 self.lens.remove(file);
                 self.durable.files.insert(*file, content.clone());
             }
-            Step::Create { path, file } => self.push(Change::Enter {
-                path: path.clone(),
-                file: Some(*file),
-            }),
+            Step::Create { path, file } => {
+                self.durable.next_file = self.durable.next_file.max(file + 1);
+                self.push(Change::Enter {
+                    path: path.clone(),
+                    file: Some(*file),
+                });
+            }
             Step::CreateDir(path) => self.push(Change::Enter {
                 path: path.clone(),
                 file: None,
@@ -140,6 +141,13 @@ impl Medium {
             }
             Step::Mark(_) => {}
         }
+    }
+
+    /// Whether all that was done was flushed, and nothing is in mapped memory.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let staged = self.staged.values().filter_map(VecDeque::back);
+        self.cache.is_empty() && self.lens.is_empty() && staged.flatten().next().is_none()
     }
 
     /// What is there if nothing arrives that was not flushed.
@@ -183,20 +191,26 @@ impl Medium {
         }
     }
 
-    /// Whether everything that can be there is tried.
+    /// Whether no more than so many images can be left.
     #[must_use]
-    pub fn is_small(&self) -> bool {
+    pub fn is_small(&self, limit: usize) -> bool {
         let lengths = self.lens.keys().map(|file| self.lengths(*file).len());
         let lengths = lengths.fold(1, usize::saturating_mul);
-        self.cache.len() <= 12 && lengths << self.cache.len() <= EXHAUSTIVE
+        self.cache.len() <= 16 && lengths << self.cache.len() <= limit
     }
 
-    /// All that can be there, if that is not much; else `some` of it. Of mapped memory always only something.
-    pub fn arrivals(&self, random: &mut dyn FnMut() -> u64, some: usize, mut each: impl FnMut(&Arrival)) {
-        if !self.is_small() {
+    /// All that can be there, if it is no more than `limit`; else `some` of it. Of mapped memory always only something.
+    pub fn arrivals(
+        &self,
+        random: &mut dyn FnMut() -> u64,
+        limit: usize,
+        some: usize,
+        mut each: impl FnMut(&Arrival),
+    ) {
+        if !self.is_small(limit) {
             each(&self.nothing());
             each(&self.all());
-            (0..some).for_each(|_| each(&self.any(random)));
+            (2..some).for_each(|_| each(&self.any(random)));
             return;
         }
         let mut lens: Vec<BTreeMap<FileId, usize>> = vec![BTreeMap::new()];
@@ -250,6 +264,14 @@ impl Medium {
                 _ => content.set_len(*len),
             }
         }
+        // What is in a directory that is not there cannot be found. Names are in order, a directory before what it holds.
+        let mut found = BTreeMap::new();
+        for (path, file) in std::mem::take(&mut image.names) {
+            if parent(&path) == Path::new(".") || found.get(parent(&path)) == Some(&None) {
+                found.insert(path, file);
+            }
+        }
+        image.names = found;
         let named: Vec<FileId> = image.names.values().flatten().copied().collect();
         image.files.retain(|file, _| named.contains(file));
         // A name can be there before its file has anything.

@@ -28,9 +28,11 @@ mod content;
 mod disk;
 mod image;
 mod medium;
+mod prefix;
 
 pub use calls::SimFile;
 pub use content::Content;
 pub use disk::{AfterFailedSync, Behaviour, Call, Fault, SimDisk};
 pub use image::{FileId, Image, SECTOR, Step};
 pub use medium::{Arrival, Medium};
+pub use prefix::{CrashPlan, Promises, assert_crash_prefix, check_crash_prefix};

@@ -1,0 +1,262 @@
+//! A log of the one design or the other, and where it lies on a simulated disk.
+
+use std::{fmt::Display, path::PathBuf, sync::Arc};
+
+use wal_db::{
+    Durability, Lsn, Staging, Wal, WalConfig,
+    testing::sim::{FileId, Image, SimDisk},
+};
+
+use crate::{
+    Entry,
+    files::{FILE_ROW, Form, SEGMENT, SEGMENT_ROW, SLOT},
+};
+
+pub(super) const NAME: &str = "log";
+
+/// Whose log it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Design {
+    /// This one.
+    Ours,
+    /// The existing crate of the same name, in one file.
+    #[cfg(feature = "wal-db-1-1-0")]
+    WalDb110,
+}
+
+/// How a log is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening {
+    /// Whose it is.
+    pub design: Design,
+    /// In one file or in segments.
+    pub form: Form,
+    /// With these settings.
+    pub config: WalConfig,
+}
+
+/// What fails is told as text.
+pub type Done<T = ()> = Result<T, String>;
+
+/// What a run does with a log. A call that a design does not have is `None`.
+pub trait Log {
+    /// Appends a record.
+    ///
+    /// # Errors
+    /// The log's.
+    fn append(&self, data: &[u8]) -> Done<Appended>;
+
+    /// Appends a record and makes it durable.
+    ///
+    /// # Errors
+    /// The log's.
+    fn append_and_sync(&self, data: &[u8]) -> Done<Lsn>;
+
+    /// Appends records that are there together or not at all.
+    fn append_batch(&self, _data: &[Arc<[u8]>]) -> Option<Done<Vec<Lsn>>> {
+        None
+    }
+
+    /// Makes all that was appended durable.
+    ///
+    /// # Errors
+    /// The log's.
+    fn sync(&self) -> Done;
+
+    /// Hands all that was appended to the system.
+    fn flush(&self) -> Option<Done> {
+        None
+    }
+
+    /// Drops what comes behind a record, durably.
+    ///
+    /// # Errors
+    /// The log's.
+    fn truncate_after(&self, lsn: Lsn) -> Done;
+
+    /// Drops what comes before a record, durably.
+    fn truncate_before(&self, _lsn: Lsn) -> Option<Done> {
+        None
+    }
+
+    /// The position before which everything is durable.
+    fn durable(&self) -> u64;
+
+    /// Every record, in order.
+    ///
+    /// # Errors
+    /// The first that cannot be read.
+    fn all(&self) -> Done<Vec<Entry>>;
+
+    /// What the log says of itself if it holds so many records; an error if that is wrong.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn check(&self, _records: u64) -> Done {
+        Ok(())
+    }
+
+    /// Closes the log.
+    ///
+    /// # Errors
+    /// The log's.
+    fn close(self: Box<Self>) -> Done;
+}
+
+/// What came of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is there.
+    At(Lsn),
+    /// There was no space, and nothing was taken.
+    Full,
+}
+
+/// What an error says.
+pub(super) fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+impl Log for Wal {
+    fn append(&self, data: &[u8]) -> Done<Appended> {
+        match Wal::append(self, data) {
+            Ok(lsn) => Ok(Appended::At(lsn)),
+            Err(wal_db::WalError::Full { .. }) => Ok(Appended::Full),
+            Err(error) => Err(text(error)),
+        }
+    }
+
+    fn append_and_sync(&self, data: &[u8]) -> Done<Lsn> {
+        Wal::append_and_sync(self, data).map_err(text)
+    }
+
+    fn append_batch(&self, data: &[Arc<[u8]>]) -> Option<Done<Vec<Lsn>>> {
+        Some(Wal::append_batch(self, data).map_err(text))
+    }
+
+    fn sync(&self) -> Done {
+        Wal::sync(self).map_err(text)
+    }
+
+    fn flush(&self) -> Option<Done> {
+        Some(Wal::flush(self).map_err(text).map(|_| ()))
+    }
+
+    fn truncate_after(&self, lsn: Lsn) -> Done {
+        Wal::truncate_after(self, lsn).map_err(text).map(|_| ())
+    }
+
+    fn truncate_before(&self, lsn: Lsn) -> Option<Done> {
+        Some(Wal::truncate_before(self, lsn).map_err(text).map(|_| ()))
+    }
+
+    fn durable(&self) -> u64 {
+        self.durable_lsn().get()
+    }
+
+    fn all(&self) -> Done<Vec<Entry>> {
+        let entry = |record: wal_db::Result<wal_db::Record>| record.map(|r| Entry(r.lsn(), r.into_data()));
+        let records = self
+            .iter()
+            .and_then(|records| records.map(entry).collect::<wal_db::Result<_>>());
+        records.map_err(text)
+    }
+
+    fn check(&self, records: u64) -> Done {
+        let verified = self.verify().map_err(|error| format!("verifying: {error}"))?;
+        let counts = [self.record_count(), verified.records];
+        if counts == [records; 2] && verified.is_intact() {
+            return Ok(());
+        }
+        Err(format!(
+            "{records} records are counted as {counts:?}: {verified:?}"
+        ))
+    }
+
+    fn close(self: Box<Self>) -> Done {
+        Wal::close(*self).map_err(text)
+    }
+}
+
+impl Opening {
+    /// Opens the log of a disk.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn open(&self, disk: &SimDisk) -> Done<Box<dyn Log>> {
+        match self.design {
+            Design::Ours => Ok(Box::new(open(disk, self.form, self.config).map_err(text)?)),
+            #[cfg(feature = "wal-db-1-1-0")]
+            Design::WalDb110 => super::peer::open(disk),
+        }
+    }
+
+    /// Whether a flush is durable only when the log itself says that it had arrived.
+    #[must_use]
+    pub fn certifies(&self) -> bool {
+        self.config == self.config.with_durability(Durability::Certified)
+    }
+
+    /// Whether what was appended is lost with the process.
+    #[must_use]
+    pub fn is_in_heap(&self) -> bool {
+        self.config.staging() == Staging::Heap
+    }
+
+    /// The file that holds a byte of the stream, and where in it.
+    #[must_use]
+    pub fn locate(&self, pos: usize) -> (PathBuf, usize) {
+        match self.form {
+            _ if self.design != Design::Ours => (NAME.into(), pos),
+            Form::File => (NAME.into(), FILE_ROW as usize + pos),
+            Form::Segmented => {
+                let segment = SEGMENT as usize;
+                let name = format!("{NAME}/{:010}.seg", pos / segment);
+                (name.into(), SEGMENT_ROW as usize + pos % segment)
+            }
+        }
+    }
+
+    /// The file that holds a copy of the manifest, and where in it.
+    #[must_use]
+    pub fn locate_slot(&self, slot: usize) -> Option<(PathBuf, usize)> {
+        let name = match self.form {
+            Form::File => NAME.to_owned(),
+            Form::Segmented => format!("{NAME}/manifest"),
+        };
+        (self.design == Design::Ours).then(|| (name.into(), slot * SLOT as usize))
+    }
+
+    /// Whether all of the stream before `end` is there.
+    #[must_use]
+    pub fn holds(&self, image: &Image, end: usize) -> bool {
+        let (path, offset) = self.locate(end.saturating_sub(1));
+        image.file(path).is_some_and(|file| file.len() > offset)
+    }
+
+    /// Which byte of the stream lies at a place in a file.
+    #[must_use]
+    pub fn stream_pos(&self, image: &Image, file: FileId, pos: usize) -> Option<usize> {
+        let (path, _) = image.names.iter().find(|(_, id)| **id == Some(file))?;
+        match self.form {
+            _ if self.design != Design::Ours => Some(pos),
+            Form::File => pos.checked_sub(FILE_ROW as usize),
+            Form::Segmented => {
+                let name = path.file_name()?.to_str()?;
+                let index: usize = name.strip_suffix(".seg")?.parse().ok()?;
+                Some(index * SEGMENT as usize + pos.checked_sub(SEGMENT_ROW as usize)?)
+            }
+        }
+    }
+}
+
+/// Opens one of our logs, by the name that it has here.
+///
+/// # Errors
+/// As [`Wal::open_with`].
+pub fn open(disk: &SimDisk, form: Form, config: WalConfig) -> wal_db::Result<Wal> {
+    match form {
+        Form::File => disk.open(NAME, config),
+        Form::Segmented => disk.open_segmented(NAME, SEGMENT, config),
+    }
+}

@@ -1,0 +1,290 @@
+//! A program's own replay, on every crash image of its own run.
+
+use std::{collections::HashMap, fmt};
+
+use super::{
+    content::mix,
+    disk::SimDisk,
+    image::{Image, Step},
+    medium::{Arrival, Medium},
+};
+use crate::testing::CheckFailed;
+
+/// How thoroughly [`check_crash_prefix`] looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CrashPlan {
+    /// The power is lost behind every call that the program made to the disk. If no more than so many images can be left
+    /// there, all of them are tried, else so many.
+    pub images_per_call: usize,
+    /// Chooses those that are tried.
+    pub seed: u64,
+}
+
+impl Default for CrashPlan {
+    fn default() -> Self {
+        CrashPlan {
+            images_per_call: 64,
+            seed: 1,
+        }
+    }
+}
+
+/// What a program has told of itself while it ran: see [`assert_crash_prefix`].
+#[derive(Debug)]
+pub struct Promises<S> {
+    disk: SimDisk,
+    states: Vec<S>,
+    /// For every mark in the journal: how many states there were, and the first that may be left.
+    marks: Vec<(usize, usize)>,
+    durable: usize,
+}
+
+impl<S> Promises<S> {
+    /// The state behind the event that is appended next. From now on a crash may leave it.
+    pub fn next(&mut self, state: S) {
+        self.states.push(state);
+        self.mark();
+    }
+
+    /// All that was appended is durable: from now on a crash leaves the last state, or one that comes later.
+    pub fn durable(&mut self) {
+        self.durable = self.states.len() - 1;
+        self.mark();
+    }
+
+    fn mark(&mut self) {
+        self.disk.mark(self.marks.len());
+        self.marks.push((self.states.len(), self.durable));
+    }
+}
+
+/// Runs a program on a [`SimDisk`], loses the power behind every call that it made to the disk, and replays every image
+/// that can be left. Each has to give a state that the program had: at least the one that it knew to be durable, at most
+/// the one that it was about to reach. What was replayed has to be there after one more power loss.
+///
+/// The program says before each event which state it leads to, [`Promises::next`], and behind each flush that all of it is
+/// durable, [`Promises::durable`]. It begins in the default state. Returns how many images were replayed.
+///
+/// Staging memory is made anew for every image: the smallest is the quickest.
+///
+/// # Panics
+/// If an image gives another state or an error: with the calls up to the crash, and what of them arrived.
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::{EventLog, Result, WalConfig, WalRecord};
+/// use wal_db::testing::{SimDisk, assert_crash_prefix};
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "deposited")]
+/// struct Deposited(u64);
+///
+/// fn open(disk: &SimDisk) -> Result<EventLog<Deposited>> {
+///     disk.open("account", WalConfig::new().with_staging_bytes(64 << 10))?.typed()
+/// }
+///
+/// let images = assert_crash_prefix(
+///     |disk, promises| {
+///         let log = open(disk)?;
+///         let mut balance = 0;
+///         for amount in [5, 20, 100] {
+///             balance += amount;
+///             promises.next(balance);
+///             log.append(&Deposited(amount))?;
+///             if amount > 5 {
+///                 log.wal().sync()?;
+///                 promises.durable();
+///             }
+///         }
+///         Ok(())
+///     },
+///     |disk| open(disk)?.replay(..)?.map(|event| Ok(event?.event.0)).sum::<Result<u64>>(),
+/// );
+/// assert!(images > 50);
+/// ```
+pub fn assert_crash_prefix<S: Default + PartialEq + fmt::Debug>(
+    program: impl FnOnce(&SimDisk, &mut Promises<S>) -> crate::Result<()>,
+    replay: impl Fn(&SimDisk) -> crate::Result<S>,
+) -> u64 {
+    match check_crash_prefix(CrashPlan::default(), program, replay) {
+        Ok(images) => images,
+        Err(failed) => panic!("{failed}"),
+    }
+}
+
+/// As [`assert_crash_prefix`], for a plan of one's own.
+///
+/// # Errors
+/// The first image that gives another state or an error; an error of the program.
+pub fn check_crash_prefix<S: Default + PartialEq + fmt::Debug>(
+    plan: CrashPlan,
+    program: impl FnOnce(&SimDisk, &mut Promises<S>) -> crate::Result<()>,
+    replay: impl Fn(&SimDisk) -> crate::Result<S>,
+) -> Result<u64, CheckFailed> {
+    let disk = SimDisk::new();
+    let mut promises = Promises {
+        disk: disk.clone(),
+        states: vec![S::default()],
+        marks: Vec::new(),
+        durable: 0,
+    };
+    let ended = program(&disk, &mut promises);
+    let journal = disk.kill().journal();
+    ended.map_err(|error| CheckFailed::one(format!("the program itself: {error}")))?;
+    let mut checker = Checker {
+        journal: &journal,
+        states: &promises.states,
+        replay,
+        known: HashMap::new(),
+        images: 0,
+    };
+    checker.walk(plan, &promises.marks)?;
+    Ok(checker.images)
+}
+
+struct Checker<'a, S, R> {
+    journal: &'a [Step],
+    states: &'a [S],
+    replay: R,
+    /// What images gave, by their hash.
+    known: HashMap<u64, S>,
+    images: u64,
+}
+
+impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::Result<S>> Checker<'_, S, R> {
+    fn walk(&mut self, plan: CrashPlan, marks: &[(usize, usize)]) -> Result<(), CheckFailed> {
+        let (mut medium, mut number) = (Medium::default(), plan.seed);
+        let mut random = || {
+            number = mix(number, 0x9E37_79B9_7F4A_7C15);
+            number
+        };
+        let (mut end, mut durable) = (1, 0);
+        for (at, step) in self.journal.iter().enumerate() {
+            medium.apply(step);
+            if let Step::Mark(mark) = step {
+                (end, durable) = marks[*mark];
+            }
+            let mut failed = None;
+            let some = plan.images_per_call;
+            medium.arrivals(&mut random, some, some, |arrival| {
+                if failed.is_none() {
+                    let wrong = self.image(medium.after(arrival), durable..end);
+                    failed = wrong
+                        .err()
+                        .map(|wrong| self.describe(&wrong, at, &medium, arrival));
+                }
+            });
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+        }
+        Ok(())
+    }
+
+    fn image(&mut self, image: Image, may_be: std::ops::Range<usize>) -> Result<(), String> {
+        self.images += 1;
+        let hash = image.hash();
+        let state = match self.known.remove(&hash) {
+            Some(state) => state,
+            None => self.replay_twice(image)?,
+        };
+        let legal = self.states[may_be.clone()].contains(&state);
+        let wrong = || {
+            format!(
+                "the replay gives {state:?}; it has to give the state number {} to {} of the run: {:?}",
+                may_be.start,
+                may_be.end - 1,
+                &self.states[may_be.clone()]
+            )
+        };
+        let outcome = if legal { Ok(()) } else { Err(wrong()) };
+        self.known.insert(hash, state);
+        outcome
+    }
+
+    /// Replays an image, and what is left of it when the power is lost right behind.
+    fn replay_twice(&self, image: Image) -> Result<S, String> {
+        let disk = SimDisk::of(image.clone());
+        let state = (self.replay)(&disk).map_err(|error| format!("the replay fails: {error}"))?;
+        let mut medium = Medium::of(image);
+        for step in disk.kill().journal() {
+            medium.apply(&step);
+        }
+        let left = SimDisk::of(medium.after(&medium.nothing()));
+        let again = (self.replay)(&left);
+        let again = again.map_err(|error| format!("a second replay fails: {error}"))?;
+        if again != state {
+            return Err(format!(
+                "the replay gives {state:?}, and after one more power loss {again:?}"
+            ));
+        }
+        Ok(state)
+    }
+
+    fn describe(&self, wrong: &str, at: usize, medium: &Medium, arrival: &Arrival) -> CheckFailed {
+        let first = at.saturating_sub(40);
+        let steps = self.journal[first..=at].iter().enumerate();
+        let steps = steps.map(|(i, step)| format!("  {} {step}\n", first + i));
+        CheckFailed::one(format!(
+            "{wrong}\nwhat the program did to the disk:\n{}the power was lost then; {}",
+            steps.collect::<String>(),
+            medium.describe(arrival)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Staging, Wal, WalConfig};
+
+    fn open(disk: &SimDisk) -> crate::Result<Wal> {
+        let config = WalConfig::new()
+            .with_background_flush(false)
+            .with_staging(Staging::Heap)
+            .with_staging_bytes(64 << 10);
+        disk.open_segmented("log", 64 << 10, config)
+    }
+
+    fn count(disk: &SimDisk) -> crate::Result<u64> {
+        open(disk)?.iter()?.map(|record| record.map(|_| 1)).sum()
+    }
+
+    /// Says that a record is durable before it is.
+    fn too_early(disk: &SimDisk, promises: &mut Promises<u64>) -> crate::Result<()> {
+        let log = open(disk)?;
+        promises.next(1);
+        log.append(b"a")?;
+        promises.durable();
+        log.sync()
+    }
+
+    #[test]
+    fn a_promise_that_is_made_too_early_is_found() {
+        let failed = check_crash_prefix(CrashPlan::default(), too_early, count).unwrap_err();
+        let text = failed.to_string();
+        assert!(
+            text.contains("gives 0") && text.contains("the power was lost"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_replay_that_forgets_is_found() {
+        let program = |disk: &SimDisk, promises: &mut Promises<u64>| {
+            let log = open(disk)?;
+            for n in 1..4 {
+                promises.next(n);
+                log.append_and_sync(b"a")?;
+                promises.durable();
+            }
+            Ok(())
+        };
+        assert!(assert_crash_prefix(program, count) > 20);
+        let forgets = |disk: &SimDisk| Ok(count(disk)?.min(2));
+        let failed = check_crash_prefix(CrashPlan::default(), program, forgets).unwrap_err();
+        assert!(failed.to_string().contains("gives 2"), "{failed}");
+    }
+}
