@@ -7,7 +7,8 @@ use std::{
     sync::{Barrier, mpsc},
 };
 
-use wal_db::{Result, Staging, Wal, WalError};
+use serde::{Deserialize, Serialize, Serializer};
+use wal_db::{EventLog, Meta, Result, Staging, Wal, WalError, WalRecord};
 use wal_tests::{
     Entry, all,
     disk::{Disk, EIO, Fault, Op, busy_heap, is_in_doubt, is_poisoned, open, stays_poisoned},
@@ -294,4 +295,81 @@ fn write_through_shares_the_store_between_threads_and_heap_staging_flushes_on_cl
             );
         }
     }
+}
+
+// ---- encoders ----------------------------------------------------------------------------------------------
+
+/// An event whose encoder does what it is told half way.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "fickle")]
+struct Fickle {
+    before: u64,
+    #[serde(serialize_with = "or_not")]
+    #[wal(opaque = "way@1")]
+    way: u8,
+    after: u64,
+}
+
+const FAILS: u8 = 1;
+const PANICS: u8 = 2;
+
+fn or_not<S: Serializer>(way: &u8, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    match *way {
+        FAILS => Err(serde::ser::Error::custom("half way")),
+        PANICS => panic!("in the encoder"),
+        way => serializer.serialize_u8(way),
+    }
+}
+
+const fn fickle(way: u8) -> Fickle {
+    Fickle {
+        before: 1,
+        way,
+        after: 2,
+    }
+}
+
+type Append = fn(&EventLog<Fickle>, Fickle) -> Result<()>;
+
+/// Every way to append an event that cannot be encoded.
+const APPENDS: [Append; 7] = [
+    |log, event| log.append(&event).map(drop),
+    |log, event| log.append_with(&event, &Meta::new().with_stream("s")).map(drop),
+    |log, event| log.append_batch(&[fickle(0), event, fickle(0)]).map(drop),
+    |log, event| {
+        let meta = Meta::new().with_stream("s");
+        log.append_batch_with(&[(fickle(0), meta.clone()), (event, meta)])
+            .map(drop)
+    },
+    |log, event| log.append_durable(&event).map(drop),
+    |log, event| log.append_and_sync(&event).map(drop),
+    |log, event| log.wal().append_typed_batch(&[fickle(0), event]).map(drop),
+];
+
+#[test]
+fn an_encoder_that_fails_or_panics_appends_nothing() {
+    within("an encoder that panics", || {
+        for config in [quiet_heap(), busy_heap(), quiet()] {
+            let disk = Disk::new();
+            let log = open(&disk, config).typed::<Fickle>().unwrap();
+            log.append(&fickle(0)).unwrap();
+            let before = log.wal().len();
+            for append in APPENDS {
+                let refused = append(&log, fickle(FAILS));
+                assert!(matches!(&refused, Err(WalError::Typed(_))), "{refused:?}");
+                let panicked = catch_unwind(AssertUnwindSafe(|| append(&log, fickle(PANICS))));
+                let panic = panicked.unwrap_err();
+                assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the encoder"));
+            }
+            assert_eq!(log.wal().len(), before, "{config:?}");
+            log.append_batch_and_sync(&[fickle(7), fickle(8)]).unwrap();
+            let wal = log.wal().clone();
+            drop(log);
+            assert_eq!((all(&wal).len(), wal.poisoned_by()), (3, None));
+            wal.close().unwrap();
+            let wal = open(&disk, config);
+            assert_eq!((wal.record_count(), wal.recovery().void_bytes), (3, 0));
+            assert!(wal.verify().unwrap().is_intact());
+        }
+    });
 }

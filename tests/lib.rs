@@ -1,8 +1,10 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
-//! command ([`disk`]), a run that uses everything ([`everything`]), a disk that loses power ([`sim`]), what has to be true of a damaged log ([`damage`]), random values ([`random`]), what the
-//! examples of the guides need ([`guide`]), and a watchdog ([`within`]).
+//! command ([`disk`]), a run that uses everything ([`everything`]), a disk that loses power ([`sim`]), what has to be
+//! true of a damaged log ([`damage`]), processes of their own ([`child`]), random values ([`random`]), what the examples of
+//! the guides need ([`guide`]), and a watchdog ([`within`]).
 #![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
 
+pub mod child;
 pub mod damage;
 pub mod disk;
 pub mod everything;

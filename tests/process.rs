@@ -1,54 +1,27 @@
-//! Real processes: what `append` returned survives SIGKILL and `abort`, a second process is locked out, and a disk
-//! that is full by a limit of the system is a `Full` that passes.
-//!
-//! The other process is this test binary, which runs one of the ignored tests below.
+//! Real processes: what `append` returned survives `abort`, a second process is locked out for as long as the first one
+//! lives, and a disk that is full by a limit of the system is a `Full` that passes. SIGKILL is the subject of `kills.rs`.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 use std::{
-    collections::HashMap,
-    fs::File,
-    io::{BufRead, BufReader, Write},
-    os::{fd::AsFd, unix::process::ExitStatusExt},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    os::unix::process::ExitStatusExt,
+    process::Command,
     sync::{
         Barrier,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use wal_db::{Staging, Wal, WalConfig, WalError};
+use wal_db::{Wal, WalError};
 use wal_tests::{
     all,
-    files::{FORMS, Form, Place, SEGMENT, assert_same_files},
-    quiet, scale, within,
+    child::{Reporter, command, open_here, reports},
+    files::{FORMS, Form, Place, assert_same_files},
+    quiet, within,
 };
 
 const THREADS: u64 = 4;
 
 // ---- the parent -------------------------------------------------------------------------------------------------
-
-fn command(role: &str, place: &Place) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", role, "--ignored", "--nocapture"]);
-    command
-        .env("WAL_TESTS_PATH", place.path())
-        .env("WAL_TESTS_FORM", format!("{:?}", place.form));
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    command
-}
-
-/// The lines that the other process reports, until it ends.
-fn reports(child: &mut Child) -> impl Iterator<Item = String> + use<> {
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The test harness writes to the same pipe.
-    lines
-        .map_while(Result::ok)
-        .filter_map(|line| line.split_once("report: ").map(|(_, report)| report.to_owned()))
-}
 
 /// The content of a record, which can be told from its name alone.
 fn content(round: u64, thread: u64, count: u64) -> Vec<u8> {
@@ -72,114 +45,6 @@ fn name_of(content: &[u8]) -> (u64, u64, u64) {
     });
     let mut next = || fields.next().flatten().expect("a record that nobody wrote");
     (next(), next(), next())
-}
-
-/// Pseudo-random and different in every run of a loop; the seed is in the message of a failure.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
-
-/// Many rounds on one log: append from four threads, kill, open, compare.
-fn kill_loop(form: Form, staging: Staging) {
-    let place = Place::new(form);
-    let seed = std::process::id().into();
-    let mut random = Random(seed);
-    // By round and thread: how many records were acknowledged, and how many were found when that was last known.
-    let mut acked: HashMap<(u64, u64), u64> = HashMap::new();
-    let rounds = u64::from(10 * scale());
-    let mut total = 0;
-    for round in 0..rounds {
-        let what = format!("{form:?}, {staging:?}, round {round}, seed {seed}");
-        let mut child = command("appends_until_it_is_killed", &place)
-            .env("WAL_TESTS_ROUND", round.to_string())
-            .env("WAL_TESTS_STAGING", format!("{staging:?}"))
-            .spawn()
-            .unwrap();
-        // Now and then while it opens the log, before anything was appended.
-        let until = if random.below(5) == 0 {
-            0
-        } else {
-            random.below(3000)
-        };
-        let mut reports = reports(&mut child);
-        let mut count = |report: String| {
-            if let Some(name) = report.strip_prefix("appended ") {
-                let (round, thread, count) = name_of(format!("{name} ").as_bytes());
-                let acked = acked.entry((round, thread)).or_default();
-                assert_eq!(*acked, count, "{what}: a thread goes on in order");
-                *acked += 1;
-                total += 1;
-            }
-        };
-        reports.next().expect("it starts");
-        reports.by_ref().take(until as usize).for_each(&mut count);
-        child.kill().unwrap();
-        // What it reported before it died is in the pipe.
-        reports.for_each(&mut count);
-        assert_eq!(child.wait().unwrap().signal(), Some(9), "{what}");
-
-        let wal = place
-            .open(quiet())
-            .unwrap_or_else(|error| panic!("{what}: {error}"));
-        let mut found: HashMap<(u64, u64), u64> = HashMap::new();
-        let mut last = None;
-        for record in wal.iter().unwrap() {
-            let record = record.unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert!(last < Some(record.lsn()), "{what}: order");
-            last = Some(record.lsn());
-            let (round, thread, count) = name_of(record.data());
-            assert_eq!(record.data(), content(round, thread, count), "{what}: content");
-            let found = found.entry((round, thread)).or_default();
-            assert_eq!(
-                *found, count,
-                "{what}: a gap in what thread {thread} of round {round} appended"
-            );
-            *found += 1;
-        }
-        for (key, &acked) in &acked {
-            let found = found.get(key).copied().unwrap_or(0);
-            assert!(
-                found >= acked,
-                "{what}: {key:?}: {acked} were acknowledged, {found} are there"
-            );
-        }
-        for (key, found) in found {
-            let acked = acked.entry(key).or_default();
-            assert!(
-                found <= *acked + 1,
-                "{what}: {key:?}: only the append in flight may be there as well"
-            );
-            *acked = found;
-        }
-        assert!(wal.verify().unwrap().is_intact(), "{what}");
-        // Every other round the next process finds what this one recovered, and no clean close.
-        if round % 2 == 0 {
-            wal.close().unwrap();
-        }
-    }
-    assert!(total > 100 * rounds, "{total} appends in {rounds} rounds");
-}
-
-#[test]
-fn a_killed_process_loses_no_returned_append_in_one_file() {
-    kill_loop(Form::File, Staging::Mapped);
-}
-
-#[test]
-fn a_killed_process_loses_no_returned_append_in_segments() {
-    kill_loop(Form::Segmented, Staging::Mapped);
-}
-
-#[test]
-fn a_killed_process_loses_no_returned_append_without_staging() {
-    kill_loop(Form::Segmented, Staging::WriteThrough);
 }
 
 #[test]
@@ -234,6 +99,45 @@ fn a_second_process_is_locked_out_and_changes_nothing() {
     }
 }
 
+/// A holder that does not run is still the holder: nobody can know what it does when it goes on.
+#[test]
+#[cfg(target_os = "linux")] // which tells when a process has stopped
+fn a_stopped_process_keeps_the_lock_until_it_is_killed() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let mut child = command("holds_the_log", &place).spawn().unwrap();
+        let mut reports = reports(&mut child);
+        assert_eq!(reports.next().as_deref(), Some("holds"));
+        signal(&child, "STOP");
+        let status = format!("/proc/{}/stat", child.id());
+        within("a process that is told to stop", move || {
+            let is_stopped = || std::fs::read_to_string(&status).unwrap().contains(") T ");
+            while !is_stopped() {
+                std::thread::yield_now();
+            }
+        });
+        let before = place.bytes();
+        for _ in 0..2 {
+            let opened = place.open(quiet());
+            assert!(
+                matches!(opened, Err(WalError::Locked { .. })),
+                "{form:?}: {opened:?}"
+            );
+        }
+        assert_same_files(&before, &place.bytes(), "a second process");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(all(&place.open(quiet()).unwrap()).len(), 1, "{form:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn signal(child: &std::process::Child, name: &str) {
+    let command = format!("kill -{name} {}", child.id());
+    let status = Command::new("sh").args(["-c", &command]).status().unwrap();
+    assert!(status.success(), "{command}");
+}
+
 #[test]
 fn a_file_that_may_not_grow_is_full_and_works_again_later() {
     let tools = Command::new("prlimit").arg("--version").output().is_ok();
@@ -283,29 +187,6 @@ fn a_file_that_may_not_grow_is_full_and_works_again_later() {
 
 // ---- the other process ------------------------------------------------------------------------------------------
 
-struct Reporter(File);
-
-impl Reporter {
-    /// The pipe itself: what is reported is out of this process when the call returns.
-    fn new() -> Reporter {
-        Reporter(std::io::stdout().as_fd().try_clone_to_owned().unwrap().into())
-    }
-
-    fn report(&self, what: &str) {
-        (&self.0)
-            .write_all(format!("report: {what}\n").as_bytes())
-            .unwrap();
-    }
-}
-
-fn open_here(config: WalConfig) -> Wal {
-    let path = PathBuf::from(std::env::var_os("WAL_TESTS_PATH").expect("run by another test"));
-    match std::env::var("WAL_TESTS_FORM").unwrap().as_str() {
-        "File" => Wal::open_with(path, config).unwrap(),
-        _ => Wal::open_segmented_with(path, SEGMENT, config).unwrap(),
-    }
-}
-
 fn append_named(wal: &Wal, reporter: &Reporter, round: u64, thread: u64, count: u64) {
     let content = content(round, thread, count);
     // All the ways to append; a batch of one is a batch.
@@ -318,37 +199,6 @@ fn append_named(wal: &Wal, reporter: &Reporter, round: u64, thread: u64, count: 
         _ => drop(wal.append(&content).unwrap()),
     }
     reporter.report(&format!("appended {round} {thread} {count}"));
-}
-
-#[test]
-#[ignore = "the process that kill_loop kills"]
-fn appends_until_it_is_killed() {
-    let reporter = Reporter::new();
-    reporter.report("opens");
-    let round: u64 = std::env::var("WAL_TESTS_ROUND").unwrap().parse().unwrap();
-    let staging = match std::env::var("WAL_TESTS_STAGING").unwrap().as_str() {
-        "Mapped" => Staging::Mapped,
-        _ => Staging::WriteThrough,
-    };
-    // With threads that flush, prepare and seal all the time.
-    let config = WalConfig::new()
-        .with_staging_bytes(64 << 10)
-        .with_seal_after_ms(1)
-        .with_staging(staging);
-    let wal = open_here(config);
-    std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (wal, reporter) = (&wal, &reporter);
-            scope.spawn(move || {
-                for count in 0.. {
-                    append_named(wal, reporter, round, thread, count);
-                    if count % 50 == 49 {
-                        wal.sync().unwrap();
-                    }
-                }
-            });
-        }
-    });
 }
 
 #[test]

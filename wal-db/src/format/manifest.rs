@@ -230,8 +230,11 @@ impl Manifest {
         if bytes.iter().all(|&byte| byte == 0) {
             return Err(SlotFault::Empty);
         }
-        if bytes.len() < FIXED_LEN + 4 || bytes[..8] != MAGIC {
+        if !bytes.starts_with(&MAGIC) {
             return Err(SlotFault::Foreign);
+        }
+        if bytes.len() < FIXED_LEN + 4 {
+            return Err(SlotFault::Damaged);
         }
         let mut fields = Fields(&bytes[8..]);
         let (version, read_features, write_features, len) =

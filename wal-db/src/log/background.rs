@@ -239,7 +239,7 @@ fn flush_behind(core: &Core, writer: &Writer) {
         return;
     }
     let mark = writer.line.written_mark();
-    match writer.ring.flushing(|| core.base.store.sync()) {
+    match core.base.store.sync() {
         Ok(()) => {
             core.flushed_up_to(writer, mark);
             core.wake_covered(writer);

@@ -186,7 +186,7 @@ impl Core {
         // The mark is taken before the flush begins: only what was written by then is covered.
         let mark = committer.mark;
         committer.last_flush = std::mem::take(&mut committer.unflushed);
-        if writer.ring.flushing(|| self.base.store.sync()).is_err() {
+        if self.base.store.sync().is_err() {
             self.fail(writer);
             return Err(self.in_doubt());
         }

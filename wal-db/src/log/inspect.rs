@@ -151,7 +151,7 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
             }
             Err(WalError::Corruption(damage)) => {
                 report.damage.push(damage);
-                resync(&mut walker, base)?;
+                resync(&mut walker, base, |segment| segment + 1)?;
             }
             Err(error) => return Err(error),
         }
@@ -159,12 +159,13 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
     Ok(report)
 }
 
-/// Goes on behind damage, across segments that are not there.
-fn resync(walker: &mut Walker, base: &Base) -> Result<()> {
+/// Goes on behind damage, across segments that are not there; `next` names the one to try after another.
+fn resync(walker: &mut Walker, base: &Base, next: impl Fn(u64) -> u64) -> Result<()> {
     loop {
         match walker.resync(base) {
             Err(WalError::Corruption(damage)) if base.segment_len > 0 => {
-                walker.jump((damage.start / base.segment_len + 1) * base.segment_len);
+                let segment = next(damage.start / base.segment_len);
+                walker.jump(segment.saturating_mul(base.segment_len));
             }
             result => return result,
         }
@@ -188,6 +189,9 @@ pub enum SalvageItem {
 pub struct Salvage {
     base: Base,
     walker: Walker,
+    /// The numbers of the segments that are there, in order: in between there may be room for more than anybody can
+    /// try.
+    segments: Vec<u64>,
     head: u64,
     done: bool,
 }
@@ -232,9 +236,11 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
     let (head, group) = (shape.head, shape.head_group);
     let base = Base::new(store, log, segment_len, shape, end);
     let walker = Walker::new(base.shape(), group, end).with_schemas();
+    let segments = segments(path)?.iter().map(|segment| segment.index).collect();
     Ok(Salvage {
         base,
         walker,
+        segments,
         head,
         done: false,
     })
@@ -307,7 +313,12 @@ impl Iterator for Salvage {
                 Some(Err(WalError::Corruption(damage))) => {
                     // What was never written is the end of the log, unless something follows it.
                     let never_written = self.walker.is_at_zeros(&self.base);
-                    if let Err(error) = resync(&mut self.walker, &self.base) {
+                    let segments = &self.segments;
+                    let next = |segment: u64| {
+                        let behind = segments.partition_point(|&there| there <= segment);
+                        segments.get(behind).copied().unwrap_or(u64::MAX)
+                    };
+                    if let Err(error) = resync(&mut self.walker, &self.base, next) {
                         self.done = true;
                         return Some(Err(error));
                     }

@@ -361,11 +361,11 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     if end < found.durable {
         return Some(base.damage(end, found.durable, reason));
     }
-    let in_cache = |leftover: &&Leftover| same_boot(base, leftover) && !leftover.flushing;
-    if let Some(leftover) = leftover.filter(in_cache) {
-        // The system has been running since: what had been written out is still there, in its cache at least, which only
-        // a failed flush may have dropped; what had not is an interrupted write, of which staging has the original.
-        return (end < leftover.released).then(|| base.damage(end, leftover.released, reason));
+    // Behind what was handed to the store lies at most a write that was interrupted with its process, and staging memory has
+    // the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while, drops what the
+    // system had in its cache.
+    if leftover.is_some_and(|leftover| same_boot(base, leftover) && end >= leftover.released) {
+        return None;
     }
     match found.stop {
         Stop::Nothing | Stop::Torn => None,

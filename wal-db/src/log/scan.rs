@@ -437,6 +437,10 @@ impl Walker {
         if let Some(group) = self.group {
             return self.resync_in(base, group, self.pos + FRAME_HEADER_LEN as u64);
         }
+        if self.pos >= self.end {
+            // Damage may reach farther than the log.
+            return Ok(());
+        }
         // The header is lost, which need not mean that the records behind it are.
         let next = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?
             .map_or(self.end, |next| next.pos);
@@ -446,7 +450,8 @@ impl Walker {
             .epoch_at(self.pos)
             .or(self.previous.map(|previous| previous.epoch));
         self.previous = None;
-        let Some(epoch) = epoch else {
+        let room = next - self.pos > GROUP_HEADER_LEN as u64;
+        let Some(epoch) = epoch.filter(|_| room) else {
             self.pos = next;
             return Ok(());
         };

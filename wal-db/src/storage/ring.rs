@@ -225,15 +225,6 @@ impl Ring {
         self.memory.set_durable(durable);
     }
 
-    /// Flushes the store. A later process can read that it was under way or failed: what was written then may be gone,
-    /// although the system has been running since.
-    pub(crate) fn flushing(&self, flush: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
-        self.memory.count_flush(true);
-        flush()?;
-        self.memory.count_flush(false);
-        Ok(())
-    }
-
     /// Binds the memory to a new epoch. Only while it is empty and nothing can be claimed.
     pub(crate) fn set_epoch(&self, epoch: u32) {
         self.memory.change_header(|header| header.epoch = epoch);

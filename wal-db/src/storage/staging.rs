@@ -17,9 +17,7 @@ use std::{fs::File, io};
 
 use super::ring::{Closed, Consumer, Ring, Settled};
 #[cfg(not(loom))]
-use super::staging_file::{
-    DURABLE_AT, FLUSHING_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, is_zero_already, write_zeros,
-};
+use super::staging_file::{DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, is_zero_already, write_zeros};
 pub(crate) use super::staging_file::{Leftover, StagingHeader};
 use crate::{
     format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind},
@@ -281,16 +279,6 @@ impl Memory {
         self.set_checked(DURABLE_AT, durable);
     }
 
-    /// Counts a flush that begins, or one that has ended well.
-    pub(super) fn count_flush(&self, begins: bool) {
-        if let Some(flushes) = self.header_word(FLUSHING_AT) {
-            let _ = match begins {
-                true => flushes.fetch_add(1, Ordering::AcqRel),
-                false => flushes.fetch_sub(1, Ordering::AcqRel),
-            };
-        }
-    }
-
     /// Stores a number, then its complement. A process that dies in between leaves the old complement.
     fn set_checked(&self, at: usize, number: u64) {
         if let (Some(word), Some(check)) = (self.header_word(at), self.header_word(at + 8)) {
@@ -372,8 +360,6 @@ impl Memory {
     pub(super) fn set_released(&self, _: u64) {}
 
     pub(super) fn set_durable(&self, _: u64) {}
-
-    pub(super) fn count_flush(&self, _: bool) {}
 }
 
 #[cfg(all(test, not(loom)))]

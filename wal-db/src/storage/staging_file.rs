@@ -12,7 +12,6 @@ use crate::format::{Fields, LogId, SECTOR};
 pub(super) const STAGING_HEADER_LEN: u64 = 4096;
 pub(super) const RELEASED_AT: usize = 512;
 pub(super) const DURABLE_AT: usize = 1024;
-pub(super) const FLUSHING_AT: usize = 1536;
 const MAGIC: [u8; 8] = *b"WALDBSTG";
 pub(super) const USED: usize = 64;
 
@@ -68,8 +67,6 @@ pub(crate) struct Leftover {
     pub(crate) released: u64,
     /// Everything before it is durable, if the process got to say so.
     pub(crate) durable: Option<u64>,
-    /// A flush of the store was under way or had failed, so what was put into it need not be there.
-    pub(crate) flushing: bool,
     pub(super) ring: Vec<u8>,
 }
 
@@ -101,13 +98,11 @@ impl Leftover {
             return Ok(None);
         }
         let released = before;
-        let flushing = word(FLUSHING_AT) != 0;
         if header.clean {
             return Ok(Some(Leftover {
                 header,
                 released,
                 durable,
-                flushing,
                 ring: Vec::new(),
             }));
         }
@@ -117,7 +112,6 @@ impl Leftover {
             header,
             released,
             durable,
-            flushing,
             ring,
         }))
     }

@@ -131,7 +131,6 @@ impl Medium {
                 file: *file,
             }),
             Step::SyncDir(dir) => self.flush(|change| change.dir() == Some(dir)),
-            Step::FailedSyncDir(dir) => self.give_up(|change| change.dir() == Some(dir)),
             Step::Staging { path, bytes } => {
                 let states = self.staged.entry(path.clone()).or_default();
                 if states.len() == STAGED {
@@ -139,7 +138,8 @@ impl Medium {
                 }
                 states.push_back(bytes.clone());
             }
-            Step::Mark(_) => {}
+            // Names are in the file system's journal, and the next flush tries again.
+            Step::FailedSyncDir(_) | Step::Mark(_) => {}
         }
     }
 

@@ -14,7 +14,8 @@
 //!   the process reads what it wrote; or the cache is dropped, and it reads what is on the disk; or the next flush tries
 //!   again: systems differ.
 //! * **Names.** That a file was made, renamed or removed arrives by itself and in any order, until its directory is
-//!   flushed. A renaming arrives whole. A name can arrive before a byte of its file does.
+//!   flushed; if that fails, the next flush tries again. A renaming arrives whole. A name can arrive before a byte of its
+//!   file does.
 //! * **Holes** read as zero; durable with the next flush, and until then there or not, as one piece.
 //! * **Mapped memory** survives the process as it is. After power loss its file holds any mixture of the pages that it
 //!   had lately, or is gone; the machine has another boot id then.
