@@ -340,6 +340,26 @@ fn a_manifest_write_that_finds_the_disk_full_leaves_a_log_that_opens() {
     }
 }
 
+#[test]
+fn a_second_close_does_not_say_ok_for_one_that_failed() {
+    let disk = Disk::new();
+    let wal = open(&disk, quiet_heap());
+    wal.append(b"not durable").unwrap();
+    disk.set(Op::Sync, Fault::Fail(EIO));
+    assert!(is_in_doubt(&wal.clone().close()));
+    assert!(is_poisoned(&wal.close()));
+    // A full disk is none that has failed: what could not be written is, once there is space.
+    let disk = Disk::new();
+    let wal = open(&disk, quiet_heap());
+    let kept = put(&wal, 1, 100);
+    disk.set(Op::Write, Fault::Fail(io::ErrorKind::StorageFull));
+    assert!(is_full(&wal.clone().close()));
+    assert!(is_full(&wal.clone().close()));
+    disk.heal();
+    wal.close().unwrap();
+    assert_eq!(all(&open(&disk.image(), quiet_heap())), [kept]);
+}
+
 // ---- a full disk -----------------------------------------------------------------------------------------
 
 #[test]

@@ -1,19 +1,42 @@
-//! The one place that names locks and atomics, so that the lock-free protocols can run under loom.
+//! The one place that names locks, atomics, threads and time, so that the lock-free protocols can run under loom and the
+//! whole log under shuttle. Both are chosen with a cfg (`--cfg loom`, `--cfg shuttle`), and without one nothing of them is
+//! compiled.
+//!
+//! shuttle runs all threads on one, switches between them where one of these primitives is used, and takes every ordering
+//! for the strongest: it says nothing about orderings, which loom and Miri do.
 
-#[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(not(any(loom, shuttle)))]
+mod real {
+    pub(crate) use std::{
+        sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence},
+        thread, thread_local,
+    };
+
+    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
+}
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+#[path = "sync/loom.rs"]
+mod real;
 
-pub(crate) use std::sync::Arc;
+#[cfg(shuttle)]
+#[path = "sync/shuttle.rs"]
+mod real;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use std::sync::{Arc, atomic::Ordering};
 
 pub(crate) use crossbeam_utils::CachePadded;
-#[cfg(not(loom))]
-pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
+pub(crate) use real::{
+    AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, RwLock, fence, thread, thread_local,
+};
 
 #[cfg(loom)]
-pub(crate) use self::loom_locks::{Mutex, MutexGuard, RwLock};
+pub(crate) use loom::sync::atomic::AtomicU64 as MemoryWord;
+/// The words of memory that is bytes to others. loom wants its own ones, and does not come here.
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicU64 as MemoryWord;
 
 /// Reads a number that a compare-and-swap will be tried on.
 ///
@@ -28,24 +51,52 @@ pub(crate) fn load_for_swap(number: &AtomicU64) -> u64 {
 }
 
 pub(crate) fn yield_now() {
-    #[cfg(not(loom))]
-    std::thread::yield_now();
-    #[cfg(loom)]
-    loom::thread::yield_now();
+    thread::yield_now();
 }
 
 pub(crate) fn spin_loop() {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     std::hint::spin_loop();
-    #[cfg(loom)]
-    loom::thread::yield_now();
+    #[cfg(any(loom, shuttle))]
+    thread::yield_now();
+}
+
+/// Another thread may run here, where what comes next is seen by others and is no primitive of this module.
+#[inline(always)]
+pub(crate) fn step() {
+    #[cfg(shuttle)]
+    thread::sleep(std::time::Duration::ZERO);
+}
+
+/// When a wait ends at the latest.
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(crate) fn after(time: Duration) -> Self {
+        Deadline(Instant::now().checked_add(time))
+    }
+
+    /// How long it is until then; `None` if there is no end. There is no time under shuttle: it may be over whenever
+    /// somebody looks.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        #[cfg(not(shuttle))]
+        return self.0.map(|end| end.saturating_duration_since(Instant::now()));
+        #[cfg(shuttle)]
+        self.0.map(|_| {
+            if real::toss() {
+                Duration::ZERO
+            } else {
+                Duration::MAX
+            }
+        })
+    }
 }
 
 /// A number that threads can sleep on until it moves.
 #[derive(Debug)]
 pub(crate) struct Gate {
     ticks: AtomicU32,
-    #[cfg(any(loom, not(target_os = "linux")))]
+    #[cfg(any(loom, shuttle, not(target_os = "linux")))]
     sleep: portable::Sleep,
 }
 
@@ -53,7 +104,7 @@ impl Gate {
     pub(crate) fn new() -> Self {
         Gate {
             ticks: AtomicU32::new(0),
-            #[cfg(any(loom, not(target_os = "linux")))]
+            #[cfg(any(loom, shuttle, not(target_os = "linux")))]
             sleep: portable::Sleep::new(),
         }
     }
@@ -89,7 +140,7 @@ impl Bell {
     }
 
     /// Sleeps until it rings or the time is over, unless `ready` says that there is no need to.
-    pub(crate) fn sleep_unless(&self, timeout: Option<std::time::Duration>, ready: impl FnOnce() -> bool) {
+    pub(crate) fn sleep_unless(&self, timeout: Option<Duration>, ready: impl FnOnce() -> bool) {
         self.asleep.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let ticket = self.gate.ticket();
@@ -100,7 +151,7 @@ impl Bell {
     }
 }
 
-#[cfg(all(not(loom), target_os = "linux"))]
+#[cfg(all(not(any(loom, shuttle)), target_os = "linux"))]
 mod futex {
     use std::time::Duration;
 
@@ -131,13 +182,15 @@ mod futex {
     }
 }
 
-#[cfg(any(loom, not(target_os = "linux")))]
+#[cfg(any(loom, shuttle, not(target_os = "linux")))]
 mod portable {
-    use std::time::Duration;
+    use std::{sync::PoisonError, time::Duration};
 
     #[cfg(loom)]
     use loom::sync::{Condvar, Mutex};
-    #[cfg(not(loom))]
+    #[cfg(shuttle)]
+    use shuttle::sync::{Condvar, Mutex};
+    #[cfg(not(any(loom, shuttle)))]
     use std::sync::{Condvar, Mutex};
 
     use super::{Gate, Ordering};
@@ -159,12 +212,20 @@ mod portable {
 
     impl Gate {
         pub(crate) fn wait(&self, ticket: u32, timeout: Option<Duration>) {
-            let Ok(guard) = self.sleep.lock.lock() else { return };
-            if self.ticket() == ticket {
-                match timeout {
-                    Some(timeout) => drop(self.sleep.moved.wait_timeout(guard, timeout)),
-                    None => drop(self.sleep.moved.wait(guard)),
+            let guard = self.sleep.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.ticket() != ticket {
+                return;
+            }
+            match timeout {
+                // There is no time, so it is over as soon as others have run.
+                #[cfg(shuttle)]
+                Some(_) => {
+                    drop(guard);
+                    super::yield_now();
                 }
+                #[cfg(not(shuttle))]
+                Some(timeout) => drop(self.sleep.moved.wait_timeout(guard, timeout)),
+                None => drop(self.sleep.moved.wait(guard)),
             }
         }
 
@@ -182,47 +243,6 @@ mod portable {
     }
 }
 
-#[cfg(loom)]
-mod loom_locks {
-    pub(crate) use loom::sync::MutexGuard;
-
-    /// loom's lock with parking_lot's shape.
-    #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Mutex(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-        }
-
-        pub(crate) fn is_locked(&self) -> bool {
-            self.try_lock().is_none()
-        }
-
-        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-            self.0.try_lock().ok()
-        }
-    }
-
-    /// Nothing that runs under loom reads in parallel.
-    #[derive(Debug, Default)]
-    pub(crate) struct RwLock<T>(Mutex<T>);
-
-    impl<T> RwLock<T> {
-        pub(crate) fn new(value: T) -> Self {
-            RwLock(Mutex::new(value))
-        }
-
-        pub(crate) fn read(&self) -> MutexGuard<'_, T> {
-            self.0.lock()
-        }
-
-        pub(crate) fn write(&self) -> MutexGuard<'_, T> {
-            self.0.lock()
-        }
-    }
-}
+#[cfg(all(test, loom))]
+#[path = "sync/bell_loom.rs"]
+mod loom_tests;

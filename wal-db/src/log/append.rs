@@ -3,7 +3,7 @@
 use super::{
     commit::Turn,
     core::{Core, Writer},
-    flush::{AROUND, Apart},
+    flush::{AROUND, Apart, Placed},
 };
 use crate::{
     Lsn, Result, WalError,
@@ -277,12 +277,11 @@ impl Core {
         };
         loop {
             let mut turn = Turn::take(writer);
-            match self.guarded(writer, || self.write_apart(writer, turn.committer(), &apart)) {
-                Err(WalError::Full { .. })
-                    if !self.is_poisoned() && writer.ring.waits_for_disk(need + AROUND) => {}
-                result => return result,
+            match self.guarded(writer, || self.write_apart(writer, turn.committer(), &apart))? {
+                Placed::At(pos) => return Ok(Some(pos)),
+                Placed::Late => return Ok(None),
+                Placed::NoRoom => drop(turn),
             }
-            drop(turn);
             self.guarded(writer, || self.make_ready(writer, need + AROUND))?;
         }
     }

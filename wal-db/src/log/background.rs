@@ -3,7 +3,6 @@
 
 use std::{
     panic::{self, AssertUnwindSafe},
-    thread,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     Result, WalError,
-    sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering},
+    sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread},
 };
 
 /// What the appending threads and the background share.
@@ -209,7 +208,8 @@ fn flush_loop(core: &Core, writer: &Writer) {
 
 /// How many bytes may be written and not flushed before the preparer flushes them. It bounds what a `sync` has to wait
 /// for and what recovery reads; a flush that runs beside them slows appends down, so it is not done more often.
-const BEHIND_MAX: u64 = 256 << 20;
+/// Little under shuttle, whose logs are short.
+const BEHIND_MAX: u64 = if cfg!(shuttle) { 1 << 10 } else { 256 << 20 };
 
 /// Zeros are written this far ahead, in steps of a quarter.
 const ZEROS_AHEAD: u64 = 1 << 20;
@@ -288,3 +288,7 @@ impl super::flush::Committer {
         self.commits_are_small() && self.zeroed < self.consumer.open() + ZEROS_AHEAD / 4
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "background_loom.rs"]
+mod loom_tests;

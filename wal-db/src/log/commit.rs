@@ -53,7 +53,7 @@ pub(crate) struct Waiting {
 }
 
 pub(crate) enum Tell {
-    Wake(std::sync::Arc<parking_lot::Mutex<Option<Waker>>>),
+    Wake(std::sync::Arc<Mutex<Option<Waker>>>),
     Call(Box<dyn FnOnce(Result<()>) + Send>),
 }
 
@@ -209,14 +209,14 @@ impl Line {
         }
     }
 
-    /// Adds somebody to be told; gives it back if the outcome is known.
-    pub(crate) fn add(&self, core: &Core, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
+    /// Adds somebody to be told; gives it back if the outcome is known: whether it is durable or the store has failed.
+    fn add(&self, waiting: Waiting, durable: impl FnOnce() -> u64) -> Option<(Waiting, bool)> {
         let mut state = self.state.lock();
-        if waiting.target <= core.base.durable() || seeded_bug!("ticket-told-before-the-flush") {
-            return Some((waiting, Ok(())));
+        if waiting.target <= durable() || seeded_bug!("ticket-told-before-the-flush") {
+            return Some((waiting, true));
         }
         if state.failed {
-            return Some((waiting, Err(core.in_doubt())));
+            return Some((waiting, false));
         }
         state.tickets.push(waiting);
         None
@@ -315,6 +315,12 @@ impl Core {
         for waiting in writer.line.take_covered(self.base.durable()) {
             waiting.tell.tell(Ok(()));
         }
+    }
+
+    /// Adds somebody to be told; gives it back if the outcome is known.
+    pub(crate) fn add_ticket(&self, writer: &Writer, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
+        let (waiting, durable) = writer.line.add(waiting, || self.base.durable())?;
+        Some((waiting, if durable { Ok(()) } else { Err(self.in_doubt()) }))
     }
 
     /// Tells those who hold a ticket that the store has failed. No lock is held: what a callback does is not known.

@@ -3,12 +3,12 @@
 use loom::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
 
-use super::{Line, Waited};
+use super::{Line, Tell, Waited, Waiting};
 use crate::{format::Mark, sync::Mutex};
 
 struct Model {
@@ -16,6 +16,7 @@ struct Model {
     tail: AtomicU64,
     committer: Mutex<()>,
     durable: AtomicU64,
+    failed: AtomicBool,
 }
 
 impl Model {
@@ -25,26 +26,54 @@ impl Model {
             tail: AtomicU64::new(0),
             committer: Mutex::new(()),
             durable: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
         })
     }
 
     fn append_and_sync(&self) {
         let target = self.tail.fetch_add(1, Ordering::AcqRel) + 1;
         let durable = || self.durable.load(Ordering::SeqCst);
-        let waited = self.line.wait(target, durable, || false, || self.lead());
+        let waited = self.line.wait(target, durable, || false, || self.lead(true));
         assert!(!matches!(waited, Waited::Failed));
         assert!(durable() >= target, "returned before the record was durable");
     }
 
-    fn lead(&self) -> Option<()> {
+    /// Flushes, well or not.
+    fn lead(&self, well: bool) -> Option<()> {
         let turn = self.committer.try_lock()?;
         let end = self.line.depart(|| self.tail.load(Ordering::Acquire));
-        self.durable.fetch_max(end, Ordering::SeqCst);
-        assert!(self.line.arrive(end).is_empty());
+        if well {
+            self.durable.fetch_max(end, Ordering::SeqCst);
+        } else {
+            self.fail();
+        }
+        assert!(self.line.arrive(self.durable.load(Ordering::SeqCst)).is_empty());
         drop(turn);
         self.line.hand_over();
         Some(())
     }
+
+    fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.line.fail();
+    }
+
+    /// Waits for a record; whether it is durable.
+    fn wait(&self, target: u64, mut lead: impl FnMut() -> Option<()>) -> bool {
+        let durable = || self.durable.load(Ordering::SeqCst);
+        let failed = || self.failed.load(Ordering::SeqCst);
+        match self.line.wait(target, durable, failed, &mut lead) {
+            Waited::Led(()) | Waited::Covered => durable() >= target,
+            Waited::Failed => false,
+        }
+    }
+}
+
+/// All schedules with two preemptions at most, unless the environment says how many.
+fn bounded(model: fn()) {
+    let mut bounded = loom::model::Builder::new();
+    bounded.preemption_bound = Some(bounded.preemption_bound.unwrap_or(2));
+    bounded.check(model);
 }
 
 #[test]
@@ -62,9 +91,7 @@ fn two_threads_commit() {
 
 #[test]
 fn three_threads_commit() {
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = Some(bounded.preemption_bound.unwrap_or(2));
-    bounded.check(|| {
+    bounded(|| {
         let model = Model::new();
         let others: Vec<_> = (0..2)
             .map(|_| {
@@ -75,4 +102,105 @@ fn three_threads_commit() {
         model.append_and_sync();
         others.into_iter().for_each(|other| other.join().unwrap());
     });
+}
+
+/// As a seal does, and the preparer with a backlog: durability moves, and no flush that anybody lined up for has ended.
+#[test]
+fn durability_that_moves_without_a_commit_wakes_everybody_whom_it_covers() {
+    bounded(|| {
+        let model = Model::new();
+        model.tail.store(2, Ordering::Release);
+        let turn = model.committer.try_lock().unwrap();
+        let waiters: Vec<_> = (1..=2)
+            .map(|target| {
+                let model = model.clone();
+                // Nobody else flushes: whoever sleeps is woken, or sleeps for ever.
+                thread::spawn(move || assert!(model.wait(target, || None)))
+            })
+            .collect();
+        model.durable.fetch_max(2, Ordering::SeqCst);
+        drop(turn);
+        model.line.hand_over();
+        model.line.wake_all();
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
+#[test]
+fn a_flush_that_fails_wakes_those_whom_it_covers_and_those_who_came_later() {
+    bounded(|| {
+        let model = Model::new();
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let model = model.clone();
+                thread::spawn(move || {
+                    let target = model.tail.fetch_add(1, Ordering::AcqRel) + 1;
+                    assert!(!model.wait(target, || None), "acknowledged what was not flushed");
+                })
+            })
+            .collect();
+        assert!(model.lead(false).is_some());
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
+/// As the preparer's flush: it fails without the committer, while somebody else may have it.
+#[test]
+fn a_failure_beside_a_commit_leaves_nobody_asleep() {
+    bounded(|| {
+        let model = Model::new();
+        model.tail.store(1, Ordering::Release);
+        let committer = {
+            let model = model.clone();
+            thread::spawn(move || {
+                model.wait(1, || model.lead(true));
+            })
+        };
+        let waiter = {
+            let model = model.clone();
+            thread::spawn(move || {
+                model.wait(1, || None);
+            })
+        };
+        model.fail();
+        committer.join().unwrap();
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn a_ticket_is_told_once_if_its_record_becomes_durable() {
+    loom::model(|| {
+        tell_once(|model| {
+            // Durability moves first, then tickets are looked for.
+            model.durable.fetch_max(1, Ordering::SeqCst);
+            model.line.take_covered(1).len()
+        });
+    });
+}
+
+#[test]
+fn a_ticket_is_told_once_if_the_log_fails() {
+    loom::model(|| {
+        tell_once(|model| {
+            model.fail();
+            model.line.take_failed().len()
+        });
+    });
+}
+
+/// Adds a ticket beside somebody who tells those that are there.
+fn tell_once(tell: fn(&Model) -> usize) {
+    let model = Model::new();
+    model.tail.store(1, Ordering::Release);
+    let teller = {
+        let model = model.clone();
+        thread::spawn(move || tell(&model))
+    };
+    let waiting = Waiting {
+        target: 1,
+        tell: Tell::Call(Box::new(|_| ())),
+    };
+    let known = model.line.add(waiting, || model.durable.load(Ordering::SeqCst));
+    assert_eq!(usize::from(known.is_some()) + teller.join().unwrap(), 1);
 }

@@ -19,7 +19,7 @@ use crate::{
         ring::{Ring, SLACK},
         staging::{Memory, StagingHeader},
     },
-    sync::{AtomicBool, Bell, Mutex, Ordering},
+    sync::{AtomicBool, Bell, Mutex, Ordering, thread_local},
 };
 
 /// An open log.
@@ -44,7 +44,8 @@ pub(crate) struct Writer {
     pub(crate) progress: Bell,
     pub(crate) background: Background,
     pub(crate) write_through: bool,
-    closed: AtomicBool,
+    /// Whether everything was made durable for good. Locked while somebody does that.
+    closed: Mutex<bool>,
     /// Closing has ended: nothing will come any more.
     finished: AtomicBool,
     process: u32,
@@ -56,7 +57,8 @@ pub(crate) struct Writer {
 const AHEAD_MAX: u64 = 64 << 20;
 
 /// A crash makes the next opening read this much, and what was not durable.
-const MARK_EVERY: u64 = 8 << 20;
+/// Little under shuttle, whose logs are short.
+const MARK_EVERY: u64 = if cfg!(shuttle) { 4 << 10 } else { 8 << 20 };
 
 thread_local! {
     static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
@@ -101,14 +103,14 @@ impl Core {
     /// The writer, if it can still be used from here.
     #[inline]
     pub(crate) fn usable_writer(&self) -> Result<&Writer> {
-        if IN_CLOSURE.get() {
+        if IN_CLOSURE.with(Cell::get) {
             return Err(WalError::Reentrant);
         }
         self.writer()
     }
 
     pub(crate) fn is_in_closure() -> bool {
-        IN_CLOSURE.get()
+        IN_CLOSURE.with(Cell::get)
     }
 
     /// Runs a closure that has a claim; the log cannot be used inside.
@@ -116,10 +118,10 @@ impl Core {
         struct Leave;
         impl Drop for Leave {
             fn drop(&mut self) {
-                IN_CLOSURE.set(false);
+                IN_CLOSURE.with(|inside| inside.set(false));
             }
         }
-        IN_CLOSURE.set(true);
+        IN_CLOSURE.with(|inside| inside.set(true));
         let _leave = Leave;
         run()
     }
@@ -207,14 +209,23 @@ impl Core {
 
     pub(crate) fn poisoned(&self) -> WalError {
         WalError::Poisoned {
-            cause: self.base.store.cause().unwrap_or("unknown").to_owned(),
+            cause: self.failure(),
         }
     }
 
     pub(crate) fn in_doubt(&self) -> WalError {
         WalError::InDoubt {
-            cause: self.base.store.cause().unwrap_or("unknown").to_owned(),
+            cause: self.failure(),
         }
+    }
+
+    /// Why the log has failed. The thread that met the failure may not have said so yet, but whoever is told of it finds
+    /// that nothing more is taken.
+    fn failure(&self) -> String {
+        if let Some(writer) = &self.writer {
+            writer.ring.shut();
+        }
+        self.base.store.cause().unwrap_or("unknown").to_owned()
     }
 
     /// Poisons the handle of a process that was forked off: the log is its parent's.
@@ -249,15 +260,20 @@ impl Core {
         self.base.store.cause().is_some()
     }
 
-    /// Makes everything durable and takes nothing more. The first call does it.
+    /// Makes everything durable and takes nothing more. The first call does it, and the others wait for it; if it could
+    /// not, they try again.
     pub(crate) fn close(&self) -> Result<()> {
         let Some(writer) = &self.writer else { return Ok(()) };
-        if writer.closed.swap(true, Ordering::AcqRel) {
+        let mut closed = writer.closed.lock();
+        if *closed {
             return Ok(());
         }
         writer.ring.shut();
         writer.room.ring();
-        let result = self.finish(writer);
+        let result = self.guarded(writer, || self.finish(writer));
+        *closed = result.is_ok();
+        // What a callback does is not known.
+        drop(closed);
         writer.finished.store(true, Ordering::Release);
         writer.progress.ring();
         self.wake_covered(writer);
@@ -275,12 +291,9 @@ impl Core {
         }
         let mut turn = Turn::take(writer);
         let committer = turn.committer();
-        self.guarded(writer, || {
-            self.commit(writer, committer)?;
-            self.seal(writer, committer)?;
-            self.base.raise_durable(self.base.flushed());
-            Ok::<_, WalError>(())
-        })?;
+        self.commit(writer, committer)?;
+        self.seal(writer, committer)?;
+        self.base.raise_durable(self.base.flushed());
         let mark = committer.mark;
         let mut manifest = writer.manifest.lock();
         self.set_mark(&mut manifest, mark);
@@ -321,7 +334,7 @@ impl Writer {
             progress: Bell::new(),
             background: Background::new(),
             write_through,
-            closed: AtomicBool::new(false),
+            closed: Mutex::new(false),
             finished: AtomicBool::new(false),
             process: std::process::id(),
         })

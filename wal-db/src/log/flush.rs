@@ -33,6 +33,16 @@ pub(crate) struct Committer {
     pub(crate) zeroed: u64,
 }
 
+/// Whether a group that does not go through the ring was written.
+pub(crate) enum Placed {
+    /// Its first frame starts here.
+    At(u64),
+    /// It would start too far on.
+    Late,
+    /// Space has to be made ready first.
+    NoRoom,
+}
+
 /// Bytes of a record for a group that does not go through the ring.
 pub(crate) struct Apart<'a> {
     pub(crate) kind: Kind,
@@ -274,15 +284,13 @@ impl Core {
         Ok(())
     }
 
-    /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory,
-    /// and returns where its first frame starts; `None` if that is too
-    /// far on.
+    /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory.
     pub(crate) fn write_apart(
         &self,
         writer: &Writer,
         committer: &mut Committer,
         apart: &Apart<'_>,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Placed> {
         if writer.ring.is_shut() {
             return Err(self.shut_error());
         }
@@ -292,14 +300,15 @@ impl Core {
             .map(|payload| format::frame_len(payload.len()))
             .sum();
         if writer.ring.waits_for_disk(len + AROUND) && !seeded_bug!("full-after-the-place-is-taken") {
-            return Err(WalError::Full { needed: len });
+            return Ok(Placed::NoRoom);
         }
         // A full disk does no harm here, and would once the place is taken.
         self.flush(writer, committer)?;
         let closed = match committer.consumer.reserve(&writer.ring, len, apart.before) {
             Ok(reserved) => reserved,
-            Err(Denied::Late) => return Ok(None),
-            Err(Denied::NoRoom) => return Err(WalError::Full { needed: len }),
+            Err(Denied::Late) => return Ok(Placed::Late),
+            // Others have taken what was there.
+            Err(Denied::NoRoom) => return Ok(Placed::NoRoom),
             // Nobody else can have frozen the log while this thread has the committer.
             Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
         };
@@ -340,7 +349,7 @@ impl Core {
             .consumer
             .release(&writer.ring, closed.start, closed.next);
         committer.wrote(self, writer, &closed, &header);
-        Ok(Some(closed.start + GROUP_HEADER_LEN as u64))
+        Ok(Placed::At(closed.start + GROUP_HEADER_LEN as u64))
     }
 }
 

@@ -157,12 +157,12 @@ pub struct RevIter {
 
 impl RevIter {
     pub(crate) fn new(core: Arc<Core>) -> Result<Self> {
-        let shape = core.base.shape();
-        let end = core.base.written();
-        let next = match end.checked_sub(1).filter(|&last| last >= shape.head_group) {
-            Some(last) => Some(find::find_group(&core.base, &shape, last)?.pos),
-            None => None,
-        };
+        let next = core.look(|shape| {
+            let last = core.base.written().checked_sub(1);
+            let last = last.filter(|&last| last >= shape.head_group);
+            let group = last.map(|last| find::find_group(&core.base, shape, last));
+            Ok(group.transpose()?.map(|group| group.pos))
+        })?;
         Ok(RevIter {
             core,
             records: Vec::new(),
@@ -170,11 +170,19 @@ impl RevIter {
         })
     }
 
-    /// If `pos` was cut off meanwhile, the group that holds the last record before the cut.
-    fn before_cut(&self, pos: u64) -> Option<Result<u64>> {
-        let shape = self.core.base.shape();
-        let last = shape.timeline.cut_around(pos)?.cut.checked_sub(1)?;
-        Some(find::find_group(&self.core.base, &shape, last).map(|header| header.pos))
+    /// The group at `pos` could not be read, perhaps because a truncation was faster. Returns where to go on: at the last
+    /// record before the cut, or nowhere if the log starts behind `pos` now.
+    fn explain(&self, pos: u64, error: WalError) -> Result<Option<u64>> {
+        let before_cut = self.core.look(|shape| {
+            if pos < shape.head_group {
+                return Ok(Some(None));
+            }
+            let cut = shape.timeline.cut_around(pos);
+            let last = cut.and_then(|cut| cut.cut.checked_sub(1));
+            let group = last.map(|last| find::find_group(&self.core.base, shape, last));
+            Ok(group.transpose()?.map(|group| Some(group.pos)))
+        })?;
+        before_cut.ok_or(error)
     }
 
     /// Reads the group at `pos` and notes where the one before it is.
@@ -205,11 +213,9 @@ impl Iterator for RevIter {
             let pos = self.next.take()?;
             if let Err(error) = self.load(pos) {
                 self.records.clear();
-                // A truncation may have been faster; what was cut off is not in the log any more.
-                match self.before_cut(pos) {
-                    Some(Ok(group)) => self.next = Some(group),
-                    Some(Err(error)) => return Some(Err(error)),
-                    None => return Some(Err(error)),
+                match self.explain(pos, error) {
+                    Ok(next) => self.next = next,
+                    Err(error) => return Some(Err(error)),
                 }
             }
         }

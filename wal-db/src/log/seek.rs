@@ -23,10 +23,25 @@ use crate::{
 const GUESS: usize = 512;
 
 impl Core {
+    /// Looks for something in the log as it is now. If that is damaged, and a truncation came meanwhile, it may only be
+    /// gone: then it is looked for again.
+    pub(crate) fn look<T>(&self, look: impl Fn(&Arc<Shape>) -> Result<T>) -> Result<T> {
+        loop {
+            let shape = self.base.shape();
+            match look(&shape) {
+                Err(WalError::Corruption(_)) if !Arc::ptr_eq(&shape, &self.base.shape()) => {}
+                result => return result,
+            }
+        }
+    }
+
     /// The record at `lsn`.
     pub(crate) fn read(&self, lsn: Lsn) -> Result<Record> {
+        self.look(|shape| self.read_now(shape, lsn))
+    }
+
+    fn read_now(&self, shape: &Arc<Shape>, lsn: Lsn) -> Result<Record> {
         let pos = lsn.pos();
-        let shape = self.base.shape();
         if pos < shape.head {
             return Err(WalError::Truncated {
                 lsn,
@@ -40,9 +55,9 @@ impl Core {
         {
             return Err(WalError::NoSuchRecord { lsn });
         }
-        match self.read_at_once(&shape, pos)? {
+        match self.read_at_once(shape, pos)? {
             Some(record) => Ok(record),
-            None => self.read_in_group(&shape, pos),
+            None => self.read_in_group(shape, pos),
         }
     }
 
@@ -104,9 +119,10 @@ impl Core {
     /// Iterates over the records whose positions lie from `from` on and before `to`.
     pub(crate) fn iter_positions(self: &Arc<Self>, from: u64, to: u64) -> Result<WalIter> {
         self.flush_through(u64::MAX)?;
-        let shape = self.base.shape();
-        let from = from.max(shape.head);
-        let group = self.group_at(&shape, from)?;
+        let (group, from) = self.look(|shape| {
+            let from = from.max(shape.head);
+            Ok((self.group_at(shape, from)?, from))
+        })?;
         Ok(WalIter::new(self.clone(), group, from, to))
     }
 
@@ -124,12 +140,17 @@ impl Core {
 
     pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
         self.flush_through(u64::MAX)?;
-        let shape = self.base.shape();
+        let (group, from) = self.look(|shape| self.find_ordinal(shape, ordinal))?;
+        Ok(WalIter::new(self.clone(), group, from, u64::MAX))
+    }
+
+    /// The group that holds a record, and where the record is.
+    fn find_ordinal(&self, shape: &Arc<Shape>, ordinal: u64) -> Result<(u64, u64)> {
         let skip_to = ordinal.max(shape.head_ordinal);
-        let group = self.last_group_where(&shape, |header| header.ordinal <= skip_to)?;
+        let group = self.last_group_where(shape, |header| header.ordinal <= skip_to)?;
         let Some(header) = group.filter(|header| header.ordinal <= skip_to) else {
             // The first group is not there: the walk from the head says so.
-            return Ok(WalIter::new(self.clone(), shape.head_group, shape.head, u64::MAX));
+            return Ok((shape.head_group, shape.head));
         };
         let mut walker = Walker::new(shape.clone(), header.pos, self.base.written());
         let mut at = header.ordinal;
@@ -142,14 +163,13 @@ impl Core {
             }
             at += 1;
         }
-        Ok(WalIter::new(self.clone(), header.pos, from, u64::MAX))
+        Ok((header.pos, from))
     }
 
     pub(crate) fn iter_from_time(self: &Arc<Self>, time: SystemTime) -> Result<WalIter> {
         self.flush_through(u64::MAX)?;
-        let shape = self.base.shape();
-        let from = self.first_group_from(&shape, time)?;
-        Ok(WalIter::new(self.clone(), from, shape.head, u64::MAX))
+        let (group, from) = self.look(|shape| Ok((self.first_group_from(shape, time)?, shape.head)))?;
+        Ok(WalIter::new(self.clone(), group, from, u64::MAX))
     }
 
     /// Where the first group starts that was written at `time` or later.
@@ -185,9 +205,11 @@ impl Core {
 
     /// When the record at `pos` was written to the store.
     pub(crate) fn time_at(&self, lsn: Lsn) -> Result<SystemTime> {
-        self.read(lsn)?;
-        let header = find::find_group(&self.base, &self.base.shape(), lsn.pos())?;
-        Ok(clock::system_time(header.time_us))
+        self.look(|shape| {
+            self.read_now(shape, lsn)?;
+            let header = find::find_group(&self.base, shape, lsn.pos())?;
+            Ok(clock::system_time(header.time_us))
+        })
     }
 
     /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands

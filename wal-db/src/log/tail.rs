@@ -1,9 +1,12 @@
 //! Following a log: what is there, then what comes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{core::Core, iter, record::Record, scan::Walker};
-use crate::{Lsn, Result, WalError, sync::Arc};
+use crate::{
+    Lsn, Result, WalError,
+    sync::{Arc, Deadline},
+};
 
 /// Which records a follower is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,10 +47,11 @@ pub struct Tail {
 
 impl Tail {
     pub(crate) fn new(core: Arc<Core>, from: Lsn) -> Result<Self> {
-        let shape = core.base.shape();
-        let from = from.pos().max(shape.head);
-        let group = core.group_at(&shape, from)?;
-        let walker = Walker::new(shape, group, group);
+        let (from, walker) = core.look(|shape| {
+            let from = from.pos().max(shape.head);
+            let group = core.group_at(shape, from)?;
+            Ok((from, Walker::new(shape.clone(), group, group)))
+        })?;
         Ok(Tail {
             core,
             walker,
@@ -92,12 +96,12 @@ impl Tail {
     /// # Errors
     /// As for [`try_next`](Self::try_next).
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Record>> {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = Deadline::after(timeout);
         loop {
             if let Some(record) = self.try_next()? {
                 return Ok(Some(record));
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.left();
             let Ok(writer) = self.core.writer() else {
                 return Ok(None);
             };

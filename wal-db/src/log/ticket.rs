@@ -8,13 +8,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use parking_lot::Mutex;
-
 use super::{
     commit::{Tell, Waiting},
     core::Core,
 };
-use crate::{Lsn, Result};
+use crate::{Lsn, Result, sync::Mutex};
 
 /// A record on its way to stable storage, from [`Wal::append_durable`](crate::Wal::append_durable).
 ///
@@ -74,7 +72,7 @@ impl Ticket {
             Ok(writer) if writer.background.is_running() => writer,
             _ => return tell.tell(core.sync_to(target)),
         };
-        match writer.line.add(&core, Waiting { target, tell }) {
+        match core.add_ticket(writer, Waiting { target, tell }) {
             Some((waiting, outcome)) => waiting.tell.tell(outcome),
             None => core.want_durable(target),
         }
@@ -108,7 +106,7 @@ impl Future for Ticket {
         match self
             .core
             .writer()
-            .map(|writer| writer.line.add(&self.core, waiting))
+            .map(|writer| self.core.add_ticket(writer, waiting))
         {
             Ok(None) => {
                 self.core.want_durable(self.target);

@@ -4,11 +4,8 @@ use std::{
     ops::RangeBounds,
     path::Path,
     sync::{Arc, Weak},
-    thread::JoinHandle,
     time::SystemTime,
 };
-
-use parking_lot::Mutex;
 
 use super::{
     background::Background,
@@ -27,7 +24,7 @@ use crate::{
     Lsn, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Kind},
     storage::{FileStore, SegmentedStore, WalStore},
-    sync::AtomicU64,
+    sync::{AtomicU64, Mutex, thread::JoinHandle},
 };
 
 /// An open log. Clones are handles of the same log, for any number of threads; the last one that goes closes it.

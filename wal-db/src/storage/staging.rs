@@ -21,7 +21,7 @@ use super::staging_file::{DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, is_
 pub(crate) use super::staging_file::{Leftover, StagingHeader};
 use crate::{
     format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind},
-    sync::{AtomicU64, Ordering, fence, spin_loop, yield_now},
+    sync::{MemoryWord, Ordering, fence, spin_loop, step, yield_now},
 };
 
 /// A part of the ring that belongs to one writer until it is published. Dropped before that, it becomes a void.
@@ -34,6 +34,7 @@ pub(crate) struct Claim<'a> {
 impl<'a> Claim<'a> {
     #[inline]
     pub(super) fn new(ring: &'a Ring, pos: u64, len: u64) -> Self {
+        step();
         ring.memory
             .word(pos)
             .store(FrameWord::claimed(len), Ordering::Relaxed);
@@ -75,6 +76,7 @@ impl<'a> Claim<'a> {
     /// Publishes the claim: `word` is that of the frame at its start.
     #[inline]
     pub(crate) fn publish(self, word: u64) {
+        step();
         self.ring.memory.word(self.pos).store(word, Ordering::Release);
         std::mem::forget(self);
     }
@@ -82,6 +84,7 @@ impl<'a> Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
+        step();
         if seeded_bug!("dropped-claim-stays") {
             return;
         }
@@ -135,6 +138,7 @@ impl Consumer {
         let mut pos = self.released;
         while pos < used {
             let run = (used - pos).min(ring.capacity() - (pos & (ring.capacity() - 1)));
+            step();
             // SAFETY: everything below `used` was settled and closed, and cannot be claimed before the limit below
             // is raised; readers of `bytes` have ended, for they borrow the consumer.
             unsafe { ring.memory.zero(pos, run) }
@@ -154,7 +158,7 @@ pub(crate) struct Memory {
     #[cfg(not(loom))]
     backing: Backing,
     #[cfg(loom)]
-    words: Vec<AtomicU64>,
+    words: Vec<MemoryWord>,
 }
 
 #[cfg(not(loom))]
@@ -222,11 +226,11 @@ impl Memory {
         }
     }
 
-    fn header_word(&self, offset: usize) -> Option<&AtomicU64> {
+    fn header_word(&self, offset: usize) -> Option<&MemoryWord> {
         let header = self.header();
         // SAFETY: a mapped header is 4 KiB at a page boundary; its words are only used as atomics once the ring
         // is in use.
-        (!header.is_null()).then(|| unsafe { AtomicU64::from_ptr(header.add(offset).cast()) })
+        (!header.is_null()).then(|| unsafe { MemoryWord::from_ptr(header.add(offset).cast()) })
     }
 
     fn at(&self, pos: u64) -> *mut u8 {
@@ -234,11 +238,11 @@ impl Memory {
         unsafe { self.base.add((pos & (self.len - 1)) as usize) }
     }
 
-    pub(super) fn word(&self, pos: u64) -> &AtomicU64 {
+    pub(super) fn word(&self, pos: u64) -> &MemoryWord {
         debug_assert!(pos.is_multiple_of(8));
         // SAFETY: the base is aligned to eight bytes and so is every claim; a word that is the first of a frame is
         // only ever accessed atomically while the claim is live.
-        unsafe { AtomicU64::from_ptr(self.at(pos).cast()) }
+        unsafe { MemoryWord::from_ptr(self.at(pos).cast()) }
     }
 
     /// # Safety
@@ -323,11 +327,11 @@ impl Memory {
     pub(crate) fn heap(len: usize) -> Memory {
         Memory {
             len: len as u64,
-            words: (0..len / 8).map(|_| AtomicU64::new(0)).collect(),
+            words: (0..len / 8).map(|_| MemoryWord::new(0)).collect(),
         }
     }
 
-    pub(super) fn word(&self, pos: u64) -> &AtomicU64 {
+    pub(super) fn word(&self, pos: u64) -> &MemoryWord {
         &self.words[((pos & (self.len - 1)) / 8) as usize]
     }
 

@@ -27,6 +27,7 @@ pub(crate) struct StagingHeader {
 }
 
 impl StagingHeader {
+    #[cfg_attr(loom, allow(dead_code))] // nothing is mapped under loom
     pub(super) fn encode(&self) -> [u8; USED] {
         let mut bytes = [0; USED];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -128,7 +129,7 @@ impl Leftover {
 
 /// Whether the ring in `file` is of the right size, and zero because a process of this boot closed its log and left it
 /// so. What the file held before the machine went down is not known.
-#[cfg_attr(loom, allow(dead_code))] // nothing is mapped under loom
+#[cfg_attr(loom, allow(dead_code))] // as above
 pub(super) fn is_zero_already(file: &File, len: u64, header: &StagingHeader) -> io::Result<bool> {
     let mut bytes = [0; USED];
     let mut reader = file;

@@ -16,9 +16,12 @@ fn ring() -> (Arc<Ring>, Consumer) {
 }
 
 fn append(ring: &Ring, value: u64) {
-    let mut claim = ring
-        .claim(16, u64::MAX)
-        .unwrap_or_else(|denied| panic!("{denied:?}"));
+    let claim = ring.claim(16, u64::MAX);
+    fill(ring, claim.unwrap_or_else(|denied| panic!("{denied:?}")), value);
+}
+
+fn fill(ring: &Ring, claim: Claim<'_>, value: u64) {
+    let mut claim = claim;
     claim.fill(8, &value.to_le_bytes());
     let pos = claim.pos();
     claim.publish(FrameWord::seal(
@@ -53,6 +56,11 @@ fn records(ring: &Ring, group: &Closed) -> Vec<u64> {
 /// Cuts, and returns the records of the groups before the cut.
 fn take(ring: &Ring, consumer: &mut Consumer) -> Vec<u64> {
     let end = consumer.cut(ring, false);
+    take_before(ring, consumer, end)
+}
+
+/// The records of the groups before a place where one starts.
+fn take_before(ring: &Ring, consumer: &mut Consumer, end: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     while consumer.open() < end {
         let group = consumer.next(ring).unwrap();
@@ -165,5 +173,135 @@ fn space_is_zero_when_it_is_claimed_again() {
             );
         }
         releaser.join().unwrap();
+    });
+}
+
+#[test]
+fn a_claim_with_a_bound_starts_before_it_or_not_at_all() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let bound = GROUP_HEADER_LEN as u64 + 16;
+        let bounded = {
+            let ring = ring.clone();
+            thread::spawn(move || match ring.claim(16, bound) {
+                Ok(claim) => {
+                    let pos = claim.pos();
+                    drop(claim);
+                    assert!(pos < bound);
+                    true
+                }
+                Err(denied) => {
+                    assert_eq!(denied, Denied::Late);
+                    false
+                }
+            })
+        };
+        // Whoever comes second is behind the bound.
+        let pos = ring.claim(16, u64::MAX).map(|claim| claim.pos()).unwrap();
+        assert_eq!(bounded.join().unwrap(), pos == bound, "one of them was first");
+        assert_eq!(take(&ring, &mut consumer), []);
+    });
+}
+
+#[test]
+fn what_was_taken_before_a_log_was_shut_is_in_its_last_group() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let appenders: Vec<_> = (1..=2)
+            .map(|value| {
+                let ring = ring.clone();
+                thread::spawn(move || {
+                    let open = ring.claim(16, u64::MAX).map(|claim| fill(&ring, claim, value));
+                    assert!(matches!(open, Ok(()) | Err(Denied::Shut)));
+                    open.is_ok()
+                })
+            })
+            .collect();
+        ring.shut();
+        let seen = take(&ring, &mut consumer);
+        let taken = appenders
+            .into_iter()
+            .map(|appender| appender.join().unwrap())
+            .filter(|taken| *taken);
+        assert_eq!(
+            taken.count(),
+            seen.len(),
+            "something was taken and is in no group"
+        );
+        assert_eq!(ring.claim(16, u64::MAX).err(), Some(Denied::Shut));
+    });
+}
+
+#[test]
+fn what_was_taken_before_a_log_was_frozen_is_in_the_group_before_the_cut() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let appender = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                ring.claim(16, u64::MAX)
+                    .map(|claim| fill(&ring, claim, 1))
+                    .is_ok()
+            })
+        };
+        consumer.freeze(&ring);
+        let seen = take(&ring, &mut consumer);
+        assert_eq!(
+            ring.tail(),
+            consumer.open() + GROUP_HEADER_LEN as u64,
+            "not at a group's start"
+        );
+        let taken = appender.join().unwrap();
+        assert_eq!(usize::from(taken), seen.len());
+        consumer.thaw(&ring, FrameKey::new(LogId([1; 16]), 2));
+        append(&ring, 2);
+        assert_eq!(take(&ring, &mut consumer), [2]);
+    });
+}
+
+#[test]
+fn a_place_outside_the_ring_is_nobody_elses() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let appender = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let claim = ring.claim(16, u64::MAX).unwrap();
+                let pos = claim.pos();
+                fill(&ring, claim, 1);
+                pos
+            })
+        };
+        let place = consumer.reserve(&ring, 3000, u64::MAX).unwrap();
+        let before = take_before(&ring, &mut consumer, place.start);
+        consumer.pass(&place);
+        let pos = appender.join().unwrap();
+        let behind = take(&ring, &mut consumer);
+        assert!(
+            pos + 16 <= place.start || pos >= place.next,
+            "a claim lies in the reserved place"
+        );
+        let (there, other) = if pos < place.start {
+            (before, behind)
+        } else {
+            (behind, before)
+        };
+        assert_eq!((there, other), (vec![1], vec![]));
+    });
+}
+
+#[test]
+fn a_claim_that_is_given_up_holds_nobody_up() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let appender = {
+            let ring = ring.clone();
+            thread::spawn(move || drop(ring.claim(16, u64::MAX)))
+        };
+        append(&ring, 1);
+        let mut seen = take(&ring, &mut consumer);
+        appender.join().unwrap();
+        seen.extend(take(&ring, &mut consumer));
+        assert_eq!(seen, [1]);
     });
 }

@@ -267,6 +267,7 @@ impl SimDisk {
 
     /// As [`enter`](Self::enter), for a call that leaves something behind when it fails.
     pub(super) fn enter_failing(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, Option<io::Error>)> {
+        crate::sync::step();
         let mut state = self.state();
         if state.dead {
             return Err(io::Error::other("the process is dead"));

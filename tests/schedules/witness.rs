@@ -1,0 +1,334 @@
+//! A handle of a log through which everything is done, so that nothing that it acknowledges goes unheard.
+
+use std::{
+    ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
+
+use wal_db::{Lsn, Record, Result, Ticket, Wal, WalConfig, WalError};
+
+use super::{
+    disk::{Disk, Form},
+    explore::choose,
+    oracle::{Cut, Fact, Fate, Head},
+    read::{First, Second, entry},
+    watch::Watch,
+};
+
+/// A log that is watched. Clones are handles of the same log.
+#[derive(Clone)]
+pub(crate) struct Witness {
+    pub(crate) wal: Wal,
+    watch: Watch,
+}
+
+impl Deref for Witness {
+    type Target = Watch;
+
+    fn deref(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+/// # Appending
+impl Witness {
+    /// Makes a log.
+    pub(crate) fn new(config: WalConfig) -> Witness {
+        Witness::of(Form::File, config)
+    }
+
+    /// Makes a log in segments.
+    pub(crate) fn in_segments(config: WalConfig) -> Witness {
+        Witness::of(Form::Segments, config)
+    }
+
+    fn of(form: Form, config: WalConfig) -> Witness {
+        let watch = Watch::of(Disk::new(form));
+        let wal = watch.disk.open(config).unwrap();
+        Witness { wal, watch }
+    }
+
+    /// `append`.
+    pub(crate) fn append(&self, len: usize) -> Result<Lsn> {
+        let (id, data) = self.begin(1, len);
+        self.ended(id, self.wal.append(&data[0]))
+    }
+
+    /// `append_batch`.
+    pub(crate) fn append_batch(&self, records: usize, len: usize) -> Result<Vec<Lsn>> {
+        let (first, data) = self.begin(records, len);
+        let outcome = self.wal.append_batch(&data);
+        self.end(first, records, &outcome, Fate::Refused);
+        outcome
+    }
+
+    /// `append_with`.
+    pub(crate) fn append_with(&self, len: usize) -> Result<Lsn> {
+        let (id, data) = self.begin(1, len);
+        let fill = |bytes: &mut [u8]| bytes.copy_from_slice(&data[0]);
+        self.ended(id, self.wal.append_with(data[0].len(), fill))
+    }
+
+    /// `append_with` whose closure panics: nothing is appended.
+    pub(crate) fn append_with_panic(&self, len: usize) {
+        let (id, data) = self.begin(1, len);
+        let fill = |bytes: &mut [u8]| {
+            bytes.copy_from_slice(&data[0]);
+            // Not reported as a panic, for which shuttle would print a schedule.
+            resume_unwind(Box::new("on purpose"));
+        };
+        let append = || self.wal.append_with(data[0].len(), fill);
+        let outcome = catch_unwind(AssertUnwindSafe(append));
+        assert!(!matches!(outcome, Ok(Ok(_))), "a closure that panicked appended");
+        self.notes().facts[id].fate = Fate::Refused;
+    }
+
+    /// `append_and_sync`. The record stands behind everything that was appended before, so that is durable as well.
+    pub(crate) fn append_and_sync(&self, len: usize) -> Result<Lsn> {
+        let before = self.appended();
+        let (id, data) = self.begin(1, len);
+        let outcome = self.wal.append_and_sync(&data[0]);
+        // The record was taken, perhaps, whatever the error.
+        self.end(
+            id,
+            1,
+            &outcome.as_ref().map(|lsn| vec![*lsn]).map_err(same),
+            Fate::InDoubt,
+        );
+        if outcome.is_ok() {
+            self.acknowledge("append_and_sync", before | 1 << id);
+        }
+        outcome
+    }
+
+    /// `append_durable`. Whoever waits for the ticket says so.
+    pub(crate) fn append_durable(&self, len: usize) -> Result<(usize, Ticket)> {
+        let (id, data) = self.begin(1, len);
+        let outcome = self.wal.append_durable(&data[0]);
+        let lsns = outcome.as_ref().map(|ticket| vec![ticket.lsn()]);
+        self.end(id, 1, &lsns.map_err(same), Fate::Refused);
+        outcome.map(|ticket| (id, ticket))
+    }
+
+    /// `append_typed` of one type or the other.
+    pub(crate) fn append_typed(&self, second: bool) -> Result<Lsn> {
+        let id = self.begin_typed();
+        let text = "a text".to_owned();
+        let outcome = match second {
+            true => self.wal.append_typed(&Second { id: id as u64, text }),
+            false => self.wal.append_typed(&First { id: id as u64 }),
+        };
+        self.ended(id, outcome)
+    }
+
+    /// `append_and_sync` of a log of events.
+    pub(crate) fn append_typed_and_sync(&self) -> Result<Lsn> {
+        let before = self.appended();
+        let events = self.wal.typed::<First>()?;
+        let id = self.begin_typed();
+        let outcome = events.append_and_sync(&First { id: id as u64 });
+        self.end(
+            id,
+            1,
+            &outcome.as_ref().map(|lsn| vec![*lsn]).map_err(same),
+            Fate::InDoubt,
+        );
+        if outcome.is_ok() {
+            self.acknowledge("typed append_and_sync", before | 1 << id);
+        }
+        outcome
+    }
+
+    fn ended(&self, id: usize, outcome: Result<Lsn>) -> Result<Lsn> {
+        self.end(
+            id,
+            1,
+            &outcome.as_ref().map(|lsn| vec![*lsn]).map_err(same),
+            Fate::Refused,
+        );
+        outcome
+    }
+}
+
+/// # Durability
+impl Witness {
+    /// `sync`: what was appended before is durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let before = self.appended();
+        let outcome = self.wal.sync();
+        match &outcome {
+            Ok(()) => self.acknowledge("sync", before),
+            Err(error) => self.hear(error),
+        }
+        outcome
+    }
+
+    /// What the log says of its own durability.
+    pub(crate) fn look(&self) {
+        let durable = self.wal.durable_lsn();
+        let before = |fact: &Fact| fact.lsn.is_some_and(|lsn| lsn < durable);
+        let durable = self.notes().mask(before);
+        self.acknowledge("durable_lsn", durable);
+    }
+
+    /// `close`: everything that was appended is durable.
+    pub(crate) fn close(self) -> Result<()> {
+        let Witness { wal, watch } = self;
+        let outcome = wal.close();
+        match &outcome {
+            Ok(()) => watch.all_is_durable("close"),
+            Err(error) => watch.hear(error),
+        }
+        outcome
+    }
+
+    /// Drops the handle.
+    pub(crate) fn let_go(self) -> Watch {
+        self.watch
+    }
+}
+
+/// # Truncating
+impl Witness {
+    /// `truncate_after`, once.
+    pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
+        let mut notes = self.notes();
+        assert!(notes.cut.is_none(), "one cut is what the oracle knows");
+        let before = notes.mask(|fact| fact.fate == Fate::Appended);
+        let kept = notes.mask(|fact| fact.lsn.is_some_and(|known| known <= lsn));
+        notes.cut = Some(Cut {
+            kept_to: lsn,
+            removed: 0,
+        });
+        drop(notes);
+        let outcome = self.wal.truncate_after(lsn);
+        let mut notes = self.notes();
+        match &outcome {
+            Ok(()) => {
+                notes.cut_done = true;
+                // These were there when it began. Of the others the end tells.
+                notes.cut.as_mut().unwrap().removed |= before & !kept;
+                drop(notes);
+                self.acknowledge("truncate_after", kept);
+            }
+            Err(error) => {
+                notes.cut = None;
+                drop(notes);
+                self.hear(error);
+            }
+        }
+        outcome
+    }
+
+    /// `truncate_before`.
+    pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
+        let mut notes = self.notes();
+        notes.heads.push(Head { lsn, done: false });
+        let at = notes.heads.len() - 1;
+        drop(notes);
+        let outcome = self.wal.truncate_before(lsn);
+        match &outcome {
+            Ok(head) => {
+                self.notes().heads[at] = Head {
+                    lsn: *head,
+                    done: true,
+                };
+                self.acknowledge("truncate_before", 0);
+            }
+            Err(error) => self.hear(error),
+        }
+        outcome
+    }
+}
+
+/// # Reading
+impl Witness {
+    /// Follows the log until it is closed. What a follower is shown is durable.
+    pub(crate) fn follow(&self) {
+        let mut tail = self.wal.tail(Lsn::ZERO).unwrap();
+        let mut found = Vec::new();
+        while let Some(record) = tail.next() {
+            match record {
+                Ok(record) => {
+                    let entry = entry(record);
+                    let id = self.notes().find(&entry.1);
+                    self.acknowledge("follower", 1 << id);
+                    found.push(entry);
+                }
+                Err(WalError::CutBack { .. }) => {}
+                Err(WalError::Truncated { head, .. }) => tail = self.wal.tail(head).unwrap(),
+                Err(error) => panic!("following: {error}"),
+            }
+        }
+        // The log is closed, so everything was shown.
+        self.has_read("a follower", found, self.appended(), false);
+    }
+
+    /// Waits for so many records from the beginning on, and no longer.
+    pub(crate) fn wait_for(&self, records: usize) {
+        let mut tail = self.wal.tail(Lsn::ZERO).unwrap();
+        for _ in 0..records {
+            let entry = entry(tail.next().unwrap().unwrap());
+            let id = self.notes().find(&entry.1);
+            self.acknowledge("follower", 1 << id);
+        }
+    }
+
+    /// Reads the log from its beginning to its end.
+    pub(crate) fn read(&self) {
+        let (before, cut_done) = (self.appended(), self.notes().cut_done);
+        if choose(2) == 0 {
+            return self.read_backwards();
+        }
+        let found: Result<Vec<_>> = self.wal.iter().unwrap().map(|record| record.map(entry)).collect();
+        match found {
+            Ok(found) => self.has_read("an iterator", found, before, cut_done),
+            // A truncation was faster.
+            Err(WalError::Truncated { .. }) => {}
+            Err(error) => panic!("reading: {error}"),
+        }
+    }
+
+    /// Reads the log from its end to its beginning. What is appended meanwhile may be passed over.
+    fn read_backwards(&self) {
+        let before = self.appended();
+        let records = self.wal.iter_rev().unwrap();
+        let mut found: Vec<_> = records.map(|record| entry(record.unwrap())).collect();
+        found.reverse();
+        self.has_read("an iterator backwards", found, before, false);
+    }
+
+    /// Reads one record, which is there unless a truncation removes it.
+    pub(crate) fn read_one(&self) {
+        let lsn = self.some_lsn();
+        let outcome = self.wal.read(lsn).map(entry);
+        let notes = self.notes();
+        match outcome {
+            Ok(read) => assert_eq!(notes.facts[notes.find(&read.1)].lsn, Some(lsn)),
+            Err(WalError::NoSuchRecord { .. }) => assert!(notes.cut.is_some(), "{lsn} is not there"),
+            Err(WalError::Truncated { .. }) => assert!(!notes.heads.is_empty(), "{lsn} was not dropped"),
+            Err(error) => panic!("reading {lsn}: {error}"),
+        }
+    }
+
+    /// Checks everything that was seen. Every other thread has ended.
+    pub(crate) fn check(&self) {
+        let lsn = |record: Record| record.lsn();
+        let records = |records: wal_db::WalIter| records.map(|record| record.map(lsn)).collect();
+        let live: Result<Vec<Lsn>> = self.wal.iter().and_then(records);
+        match live {
+            // What is in the staging memory of a log that has failed is not shown.
+            _ if self.wal.poisoned_by().is_some() => self.watch.check(None),
+            live => self.watch.check(Some(&live.unwrap())),
+        }
+    }
+}
+
+/// As much of an error as matters here; errors are not cloned.
+fn same(error: &WalError) -> WalError {
+    match error {
+        WalError::InDoubt { cause } => WalError::InDoubt { cause: cause.clone() },
+        WalError::Poisoned { cause } => WalError::Poisoned { cause: cause.clone() },
+        _ => WalError::Closed,
+    }
+}
