@@ -165,6 +165,8 @@ fn whatever_flush_fails_is_heard_and_sticks() {
     let faults = [
         fault("fdatasync", "error=EIO", true),
         fault("fdatasync", "error=ENOSPC", true),
+        // As after a close of the descriptor by somebody else.
+        fault("fdatasync", "error=EBADF", true),
         fault("fsync", "error=EIO", true),
     ];
     sweep(&faults, &[QUIET, WITH_THREADS], everything, assert_heard);

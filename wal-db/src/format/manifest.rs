@@ -93,10 +93,18 @@ impl Timeline {
         self.epochs.get(after).filter(|entry| entry.cut <= pos).copied()
     }
 
+    /// Whether there is a number for one more epoch.
+    pub(crate) fn has_number(&self) -> bool {
+        self.newest().epoch < MAX_EPOCH
+    }
+
     /// Adds an epoch. Entries without a record of their own vanish; when the table is full the oldest entry that
     /// cuts nothing is forgotten. `false`: it is full of cuts.
     #[must_use]
     pub(crate) fn push(&mut self, next: EpochStart) -> bool {
+        if !self.has_number() {
+            return false;
+        }
         let mut next = next;
         while let Some(last) = self.epochs.last() {
             // Nothing of `last` is left: what it owned is cut off again, or it never owned a byte.
@@ -287,9 +295,9 @@ impl Manifest {
             .iter()
             .chain(epochs.iter().map(|entry| &entry.start))
             .any(|&at| at > MAX_POSITION)
-            || [generation, head_ordinal, ordinal]
-                .iter()
-                .any(|&count| count > MAX_POSITION)
+            // A record takes more than one byte.
+            || ordinal > pos
+            || head_ordinal > ordinal
             || [head_group, pos, prev].iter().any(|at| at % SECTOR != 0)
             || head_group > head
             // What is appended behind the mark must not lie before the head.
@@ -391,14 +399,26 @@ mod tests {
     #[test]
     fn an_epoch_near_the_end_of_the_numbers_is_refused() {
         for (epoch, expected) in [(MAX_EPOCH, true), (MAX_EPOCH + 1, false)] {
-            let mut with = manifest();
-            assert!(with.timeline.push(EpochStart {
+            let next = EpochStart {
                 start: 8192,
                 cut: 8192,
-                epoch
-            }));
+                epoch,
+            };
+            let mut with = manifest();
+            with.timeline.epochs.push(next);
+            assert!(!with.timeline.has_number());
             assert_eq!(Manifest::decode(&with.encode()).is_ok(), expected, "{epoch}");
         }
+    }
+
+    #[test]
+    fn more_records_than_bytes_are_no_manifest() {
+        let mut with = manifest();
+        (with.mark.ordinal, with.head_ordinal) = (with.mark.pos + 1, 0);
+        assert_eq!(Manifest::decode(&with.encode()), Err(SlotFault::Damaged));
+        with.mark.ordinal -= 1;
+        with.head_ordinal = with.mark.pos + 1;
+        assert_eq!(Manifest::decode(&with.encode()), Err(SlotFault::Damaged));
     }
 
     #[test]

@@ -57,6 +57,11 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         )));
     }
     check_mark(&base, &manifest)?;
+    if !read_only && !manifest.timeline.has_number() {
+        return Err(WalError::TooManyTruncations {
+            count: manifest.timeline.epochs().len(),
+        });
+    }
     let mut found = scan_to_end(&base, manifest.mark)?;
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
@@ -189,7 +194,7 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
 
 /// Writes both copies, one after the other: whichever survives, it is a true one.
 pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result<()> {
-    manifest.generation += 1;
+    manifest.generation = manifest.generation.saturating_add(1);
     let bytes = manifest.encode();
     let first = (manifest.generation % 2) as usize;
     for slot in [first, 1 - first] {
