@@ -1,6 +1,6 @@
 //! A group: what one flush writes. See `docs/format.md`, "Groups".
 
-use super::{Fields, LogId, SECTOR, align_sector, manifest::MAX_POSITION};
+use super::{Fields, LogId, SECTOR, align_sector};
 
 /// The header; it never straddles a sector because a group starts on one.
 pub(crate) const GROUP_HEADER_LEN: usize = 64;
@@ -124,8 +124,9 @@ impl GroupHeader {
             && (crc == header.checksum(&bytes[8..], log) || seeded_bug!("group-header-not-checked"))
             && len as usize >= GROUP_HEADER_LEN
             && len.is_multiple_of(8)
-            // There is no such log, and a manifest that has the number is refused.
-            && ordinal <= MAX_POSITION;
+            // A record takes more than one byte.
+            && ordinal <= pos
+            && count <= len;
         if intact {
             Ok(header)
         } else {
@@ -195,7 +196,7 @@ mod tests {
                 0u64..1 << 30,
                 0u32..1 << 20,
                 any::<u32>(),
-                0..=MAX_POSITION,
+                any::<u64>(),
                 any::<u32>(),
                 any::<u32>(),
             ),
@@ -214,8 +215,8 @@ mod tests {
                 GroupHeader {
                     pos,
                     len: 64 + len * 8,
-                    count,
-                    ordinal,
+                    count: count % (64 + len * 8),
+                    ordinal: ordinal % (pos + 1),
                     epoch,
                     prev_digest,
                     durable: pos.saturating_sub(durable_back * SECTOR),
@@ -257,18 +258,22 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinal_that_no_log_has_is_no_header() {
-        for (ordinal, expected) in [(MAX_POSITION, true), (MAX_POSITION + 1, false), (u64::MAX, false)] {
+    fn more_records_than_bytes_are_no_header() {
+        for (ordinal, count, expected) in [
+            (512, 64, true),
+            (513, 64, false),
+            (u64::MAX, 0, false),
+            (0, 65, false),
+        ] {
             let header = GroupHeader {
+                pos: 512,
                 len: 64,
                 ordinal,
+                count,
                 ..GroupHeader::default()
             };
-            assert_eq!(
-                GroupHeader::decode(&header.encode(LOG), 0, LOG).is_ok(),
-                expected,
-                "{ordinal}"
-            );
+            let decoded = GroupHeader::decode(&header.encode(LOG), 512, LOG);
+            assert_eq!(decoded.is_ok(), expected, "{ordinal}, {count}");
         }
     }
 

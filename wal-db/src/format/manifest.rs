@@ -10,7 +10,7 @@ pub(crate) const SLOT_LEN: usize = 64 * 1024;
 pub(crate) const MAX_EPOCHS: usize = 2048;
 
 /// Beyond what a log can grow to; keeps sums of positions and lengths far from the end of the numbers.
-pub(super) const MAX_POSITION: u64 = 1 << 61;
+const MAX_POSITION: u64 = 1 << 61;
 
 /// The same for epochs: more than a program that has the log open begins.
 const MAX_EPOCH: u32 = u32::MAX - (1 << 16);

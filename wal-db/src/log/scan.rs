@@ -237,7 +237,7 @@ impl Walker {
             return false;
         };
         let intact = group.checked || word.matches(group.key, pos, payload);
-        if word.frame_len() > left || matches!(word.kind, Kind::Void | Kind::Schema) || !intact {
+        if word.frame_len() > left || !word.kind.is_record() || !intact {
             return false;
         }
         self.frame = Frame {
