@@ -43,7 +43,8 @@ pub enum Durability {
 #[non_exhaustive]
 pub enum Staging {
     /// In a memory-mapped file beside the log: `append` costs a copy, and the record survives the process. Stores
-    /// without files use [`WriteThrough`](Self::WriteThrough) instead.
+    /// without files use [`WriteThrough`](Self::WriteThrough) instead, and so do logs on file systems that copy on
+    /// write (Btrfs, ZFS, bcachefs), where a store into mapped memory can find the disk full and end the process.
     #[default]
     Mapped,
     /// Nowhere: `append` returns when the store holds the record. One system call for each append that no other

@@ -201,8 +201,9 @@ impl Wal {
     /// Looks at the log at `path` without opening it, whatever state it is in. Changes nothing.
     ///
     /// # Errors
-    /// [`WalError::NotALog`](crate::WalError::NotALog) and [`WalError::Io`](crate::WalError::Io) only; damage is what
-    /// it reports.
+    /// [`WalError::NotALog`](crate::WalError::NotALog),
+    /// [`WalError::UnsupportedVersion`](crate::WalError::UnsupportedVersion) and [`WalError::Io`](crate::WalError::Io);
+    /// damage is what it reports.
     pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
         inspect::inspect(path.as_ref())
     }
