@@ -30,16 +30,32 @@ pub(crate) trait Contender {
     /// The settings used and why they are fair, in one line.
     fn settings(&self) -> &'static str;
 
+    /// What sets the contender apart in `job`: a weaker promise than the contract's, or more work than a log's.
+    fn note(&self, _job: Job) -> Option<&'static str> {
+        None
+    }
+
     /// Whether the contender can do `job` under its contract at all.
     fn supports(&self, job: Job) -> bool {
-        !matches!(job, Job::Typed(_))
+        !matches!(job, Job::Typed(_) | Job::AppendBatch(_))
     }
 
     /// Appends `load` to a new log in `dir` under C1, shows every record of the log to `check`, and
     /// leaves the log cleanly closed.
     fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration>;
 
-    /// The same under C2.
+    /// The same in batches of `batch` records, each appended by one call.
+    fn append_batches(
+        &self,
+        _dir: &Path,
+        _load: &Load,
+        _batch: usize,
+        _check: &mut Check,
+    ) -> Result<Duration> {
+        bail!("{} has no batches", self.name())
+    }
+
+    /// As [`append`](Self::append), under C2: one durable call per record.
     fn commit(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration>;
 
     /// Walks the closed log in `dir` from its first record to its last, tallying each, and then

@@ -46,8 +46,8 @@ impl Contender for Limit {
         "no log: memory copy + crc32 + 1 MiB pwrites; one pwrite + fdatasync per N; 1 MiB reads + crc32"
     }
 
-    fn supports(&self, _: Job) -> bool {
-        true
+    fn supports(&self, job: Job) -> bool {
+        !matches!(job, Job::AppendBatch(_))
     }
 
     fn typed(&self, job: Typed, dir: &Path, count: u64) -> Result<Duration> {

@@ -117,6 +117,40 @@ impl Payloads {
     }
 }
 
+/// Records of one size for one call, copied out of [`Payloads`].
+pub(crate) struct Batch {
+    bytes: usize,
+    records: Vec<u8>,
+}
+
+impl Payloads {
+    /// Fills `batch` with at most `records` payloads; returns whether there were any.
+    #[inline]
+    pub(crate) fn next_batch(&mut self, batch: &mut Batch, records: usize) -> bool {
+        batch.bytes = self.bytes;
+        batch.records.clear();
+        for _ in 0..records {
+            let Some(payload) = self.next_payload() else { break };
+            batch.records.extend_from_slice(payload);
+        }
+        !batch.records.is_empty()
+    }
+}
+
+impl Batch {
+    pub(crate) fn new() -> Batch {
+        Batch {
+            bytes: 1,
+            records: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        self.records.chunks_exact(self.bytes)
+    }
+}
+
 /// Compares a log that is read back with the load that was written to it: nothing missing, nothing
 /// twice, nothing changed, and each thread's records in the order it wrote them.
 pub(crate) struct Check {

@@ -11,7 +11,7 @@ use anyhow::Result;
 use wal_db::Wal;
 
 use crate::contender::Contender;
-use crate::load::{Check, Load, Tally};
+use crate::load::{Batch, Check, Load, Tally};
 use crate::typed;
 use crate::workload::{Job, Typed};
 
@@ -42,6 +42,21 @@ impl Contender for Ours {
             let wal = wal.clone();
             while let Some(payload) = payloads.next_payload() {
                 let _lsn = wal.append(payload)?;
+            }
+            Ok(())
+        })?;
+        wal.close()?;
+        self.read_back(dir, check)?;
+        Ok(elapsed)
+    }
+
+    fn append_batches(&self, dir: &Path, load: &Load, batch: usize, check: &mut Check) -> Result<Duration> {
+        let wal = open(dir)?;
+        let elapsed = load.drive(|payloads| {
+            let wal = wal.clone();
+            let mut records = Batch::new();
+            while payloads.next_batch(&mut records, batch) {
+                let _lsns = wal.append_batch(&records.iter().collect::<Vec<_>>())?;
             }
             Ok(())
         })?;

@@ -107,13 +107,13 @@ impl Report {
                     contender: outcome.contender,
                     spread: Spread::from(summary),
                     unit: workload.job.unit().label(),
-                    contract: workload.job.contract(),
+                    contract: outcome.note.unwrap_or(workload.job.contract()),
                     threads: workload.threads,
                     bytes: workload.bytes,
                     count,
                     dir: None,
                 })?,
-                Ok(summary) => println!("{}", row(workload, outcome.contender, summary, outcomes)),
+                Ok(summary) => println!("{}", row(workload, outcome, summary, outcomes)),
             }
         }
         if !self.json {
@@ -154,19 +154,19 @@ fn header() -> String {
     )
 }
 
-fn row(workload: &Workload, contender: &str, summary: &Summary, outcomes: &[Outcome]) -> String {
+fn row(workload: &Workload, outcome: &Outcome, summary: &Summary, outcomes: &[Outcome]) -> String {
     let unit = workload.job.unit();
     format!(
         "{:<16} {:<14} {:>12} {:>12} {:>12}  {:<10} {:>8} {:>8}  {}",
         workload.name,
-        contender,
+        outcome.contender,
         number(summary.median),
         number(summary.min),
         number(summary.max),
         unit.label(),
         ratio(unit, summary, BASE, outcomes),
         ratio(unit, summary, LIMIT, outcomes),
-        workload.job.contract(),
+        outcome.note.unwrap_or(workload.job.contract()),
     )
 }
 
@@ -212,18 +212,21 @@ mod tests {
         let outcomes = [
             Outcome {
                 contender: "ours",
+                note: None,
                 result: Ok(summary(50.0)),
             },
             Outcome {
                 contender: BASE,
+                note: None,
                 result: Ok(summary(1000.0)),
             },
             Outcome {
                 contender: LIMIT,
+                note: None,
                 result: Ok(summary(25.0)),
             },
         ];
-        let row = row(&WORKLOADS[0], "ours", &summary(50.0), &outcomes);
+        let row = row(&WORKLOADS[0], &outcomes[0], &summary(50.0), &outcomes);
         assert!(row.contains(" 20.0x ") && row.contains(" 0.500x "), "{row}");
         assert_eq!(header().find("contract"), row.find("C1"));
     }
@@ -232,6 +235,7 @@ mod tests {
     fn no_ratio_is_made_from_a_failed_base() {
         let outcomes = [Outcome {
             contender: BASE,
+            note: None,
             result: Err(anyhow!("lost a record")),
         }];
         assert_eq!(ratio(Unit::NsPerRecord, &summary(50.0), BASE, &outcomes), "-");

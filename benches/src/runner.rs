@@ -58,6 +58,7 @@ impl<'a> Plan<'a> {
 /// What became of one contender in one workload.
 pub(crate) struct Outcome {
     pub(crate) contender: &'static str,
+    pub(crate) note: Option<&'static str>,
     /// A failed run or check has no figure.
     pub(crate) result: Result<Summary>,
 }
@@ -103,7 +104,10 @@ pub(crate) fn run(
     for entry in &entries {
         remove(&entry.dir)?;
     }
-    entries.into_iter().map(Entry::outcome).collect()
+    entries
+        .into_iter()
+        .map(|entry| entry.outcome(workload.job))
+        .collect()
 }
 
 /// One contender's part in a workload.
@@ -125,7 +129,7 @@ impl Entry<'_> {
     /// Warms up, or writes the log that all rounds read.
     fn prepare(&mut self, job: Job, load: &Load) -> Result<()> {
         match job {
-            Job::Append | Job::Commit | Job::Typed(_) => {
+            Job::Append | Job::AppendBatch(_) | Job::Commit | Job::Typed(_) => {
                 let threads = u64::from(load.threads);
                 let share = (load.count / threads / WARM_UP_PART).max(1);
                 let warm_up = Load {
@@ -146,6 +150,9 @@ impl Entry<'_> {
         let (contender, dir) = (self.contender, self.dir.as_path());
         let elapsed = match job {
             Job::Append => in_new_dir(dir, || checked(load, |check| contender.append(dir, load, check)))?,
+            Job::AppendBatch(batch) => in_new_dir(dir, || {
+                checked(load, |check| contender.append_batches(dir, load, batch, check))
+            })?,
             Job::Commit => in_new_dir(dir, || checked(load, |check| contender.commit(dir, load, check)))?,
             Job::Typed(job) => in_new_dir(dir, || contender.typed(job, dir, load.count))?,
             Job::Replay => {
@@ -167,13 +174,18 @@ impl Entry<'_> {
         Ok(figure(job.unit(), elapsed, load.count))
     }
 
-    fn outcome(self) -> Result<Outcome> {
+    fn outcome(self, job: Job) -> Result<Outcome> {
         let contender = self.contender.name();
         let result = match self.failure {
             Some(failure) => Err(failure.context(contender)),
             None => Ok(Summary::of(&self.samples).context("no round was run")?),
         };
-        Ok(Outcome { contender, result })
+        let note = self.contender.note(job);
+        Ok(Outcome {
+            contender,
+            note,
+            result,
+        })
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Workload {
 pub(crate) enum Job {
     /// Append every record under C1; only the appends are timed.
     Append,
+    /// The same in batches of so many records.
+    AppendBatch(usize),
     /// Append every record under C2, one durable call per record.
     Commit,
     /// Walk a closed log whose bytes are in the page cache, checksums verified.
@@ -43,7 +45,7 @@ pub(crate) enum Typed {
 impl Job {
     pub(crate) fn contract(self) -> &'static str {
         match self {
-            Job::Append | Job::Typed(Typed::Append) => "C1",
+            Job::Append | Job::AppendBatch(_) | Job::Typed(Typed::Append) => "C1",
             Job::Commit => "C2",
             Job::Replay | Job::OpenClean | Job::Typed(_) => "-",
         }
@@ -51,7 +53,7 @@ impl Job {
 
     pub(crate) fn unit(self) -> Unit {
         match self {
-            Job::Append | Job::Replay | Job::Typed(_) => Unit::NsPerRecord,
+            Job::Append | Job::AppendBatch(_) | Job::Replay | Job::Typed(_) => Unit::NsPerRecord,
             Job::Commit => Unit::CommitsPerSecond,
             Job::OpenClean => Unit::UsPerOpen,
         }
@@ -116,6 +118,22 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         bytes: 256,
         count: 1_000_000,
         quick_count: 400_000,
+    },
+    Workload {
+        name: "append-64-batch-10",
+        job: Job::AppendBatch(10),
+        threads: 1,
+        bytes: 64,
+        count: 4_000_000,
+        quick_count: 2_000_000,
+    },
+    Workload {
+        name: "append-64-batch-100",
+        job: Job::AppendBatch(100),
+        threads: 1,
+        bytes: 64,
+        count: 4_000_000,
+        quick_count: 2_000_000,
     },
     Workload {
         name: "commit-256-1t",
