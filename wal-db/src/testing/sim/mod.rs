@@ -31,9 +31,14 @@ mod image;
 mod medium;
 mod prefix;
 
-pub use calls::SimFile;
-pub use content::Content;
 pub use disk::{AfterFailedSync, Behaviour, Call, Fault, SimDisk};
-pub use image::{FileId, Image, SECTOR, Step};
-pub use medium::{Arrival, Medium};
 pub use prefix::{CrashPlan, Promises, assert_crash_prefix, check_crash_prefix};
+
+// What the simulator is made of: for the tests of this crate, and no part of the interface.
+#[doc(hidden)]
+pub use self::{
+    calls::SimFile,
+    content::Content,
+    image::{FileId, Image, SECTOR, Step},
+    medium::{Arrival, Medium},
+};
