@@ -110,7 +110,8 @@ impl FileStore {
                 path: path.to_owned(),
             });
         }
-        if !(file.len()? <= ROW && is_all_zero(&*file)?) && !seeded_bug!("foreign-file-emptied") {
+        let is_made = file.len()? <= ROW && is_all_zero(&*file)?;
+        if !is_made && !seeded_bug!("foreign-file-emptied") {
             return Err(WalError::NotALog {
                 path: new_path,
                 reason: "a new log is made under this name, and something else has it",
