@@ -172,19 +172,19 @@ impl Core {
         &self,
         payloads: &[&[u8]],
         schemas: &[Described<'_>],
-    ) -> Result<(Vec<Lsn>, u64)> {
+    ) -> Result<Vec<Lsn>> {
         loop {
             let cuts = self.dictionary.cuts();
             let mut before = u64::MAX;
             for schema in schemas {
                 before = before.min(self.described_before(schema)?);
             }
-            if let Some((lsns, end)) = self.append_batch_before(Kind::Typed, payloads, before)? {
+            if let Some((lsns, _)) = self.append_batch_before(Kind::Typed, payloads, before)? {
                 let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
                 if reaches_on || self.dictionary.cuts() != cuts {
                     self.describe_behind(schemas);
                 }
-                return Ok((lsns, end));
+                return Ok(lsns);
             }
         }
     }

@@ -354,9 +354,7 @@ impl Wal {
         payloads: &[&[u8]],
         entries: &[Described<'_>],
     ) -> Result<Vec<Lsn>> {
-        self.core()
-            .append_batch_described(payloads, entries)
-            .map(|(lsns, _)| lsns)
+        self.core().append_batch_described(payloads, entries)
     }
 
     /// A ticket for a record that ends at `end`.
