@@ -200,6 +200,24 @@ pub(super) const MISTAKES: &[Bug] = &[
         &["faults_calls::a_name_that_a_dead_process_left_is_durable_before_anything_is_acknowledged"],
     ),
     bug(
+        "no-flush-at-opening",
+        &[4],
+        "what one process has cut off and not flushed is taken for cut by the next",
+        &["openings::what_one_process_has_cut_off_is_cut_for_the_next_before_that_says_so"],
+    ),
+    bug(
+        "newest-manifest-not-rewritten",
+        &[4],
+        "a manifest that may be in the system's cache only is relied on",
+        &["openings::a_log_whose_making_was_interrupted_twice_is_made_later"],
+    ),
+    bug(
+        "kept-up-to-a-short-segment",
+        &[2],
+        "what is kept of what is cut off ends where a segment is short",
+        &["openings::what_is_cut_behind_a_segment_that_is_short_is_kept_too"],
+    ),
+    bug(
         "no-directory-flush-on-rotation",
         &[21],
         "the directory is not flushed when a segment is made",

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::{
     background::Background,
     base::Base,
-    commit::{Line, Turn},
+    commit::{Line, Turn, Waiting},
     dictionary::Dictionary,
     flush::Committer,
     recover::{self, Opened},
@@ -51,9 +51,8 @@ pub(crate) struct Writer {
     process: u32,
 }
 
-/// How much space is made ready ahead of the tail: a quarter of what was written since the log was opened, at least a step of
-/// the store, and at most this. At the highest rate the most lasts for as long as a flush of a whole backlog takes. After a crash all of it is
-/// looked at.
+/// The most space that is made ready ahead of the tail, see [`Core::ahead`]. At the highest rate it lasts for as long as
+/// a flush of a whole backlog takes. After a crash all of it is looked at.
 const AHEAD_MAX: u64 = 64 << 20;
 
 /// A crash makes the next opening read this much, and what was not durable.
@@ -209,23 +208,27 @@ impl Core {
 
     pub(crate) fn poisoned(&self) -> WalError {
         WalError::Poisoned {
-            cause: self.failure(),
+            cause: self.shut_and_say_why(),
         }
     }
 
     pub(crate) fn in_doubt(&self) -> WalError {
         WalError::InDoubt {
-            cause: self.failure(),
+            cause: self.shut_and_say_why(),
         }
     }
 
-    /// Why the log has failed. The thread that met the failure may not have said so yet, but whoever is told of it finds
-    /// that nothing more is taken.
-    fn failure(&self) -> String {
+    /// Why the log has failed. The thread that met the failure may not have said so yet, but whoever is told of it
+    /// finds that nothing more is taken.
+    fn shut_and_say_why(&self) -> String {
         if let Some(writer) = &self.writer {
             writer.ring.shut();
         }
-        self.base.store.cause().unwrap_or("unknown").to_owned()
+        self.base
+            .store
+            .cause()
+            .unwrap_or("closing the log failed")
+            .to_owned()
     }
 
     /// Poisons the handle of a process that was forked off: the log is its parent's.
@@ -270,12 +273,16 @@ impl Core {
         }
         writer.ring.shut();
         writer.room.ring();
-        let result = self.guarded(writer, || self.finish(writer));
+        let mut told = Vec::new();
+        let result = self.guarded(writer, || self.finish(writer, &mut told));
         *closed = result.is_ok();
         // What a callback does is not known.
         drop(closed);
         writer.finished.store(true, Ordering::Release);
         writer.progress.ring();
+        for waiting in told {
+            waiting.tell.tell(Ok(()));
+        }
         self.wake_covered(writer);
         if result.is_err() {
             // Nobody flushes any more.
@@ -285,13 +292,16 @@ impl Core {
         result
     }
 
-    fn finish(&self, writer: &Writer) -> Result<()> {
+    /// Puts whom the flush has covered into `told`.
+    fn finish(&self, writer: &Writer, told: &mut Vec<Waiting>) -> Result<()> {
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
         let mut turn = Turn::take(writer);
         let committer = turn.committer();
-        self.commit(writer, committer)?;
+        let flushed = self.commit(writer, committer);
+        *told = writer.line.arrive(self.base.durable());
+        flushed?;
         self.seal(writer, committer)?;
         self.base.raise_durable(self.base.flushed());
         let mark = committer.mark;

@@ -142,28 +142,32 @@ fn shape_of(manifest: &Manifest) -> Shape {
 
 /// Reads the newest valid copy of the manifest, or makes one for a log that holds nothing yet.
 fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) -> Result<Manifest> {
-    let mut best: Option<Manifest> = None;
-    let mut faults = Vec::new();
+    let mut best: Option<(Manifest, usize, Vec<u8>)> = None;
+    let (mut faults, mut same) = (Vec::new(), false);
     for slot in 0..2 {
         let bytes = store
             .read_slot(slot)
             .map_err(WalError::io("reading the manifest"))?;
         match Manifest::decode(&bytes) {
-            Ok(found)
-                if best
-                    .as_ref()
-                    .is_none_or(|best| best.generation < found.generation) =>
-            {
-                best = Some(found)
-            }
-            Ok(_) => {}
+            Ok(found) => match &best {
+                Some((best, ..)) if best.generation >= found.generation => {
+                    same = best.generation == found.generation;
+                }
+                _ => best = Some((found, slot, bytes)),
+            },
             Err(SlotFault::Version { version, features }) => {
                 return Err(WalError::UnsupportedVersion { version, features });
             }
             Err(fault) => faults.push(fault),
         }
     }
-    if let Some(best) = best {
+    if let Some((best, slot, bytes)) = best {
+        if !same && !read_only && !seeded_bug!("newest-manifest-not-rewritten") {
+            // Its writer has died, or its flush has failed: it may be in the system's cache only, and be clean there.
+            store
+                .write_slot(slot, &bytes)
+                .map_err(WalError::io("writing the manifest"))?;
+        }
         // The making of a log writes one copy first.
         let just_made = best.generation == 1;
         report.manifest_copy_damaged = faults
@@ -382,9 +386,9 @@ fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corr
     if end < found.durable {
         return Some(base.damage(end, found.durable, reason));
     }
-    // Behind what was handed to the store lies at most a write that was interrupted with its process, and staging memory has
-    // the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while, drops what the
-    // system had in its cache.
+    // Behind what was handed to the store lies at most a write that was interrupted with its process, and staging
+    // memory has the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while,
+    // drops what the system had in its cache.
     let in_staging = |leftover: &Leftover| end >= leftover.released || seeded_bug!("damage-of-this-boot-cut");
     if leftover.is_some_and(|leftover| same_boot(base, leftover) && in_staging(leftover)) {
         return None;
@@ -418,7 +422,13 @@ fn mend(
         }
         _ => None,
     };
-    report.clean = !report.created && end == manifest.mark.pos && survey.used == end && staged.is_none();
+    let unreadable = leftover
+        .as_ref()
+        .is_some_and(|leftover| !leftover.header.clean && end < leftover.released);
+    // What went into the system's cache and was lost there has a gap before what is still in staging memory.
+    report.staging_ignored |= unreadable;
+    report.clean =
+        !report.created && end == manifest.mark.pos && survey.used == end && staged.is_none() && !unreadable;
 
     if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") {
         rewrite(&base, found.durable, end)?;
@@ -427,6 +437,7 @@ fn mend(
         let mut junk = StreamReader {
             base: &base,
             pos: end,
+            missing_to: end,
             end: survey.used,
         };
         let kept_at = base
@@ -536,10 +547,12 @@ fn write_staged(
     Ok(mark_after(&header, base.log))
 }
 
-/// A part of the stream as a reader.
+/// A part of the stream as a reader; what is missing of a segment that is cut short reads as zeros.
 struct StreamReader<'a> {
     base: &'a Base,
     pos: u64,
+    /// Up to here nothing is there.
+    missing_to: u64,
     end: u64,
 }
 
@@ -548,7 +561,17 @@ impl Read for StreamReader<'_> {
         let want = buf
             .len()
             .min(usize::try_from(self.end - self.pos).unwrap_or(usize::MAX));
-        let got = self.base.store.read_at(self.pos, &mut buf[..want])?;
+        let mut got = 0;
+        if self.pos >= self.missing_to {
+            got = self.base.store.read_at(self.pos, &mut buf[..want])?;
+            if got < want && !seeded_bug!("kept-up-to-a-short-segment") {
+                self.missing_to = self.base.after_read(self.pos, got, want).min(self.end);
+            }
+        }
+        if got == 0 {
+            got = want.min(usize::try_from(self.missing_to.saturating_sub(self.pos)).unwrap_or(usize::MAX));
+            buf[..got].fill(0);
+        }
         self.pos += got as u64;
         Ok(got)
     }

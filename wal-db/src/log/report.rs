@@ -28,7 +28,7 @@ pub struct RecoveryReport {
     /// One of the two copies of the manifest was damaged; the other one was used, and both are good again.
     pub manifest_copy_damaged: bool,
     /// Staging memory was there and could not be used: it was another log's, or from before this log was last
-    /// opened, or damaged.
+    /// opened, or damaged; or records before it had been written and were lost with the system's cache.
     pub staging_ignored: bool,
     /// Where the log goes on.
     pub end: Lsn,

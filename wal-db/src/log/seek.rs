@@ -23,13 +23,14 @@ use crate::{
 const GUESS: usize = 512;
 
 impl Core {
-    /// Looks for something in the log as it is now. If that is damaged, and a truncation came meanwhile, it may only be
-    /// gone: then it is looked for again.
+    /// Looks for something in the log as it is now. If that is damaged or gone, and a truncation came meanwhile, the
+    /// truncation may be all that is wrong: then it is looked for again.
     pub(crate) fn look<T>(&self, look: impl Fn(&Arc<Shape>) -> Result<T>) -> Result<T> {
         loop {
             let shape = self.base.shape();
             match look(&shape) {
-                Err(WalError::Corruption(_)) if !Arc::ptr_eq(&shape, &self.base.shape()) => {}
+                Err(WalError::Corruption(_) | WalError::Truncated { .. })
+                    if !Arc::ptr_eq(&shape, &self.base.shape()) => {}
                 result => return result,
             }
         }

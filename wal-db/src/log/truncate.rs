@@ -218,7 +218,8 @@ impl Core {
             let oldest = SystemTime::now()
                 .checked_sub(age)
                 .unwrap_or(SystemTime::UNIX_EPOCH);
-            keep_from = keep_from.max(self.first_group_from(&shape, oldest)?);
+            let first = self.look(|shape| self.first_group_from(shape, oldest))?;
+            keep_from = keep_from.max(first);
         }
         let keep_from = keep_from
             .min(

@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Identity, StoreFault, WalStore,
-    fs::{Access, File, FileSystem, parent, read_at, write_at},
+    fs::{Access, File, FileSystem, parent, read_at, sync_name, write_at},
+    staging_file::MAGIC as STAGING_MAGIC,
     sys::{self, System},
 };
 use crate::{
@@ -49,10 +50,12 @@ impl FileStore {
         match open_existing(&*fs, path, Access::Write)? {
             Some(file) if file.len()? > 0 => {
                 lock(&*file, path)?;
-                // Who made it may have died before its name was durable.
+                // What a process that died has left in the system's cache is durable before anything follows from it.
                 if !seeded_bug!("no-directory-flush-at-opening") {
-                    fs.sync_dir(parent(path))
-                        .map_err(WalError::io("making the log's directory durable"))?;
+                    sync_name(&*fs, path).map_err(WalError::io("making the log's directory durable"))?;
+                }
+                if !seeded_bug!("no-flush-at-opening") {
+                    file.sync_data().map_err(WalError::io("flushing the log"))?;
                 }
                 Self::with_file(fs, file, path)
             }
@@ -95,6 +98,7 @@ impl FileStore {
     /// A file appears under its name with all it needs, or not at all.
     fn create(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let new_path = with_suffix(path, ".new");
+        not_somebody_elses(&*fs, &with_suffix(path, ".staging"))?;
         let file = fs
             .open(&new_path, Access::Create)
             .map_err(WalError::io("creating the log"))?;
@@ -104,6 +108,13 @@ impl FileStore {
             // Somebody else was faster.
             return Err(WalError::Locked {
                 path: path.to_owned(),
+            });
+        }
+        let is_made = file.len()? <= ROW && is_all_zero(&*file)?;
+        if !is_made && !seeded_bug!("foreign-file-emptied") {
+            return Err(WalError::NotALog {
+                path: new_path,
+                reason: "a new log is made under this name, and something else has it",
             });
         }
         file.set_len(0)?;
@@ -151,6 +162,22 @@ impl FileStore {
             process: std::process::id(),
         })
     }
+}
+
+/// Whether a new log may have the file at `path` as its staging memory: it is not there, or a log has left it.
+fn not_somebody_elses(fs: &dyn FileSystem, path: &Path) -> Result<()> {
+    let Some(file) = open_existing(fs, path, Access::Read)? else {
+        return Ok(());
+    };
+    let mut start = [0; STAGING_MAGIC.len()];
+    read_at(&*file, 0, &mut start).map_err(WalError::io("reading the staging file"))?;
+    if is_zero(&start) || start == STAGING_MAGIC || seeded_bug!("foreign-file-emptied") {
+        return Ok(());
+    }
+    Err(WalError::NotALog {
+        path: path.to_owned(),
+        reason: "a new log keeps its staging memory under this name, and something else has it",
+    })
 }
 
 impl Drop for FileStore {
@@ -328,7 +355,16 @@ pub(super) fn keep_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::R
         }
         free = with_suffix(path, &format!("-{n}"));
     }
-    let file = fs.open(&free, Access::Create)?;
+    let kept = write_aside(fs, &free, bytes);
+    if kept.is_err() {
+        // What a full disk took stays free for the next attempt.
+        let _ = fs.remove(&free);
+    }
+    kept.map(|()| free)
+}
+
+fn write_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::Read) -> io::Result<()> {
+    let file = fs.open(path, Access::Create)?;
     let (mut buf, mut len) = (vec![0; 64 << 10], 0);
     loop {
         let read = match bytes.read(&mut buf) {
@@ -342,9 +378,9 @@ pub(super) fn keep_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::R
     }
     file.sync_all()?;
     if !seeded_bug!("no-directory-flush-for-kept-bytes") {
-        fs.sync_dir(parent(&free))?;
+        fs.sync_dir(parent(path))?;
     }
-    Ok(free)
+    Ok(())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -353,6 +389,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether the start of a file, up to where the row begins, is zero.
 fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     let mut bytes = vec![0; ROW as usize];
     let len = read_at(file, 0, &mut bytes)?;

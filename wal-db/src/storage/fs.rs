@@ -74,10 +74,13 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
     fn unlock(&self) -> io::Result<()>;
 }
 
-/// Makes a directory and those above it that are missing, each durable before the next one.
+/// Makes a directory and those above it that are missing, each durable before the next one. Who made the one that is
+/// there may have died before that.
 pub(super) fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
     let above = parent(dir);
-    if above != dir && !fs.exists(above)? {
+    if above == dir || fs.exists(above)? {
+        sync_name(fs, above)?;
+    } else {
         create_dirs(fs, above)?;
     }
     fs.create_dir(dir)?;
@@ -85,6 +88,15 @@ pub(super) fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     fs.sync_dir(above)
+}
+
+/// Makes the name of something that somebody else made durable. Where its directory may not be read, no log could have
+/// been made: it was there before.
+pub(super) fn sync_name(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {
+    match fs.sync_dir(parent(path)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
 }
 
 /// The directory of a path, `.` for a bare name.

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Identity, StoreFault, WalStore,
     file::{attach_header, keep_aside, lock, open_existing, read_slot, unlock, write_slot},
-    fs::{Access, File, FileSystem, create_dirs, parent, read_at, write_at},
+    fs::{Access, File, FileSystem, create_dirs, parent, read_at, sync_name, write_at},
     sys::{self, System},
 };
 use crate::{
@@ -71,9 +71,11 @@ impl SegmentedStore {
         let manifest = match open_existing(&*fs, &path, Access::Write) {
             Ok(Some(file)) => {
                 lock(&*file, &path)?;
-                // Who made it, or its last segment, may have died before the name was durable.
+                // What a process that died has left in the system's cache is durable before anything follows from it.
                 if !seeded_bug!("no-directory-flush-at-opening") {
-                    sync_dirs(&*fs, dir)?;
+                    fs.sync_dir(dir)
+                        .and_then(|()| sync_name(&*fs, dir))
+                        .map_err(WalError::io("making the log's directory durable"))?;
                 }
                 file
             }
@@ -413,8 +415,16 @@ impl WalStore for SegmentedStore {
                 return Err(StoreFault::Missing { segment }.error());
             }
         }
-        self.last
-            .store(indexes.last().copied().unwrap_or(0), Ordering::Release);
+        let last = indexes.last().copied();
+        self.last.store(last.unwrap_or(0), Ordering::Release);
+        if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
+            // It may have been cut by a process that died before that was durable.
+            match self.fs.open(&self.path(segment), Access::Write) {
+                Ok(file) => file.sync_data()?,
+                Err(error) if sys::is_not_a_file(&error) => return Err(StoreFault::Wrong { segment }.error()),
+                Err(error) => return Err(error),
+            }
+        }
         *self.prepared.lock() = self.len()?;
         Ok(())
     }
@@ -500,6 +510,9 @@ pub(crate) fn segment_index(name: &str) -> Option<u64> {
 fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>> {
     match fs.list(dir) {
         Ok(names) => {
+            if names.iter().any(|name| name == MANIFEST) {
+                return Err(faster(path));
+            }
             if names.iter().any(|name| name != "manifest.new") {
                 return Err(no_manifest(fs, dir)?);
             }
@@ -521,15 +534,25 @@ fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>>
         .map_err(WalError::io("creating the manifest"))?;
     lock(&*file, path)?;
     if fs.exists(path)? {
-        // Somebody else was faster.
-        return Err(WalError::Locked {
-            path: path.to_owned(),
+        return Err(faster(path));
+    }
+    if file.len()? > 0 && !seeded_bug!("foreign-file-emptied") {
+        return Err(WalError::NotALog {
+            path: new_path,
+            reason: "a new log is made under this name, and something else has it",
         });
     }
     fs.rename(&new_path, path)
         .map_err(WalError::io("creating the manifest"))?;
     sync_dirs(fs, dir)?;
     Ok(file)
+}
+
+/// Somebody else has made the log meanwhile.
+fn faster(path: &Path) -> WalError {
+    WalError::Locked {
+        path: path.to_owned(),
+    }
 }
 
 /// Makes the names in a log's directory durable, and its own.

@@ -12,7 +12,7 @@ use crate::format::{Fields, LogId, SECTOR};
 pub(super) const STAGING_HEADER_LEN: u64 = 4096;
 pub(super) const RELEASED_AT: usize = 512;
 pub(super) const DURABLE_AT: usize = 1024;
-const MAGIC: [u8; 8] = *b"WALDBSTG";
+pub(super) const MAGIC: [u8; 8] = *b"WALDBSTG";
 pub(super) const USED: usize = 64;
 
 /// Says whose staging memory a file is.

@@ -137,9 +137,12 @@ impl File for fs::File {
         if start < end {
             use rustix::{fs::FallocateFlags, io::Errno};
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            match rustix::fs::fallocate(self, flags, start, end - start) {
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => {}
-                Err(error) => return Err(error.into()),
+            loop {
+                match rustix::fs::fallocate(self, flags, start, end - start) {
+                    Err(Errno::INTR) => {}
+                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
+                    result => return Ok(result?),
+                }
             }
         }
         let _ = (start, end);

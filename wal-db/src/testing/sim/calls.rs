@@ -301,6 +301,7 @@ impl SimDisk {
     ///
     /// # Errors
     /// What the disk's behaviour says.
+    #[doc(hidden)]
     pub fn file(&self, path: impl AsRef<Path>) -> io::Result<SimFile> {
         self.open_file(path.as_ref(), Access::Create)
     }
@@ -309,6 +310,7 @@ impl SimDisk {
     ///
     /// # Errors
     /// What the disk's behaviour says.
+    #[doc(hidden)]
     pub fn sync_names(&self, dir: impl AsRef<Path>) -> io::Result<()> {
         self.sync_dir(dir.as_ref())
     }

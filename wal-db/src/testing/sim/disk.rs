@@ -134,6 +134,7 @@ impl SimDisk {
 
     /// A disk that holds this, all of it durable.
     #[must_use]
+    #[doc(hidden)]
     pub fn of(image: Image) -> SimDisk {
         let state = State {
             seen: image,
@@ -215,6 +216,7 @@ impl SimDisk {
 
     /// How often a program made a call, or any.
     #[must_use]
+    #[doc(hidden)]
     pub fn calls(&self, call: Option<Call>) -> u64 {
         let state = self.state();
         call.map_or(state.all_calls, |call| {
@@ -224,23 +226,27 @@ impl SimDisk {
 
     /// How many bytes all files have.
     #[must_use]
+    #[doc(hidden)]
     pub fn used(&self) -> u64 {
         self.state().used() as u64
     }
 
     /// Notes a number in the journal.
+    #[doc(hidden)]
     pub fn mark(&self, mark: usize) {
         self.state().note(Step::Mark(mark));
     }
 
     /// Takes the journal: everything that was done since the disk was made or this was last called.
     #[must_use]
+    #[doc(hidden)]
     pub fn journal(&self) -> Vec<Step> {
         std::mem::take(&mut self.state().journal)
     }
 
     /// What a process sees at the moment; nothing of it need be durable.
     #[must_use]
+    #[doc(hidden)]
     pub fn seen(&self) -> Image {
         let mut state = self.state();
         state.note_maps();

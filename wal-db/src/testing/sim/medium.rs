@@ -104,7 +104,10 @@ impl Medium {
             }),
             Step::Length { file, len } => self.set_len(*file, *len),
             Step::Sync(file) => self.sync(*file),
-            Step::FailedSync(file) => self.give_up(|change| change.file() == Some(*file)),
+            // Lengths are in the file system's journal, as names are.
+            Step::FailedSync(file) => {
+                self.give_up(|change| matches!(change, Change::Data { file: of, .. } if of == file))
+            }
             Step::Reverted { file, content } => {
                 self.cache.retain(|item| item.change.file() != Some(*file));
                 self.lens.remove(file);
@@ -506,6 +509,7 @@ impl Change {
                     bytes: what,
                 },
             ) => file == of && pos <= at && at + what.len() <= pos + bytes.len(),
+            (Change::Cut { file, len }, Change::Data { file: of, pos, .. }) => file == of && len <= pos,
             _ => false,
         }
     }

@@ -5,7 +5,7 @@
 //! * **Content.** A write goes to a cache, sector by sector (512 bytes). A sector arrives whole or not at all. When the
 //!   power goes, any subset of what was not flushed has arrived, in any order; of several versions of one sector any
 //!   one, or none.
-//! * **Length.** How long a file is arrives by itself: after power loss it is anything between the length that was
+//! * **Length.** How long a file is arrives by itself, and is flushed by the next flush if one fails, as names are: after power loss it is anything between the length that was
 //!   flushed and the one that was written. What lies behind it is gone. What lies before it and has not arrived
 //!   reads as zero, or as what was there before. A file that was made shorter is that or is not.
 //! * **Flush of a file.** Makes durable what was written to it before, and its length, and no name. It takes effect at
@@ -31,9 +31,14 @@ mod image;
 mod medium;
 mod prefix;
 
-pub use calls::SimFile;
-pub use content::Content;
 pub use disk::{AfterFailedSync, Behaviour, Call, Fault, SimDisk};
-pub use image::{FileId, Image, SECTOR, Step};
-pub use medium::{Arrival, Medium};
 pub use prefix::{CrashPlan, Promises, assert_crash_prefix, check_crash_prefix};
+
+// What the simulator is made of: for the tests of this crate, and no part of the interface.
+#[doc(hidden)]
+pub use self::{
+    calls::SimFile,
+    content::Content,
+    image::{FileId, Image, SECTOR, Step},
+    medium::{Arrival, Medium},
+};

@@ -63,7 +63,7 @@ impl<S> Promises<S> {
 /// that can be left. Each has to give a state that the program had: at least the one that it knew to be durable, at most
 /// the one that it was about to reach. What was replayed has to be there after one more power loss.
 ///
-/// The program says before each event which state it leads to, [`Promises::next`], and behind each flush that all of it is
+/// The program must not kill the disk itself. It says before each event which state it leads to, [`Promises::next`], and behind each flush that all of it is
 /// durable, [`Promises::durable`]. It begins in the default state. Returns how many images were replayed.
 ///
 /// Staging memory is made anew for every image: the smallest is the quickest.
@@ -133,6 +133,14 @@ pub fn check_crash_prefix<S: Default + PartialEq + fmt::Debug>(
     let ended = program(&disk, &mut promises);
     let journal = disk.kill().journal();
     ended.map_err(|error| CheckFailed::one(format!("the program itself: {error}")))?;
+    let marks = journal
+        .iter()
+        .filter(|step| matches!(step, Step::Mark(_)))
+        .count();
+    if marks != promises.marks.len() {
+        let cause = "the program has killed its disk: what it did before could not be looked at";
+        return Err(CheckFailed::one(cause.to_owned()));
+    }
     let mut checker = Checker {
         journal: &journal,
         states: &promises.states,
@@ -269,6 +277,18 @@ mod tests {
             text.contains("gives 0") && text.contains("the power was lost"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_program_that_kills_its_disk_is_found() {
+        let kills = |disk: &SimDisk, promises: &mut Promises<u64>| {
+            promises.next(1);
+            open(disk)?.append_and_sync(b"a")?;
+            let _next = disk.kill();
+            Ok(())
+        };
+        let failed = check_crash_prefix(CrashPlan::default(), kills, count).unwrap_err();
+        assert!(failed.to_string().contains("has killed its disk"), "{failed}");
     }
 
     #[test]
