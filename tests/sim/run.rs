@@ -47,7 +47,7 @@ impl Run {
         let moods = (rng.below(2) == 0).then(|| rng.number());
         // Most logs in segments get to the next one soon; some are made while there is little space.
         let form = rng.below(64);
-        let (is_small, cramped) = (form / 2 % 4 != 0, form / 8 == 7);
+        let (is_small, cramped) = (form % 8 >= 2, form / 8 == 7);
         let mut opening = Opening {
             design,
             form: FORMS[form % 2],
