@@ -4,14 +4,54 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
+    ops::{Deref, DerefMut},
     os::fd::AsFd,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
 };
 
 use wal_db::{Wal, WalConfig};
 
 use crate::files::{Place, SEGMENT};
+
+/// Longer than any process here is silent on a busy machine; only a hang reaches it.
+const HANG: Duration = Duration::from_secs(60);
+
+/// Another process; it does not outlive this value, so not a test that fails either.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it.
+    #[must_use]
+    pub fn of(mut command: Command) -> Process {
+        Process(command.spawn().unwrap())
+    }
+}
+
+impl Deref for Process {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// The process that runs the ignored test `role` with the log of `place`.
 #[must_use]
@@ -28,13 +68,25 @@ pub fn command(role: &str, place: &Place) -> Command {
     command
 }
 
-/// The lines that the other process reports, until it ends.
+/// The lines that the other process reports, until it ends. Panics if it hangs.
 pub fn reports(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The test harness writes to the same pipe.
-    lines
-        .map_while(Result::ok)
-        .filter_map(|line| line.split_once("report: ").map(|(_, report)| report.to_owned()))
+    let (report, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            // The test harness writes to the same pipe.
+            if let Some((_, text)) = line.split_once("report: ")
+                && report.send(text.to_owned()).is_err()
+            {
+                break;
+            }
+        }
+    });
+    std::iter::from_fn(move || match heard.recv_timeout(HANG) {
+        Ok(report) => Some(report),
+        Err(mpsc::RecvTimeoutError::Disconnected) => None,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the other process hangs"),
+    })
 }
 
 /// In the other process: the way to the one that started it.

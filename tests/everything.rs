@@ -14,6 +14,8 @@ pub struct Outcomes(Vec<Outcome>);
 #[derive(Debug, Clone)]
 struct Outcome {
     acked: Vec<Entry>,
+    /// With what an append has returned: it survives the process.
+    returned: Vec<Entry>,
     possible: Vec<Entry>,
 }
 
@@ -24,13 +26,29 @@ impl Outcomes {
     /// Whether a log that holds this has kept its promises.
     #[must_use]
     pub fn fit(&self, found: &[Entry]) -> bool {
+        self.fit_with(found, |outcome| &outcome.acked)
+    }
+
+    /// Whether a log that holds this has kept its promises, if no more than its process is gone.
+    #[must_use]
+    pub fn fit_after_death(&self, found: &[Entry]) -> bool {
+        self.fit_with(found, |outcome| &outcome.returned)
+    }
+
+    fn fit_with(&self, found: &[Entry], least: impl Fn(&Outcome) -> &[Entry]) -> bool {
         let same = |(found, possible): (&Entry, &Entry)| {
             found.1 == possible.1 && (found.0 == possible.0 || possible.0 == ANYWHERE)
         };
-        self.0.iter().any(|Outcome { acked, possible }| {
+        self.0.iter().any(|outcome| {
+            let possible = &outcome.possible;
             let is_prefix = found.len() <= possible.len() && found.iter().zip(possible).all(same);
-            found.starts_with(acked) && is_prefix
+            found.starts_with(least(outcome)) && is_prefix
         })
+    }
+
+    fn hear_of(&mut self, records: &[Entry]) {
+        self.0[0].returned = records.to_vec();
+        self.0[0].possible = records.to_vec();
     }
 
     fn set(&mut self, acked: &[Entry]) {
@@ -41,6 +59,7 @@ impl Outcomes {
     fn or(&mut self, acked: &[Entry]) {
         self.0.push(Outcome {
             acked: acked.to_vec(),
+            returned: acked.to_vec(),
             possible: acked.to_vec(),
         });
     }
@@ -68,6 +87,14 @@ impl Outcomes {
 /// # Panics
 /// If it goes on after it has failed; panics of the store, which say so, are passed over.
 pub fn run(open: impl Fn() -> Result<Wal>) -> Outcomes {
+    run_and_then(open, |_| {})
+}
+
+/// As [`run`]; `then` looks at each log when it was used, before it is closed.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_and_then(open: impl Fn() -> Result<Wal>, mut then: impl FnMut(&Wal)) -> Outcomes {
     let mut outcomes = Outcomes(Vec::new());
     outcomes.or(&[]);
     for round in 0..2 {
@@ -78,6 +105,7 @@ pub fn run(open: impl Fn() -> Result<Wal>) -> Outcomes {
             if wal.poisoned_by().is_some() {
                 stays_poisoned(&wal);
             }
+            then(&wal);
             match ended {
                 Ok(Ok(())) => wal.close(),
                 Ok(error) => error,
@@ -121,14 +149,14 @@ fn use_everything(wal: &Wal, round: usize, outcomes: &mut Outcomes) -> Result<()
                 other => other?,
             };
             possible.push(Entry(lsn, data));
-            outcomes.0[0].possible.clone_from(&possible);
+            outcomes.hear_of(&possible);
         }
         wal.sync()?;
         outcomes.set(&possible);
         let batch = [payload(60, 20), payload(61, 30)];
         let lsns = outcomes.in_doubt(&possible, &batch, || wal.append_batch(&batch))?;
         possible.extend(lsns.into_iter().zip(batch).map(|(lsn, data)| Entry(lsn, data)));
-        outcomes.0[0].possible.clone_from(&possible);
+        outcomes.hear_of(&possible);
         // Cut back to the record before the last two, or do not.
         let at = possible.len() - 3;
         let cut = possible[..=at].to_vec();

@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path};
 
-use wal_tests::fuzz_targets::{TARGETS, seeds};
+use wal_tests::{
+    fuzz_targets::{TARGETS, seeds},
+    within,
+};
 
 #[test]
 fn every_file_of_the_corpora_passes() {
@@ -15,7 +18,7 @@ fn every_file_of_the_corpora_passes() {
             let path = file.expect("a file").path();
             let input = fs::read(&path).expect("its bytes");
             assert!(input.len() <= 8 << 10, "{}: too long to be kept", path.display());
-            passes(run, &input, &path.display().to_string());
+            passes(run, input, &path.display().to_string());
             count += 1;
         }
         assert!((8..=100).contains(&count), "{target}: {count} files");
@@ -27,14 +30,14 @@ fn what_the_log_writes_itself_passes() {
     for (target, run) in TARGETS {
         let seeds = seeds(target);
         assert!(seeds.len() > 8, "{target}: {} seeds", seeds.len());
-        for (i, seed) in seeds.iter().enumerate() {
+        for (i, seed) in seeds.into_iter().enumerate() {
             passes(run, seed, &format!("{target}, seed {i}"));
         }
     }
 }
 
-/// Runs a target, and says for which input it panicked.
-fn passes(run: fn(&[u8]), input: &[u8], what: &str) {
+/// Runs a target, and says for which input it panicked or hangs.
+fn passes(run: fn(&[u8]), input: Vec<u8>, what: &str) {
     struct Say<'a>(&'a str);
     impl Drop for Say<'_> {
         fn drop(&mut self) {
@@ -45,5 +48,5 @@ fn passes(run: fn(&[u8]), input: &[u8], what: &str) {
         }
     }
     let _say = Say(what);
-    run(input);
+    within(what, move || run(&input));
 }

@@ -16,11 +16,11 @@ use std::{
 
 use wal_db::{Lsn, Staging, Wal, WalConfig};
 use wal_tests::{
-    child::{Reporter, command, open_here, reports, told},
+    child::{Process, Reporter, command, open_here, reports, told},
     files::{Form, Place},
     quiet,
     random::Rng,
-    scale,
+    scale, seed,
 };
 
 const THREADS: u64 = 4;
@@ -193,8 +193,7 @@ impl Known {
 fn kill_loop(form: Form, staging: Staging) {
     let place = Place::new(form);
     let mut known = Known::default();
-    let seed =
-        u64::from(std::process::id()) << 2 | (form as u64) << 1 | u64::from(staging == Staging::Mapped);
+    let seed = seed() << 2 | (form as u64) << 1 | u64::from(staging == Staging::Mapped);
     let mut rng = Rng::new(seed);
     let rounds = ROUNDS * u64::from(scale());
     let (mut held, mut kinds) = (0, HashMap::<_, u64>::new());
@@ -202,16 +201,18 @@ fn kill_loop(form: Form, staging: Staging) {
         let holds = round % 4 == 1;
         let moment = Moment::any(&mut rng, holds);
         let _says = Says(format!(
-            "{form:?}, {staging:?}, round {round}, seed {seed}, {} {}",
-            moment.kind, moment.count
+            "{form:?}, {staging:?}, round {round}, WAL_TESTS_SEED={}, {} {}",
+            seed >> 2,
+            moment.kind,
+            moment.count
         ));
-        let mut child = command("appends_until_it_is_killed", &place)
+        let mut command = command("appends_until_it_is_killed", &place);
+        command
             .env("WAL_TESTS_ROUND", round.to_string())
             .env("WAL_TESTS_SEED", rng.number().to_string())
             .env("WAL_TESTS_HOLDS", holds.to_string())
-            .env("WAL_TESTS_STAGING", format!("{staging:?}"))
-            .spawn()
-            .unwrap();
+            .env("WAL_TESTS_STAGING", format!("{staging:?}"));
+        let mut child = Process::of(command);
         let mut reports = reports(&mut child);
         let (mut left, mut alone) = (moment.count, false);
         for report in reports.by_ref() {
@@ -231,7 +232,9 @@ fn kill_loop(form: Form, staging: Staging) {
 
         let copy = place.killed();
         if !copy.path().exists() {
-            continue; // not even made
+            // Not even made.
+            assert_eq!(known.acknowledged, 0, "a log that took records is gone");
+            continue;
         }
         let wal = copy.open(quiet().with_staging_bytes(64 << 10)).unwrap();
         known.compare(&wal, round);

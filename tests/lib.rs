@@ -51,6 +51,16 @@ pub const fn quiet() -> WalConfig {
         .with_staging_bytes(1 << 20)
 }
 
+/// What the randomized tests that differ from run to run start with: the variable `WAL_TESTS_SEED`, or some number. They
+/// say which it was when they fail.
+#[must_use]
+pub fn seed() -> u64 {
+    let set = std::env::var("WAL_TESTS_SEED").ok();
+    set.map_or(u64::from(std::process::id()), |text| {
+        text.parse().expect("WAL_TESTS_SEED is a whole number")
+    })
+}
+
 /// [`quiet`], for a store without files.
 pub const fn quiet_heap() -> WalConfig {
     quiet().with_staging(Staging::Heap)

@@ -24,6 +24,7 @@ fn locate(form: Form, pos: usize) -> (PathBuf, usize) {
     let opening = Opening {
         design: Design::Ours,
         form,
+        segment: SEGMENT,
         config: SMALL_RING,
     };
     opening.locate(pos)
@@ -98,6 +99,34 @@ fn whatever_names_and_sectors_arrive_what_was_acknowledged_is_there() {
         }
         assert!(seen.len() > 500, "{}", seen.len());
     }
+}
+
+/// Names arrive in any order: the second segment may be gone while the third one is still there.
+#[test]
+fn segments_that_recovery_removes_leave_no_hole() {
+    let disk = SimDisk::new();
+    let wal = log::open(&disk, Form::Segmented, SMALL_RING).unwrap();
+    let acked = put(&wal, 0, 100);
+    wal.sync().unwrap();
+    // Into the third segment, and none of it arrives.
+    put(&wal, 1, 50_000);
+    put(&wal, 2, 50_000);
+    put(&wal, 3, 50_000);
+    let left = nothing_arrives(&disk.kill());
+    drop(wal);
+    let disk = SimDisk::of(left.clone());
+    drop(log::open(&disk, Form::Segmented, SMALL_RING).unwrap());
+    let (mut medium, mut images) = (Medium::of(left), 0);
+    for step in disk.kill().journal() {
+        medium.apply(&step);
+        medium.arrivals(&mut || 0, 1 << 12, 64, |arrival| {
+            let again = log::open(&SimDisk::of(medium.after(arrival)), Form::Segmented, SMALL_RING);
+            let again = again.unwrap_or_else(|error| panic!("{error}: {}", medium.describe(arrival)));
+            assert!(all(&again).starts_with(std::slice::from_ref(&acked)));
+            images += 1;
+        });
+    }
+    assert!(images > 10, "{images}");
 }
 
 #[test]

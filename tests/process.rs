@@ -14,7 +14,7 @@ use std::{
 use wal_db::{Wal, WalError};
 use wal_tests::{
     all,
-    child::{Reporter, command, open_here, reports},
+    child::{Process, Reporter, command, open_here, reports},
     files::{FORMS, Form, Place, assert_same_files},
     quiet, within,
 };
@@ -51,7 +51,7 @@ fn name_of(content: &[u8]) -> (u64, u64, u64) {
 fn an_abort_inside_append_with_loses_nothing_of_the_other_threads() {
     for form in FORMS {
         let place = Place::new(form);
-        let mut child = command("aborts_inside_append_with", &place).spawn().unwrap();
+        let mut child = Process::of(command("aborts_inside_append_with", &place));
         let acked: Vec<_> = reports(&mut child)
             .filter(|report| report.starts_with("appended"))
             .collect();
@@ -78,7 +78,7 @@ fn an_abort_inside_append_with_loses_nothing_of_the_other_threads() {
 fn a_second_process_is_locked_out_and_changes_nothing() {
     for form in FORMS {
         let place = Place::new(form);
-        let mut child = command("holds_the_log", &place).spawn().unwrap();
+        let mut child = Process::of(command("holds_the_log", &place));
         let mut reports = reports(&mut child);
         assert_eq!(reports.next().as_deref(), Some("holds"));
         let before = place.bytes();
@@ -105,7 +105,7 @@ fn a_second_process_is_locked_out_and_changes_nothing() {
 fn a_stopped_process_keeps_the_lock_until_it_is_killed() {
     for form in FORMS {
         let place = Place::new(form);
-        let mut child = command("holds_the_log", &place).spawn().unwrap();
+        let mut child = Process::of(command("holds_the_log", &place));
         let mut reports = reports(&mut child);
         assert_eq!(reports.next().as_deref(), Some("holds"));
         signal(&child, "STOP");

@@ -51,24 +51,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 17] {
+fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 20] {
     let damaged = figures.damaged;
     [
         ("runs", "runs", figures.runs),
-        ("crash points", "points", figures.points),
+        ("moments at which the power was lost", "points", figures.points),
         ("  of them with every subset", "exhaustive", figures.exhaustive),
+        ("segments that were begun", "rotations", figures.rotations),
+        ("segments that were removed", "removals", figures.removals),
         ("crash images", "images", figures.images),
         (
-            "  of them second crashes, inside recovery",
-            "second",
-            figures.second,
+            "  of them second crashes, inside a recovery",
+            "inside",
+            figures.inside,
         ),
         (
-            "  of them of a process that died, without power loss",
+            "  of them second crashes, behind the flush after it",
+            "behind",
+            figures.behind,
+        ),
+        (
+            "  of them of a process that died, no power loss",
             "deaths",
             figures.deaths,
         ),
-        ("distinct states", "distinct", figures.distinct),
+        ("distinct images of a run", "distinct", figures.distinct),
         ("refused", "refused", figures.refused),
         ("resurrected", "resurrected", figures.resurrected),
         ("lost in the last flush", "lost_last", figures.lost_last),

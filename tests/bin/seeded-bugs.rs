@@ -151,6 +151,10 @@ fn caught_by(bug: &Bug, programs: &Programs) -> Option<String> {
         let (program, name) = seeded::split(test);
         match programs.run(program, &[name], Some(bug.name)) {
             Ended::Passed => None,
+            Ended::NotRun(why) => {
+                eprintln!("{test} was not run, so it catches nothing: {why}");
+                None
+            }
             Ended::Failed(_) => Some((*test).to_owned()),
             Ended::TooLate => Some(format!("{test}, by hanging")),
         }
@@ -173,6 +177,7 @@ fn without_a_mistake(bugs: &[&Bug], programs: &Programs) -> Result<(), Failed> {
     for (program, names) in tests {
         match programs.run(program, &names, None) {
             Ended::Passed => {}
+            Ended::NotRun(why) => return Err(why),
             Ended::Failed(output) => return Err(format!("{program} fails without a mistake:\n{output}")),
             Ended::TooLate => return Err(format!("{program} hangs without a mistake")),
         }
@@ -185,6 +190,8 @@ struct Programs(BTreeMap<String, PathBuf>);
 
 enum Ended {
     Passed,
+    /// It could not be started, or had not the tests that it was asked for.
+    NotRun(String),
     Failed(String),
     TooLate,
 }
@@ -193,7 +200,7 @@ impl Programs {
     /// Runs some tests of a program with a mistake in it.
     fn run(&self, program: &str, tests: &[&str], mistake: Option<&str>) -> Ended {
         let Some(path) = self.0.get(program) else {
-            return Ended::Failed(format!("{program} was not built"));
+            return Ended::NotRun(format!("{program} was not built"));
         };
         let mut command = Command::new(path);
         command.args(["--exact", "--test-threads=1"]).args(tests);
@@ -206,7 +213,7 @@ impl Programs {
         command.envs(mistake.map(|name| (seeded::VARIABLE, name)));
         let mut child = match command.spawn() {
             Ok(child) => child,
-            Err(error) => return Ended::Failed(format!("{program}: {error}")),
+            Err(error) => return Ended::NotRun(format!("{program}: {error}")),
         };
         let (sender, output) = std::sync::mpsc::channel();
         if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
@@ -218,7 +225,7 @@ impl Programs {
                 sender.send(text + &errors).is_ok()
             });
         }
-        let output = output.recv_timeout(LIMIT);
+        let output = output.recv_timeout(LIMIT * tests.len() as u32);
         if output.is_err() {
             // It may have ended this very moment.
             let _ = child.kill();
@@ -229,7 +236,7 @@ impl Programs {
                 // A filter that matches nothing passes.
                 match text.contains(&format!("{} passed", tests.len())) {
                     true => Ended::Passed,
-                    false => Ended::Failed(format!("{program} has not all of {tests:?}")),
+                    false => Ended::NotRun(format!("{program} has not all of {tests:?}")),
                 }
             }
             (Ok(text), _) => Ended::Failed(text),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs::OpenOptions, ops::Range, os::unix::fs::File
 
 use wal_tests::{
     files::{FILE_ROW, Form, GROUP_HEADER, SECTOR, SEGMENT, SEGMENT_ROW, SLOT},
-    scale,
+    scale, seed,
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Of the places where every byte counts one in so many is changed, and of what lies between them; divided by the
-/// scale. Which ones it is differs from log to log.
+/// scale. Which ones it is differs from log to log and from run to run. See [`small`](crate::small) for all of them.
 const DENSE: usize = 37;
 const SPARSE: u64 = 3989;
 
@@ -27,9 +27,9 @@ pub(crate) fn sweep(image: &Image) -> Tally {
         let all_dense: BTreeSet<u64> = dense(image, path, bytes).into_iter().flatten().collect();
         let dense = all_dense
             .into_iter()
-            .skip(image.left as usize * 5 % dense_step)
+            .skip((image.left as usize * 5 + seed() as usize) % dense_step)
             .step_by(dense_step);
-        let places: BTreeSet<u64> = (0..len)
+        let places: BTreeSet<u64> = (seed() % sparse_step as u64..len)
             .step_by(sparse_step)
             .chain(dense)
             .filter(|&at| at < len)

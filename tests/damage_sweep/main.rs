@@ -1,16 +1,17 @@
-//! Every byte and every file of a small log is damaged in every way there is. Whatever is read afterwards is what was
+//! Bytes and files of a log are damaged, in a smaller one every byte is, in every way there is. Whatever is read afterwards is what was
 //! written, or an error says where the damage is, and nothing has changed.
 //!
 //! What the log went through is in [`image`], what has to be true of it, and the exceptions, in [`judge`], what is done
-//! to it in [`bytes`] and [`files`].
+//! to it in [`bytes`] and [`files`]. In [`small`] no byte is left out.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod bytes;
 mod files;
 mod image;
 mod judge;
+mod small;
 
-use wal_tests::files::Form;
+use wal_tests::{files::Form, seed};
 
 use crate::{
     image::{Image, LEFT, Left},
@@ -25,7 +26,10 @@ fn say(what: &str) {
 fn bytes_of(form: Form, left: &[Left], least: u64) {
     for &left in left {
         let tally = bytes::sweep(&Image::new(form, left));
-        say(&format!("bytes, {form:?}, {left:?}: {tally:?}"));
+        say(&format!(
+            "bytes, {form:?}, {left:?}, WAL_TESTS_SEED={}: {tally:?}",
+            seed()
+        ));
         assert!(tally.cases >= least, "{tally:?}");
     }
 }

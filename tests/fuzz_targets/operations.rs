@@ -24,7 +24,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = vec![Vec::new()];
     for (i, step) in [0, 10, 13, 16, 22, 24, 27, 29, 30, 31].into_iter().enumerate() {
         // Without moods of the disk; every form, staging and durability comes up; four steps.
-        let opened = [1, i as u16 % 2, i as u16 % 4, i as u16 / 2 % 2, 1, 0];
+        let opened = [1, i as u16 % 8, i as u16 % 4, i as u16 / 2 % 2, 1, 0];
         let append = [9, 0, 3, 50, 1];
         seeds.push(numbers(
             &[&opened[..], &append, &append, &[9, step], &[2; 4], &[9, 16]].concat(),

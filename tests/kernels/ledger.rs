@@ -17,6 +17,8 @@ pub(crate) struct Ledger {
     /// The last cut was begun and has not returned.
     cutting: bool,
     acknowledged: usize,
+    /// What nobody reported is of this phase or a later one: what a round before has lost does not come back.
+    first_phase: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -175,7 +177,7 @@ impl Ledger {
                     ..name
                 });
             // One that nobody reported may be durable all the same: another thread's flush covers it.
-            if known.contains(&name) || !follows {
+            if known.contains(&name) || !follows || name.phase < self.first_phase {
                 return Err(format!("{name:?} at LSN {lsn} was not appended there"));
             }
             names.insert(name);
@@ -190,8 +192,10 @@ impl Ledger {
         Ok(cuts)
     }
 
-    /// Goes on from what a log was found to hold, by a check that counted its cuts: all of that is durable now.
-    pub(crate) fn adopt(&mut self, cuts: usize, found: &Found) {
+    /// Goes on from what a log was found to hold, by a check that counted its cuts: all of that is durable now. The next
+    /// round begins with a phase.
+    pub(crate) fn adopt(&mut self, cuts: usize, found: &Found, next_phase: u64) {
+        self.first_phase = next_phase;
         self.cuts.truncate(cuts);
         self.cutting = false;
         let entry = |(&lsn, &name): (&u64, &Name)| {

@@ -46,7 +46,13 @@ fn reboot(path: &Path) {
         return;
     };
     let mut header = [0; 64];
-    if file.read_exact_at(&mut header, 0).is_ok() && header.starts_with(b"WALDBSTG") {
+    // A file whose header has not arrived is that of no boot.
+    if file.metadata().unwrap().len() == 0 {
+        return;
+    }
+    file.read_exact_at(&mut header, 0).unwrap();
+    if header != [0; 64] {
+        assert!(header.starts_with(b"WALDBSTG"), "not a staging file: {header:?}");
         header[24..40].fill(0xb0);
         let crc = crc32fast::hash(&header[..60]);
         header[60..].copy_from_slice(&crc.to_le_bytes());
@@ -115,7 +121,12 @@ fn cuts_at_acknowledgements(kind: Kind) {
             phases: 6,
         };
         let mut worker = job.start();
-        while let Some(report) = worker.report().filter(|report| report != "ended") {
+        loop {
+            let report = worker.report();
+            let report = report.unwrap_or_else(|| panic!("{what}: the worker has died or hangs"));
+            if report == "ended" {
+                break;
+            }
             ledger.note(&report);
             let word = report.split(' ').next().unwrap();
             if word == "cuts" {
@@ -188,9 +199,11 @@ fn cuts_again_and_again(kind: Kind) {
             let mut worker = job.start();
             // In the first rounds while the log is made, or right after.
             for _ in 0..(round * round * 23) % 400 {
-                let Some(report) = worker.report().filter(|report| report != "ended") else {
+                let report = worker.report();
+                let report = report.unwrap_or_else(|| panic!("{what}: the worker has died or hangs"));
+                if report == "ended" {
                     break;
-                };
+                }
                 ledger.note(&report);
                 if report.starts_with("cuts") {
                     worker.go_on();
@@ -210,7 +223,7 @@ fn cuts_again_and_again(kind: Kind) {
             let wal = opened_after_a_cut(&mount, form, &what);
             let found = Found::of(&wal).unwrap_or_else(|why| panic!("{what}: {why}"));
             match ledger.check(ledger.now(), &found) {
-                Ok(cuts) => ledger.adopt(cuts, &found),
+                Ok(cuts) => ledger.adopt(cuts, &found, phase + 8),
                 Err(why) => panic!("{what}: {why}; {} records were found", found.len()),
             }
             assert!(wal.verify().unwrap().is_intact(), "{what}");

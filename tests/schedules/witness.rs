@@ -154,10 +154,13 @@ impl Witness {
 impl Witness {
     /// `sync`: what was appended before is durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        let before = self.appended();
+        let (before, too_late) = (self.appended(), self.notes().heard_failure);
         let outcome = self.wal.sync();
         match &outcome {
-            Ok(()) => self.acknowledge("sync", before),
+            Ok(()) => {
+                assert!(!too_late, "a log that had failed was flushed");
+                self.acknowledge("sync", before);
+            }
             Err(error) => self.hear(error),
         }
         outcome
@@ -174,9 +177,13 @@ impl Witness {
     /// `close`: everything that was appended is durable.
     pub(crate) fn close(self) -> Result<()> {
         let Witness { wal, watch } = self;
+        let too_late = watch.notes().heard_failure;
         let outcome = wal.close();
         match &outcome {
-            Ok(()) => watch.all_is_durable("close"),
+            Ok(()) => {
+                assert!(!too_late, "a log that had failed was closed well");
+                watch.all_is_durable("close");
+            }
             Err(error) => watch.hear(error),
         }
         outcome
@@ -200,11 +207,13 @@ impl Witness {
             kept_to: lsn,
             removed: 0,
         });
+        let too_late = notes.heard_failure;
         drop(notes);
         let outcome = self.wal.truncate_after(lsn);
         let mut notes = self.notes();
         match &outcome {
             Ok(()) => {
+                assert!(!too_late, "a log that had failed was cut");
                 notes.cut_done = true;
                 // These were there when it began. Of the others the end tells.
                 notes.cut.as_mut().unwrap().removed |= before & !kept;
@@ -225,10 +234,12 @@ impl Witness {
         let mut notes = self.notes();
         notes.heads.push(Head { lsn, done: false });
         let at = notes.heads.len() - 1;
+        let too_late = notes.heard_failure;
         drop(notes);
         let outcome = self.wal.truncate_before(lsn);
         match &outcome {
             Ok(head) => {
+                assert!(!too_late, "a log that had failed was cut");
                 self.notes().heads[at] = Head {
                     lsn: *head,
                     done: true,

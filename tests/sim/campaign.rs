@@ -3,25 +3,30 @@
 use std::{
     collections::HashMap,
     ops::AddAssign,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use wal_db::testing::sim::{Image, Medium, Step};
+use wal_db::testing::sim::{Arrival, Image, Medium, Step};
 
 use super::{
     check::{self, Outcome},
     damage::{self, Damaged},
     expect::{Expect, Verdict},
-    log::Design,
+    log::{Design, index_of},
     run::Run,
+    watchdog::Watchdog,
 };
-use crate::random::Rng;
+use crate::{files::Form, random::Rng};
 
 /// Where no more images can be left, all of them are tried.
 const EXHAUSTIVE: usize = 1 << 12;
 /// How many images are tried elsewhere.
 const SAMPLES: usize = 66;
+/// Where no more can be, each of them is tried with so many states of mapped memory.
+const FEW: usize = 4;
+const STATES: usize = 4;
 /// One in so many distinct images is crashed again at every call of its recovery.
 const SECOND_CRASHES: usize = 16;
 /// Findings that are kept word for word.
@@ -47,17 +52,23 @@ pub struct Plan {
 pub struct Figures {
     /// Runs that were recorded.
     pub runs: u64,
-    /// Steps of the runs behind which the power was lost.
+    /// Calls of the runs, and moments between them, behind which the power was lost.
     pub points: u64,
     /// Those behind which every subset of the cache was tried.
     pub exhaustive: u64,
-    /// Crash images that were checked, those inside recovery included.
+    /// How often the durable end of a log got into another segment.
+    pub rotations: u64,
+    /// How many segments were removed because the head was behind them.
+    pub removals: u64,
+    /// Crash images that were checked, second crashes included.
     pub images: u64,
-    /// How many of them were crashes inside the recovery from another crash.
-    pub second: u64,
+    /// How many of them were crashes inside the recovery from another crash, or inside the append behind it.
+    pub inside: u64,
+    /// How many of them were crashes right behind the flush of a record that was appended after another crash.
+    pub behind: u64,
     /// How many of them were left by a process that died, and no power loss.
     pub deaths: u64,
-    /// Images that differ, of those that are not second crashes.
+    /// Images of a run that differ, second crashes left out.
     pub distinct: u64,
     /// Legitimate crashes that were refused.
     pub refused: u64,
@@ -103,7 +114,10 @@ impl AddAssign for Figures {
         self.points += other.points;
         self.exhaustive += other.exhaustive;
         self.images += other.images;
-        self.second += other.second;
+        self.rotations += other.rotations;
+        self.removals += other.removals;
+        self.inside += other.inside;
+        self.behind += other.behind;
         self.deaths += other.deaths;
         self.distinct += other.distinct;
         self.refused += other.refused;
@@ -122,11 +136,12 @@ impl AddAssign for Figures {
 pub fn run(plan: Plan) -> Figures {
     let (next, checked) = (AtomicU64::new(plan.seed), AtomicU64::new(0));
     let failed = AtomicBool::new(false);
+    let watchdog = Watchdog::new("seed");
     let work = || {
         let mut figures = Figures::default();
         while checked.load(Ordering::Relaxed) < plan.images && !failed.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            let one = check(&Run::record(seed, plan.design, plan.lies));
+            let one = watchdog.while_at(seed, || one(seed, plan));
             checked.fetch_add(one.images, Ordering::Relaxed);
             figures += one;
             // More of the same tells nothing new; of a disk that lies, or of another design, the figures do.
@@ -143,6 +158,22 @@ pub fn run(plan: Plan) -> Figures {
         }
     });
     figures
+}
+
+/// Checks the run of a seed. A panic in the log is a promise that is broken like any other.
+fn one(seed: u64, plan: Plan) -> Figures {
+    let one = || check(&Run::record(seed, plan.design, plan.lies));
+    catch_unwind(AssertUnwindSafe(one)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let mut figures = Figures {
+            runs: 1,
+            broken: 1,
+            ..Figures::default()
+        };
+        figures.find(|| format!("seed {seed}: panics: {}", text.unwrap_or_default()));
+        figures
+    })
 }
 
 /// Checks every crash image of a run.
@@ -167,6 +198,30 @@ pub fn check(run: &Run) -> Figures {
     checker.figures
 }
 
+/// Which segments a run has come to.
+#[derive(Default)]
+struct Segments {
+    last: usize,
+}
+
+impl Segments {
+    fn note(&mut self, step: &Step, expect: &Expect, run: &Run, figures: &mut Figures) {
+        let opening = run.opening;
+        if opening.form == Form::File {
+            return;
+        }
+        let end = (expect.durable_pos / opening.segment) as usize;
+        figures.rotations += u64::from(end > self.last);
+        self.last = self.last.max(end);
+        // While the head moves.
+        if let Step::Remove { path, .. } = step
+            && expect.heads[0] != expect.heads[1]
+        {
+            figures.removals += u64::from(index_of(path).is_some());
+        }
+    }
+}
+
 struct Checker<'a> {
     run: &'a Run,
     rng: Rng,
@@ -177,7 +232,8 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn walk(&mut self) {
-        let mut medium = Medium::default();
+        let mut medium = Medium::of(self.run.base.clone());
+        let mut segments = Segments::default();
         // Before anything was promised, nothing may be there.
         let mut expect = Expect::default();
         let mut earlier = Vec::new();
@@ -189,6 +245,7 @@ impl Checker<'_> {
             if let Step::Mark(mark) = step {
                 expect = self.run.marks[*mark].0.clone();
             }
+            segments.note(step, &expect, self.run, &mut self.figures);
             self.crash(at, &medium, &expect);
             if matches!(step, Step::Mark(_)) {
                 let damaged = &mut self.figures.damaged;
@@ -213,11 +270,16 @@ impl Checker<'_> {
         let mut rng = Rng::new(self.rng.number());
         self.figures.points += 1;
         self.figures.exhaustive += u64::from(medium.is_small(EXHAUSTIVE));
-        medium.arrivals(&mut || rng.number(), EXHAUSTIVE, SAMPLES, |arrival| {
+        // Of mapped memory every arrival has one state only.
+        let states = if medium.is_small(FEW) { STATES } else { 1 };
+        let mut each = |arrival: &Arrival| {
             let arrived = || format!("power lost behind step {at}: {}", medium.describe(arrival));
             let image = medium.after(arrival);
             self.image(at, &Medium::of(image.clone()), image, [expect; 2], &arrived);
-        });
+        };
+        for _ in 0..states {
+            medium.arrivals(&mut || rng.number(), EXHAUSTIVE, SAMPLES, &mut each);
+        }
         if let Some(image) = medium.after_death() {
             self.figures.deaths += 1;
             let died = || format!("process died behind step {at}");
@@ -274,12 +336,12 @@ impl Checker<'_> {
         let sequel = check::go_on(image, opening);
         let mut wrong = sequel.second_crash_at_the_end(medium.clone(), opening).err();
         self.figures.images += 1;
-        self.figures.second += 1;
+        self.figures.behind += 1;
         if wrong.is_none() && self.rng.below(SECOND_CRASHES) == 0 {
             match sequel.second_crashes(medium.clone(), opening, then, &mut self.rng) {
                 Ok(images) => {
                     self.figures.images += images;
-                    self.figures.second += images;
+                    self.figures.inside += images;
                 }
                 Err(error) => wrong = Some(error),
             }

@@ -55,6 +55,9 @@ pub struct Sequel {
     added: Option<Entry>,
 }
 
+/// About so many calls of a recovery are crashed at.
+const CALLS: usize = 16;
+
 const OPENED: usize = 0;
 const FLUSHED: usize = 1;
 
@@ -102,7 +105,8 @@ impl Sequel {
         self.compare(look(left, opening), true, true)
     }
 
-    /// Loses the power once more at every call that recovery and the append made; returns how many images that was.
+    /// Loses the power once more at every call that recovery and the append made, or at so many of them if there are more;
+    /// returns how many images that was.
     /// Before the log is open, what was not flushed or only in mapped memory may or may not be there, as `expect` says.
     ///
     /// # Errors
@@ -122,6 +126,9 @@ impl Sequel {
                 Step::Mark(OPENED) => opened = true,
                 Step::Mark(_) => break,
                 _ => {}
+            }
+            if rng.below(self.journal.len()) >= CALLS {
+                continue;
             }
             for arrival in [medium.nothing(), medium.all(), medium.any(&mut || rng.number())] {
                 images += 1;

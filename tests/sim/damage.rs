@@ -6,7 +6,7 @@ use wal_db::testing::sim::{Image, Medium, SECTOR, Step};
 
 use super::{
     check::{self, Outcome},
-    expect::{Expect, Verdict},
+    expect::{Expect, Known, Verdict},
     log::Opening,
 };
 use crate::{files::SLOT, random::Rng};
@@ -55,8 +55,13 @@ pub(super) fn sweep(
     }
     for _ in 0..IMAGES {
         let mut image = medium.after(&medium.any(&mut || rng.number()));
-        let Some(what) = harm(&mut image, opening, expect, earlier, rng) else {
+        if !opening.holds(&image, expect.durable_pos as usize) {
             // A disk that lies about its flushes; that is found out elsewhere.
+            return findings;
+        }
+        let Some(what) = harm(&mut image, opening, expect, earlier, rng) else {
+            damaged.silent += 1;
+            findings.push("a log that is acknowledged has no manifest".to_owned());
             return findings;
         };
         damaged.images += 1;
@@ -72,10 +77,13 @@ pub(super) fn sweep(
                     damaged.identical += 1;
                     continue;
                 }
-                Verdict::LostLast if what.reads_as_torn => {
-                    damaged.torn += 1;
-                    continue;
-                }
+                Verdict::LostLast if what.reads_as_torn => match what.left(expect).judge(found) {
+                    Verdict::LostLast => {
+                        damaged.torn += 1;
+                        continue;
+                    }
+                    _ => "groups before it are gone as well, and no error".to_owned(),
+                },
                 verdict => format!("{verdict:?}, and no error"),
             },
         };
@@ -93,6 +101,8 @@ struct Harm {
     name: String,
     may_be_refused: bool,
     reads_as_torn: bool,
+    /// Groups that end before here are whole.
+    whole_to: usize,
 }
 
 /// Harms what is durable: a flipped bit, a zeroed sector, a copy of another sector, an earlier write that is back; or one
@@ -105,16 +115,19 @@ fn harm(
     rng: &mut Rng,
 ) -> Option<Harm> {
     let durable = expect.durable_pos as usize;
-    if !opening.holds(image, durable) {
-        return None;
-    }
-    let sector = |rng: &mut Rng| rng.below(durable / SECTOR) * SECTOR;
-    let at = sector(rng);
+    // In a segment that was removed, because the head is behind it, there is nothing to harm.
+    let sector = |image: &Image, rng: &mut Rng| loop {
+        let at = rng.below(durable / SECTOR) * SECTOR;
+        if opening.holds(image, at + 1) {
+            return at;
+        }
+    };
+    let at = sector(image, rng);
     let (path, offset) = opening.locate(at);
     match rng.below(8) {
         0 if opening.locate_slot(0).is_some() => harm_slot(image, opening, rng),
         1..=2 => {
-            let from = sector(rng);
+            let from = sector(image, rng);
             let (source, from_offset) = opening.locate(from);
             let bytes = image.file(source)?.part(from_offset, SECTOR);
             image.file_mut(path)?.write(offset, &bytes);
@@ -123,7 +136,7 @@ fn harm(
         }
         3..=4 if !earlier.is_empty() => {
             let Step::Write { file, pos, bytes } = earlier[rng.below(earlier.len())] else {
-                return None;
+                unreachable!("only writes are kept");
             };
             let Some(at) = opening.stream_pos(image, *file, *pos).filter(|at| *at < durable) else {
                 return harm(image, opening, expect, &[], rng);
@@ -153,25 +166,25 @@ fn harm_slot(image: &mut Image, opening: Opening, rng: &mut Rng) -> Option<Harm>
     let which = rng.below(2);
     let (path, offset) = opening.locate_slot(which)?;
     let name = format!("harmed slot {which}");
-    if let Some(file) = image.file_mut(path) {
-        let mut bytes = file.part(offset, SLOT as usize);
-        let used = bytes
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
-        let zeroed = rng.below(2) == 0;
-        if zeroed {
-            bytes.fill(0);
-        } else if used > 0 {
-            bytes[rng.below(used)] ^= 1 << rng.below(8);
-        }
-        let len = bytes.len().min(file.len().saturating_sub(offset));
-        file.write(offset, &bytes[..len]);
+    let file = image.file_mut(path)?;
+    let mut bytes = file.part(offset, SLOT as usize);
+    let used = bytes
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1);
+    let zeroed = rng.below(2) == 0;
+    if zeroed {
+        bytes.fill(0);
+    } else if used > 0 {
+        bytes[rng.below(used)] ^= 1 << rng.below(8);
     }
+    let len = bytes.len().min(file.len().saturating_sub(offset));
+    file.write(offset, &bytes[..len]);
     Some(Harm {
         name,
         may_be_refused: false,
         reads_as_torn: false,
+        whole_to: 0,
     })
 }
 
@@ -186,6 +199,24 @@ impl Harm {
             name,
             may_be_refused: true,
             reads_as_torn: uncertain && is_zero,
+            whole_to: opening.group_around(image, expect.certain_pos as usize, at),
         })
+    }
+
+    /// What has to be left if the place reads as torn: whatever lies in groups before it.
+    fn left(&self, expect: &Expect) -> Expect {
+        let before = |known: &&Known| known.lsn.is_some_and(|lsn| lsn.get() < self.whole_to as u64);
+        let mut certain = expect.records.iter().take_while(before).count();
+        // A batch is there as a whole or not at all.
+        while certain
+            .checked_sub(1)
+            .is_some_and(|last| expect.records[last].more)
+        {
+            certain -= 1;
+        }
+        Expect {
+            certain: certain.max(expect.certain),
+            ..expect.clone()
+        }
     }
 }

@@ -105,7 +105,7 @@ impl Expect {
     }
 
     /// Where the records end that were read, if they start at `head` and are those that were written.
-    fn end_of(&self, head: usize, found: &[Entry]) -> Option<usize> {
+    pub(super) fn end_of(&self, head: usize, found: &[Entry]) -> Option<usize> {
         let known = self.records.get(head..head + found.len())?;
         let same = known.iter().zip(found).all(|(known, entry)| known.is(entry));
         same.then_some(head + found.len())

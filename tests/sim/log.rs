@@ -1,18 +1,26 @@
 //! A log of the one design or the other, and where it lies on a simulated disk.
 
-use std::{fmt::Display, path::PathBuf, sync::Arc};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use wal_db::{
     Durability, Lsn, Staging, Wal, WalConfig,
-    testing::sim::{FileId, Image, SimDisk},
+    testing::sim::{FileId, Image, Medium, SECTOR, SimDisk, Step},
 };
 
 use crate::{
     Entry,
-    files::{FILE_ROW, Form, SEGMENT, SEGMENT_ROW, SLOT},
+    files::{FILE_ROW, Form, GROUP_HEADER, SEGMENT, SEGMENT_ROW, SLOT, patch_manifest},
+    quiet_heap,
 };
 
 pub(super) const NAME: &str = "log";
+
+/// Segments so small that a short run fills several. No log is made with them, but what its manifest says counts.
+pub const SMALL_SEGMENT: u64 = 4 << 10;
 
 /// Whose log it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +39,8 @@ pub struct Opening {
     pub design: Design,
     /// In one file or in segments.
     pub form: Form,
+    /// Bytes of the stream in a segment.
+    pub segment: u64,
     /// With these settings.
     pub config: WalConfig,
 }
@@ -117,6 +127,11 @@ pub(super) fn text(error: impl Display) -> String {
     error.to_string()
 }
 
+/// Whether an error says that there is no space, and that nothing was done.
+pub(super) fn is_full(error: &str) -> bool {
+    error.starts_with("no space left")
+}
+
 impl Log for Wal {
     fn append(&self, data: &[u8]) -> Done<Appended> {
         match Wal::append(self, data) {
@@ -179,6 +194,35 @@ impl Log for Wal {
 }
 
 impl Opening {
+    /// What is on the disk before the log is opened for the first time: nothing, or a manifest that asks for small
+    /// segments.
+    #[must_use]
+    pub fn base(&self) -> Image {
+        if self.form == Form::File || self.segment == SEGMENT {
+            return Image::default();
+        }
+        let disk = SimDisk::new();
+        open(&disk, self.form, quiet_heap()).unwrap();
+        let steps = disk.journal();
+        let is_segment = |step: &&Step| matches!(step, Step::Create { path, .. } if index_of(path).is_some());
+        let mut medium = Medium::default();
+        let before = steps.iter().take_while(|step| !is_segment(step));
+        before.for_each(|step| medium.apply(step));
+        let mut image = medium.after(&medium.all());
+        for slot in 0..2 {
+            let (path, offset) = self.locate_slot(slot).unwrap();
+            let manifest = image.file_mut(path).unwrap();
+            let mut bytes = manifest.part(offset, SLOT as usize);
+            if bytes.iter().any(|&byte| byte != 0) {
+                patch_manifest(&mut bytes, |bytes| {
+                    bytes[SEGMENT_LEN..SEGMENT_LEN + 8].copy_from_slice(&self.segment.to_le_bytes());
+                });
+                manifest.write(offset, &bytes);
+            }
+        }
+        image
+    }
+
     /// Opens the log of a disk.
     ///
     /// # Errors
@@ -210,7 +254,7 @@ impl Opening {
             _ if self.design != Design::Ours => (NAME.into(), pos),
             Form::File => (NAME.into(), FILE_ROW as usize + pos),
             Form::Segmented => {
-                let segment = SEGMENT as usize;
+                let segment = self.segment as usize;
                 let name = format!("{NAME}/{:010}.seg", pos / segment);
                 (name.into(), SEGMENT_ROW as usize + pos % segment)
             }
@@ -234,6 +278,29 @@ impl Opening {
         image.file(path).is_some_and(|file| file.len() > offset)
     }
 
+    /// Where the group begins that holds a byte of the stream, if groups begin at `from`; the first one that is not whole,
+    /// if that comes before.
+    #[must_use]
+    pub fn group_around(&self, image: &Image, from: usize, at: usize) -> usize {
+        let mut pos = from;
+        while pos < at && self.design == Design::Ours {
+            let (path, offset) = self.locate(pos);
+            let header = image
+                .file(path)
+                .map(|file| file.part(offset, GROUP_HEADER as usize));
+            let Some(header) = header.filter(|header| header[4..8] == GROUP_MAGIC) else {
+                break;
+            };
+            let len = u32::from_le_bytes(header[16..20].try_into().unwrap()) as usize;
+            let next = (pos + len).next_multiple_of(SECTOR);
+            if next > at {
+                break;
+            }
+            pos = next;
+        }
+        pos
+    }
+
     /// Which byte of the stream lies at a place in a file.
     #[must_use]
     pub fn stream_pos(&self, image: &Image, file: FileId, pos: usize) -> Option<usize> {
@@ -242,12 +309,24 @@ impl Opening {
             _ if self.design != Design::Ours => Some(pos),
             Form::File => pos.checked_sub(FILE_ROW as usize),
             Form::Segmented => {
-                let name = path.file_name()?.to_str()?;
-                let index: usize = name.strip_suffix(".seg")?.parse().ok()?;
-                Some(index * SEGMENT as usize + pos.checked_sub(SEGMENT_ROW as usize)?)
+                let index = index_of(path)?;
+                Some(index * self.segment as usize + pos.checked_sub(SEGMENT_ROW as usize)?)
             }
         }
     }
+}
+
+/// What a group's header has behind its checksum.
+const GROUP_MAGIC: [u8; 4] = *b"GOP\xf1";
+
+/// Where the manifest says how long a segment is.
+const SEGMENT_LEN: usize = 48;
+
+/// The number of a segment's file, complete or not.
+pub(super) fn index_of(path: &Path) -> Option<usize> {
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".new").unwrap_or(name);
+    name.strip_suffix(".seg")?.parse().ok()
 }
 
 /// Opens one of our logs, by the name that it has here.

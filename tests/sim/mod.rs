@@ -17,3 +17,4 @@ pub mod log;
 #[cfg(feature = "wal-db-1-1-0")]
 mod peer;
 pub mod run;
+pub mod watchdog;

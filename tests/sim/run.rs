@@ -4,15 +4,15 @@ use std::{fmt::Write as _, sync::Arc};
 
 use wal_db::{
     Durability, Lsn, Staging, WalConfig,
-    testing::sim::{AfterFailedSync, Call, Fault, SimDisk, Step},
+    testing::sim::{AfterFailedSync, Call, Fault, Image, SimDisk, Step},
 };
 
 use super::{
     expect::{Expect, Known, Verdict},
-    log::{Appended, Design, Done, Log, Opening},
+    log::{Appended, Design, Done, Log, Opening, SMALL_SEGMENT, is_full},
 };
 use crate::{
-    files::{FORMS, Form},
+    files::{FORMS, Form, SEGMENT},
     payload, quiet,
     random::Rng,
 };
@@ -24,6 +24,8 @@ pub struct Run {
     pub seed: u64,
     /// How the log is opened.
     pub opening: Opening,
+    /// What was on the disk before.
+    pub base: Image,
     /// Everything that happened to the disk, with marks.
     pub journal: Vec<Step>,
     /// What each mark says: the promises, and what was being done.
@@ -42,12 +44,14 @@ impl Run {
     /// Records the run that these numbers make; what is checked of it depends on the seed.
     #[must_use]
     pub fn of(mut rng: Rng, seed: u64, design: Design, lies: bool) -> Run {
-        let disk = SimDisk::new();
         let moods = (rng.below(2) == 0).then(|| rng.number());
-        disk.behave(|disk| (disk.lies, disk.moods) = (lies, moods));
+        // Most logs in segments get to the next one soon; some are made while there is little space.
+        let form = rng.below(64);
+        let (is_small, cramped) = (form % 8 >= 2, form / 8 == 7);
         let mut opening = Opening {
             design,
-            form: FORMS[rng.below(2)],
+            form: FORMS[form % 2],
+            segment: if is_small { SMALL_SEGMENT } else { SEGMENT },
             config: config(&mut rng),
         };
         if design != Design::Ours {
@@ -55,9 +59,13 @@ impl Run {
             opening.form = Form::File;
             opening.config = quiet().with_staging(Staging::WriteThrough);
         }
+        let base = opening.base();
+        let disk = SimDisk::of(base.clone());
+        disk.behave(|disk| (disk.lies, disk.moods) = (lies, moods));
         let mut recorder = Recorder {
             disk,
             opening,
+            cramped,
             log: None,
             rng,
             expect: Expect::default(),
@@ -72,6 +80,7 @@ impl Run {
         Run {
             seed,
             opening,
+            base,
             journal: recorder.disk.journal(),
             marks: recorder.marks,
             failure,
@@ -88,9 +97,10 @@ impl Run {
             ""
         };
         let mut text = format!(
-            "seed {}, {:?}, staging {:?}{certified}\n",
+            "seed {}, {:?}, segments of {}, staging {:?}{certified}\n",
             self.seed,
             self.opening.form,
+            self.opening.segment,
             config.staging()
         );
         let upto = &self.journal[..step.min(self.journal.len())];
@@ -130,6 +140,8 @@ fn config(rng: &mut Rng) -> WalConfig {
 struct Recorder {
     disk: SimDisk,
     opening: Opening,
+    /// The log is made at a second try, the first one having had little space.
+    cramped: bool,
     log: Option<Box<dyn Log>>,
     rng: Rng,
     expect: Expect,
@@ -146,6 +158,11 @@ fn failed(what: &str) -> impl Fn(String) -> String + '_ {
 
 impl Recorder {
     fn everything(&mut self) -> Done {
+        if self.cramped {
+            let space = self.disk.used() + self.rng.below(256 << 10) as u64;
+            self.disk.behave(|disk| disk.space = Some(space));
+            self.open_when_full();
+        }
         self.open("create")?;
         // Long runs of little but openings and cuts make a manifest of several sectors.
         let (steps, odds) = match self.rng.below(16) {
@@ -185,6 +202,10 @@ impl Recorder {
         }
     }
 
+    fn has_small_segments(&self) -> bool {
+        self.opening.form == Form::Segmented && self.opening.segment == SMALL_SEGMENT
+    }
+
     fn log(&self) -> &dyn Log {
         &**self.log.as_ref().unwrap()
     }
@@ -197,6 +218,20 @@ impl Recorder {
 
     /// An operation has ended: what the log says is durable is acknowledged.
     fn done(&mut self, what: &str) {
+        self.acknowledge();
+        self.mark(what);
+    }
+
+    /// As [`done`](Self::done), for one that has written a manifest whose mark says that all that is durable is.
+    fn done_with_mark(&mut self, what: &str) {
+        self.acknowledge();
+        if self.opening.design == Design::Ours {
+            self.certain();
+        }
+        self.mark(what);
+    }
+
+    fn acknowledge(&mut self) {
         let pos = self.log().durable();
         let expect = &mut self.expect;
         if pos > expect.durable_pos {
@@ -216,7 +251,6 @@ impl Recorder {
             true => expect.survive.max(expect.durable).min(records),
             false => records,
         };
-        self.mark(what);
     }
 
     /// Everything that is durable is known to be by more than the last flush.
@@ -228,7 +262,7 @@ impl Recorder {
     fn data(&mut self) -> Arc<[u8]> {
         let len = match self.rng.below(16) {
             0 => 0,
-            1..=8 => 1 + self.rng.below(100),
+            1..=8 => 1 + self.rng.below(if self.has_small_segments() { 1500 } else { 100 }),
             9..=11 => 380 + self.rng.below(160),
             12..=14 => self.rng.below(2500),
             // Too long for the ring.
@@ -333,7 +367,10 @@ impl Recorder {
         let pos = self.log.as_ref().unwrap().durable();
         expect.durable_pos = expect.durable_pos.min(pos);
         expect.certain_pos = expect.certain_pos.min(pos);
-        self.done("truncate after");
+        match kept < end {
+            true => self.done_with_mark("truncate after"),
+            false => self.done("truncate after nothing"),
+        }
         self.durable_at_least(kept)
     }
 
@@ -347,7 +384,9 @@ impl Recorder {
 
     fn truncate_before(&mut self) -> Done {
         let (head, end) = (self.expect.heads[0], self.expect.records.len());
-        let new = head + self.rng.below(end - head + 1);
+        // Rather much, so that segments go.
+        let some = end - head + 1;
+        let new = head + self.rng.below(some).max(self.rng.below(some));
         let lsn = match new == end {
             true => Lsn::new(u64::MAX),
             false => self.lsn(new),
@@ -361,7 +400,10 @@ impl Recorder {
         };
         truncated.map_err(failed("truncate before"))?;
         self.expect.heads = [new, new];
-        self.done("truncate before");
+        match new > head {
+            true => self.done_with_mark("truncate before"),
+            false => self.done("truncate before nothing"),
+        }
         self.durable_at_least(new)
     }
 
@@ -410,37 +452,151 @@ impl Recorder {
         self.kill()
     }
 
-    /// No space is left: a record is refused, or there was room for it; then there is space again.
+    /// No space is left: a call is refused, or there was room for it; then there is space again.
     fn full(&mut self) -> Done {
-        let used = self.disk.used();
-        self.disk.behave(|disk| disk.space = Some(used));
+        self.fill();
         for _ in 0..1 + self.rng.below(6) {
-            let data = self.data();
-            self.push(std::slice::from_ref(&data));
-            self.mark(format!("begin append to a full disk, {} bytes", data.len()));
-            match self.log().append(&data) {
-                Ok(Appended::At(lsn)) => {
-                    self.learn(&[lsn]);
-                    self.done("append to a full disk");
-                }
-                Ok(Appended::Full) => {
-                    Arc::make_mut(&mut self.expect.records).pop();
-                    self.mark("refused");
-                }
-                Err(error) => return Err(format!("append to a full disk: {error}")),
+            match self.rng.below(8) {
+                0 => self.sync_when_full()?,
+                1 => self.batch_when_full()?,
+                2 => return self.cut_when_full(),
+                3 => return self.end_when_full(),
+                _ => self.append_when_full()?,
             }
         }
         self.disk.heal();
         Ok(())
     }
 
+    fn fill(&self) {
+        let used = self.disk.used();
+        self.disk.behave(|disk| disk.space = Some(used));
+    }
+
+    fn append_when_full(&mut self) -> Done {
+        let data = self.data();
+        self.push(std::slice::from_ref(&data));
+        self.mark(format!("begin append to a full disk, {} bytes", data.len()));
+        match self.log().append(&data) {
+            Ok(Appended::At(lsn)) => {
+                self.learn(&[lsn]);
+                self.done("append to a full disk");
+                Ok(())
+            }
+            Ok(Appended::Full) => self.refused(1),
+            Err(error) => Err(format!("append to a full disk: {error}")),
+        }
+    }
+
+    fn batch_when_full(&mut self) -> Done {
+        let data = [self.data(), self.data()];
+        self.push(&data);
+        self.mark("begin batch to a full disk");
+        match self.log().append_batch(&data) {
+            Some(Ok(lsns)) => {
+                self.learn(&lsns);
+                self.done("batch to a full disk");
+                Ok(())
+            }
+            Some(Err(error)) if !is_full(&error) => Err(format!("batch to a full disk: {error}")),
+            _ => self.refused(data.len()),
+        }
+    }
+
+    /// Nothing was taken of so many records.
+    fn refused(&mut self, count: usize) -> Done {
+        let records = Arc::make_mut(&mut self.expect.records);
+        records.truncate(records.len() - count);
+        self.mark("refused");
+        Ok(())
+    }
+
+    /// What was taken is kept, and is made durable once there is space.
+    fn sync_when_full(&mut self) -> Done {
+        self.mark("begin sync of a full disk");
+        match self.log().sync() {
+            Ok(()) => self.done("sync of a full disk"),
+            Err(error) if is_full(&error) => self.mark("refused"),
+            Err(error) => return Err(format!("sync of a full disk: {error}")),
+        }
+        self.disk.heal();
+        self.sync()?;
+        self.fill();
+        Ok(())
+    }
+
+    /// Cutting needs space for little or nothing: it goes well, or is refused, or the log says that it is broken.
+    fn cut_when_full(&mut self) -> Done {
+        let outcome = match self.rng.below(2) {
+            0 => self.truncate_after(),
+            _ => self.truncate_before(),
+        };
+        self.disk.heal();
+        match outcome {
+            Err(error) if error.starts_with("truncate ") => {
+                self.mark(format!("cut on a full disk: {error}"));
+                if is_full(error.split_once(": ").map_or("", |(_, error)| error)) {
+                    self.expect.cut = None;
+                    self.expect.heads = [self.expect.heads[0]; 2];
+                    return self.sync();
+                }
+                self.kill()
+            }
+            other => other,
+        }
+    }
+
+    /// The log is closed or its process dies, and it is opened again, while there is no space.
+    fn end_when_full(&mut self) -> Done {
+        let log = self.log.take().unwrap();
+        if self.rng.below(2) == 0 {
+            self.mark("begin close on a full disk");
+            match log.close() {
+                Ok(()) => {
+                    self.expect.durable = self.expect.records.len();
+                    self.expect.survive = self.expect.durable;
+                    self.certain();
+                    self.mark("close on a full disk");
+                }
+                Err(error) => self.mark(format!("close on a full disk: {error}")),
+            }
+            self.disk = self.disk.kill();
+        } else {
+            self.disk = self.disk.kill();
+            drop(log);
+            self.mark("kill on a full disk");
+        }
+        self.open_when_full();
+        self.recover()
+    }
+
+    /// Opens a log while there is no space, or little; whatever comes of it, it can be opened once there is.
+    fn open_when_full(&mut self) {
+        self.mark("begin open on a full disk");
+        let opened = self.opening.open(&self.disk);
+        let outcome = opened
+            .as_ref()
+            .map_or_else(String::clone, |_| "opened".to_owned());
+        self.disk = self.disk.kill();
+        drop(opened);
+        self.disk.heal();
+        self.mark(format!("open on a full disk: {outcome}"));
+    }
+
     fn kill(&mut self) -> Done {
-        // What the process has handed to the store survives it.
-        let survive = self.expect.durable.max(self.expect.survive);
         let dead = self.log.take().unwrap();
         self.disk = self.disk.kill();
         drop(dead);
         self.mark("kill");
+        self.recover()
+    }
+
+    /// Opens what a dead process has left.
+    fn recover(&mut self) -> Done {
+        // What it had handed to the store survives it.
+        let survive = self.expect.durable.max(self.expect.survive);
+        // Or it was cut off.
+        let survive = self.expect.cut.map_or(survive, |cut| cut.min(survive));
         self.open("recover")?;
         if self.expect.records.len() < survive {
             return Err(format!(
@@ -459,9 +615,22 @@ impl Recorder {
             Verdict::Kept => {}
             other => return Err(format!("{what}: {other:?}, though no power was lost")),
         }
-        let head = self.expect.heads[0];
+        // A truncation that failed was done or was not.
+        let heads = self.expect.heads;
+        let head = if self.expect.end_of(heads[0], &found).is_some() {
+            heads[0]
+        } else {
+            heads[1]
+        };
+        (self.expect.heads, self.expect.cut) = ([head; 2], None);
         let records = Arc::make_mut(&mut self.expect.records);
         records.truncate(head + found.len());
+        // A batch that was cut is a shorter one.
+        records
+            .iter_mut()
+            .last()
+            .into_iter()
+            .for_each(|last| last.more = false);
         for (known, entry) in records[head..].iter_mut().zip(&found) {
             known.lsn = Some(entry.0);
         }
