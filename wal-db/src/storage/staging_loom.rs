@@ -1,5 +1,6 @@
 //! Every interleaving, and every reordering that the memory model allows, of claiming, publishing, closing and giving
 //! back.
+#![allow(clippy::unwrap_used)] // a thread that panics fails the model
 
 use loom::{sync::Arc, thread};
 
