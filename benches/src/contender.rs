@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use crate::limit::Limit;
 use crate::load::{Check, Load, Tally};
 use crate::ours::Ours;
+use crate::peers;
 use crate::wal_db_1_1_0::WalDb110;
 use crate::workload::{Job, Typed};
 
@@ -17,7 +18,9 @@ pub(crate) const BASE: &str = "wal-db-1.1.0";
 pub(crate) const LIMIT: &str = "limit";
 
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
-    vec![Box::new(Ours), Box::new(WalDb110), Box::new(Limit)]
+    let mut all: Vec<Box<dyn Contender>> = vec![Box::new(Ours), Box::new(WalDb110), Box::new(Limit)];
+    all.extend(peers::all());
+    all
 }
 
 /// A log under test. Every method gets a directory of its own.
@@ -38,6 +41,11 @@ pub(crate) trait Contender {
     /// Whether the contender can do `job` under its contract at all.
     fn supports(&self, job: Job) -> bool {
         !matches!(job, Job::Typed(_) | Job::AppendBatch(_))
+    }
+
+    /// How many threads may share the log.
+    fn max_threads(&self) -> u32 {
+        u32::MAX
     }
 
     /// Appends `load` to a new log in `dir` under C1, shows every record of the log to `check`, and
@@ -71,5 +79,55 @@ pub(crate) trait Contender {
     /// Does a typed job with `count` events, and compares them all.
     fn typed(&self, job: Typed, _dir: &Path, _count: u64) -> Result<Duration> {
         bail!("{} cannot {job:?}", self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::{self, Plan};
+    use crate::workload::Workload;
+
+    /// Every job that a contender does is done and read back.
+    fn try_all(job: Job, threads: u32) -> usize {
+        let workload = Workload {
+            name: "test",
+            job,
+            threads,
+            bytes: 100,
+            count: 1_200,
+            quick_count: 1_200,
+        };
+        let root = tempfile::tempdir().unwrap();
+        let outcomes = runner::run(&Plan::new(root.path(), true), &workload, &all()).unwrap();
+        for outcome in &outcomes {
+            let figure = outcome
+                .result
+                .as_ref()
+                .unwrap_or_else(|error| panic!("{job:?}: {error:#}"));
+            assert!(figure.median > 0.0, "{job:?}: {}", outcome.contender);
+        }
+        outcomes.len()
+    }
+
+    /// One test, so that nobody else's file is open while a peer changes the working directory.
+    #[test]
+    fn every_contender_keeps_every_record_in_every_job_it_does() {
+        for threads in [1, 3] {
+            assert!(try_all(Job::Append, threads) >= 4);
+            assert!(try_all(Job::AppendBatch(7), threads) >= 2);
+            assert!(try_all(Job::Commit, threads) >= 4);
+        }
+        assert!(try_all(Job::Replay, 1) >= 4);
+        assert!(try_all(Job::OpenClean, 1) >= 4);
+    }
+
+    #[test]
+    fn names_are_unique_and_ours_comes_first() {
+        let names: Vec<_> = all().iter().map(|contender| contender.name()).collect();
+        assert_eq!(names[..4], ["ours", BASE, LIMIT, "mutex-file"]);
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name), "{name}");
+        }
     }
 }

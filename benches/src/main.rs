@@ -6,8 +6,8 @@
 //! - **C1**: when the call returns, the record survives a kill of the process (page cache).
 //! - **C2**: when the call returns, the record survives power loss.
 //!
-//! To add a workload, add a line to the table in `workload.rs`; to add a contender, write one file
-//! that implements `Contender` and name it in `contender::all`.
+//! To add a workload, add a line to the table in `workload.rs`; to add a contender, write one file in
+//! `peers` that implements `Contender` and name it in `peers::all`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that prints its figures
@@ -17,6 +17,7 @@ mod disk;
 mod limit;
 mod load;
 mod ours;
+mod peers;
 mod report;
 mod runner;
 mod stats;
@@ -84,6 +85,8 @@ fn main() -> ExitCode {
 
 /// Returns whether every contender passed every check.
 fn compare(args: &Compare) -> Result<bool> {
+    #[cfg(feature = "walrus")]
+    peers::walrus::quiet()?;
     let contenders = select_contenders(&args.contenders)?;
     let workloads = select_workloads(&args.workloads)?;
     if args.list {

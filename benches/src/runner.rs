@@ -72,7 +72,7 @@ pub(crate) fn run(
 ) -> Result<Vec<Outcome>> {
     let mut entries: Vec<Entry> = contenders
         .iter()
-        .filter(|contender| contender.supports(workload.job))
+        .filter(|contender| contender.supports(workload.job) && workload.threads <= contender.max_threads())
         .map(|contender| Entry {
             contender: contender.as_ref(),
             dir: plan.root.join(contender.name()),
