@@ -7,9 +7,10 @@ use anyhow::{Result, bail};
 
 use crate::limit::Limit;
 use crate::load::{Check, Load, Tally};
+use crate::measured::Measured;
 use crate::ours::Ours;
 use crate::wal_db_1_1_0::WalDb110;
-use crate::workload::{Job, Typed};
+use crate::workload::{Extra, Job, Typed};
 
 /// The name whose figures are the base of the first ratio column.
 pub(crate) const BASE: &str = "wal-db-1.1.0";
@@ -37,7 +38,12 @@ pub(crate) trait Contender {
 
     /// Whether the contender can do `job` under its contract at all.
     fn supports(&self, job: Job) -> bool {
-        !matches!(job, Job::Typed(_) | Job::AppendBatch(_))
+        !matches!(job, Job::Typed(_) | Job::AppendBatch(_) | Job::Extra(_))
+    }
+
+    /// Whether it can do `extra`. Asked in place of [`supports`](Self::supports), which may answer with less care.
+    fn supports_extra(&self, _extra: Extra) -> bool {
+        false
     }
 
     /// Appends `load` to a new log in `dir` under C1, shows every record of the log to `check`, and
@@ -71,5 +77,11 @@ pub(crate) trait Contender {
     /// Does a typed job with `count` events, and compares them all.
     fn typed(&self, job: Typed, _dir: &Path, _count: u64) -> Result<Duration> {
         bail!("{} cannot {job:?}", self.name())
+    }
+
+    /// Does `extra`, in an empty directory or with the closed log that [`append`](Self::append) left there (see
+    /// [`Job::needs_log`]), and shows every record to `check`.
+    fn extra(&self, extra: Extra, _dir: &Path, _load: &Load, _check: &mut Check) -> Result<Measured> {
+        bail!("{} cannot {extra:?}", self.name())
     }
 }
