@@ -1,5 +1,7 @@
 //! How a log that is read back is compared with what went in.
 
+use std::time::Instant;
+
 use anyhow::{Result, bail, ensure};
 
 use crate::load::{Load, Payloads, stamp};
@@ -8,6 +10,8 @@ use crate::load::{Load, Payloads, stamp};
 /// twice, nothing changed, and each thread's records in the order it wrote them.
 pub(crate) struct Check {
     threads: Vec<Expected>,
+    /// When the first record was shown.
+    pub(crate) begun: Option<Instant>,
 }
 
 struct Expected {
@@ -29,10 +33,14 @@ impl Check {
         });
         Check {
             threads: threads.collect(),
+            begun: None,
         }
     }
 
     pub(crate) fn see(&mut self, payload: &[u8]) -> Result<()> {
+        if self.begun.is_none() {
+            self.begun = Some(Instant::now());
+        }
         let Some((thread, sequence)) = stamp(payload) else {
             bail!(
                 "a record of {} bytes was read back, too short for its stamp",

@@ -14,7 +14,7 @@ pub(crate) enum Job {
     Commit,
     /// Walk a closed log whose bytes are in the page cache, checksums verified.
     Replay,
-    /// The same after its bytes were dropped from the page cache.
+    /// Open and walk a closed log whose bytes were dropped from the page cache.
     ReplayCold,
     /// The same in a process of its own, whose memory is watched.
     ReplayMemory,

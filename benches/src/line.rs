@@ -1,5 +1,9 @@
 //! One figure as a line of JSON: printed, saved and read again.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::latency::{Latencies, Percentiles};
@@ -90,5 +94,41 @@ impl From<&Fact> for SavedFact {
             value: fact.value,
             unit: fact.unit.into(),
         }
+    }
+}
+
+/// Writes all lines to the file at `path`.
+pub(crate) fn save(path: &Path, lines: &[Line]) -> Result<()> {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&serde_json::to_string(line)?);
+        text.push('\n');
+    }
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+pub(crate) fn load(path: &Path) -> Result<Vec<Line>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let line = |text| serde_json::from_str(text).with_context(|| format!("a line of {}", path.display()));
+    text.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Latencies;
+    use crate::table::tests::{lines, outcome};
+
+    #[test]
+    fn what_is_saved_is_what_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("figures");
+        let mut lines = lines(&[outcome("ours", 50.125), outcome("limit", 12.5)]);
+        lines[1].latency_ns = Some(Latencies::new().percentiles());
+        lines[1].facts.clear();
+        save(&path, &lines).unwrap();
+        assert_eq!(load(&path).unwrap(), lines);
+        fs::write(&path, "{}\n").unwrap();
+        assert!(load(&path).is_err());
     }
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that prints its figures
 
+mod against;
 mod check;
 mod child;
 mod contender;
@@ -25,6 +26,7 @@ mod load;
 mod measured;
 mod memory;
 mod ours;
+mod plot;
 mod report;
 mod runner;
 mod stats;
@@ -89,6 +91,18 @@ struct Compare {
     /// Print one JSON object per line instead of a table.
     #[arg(long)]
     json: bool,
+    /// Write the JSON lines to a file as well.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Compare with what --save wrote, and fail if ours got slower.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// How many times as slow ours may be as it was, both relative to the limit of their runs.
+    #[arg(long, value_name = "RATIO", default_value_t = 1.25)]
+    tolerance: f64,
+    /// Draw the figures.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// List workloads and contenders, and run nothing.
     #[arg(long)]
     list: bool,
@@ -115,6 +129,7 @@ fn main() -> ExitCode {
 /// Returns whether every contender passed every check.
 fn compare(args: &Compare) -> Result<bool> {
     let contenders = select_contenders(&args.contenders)?;
+    let before = args.against.as_deref().map(line::load).transpose()?;
     let workloads = select_workloads(args)?;
     if args.list {
         report::list(&workloads, &contenders);
@@ -135,6 +150,16 @@ fn compare(args: &Compare) -> Result<bool> {
         let outcomes = runner::run(&plan, workload, &contenders)?;
         all_passed &= outcomes.iter().all(|outcome| outcome.result.is_ok());
         report.workload(workload, plan.count(workload), &outcomes)?;
+    }
+    if let Some(path) = &args.save {
+        line::save(path, &report.lines)?;
+    }
+    if let Some(path) = &args.plot {
+        plot::draw(path, &report.lines, &report.curves)?;
+    }
+    if let Some(before) = before {
+        let changes = against::changes(&before, &report.lines, args.tolerance);
+        all_passed &= report.changes(&changes)?;
     }
     Ok(all_passed)
 }

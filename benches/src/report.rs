@@ -4,10 +4,12 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 
+use crate::against::{self, Change};
 use crate::contender::Contender;
 use crate::disk::Disk;
 use crate::line::{Line, SavedFact};
 use crate::measured::Outcome;
+use crate::plot::Curve;
 use crate::stats::Summary;
 use crate::table;
 use crate::workload::{When, Workload};
@@ -17,6 +19,8 @@ pub(crate) struct Report {
     json: bool,
     /// All that were reported.
     pub(crate) lines: Vec<Line>,
+    /// What percentiles are drawn from.
+    pub(crate) curves: Vec<Curve>,
 }
 
 impl Report {
@@ -24,6 +28,7 @@ impl Report {
         Report {
             json,
             lines: Vec::new(),
+            curves: Vec::new(),
         }
     }
 
@@ -75,8 +80,15 @@ impl Report {
     pub(crate) fn workload(&mut self, workload: &Workload, count: u64, outcomes: &[Outcome]) -> Result<()> {
         let before = self.lines.len();
         for outcome in outcomes {
-            if let Err(error) = &outcome.result {
-                eprintln!("error: {}: {error:#}", workload.name);
+            match &outcome.result {
+                Err(error) => eprintln!("error: {}: {error:#}", workload.name),
+                Ok(findings) => self
+                    .curves
+                    .extend(findings.latencies.as_ref().map(|latencies| Curve {
+                        workload: workload.name,
+                        contender: outcome.contender,
+                        latencies: latencies.clone(),
+                    })),
             }
             if let Some(line) = Line::of(workload, count, outcome, outcomes) {
                 if !self.json {
@@ -92,6 +104,25 @@ impl Report {
             println!();
         }
         Ok(io::stdout().flush()?)
+    }
+
+    /// Prints what changed, and returns whether all of it may be.
+    pub(crate) fn changes(&self, changes: &[Change]) -> Result<bool> {
+        for change in changes {
+            if self.json {
+                println!("{}", serde_json::to_string(change)?);
+            } else {
+                println!("{}", against::row(change));
+            }
+        }
+        let slower = changes.iter().filter(|change| change.is_regression);
+        slower.clone().for_each(|change| {
+            eprintln!(
+                "error: {}: {} got slower than the tolerance",
+                change.workload, change.contender
+            );
+        });
+        Ok(slower.count() == 0)
     }
 
     fn keep(&mut self, line: Line) -> Result<()> {
