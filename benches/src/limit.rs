@@ -151,6 +151,8 @@ impl Contender for Limit {
     }
 }
 
+/// Called, not inlined, as that of ours.
+#[inline(never)]
 fn append_all(
     file: &File,
     next_block: &AtomicU64,

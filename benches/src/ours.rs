@@ -128,6 +128,8 @@ impl Contender for Ours {
     }
 }
 
+/// Called, not inlined, so that instructions can be counted from its begin to its end.
+#[inline(never)]
 fn append_all(wal: &Wal, load: &Load, payloads: &mut Payloads) -> Result<()> {
     let in_bursts = load.burst().is_some();
     while let Some(payload) = payloads.next_payload() {

@@ -7,7 +7,13 @@ use super::{Area, Colours, Curve, FONT, Panel};
 use crate::line::Line;
 use crate::table::number;
 
-const HEIGHT: u32 = 400;
+/// Of the chart alone.
+const HEIGHT: u32 = 340;
+const TITLE_HEIGHT: i32 = 24;
+const LEGEND_COLUMNS: i32 = 4;
+const LEGEND_WIDTH: i32 = 138;
+const LEGEND_HEIGHT: i32 = 18;
+
 const NINES: f64 = 5.0;
 const STEPS: u32 = 200;
 
@@ -49,7 +55,7 @@ impl Percentiles {
 
 impl Panel for Percentiles {
     fn height(&self) -> u32 {
-        HEIGHT
+        HEIGHT + head_height(&self.series) as u32
     }
 
     fn draw(&self, area: &Area, colours: &Colours) -> Result<()> {
@@ -59,9 +65,9 @@ impl Panel for Percentiles {
             2 => "99 %".into(),
             more => format!("99.{} %", "9".repeat(more as usize - 2)),
         };
-        let (low, high) = bounds(&self.series, |point| point.1);
-        let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, (FONT, 15, FontStyle::Bold))
+        let (low, high) = bounds(&self.series);
+        let mut chart = ChartBuilder::on(&head(area, &self.title, &self.series, colours)?)
+            .margin_top(6)
             .margin_right(24)
             .x_label_area_size(28)
             .y_label_area_size(64)
@@ -76,15 +82,12 @@ impl Panel for Percentiles {
             .draw()?;
         for series in &self.series {
             let colour = colours.get(&series.contender);
-            chart
-                .draw_series(LineSeries::new(
-                    series.points.iter().copied(),
-                    colour.stroke_width(2),
-                ))?
-                .label(&series.contender)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 3), (x + 14, y + 3)], colour.filled()));
+            chart.draw_series(LineSeries::new(
+                series.points.iter().copied(),
+                colour.stroke_width(2),
+            ))?;
         }
-        Ok(legend(&mut chart)?)
+        Ok(())
     }
 }
 
@@ -105,11 +108,9 @@ impl Cost {
             if !matches!(size.as_bytes(), [b'0'..=b'9', .., b'm' | b'g']) {
                 continue;
             }
-            let title = format!(
-                "{job}: cost [{}, log scale] by MiB of the log [log scale]",
-                line.unit
-            );
+            let title = format!("{job}: cost [{}, log scale] by size of the log", line.unit);
             let mib = (line.count * line.bytes as u64) as f64 / f64::from(1 << 20);
+            let doublings = mib.log2();
             let cost = entry(
                 &mut costs,
                 |cost| cost.title == title,
@@ -126,7 +127,7 @@ impl Cost {
                     points: Vec::new(),
                 },
             );
-            series.points.push((mib, line.median.max(1e-3)));
+            series.points.push((doublings, line.median.max(1e-3)));
         }
         costs.retain(|cost| cost.series.iter().any(|series| series.points.len() > 1));
         costs
@@ -144,21 +145,29 @@ fn entry<T>(all: &mut Vec<T>, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T)
 
 impl Panel for Cost {
     fn height(&self) -> u32 {
-        HEIGHT
+        HEIGHT + head_height(&self.series) as u32
     }
 
     fn draw(&self, area: &Area, colours: &Colours) -> Result<()> {
-        let (left, right) = bounds(&self.series, |point| point.0);
-        let (low, high) = bounds(&self.series, |point| point.1);
-        let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, (FONT, 15, FontStyle::Bold))
+        let sizes = || {
+            self.series
+                .iter()
+                .flat_map(|series| &series.points)
+                .map(|point| point.0)
+        };
+        let left = sizes().fold(f64::MAX, f64::min).floor();
+        let right = sizes().fold(f64::MIN, f64::max).ceil();
+        let (low, high) = bounds(&self.series);
+        let mut chart = ChartBuilder::on(&head(area, &self.title, &self.series, colours)?)
+            .margin_top(6)
             .margin_right(24)
             .x_label_area_size(28)
             .y_label_area_size(64)
-            .build_cartesian_2d((left..right).log_scale(), (low..high).log_scale())?;
+            .build_cartesian_2d(left..right, (low..high).log_scale())?;
         chart
             .configure_mesh()
-            .x_label_formatter(&|mib| number(*mib))
+            .x_labels(8)
+            .x_label_formatter(&|doublings| size(*doublings))
             .y_label_formatter(&|figure| number(*figure))
             .label_style((FONT, 12))
             .light_line_style(WHITE)
@@ -166,35 +175,49 @@ impl Panel for Cost {
         for series in &self.series {
             let colour = colours.get(&series.contender);
             let points = || series.points.iter().copied();
-            chart
-                .draw_series(LineSeries::new(points(), colour.stroke_width(2)).point_size(4))?
-                .label(&series.contender)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 3), (x + 14, y + 3)], colour.filled()));
+            chart.draw_series(LineSeries::new(points(), colour.stroke_width(2)).point_size(4))?;
         }
-        Ok(legend(&mut chart)?)
+        Ok(())
     }
 }
 
-/// Where no curve of rising cost is: at the upper left.
-fn legend<'a, X, Y>(
-    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
-) -> Result<(), DrawingAreaErrorKind<std::io::Error>>
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .label_font((FONT, 12))
-        .draw()
+/// Draws the title and, below it, which colour is whose; returns the rest of `area`, for the chart.
+fn head<'a>(area: &Area<'a>, title: &str, series: &[Series], colours: &Colours) -> Result<Area<'a>> {
+    let bold = (FONT, 15, FontStyle::Bold).into_text_style(area);
+    area.draw(&Text::new(title.to_string(), (0, 2), bold))?;
+    for (index, series) in (0..).zip(series) {
+        let (x, y) = (
+            index % LEGEND_COLUMNS * LEGEND_WIDTH,
+            TITLE_HEIGHT + index / LEGEND_COLUMNS * LEGEND_HEIGHT,
+        );
+        let colour = colours.get(&series.contender);
+        area.draw(&Rectangle::new([(x, y + 2), (x + 14, y + 12)], colour.filled()))?;
+        let text = (FONT, 13).into_text_style(area);
+        area.draw(&Text::new(series.contender.clone(), (x + 20, y), text))?;
+    }
+    let (_, chart) = area.split_vertically(head_height(series));
+    Ok(chart)
+}
+
+fn head_height(series: &[Series]) -> i32 {
+    let rows = (series.len() as i32 + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
+    TITLE_HEIGHT + rows * LEGEND_HEIGHT + 6
+}
+
+/// A whole number of MiB or GiB, which are the doublings of one MiB.
+fn size(doublings: f64) -> String {
+    match doublings.exp2() {
+        gib @ 1024.0.. => format!("{:.0} GiB", gib / 1024.0),
+        mib => format!("{mib:.0} MiB"),
+    }
 }
 
 /// A little beyond the least and the greatest.
-fn bounds(series: &[Series], of: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
-    let figures = series.iter().flat_map(|series| &series.points).map(of);
+fn bounds(series: &[Series]) -> (f64, f64) {
+    let figures = series
+        .iter()
+        .flat_map(|series| &series.points)
+        .map(|point| point.1);
     let (least, greatest) = figures.fold((f64::MAX, f64::MIN_POSITIVE), |(least, greatest), figure| {
         (least.min(figure), greatest.max(figure))
     });
@@ -205,6 +228,14 @@ fn bounds(series: &[Series], of: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::table::tests::{lines, outcome};
+
+    #[test]
+    fn sizes_are_told_in_their_unit() {
+        assert_eq!(
+            [3.0, 6.0, 10.0, 13.0].map(size),
+            ["8 MiB", "64 MiB", "1 GiB", "8 GiB"]
+        );
+    }
 
     #[test]
     fn cost_is_drawn_where_two_sizes_were_measured() {

@@ -13,7 +13,7 @@ use crate::contender::{BASE, LIMIT};
 use crate::latency::Latencies;
 use crate::line::Line;
 
-pub(crate) use bars::Bars;
+use bars::Bars;
 use curves::{Cost, Percentiles};
 use layout::Columns;
 
