@@ -150,9 +150,10 @@ fn compare(args: &Compare) -> Result<bool> {
         let outcomes = runner::run(&plan, workload, &contenders)?;
         all_passed &= outcomes.iter().all(|outcome| outcome.result.is_ok());
         report.workload(workload, plan.count(workload), &outcomes)?;
-    }
-    if let Some(path) = &args.save {
-        line::save(path, &report.lines)?;
+        // Now, so that a run that is broken off has its figures.
+        if let Some(path) = &args.save {
+            line::save(path, &report.lines)?;
+        }
     }
     if let Some(path) = &args.plot {
         plot::draw(path, &report.lines, &report.curves)?;

@@ -155,14 +155,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         256,
         (200_000, 40_000),
     ),
-    Workload::new(
-        "commit-mixed",
-        Job::Extra(Extra::CommitMixed),
-        2,
-        256,
-        (2_000, 200),
-    )
-    .when(When::Unhurried),
+    Workload::new("commit-mixed", Job::Extra(Extra::CommitMixed), 2, 256, (200, 60)).when(When::Unhurried),
     Workload::new(
         "commit-share-8t",
         Job::Extra(Extra::CommitShare),
