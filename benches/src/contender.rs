@@ -81,7 +81,12 @@ pub(crate) trait Contender {
 
     /// Does `extra`, in an empty directory or with the closed log that [`append`](Self::append) left there (see
     /// [`Job::needs_log`]), and shows every record to `check`.
-    fn extra(&self, extra: Extra, _dir: &Path, _load: &Load, _check: &mut Check) -> Result<Measured> {
-        bail!("{} cannot {extra:?}", self.name())
+    fn extra(&self, extra: Extra, dir: &Path, _load: &Load, check: &mut Check) -> Result<Measured> {
+        if extra != Extra::OpenCrashed {
+            bail!("{} cannot {extra:?}", self.name());
+        }
+        let elapsed = self.open(dir)?;
+        self.read_back(dir, check)?;
+        Ok(Measured::time(elapsed))
     }
 }

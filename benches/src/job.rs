@@ -145,7 +145,7 @@ impl Unit {
         }
     }
 
-    fn more_is_better(self) -> bool {
+    pub(crate) fn more_is_better(self) -> bool {
         matches!(self, Unit::CommitsPerSecond | Unit::PartOfWaiting)
     }
 

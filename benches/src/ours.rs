@@ -12,7 +12,7 @@ mod truncate;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use wal_db::Wal;
 
 use crate::contender::Contender;
@@ -53,7 +53,7 @@ impl Contender for Ours {
             Extra::TruncateBefore => truncate::before(dir, load, check),
             Extra::AppendRotating => truncate::rotating(dir, load, check),
             Extra::AppendTruncating => truncate::truncating(dir, load, check),
-            Extra::OpenCrashed => bail!("a crash is made with append and open"),
+            Extra::OpenCrashed => read::open_crashed(dir, check),
         }
     }
 

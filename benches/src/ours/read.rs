@@ -1,16 +1,30 @@
-//! Reads in other orders than the log's.
+//! Opening after a crash, and reads in other orders than the log's.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use wal_db::Lsn;
 
 use super::{open, show};
 use crate::load::{Check, Load, in_random_order, stamp};
-use crate::measured::Measured;
+use crate::measured::{Fact, Measured};
 
 const SEEKS: u64 = 2_000;
+
+/// Opens a log whose writer was killed.
+pub(super) fn open_crashed(dir: &Path, check: &mut Check) -> Result<Measured> {
+    let start = Instant::now();
+    let wal = open(dir)?;
+    let elapsed = start.elapsed();
+    let found = wal.recovery().clone();
+    ensure!(!found.clean, "the killed writer left nothing to recover");
+    show(&wal, check)?;
+    wal.close()?;
+    Ok(Measured::time(elapsed)
+        .with(Fact::new("recovered", found.found_records as f64, "written"))
+        .with(Fact::new("and", found.staged_records as f64, "staged records")))
+}
 
 /// Reads every record by its LSN.
 pub(super) fn points(dir: &Path, check: &mut Check) -> Result<Measured> {

@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::{Area, Colours, FONT, OURS, Panel};
 use crate::line::Line;
 use crate::table::number;
+use crate::workload::WORKLOADS;
 
 const TITLE_HEIGHT: i32 = 26;
 const BAR_HEIGHT: i32 = 14;
@@ -50,8 +51,9 @@ impl Bars {
             } else {
                 ""
             };
-            let better = match line.unit.as_str() {
-                "commits/s" | "waiting" => "more is better",
+            let workload = WORKLOADS.iter().find(|workload| workload.name == line.workload);
+            let better = match workload {
+                Some(workload) if workload.job.unit().more_is_better() => "more is better",
                 _ => "less is better",
             };
             format!("{}  [{}, {better}{log}]", line.workload, line.unit)
