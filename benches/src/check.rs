@@ -21,7 +21,7 @@ struct Expected {
 
 impl Check {
     pub(crate) fn new(load: &Load) -> Check {
-        let count = load.count / u64::from(load.threads);
+        let count = load.count.checked_div(u64::from(load.threads)).unwrap_or(0);
         Check::ending(load, &vec![load.first + count; load.threads as usize])
     }
 
@@ -130,6 +130,13 @@ mod tests {
         assert_eq!(verdict(&records), "passed");
         records.sort_by_key(|record| stamp(record));
         assert_eq!(verdict(&records), "passed");
+    }
+
+    #[test]
+    fn of_a_load_without_threads_nothing_is_expected() {
+        let mut check = Check::new(&Load::new(0, 0, 0));
+        assert!(check.see(&[0; 20]).is_err());
+        check.finish().unwrap();
     }
 
     #[test]

@@ -92,11 +92,18 @@ pub(crate) fn run(
     entries.into_iter().map(Entry::outcome).collect()
 }
 
+/// What a contender that knows nothing of conditions is asked for.
+fn basic(job: Job) -> Job {
+    match job {
+        Job::ReplayCold | Job::ReplayMemory => Job::Replay,
+        job => job,
+    }
+}
+
 fn takes_part(contender: &dyn Contender, job: Job) -> bool {
     match job {
-        Job::ReplayCold | Job::ReplayMemory => contender.supports(Job::Replay),
         Job::Extra(extra) => contender.supports_extra(extra),
-        job => contender.supports(job),
+        job => contender.supports(basic(job)),
     }
 }
 
@@ -320,7 +327,7 @@ impl<'a> Entry<'a> {
                 facts: median_facts(&self.facts),
             }),
         };
-        let note = self.contender.note(self.job);
+        let note = self.contender.note(basic(self.job));
         Ok(Outcome {
             contender,
             note,
