@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 
 use crate::limit::Limit;
 use crate::load::{Check, Load, Tally};
+use crate::measured::Measured;
 use crate::ours::Ours;
 use crate::peers;
 use crate::wal_db_1_1_0::WalDb110;
-use crate::workload::{Job, Typed};
+use crate::workload::{Extra, Job, Typed};
 
 /// The name whose figures are the base of the first ratio column.
 pub(crate) const BASE: &str = "wal-db-1.1.0";
@@ -40,7 +41,12 @@ pub(crate) trait Contender {
 
     /// Whether the contender can do `job` under its contract at all.
     fn supports(&self, job: Job) -> bool {
-        !matches!(job, Job::Typed(_) | Job::AppendBatch(_))
+        !matches!(job, Job::Typed(_) | Job::AppendBatch(_) | Job::Extra(_))
+    }
+
+    /// Whether it can do `extra`. Asked in place of [`supports`](Self::supports), which may answer with less care.
+    fn supports_extra(&self, _extra: Extra) -> bool {
+        false
     }
 
     /// How many threads may share the log.
@@ -80,32 +86,43 @@ pub(crate) trait Contender {
     fn typed(&self, job: Typed, _dir: &Path, _count: u64) -> Result<Duration> {
         bail!("{} cannot {job:?}", self.name())
     }
+
+    /// Does `extra`, in an empty directory or with the closed log that [`append`](Self::append) left there (see
+    /// [`Job::needs_log`]), and shows every record to `check`.
+    fn extra(&self, extra: Extra, dir: &Path, _load: &Load, check: &mut Check) -> Result<Measured> {
+        if extra != Extra::OpenCrashed {
+            bail!("{} cannot {extra:?}", self.name());
+        }
+        let elapsed = self.open(dir)?;
+        self.read_back(dir, check)?;
+        Ok(Measured::time(elapsed))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runner::{self, Plan};
-    use crate::workload::Workload;
+    use crate::workload::{WORKLOADS, Workload};
 
     /// Every job that a contender does is done and read back.
     fn try_all(job: Job, threads: u32) -> usize {
         let workload = Workload {
-            name: "test",
             job,
             threads,
             bytes: 100,
             count: 1_200,
             quick_count: 1_200,
+            ..WORKLOADS[0]
         };
         let root = tempfile::tempdir().unwrap();
-        let outcomes = runner::run(&Plan::new(root.path(), true), &workload, &all()).unwrap();
+        let outcomes = runner::run(&Plan::new(root.path(), true, None, 1), &workload, &all()).unwrap();
         for outcome in &outcomes {
             let figure = outcome
                 .result
                 .as_ref()
                 .unwrap_or_else(|error| panic!("{job:?}: {error:#}"));
-            assert!(figure.median > 0.0, "{job:?}: {}", outcome.contender);
+            assert!(figure.summary.median > 0.0, "{job:?}: {}", outcome.contender);
         }
         outcomes.len()
     }

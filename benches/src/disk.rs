@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use rustix::fs::{Advice, fadvise};
 
 use crate::stats::Summary;
 
@@ -73,6 +74,19 @@ pub(crate) fn settle(dir: &Path) -> io::Result<()> {
         }
     }
     File::open(dir)?.sync_all()
+}
+
+/// Drops what the page cache holds of the files below `dir`. They must be synced.
+pub(crate) fn drop_cache(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            drop_cache(&entry.path())?;
+        } else {
+            fadvise(File::open(entry.path())?, 0, None, Advice::DontNeed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Type and mount point of the file system that holds `dir`.

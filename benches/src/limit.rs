@@ -9,7 +9,9 @@
 //! - *commit*: group commit without the hand-over. One thread writes the records of all N threads with
 //!   one pwrite, aligned to whole sectors, and one fdatasync, into a file that was written full of
 //!   zeros before, so that no file metadata has to follow.
+//! - *bursts*: the copy and the crc32 alone; what a burst leaves in the buffer is written when it is over.
 //! - *replay*: sequential reads of 1 MiB, crc32 of each record.
+//! - *reads by position*: one pread of the record, crc32.
 //! - *open*: open, lock, fstat, and one read of 4 KiB.
 //! - *typed*: the codec alone, see `typed`.
 //!
@@ -26,9 +28,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::contender::{Contender, LIMIT};
 use crate::disk::{self, SECTOR_BYTES};
-use crate::load::{Check, Load, Payloads, Tally};
+use crate::load::{Check, Load, Payloads, Tally, in_random_order, stamp};
+use crate::measured::Measured;
 use crate::typed;
-use crate::workload::{Job, Typed};
+use crate::workload::{Extra, Job, Typed};
 
 const FILE: &str = "limit";
 const HEADER_BYTES: usize = 4096;
@@ -50,6 +53,28 @@ impl Contender for Limit {
         !matches!(job, Job::AppendBatch(_))
     }
 
+    fn supports_extra(&self, extra: Extra) -> bool {
+        extra == Extra::PointReads
+    }
+
+    fn extra(&self, extra: Extra, dir: &Path, load: &Load, check: &mut Check) -> Result<Measured> {
+        ensure!(extra == Extra::PointReads, "the limit cannot {extra:?}");
+        let file = File::open(dir.join(FILE))?;
+        let frame_bytes = FRAME_BYTES + load.bytes;
+        let per_block = (APPEND_BLOCK_BYTES / frame_bytes) as u64;
+        let mut frame = vec![0; frame_bytes];
+        let elapsed = in_random_order(load.count, |number| {
+            let block = block_offset(number / per_block, APPEND_BLOCK_BYTES);
+            file.read_exact_at(&mut frame, block + number % per_block * frame_bytes as u64)?;
+            walk_block(&frame, &mut |payload| {
+                ensure!(stamp(payload) == Some((0, number)), "another record is there");
+                Ok(())
+            })
+        })?;
+        show(&file, check)?;
+        Ok(Measured::time(elapsed))
+    }
+
     fn typed(&self, job: Typed, dir: &Path, count: u64) -> Result<Duration> {
         typed::codec(job, dir, count)
     }
@@ -60,9 +85,13 @@ impl Contender for Limit {
             .write(true)
             .create_new(true)
             .open(dir.join(FILE))?;
-        write_header(&file, APPEND_BLOCK_BYTES)?;
+        let block_bytes = match load.burst() {
+            Some(records) => records as usize * (FRAME_BYTES + load.bytes),
+            None => APPEND_BLOCK_BYTES,
+        };
+        write_header(&file, block_bytes)?;
         let next_block = AtomicU64::new(0);
-        let elapsed = load.drive(|payloads| append_all(&file, &next_block, payloads))?;
+        let elapsed = load.drive(|payloads| append_all(&file, &next_block, block_bytes, payloads))?;
         show(&file, check)?;
         Ok(elapsed)
     }
@@ -122,19 +151,32 @@ impl Contender for Limit {
     }
 }
 
-fn append_all(file: &File, next_block: &AtomicU64, payloads: &mut Payloads) -> Result<()> {
+/// Called, not inlined, as that of ours.
+#[inline(never)]
+fn append_all(
+    file: &File,
+    next_block: &AtomicU64,
+    block_bytes: usize,
+    payloads: &mut Payloads,
+) -> Result<()> {
     let flush = |block: &mut Vec<u8>| -> Result<()> {
         let place = next_block.fetch_add(1, Ordering::Relaxed);
-        file.write_all_at(block, block_offset(place, APPEND_BLOCK_BYTES))?;
+        file.write_all_at(block, block_offset(place, block_bytes))?;
         block.clear();
         Ok(())
     };
-    let mut block = Vec::with_capacity(APPEND_BLOCK_BYTES);
+    let mut block = Vec::with_capacity(block_bytes);
     while let Some(payload) = payloads.next_payload() {
-        if block.len() + FRAME_BYTES + payload.len() > APPEND_BLOCK_BYTES {
+        if block.len() + FRAME_BYTES + payload.len() > block_bytes {
             flush(&mut block)?;
         }
         push_frame(&mut block, payload);
+        if payloads.burst_over() {
+            flush(&mut block)?;
+        }
+    }
+    if block.is_empty() {
+        return Ok(());
     }
     flush(&mut block)
 }

@@ -7,23 +7,43 @@
 //! - **C2**: when the call returns, the record survives power loss.
 //!
 //! To add a workload, add a line to the table in `workload.rs`; to add a contender, write one file in
-//! `peers` that implements `Contender` and name it in `peers::all`.
+//! `peers` that implements `Contender` and name it in `peers::all`. `docs/performance.md` has the commands.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that prints its figures
 
+mod against;
+mod check;
+mod child;
 mod contender;
 mod disk;
+mod flights;
+mod job;
+mod latency;
 mod limit;
+mod line;
 mod load;
+mod measured;
+mod memory;
 mod ours;
 mod peers;
+mod plot;
 mod report;
 mod runner;
 mod stats;
+mod table;
 mod typed;
 mod wal_db_1_1_0;
+mod watch;
 mod workload;
+
+// The flights are the examples', and so is their reader.
+#[path = "../../examples/flights/events.rs"]
+mod events;
+#[path = "../../examples/flights/events_v1.rs"]
+mod events_v1;
+#[path = "../../examples/flights/row.rs"]
+mod row;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,10 +51,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use crate::child::Child;
 use crate::contender::Contender;
 use crate::report::Report;
 use crate::runner::Plan;
-use crate::workload::{WORKLOADS, Workload};
+use crate::workload::{WORKLOADS, When, Workload};
 
 #[derive(Parser)]
 #[command(about = "Timed comparison of the log with its peers and with the bare system calls")]
@@ -47,22 +68,42 @@ struct Cli {
 enum Command {
     /// Run workloads for all contenders and compare them.
     Compare(Compare),
+    #[command(hide = true)]
+    Child(Child),
 }
 
 #[derive(Args)]
 struct Compare {
-    /// Workloads to run; all of them when none is named.
+    /// Workloads to run; when none is named, those that take minutes at most.
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<String>,
     /// Run only this contender (may be repeated).
     #[arg(long = "contender", value_name = "NAME")]
     contenders: Vec<String>,
-    /// Fewer rounds and smaller sizes: under a minute in total.
+    /// Fewer workloads, fewer rounds and smaller sizes: under a minute in total.
     #[arg(long)]
     quick: bool,
+    /// All workloads: hours, and tens of gigabytes on the disk.
+    #[arg(long, conflicts_with = "workloads")]
+    all: bool,
+    /// How many times each contender has its turn.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=7))]
+    rounds: Option<u8>,
     /// Print one JSON object per line instead of a table.
     #[arg(long)]
     json: bool,
+    /// Write the JSON lines to a file as well.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Compare with what --save wrote, and fail if ours got slower.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// How many times as slow ours may be as it was, both relative to the limit of their runs.
+    #[arg(long, value_name = "RATIO", default_value_t = 1.25)]
+    tolerance: f64,
+    /// Draw the figures.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// List workloads and contenders, and run nothing.
     #[arg(long)]
     list: bool,
@@ -72,8 +113,11 @@ struct Compare {
 }
 
 fn main() -> ExitCode {
-    let Command::Compare(args) = Cli::parse().command;
-    match compare(&args) {
+    let passed = match Cli::parse().command {
+        Command::Compare(args) => compare(&args),
+        Command::Child(child) => child::run(&child).map(|()| true),
+    };
+    match passed {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -88,7 +132,8 @@ fn compare(args: &Compare) -> Result<bool> {
     #[cfg(feature = "walrus")]
     peers::walrus::quiet()?;
     let contenders = select_contenders(&args.contenders)?;
-    let workloads = select_workloads(&args.workloads)?;
+    let before = args.against.as_deref().map(line::load).transpose()?;
+    let workloads = select_workloads(args)?;
     if args.list {
         report::list(&workloads, &contenders);
         return Ok(true);
@@ -98,27 +143,41 @@ fn compare(args: &Compare) -> Result<bool> {
         .prefix("wal-benches-")
         .tempdir_in(&args.dir)
         .with_context(|| format!("creating a directory in {}", args.dir.display()))?;
-    let report = Report::new(args.json);
-    report.disk(&disk::probe(root.path())?)?;
+    let mut report = Report::new(args.json);
+    report.disk(&disk::probe(root.path())?, latency::clock_ns())?;
 
-    let plan = Plan::new(root.path(), args.quick);
+    let rounds = args.rounds.map(usize::from);
+    let plan = Plan::new(root.path(), args.quick, rounds, workloads.len());
     let mut all_passed = true;
     for workload in workloads {
         let outcomes = runner::run(&plan, workload, &contenders)?;
         all_passed &= outcomes.iter().all(|outcome| outcome.result.is_ok());
         report.workload(workload, plan.count(workload), &outcomes)?;
+        // Now, so that a run that is broken off has its figures.
+        if let Some(path) = &args.save {
+            line::save(path, &report.lines)?;
+        }
+    }
+    if let Some(path) = &args.plot {
+        plot::draw(path, &report.lines, &report.curves)?;
+    }
+    if let Some(before) = before {
+        let changes = against::changes(&before, &report.lines, args.tolerance);
+        all_passed &= report.changes(&changes)?;
     }
     Ok(all_passed)
 }
 
-fn select_workloads(names: &[String]) -> Result<Vec<&'static Workload>> {
-    if names.is_empty() {
-        return Ok(WORKLOADS
-            .iter()
-            .filter(|workload| workload.name != workload::BIG)
-            .collect());
+fn select_workloads(args: &Compare) -> Result<Vec<&'static Workload>> {
+    if args.workloads.is_empty() {
+        let wanted = |workload: &&Workload| match workload.when {
+            When::Always => true,
+            When::Unhurried => args.all || args.list || !args.quick,
+            When::All => args.all || args.list,
+        };
+        return Ok(WORKLOADS.iter().filter(wanted).collect());
     }
-    names
+    args.workloads
         .iter()
         .map(|name| {
             WORKLOADS

@@ -4,6 +4,11 @@
 //! of one handle. The log is closed and opened again before it is read back, so that the check sees
 //! the files and not what the writer still has in memory.
 
+mod commit;
+mod counting;
+mod read;
+mod truncate;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,9 +16,10 @@ use anyhow::Result;
 use wal_db::Wal;
 
 use crate::contender::Contender;
-use crate::load::{Batch, Check, Load, Tally};
+use crate::load::{Batch, Check, Load, Payloads, Tally};
+use crate::measured::Measured;
 use crate::typed;
-use crate::workload::{Job, Typed};
+use crate::workload::{Extra, Job, Typed};
 
 const SEGMENT_BYTES: u64 = 64 << 20;
 
@@ -32,19 +38,32 @@ impl Contender for Ours {
         true
     }
 
+    fn supports_extra(&self, _: Extra) -> bool {
+        true
+    }
+
+    fn extra(&self, extra: Extra, dir: &Path, load: &Load, check: &mut Check) -> Result<Measured> {
+        match extra {
+            Extra::CommitPipelined(in_flight) => commit::pipelined(dir, load, in_flight, check),
+            Extra::CommitMixed => commit::mixed(dir, load, check),
+            Extra::CommitShare => commit::share(dir, load, check),
+            Extra::Follow => commit::follow(dir, load, check),
+            Extra::PointReads => read::points(dir, check),
+            Extra::SeekTime => read::seek_time(dir, load, check),
+            Extra::TruncateBefore => truncate::before(dir, load, check),
+            Extra::AppendRotating => truncate::rotating(dir, load, check),
+            Extra::AppendTruncating => truncate::truncating(dir, load, check),
+            Extra::OpenCrashed => read::open_crashed(dir, check),
+        }
+    }
+
     fn typed(&self, job: Typed, dir: &Path, count: u64) -> Result<Duration> {
         typed::ours(job, dir, count)
     }
 
     fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
         let wal = open(dir)?;
-        let elapsed = load.drive(|payloads| {
-            let wal = wal.clone();
-            while let Some(payload) = payloads.next_payload() {
-                let _lsn = wal.append(payload)?;
-            }
-            Ok(())
-        })?;
+        let elapsed = load.drive(|payloads| append_all(&wal.clone(), load, payloads))?;
         wal.close()?;
         self.read_back(dir, check)?;
         Ok(elapsed)
@@ -107,6 +126,19 @@ impl Contender for Ours {
         show(&wal, check)?;
         Ok(wal.close()?)
     }
+}
+
+/// Called, not inlined, so that instructions can be counted from its begin to its end.
+#[inline(never)]
+fn append_all(wal: &Wal, load: &Load, payloads: &mut Payloads) -> Result<()> {
+    let in_bursts = load.burst().is_some();
+    while let Some(payload) = payloads.next_payload() {
+        let _lsn = wal.append(payload)?;
+        if in_bursts && payloads.burst_over() {
+            wal.flush()?;
+        }
+    }
+    Ok(())
 }
 
 fn open(dir: &Path) -> Result<Wal> {

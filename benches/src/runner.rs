@@ -7,13 +7,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::contender::Contender;
-use crate::disk;
+use crate::latency::{Latencies, Sink};
 use crate::load::{Check, Load};
+use crate::measured::{Fact, Findings, Measured, Outcome, Value, median_facts};
 use crate::stats::Summary;
-use crate::workload::{Job, Unit, Workload};
+use crate::watch::Watch;
+use crate::workload::{Extra, Job, Workload};
+use crate::{child, disk};
 
 const ROUNDS: usize = 5;
 const QUICK_ROUNDS: usize = 3;
+
+/// A quick comparison begins no further round of a workload that has had its share of this.
+const QUICK_TIME: Duration = Duration::from_secs(40);
 
 /// The warm-up run of each contender, which is not counted, has this part of the records.
 const WARM_UP_PART: u64 = 16;
@@ -22,16 +28,33 @@ const WARM_UP_PART: u64 = 16;
 const OPENS: usize = 16;
 const OPENS_TIME: Duration = Duration::from_millis(300);
 
+/// Records that stand behind the last flush of a log whose writer is killed: 4 MiB of 4 KiB each.
+const TAIL_RECORDS: u64 = 1024;
+
+/// Each round of a truncation drops this part of the log that was written.
+const DROPPED_PART: u64 = 8;
+
 /// How a comparison is carried out.
 pub(crate) struct Plan<'a> {
     root: &'a Path,
     quick: bool,
+    rounds: usize,
+    /// For one workload.
+    time: Duration,
 }
 
 impl<'a> Plan<'a> {
     /// Everything is written below `root`.
-    pub(crate) fn new(root: &'a Path, quick: bool) -> Plan<'a> {
-        Plan { root, quick }
+    pub(crate) fn new(root: &'a Path, quick: bool, rounds: Option<usize>, workloads: usize) -> Plan<'a> {
+        let rounds = rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS });
+        let share = QUICK_TIME / workloads.max(1) as u32;
+        let time = if quick { share } else { Duration::MAX };
+        Plan {
+            root,
+            quick,
+            rounds,
+            time,
+        }
     }
 
     pub(crate) fn count(&self, workload: &Workload) -> u64 {
@@ -41,26 +64,6 @@ impl<'a> Plan<'a> {
             workload.count
         }
     }
-
-    fn load(&self, workload: &Workload) -> Load {
-        Load {
-            threads: workload.threads,
-            bytes: workload.bytes,
-            count: self.count(workload),
-        }
-    }
-
-    fn rounds(&self) -> usize {
-        if self.quick { QUICK_ROUNDS } else { ROUNDS }
-    }
-}
-
-/// What became of one contender in one workload.
-pub(crate) struct Outcome {
-    pub(crate) contender: &'static str,
-    pub(crate) note: Option<&'static str>,
-    /// A failed run or check has no figure.
-    pub(crate) result: Result<Summary>,
 }
 
 /// Runs `workload` for every contender that supports it. An error of one contender is its outcome
@@ -72,53 +75,96 @@ pub(crate) fn run(
 ) -> Result<Vec<Outcome>> {
     let mut entries: Vec<Entry> = contenders
         .iter()
-        .filter(|contender| contender.supports(workload.job) && workload.threads <= contender.max_threads())
-        .map(|contender| Entry {
-            contender: contender.as_ref(),
-            dir: plan.root.join(contender.name()),
-            samples: Vec::new(),
-            failure: None,
+        .map(Box::as_ref)
+        .filter(|contender| {
+            takes_part(*contender, workload.job) && workload.threads <= contender.max_threads()
         })
+        .map(|contender| Entry::new(contender, workload, plan.root))
         .collect();
-    if entries.is_empty() {
-        return Ok(Vec::new());
+    let load = Load::new(workload.threads, workload.bytes, plan.count(workload));
+    // Turns even out what the machine does besides; but the disk has to hold the logs of all who take turns.
+    let together = if workload.is_big() {
+        1
+    } else {
+        entries.len().max(1)
+    };
+    for entries in entries.chunks_mut(together) {
+        rounds(plan, entries, &load)?;
     }
-    let load = plan.load(workload);
-    for entry in &mut entries {
-        entry.attempt(|entry| entry.prepare(workload.job, &load));
+    entries.into_iter().map(Entry::outcome).collect()
+}
+
+/// What a contender that knows nothing of conditions is asked for.
+fn basic(job: Job) -> Job {
+    match job {
+        Job::ReplayCold | Job::ReplayMemory => Job::Replay,
+        job => job,
     }
-    for round in 0..plan.rounds() {
+}
+
+fn takes_part(contender: &dyn Contender, job: Job) -> bool {
+    match job {
+        Job::Extra(extra) => contender.supports_extra(extra),
+        job => contender.supports(basic(job)),
+    }
+}
+
+fn rounds(plan: &Plan, entries: &mut [Entry], load: &Load) -> Result<()> {
+    let start = Instant::now();
+    for entry in &mut *entries {
+        entry.attempt(|entry| entry.prepare(load));
+    }
+    for round in 0..plan.rounds {
+        if round > 0 && start.elapsed() > plan.time {
+            break;
+        }
         // Everyone goes first, in the middle and last in turn.
         let first = round % entries.len();
         entries.rotate_left(first);
-        for entry in &mut entries {
+        for entry in &mut *entries {
             disk::settle(plan.root)?;
-            entry.attempt(|entry| {
-                let figure = entry.round(workload.job, &load)?;
-                entry.samples.push(figure);
-                Ok(())
-            });
+            entry.attempt(|entry| entry.counted_round(load));
         }
         entries.rotate_right(first);
     }
-    for entry in &entries {
-        remove(&entry.dir)?;
-    }
-    entries
-        .into_iter()
-        .map(|entry| entry.outcome(workload.job))
-        .collect()
+    entries.iter().try_for_each(|entry| remove(&entry.dir))
 }
 
 /// One contender's part in a workload.
 struct Entry<'a> {
     contender: &'a dyn Contender,
+    job: Job,
+    watch: Watch,
     dir: PathBuf,
+    /// The numbers of the records in the log that was written before the first round.
+    first: u64,
+    end: u64,
     samples: Vec<f64>,
+    latencies: Latencies,
+    facts: Vec<Vec<Fact>>,
     failure: Option<anyhow::Error>,
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    fn new(contender: &'a dyn Contender, workload: &Workload, root: &Path) -> Entry<'a> {
+        let watch = match workload.watch {
+            Watch::Nothing => workload.job.watch(),
+            watch => watch,
+        };
+        Entry {
+            contender,
+            job: workload.job,
+            watch,
+            dir: root.join(contender.name()),
+            first: 0,
+            end: 0,
+            samples: Vec::new(),
+            latencies: Latencies::new(),
+            facts: Vec::new(),
+            failure: None,
+        }
+    }
+
     /// Does `step` unless an earlier one failed.
     fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) {
         if self.failure.is_none() {
@@ -127,60 +173,163 @@ impl Entry<'_> {
     }
 
     /// Warms up, or writes the log that all rounds read.
-    fn prepare(&mut self, job: Job, load: &Load) -> Result<()> {
-        match job {
-            Job::Append | Job::AppendBatch(_) | Job::Commit | Job::Typed(_) => {
-                let threads = u64::from(load.threads);
-                let share = (load.count / threads / WARM_UP_PART).max(1);
-                let warm_up = Load {
-                    count: share * threads,
-                    ..*load
-                };
-                self.round(job, &warm_up).map(drop)
-            }
-            Job::Replay | Job::OpenClean => {
-                fs::create_dir(&self.dir)?;
-                checked(load, |check| self.contender.append(&self.dir, load, check)).map(drop)
-            }
+    fn prepare(&mut self, load: &Load) -> Result<()> {
+        if self.job.needs_log() {
+            fs::create_dir(&self.dir)?;
+            self.end = load.count;
+            return checked(load, |check| self.contender.append(&self.dir, load, check)).map(drop);
         }
+        let threads = u64::from(load.threads);
+        let share = (load.count / threads / WARM_UP_PART).max(1);
+        let least = if let Watch::Bursts(burst) = self.watch {
+            burst
+        } else {
+            1
+        };
+        let sink = Sink::new();
+        let warm_up = Load {
+            count: share.max(least) * threads,
+            watched: Some((self.watch, &sink)),
+            ..*load
+        };
+        self.round(&warm_up).map(drop)
     }
 
-    /// One timed and checked run, as a figure in the job's unit.
-    fn round(&self, job: Job, load: &Load) -> Result<f64> {
+    /// One timed and checked run, counted in the job's unit.
+    fn counted_round(&mut self, load: &Load) -> Result<()> {
+        let sink = Sink::new();
+        let watched = match self.watch {
+            Watch::Nothing => None,
+            watch => Some((watch, &sink)),
+        };
+        let Measured { value, facts } = self.round(&Load { watched, ..*load })?;
+        let found = sink.take();
+        let unit = self.job.unit();
+        self.samples.push(match (value, self.watch) {
+            (_, Watch::Bursts(burst)) => {
+                let median = found.median_burst().context("no burst was timed")?;
+                unit.figure(median, burst)
+            }
+            (Value::Time(elapsed), _) => unit.figure(elapsed, load.count),
+            (Value::Figure(figure), _) => figure,
+        });
+        self.latencies.merge(&found.latencies);
+        self.facts.push(facts);
+        Ok(())
+    }
+
+    fn round(&mut self, load: &Load) -> Result<Measured> {
         let (contender, dir) = (self.contender, self.dir.as_path());
-        let elapsed = match job {
+        let elapsed = match self.job {
             Job::Append => in_new_dir(dir, || checked(load, |check| contender.append(dir, load, check)))?,
             Job::AppendBatch(batch) => in_new_dir(dir, || {
                 checked(load, |check| contender.append_batches(dir, load, batch, check))
             })?,
             Job::Commit => in_new_dir(dir, || checked(load, |check| contender.commit(dir, load, check)))?,
             Job::Typed(job) => in_new_dir(dir, || contender.typed(job, dir, load.count))?,
-            Job::Replay => {
-                let (elapsed, tally) = checked(load, |check| contender.replay(dir, check))?;
-                ensure!(
-                    tally == load.tally(),
-                    "the timed walk saw {} of {} records, or not in order",
-                    tally.records,
-                    load.count
-                );
-                elapsed
+            Job::Replay => self.replay(load)?,
+            Job::ReplayCold => {
+                disk::drop_cache(dir)?;
+                self.replay_cold(load)?
             }
+            Job::ReplayMemory => return self.replay_in_child(load),
             Job::OpenClean => {
                 let elapsed = median_open(contender, dir)?;
                 checked(load, |check| contender.read_back(dir, check))?;
                 elapsed
             }
+            Job::Extra(Extra::OpenCrashed) => return self.open_crashed(load),
+            Job::Extra(Extra::TruncateBefore) => return self.truncate(load),
+            Job::Extra(extra) => {
+                let run = || checked(load, |check| contender.extra(extra, dir, load, check));
+                return if self.job.needs_log() {
+                    run()
+                } else {
+                    in_new_dir(dir, run)
+                };
+            }
         };
-        Ok(figure(job.unit(), elapsed, load.count))
+        Ok(Measured::time(elapsed))
     }
 
-    fn outcome(self, job: Job) -> Result<Outcome> {
+    fn replay(&self, load: &Load) -> Result<Duration> {
+        let (elapsed, tally) = checked(load, |check| self.contender.replay(&self.dir, check))?;
+        ensure!(
+            tally == load.tally(),
+            "the timed walk saw {} of {} records, or not in order",
+            tally.records,
+            load.count
+        );
+        Ok(elapsed)
+    }
+
+    /// From the call to the first record that is shown after the walk: whoever reads the log to open it would walk what
+    /// is no longer cold.
+    fn replay_cold(&self, load: &Load) -> Result<Duration> {
+        let mut check = Check::new(load);
+        let start = Instant::now();
+        let (walked, tally) = self.contender.replay(&self.dir, &mut check)?;
+        let elapsed = check.begun.map_or(walked, |begun| begun - start);
+        check.finish()?;
+        ensure!(tally == load.tally(), "the walk saw other records");
+        Ok(elapsed)
+    }
+
+    fn replay_in_child(&self, load: &Load) -> Result<Measured> {
+        let child::Replayed { elapsed, growth } = child::replay(self.contender.name(), &self.dir, load)?;
+        let ns = elapsed.as_secs_f64() * 1e9 / load.count as f64;
+        Ok(Measured::figure(growth.peak)
+            .with(Fact::new("still there at the end", growth.end, "MiB"))
+            .with(Fact::new("of that not from files", growth.end_anonymous, "MiB"))
+            .with(Fact::new("replay", ns, "ns/record")))
+    }
+
+    /// The log grows by what each killed writer adds.
+    fn open_crashed(&mut self, load: &Load) -> Result<Measured> {
+        let tail = Load {
+            first: self.end,
+            count: TAIL_RECORDS,
+            ..*load
+        };
+        child::append_and_die(self.contender.name(), &self.dir, &tail)?;
+        self.end += tail.count;
+        let all = Load {
+            count: self.end,
+            ..*load
+        };
+        checked(&all, |check| {
+            self.contender.extra(Extra::OpenCrashed, &self.dir, &all, check)
+        })
+    }
+
+    fn truncate(&mut self, load: &Load) -> Result<Measured> {
+        self.first += load.count / DROPPED_PART;
+        ensure!(
+            self.first < self.end,
+            "nothing is left to drop: ask for fewer rounds"
+        );
+        let left = Load {
+            first: self.first,
+            count: self.end - self.first,
+            ..*load
+        };
+        checked(&left, |check| {
+            self.contender
+                .extra(Extra::TruncateBefore, &self.dir, &left, check)
+        })
+    }
+
+    fn outcome(self) -> Result<Outcome> {
         let contender = self.contender.name();
         let result = match self.failure {
             Some(failure) => Err(failure.context(contender)),
-            None => Ok(Summary::of(&self.samples).context("no round was run")?),
+            None => Ok(Findings {
+                summary: Summary::of(&self.samples).context("no round was run")?,
+                latencies: Some(self.latencies).filter(|latencies| !latencies.is_empty()),
+                facts: median_facts(&self.facts),
+            }),
         };
-        let note = self.contender.note(job);
+        let note = self.contender.note(basic(self.job));
         Ok(Outcome {
             contender,
             note,
@@ -222,19 +371,11 @@ fn median_open(contender: &dyn Contender, dir: &Path) -> Result<Duration> {
     Ok(opens[opens.len() / 2])
 }
 
-fn figure(unit: Unit, elapsed: Duration, count: u64) -> f64 {
-    let seconds = elapsed.as_secs_f64();
-    match unit {
-        Unit::NsPerRecord => seconds * 1e9 / count as f64,
-        Unit::CommitsPerSecond => count as f64 / seconds,
-        Unit::UsPerOpen => seconds * 1e6,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::load::Tally;
+    use crate::workload::WORKLOADS;
 
     /// Loses the record with this index, or none.
     struct Memory {
@@ -286,12 +427,11 @@ mod tests {
 
     fn workload(job: Job) -> Workload {
         Workload {
-            name: "test",
             job,
-            threads: 1,
             bytes: 16,
             count: 320,
             quick_count: 160,
+            ..WORKLOADS[0]
         }
     }
 
@@ -312,7 +452,12 @@ mod tests {
                 lost: None,
             }),
         ];
-        let outcomes = run(&Plan::new(root.path(), true), &workload(job), &contenders).unwrap();
+        let outcomes = run(
+            &Plan::new(root.path(), true, None, 1),
+            &workload(job),
+            &contenders,
+        )
+        .unwrap();
         assert_eq!(
             fs::read_dir(root.path()).unwrap().count(),
             0,
@@ -333,21 +478,15 @@ mod tests {
         assert_eq!(error(1), "short: thread 0: 159 of 160 records were read back");
         let sound = outcomes[2].result.as_ref().unwrap();
         assert_eq!(
-            (outcomes[2].contender, sound.median, sound.rounds),
+            (outcomes[2].contender, sound.summary.median, sound.summary.rounds),
             ("sound", 1000.0, QUICK_ROUNDS)
         );
     }
 
     #[test]
     fn a_contender_without_the_contract_is_left_out() {
-        assert!(outcomes(Job::Commit).is_empty());
-    }
-
-    #[test]
-    fn figures_are_in_the_unit_they_are_labelled_with() {
-        let second = Duration::from_secs(1);
-        assert_eq!(figure(Unit::NsPerRecord, second, 1_000_000), 1_000.0);
-        assert_eq!(figure(Unit::CommitsPerSecond, second * 2, 1_000), 500.0);
-        assert_eq!(figure(Unit::UsPerOpen, second, 77), 1_000_000.0);
+        for job in [Job::Commit, Job::ReplayCold, Job::Extra(Extra::Follow)] {
+            assert!(outcomes(job).is_empty(), "{job:?}");
+        }
     }
 }

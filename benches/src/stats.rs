@@ -24,6 +24,17 @@ impl Summary {
             rounds: sorted.len(),
         })
     }
+
+    /// To a thousandth: nobody measures more.
+    pub(crate) fn rounded(&self) -> Summary {
+        let rounded = |figure: f64| (figure * 1000.0).round() / 1000.0;
+        Summary {
+            median: rounded(self.median),
+            min: rounded(self.min),
+            max: rounded(self.max),
+            rounds: self.rounds,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wal_db::{MemStore, Record, Wal, WalDecodeOwned, WalRecord};
 
+use crate::flights::{self, Work};
 use crate::workload::Typed;
 
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -163,6 +164,9 @@ pub(crate) fn ours(job: Typed, dir: &Path, count: u64) -> Result<Duration> {
         Typed::Upcast => decode_all(&records(payment)?, count, upcast, |record| {
             Ok(record.decode::<Payment>()?)
         }),
+        Typed::FlightsAppend => flights::ours(Work::Append, dir, count),
+        Typed::FlightsReplay => flights::ours(Work::Replay, dir, count),
+        Typed::FlightsReplayRef => flights::ours(Work::ReplayRef, dir, count),
     }
 }
 
@@ -198,6 +202,9 @@ pub(crate) fn codec(job: Typed, dir: &Path, count: u64) -> Result<Duration> {
             let first: PaymentV1 = decode(bytes)?;
             Ok(Payment::from(PaymentV3::from(PaymentV2::from(first))))
         }),
+        Typed::FlightsAppend => flights::codec(Work::Append, dir, count),
+        Typed::FlightsReplay => flights::codec(Work::Replay, dir, count),
+        Typed::FlightsReplayRef => flights::codec(Work::ReplayRef, dir, count),
     }
 }
 
@@ -224,12 +231,12 @@ fn bytes<T: Serialize>(event: impl Fn(u64) -> T) -> Result<Vec<Vec<u8>>> {
     (0..EVENTS).map(encode).collect()
 }
 
-fn encode_into<T: Serialize>(event: &T, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn encode_into<T: Serialize>(event: &T, out: &mut Vec<u8>) -> Result<()> {
     bincode::serde::encode_into_std_write(event, out, bincode::config::standard())?;
     Ok(())
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     Ok(bincode::serde::decode_from_slice(bytes, bincode::config::standard())?.0)
 }
 

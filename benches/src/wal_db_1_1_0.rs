@@ -15,6 +15,7 @@ use wal_db_1_1_0::Wal;
 
 use crate::contender::{BASE, Contender};
 use crate::load::{Check, Load, Tally};
+use crate::workload::Extra;
 
 pub(crate) struct WalDb110;
 
@@ -25,6 +26,10 @@ impl Contender for WalDb110 {
 
     fn settings(&self) -> &'static str {
         "Wal::open on a single file, segments show no gain; one handle shared by all threads; defaults"
+    }
+
+    fn supports_extra(&self, extra: Extra) -> bool {
+        extra == Extra::OpenCrashed
     }
 
     fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {

@@ -105,11 +105,7 @@ impl Contender for OkayWal {
 
     fn read_back(&self, dir: &Path, check: &mut Check) -> Result<()> {
         // The manager has to own what it shows the records to.
-        let nothing = Load {
-            threads: 0,
-            bytes: 0,
-            count: 0,
-        };
+        let nothing = Load::new(0, 0, 0);
         let lent = std::mem::replace(check, Check::new(&nothing));
         let (_elapsed, seen) = recover(dir, lent, Check::see)?;
         *check = seen;
