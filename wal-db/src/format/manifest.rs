@@ -303,8 +303,8 @@ impl Manifest {
             // What is appended behind the mark must not lie before the head.
             || head_group > pos
             || head > pos + GROUP_HEADER_LEN as u64
-            // A record behind the mark is in a group behind it.
-            || head > pos && head_group != pos
+            // Between the head's group and the mark is the group before the mark, if any is.
+            || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
             || epochs

@@ -179,13 +179,7 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
     let empty = store.len().map_err(WalError::io("reading the log's length"))? == 0;
     let never_used = empty && faults.contains(&SlotFault::Empty) && !faults.contains(&SlotFault::Foreign);
     if read_only || !never_used && !seeded_bug!("bad-manifest-starts-anew") {
-        return Err(WalError::Corruption(Corruption {
-            lsn: Lsn::ZERO,
-            segment: None,
-            start: 0,
-            end: 0,
-            reason: CorruptionReason::Manifest,
-        }));
+        return Err(manifest_damage());
     }
     let mut id = [0; 16];
     getrandom::fill(&mut id)
@@ -200,6 +194,10 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
 pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result<()> {
     manifest.generation = manifest.generation.saturating_add(1);
     let bytes = manifest.encode();
+    // Counts in headers that were made up lead here; nobody could open the log again.
+    if Manifest::decode(&bytes).is_err() {
+        return Err(manifest_damage());
+    }
     let first = (manifest.generation % 2) as usize;
     for slot in [first, 1 - first] {
         if slot != first && seeded_bug!("manifest-in-one-slot") {
@@ -210,6 +208,16 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result
             .map_err(WalError::io("writing the manifest"))?;
     }
     Ok(())
+}
+
+fn manifest_damage() -> WalError {
+    WalError::Corruption(Corruption {
+        lsn: Lsn::ZERO,
+        segment: None,
+        start: 0,
+        end: 0,
+        reason: CorruptionReason::Manifest,
+    })
 }
 
 fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> Result<()> {
