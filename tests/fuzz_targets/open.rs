@@ -181,10 +181,6 @@ fn schemas(wal: &Wal) {
 
 /// Truncates the log at a record that was found.
 fn truncate(wal: &Wal, flags: Flags, found: &mut Found) {
-    if wal.record_count() != found.records.len() as u64 {
-        // A count in the manifest was made up, and whether there is anything to cut goes by counts.
-        return;
-    }
     let records = &mut found.records;
     if flags.has(TRUNCATES_AFTER) && !records.is_empty() {
         let last = records.len() / 2;

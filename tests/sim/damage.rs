@@ -12,7 +12,7 @@ use super::{
 use crate::{files::SLOT, random::Rng};
 
 /// Damaged images of a moment.
-const IMAGES: usize = 24;
+const IMAGES: usize = 64;
 
 /// What damage did.
 #[derive(Debug, Clone, Copy, Default)]

@@ -68,8 +68,8 @@ impl Core {
             return Err(WalError::NoSuchRecord { lsn });
         }
         let start = committer.consumer.open();
-        let kept = self.mark_behind(&shape, lsn.pos(), start)?;
-        if kept.ordinal == committer.mark.ordinal {
+        let (kept, is_last) = self.mark_behind(&shape, lsn.pos(), start)?;
+        if is_last {
             return Ok(None);
         }
         let newest_schema = self.schema_frame_before(cut)?;
@@ -108,23 +108,26 @@ impl Core {
         Ok((dead_from < start).then_some((dead_from, start)))
     }
 
-    /// The mark of a log that ends with the record at `pos` and continues at `start`.
-    fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
+    /// The mark of a log that ends with the record at `pos` and continues at `start`, and whether it ends there already.
+    fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<(Mark, bool)> {
         let header = find::find_group(&self.base, shape, pos)?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         let mut kept = 0;
         while let Some(frame) = walker.next_frame(&self.base) {
             kept += 1;
-            // What lies behind the cut may be damaged.
             if frame?.pos >= pos {
                 break;
             }
         }
-        Ok(Mark {
+        // Whatever comes, it is behind; it may be damaged.
+        let mut rest = Walker::new(shape.clone(), header.next(), start);
+        let is_last = walker.next_frame(&self.base).is_none() && rest.next_frame(&self.base).is_none();
+        let mark = Mark {
             pos: start,
             ordinal: header.ordinal + kept,
             ..mark_after(&header, self.base.log)
-        })
+        };
+        Ok((mark, is_last))
     }
 
     /// Removes every record before the first one at or behind `lsn`, and returns where that is.
