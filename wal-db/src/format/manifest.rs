@@ -307,6 +307,7 @@ impl Manifest {
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
+            || epochs.iter().any(|entry| (entry.cut..entry.start).contains(&head))
             || epochs
                 .iter()
                 .any(|entry| entry.cut > entry.start || entry.start % SECTOR != 0 || entry.epoch > MAX_EPOCH)
