@@ -1,7 +1,7 @@
 //! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`,
 //! "Manifest".
 
-use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, LogId, SECTOR, is_zero};
+use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, GroupHeader, LogId, SECTOR, is_zero};
 
 /// The room for one of the two copies.
 pub(crate) const SLOT_LEN: usize = 64 * 1024;
@@ -85,6 +85,12 @@ impl Timeline {
         }
         let after = self.epochs.partition_point(|entry| entry.start <= pos);
         Some(self.epochs[after.checked_sub(1)?].epoch)
+    }
+
+    /// Whether no other epoch starts inside a group.
+    pub(crate) fn is_in_one_epoch(&self, header: &GroupHeader) -> bool {
+        let after = |pos| self.epochs.partition_point(|entry| entry.start <= pos);
+        after(header.pos) == after(header.next() - 1)
     }
 
     /// Where the log goes on if `pos` was cut off.
@@ -307,6 +313,7 @@ impl Manifest {
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
+            || epochs.iter().any(|entry| (entry.cut..entry.start).contains(&head))
             || epochs
                 .iter()
                 .any(|entry| entry.cut > entry.start || entry.start % SECTOR != 0 || entry.epoch > MAX_EPOCH)

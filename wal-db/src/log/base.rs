@@ -47,6 +47,7 @@ impl Shape {
         self.timeline
             .epoch_at(header.pos)
             .is_none_or(|epoch| epoch == header.epoch)
+            && self.timeline.is_in_one_epoch(header)
             && self.timeline.cut_around(header.pos).is_none()
     }
 }

@@ -386,7 +386,7 @@ impl Walker {
         let owner = self.shape.timeline.epoch_at(self.pos);
         let is_foreign =
             owner.is_some_and(|epoch| epoch != header.epoch) && !seeded_bug!("epoch-not-checked-in-reading");
-        if header.next() > self.end || is_foreign {
+        if header.next() > self.end || is_foreign || !self.shape.timeline.is_in_one_epoch(&header) {
             return damaged(CorruptionReason::Chain);
         }
         if self
