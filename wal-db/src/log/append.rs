@@ -22,8 +22,6 @@ impl Core {
     }
 
     /// Appends one record if it starts before `before`.
-    ///
-    /// Always inlined, down to the claim: handing nested results through memory costs a third of an append.
     #[inline(always)]
     pub(crate) fn append_before(
         &self,
@@ -31,28 +29,64 @@ impl Core {
         payload: &[u8],
         before: u64,
     ) -> Result<Option<(u64, u64)>> {
-        let writer = self.usable_writer()?;
-        let need = self.checked_frame_len(payload.len())?;
-        if need > writer.ring.max_claim() {
-            let pos = self.append_apart(writer, kind, &[payload], before)?;
-            return Ok(pos.map(|pos| (pos, pos + need)));
+        match self.append_at_once(kind, payload, before) {
+            Some(pos) => Ok(Some((pos, pos + format::frame_len(payload.len())))),
+            None => self.append_slowly(kind, payload, before),
+        }
+    }
+
+    /// Appends one record if nothing is in the way, and returns where its frame starts. What is in the way is found out
+    /// by [`append_slowly`](Self::append_slowly): an error that might have to be dropped costs every append something.
+    ///
+    /// Always inlined, down to the claim: handing nested results through memory costs a third of an append.
+    #[inline(always)]
+    pub(crate) fn append_at_once(&self, kind: Kind, payload: &[u8], before: u64) -> Option<u64> {
+        let writer = self.free_writer()?;
+        let need = format::frame_len(payload.len());
+        if payload.len() > self.config.max_record_size() as usize || need > writer.ring.max_claim() {
+            return None;
         }
         // Everything that takes long comes before the claim: a claim that is not published holds up every flush.
         let crc = format::crc32(payload);
-        let Some(mut claim) = self.claim(writer, need, before)? else {
-            return Ok(None);
-        };
+        let claim = writer.ring.claim(need, before).ok()?;
+        let pos = Self::place(writer, claim, kind, payload, crc);
+        wake_flusher(writer, pos);
+        Some(pos)
+    }
+
+    /// Fills a claim with a record and publishes it.
+    #[inline(always)]
+    fn place(writer: &Writer, mut claim: Claim<'_>, kind: Kind, payload: &[u8], crc: u32) -> u64 {
         let pos = claim.pos();
         claim.fill(FRAME_HEADER_LEN as u64, payload);
-        claim.publish(FrameWord::seal(
-            writer.ring.key(),
-            pos,
-            kind,
-            false,
-            payload.len() as u32,
-            crc,
-        ));
-        self.after_append(writer, pos)?;
+        let key = writer.ring.key();
+        claim.publish(FrameWord::seal(key, pos, kind, false, payload.len() as u32, crc));
+        pos
+    }
+
+    #[cold]
+    pub(crate) fn append_slowly(
+        &self,
+        kind: Kind,
+        payload: &[u8],
+        before: u64,
+    ) -> Result<Option<(u64, u64)>> {
+        let writer = self.usable_writer()?;
+        let need = self.checked_frame_len(payload.len())?;
+        let pos = if need > writer.ring.max_claim() {
+            match self.append_apart(writer, kind, &[payload], before)? {
+                Some(pos) => pos,
+                None => return Ok(None),
+            }
+        } else {
+            let crc = format::crc32(payload);
+            let Some(claim) = self.claim(writer, need, before)? else {
+                return Ok(None);
+            };
+            let pos = Self::place(writer, claim, kind, payload, crc);
+            self.after_append(writer, pos)?;
+            pos
+        };
         Ok(Some((pos, pos + need)))
     }
 
@@ -233,10 +267,7 @@ impl Core {
         if writer.write_through {
             return self.write_through(writer, pos);
         }
-        // Whoever starts a block wakes the flusher for the one before.
-        if writer.ring.starts_block(pos) {
-            writer.background.ring_flusher();
-        }
+        wake_flusher(writer, pos);
         Ok(())
     }
 
@@ -284,6 +315,14 @@ impl Core {
             }
             self.guarded(writer, || self.make_ready(writer, need + AROUND))?;
         }
+    }
+}
+
+/// Whoever starts a block wakes the flusher for the one before.
+#[inline]
+fn wake_flusher(writer: &Writer, pos: u64) {
+    if writer.ring.starts_block(pos) {
+        writer.background.ring_flusher();
     }
 }
 

@@ -108,6 +108,13 @@ impl Core {
         self.writer()
     }
 
+    /// The writable side, if an append is done when its record is in staging memory.
+    #[inline(always)]
+    pub(crate) fn free_writer(&self) -> Option<&Writer> {
+        let writer = self.writer.as_ref()?;
+        (!writer.write_through && !IN_CLOSURE.with(Cell::get)).then_some(writer)
+    }
+
     pub(crate) fn is_in_closure() -> bool {
         IN_CLOSURE.with(Cell::get)
     }
