@@ -305,10 +305,11 @@ impl Manifest {
             || ordinal > pos
             || head_ordinal > ordinal
             || [head_group, pos, prev].iter().any(|at| at % SECTOR != 0)
-            || head_group > head
             // What is appended behind the mark must not lie before the head.
             || head_group > pos
-            || head > pos + GROUP_HEADER_LEN as u64
+            || head % 8 != 0
+            || head < head_group + GROUP_HEADER_LEN as u64
+            || head >= pos && head != pos + GROUP_HEADER_LEN as u64
             // Between the head's group and the mark is the group before the mark, if any is.
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
