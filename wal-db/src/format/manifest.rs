@@ -314,7 +314,10 @@ impl Manifest {
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
-            || epochs.iter().any(|entry| (entry.cut..entry.start).contains(&head))
+            // The head is a record of its group, or will be.
+            || epochs
+                .iter()
+                .any(|entry| (entry.cut..entry.start).contains(&head) || (head_group + 1..=head).contains(&entry.start))
             || epochs
                 .iter()
                 .any(|entry| entry.cut > entry.start || entry.start % SECTOR != 0 || entry.epoch > MAX_EPOCH)
@@ -404,6 +407,23 @@ mod tests {
         assert!(with(8192 + 64, 8192));
         assert!(!with(8192 + 72, 8192));
         assert!(!with(8704 + 64, 8704));
+    }
+
+    #[test]
+    fn a_head_behind_the_end_of_its_group_is_refused() {
+        let with = |head, head_group| {
+            let with = Manifest {
+                head,
+                head_group,
+                ..manifest()
+            };
+            Manifest::decode(&with.encode()).is_ok()
+        };
+        assert!(with(992, 512));
+        assert!(!with(1000, 512));
+        assert!(with(4160, 4096));
+        assert!(!with(4160, 512));
+        assert!(!with(4160, 1024));
     }
 
     #[test]
