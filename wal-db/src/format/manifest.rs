@@ -314,6 +314,11 @@ impl Manifest {
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
+            // The newest epoch began where the log ended, and a mark was put there.
+            || epochs.iter().any(|entry| entry.start > pos)
+            || forgotten_before > pos
+            // Who owns the head is known, or was forgotten.
+            || epochs[0].start > head.max(forgotten_before)
             // The head is a record of its group, or will be.
             || epochs
                 .iter()
@@ -424,6 +429,32 @@ mod tests {
         assert!(with(4160, 4096));
         assert!(!with(4160, 512));
         assert!(!with(4160, 1024));
+    }
+
+    #[test]
+    fn a_timeline_that_begins_or_ends_behind_the_log_is_refused() {
+        let with = |first, forgotten_before, pos| {
+            let mut with = manifest();
+            (with.head, with.head_group) = (4096 + 64, 4096);
+            with.mark.pos = pos;
+            with.timeline.epochs[0] = EpochStart {
+                start: first,
+                cut: first,
+                epoch: 1,
+            };
+            with.timeline.epochs[1] = EpochStart {
+                start: 9216,
+                cut: 9216,
+                epoch: 2,
+            };
+            with.timeline.forgotten_before = forgotten_before;
+            Manifest::decode(&with.encode()).is_ok()
+        };
+        assert!(with(4096, 0, 9216));
+        assert!(!with(4096, 0, 8704));
+        assert!(!with(4608, 0, 9216));
+        assert!(with(4608, 4608, 9216));
+        assert!(!with(4608, 9728, 9216));
     }
 
     #[test]
