@@ -181,7 +181,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
             }
         } else if writer.ring.has_left_block(core.base.written()) {
             let mut turn = Turn::take(writer);
-            let flushed = core.guarded(writer, || core.flush_block(writer, turn.committer()));
+            let flushed = core.guarded(writer, || core.flush_blocks(writer, turn.committer()));
             drop(turn);
             if flushed.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));

@@ -121,7 +121,10 @@ impl Committer {
         core.base.set_ordinal(self.mark.ordinal);
         core.base.set_written(closed.next);
         writer.line.set_written(self.mark);
-        writer.room.ring();
+        // One who waits for room is woken for more than a block. Whoever has the committer rings again when it is done.
+        if writer.ring.is_roomy() || writer.write_through || !writer.ring.has_left_block(closed.next) {
+            writer.room.ring();
+        }
         writer.progress.ring();
         if core.should_prepare(writer) {
             writer.background.ring_preparer();
@@ -147,6 +150,15 @@ impl Core {
             Some(closed) => self.write_closed(writer, committer, closed),
             None => Ok(()),
         }
+    }
+
+    /// Writes the blocks that the tail has left, up to a quarter of the ring.
+    pub(crate) fn flush_blocks(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        let upto = self.base.written() + writer.ring.capacity() / 4;
+        while writer.ring.has_left_block(self.base.written()) && self.base.written() < upto {
+            self.flush_block(writer, committer)?;
+        }
+        Ok(())
     }
 
     /// [`flush`](Self::flush), then makes everything that was written durable, and acknowledges it.

@@ -200,6 +200,11 @@ impl Ring {
         tail & SHUT != 0 || tail & FROZEN == 0 && self.end_of(tail, len) <= self.limit.load(Ordering::SeqCst)
     }
 
+    /// Whether a quarter of the ring can be claimed.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.tail() + self.capacity() / 4 <= self.limit.load(Ordering::Acquire)
+    }
+
     /// Makes room up to `disk` on the disk's side.
     pub(crate) fn set_disk(&self, disk: u64) {
         let mut bounds = self.bounds.lock();
