@@ -209,7 +209,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
 /// How many bytes may be written and not flushed before the preparer flushes them. It bounds what a `sync` has to wait
 /// for and what recovery reads; a flush that runs beside them slows appends down, so it is not done more often.
 /// Little under shuttle, whose logs are short.
-const BEHIND_MAX: u64 = if cfg!(shuttle) { 1 << 10 } else { 256 << 20 };
+const BEHIND_MAX: u64 = if cfg!(shuttle) { 1 << 10 } else { 512 << 20 };
 
 /// Zeros are written this far ahead, in steps of a quarter.
 const ZEROS_AHEAD: u64 = 1 << 20;
@@ -220,7 +220,8 @@ const SMALL_COMMIT: u64 = 64 << 10;
 fn prepare_loop(core: &Core, writer: &Writer) {
     while !writer.background.stopping() {
         if !core.is_poisoned() {
-            if core.should_make_ready(writer) {
+            // While a backlog is flushed the disk is busy, and making a segment takes long.
+            if core.should_make_ready(writer) || core.is_behind() {
                 // Who appends finds out by itself if there is no space.
                 let _ = core.guarded(writer, || core.make_ready(writer, 0));
             }

@@ -76,8 +76,9 @@ impl Latched {
     }
 
     pub(crate) fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        // In a log of one file this flushes what `sync` flushes.
-        let _one_at_a_time = self.flushing.lock();
+        // In a log of one file this flushes what `sync` flushes; in a log of segments a file of its own, and must not wait
+        // for a long backlog.
+        let _one_at_a_time = self.segment_len().is_none().then(|| self.flushing.lock());
         // Whether the slot holds the old or the new contents cannot be known, so "full" is a failure, too.
         self.guarded("writing the manifest", || self.store.write_slot(slot, bytes))
             .inspect_err(|error| self.break_with(format!("writing the manifest: {error}")))
