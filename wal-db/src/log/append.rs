@@ -318,10 +318,11 @@ impl Core {
     }
 }
 
-/// Whoever starts a block wakes the flusher for the one before.
+/// Whoever starts a quarter of the ring wakes the flusher for the blocks before: waking it costs as much as hundreds of
+/// appends.
 #[inline]
 fn wake_flusher(writer: &Writer, pos: u64) {
-    if writer.ring.starts_block(pos) {
+    if writer.ring.starts_quarter(pos) {
         writer.background.ring_flusher();
     }
 }

@@ -154,7 +154,7 @@ impl Core {
 
     /// Writes the blocks that the tail has left, up to a quarter of the ring.
     pub(crate) fn flush_blocks(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        let upto = self.base.written() + writer.ring.capacity() / 4;
+        let upto = self.base.written() + writer.ring.quarter();
         while writer.ring.has_left_block(self.base.written()) && self.base.written() < upto {
             self.flush_block(writer, committer)?;
         }

@@ -150,9 +150,14 @@ impl Ring {
         self.tail() > pos + self.left_in_block(pos)
     }
 
-    /// Whether a claim at `pos` is the first one of its block.
-    pub(crate) fn starts_block(&self, pos: u64) -> bool {
-        pos & (self.block_len() - 1) == GROUP_HEADER_LEN as u64
+    /// What is worth waking somebody for: to write that much, or to fill it.
+    pub(crate) fn quarter(&self) -> u64 {
+        self.capacity() / 4
+    }
+
+    /// Whether a claim at `pos` is the first one of a quarter of the ring.
+    pub(crate) fn starts_quarter(&self, pos: u64) -> bool {
+        pos & (self.quarter() - 1) == GROUP_HEADER_LEN as u64
     }
 
     /// Where the group that a tail is in starts, if everything before `open` is closed.
@@ -216,7 +221,7 @@ impl Ring {
 
     /// Whether a quarter of the ring can be claimed.
     pub(crate) fn is_roomy(&self) -> bool {
-        self.tail() + self.capacity() / 4 <= self.limit.load(Ordering::Acquire)
+        self.tail() + self.quarter() <= self.limit.load(Ordering::Acquire)
     }
 
     /// Makes room up to `disk` on the disk's side.

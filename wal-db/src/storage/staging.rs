@@ -35,6 +35,10 @@ impl<'a> Claim<'a> {
     #[inline]
     pub(super) fn new(ring: &'a Ring, pos: u64, len: u64) -> Self {
         step();
+        // The consumer has zeroed the ring on another core. The lines that a claim some records on will write come here
+        // meanwhile: the next compare-and-swap waits for every store before it.
+        ring.memory.fetch(pos + FETCH_AHEAD);
+        ring.memory.fetch(pos + FETCH_AHEAD + CACHE_LINE);
         ring.memory
             .word(pos)
             .store(FrameWord::claimed(len), Ordering::Relaxed);
@@ -158,7 +162,7 @@ impl Consumer {
 
 const CACHE_LINE: u64 = 64;
 
-/// How far ahead the consumer asks for bytes: as many lines as a first-level cache has to spare.
+/// How far ahead bytes are asked for: as many lines as a first-level cache has to spare.
 const FETCH_AHEAD: u64 = 4096;
 
 /// The bytes of a ring: a mapped file, or the heap.
@@ -250,6 +254,7 @@ impl Memory {
     }
 
     /// Asks the processor for a cache line.
+    #[inline(always)]
     fn fetch(&self, pos: u64) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         // SAFETY: this reads nothing, whatever the address.

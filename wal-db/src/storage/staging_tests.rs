@@ -186,7 +186,7 @@ fn a_block_that_is_full_or_left_is_a_group_of_its_own() {
     assert!(ring.has_left_block(512) && !ring.has_left_block(4096));
     // 480 bytes are left in the second block.
     assert_eq!(append(&ring, &[3; 600]), Ok(8192 + 64));
-    assert!(ring.starts_block(8192 + 64) && ring.has_left_block(4096));
+    assert!(ring.starts_quarter(8192 + 64) && ring.has_left_block(4096));
     for (start, payload) in [(512, vec![1; 3512]), (4096, vec![2; 3540])] {
         let group = consumer.next(&ring).unwrap();
         let end = (start + 1u64).next_multiple_of(4096);
