@@ -140,10 +140,15 @@ impl Line {
         let mut state = self.state.lock();
         state.under_way = 0;
         let covered = 1 - state.next;
-        if std::mem::take(&mut state.asleep[covered]) > 0 {
+        let sleepers = std::mem::take(&mut state.asleep[covered]);
+        let done = state.take_covered(durable);
+        drop(state);
+        // Those who wake will line up again, and must not find the line locked. Nobody lines up in this cohort before the
+        // next flush departs, for which the committer is needed that the caller has.
+        if sleepers > 0 {
             self.cohorts[covered].open_all();
         }
-        state.take_covered(durable)
+        done
     }
 
     fn take_covered(&self, durable: u64) -> Vec<Waiting> {
