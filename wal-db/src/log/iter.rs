@@ -54,7 +54,8 @@ impl WalIter {
     /// # Ok(())
     /// # }
     /// ```
-    #[inline]
+    // Lent from the call, a record costs nothing to hand over; outside of it, as much as to check.
+    #[inline(always)]
     pub fn next_ref(&mut self) -> Option<Result<RecordRef<'_>>> {
         if !self.step_near()
             && let Err(error) = self.step_far()?
@@ -71,7 +72,7 @@ impl WalIter {
     }
 
     /// Steps to the next record if it is at hand.
-    #[inline]
+    #[inline(always)]
     fn step_near(&mut self) -> bool {
         let wanted = self.walker.pos() >= self.from && self.walker.pos() < self.to;
         wanted && !self.done && self.walker.near_frame()
