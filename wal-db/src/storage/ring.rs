@@ -32,8 +32,8 @@ const MAX_CLAIM: u64 = 64 << 10;
 const MAX_BLOCK: u64 = 512 << 10;
 
 /// How often a claimer that lost the race for the tail spins before it tries again: some microseconds, in which another
-/// core makes a hundred claims. None where threads are simulated.
-const GIVE_WAY_SPINS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 128 };
+/// core makes a hundred claims. Once where threads are simulated.
+const GIVE_WAY_SPINS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 128 };
 
 /// How long the blocks of a ring are.
 pub(crate) fn block_len(capacity: u64) -> u64 {
