@@ -51,8 +51,9 @@ pub enum Staging {
     /// thread shares.
     WriteThrough,
     /// In the process: `append` costs a copy, and **the record dies with the process** until the log is flushed
-    /// ([`Wal::flush`](crate::Wal::flush), [`Wal::sync`](crate::Wal::sync), or the background flusher). For file
-    /// systems where a mapping is unsafe and for those who only use durable appends.
+    /// ([`Wal::flush`](crate::Wal::flush), [`Wal::sync`](crate::Wal::sync), or the background flusher, which is woken
+    /// when another quarter of the memory has been used). For file systems where a mapping is unsafe and for those who
+    /// only use durable appends.
     Heap,
 }
 

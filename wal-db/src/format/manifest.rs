@@ -317,8 +317,8 @@ impl Manifest {
             // The newest epoch began where the log ended, and a mark was put there.
             || epochs.iter().any(|entry| entry.start > pos)
             || forgotten_before > pos
-            // Who owns the head is known, or was forgotten.
-            || epochs[0].start > head.max(forgotten_before)
+            // Who owns the head is known, or was forgotten, or it is before all that was cut off.
+            || epochs[0].cut > head.max(forgotten_before)
             // The head is a record of its group, or will be.
             || epochs
                 .iter()
@@ -399,36 +399,29 @@ mod tests {
         );
     }
 
+    fn has_head(head: u64, head_group: u64) -> bool {
+        let with = Manifest {
+            head,
+            head_group,
+            ..manifest()
+        };
+        Manifest::decode(&with.encode()).is_ok()
+    }
+
     #[test]
     fn a_head_behind_the_mark_is_refused() {
-        let with = |head, head_group| {
-            let with = Manifest {
-                head,
-                head_group,
-                ..manifest()
-            };
-            Manifest::decode(&with.encode()).is_ok()
-        };
-        assert!(with(8192 + 64, 8192));
-        assert!(!with(8192 + 72, 8192));
-        assert!(!with(8704 + 64, 8704));
+        assert!(has_head(8192 + 64, 8192));
+        assert!(!has_head(8192 + 72, 8192));
+        assert!(!has_head(8704 + 64, 8704));
     }
 
     #[test]
     fn a_head_behind_the_end_of_its_group_is_refused() {
-        let with = |head, head_group| {
-            let with = Manifest {
-                head,
-                head_group,
-                ..manifest()
-            };
-            Manifest::decode(&with.encode()).is_ok()
-        };
-        assert!(with(992, 512));
-        assert!(!with(1000, 512));
-        assert!(with(4160, 4096));
-        assert!(!with(4160, 512));
-        assert!(!with(4160, 1024));
+        assert!(has_head(992, 512));
+        assert!(!has_head(1000, 512));
+        assert!(has_head(4160, 4096));
+        assert!(!has_head(4160, 512));
+        assert!(!has_head(4160, 1024));
     }
 
     #[test]
@@ -614,6 +607,39 @@ mod tests {
         );
         assert_eq!(timeline.epoch_at(1024), None);
         assert_eq!(timeline.epoch_at(4999 * 512), Some(5000));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "minutes, and nothing but a vector")]
+    fn a_cut_before_what_was_forgotten_leaves_a_manifest() {
+        let mut timeline = Timeline::begin(1);
+        for step in 1..5000u64 {
+            assert!(timeline.push(EpochStart {
+                start: step * 512,
+                cut: step * 512,
+                epoch: 1 + step as u32
+            }));
+        }
+        let end = 5000 * 512;
+        assert!(timeline.push(EpochStart {
+            start: end,
+            cut: 600,
+            epoch: 6000
+        }));
+        assert_eq!(timeline.epochs().len(), 1);
+        assert!(600 < timeline.forgotten_before && timeline.forgotten_before < end);
+        let with = Manifest {
+            mark: Mark {
+                pos: end,
+                ordinal: 2,
+                prev: 512,
+                prev_digest: 5,
+                epoch: 1,
+            },
+            timeline,
+            ..Manifest::new(LogId([9; 16]), 1 << 26)
+        };
+        assert_eq!(Manifest::decode(&with.encode()), Ok(with));
     }
 
     #[test]

@@ -15,7 +15,16 @@ impl Core {
     /// Appends one record; returns where its frame starts and ends.
     #[inline]
     pub(crate) fn append(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
-        match self.append_before(kind, payload, u64::MAX)? {
+        match self.append_at_once(kind, payload, u64::MAX) {
+            Some(pos) => Ok((pos, pos + format::frame_len(payload.len()))),
+            None => self.append_anyway(kind, payload),
+        }
+    }
+
+    /// As [`append`](Self::append), where [`append_at_once`](Self::append_at_once) has failed.
+    #[cold]
+    pub(crate) fn append_anyway(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
+        match self.append_slowly(kind, payload, u64::MAX)? {
             Some(place) => Ok(place),
             None => unreachable!("no position is that high"),
         }
@@ -41,7 +50,7 @@ impl Core {
     /// Always inlined, down to the claim: handing nested results through memory costs a third of an append.
     #[inline(always)]
     pub(crate) fn append_at_once(&self, kind: Kind, payload: &[u8], before: u64) -> Option<u64> {
-        let writer = self.free_writer()?;
+        let writer = self.staging_writer()?;
         let need = format::frame_len(payload.len());
         if payload.len() > self.config.max_record_size() as usize || need > writer.ring.max_claim() {
             return None;
@@ -65,12 +74,7 @@ impl Core {
     }
 
     #[cold]
-    pub(crate) fn append_slowly(
-        &self,
-        kind: Kind,
-        payload: &[u8],
-        before: u64,
-    ) -> Result<Option<(u64, u64)>> {
+    fn append_slowly(&self, kind: Kind, payload: &[u8], before: u64) -> Result<Option<(u64, u64)>> {
         let writer = self.usable_writer()?;
         let need = self.checked_frame_len(payload.len())?;
         let pos = if need > writer.ring.max_claim() {
@@ -234,7 +238,10 @@ impl Core {
                 Denied::Late => return Ok(None),
                 Denied::Shut => return Err(self.shut_error()),
                 Denied::NoRoom if writer.ring.waits_for_disk(need) => {
-                    self.guarded(writer, || self.make_ready(writer, need))?;
+                    self.guarded(writer, || {
+                        self.flush_far_behind(writer);
+                        self.make_ready(writer, need)
+                    })?;
                 }
                 Denied::NoRoom => {
                     if let Some(mut turn) = Turn::try_take(writer) {
@@ -319,7 +326,7 @@ impl Core {
 }
 
 /// Whoever starts a quarter of the ring wakes the flusher for the blocks before: waking it costs as much as hundreds of
-/// appends.
+/// appends. Where nobody starts one, the next one does, or who finds no room.
 #[inline]
 fn wake_flusher(writer: &Writer, pos: u64) {
     if writer.ring.starts_quarter(pos) {

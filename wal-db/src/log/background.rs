@@ -150,8 +150,20 @@ impl Core {
     }
 
     fn is_behind(&self) -> bool {
+        self.backlog() >= BEHIND_MAX
+    }
+
+    /// Bytes that were written and not flushed.
+    fn backlog(&self) -> u64 {
         // The two are read one after the other, and flushing may be faster.
-        self.base.written().saturating_sub(self.base.flushed()) >= BEHIND_MAX
+        self.base.written().saturating_sub(self.base.flushed())
+    }
+
+    /// Where appends are faster than the disk, they wait for it before the backlog has grown to twice its measure.
+    pub(crate) fn flush_far_behind(&self, writer: &Writer) {
+        if self.backlog() >= 2 * BEHIND_MAX {
+            flush_behind(self, writer);
+        }
     }
 
     /// Asks for durability without waiting.
@@ -206,8 +218,9 @@ fn flush_loop(core: &Core, writer: &Writer) {
     core.tell_failed(writer);
 }
 
-/// How many bytes may be written and not flushed before the preparer flushes them. It bounds what a `sync` has to wait
-/// for and what recovery reads; a flush that runs beside them slows appends down, so it is not done more often.
+/// How many bytes may be written and not flushed before the preparer flushes them. Twice of it, and the space that is
+/// ready, bounds what a `sync` has to wait for and what recovery reads; a flush that runs beside them slows appends down,
+/// so it is not done more often.
 /// Little under shuttle, whose logs are short.
 const BEHIND_MAX: u64 = if cfg!(shuttle) { 1 << 10 } else { 512 << 20 };
 
@@ -220,8 +233,8 @@ const SMALL_COMMIT: u64 = 64 << 10;
 fn prepare_loop(core: &Core, writer: &Writer) {
     while !writer.background.stopping() {
         if !core.is_poisoned() {
-            // While a backlog is flushed the disk is busy, and making a segment takes long.
-            if core.should_make_ready(writer) || core.is_behind() {
+            // Space comes first: nobody makes any while a backlog is flushed.
+            if core.should_prepare(writer) {
                 // Who appends finds out by itself if there is no space.
                 let _ = core.guarded(writer, || core.make_ready(writer, 0));
             }

@@ -51,8 +51,7 @@ pub(crate) struct Writer {
     process: u32,
 }
 
-/// The most space that is made ready ahead of the tail, see [`Core::ahead`]. At the highest rate it lasts for as long as
-/// a flush of a whole backlog takes. After a crash all of it is looked at.
+/// The most space that is made ready ahead of the tail, see [`Core::ahead`]. After a crash all of it is looked at.
 const AHEAD_MAX: u64 = 64 << 20;
 
 /// A crash makes the next opening read this much, and what was not durable.
@@ -108,9 +107,9 @@ impl Core {
         self.writer()
     }
 
-    /// The writable side, if an append is done when its record is in staging memory.
+    /// The writer, if it can be used from here and an append is done when its record is in staging memory.
     #[inline(always)]
-    pub(crate) fn free_writer(&self) -> Option<&Writer> {
+    pub(crate) fn staging_writer(&self) -> Option<&Writer> {
         let writer = self.writer.as_ref()?;
         (!writer.write_through && !IN_CLOSURE.with(Cell::get)).then_some(writer)
     }

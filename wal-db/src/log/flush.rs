@@ -201,6 +201,8 @@ impl Core {
     fn make_durable(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
         // The mark is taken before the flush begins: only what was written by then is covered.
         let mark = committer.mark;
+        // Who waits for room need not wait for the disk.
+        writer.room.ring();
         committer.last_flush = std::mem::take(&mut committer.unflushed);
         if seeded_bug!("acknowledged-before-the-flush") {
             self.flushed_up_to(writer, mark);

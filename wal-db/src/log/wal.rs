@@ -238,7 +238,10 @@ impl Wal {
         let core = self.core();
         match core.append_at_once(Kind::Data, record, u64::MAX) {
             Some(pos) => Ok(Lsn::from_pos(pos)),
-            None => core.append(Kind::Data, record).map(|(pos, _)| Lsn::from_pos(pos)),
+            None => {
+                let (pos, _) = core.append_anyway(Kind::Data, record)?;
+                Ok(Lsn::from_pos(pos))
+            }
         }
     }
 

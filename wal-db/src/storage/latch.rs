@@ -10,8 +10,8 @@ use crate::sync::Mutex;
 pub(crate) struct Latched {
     store: Box<dyn WalStore>,
     broken: OnceLock<String>,
-    /// Flushes run one at a time: the system reports a failure to one caller only, who has to close the latch
-    /// before another flush can say that all is well.
+    /// Flushes of one file run one at a time: the system reports a failure to one caller only, who has to close the
+    /// latch before another flush can say that all is well.
     flushing: Mutex<()>,
 }
 

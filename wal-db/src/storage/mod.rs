@@ -93,7 +93,9 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(())
     }
 
-    /// How many bytes of the row a segment holds, for a store that keeps the row in segments.
+    /// How many bytes of the row a segment holds, for a store that keeps the row in segments. Then
+    /// [`write_slot`](Self::write_slot) may run beside [`sync`](Self::sync), and must not take the report of an error
+    /// away from it.
     fn segment_len(&self) -> Option<u64> {
         None
     }

@@ -190,7 +190,7 @@ impl Ring {
             };
             match self
                 .tail
-                .compare_exchange_weak(tail, next, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) if take == len => return Ok(Claim::new(self, tail, len)),
                 Ok(_) => {
