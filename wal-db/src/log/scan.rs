@@ -543,7 +543,10 @@ fn frames_are_intact(mut content: &[u8], mut pos: u64, key: FrameKey) -> bool {
         else {
             return false;
         };
-        if !word.matches(key, pos, &content[FRAME_HEADER_LEN..][..word.len as usize]) {
+        // The length of a claim is that of its frame and not of a payload.
+        if word.kind == Kind::Claimed
+            || !word.matches(key, pos, &content[FRAME_HEADER_LEN..][..word.len as usize])
+        {
             return false;
         }
         pos += word.frame_len();
