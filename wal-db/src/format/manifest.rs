@@ -83,20 +83,25 @@ impl Timeline {
         if pos < self.forgotten_before {
             return None;
         }
-        let after = self.epochs.partition_point(|entry| entry.start <= pos);
-        Some(self.epochs[after.checked_sub(1)?].epoch)
+        Some(self.epochs[self.begun_by(pos).checked_sub(1)?].epoch)
     }
 
     /// Whether no other epoch starts inside a group.
     pub(crate) fn is_in_one_epoch(&self, header: &GroupHeader) -> bool {
-        let after = |pos| self.epochs.partition_point(|entry| entry.start <= pos);
-        after(header.pos) == after(header.next() - 1)
+        self.begun_by(header.pos) == self.begun_by(header.next() - 1)
+    }
+
+    /// How many entries start at or before `pos`.
+    fn begun_by(&self, pos: u64) -> usize {
+        self.epochs.partition_point(|entry| entry.start <= pos)
     }
 
     /// Where the log goes on if `pos` was cut off.
     pub(crate) fn cut_around(&self, pos: u64) -> Option<EpochStart> {
-        let after = self.epochs.partition_point(|entry| entry.start <= pos);
-        self.epochs.get(after).filter(|entry| entry.cut <= pos).copied()
+        self.epochs
+            .get(self.begun_by(pos))
+            .filter(|entry| entry.cut <= pos)
+            .copied()
     }
 
     /// Whether there is a number for one more epoch.
@@ -139,10 +144,7 @@ impl Timeline {
 
     /// Forgets what only concerns positions before `head`.
     pub(crate) fn drop_before(&mut self, head: u64) {
-        let owner = self
-            .epochs
-            .partition_point(|entry| entry.start <= head)
-            .saturating_sub(1);
+        let owner = self.begun_by(head).saturating_sub(1);
         self.epochs.drain(..owner);
     }
 }
@@ -314,18 +316,19 @@ impl Manifest {
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || !in_order
-            // The newest epoch began where the log ended, and a mark was put there.
-            || epochs.iter().any(|entry| entry.start > pos)
             || forgotten_before > pos
             // Who owns the head is known, or was forgotten, or it is before all that was cut off.
             || epochs[0].cut > head.max(forgotten_before)
-            // The head is a record of its group, or will be.
-            || epochs
-                .iter()
-                .any(|entry| (entry.cut..entry.start).contains(&head) || (head_group + 1..=head).contains(&entry.start))
-            || epochs
-                .iter()
-                .any(|entry| entry.cut > entry.start || entry.start % SECTOR != 0 || entry.epoch > MAX_EPOCH)
+            || epochs.iter().any(|entry| {
+                entry.cut > entry.start
+                    || entry.start % SECTOR != 0
+                    || entry.epoch > MAX_EPOCH
+                    // The newest epoch began where the log ended, and a mark was put there.
+                    || entry.start > pos
+                    // The head is a record of its group, or will be.
+                    || (entry.cut..entry.start).contains(&head)
+                    || (head_group + 1..=head).contains(&entry.start)
+            })
         {
             return Err(SlotFault::Damaged);
         }

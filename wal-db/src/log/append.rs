@@ -13,7 +13,7 @@ use crate::{
 
 impl Core {
     /// Appends one record; returns where its frame starts and ends.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
         match self.append_at_once(kind, payload, u64::MAX) {
             Some(pos) => Ok((pos, pos + format::frame_len(payload.len()))),
@@ -23,7 +23,7 @@ impl Core {
 
     /// As [`append`](Self::append), where [`append_at_once`](Self::append_at_once) has failed.
     #[cold]
-    pub(crate) fn append_anyway(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
+    fn append_anyway(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
         match self.append_slowly(kind, payload, u64::MAX)? {
             Some(place) => Ok(place),
             None => unreachable!("no position is that high"),
@@ -49,7 +49,7 @@ impl Core {
     ///
     /// Always inlined, down to the claim: handing nested results through memory costs a third of an append.
     #[inline(always)]
-    pub(crate) fn append_at_once(&self, kind: Kind, payload: &[u8], before: u64) -> Option<u64> {
+    fn append_at_once(&self, kind: Kind, payload: &[u8], before: u64) -> Option<u64> {
         let writer = self.staging_writer()?;
         let need = format::frame_len(payload.len());
         if payload.len() > self.config.max_record_size() as usize || need > writer.ring.max_claim() {

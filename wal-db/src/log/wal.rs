@@ -235,14 +235,9 @@ impl Wal {
     /// 64 KiB, also [`InDoubt`](crate::WalError::InDoubt): it may have been taken.
     #[inline]
     pub fn append(&self, record: &[u8]) -> Result<Lsn> {
-        let core = self.core();
-        match core.append_at_once(Kind::Data, record, u64::MAX) {
-            Some(pos) => Ok(Lsn::from_pos(pos)),
-            None => {
-                let (pos, _) = core.append_anyway(Kind::Data, record)?;
-                Ok(Lsn::from_pos(pos))
-            }
-        }
+        self.core()
+            .append(Kind::Data, record)
+            .map(|(pos, _)| Lsn::from_pos(pos))
     }
 
     /// Appends several records that stand behind one another, and returns their LSNs. After a crash all of them are
