@@ -2,7 +2,7 @@
 
 use super::{
     base::{Base, Shape, mark_after},
-    scan::WINDOW_LEN,
+    window::WINDOW_LEN,
 };
 use crate::{
     CorruptionReason, Result,

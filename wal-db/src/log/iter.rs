@@ -30,7 +30,10 @@ impl WalIter {
     /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`.
     pub(crate) fn new(core: Arc<Core>, group: u64, from: u64, to: u64) -> Self {
         let end = core.base.written();
-        let walker = Walker::new(core.base.shape(), group, end);
+        let mut walker = Walker::new(core.base.shape(), group, end);
+        if core.config.background_flush() {
+            walker = walker.reading_ahead();
+        }
         WalIter {
             core,
             walker,

@@ -21,6 +21,7 @@ mod tail;
 mod ticket;
 mod truncate;
 mod wal;
+mod window;
 
 pub(crate) use dictionary::{Described, Entry};
 pub use inspect::{Inspection, Salvage, SalvageItem, SegmentInfo};

@@ -1,11 +1,12 @@
 //! The one reader of groups and frames, behind recovery, iteration, point reads, truncation, verification and
 //! salvage.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     base::{Base, Shape},
     find,
+    window::{WINDOW_LEN, Window},
 };
 use crate::{
     CorruptionReason, Lsn, Result, WalError,
@@ -16,79 +17,8 @@ use crate::{
     sync::Arc,
 };
 
-/// How much is read at a time.
-pub(crate) const WINDOW_LEN: usize = 256 << 10;
-
-/// More than this is only asked for behind as many bytes that are there: a length may have been made up.
-const TRUSTED: usize = 1 << 20;
-
 /// Groups up to this length are read and checked as a whole.
 const WHOLE_MAX: usize = 512 << 10;
-
-/// Bytes of the stream that were read together.
-#[derive(Default)]
-pub(crate) struct Window {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl Window {
-    /// The offset of `pos` in [`bytes`](Self::bytes), where at least `len` bytes follow; `None` if the store ends
-    /// before that.
-    #[inline]
-    pub(crate) fn find(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<Option<usize>> {
-        let offset = pos.wrapping_sub(self.start);
-        if offset <= self.bytes.len() as u64 && self.bytes.len() as u64 - offset >= len as u64 {
-            return Ok(Some(offset as usize));
-        }
-        self.fill(base, pos, len, end)?;
-        Ok((self.bytes.len() >= len).then_some(0))
-    }
-
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// Reads a window that starts at `pos`, has `len` bytes if they are there, and does not pass `end`.
-    #[cold]
-    fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
-        let ahead = usize::try_from(end.saturating_sub(pos)).unwrap_or(usize::MAX);
-        let want = WINDOW_LEN.min(ahead).max(len);
-        // What both windows cover is kept. Records that share the old one keep that; else its memory is used again.
-        let old = std::mem::take(&mut self.bytes);
-        let first = want.min(TRUSTED.max(old.len()));
-        let from = usize::try_from(pos.wrapping_sub(self.start))
-            .unwrap_or(usize::MAX)
-            .min(old.len());
-        let kept = old.len() - from;
-        let mut buf = match old.try_into_mut() {
-            Ok(mut buf) if buf.capacity() >= first && buf.capacity() <= 4 * want.max(WINDOW_LEN) => {
-                buf.copy_within(from.., 0);
-                buf
-            }
-            Ok(old) => Self::larger(first, &old[from..]),
-            Err(old) => Self::larger(first, &old[from..]),
-        };
-        let (mut done, mut upto) = (kept, first);
-        loop {
-            buf.resize(upto, 0);
-            done += base.read(pos + done as u64, &mut buf[done..])?;
-            if done < upto || upto == want {
-                break;
-            }
-            upto = want.min(2 * upto);
-        }
-        buf.truncate(done);
-        (self.start, self.bytes) = (pos, buf.freeze());
-        Ok(())
-    }
-
-    fn larger(len: usize, kept: &[u8]) -> BytesMut {
-        let mut buf = BytesMut::with_capacity(len);
-        buf.extend_from_slice(kept);
-        buf
-    }
-}
 
 /// One frame that holds a record.
 #[derive(Debug, Clone, Copy, Default)]
@@ -159,6 +89,12 @@ impl Walker {
     /// Checks every frame even where the whole group was checked.
     pub(crate) fn thorough(mut self) -> Self {
         self.thorough = true;
+        self
+    }
+
+    /// Lets a thread read ahead if there is much to walk over.
+    pub(crate) fn reading_ahead(mut self) -> Self {
+        self.window.read_ahead();
         self
     }
 

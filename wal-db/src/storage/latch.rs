@@ -3,12 +3,12 @@
 use std::{io, sync::OnceLock};
 
 use super::{Identity, WalStore, is_full};
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 
 /// A store behind a latch. After a write or a flush has failed, both are refused without being tried: whether a
 /// second flush covers what the first one lost cannot be known.
 pub(crate) struct Latched {
-    store: Box<dyn WalStore>,
+    store: Arc<dyn WalStore>,
     broken: OnceLock<String>,
     /// Flushes of one file run one at a time: the system reports a failure to one caller only, who has to close the
     /// latch before another flush can say that all is well.
@@ -18,7 +18,7 @@ pub(crate) struct Latched {
 impl Latched {
     pub(crate) fn new(store: Box<dyn WalStore>) -> Self {
         Latched {
-            store,
+            store: store.into(),
             broken: OnceLock::new(),
             flushing: Mutex::new(()),
         }
@@ -37,6 +37,11 @@ impl Latched {
         }
         // The first cause stays.
         let _ = self.broken.set(cause);
+    }
+
+    /// The store itself, for reading: that is never refused.
+    pub(crate) fn shared(&self) -> Arc<dyn WalStore> {
+        self.store.clone()
     }
 
     pub(crate) fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
@@ -145,7 +150,7 @@ impl Latched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::{Arc, AtomicU32, Ordering};
+    use crate::sync::{AtomicU32, Ordering};
 
     struct Failing {
         kind: io::ErrorKind,
