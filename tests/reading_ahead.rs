@@ -139,7 +139,10 @@ fn a_long_replay_is_read_ahead_and_has_every_record() {
 
     let middle = entries.len() / 2;
     let from = wal.iter_from(entries[middle].0).unwrap();
-    assert!(from.map(|record| record.unwrap().lsn()).eq(entries[middle..].iter().map(|entry| entry.0)));
+    assert!(
+        from.map(|record| record.unwrap().lsn())
+            .eq(entries[middle..].iter().map(|entry| entry.0))
+    );
 }
 
 #[test]
@@ -147,7 +150,12 @@ fn a_short_look_and_a_log_without_threads_are_not_read_ahead() {
     let store = Watched::new(Meets::Nothing, 0);
     let wal = Wal::with_store(store.clone()).unwrap();
     let entries = fill(&wal);
-    let first: Vec<_> = wal.iter().unwrap().take(20).map(|record| record.unwrap().lsn()).collect();
+    let first: Vec<_> = wal
+        .iter()
+        .unwrap()
+        .take(20)
+        .map(|record| record.unwrap().lsn())
+        .collect();
     assert!(first.into_iter().eq(entries[..20].iter().map(|entry| entry.0)));
     assert_eq!(store.read_ahead(), 0);
     wal.close().unwrap();
@@ -202,7 +210,11 @@ fn damage_is_where_it_is_without_the_thread() {
         let wal = Wal::open_read_only_with(&path, config).unwrap();
         let records = wal.iter().unwrap();
         records
-            .map(|record| record.map(|record| record.lsn()).map_err(|error| error.to_string()))
+            .map(|record| {
+                record
+                    .map(|record| record.lsn())
+                    .map_err(|error| error.to_string())
+            })
             .collect()
     };
     let ahead = seen(config);

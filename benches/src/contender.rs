@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::limit::Limit;
+use crate::limit::{Limit, LimitInThreads};
 use crate::load::{Check, Load, Tally};
 use crate::measured::Measured;
-use crate::ours::Ours;
+use crate::ours::{Ours, OursInTasks};
 use crate::peers;
 use crate::wal_db_1_1_0::WalDb110;
 use crate::workload::{Extra, Job, Typed};
@@ -19,7 +19,13 @@ pub(crate) const BASE: &str = "wal-db-1.1.0";
 pub(crate) const LIMIT: &str = "limit";
 
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
-    let mut all: Vec<Box<dyn Contender>> = vec![Box::new(Ours), Box::new(WalDb110), Box::new(Limit)];
+    let mut all: Vec<Box<dyn Contender>> = vec![
+        Box::new(Ours),
+        Box::new(OursInTasks),
+        Box::new(WalDb110),
+        Box::new(Limit),
+        Box::new(LimitInThreads),
+    ];
     all.extend(peers::all());
     all
 }
@@ -145,7 +151,15 @@ mod tests {
     #[test]
     fn names_are_unique_and_ours_comes_first() {
         let names: Vec<_> = all().iter().map(|contender| contender.name()).collect();
-        assert_eq!(names[..4], ["ours", BASE, LIMIT, "mutex-file"]);
+        let first = [
+            "ours",
+            "ours-in-tasks",
+            BASE,
+            LIMIT,
+            "limit-in-threads",
+            "mutex-file",
+        ];
+        assert_eq!(names[..6], first);
         for (index, name) in names.iter().enumerate() {
             assert!(!names[..index].contains(name), "{name}");
         }

@@ -18,6 +18,8 @@
 //! The file is a header page and then blocks of one size. A block holds frames `[crc32][length][payload]`
 //! and ends where a frame would have the length zero, or with the file.
 
+mod in_threads;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -32,6 +34,8 @@ use crate::load::{Check, Load, Payloads, Tally, in_random_order, stamp};
 use crate::measured::Measured;
 use crate::typed;
 use crate::workload::{Extra, Job, Typed};
+
+pub(crate) use in_threads::LimitInThreads;
 
 const FILE: &str = "limit";
 const HEADER_BYTES: usize = 4096;

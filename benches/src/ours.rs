@@ -7,6 +7,7 @@
 mod commit;
 mod counting;
 mod read;
+mod tasks;
 mod truncate;
 
 use std::path::Path;
@@ -20,6 +21,8 @@ use crate::load::{Batch, Check, Load, Payloads, Tally};
 use crate::measured::Measured;
 use crate::typed;
 use crate::workload::{Extra, Job, Typed};
+
+pub(crate) use tasks::OursInTasks;
 
 const SEGMENT_BYTES: u64 = 64 << 20;
 

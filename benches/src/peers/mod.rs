@@ -40,7 +40,9 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
         #[cfg(feature = "commitlog")]
         Box::new(commitlog::CommitLog),
         #[cfg(feature = "writeahead")]
-        Box::new(writeahead::WriteAhead),
+        Box::new(writeahead::WriteAhead::InTasks),
+        #[cfg(feature = "writeahead")]
+        Box::new(writeahead::WriteAhead::InThreads),
         #[cfg(feature = "open-wal")]
         Box::new(open_wal::OpenWal),
         #[cfg(feature = "logdb")]

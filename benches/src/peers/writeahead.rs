@@ -2,7 +2,8 @@
 //!
 //! Every write is flushed before its future resolves (C2); there is no call without a flush, so no C1. Its
 //! writers are tasks, and so they are here: one thread polls a task for each of the workload's threads, which
-//! spares the crate a wake-up by the kernel for each commit. It needs no runtime. The queue holds every writer, so
+//! spares the crate a wake-up by the kernel for each commit. `writeahead-in-threads` has the workload's threads instead,
+//! each of which waits for its own writes, as everybody else's do. It needs no runtime. The queue holds every writer, so
 //! that none waits for a place; all else is at the default, zero-written windows of 256 KiB included, which its
 //! own measurements chose. Checksums are murmur3, and are checked on read.
 
@@ -26,23 +27,37 @@ const QUEUE: usize = 1_024;
 /// Records of one write where the time is not taken, and few enough for its limit of 4 MiB at any size in use.
 const GROUP_BYTES: usize = 1 << 20;
 
-pub(crate) struct WriteAhead;
+pub(crate) enum WriteAhead {
+    InTasks,
+    InThreads,
+}
 
 impl Contender for WriteAhead {
     fn name(&self) -> &'static str {
-        "writeahead"
+        match self {
+            WriteAhead::InTasks => "writeahead",
+            WriteAhead::InThreads => "writeahead-in-threads",
+        }
     }
 
     fn settings(&self) -> &'static str {
-        "0.4.1: async tasks on one thread in place of threads; queue of 1,024; 256 KiB zero windows; always flushes: no C1"
+        match self {
+            WriteAhead::InTasks => {
+                "0.4.1: async tasks on one thread in place of threads; queue of 1,024; 256 KiB zero windows; always flushes: no C1"
+            }
+            WriteAhead::InThreads => "the same, each thread blocks on its own writes",
+        }
     }
 
     fn note(&self, job: Job) -> Option<&'static str> {
-        (job == Job::Commit).then_some("tasks of one thread")
+        (job == Job::Commit && matches!(self, WriteAhead::InTasks)).then_some("tasks of one thread")
     }
 
     fn supports(&self, job: Job) -> bool {
-        matches!(job, Job::Commit | Job::Replay | Job::OpenClean)
+        match self {
+            WriteAhead::InTasks => matches!(job, Job::Commit | Job::Replay | Job::OpenClean),
+            WriteAhead::InThreads => job == Job::Commit,
+        }
     }
 
     /// Writes the log that replay and open read.
@@ -65,6 +80,17 @@ impl Contender for WriteAhead {
         let wal = open(dir)?;
         disk::settle(dir)?;
         let writer = wal.writer()?;
+        if matches!(self, WriteAhead::InThreads) {
+            let elapsed = load.drive(|payloads| {
+                while let Some(payload) = payloads.next_payload() {
+                    block_on(writer.write(payload.to_vec()))?;
+                }
+                Ok(())
+            })?;
+            drop((wal, writer));
+            self.read_back(dir, check)?;
+            return Ok(elapsed);
+        }
         let tasks = (0..load.threads).map(|thread| {
             let (writer, mut payloads) = (writer.clone(), load.payloads(thread));
             async move {

@@ -11,6 +11,7 @@ mod find;
 mod flush;
 mod inspect;
 mod iter;
+mod read_ahead;
 mod record;
 mod recover;
 mod report;

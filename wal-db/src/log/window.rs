@@ -1,13 +1,9 @@
-//! What a walk has read of the stream, and the thread that reads ahead of a long one.
+//! What a walk has read of the stream.
 
 use bytes::{Bytes, BytesMut};
 
-use super::base::Base;
-use crate::{
-    Result,
-    storage::WalStore,
-    sync::{Arc, mpsc, thread},
-};
+use super::{base::Base, read_ahead::ReadAhead};
+use crate::Result;
 
 /// How much is read at a time.
 pub(crate) const WINDOW_LEN: usize = 256 << 10;
@@ -17,9 +13,6 @@ const TRUSTED: usize = 1 << 20;
 
 /// A walk is a long one when it has read this much in a row, and as much is still to come.
 const LONG: u64 = 4 << 20;
-
-/// How much is read ahead at a time: a block, so that a window seldom needs two of them.
-const CHUNK_LEN: usize = 512 << 10;
 
 /// Bytes of the stream that were read together.
 #[derive(Default)]
@@ -36,6 +29,25 @@ impl Window {
     /// Lets a thread read ahead once the walk turns out to be long.
     pub(crate) fn read_ahead(&mut self) {
         self.may_read_ahead = true;
+    }
+
+    /// Whether it is made of groups whose content matches their headers.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// The walk is at a group: from here a thread can read ahead.
+    pub(crate) fn at_group(&mut self, base: &Base, pos: u64, end: u64) {
+        let walked = pos.saturating_sub(self.row_start);
+        if self.may_read_ahead && self.ahead.is_none() && walked.min(end.saturating_sub(pos)) >= LONG {
+            self.bytes = Bytes::new();
+            self.ahead = ReadAhead::start(base.store.shared(), base.log, pos, end);
+        }
+    }
+
+    /// The walk goes on at `pos`, and not because the group before it ends there: what lies there was not checked.
+    pub(crate) fn read_alone(&mut self, pos: u64) {
+        (self.ahead, self.row_start) = (None, pos);
     }
 
     /// The offset of `pos` in [`bytes`](Self::bytes), where at least `len` bytes follow; `None` if the store ends
@@ -58,26 +70,23 @@ impl Window {
     #[cold]
     fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
         let old = std::mem::take(&mut self.bytes);
-        if !is_next(self.start, old.len(), pos) {
+        let far = pos.checked_sub(self.start + old.len() as u64);
+        if pos < self.start || far.is_some_and(|far| far > WINDOW_LEN as u64) {
             self.row_start = pos;
         }
-        let to_come = end.saturating_sub(pos);
-        if self.may_read_ahead && self.ahead.is_none() && (pos - self.row_start).min(to_come) >= LONG {
-            self.ahead = ReadAhead::start(base.store.shared(), pos, end);
-        }
-        let Some(mut ahead) = self.ahead.take() else {
-            (self.start, self.bytes) = (pos, self.read(base, pos, len, end, old)?);
-            return Ok(());
-        };
-        // It reads into the same memory again once nobody has a part of it.
-        drop(old);
-        if let Some(bytes) = ahead.window(pos, len) {
-            (self.start, self.bytes, self.ahead) = (pos, bytes, Some(ahead));
+        if let Some(ahead) = &mut self.ahead {
+            if let Some(bytes) = ahead.next(pos, old).filter(|bytes| bytes.len() >= len) {
+                (self.start, self.bytes) = (pos, bytes);
+                return Ok(());
+            }
+            // What the thread could not read, or not well, is looked at here. Where it could read nothing at all it will
+            // not do better later.
+            self.may_read_ahead = ahead.was_useful;
+            self.read_alone(pos);
+            (self.start, self.bytes) = (pos, self.read(base, pos, len, end, Bytes::new())?);
             return Ok(());
         }
-        // What the thread could not read is looked at here.
-        self.row_start = pos;
-        (self.start, self.bytes) = (pos, self.read(base, pos, len, end, Bytes::new())?);
+        (self.start, self.bytes) = (pos, self.read(base, pos, len, end, old)?);
         Ok(())
     }
 
@@ -115,101 +124,5 @@ impl Window {
         let mut buf = BytesMut::with_capacity(len);
         buf.extend_from_slice(kept);
         buf
-    }
-}
-
-/// Whether `pos` is in the `len` bytes at `start` or not far behind them. A walk that goes farther jumps over what was cut
-/// off, which need not be there any more.
-fn is_next(start: u64, len: usize, pos: u64) -> bool {
-    pos.checked_sub(start).is_some_and(|far| far <= (len + CHUNK_LEN) as u64)
-}
-
-/// A thread that reads chunks of the stream one behind the other, while the walk is still at earlier ones. It ends with
-/// this, at the end of the walk, and at the first chunk that is not there as a whole.
-struct ReadAhead {
-    /// Where the chunk in hand starts.
-    start: u64,
-    chunk: Bytes,
-    chunks: mpsc::Receiver<BytesMut>,
-    /// Memory that is free again.
-    emptied: mpsc::Sender<BytesMut>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl ReadAhead {
-    /// Reads from `pos` to `end`. `None` if there is no thread to be had.
-    fn start(store: Arc<dyn WalStore>, pos: u64, end: u64) -> Option<ReadAhead> {
-        // One chunk waits while the next one is read.
-        let (full, chunks) = mpsc::sync_channel(1);
-        let (emptied, empty) = mpsc::channel();
-        let run = move || {
-            let mut at = pos;
-            while at < end {
-                let mut buf: BytesMut = empty.try_recv().unwrap_or_default();
-                let len = (CHUNK_LEN as u64).min(end - at);
-                buf.resize(len as usize, 0);
-                let is_whole = store.read_at(at, &mut buf).is_ok_and(|read| read == buf.len());
-                if !is_whole || full.send(buf).is_err() {
-                    return;
-                }
-                at += len;
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("wal-reader".to_owned())
-            .spawn(run)
-            .ok()?;
-        Some(ReadAhead {
-            start: pos,
-            chunk: Bytes::new(),
-            chunks,
-            emptied,
-            thread: Some(thread),
-        })
-    }
-
-    /// Bytes from `pos` on, `len` of them at least. `None` if the thread does not have them.
-    fn window(&mut self, pos: u64, len: usize) -> Option<Bytes> {
-        if !is_next(self.start, self.chunk.len(), pos) {
-            return None;
-        }
-        while pos >= self.start + self.chunk.len() as u64 {
-            self.advance()?;
-        }
-        let offset = (pos - self.start) as usize;
-        if self.chunk.len() - offset >= len {
-            return Some(self.chunk.slice(offset..));
-        }
-        let mut joined = BytesMut::from(&self.chunk[offset..]);
-        while joined.len() < len {
-            self.advance()?;
-            let part = self.chunk.len().min(len - joined.len());
-            joined.extend_from_slice(&self.chunk[..part]);
-        }
-        Some(joined.freeze())
-    }
-
-    /// Takes the next chunk in hand.
-    fn advance(&mut self) -> Option<()> {
-        let next = self.chunks.recv().ok()?;
-        self.start += self.chunk.len() as u64;
-        let old = std::mem::replace(&mut self.chunk, next.freeze());
-        if let Ok(old) = old.try_into_mut() {
-            // It may have read everything already.
-            let _ = self.emptied.send(old);
-        }
-        Some(())
-    }
-}
-
-impl Drop for ReadAhead {
-    /// The store is let go before the walk is.
-    fn drop(&mut self) {
-        // A thread that waits to hand a chunk over learns that nobody takes it.
-        (_, self.chunks) = mpsc::sync_channel(1);
-        if let Some(thread) = self.thread.take() {
-            // One that panicked, in the store, has ended the reading ahead; the walk meets the same place itself.
-            let _ = thread.join();
-        }
     }
 }
