@@ -25,7 +25,7 @@ mod real;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use std::sync::{Arc, atomic::Ordering, mpsc};
+pub(crate) use std::sync::{Arc, atomic::Ordering};
 
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use real::{

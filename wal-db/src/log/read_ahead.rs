@@ -1,135 +1,246 @@
-//! The thread that reads and checks groups ahead of a long walk.
+//! A thread that reads the stream ahead of a long walk, and beside it.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    format::{self, GROUP_HEADER_LEN, GroupHeader, LogId},
     storage::WalStore,
-    sync::{Arc, mpsc, thread},
+    sync::{Arc, Bell, Mutex, thread},
 };
 
-/// How much is read at a time: as long as a block, so that a group seldom begins in one and ends in another.
-const CHUNK_LEN: u64 = 512 << 10;
+/// How much is read at a time: as long as a block, so that a group seldom begins in one chunk and ends in another.
+pub(super) const CHUNK_LEN: usize = 512 << 10;
 
-/// A thread that is a few chunks ahead of a walk. It ends with this, at the end of the walk, and at the first group that
-/// is damaged, too long for a chunk, or not where it belongs: the walk looks at that itself.
+/// How many chunks are read before the walk has come to them.
+const AHEAD: usize = 4;
+
+/// The chunks of the stream from where a walk is. A thread reads them, and so does the walk itself, the one behind, when
+/// the one that it needs is not there yet.
 pub(super) struct ReadAhead {
-    chunks: mpsc::Receiver<Chunk>,
-    /// Memory that is free again.
-    emptied: mpsc::Sender<BytesMut>,
+    shared: Arc<Shared>,
+    /// The chunk in hand, and where it starts.
+    chunk: Bytes,
+    start: u64,
     thread: Option<thread::JoinHandle<()>>,
-    /// Whether it ever had a chunk.
-    pub(super) was_useful: bool,
 }
 
-/// Whole groups, one behind the other, each of which matches its header.
-struct Chunk {
-    start: u64,
-    bytes: BytesMut,
+struct Shared {
+    store: Arc<dyn WalStore>,
+    chunks: Mutex<Chunks>,
+    /// Rings when a chunk was read, and when there is room for more.
+    moved: Bell,
+}
+
+struct Chunks {
+    /// Those ahead of the one in hand, in order.
+    ahead: VecDeque<Chunk>,
+    /// Where the next one starts that nobody reads yet.
+    next: u64,
+    end: u64,
+    /// Memory to read into.
+    spare: Vec<BytesMut>,
+}
+
+enum Chunk {
+    /// Somebody reads the chunk that starts here.
+    Reading(u64),
+    Whole(BytesMut),
+    /// It could not be read, or not all of it.
+    Missing,
+}
+
+impl Chunks {
+    /// Takes it upon the caller to read the next chunk: where it starts, and memory of its length.
+    fn claim(&mut self) -> Option<(u64, BytesMut)> {
+        if !self.has_work() {
+            return None;
+        }
+        let start = self.next;
+        let len = (CHUNK_LEN as u64).min(self.end - start);
+        self.ahead.push_back(Chunk::Reading(start));
+        self.next += len;
+        let mut memory = self.spare.pop().unwrap_or_default();
+        memory.resize(len as usize, 0);
+        Some((start, memory))
+    }
+
+    fn has_work(&self) -> bool {
+        self.ahead.len() < AHEAD && !self.is_over()
+    }
+
+    /// Whether all is read, or need not be.
+    fn is_over(&self) -> bool {
+        self.next >= self.end
+    }
+
+    fn is_next_being_read(&self) -> bool {
+        matches!(self.ahead.front(), Some(Chunk::Reading(_)))
+    }
+}
+
+impl Shared {
+    /// Reads the chunk at `start`, which was claimed.
+    fn read(&self, start: u64, mut memory: BytesMut) {
+        let read = self.store.read_at(start, &mut memory);
+        let chunk = match read {
+            Ok(len) if len == memory.len() => Chunk::Whole(memory),
+            _ => Chunk::Missing,
+        };
+        self.put(start, chunk);
+    }
+
+    fn put(&self, start: u64, chunk: Chunk) {
+        let mut chunks = self.chunks.lock();
+        let is_it = |chunk: &&mut Chunk| matches!(chunk, Chunk::Reading(at) if *at == start);
+        if let Some(place) = chunks.ahead.iter_mut().find(is_it) {
+            *place = chunk;
+        }
+        drop(chunks);
+        self.moved.ring();
+    }
+
+    /// What the thread does.
+    fn run(&self) {
+        loop {
+            let mut chunks = self.chunks.lock();
+            let claimed = chunks.claim();
+            let is_over = chunks.is_over();
+            drop(chunks);
+            match claimed {
+                Some((start, memory)) => {
+                    // A store that panics does so again when the walk reads the same place.
+                    if catch_unwind(AssertUnwindSafe(|| self.read(start, memory))).is_err() {
+                        self.put(start, Chunk::Missing);
+                    }
+                }
+                None if is_over => return,
+                None => self.moved.sleep_unless(None, || {
+                    let chunks = self.chunks.lock();
+                    chunks.has_work() || chunks.is_over()
+                }),
+            }
+        }
+    }
 }
 
 impl ReadAhead {
-    /// Reads from the group at `pos` up to `end`. `None` if there is no thread to be had.
-    pub(super) fn start(store: Arc<dyn WalStore>, log: LogId, pos: u64, end: u64) -> Option<ReadAhead> {
-        // One chunk waits while another is read.
-        let (full, chunks) = mpsc::sync_channel(1);
-        let (emptied, empty) = mpsc::channel();
-        let mut reader = Reader {
+    /// Reads from `pos` to `end`. `None` if there is no thread to be had.
+    pub(super) fn start(store: Arc<dyn WalStore>, pos: u64, end: u64) -> Option<ReadAhead> {
+        let shared = Arc::new(Shared {
             store,
-            log,
-            pos,
-            end,
-            rest: Vec::new(),
-        };
-        let run = move || {
-            while let Some(chunk) = reader.read(empty.try_recv().unwrap_or_default()) {
-                if full.send(chunk).is_err() {
-                    return;
-                }
-            }
+            chunks: Mutex::new(Chunks {
+                ahead: VecDeque::with_capacity(AHEAD),
+                next: pos,
+                end,
+                spare: Vec::new(),
+            }),
+            moved: Bell::new(),
+        });
+        let run = {
+            let shared = shared.clone();
+            move || shared.run()
         };
         let thread = thread::Builder::new()
             .name("wal-reader".to_owned())
             .spawn(run)
             .ok()?;
         Some(ReadAhead {
-            chunks,
-            emptied,
+            shared,
+            chunk: Bytes::new(),
+            start: pos,
             thread: Some(thread),
-            was_useful: false,
         })
     }
 
-    /// The chunk that starts at `pos`. `None` if the thread does not have it, and will not have any other.
+    /// Bytes from `pos` on, `len` of them at least. `None` if they could not be read, or are not what comes next.
     ///
-    /// The memory of the chunk before is read into again, unless somebody has a part of it.
-    pub(super) fn next(&mut self, pos: u64, before: Bytes) -> Option<Bytes> {
-        if let Ok(before) = before.try_into_mut() {
-            // It may have read everything already.
-            let _ = self.emptied.send(before);
+    /// The memory of a chunk is read into again, unless somebody has a part of it.
+    pub(super) fn window(&mut self, pos: u64, len: usize) -> Option<Bytes> {
+        if !is_next(self.start, self.chunk.len(), pos) {
+            return None;
         }
-        let chunk = self.chunks.recv().ok().filter(|chunk| chunk.start == pos)?;
-        self.was_useful = true;
-        Some(chunk.bytes.freeze())
+        while pos >= self.end() {
+            self.advance()?;
+        }
+        let offset = (pos - self.start) as usize;
+        if self.chunk.len() - offset >= len {
+            return Some(self.chunk.slice(offset..));
+        }
+        let mut joined = BytesMut::from(&self.chunk[offset..]);
+        while joined.len() < len {
+            self.advance()?;
+            let part = self.chunk.len().min(len - joined.len());
+            joined.extend_from_slice(&self.chunk[..part]);
+        }
+        Some(joined.freeze())
     }
+
+    fn end(&self) -> u64 {
+        self.start + self.chunk.len() as u64
+    }
+
+    /// Takes the next chunk in hand.
+    fn advance(&mut self) -> Option<()> {
+        let next = self.next_chunk()?;
+        self.start = self.end();
+        let last = std::mem::replace(&mut self.chunk, next.freeze());
+        let mut chunks = self.shared.chunks.lock();
+        chunks.spare.extend(last.try_into_mut());
+        let is_low = chunks.ahead.len() <= AHEAD / 2;
+        drop(chunks);
+        if is_low {
+            self.shared.moved.ring();
+        }
+        Some(())
+    }
+
+    fn next_chunk(&mut self) -> Option<BytesMut> {
+        loop {
+            let mut chunks = self.shared.chunks.lock();
+            if !chunks.is_next_being_read()
+                && let Some(chunk) = chunks.ahead.pop_front()
+            {
+                return match chunk {
+                    Chunk::Whole(bytes) => Some(bytes),
+                    Chunk::Reading(_) | Chunk::Missing => None,
+                };
+            }
+            let claimed = chunks.claim();
+            let is_at_the_end = chunks.ahead.is_empty();
+            drop(chunks);
+            match claimed {
+                Some((start, memory)) => self.shared.read(start, memory),
+                None if is_at_the_end => return None,
+                None => self
+                    .shared
+                    .moved
+                    .sleep_unless(None, || !self.shared.chunks.lock().is_next_being_read()),
+            }
+        }
+    }
+}
+
+/// Whether `pos` is in the `len` bytes at `start` or not far behind them. A walk that goes farther jumps over what was cut
+/// off, which need not be there any more.
+pub(super) fn is_next(start: u64, len: usize, pos: u64) -> bool {
+    pos.checked_sub(start)
+        .is_some_and(|far| far <= (len + CHUNK_LEN) as u64)
 }
 
 impl Drop for ReadAhead {
     /// The thread has let the store go when this ends.
     fn drop(&mut self) {
-        // If it waits to hand a chunk over, it learns that nobody takes it.
-        (_, self.chunks) = mpsc::sync_channel(1);
+        let mut chunks = self.shared.chunks.lock();
+        chunks.end = 0;
+        drop(chunks);
+        self.shared.moved.ring();
         if let Some(thread) = self.thread.take() {
-            // If it panicked, in the store, the walk comes to the same place and reads it itself.
+            // It has no panic of its own, and those of the store were caught.
             let _ = thread.join();
         }
-    }
-}
-
-/// What the thread has.
-struct Reader {
-    store: Arc<dyn WalStore>,
-    log: LogId,
-    /// The next group.
-    pos: u64,
-    end: u64,
-    /// The beginning of it, if that was read with the chunk before.
-    rest: Vec<u8>,
-}
-
-impl Reader {
-    /// The next groups, in `memory`; `None` if there is none to hand over.
-    fn read(&mut self, mut memory: BytesMut) -> Option<Chunk> {
-        let start = self.pos;
-        let len = CHUNK_LEN.min(self.end.saturating_sub(start)) as usize;
-        memory.resize(len, 0);
-        let (front, back) = memory.split_at_mut_checked(self.rest.len())?;
-        front.copy_from_slice(&self.rest);
-        let read = self.store.read_at(start + front.len() as u64, back).ok()?;
-        memory.truncate(self.rest.len() + read);
-
-        let whole = self.intact_groups(&memory);
-        self.rest.clear();
-        self.rest.extend_from_slice(&memory[whole..]);
-        memory.truncate(whole);
-        self.pos += whole as u64;
-        (whole > 0).then_some(Chunk { start, bytes: memory })
-    }
-
-    /// How many bytes at the front are whole groups that match their headers.
-    fn intact_groups(&self, bytes: &[u8]) -> usize {
-        let mut len = 0;
-        while let Some(next) = self.intact_group(self.pos + len as u64, &bytes[len..]) {
-            len += next;
-        }
-        len
-    }
-
-    /// The length of the group at `pos`, with what is behind it up to the next one.
-    fn intact_group(&self, pos: u64, bytes: &[u8]) -> Option<usize> {
-        let header = GroupHeader::decode(bytes, pos, self.log).ok()?;
-        let content = bytes.get(GROUP_HEADER_LEN..header.len as usize)?;
-        let len = usize::try_from(header.next() - pos).ok()?;
-        (len <= bytes.len() && format::crc32(content) == header.payload_digest).then_some(len)
     }
 }

@@ -352,9 +352,6 @@ impl Walker {
         if len > WHOLE_MAX || self.thorough {
             return Ok(false);
         }
-        if self.window.is_checked() {
-            return Ok(true);
-        }
         let Some(offset) = self.window.find(base, header.pos, len, self.end)? else {
             return Ok(false);
         };
@@ -388,7 +385,6 @@ impl Walker {
     /// After damage: goes to the next place where a record or a group is intact at its own place.
     pub(crate) fn resync(&mut self, base: &Base) -> Result<()> {
         self.near = 0;
-        self.window.read_alone(self.pos);
         if let Some(group) = self.group {
             return self.resync_in(base, group, self.pos + FRAME_HEADER_LEN as u64);
         }
@@ -472,7 +468,6 @@ impl Walker {
         while let Some(cut) = self.cut.filter(|cut| self.pos >= cut.cut) {
             self.pos = self.pos.max(cut.start);
             self.group = None;
-            self.window.read_alone(self.pos);
             self.find_cut();
         }
     }

@@ -2,7 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{base::Base, read_ahead::ReadAhead};
+use super::{
+    base::Base,
+    read_ahead::{ReadAhead, is_next},
+};
 use crate::Result;
 
 /// How much is read at a time.
@@ -31,23 +34,12 @@ impl Window {
         self.may_read_ahead = true;
     }
 
-    /// Whether it is made of groups whose content matches their headers.
-    pub(crate) fn is_checked(&self) -> bool {
-        self.ahead.is_some()
-    }
-
-    /// The walk is at a group: from here a thread can read ahead.
+    /// The walk is at a group, where reading ahead can begin.
     pub(crate) fn at_group(&mut self, base: &Base, pos: u64, end: u64) {
         let walked = pos.saturating_sub(self.row_start);
         if self.may_read_ahead && self.ahead.is_none() && walked.min(end.saturating_sub(pos)) >= LONG {
-            self.bytes = Bytes::new();
-            self.ahead = ReadAhead::start(base.store.shared(), base.log, pos, end);
+            self.ahead = ReadAhead::start(base.store.shared(), pos, end);
         }
-    }
-
-    /// The walk goes on at `pos`, and not because the group before it ends there: what lies there was not checked.
-    pub(crate) fn read_alone(&mut self, pos: u64) {
-        (self.ahead, self.row_start) = (None, pos);
     }
 
     /// The offset of `pos` in [`bytes`](Self::bytes), where at least `len` bytes follow; `None` if the store ends
@@ -70,23 +62,21 @@ impl Window {
     #[cold]
     fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
         let old = std::mem::take(&mut self.bytes);
-        let far = pos.checked_sub(self.start + old.len() as u64);
-        if pos < self.start || far.is_some_and(|far| far > WINDOW_LEN as u64) {
+        if !is_next(self.start, old.len(), pos) {
             self.row_start = pos;
         }
-        if let Some(ahead) = &mut self.ahead {
-            if let Some(bytes) = ahead.next(pos, old).filter(|bytes| bytes.len() >= len) {
-                (self.start, self.bytes) = (pos, bytes);
-                return Ok(());
-            }
-            // What the thread could not read, or not well, is looked at here. Where it could read nothing at all it will
-            // not do better later.
-            self.may_read_ahead = ahead.was_useful;
-            self.read_alone(pos);
-            (self.start, self.bytes) = (pos, self.read(base, pos, len, end, Bytes::new())?);
+        let Some(mut ahead) = self.ahead.take() else {
+            (self.start, self.bytes) = (pos, self.read(base, pos, len, end, old)?);
+            return Ok(());
+        };
+        drop(old);
+        if let Some(bytes) = ahead.window(pos, len) {
+            (self.start, self.bytes, self.ahead) = (pos, bytes, Some(ahead));
             return Ok(());
         }
-        (self.start, self.bytes) = (pos, self.read(base, pos, len, end, old)?);
+        // What could not be read ahead is looked at here.
+        self.row_start = pos;
+        (self.start, self.bytes) = (pos, self.read(base, pos, len, end, Bytes::new())?);
         Ok(())
     }
 
