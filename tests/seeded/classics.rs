@@ -25,6 +25,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         ],
     ),
     bug(
+        "half-a-chunk-taken-for-a-whole",
+        &[],
+        "what is read ahead is handed over though the store had less of it",
+        &["reading_ahead::what_the_thread_cannot_read_the_replay_reads_itself"],
+    ),
+    bug(
         "frame-of-any-epoch",
         &[],
         "the checksum of a frame leaves the epoch out",
