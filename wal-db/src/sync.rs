@@ -139,6 +139,14 @@ impl Bell {
         }
     }
 
+    /// Wakes one of those who sleep, if any.
+    pub(crate) fn ring_for_one(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) > 0 {
+            self.gate.open_one();
+        }
+    }
+
     /// Sleeps until it rings or the time is over, unless `ready` says that there is no need to.
     pub(crate) fn sleep_unless(&self, timeout: Option<Duration>, ready: impl FnOnce() -> bool) {
         self.asleep.fetch_add(1, Ordering::SeqCst);

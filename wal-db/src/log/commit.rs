@@ -280,9 +280,10 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        let written = self.committer().mark.pos;
         self.committer = None;
         self.writer.line.hand_over();
-        self.writer.room.ring();
+        self.writer.ring_for_room(written);
     }
 }
 

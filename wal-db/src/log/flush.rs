@@ -123,7 +123,7 @@ impl Committer {
         writer.line.set_written(self.mark);
         // One who waits for room is woken for more than a block. Whoever has the committer rings again when it is done.
         if writer.ring.is_roomy() || writer.write_through || !writer.ring.has_left_block(closed.next) {
-            writer.room.ring();
+            writer.ring_for_room(closed.next);
         }
         writer.progress.ring();
         if core.should_prepare(writer) {
