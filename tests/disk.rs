@@ -367,6 +367,7 @@ pub fn stays_poisoned(wal: &Wal, disk: &Disk) {
     assert!(is_poisoned(&wal.append_and_sync(b"x")), "append_and_sync");
     assert!(is_poisoned(&wal.append_durable(b"x")), "append_durable");
     assert!(is_poisoned(&wal.sync()), "sync");
+    assert!(is_poisoned(&wal.flush()), "flush");
     assert!(is_poisoned(&wal.truncate_after(Lsn::ZERO)), "truncate_after");
     assert_eq!(
         (disk.calls(Op::Sync), disk.calls(Op::Write)),

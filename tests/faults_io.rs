@@ -159,6 +159,22 @@ fn an_error_while_preparing_space_poisons_the_log() {
 }
 
 #[test]
+fn who_flushes_and_who_appends_beside_a_failing_write_hear_of_it_and_can_close() {
+    for good in 0..400 {
+        within("closing behind a failed write", move || {
+            let disk = Disk::new();
+            let wal = open(&disk, busy_heap().with_staging_bytes(64 << 10));
+            disk.set_after(Op::Write, good % 40, Fault::Fail(EIO));
+            std::thread::scope(|scope| {
+                scope.spawn(|| while wal.flush().is_ok() {});
+                while wal.append(&[7; 1_500]).is_ok() {}
+            });
+            assert!(wal.close().is_err());
+        });
+    }
+}
+
+#[test]
 fn tickets_hear_of_an_error_while_preparing_space() {
     within(
         "a ticket that was registered before preparing space failed",

@@ -18,6 +18,8 @@ mod open_wal;
 mod raft_engine;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "walrus")]
@@ -53,5 +55,7 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
         Box::new(fjall::Fjall),
         #[cfg(feature = "redb")]
         Box::new(redb::Redb),
+        #[cfg(feature = "rocksdb")]
+        Box::new(rocksdb::RocksDb),
     ]
 }

@@ -154,8 +154,10 @@ impl Core {
 
     /// Writes the blocks that the tail has left, up to a quarter of the ring.
     pub(crate) fn flush_blocks(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        let upto = self.base.written() + writer.ring.quarter();
-        while writer.ring.has_left_block(self.base.written()) && self.base.written() < upto {
+        self.write_pending(writer, committer)?;
+        // A group that could not be written was taken out of the ring all the same: `written` may never move again.
+        let upto = committer.consumer.open() + writer.ring.quarter();
+        while writer.ring.has_left_block(committer.consumer.open()) && committer.consumer.open() < upto {
             self.flush_block(writer, committer)?;
         }
         Ok(())

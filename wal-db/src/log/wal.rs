@@ -331,7 +331,12 @@ impl Wal {
     /// # Errors
     /// As for [`append`](Self::append).
     pub fn flush(&self) -> Result<()> {
-        self.core().flush_through(u64::MAX)
+        self.core().flush_through(u64::MAX)?;
+        // Readers go on with what was written, and nothing more will be.
+        if self.core().is_poisoned() {
+            return Err(self.core().poisoned());
+        }
+        Ok(())
     }
 
     /// Appends an event, behind its schema if there is one; returns where it is and where it ends.
