@@ -16,7 +16,7 @@ const TRUSTED: usize = 1 << 20;
 
 /// A walk is a long one when it has read this much in a row, and as much is still to come.
 /// Little under shuttle, whose logs are short.
-const LONG: u64 = if cfg!(shuttle) { 1 << 10 } else { 4 << 20 };
+const LONG: u64 = if cfg!(shuttle) { 1 << 10 } else { 2 << 20 };
 
 /// Bytes of the stream that were read together.
 #[derive(Default)]
