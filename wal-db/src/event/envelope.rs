@@ -117,7 +117,7 @@ pub(super) fn encode_with(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Takes a payload apart.
-#[inline]
+#[inline(always)]
 pub(super) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     let mut rest = payload;
     let first = take_byte(&mut rest, "first byte")?;

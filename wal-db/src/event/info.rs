@@ -55,13 +55,13 @@ fn meta(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<MetaRef<'_>, Typed
 }
 
 /// Splits a typed record into what it says about itself and the codec's bytes.
-#[inline]
+#[inline(always)]
 pub(super) fn open(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<(RecordInfo, &[u8]), TypedError> {
     envelope(lsn, kind, payload).map(|envelope| (envelope.info, envelope.body))
 }
 
 /// Takes a typed record apart.
-#[inline]
+#[inline(always)]
 pub(super) fn envelope(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<Envelope<'_>, TypedError> {
     if kind != RecordKind::Typed {
         return Err(TypedError::NotTyped { lsn });

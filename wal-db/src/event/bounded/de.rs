@@ -15,7 +15,7 @@ pub(in super::super) struct Reader<'b, D> {
 }
 
 impl<'b, D> Reader<'b, D> {
-    #[inline]
+    #[inline(always)]
     pub(in super::super) fn new(inner: D, limits: Limits<'b>) -> Self {
         Reader { inner, limits }
     }
@@ -36,7 +36,7 @@ enum Asked {
 macro_rules! forward {
     ($($method:ident($($arg:ident: $ty:ty),*) => $inner:ident, $asked:ident;)*) => {
         $(
-            #[inline]
+            #[inline(always)]
             fn $method<V: Visitor<'de>>(self, $($arg: $ty,)* visitor: V) -> Result<V::Value, D::Error> {
                 let watch = Watch { visitor, limits: self.limits, asked: Asked::$asked };
                 self.inner.$inner($($arg,)* watch)
@@ -82,7 +82,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Reader<'_, D> {
         deserialize_ignored_any() => deserialize_ignored_any, Open;
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_human_readable(&self) -> bool {
         self.inner.is_human_readable()
     }
@@ -98,7 +98,7 @@ struct Watch<'b, V> {
 macro_rules! hand_on {
     ($($method:ident: $ty:ty;)*) => {
         $(
-            #[inline]
+            #[inline(always)]
             fn $method<E: Error>(self, value: $ty) -> Result<V::Value, E> {
                 self.visitor.$method(value)
             }
@@ -132,7 +132,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         visit_byte_buf: Vec<u8>;
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
         match self.asked {
             Asked::Owned => self.visitor.visit_string(value.to_owned()),
@@ -140,7 +140,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
         match self.asked {
             Asked::Owned => self.visitor.visit_string(value.to_owned()),
@@ -148,7 +148,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<V::Value, E> {
         match self.asked {
             Asked::Owned => self.visitor.visit_byte_buf(value.to_owned()),
@@ -156,7 +156,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_borrowed_bytes<E: Error>(self, value: &'de [u8]) -> Result<V::Value, E> {
         match self.asked {
             Asked::Owned => self.visitor.visit_byte_buf(value.to_owned()),
@@ -164,29 +164,29 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
         self.visitor.visit_none()
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
         self.visitor.visit_unit()
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let limits = self.limits.deeper().map_err(D::Error::custom)?;
         self.visitor.visit_some(Reader { inner, limits })
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let limits = self.limits.deeper().map_err(D::Error::custom)?;
         self.visitor.visit_newtype_struct(Reader { inner, limits })
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let limits = self.limits.deeper().map_err(A::Error::custom)?;
         self.visitor.visit_seq(Entries {
@@ -196,7 +196,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let limits = self.limits.deeper().map_err(A::Error::custom)?;
         self.visitor.visit_map(Entries {
@@ -207,7 +207,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
     }
 
     /// The level is taken by the variant's fields, see `Variant`: a unit variant has none.
-    #[inline]
+    #[inline(always)]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         self.visitor.visit_enum(Tagged {
             inner,
@@ -224,7 +224,7 @@ struct Seed<'b, S> {
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, S> {
     type Value = S::Value;
 
-    #[inline]
+    #[inline(always)]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
         self.inner.deserialize(Reader {
             inner,
@@ -243,7 +243,7 @@ struct Entries<'b, A> {
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
     type Error = A::Error;
 
-    #[inline]
+    #[inline(always)]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         let element = self.inner.next_element_seed(Seed {
             inner: seed,
@@ -255,7 +255,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
         Ok(element)
     }
 
-    #[inline]
+    #[inline(always)]
     fn size_hint(&self) -> Option<usize> {
         self.limits.cap(self.inner.size_hint())
     }
@@ -264,7 +264,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
     type Error = A::Error;
 
-    #[inline]
+    #[inline(always)]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         let key = self.inner.next_key_seed(Seed {
             inner: seed,
@@ -276,7 +276,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         Ok(key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         self.inner.next_value_seed(Seed {
             inner: seed,
@@ -284,7 +284,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn size_hint(&self) -> Option<usize> {
         self.limits.cap(self.inner.size_hint())
     }
@@ -299,7 +299,7 @@ impl<'b, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Tagged<'b, A> {
     type Error = A::Error;
     type Variant = Variant<'b, A::Variant>;
 
-    #[inline]
+    #[inline(always)]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
         let (tag, inner) = self.inner.variant_seed(Seed {
             inner: seed,
@@ -321,7 +321,7 @@ struct Variant<'b, A> {
 }
 
 impl<'b, A> Variant<'b, A> {
-    #[inline]
+    #[inline(always)]
     fn watch<V>(self, visitor: V) -> (A, Watch<'b, V>) {
         (
             self.inner,
@@ -337,24 +337,24 @@ impl<'b, A> Variant<'b, A> {
 impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Variant<'_, A> {
     type Error = A::Error;
 
-    #[inline]
+    #[inline(always)]
     fn unit_variant(self) -> Result<(), A::Error> {
         self.inner.unit_variant()
     }
 
-    #[inline]
+    #[inline(always)]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
         let limits = self.limits.deeper().map_err(A::Error::custom)?;
         self.inner.newtype_variant_seed(Seed { inner: seed, limits })
     }
 
-    #[inline]
+    #[inline(always)]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
         let (inner, watch) = self.watch(visitor);
         inner.tuple_variant(len, watch)
     }
 
-    #[inline]
+    #[inline(always)]
     fn struct_variant<V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],

@@ -12,7 +12,7 @@ pub(in super::super) struct Stored<D> {
 }
 
 impl<D> Stored<D> {
-    #[inline]
+    #[inline(always)]
     pub(in super::super) fn new(inner: D, index: u32) -> Self {
         Stored { inner, index }
     }
@@ -21,7 +21,7 @@ impl<D> Stored<D> {
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Stored<D> {
     type Error = D::Error;
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -41,7 +41,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Stored<D> {
         ))
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_human_readable(&self) -> bool {
         self.inner.is_human_readable()
     }
@@ -62,7 +62,7 @@ impl<'de, D: Deserializer<'de>> EnumAccess<'de> for Variant<D> {
     type Error = D::Error;
     type Variant = Self;
 
-    #[inline]
+    #[inline(always)]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), D::Error> {
         let tag = seed.deserialize(self.index.into_deserializer())?;
         Ok((tag, self))
@@ -72,22 +72,22 @@ impl<'de, D: Deserializer<'de>> EnumAccess<'de> for Variant<D> {
 impl<'de, D: Deserializer<'de>> VariantAccess<'de> for Variant<D> {
     type Error = D::Error;
 
-    #[inline]
+    #[inline(always)]
     fn unit_variant(self) -> Result<(), D::Error> {
         <()>::deserialize(self.inner)
     }
 
-    #[inline]
+    #[inline(always)]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, D::Error> {
         seed.deserialize(self.inner)
     }
 
-    #[inline]
+    #[inline(always)]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, D::Error> {
         self.inner.deserialize_tuple(len, visitor)
     }
 
-    #[inline]
+    #[inline(always)]
     fn struct_variant<V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],
