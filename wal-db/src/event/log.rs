@@ -9,7 +9,7 @@ use super::error::TypedError;
 use super::meta::Meta;
 use super::record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord};
 use super::replay::Replay;
-use super::payload::Decoded;
+use super::stored::Upcast;
 use super::{dictionary, payload, scratch};
 use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal};
 
@@ -187,8 +187,8 @@ macro_rules! decoding {
             /// As [`decode`](Self::decode).
             pub fn decode_all<T: WalDecodeOwned>(&self) -> Result<Vec<T>, TypedError> {
                 match decode_from::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())? {
-                    Decoded::One(event) => Ok(vec![event.into_inner()]),
-                    Decoded::Many(events) => Ok(events),
+                    Upcast::One(event) => Ok(vec![event]),
+                    Upcast::Many(events) => Ok(events),
                 }
             }
         }
@@ -202,14 +202,14 @@ fn decode_from<'a, C: Codec, T: WalDecode<'a>>(
     lsn: Lsn,
     kind: RecordKind,
     data: &'a [u8],
-) -> Result<Decoded<T>, TypedError> {
+) -> Result<Upcast<T>, TypedError> {
     payload::decode::<C, T>(lsn, kind, data).map(|(events, _)| events)
 }
 
-fn only_one<T>(lsn: Lsn, events: Decoded<T>) -> Result<T, TypedError> {
+fn only_one<T>(lsn: Lsn, events: Upcast<T>) -> Result<T, TypedError> {
     match events {
-        Decoded::One(event) => Ok(event.into_inner()),
-        Decoded::Many(mut events) => match (events.pop(), events.len()) {
+        Upcast::One(event) => Ok(event),
+        Upcast::Many(mut events) => match (events.pop(), events.len()) {
             (Some(event), 0) => Ok(event),
             (last, before) => Err(TypedError::Split {
                 lsn,

@@ -1,6 +1,6 @@
 //! An event to the payload of its record and back: envelope, contents and limits around the codec.
 
-use std::{cell::Cell, marker::PhantomData};
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer};
@@ -81,24 +81,6 @@ fn encode_under<C: Codec, T: WalRecord>(
     Ok(record)
 }
 
-/// The events that a record is today.
-///
-/// Most are one. It is in a cell so that no result on its way out is told from its error by the event's own bytes: then
-/// it is moved as a whole, and not in pieces that the processor cannot forward to the next move.
-pub(super) enum Decoded<T> {
-    One(Cell<T>),
-    Many(Vec<T>),
-}
-
-impl<T> From<Upcast<T>> for Decoded<T> {
-    fn from(events: Upcast<T>) -> Self {
-        match events {
-            Upcast::One(event) => Decoded::One(Cell::new(event)),
-            Upcast::Many(events) => Decoded::Many(events),
-        }
-    }
-}
-
 /// Reads the event that a record holds, checking from the outside in: kind, envelope, type, version, codec,
 /// bytes. An event of an earlier version is brought up to today's type.
 #[inline]
@@ -106,7 +88,7 @@ pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
     lsn: Lsn,
     kind: RecordKind,
     payload: &'de [u8],
-) -> Result<(Decoded<T>, RecordInfo), TypedError> {
+) -> Result<(Upcast<T>, RecordInfo), TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
     let events = decode_body::<C, T>(lsn, info, bytes)?;
     Ok((events, info))
@@ -118,7 +100,7 @@ pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
     lsn: Lsn,
     info: RecordInfo,
     bytes: &'de [u8],
-) -> Result<Decoded<T>, TypedError> {
+) -> Result<Upcast<T>, TypedError> {
     let (index, record) = match find::<T>(lsn, info) {
         Ok(found) => found,
         Err(error @ TypedError::UnknownType { .. }) => {
@@ -129,7 +111,7 @@ pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
                 bytes: bytes.to_vec(),
             };
             return match T::decode_other(raw) {
-                Ok(other) => Ok(Decoded::One(Cell::new(other))),
+                Ok(other) => Ok(Upcast::One(other)),
                 Err(_) => Err(error),
             };
         }
@@ -143,16 +125,16 @@ pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
         codec: PhantomData,
     };
     if info.version < record.version && !seeded_bug!("older-version-read-as-todays") {
-        return T::decode_older(&stored, index).map(Decoded::from);
+        return T::decode_older(&stored, index);
     }
-    read(&stored, T::FAMILY.then_some(index)).map(Decoded::One)
+    read(&stored, T::FAMILY.then_some(index)).map(Upcast::One)
 }
 
 /// Reads the fields of an event of any version, as a type that is no family.
 pub(super) fn read_fields<'de, C: Codec, T: Deserialize<'de>>(
     stored: &Stored<'de, C>,
 ) -> Result<T, TypedError> {
-    read(stored, None).map(Cell::into_inner)
+    read(stored, None)
 }
 
 /// Reads exactly one value; `variant` is the position of the variant that it is the fields of.
@@ -160,7 +142,7 @@ pub(super) fn read_fields<'de, C: Codec, T: Deserialize<'de>>(
 fn read<'de, C: Codec, T: Deserialize<'de>>(
     stored: &Stored<'de, C>,
     variant: Option<usize>,
-) -> Result<Cell<T>, TypedError> {
+) -> Result<T, TypedError> {
     let Stored {
         lsn,
         record: &RecordType { name, .. },
@@ -283,16 +265,15 @@ struct ContentsSeed<'a, T> {
 }
 
 impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for ContentsSeed<'_, T> {
-    type Value = Cell<T>;
+    type Value = T;
 
     #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cell<T>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         let bounded = bounded::Reader::new(deserializer, self.limits);
         match self.variant {
             Some(index) => T::deserialize(StoredVariant::new(bounded, index as u32)),
             None => T::deserialize(bounded),
         }
-        .map(Cell::new)
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) use super::record::type_id;
 use super::record::{RecordType, WalDecodeOwned, WalRecord};
 use super::schema::Shape;
 pub(crate) use super::schema::differences;
-use super::payload::Decoded;
+use super::stored::Upcast;
 pub(crate) use super::value::{NoShape, Place};
 use super::value::{Value, value_of};
 use crate::{Lsn, RecordKind};
@@ -44,8 +44,8 @@ pub(crate) fn encode_any<C: Codec>(
 /// The events that a payload is today.
 pub(crate) fn decode<C: Codec, T: WalDecodeOwned>(payload: &[u8]) -> Result<Vec<T>, TypedError> {
     match payload::decode::<C, T>(Lsn::new(0), RecordKind::Typed, payload)?.0 {
-        Decoded::One(event) => Ok(vec![event.into_inner()]),
-        Decoded::Many(events) => Ok(events),
+        Upcast::One(event) => Ok(vec![event]),
+        Upcast::Many(events) => Ok(events),
     }
 }
 

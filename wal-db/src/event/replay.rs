@@ -10,7 +10,7 @@ use super::envelope::Envelope;
 use super::error::TypedError;
 use super::meta::Meta;
 use super::record::{self, WalDecodeOwned, WalRecord};
-use super::payload::Decoded;
+use super::stored::Upcast;
 use super::unreadable::{Ahead, Notes, Skipped, Unreadable};
 use super::{dictionary, info, payload};
 use crate::{Lsn, RecordKind, RecordRef, Result, Wal, WalIter};
@@ -215,8 +215,8 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C> {
                 Err(error) => Err((error, None)),
             };
             match read {
-                Ok((Decoded::One(event), envelope)) => return Some(Ok(part(event.into_inner(), lsn, &envelope, 0, 1))),
-                Ok((Decoded::Many(events), envelope)) => {
+                Ok((Upcast::One(event), envelope)) => return Some(Ok(part(event, lsn, &envelope, 0, 1))),
+                Ok((Upcast::Many(events), envelope)) => {
                     let parts = events.len() as u32;
                     let events = (0..).zip(events);
                     let events = events.map(|(i, event)| part(event, lsn, &envelope, i, parts));
