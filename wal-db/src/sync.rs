@@ -132,19 +132,22 @@ impl Bell {
 
     /// Wakes those who sleep, if any. What they wait for was stored before.
     pub(crate) fn ring(&self) {
-        // Orders what was stored before the load: either we see the sleeper, or it sees what we stored.
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) > 0 {
+        if self.is_waited_for() {
             self.gate.open_all();
         }
     }
 
-    /// Wakes one of those who sleep, if any.
+    /// Wakes one of those who sleep, if any; the others only by chance.
     pub(crate) fn ring_for_one(&self) {
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) > 0 {
+        if self.is_waited_for() {
             self.gate.open_one();
         }
+    }
+
+    fn is_waited_for(&self) -> bool {
+        // Orders what was stored before the load: either we see the sleeper, or it sees what we stored.
+        fence(Ordering::SeqCst);
+        self.asleep.load(Ordering::Relaxed) > 0
     }
 
     /// Sleeps until it rings or the time is over, unless `ready` says that there is no need to.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use parking_lot::Mutex;
 use rustix::thread::futex;
 
@@ -27,9 +27,11 @@ struct Rounds {
     block: Mutex<Vec<u8>>,
     /// How many have put their record into the block.
     arrived: AtomicU32,
-    /// Flushes that have ended.
+    /// Flushes that have ended, or more than there will be if one has failed.
     ended: AtomicU32,
 }
+
+const FAILED: u32 = u32::MAX;
 
 impl Rounds {
     fn commit_all(&self, payloads: &mut Payloads) -> Result<()> {
@@ -39,8 +41,16 @@ impl Rounds {
             };
             push_frame(&mut self.block.lock(), payload);
             if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-                self.flush(round)?;
+                let flushed = self.flush(round);
+                let ended = if flushed.is_ok() { round + 1 } else { FAILED };
+                self.ended.store(ended, Ordering::Release);
+                futex::wake(&self.ended, futex::Flags::PRIVATE, i32::MAX as u32)?;
+                flushed?;
             }
+            ensure!(
+                self.ended.load(Ordering::Acquire) != FAILED,
+                "another thread's flush has failed"
+            );
             while self.ended.load(Ordering::Acquire) == round {
                 // Interrupted or already moved: it is looked at again.
                 let _ = futex::wait(&self.ended, futex::Flags::PRIVATE, round, None);
@@ -58,8 +68,6 @@ impl Rounds {
         block.clear();
         drop(block);
         self.arrived.store(0, Ordering::Release);
-        self.ended.store(round + 1, Ordering::Release);
-        futex::wake(&self.ended, futex::Flags::PRIVATE, i32::MAX as u32)?;
         Ok(())
     }
 }

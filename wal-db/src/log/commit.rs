@@ -280,10 +280,14 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let written = self.committer().mark.pos;
+        let comes_again = std::mem::take(&mut self.committer().comes_again);
         self.committer = None;
         self.writer.line.hand_over();
-        self.writer.ring_for_room(written);
+        if comes_again {
+            self.writer.room.ring_for_one();
+        } else {
+            self.writer.room.ring();
+        }
     }
 }
 

@@ -326,15 +326,6 @@ impl Core {
 }
 
 impl Writer {
-    /// There may be room, now that the log is written up to `written`.
-    pub(crate) fn ring_for_room(&self, written: u64) {
-        if !self.write_through && self.background.is_running() && self.ring.has_left_block(written) {
-            self.room.ring_for_one();
-        } else {
-            self.room.ring();
-        }
-    }
-
     /// Whether a thread has the committer at the moment.
     pub(crate) fn is_taken(&self) -> bool {
         self.committer.is_locked()

@@ -32,7 +32,7 @@ impl WalIter {
         let end = core.base.written();
         let mut walker = Walker::new(core.base.shape(), group, end);
         if core.config.background_flush() {
-            walker = walker.reading_ahead();
+            walker = walker.reading_ahead(to);
         }
         WalIter {
             core,

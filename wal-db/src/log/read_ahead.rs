@@ -12,7 +12,8 @@ use crate::{
     sync::{Arc, Bell, Mutex, thread},
 };
 
-/// How much is read at a time: as long as a block, so that a group seldom begins in one chunk and ends in another.
+/// How much is read at a time, from one multiple of it to the next: as a block, so that a group seldom begins in one
+/// chunk and ends in another.
 /// Little under loom and shuttle, whose logs are short.
 pub(super) const CHUNK_LEN: usize = if cfg!(loom) {
     8
@@ -67,7 +68,8 @@ impl Chunks {
             return None;
         }
         let start = self.next;
-        let len = (CHUNK_LEN as u64).min(self.end - start);
+        let chunk_len = CHUNK_LEN as u64;
+        let len = (chunk_len - start % chunk_len).min(self.end - start);
         self.ahead.push_back(Chunk::Reading(start));
         self.next += len;
         let mut memory = self.spare.pop().unwrap_or_default();
@@ -210,13 +212,11 @@ impl ReadAhead {
     fn next_chunk(&mut self) -> Option<BytesMut> {
         loop {
             let mut chunks = self.shared.chunks.lock();
-            if !chunks.is_next_being_read()
-                && let Some(chunk) = chunks.ahead.pop_front()
-            {
-                return match chunk {
-                    Chunk::Whole(bytes) => Some(bytes),
-                    Chunk::Reading(_) | Chunk::Missing => None,
-                };
+            match chunks.ahead.pop_front() {
+                Some(Chunk::Whole(bytes)) => return Some(bytes),
+                Some(Chunk::Missing) => return None,
+                Some(reading) => chunks.ahead.push_front(reading),
+                None => {}
             }
             let claimed = chunks.claim();
             let is_at_the_end = chunks.ahead.is_empty();

@@ -92,9 +92,9 @@ impl Walker {
         self
     }
 
-    /// Lets a thread read ahead if there is much to walk over.
-    pub(crate) fn reading_ahead(mut self) -> Self {
-        self.window.read_ahead();
+    /// Lets a thread read ahead if there is much to walk over before `until`.
+    pub(crate) fn reading_ahead(mut self, until: u64) -> Self {
+        self.window.allow_reading_ahead(until);
         self
     }
 

@@ -332,7 +332,7 @@ impl Wal {
     /// As for [`append`](Self::append).
     pub fn flush(&self) -> Result<()> {
         self.core().flush_through(u64::MAX)?;
-        // Readers go on with what was written, and nothing more will be.
+        // That is for readers too, whom a log that has failed shows what it has written.
         if self.core().is_poisoned() {
             return Err(self.core().poisoned());
         }

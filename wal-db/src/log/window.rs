@@ -25,21 +25,33 @@ pub(crate) struct Window {
     pub(super) bytes: Bytes,
     /// Where the reads that followed one on the other began.
     row_start: u64,
-    may_read_ahead: bool,
+    /// Up to where a thread may read ahead.
+    ahead_until: u64,
     ahead: Option<ReadAhead>,
 }
 
 impl Window {
-    /// Lets a thread read ahead once the walk turns out to be long.
-    pub(crate) fn read_ahead(&mut self) {
-        self.may_read_ahead = true;
+    /// Lets a thread read ahead, up to `until`, once the walk turns out to be long.
+    pub(crate) fn allow_reading_ahead(&mut self, until: u64) {
+        self.ahead_until = until;
     }
 
     /// The walk is at a group, where reading ahead can begin.
     pub(crate) fn at_group(&mut self, base: &Base, pos: u64, end: u64) {
-        let walked = pos.saturating_sub(self.row_start);
-        if self.may_read_ahead && self.ahead.is_none() && walked.min(end.saturating_sub(pos)) >= LONG {
+        self.note_jump(pos);
+        let end = end.min(self.ahead_until);
+        if self.ahead.is_none() && (pos - self.row_start).min(end.saturating_sub(pos)) >= LONG {
             self.ahead = ReadAhead::start(base.store.shared(), pos, end);
+            if self.ahead.is_none() {
+                // Where there is no thread to be had, there will be none at the next group.
+                self.ahead_until = 0;
+            }
+        }
+    }
+
+    fn note_jump(&mut self, pos: u64) {
+        if !is_next(self.start, self.bytes.len(), pos) {
+            self.row_start = pos;
         }
     }
 
@@ -62,10 +74,8 @@ impl Window {
     /// Reads a window that starts at `pos`, has `len` bytes if they are there, and does not pass `end`.
     #[cold]
     fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
+        self.note_jump(pos);
         let old = std::mem::take(&mut self.bytes);
-        if !is_next(self.start, old.len(), pos) {
-            self.row_start = pos;
-        }
         let Some(mut ahead) = self.ahead.take() else {
             (self.start, self.bytes) = (pos, self.read(base, pos, len, end, old)?);
             return Ok(());
