@@ -98,6 +98,28 @@ fn appenders_that_wait_for_room_get_it() {
 }
 
 #[test]
+fn a_callback_that_waits_for_room_beside_appenders_leaves_nobody_asleep() {
+    explore(400, || {
+        let log = Witness::new(quiet().with_background_flush(true));
+        let append = |log: &Witness| {
+            for _ in 0..5 {
+                log.append(7000).unwrap();
+            }
+        };
+        let threads = start(&log, &[append, append]);
+        for _ in 0..2 {
+            let (_, ticket) = log.append_durable(20).unwrap();
+            let log = log.clone();
+            // The log may be closed before the last one.
+            ticket.on_durable(move |_| (0..4).for_each(|_| drop(log.append(7000))));
+        }
+        join(threads);
+        log.clone().close().unwrap();
+        log.check();
+    });
+}
+
+#[test]
 fn a_ring_that_goes_round_keeps_every_byte() {
     explore(60, || {
         let log = Witness::new(quiet().with_background_flush(choose(2) == 0));

@@ -246,6 +246,7 @@ impl Core {
                 Denied::NoRoom => {
                     if let Some(mut turn) = Turn::try_take(writer) {
                         self.guarded(writer, || self.flush_block(writer, turn.committer()))?;
+                        turn.pass_on();
                     } else {
                         writer.background.ring_flusher();
                         writer

@@ -18,6 +18,8 @@ use crate::{
 /// What the appending threads and the background share.
 pub(crate) struct Background {
     running: AtomicBool,
+    /// The flusher may be in a callback, which may do anything, for example wait for room.
+    telling: AtomicBool,
     stop: AtomicBool,
     flusher: Alarm,
     preparer: Alarm,
@@ -61,6 +63,7 @@ impl Background {
     pub(crate) fn new() -> Self {
         Background {
             running: AtomicBool::new(false),
+            telling: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             flusher: Alarm::new(),
             preparer: Alarm::new(),
@@ -133,6 +136,19 @@ impl Background {
         self.preparer.ring();
     }
 
+    /// Runs something that may run callbacks, in the flusher.
+    fn while_telling<T>(&self, tell: impl FnOnce() -> T) -> T {
+        self.telling.store(true, Ordering::SeqCst);
+        let told = tell();
+        self.telling.store(false, Ordering::SeqCst);
+        told
+    }
+
+    /// Whether a flusher that was rung will come to the committer before it rests.
+    pub(crate) fn can_follow(&self) -> bool {
+        self.is_running() && !self.telling.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
     }
@@ -184,11 +200,11 @@ fn flush_loop(core: &Core, writer: &Writer) {
             core.tell_failed(writer);
             writer.background.flusher.sleep(None);
         } else if wanted > core.base.durable() || writer.line.has_tickets() {
+            let committed = writer.background.while_telling(|| {
+                core.commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1))
+            });
             // An error has poisoned the log and told everybody; "full" is told to those who append.
-            if core
-                .commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1))
-                .is_err()
-            {
+            if committed.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
         } else if writer.ring.has_left_block(core.base.written()) {
@@ -210,7 +226,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
                 // A failure has poisoned the log, which says so to whoever uses it next.
                 let _ = core.guarded(writer, || core.seal(writer, turn.committer()));
                 drop(turn);
-                core.wake_covered(writer);
+                writer.background.while_telling(|| core.wake_covered(writer));
             }
             idle_since = tail;
         }

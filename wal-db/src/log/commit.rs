@@ -271,6 +271,14 @@ impl<'a> Turn<'a> {
         })
     }
 
+    /// Lets it go, and the flusher go on.
+    pub(crate) fn pass_on(mut self) {
+        self.committer().flusher_follows = true;
+        let writer = self.writer;
+        drop(self);
+        writer.background.ring_flusher();
+    }
+
     pub(crate) fn committer(&mut self) -> &mut Committer {
         self.committer
             .as_deref_mut()
@@ -280,10 +288,11 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let comes_again = std::mem::take(&mut self.committer().comes_again);
+        let flusher_follows = std::mem::take(&mut self.committer().flusher_follows);
         self.committer = None;
         self.writer.line.hand_over();
-        if comes_again {
+        // Looked at behind the turn: a callback that waits for room in the flusher's thread finds it taken, or says so before.
+        if flusher_follows && self.writer.background.can_follow() {
             self.writer.room.ring_for_one();
         } else {
             self.writer.room.ring();

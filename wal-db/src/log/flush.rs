@@ -31,9 +31,9 @@ pub(crate) struct Committer {
     pub(crate) last_flush: u64,
     /// Up to where zeros were written ahead.
     pub(crate) zeroed: u64,
-    /// Whoever has this turn takes another one at once, and will wake everybody who waits for room before it rests. Until
-    /// then one at a time is woken: if all of them appended, the flusher would have to share its processor with them.
-    pub(crate) comes_again: bool,
+    /// The flusher has another turn behind this one, and will wake everybody who waits for room before it rests. Until then
+    /// one at a time is woken: if all of them appended, the flusher would have to share its processor with them.
+    pub(crate) flusher_follows: bool,
 }
 
 /// Whether a group that does not go through the ring was written.
@@ -65,7 +65,7 @@ impl Committer {
             unflushed: 0,
             last_flush: 0,
             zeroed: mark.pos,
-            comes_again: false,
+            flusher_follows: false,
         }
     }
 
@@ -126,7 +126,7 @@ impl Committer {
         core.base.set_written(closed.next);
         writer.line.set_written(self.mark);
         // One who waits for room is woken for more than a block. Whoever has the committer rings again when it is done.
-        if self.comes_again {
+        if self.flusher_follows {
             if writer.ring.is_roomy() {
                 writer.room.ring_for_one();
             }
@@ -162,9 +162,9 @@ impl Core {
 
     /// Writes the blocks that the tail has left, up to a quarter of the ring: a turn of the flusher.
     pub(crate) fn flush_blocks(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        committer.comes_again = true;
+        committer.flusher_follows = true;
         let flushed = self.flush_quarter(writer, committer);
-        committer.comes_again = flushed.is_ok() && writer.ring.has_left_block(committer.consumer.open());
+        committer.flusher_follows = flushed.is_ok() && writer.ring.has_left_block(committer.consumer.open());
         flushed
     }
 
