@@ -106,7 +106,7 @@ fn a_callback_that_waits_for_room_beside_appenders_leaves_nobody_asleep() {
                 log.append(7000).unwrap();
             }
         };
-        let threads = start(&log, &[append, append]);
+        let threads = start(&log, &[append, append, append]);
         for _ in 0..2 {
             let (_, ticket) = log.append_durable(20).unwrap();
             let log = log.clone();
