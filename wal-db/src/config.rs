@@ -130,8 +130,9 @@ impl WalConfig {
         self
     }
 
-    /// Whether two threads write records out, prepare space and seal an idle log. Without them this happens in the
-    /// calls that need it, and tickets are flushed by whoever waits for them.
+    /// Whether the log has threads of its own: two that write records out, prepare space and seal an idle log, and one
+    /// for each iterator that goes through megabytes, which reads ahead. Without them this happens in the calls that need
+    /// it, and tickets are flushed by whoever waits for them.
     pub const fn with_background_flush(mut self, on: bool) -> Self {
         self.background_flush = on;
         self

@@ -17,6 +17,9 @@ use crate::{CorruptionReason, Lsn, RecoveryPolicy, Result, WalError, format::GRO
 ///
 /// Damage is yielded as an error. Then it ends, or goes on behind the damage if the log's
 /// [`RecoveryPolicy`] is to skip. It never ends silently before the log does.
+///
+/// Behind 2 MiB, with as much to come, a thread reads up to 2 MiB ahead of it, unless the log is to have none
+/// ([`with_background_flush`](crate::WalConfig::with_background_flush)). The thread ends with the iterator.
 #[derive(Debug)]
 pub struct WalIter {
     core: Arc<Core>,

@@ -16,8 +16,8 @@ const STREAM: [u8; 28] = {
 
 fn start() -> ReadAhead {
     let store = MemStore::new();
-    store.write_at(0, &STREAM).unwrap();
-    ReadAhead::start(Arc::new(store), 0, STREAM.len() as u64).unwrap()
+    store.write_at(0, &STREAM).expect("memory takes it");
+    ReadAhead::start(Arc::new(store), 0, STREAM.len() as u64).expect("a thread")
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_walk_may_end_anywhere() {
         loom::model(move || {
             let mut ahead = start();
             if len > 0 {
-                assert_eq!(ahead.window(3, len).unwrap()[..len], STREAM[3..3 + len]);
+                assert_eq!(ahead.window(3, len).expect("bytes")[..len], STREAM[3..3 + len]);
             }
         });
     }
