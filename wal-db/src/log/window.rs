@@ -40,7 +40,8 @@ impl Window {
     pub(crate) fn at_group(&mut self, base: &Base, pos: u64, end: u64) {
         self.note_jump(pos);
         let end = end.min(self.ahead_until);
-        if self.ahead.is_none() && (pos - self.row_start).min(end.saturating_sub(pos)) >= LONG {
+        let (walked, to_come) = (pos.saturating_sub(self.row_start), end.saturating_sub(pos));
+        if self.ahead.is_none() && walked.min(to_come) >= LONG {
             self.ahead = ReadAhead::start(base.store.shared(), pos, end);
             if self.ahead.is_none() {
                 // Where there is no thread to be had, there will be none at the next group.
