@@ -128,3 +128,40 @@ impl Window {
         buf
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::super::base::Shape;
+    use super::*;
+    use crate::{
+        format::{LogId, manifest::Timeline},
+        storage::{Latched, MemStore},
+    };
+
+    #[test]
+    fn a_walk_is_long_by_what_it_went_through_and_not_by_where_it_is() {
+        let shape = Shape {
+            head: 0,
+            head_group: 0,
+            head_ordinal: 0,
+            timeline: Timeline::default(),
+        };
+        let end = 64 << 20;
+        let base = Base::new(
+            Latched::new(Box::new(MemStore::new())),
+            LogId([7; 16]),
+            0,
+            shape,
+            end,
+        );
+        let mut window = Window::default();
+        window.allow_reading_ahead(u64::MAX);
+        let mut began = None;
+        for pos in (end / 2..end).step_by(WINDOW_LEN) {
+            window.at_group(&base, pos, end);
+            began = began.or(window.ahead.is_some().then_some(pos - end / 2));
+            let _ = window.find(&base, pos, 1, end);
+        }
+        assert_eq!(began, Some(LONG));
+    }
+}
