@@ -231,6 +231,8 @@ fn flush_loop(core: &Core, writer: &Writer) {
             idle_since = tail;
         }
     }
+    // Who was not woken because this thread would come: a callback in the preparer, for which closing waits.
+    writer.room.ring();
     core.tell_failed(writer);
 }
 
