@@ -101,12 +101,8 @@ impl Contender for Limit {
     }
 
     fn commit(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
-        let group_bytes = load.threads as usize * (FRAME_BYTES + load.bytes);
-        let block_bytes = group_bytes.next_multiple_of(SECTOR_BYTES);
         let groups = load.count / u64::from(load.threads);
-        let file = disk::zeroed(&dir.join(FILE), block_offset(groups, block_bytes))?;
-        write_header(&file, block_bytes)?;
-        file.sync_all()?;
+        let (file, block_bytes) = file_of_groups(dir, load)?;
 
         let mut threads: Vec<_> = (0..load.threads).map(|thread| load.payloads(thread)).collect();
         let mut block = Vec::with_capacity(block_bytes);
@@ -153,6 +149,17 @@ impl Contender for Limit {
     fn read_back(&self, dir: &Path, check: &mut Check) -> Result<()> {
         show(&File::open(dir.join(FILE))?, check)
     }
+}
+
+/// A file full of zeros for groups of one record of each thread, and how long the block of a group is.
+fn file_of_groups(dir: &Path, load: &Load) -> Result<(File, usize)> {
+    let group_bytes = load.threads as usize * (FRAME_BYTES + load.bytes);
+    let block_bytes = group_bytes.next_multiple_of(SECTOR_BYTES);
+    let groups = load.count / u64::from(load.threads);
+    let file = disk::zeroed(&dir.join(FILE), block_offset(groups, block_bytes))?;
+    write_header(&file, block_bytes)?;
+    file.sync_all()?;
+    Ok((file, block_bytes))
 }
 
 /// Called, not inlined, as that of ours.

@@ -11,9 +11,8 @@ use anyhow::{Result, ensure};
 use parking_lot::Mutex;
 use rustix::thread::futex;
 
-use super::{FILE, FRAME_BYTES, Limit, block_offset, push_frame, show, write_header};
+use super::{Limit, block_offset, file_of_groups, push_frame, show};
 use crate::contender::Contender;
-use crate::disk::{self, SECTOR_BYTES};
 use crate::load::{Check, Load, Payloads, Tally};
 use crate::workload::Job;
 
@@ -90,12 +89,7 @@ impl Contender for LimitInThreads {
     }
 
     fn commit(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
-        let group_bytes = load.threads as usize * (FRAME_BYTES + load.bytes);
-        let block_bytes = group_bytes.next_multiple_of(SECTOR_BYTES);
-        let groups = load.count / u64::from(load.threads);
-        let file = disk::zeroed(&dir.join(FILE), block_offset(groups, block_bytes))?;
-        write_header(&file, block_bytes)?;
-        file.sync_all()?;
+        let (file, block_bytes) = file_of_groups(dir, load)?;
         let rounds = Rounds {
             file,
             threads: load.threads,

@@ -76,19 +76,18 @@ impl Window {
     #[cold]
     fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
         self.note_jump(pos);
-        let old = std::mem::take(&mut self.bytes);
-        let Some(mut ahead) = self.ahead.take() else {
-            (self.start, self.bytes) = (pos, self.read(base, pos, len, end, old)?);
-            return Ok(());
-        };
-        drop(old);
-        if let Some(bytes) = ahead.window(pos, len) {
-            (self.start, self.bytes, self.ahead) = (pos, bytes, Some(ahead));
-            return Ok(());
+        let mut old = std::mem::take(&mut self.bytes);
+        if let Some(mut ahead) = self.ahead.take() {
+            // A chunk is only read into again when nobody has a part of it.
+            old = Bytes::new();
+            if let Some(bytes) = ahead.window(pos, len) {
+                (self.start, self.bytes, self.ahead) = (pos, bytes, Some(ahead));
+                return Ok(());
+            }
+            // What could not be read ahead is looked at here.
+            self.row_start = pos;
         }
-        // What could not be read ahead is looked at here.
-        self.row_start = pos;
-        (self.start, self.bytes) = (pos, self.read(base, pos, len, end, Bytes::new())?);
+        (self.start, self.bytes) = (pos, self.read(base, pos, len, end, old)?);
         Ok(())
     }
 
