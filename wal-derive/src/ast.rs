@@ -89,6 +89,14 @@ impl Source<'_> {
             .clone()
             .unwrap_or_else(|| syn::parse_quote!(::wal_db))
     }
+
+    /// The name that serde gives it.
+    pub(crate) fn label(&self) -> String {
+        match self.serde.text("rename") {
+            Some(label) => label.to_owned(),
+            None => self.ident.unraw().to_string(),
+        }
+    }
 }
 
 /// In the order of the source, so that the errors are.

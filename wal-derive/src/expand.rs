@@ -8,7 +8,7 @@ use syn::{GenericParam, Ident, Lifetime};
 use crate::ast::{Body, Field, Source, Variant};
 use crate::check::{Family, Record};
 use crate::shapes::{Contents, Shape, Shapes};
-use crate::{tokens, upcast};
+use crate::{today, tokens, upcast};
 
 /// All of it. `lock` is what the comparison with `wal.lock` wants to have said at compile time; it may use the
 /// constants of `shapes`.
@@ -171,6 +171,7 @@ fn decode_impl(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
     let predicates = predicates(source);
     let params = source.generics.params.iter();
     let borrowed = borrowed(source);
+    let today = today::decode_today(source, family);
     let older = upcast::decode_older(source, family);
     let other = family.other.map(|variant| decode_other(source, variant));
     quote! {
@@ -178,6 +179,7 @@ fn decode_impl(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
         #[allow(deprecated)]
         impl<'de: #(#borrowed)+*, #(#params),*> #krate::__private::WalDecode<'de> for #ident #ty_generics
         where #predicates {
+            #today
             #older
             #other
         }

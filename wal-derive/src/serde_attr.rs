@@ -27,6 +27,10 @@ impl SerdeAttrs {
         SerdeAttrs(metas.filter_map(|meta| SerdeAttr::of(&meta)).collect())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn get(&self, key: &str) -> Option<&SerdeAttr> {
         self.0.iter().find(|attr| attr.key == key)
     }

@@ -11,7 +11,7 @@ use super::record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord};
 use super::replay::Replay;
 use super::stored::Upcast;
 use super::{dictionary, payload, scratch};
-use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal};
+use crate::{Lsn, Record, RecordRef, Result, Ticket, Wal};
 
 impl Wal {
     /// Appends one event; returns its LSN.
@@ -161,10 +161,7 @@ macro_rules! decoding {
             ///
             /// As [`decode`](Self::decode).
             pub fn decode_with<T: WalDecodeOwned, C: Codec>(&self) -> Result<T, TypedError> {
-                only_one(
-                    self.lsn(),
-                    decode_from::<C, T>(self.lsn(), self.kind(), self.data())?,
-                )
+                payload::decode_one::<C, T>(self.lsn(), self.kind(), self.data())
             }
 
             /// As [`decode`](Self::decode), with a `T` that borrows from the record: nothing is copied or allocated
@@ -174,10 +171,7 @@ macro_rules! decoding {
             ///
             /// As [`decode`](Self::decode).
             pub fn decode_ref<'a, T: WalDecode<'a>>(&'a self) -> Result<T, TypedError> {
-                only_one(
-                    self.lsn(),
-                    decode_from::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())?,
-                )
+                payload::decode_one::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())
             }
 
             /// The events that this record is today: one, or any number if its type was split since.
@@ -186,7 +180,7 @@ macro_rules! decoding {
             ///
             /// As [`decode`](Self::decode).
             pub fn decode_all<T: WalDecodeOwned>(&self) -> Result<Vec<T>, TypedError> {
-                match decode_from::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())? {
+                match payload::decode::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())? {
                     Upcast::One(event) => Ok(vec![event]),
                     Upcast::Many(events) => Ok(events),
                 }
@@ -197,27 +191,6 @@ macro_rules! decoding {
 
 decoding!(Record);
 decoding!(RecordRef<'_>);
-
-fn decode_from<'a, C: Codec, T: WalDecode<'a>>(
-    lsn: Lsn,
-    kind: RecordKind,
-    data: &'a [u8],
-) -> Result<Upcast<T>, TypedError> {
-    payload::decode::<C, T>(lsn, kind, data).map(|(events, _)| events)
-}
-
-fn only_one<T>(lsn: Lsn, events: Upcast<T>) -> Result<T, TypedError> {
-    match events {
-        Upcast::One(event) => Ok(event),
-        Upcast::Many(mut events) => match (events.pop(), events.len()) {
-            (Some(event), 0) => Ok(event),
-            (last, before) => Err(TypedError::Split {
-                lsn,
-                count: before + usize::from(last.is_some()),
-            }),
-        },
-    }
-}
 
 /// A log whose events are all of type `E`. A cheap handle, like [`Wal`]: clones share the log.
 ///

@@ -81,17 +81,16 @@ fn encode_under<C: Codec, T: WalRecord>(
     Ok(record)
 }
 
-/// Reads the event that a record holds, checking from the outside in: kind, envelope, type, version, codec,
-/// bytes. An event of an earlier version is brought up to today's type.
+/// Reads the events that a record is today, checking from the outside in: kind, envelope, type, version, codec, bytes.
+/// An event of an earlier version is brought up to today's type.
 #[inline]
 pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
     lsn: Lsn,
     kind: RecordKind,
     payload: &'de [u8],
-) -> Result<(Upcast<T>, RecordInfo), TypedError> {
+) -> Result<Upcast<T>, TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
-    let events = decode_body::<C, T>(lsn, info, bytes)?;
-    Ok((events, info))
+    decode_body::<C, T>(lsn, info, bytes)
 }
 
 /// As [`decode`], behind the envelope.
@@ -101,45 +100,98 @@ pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
     info: RecordInfo,
     bytes: &'de [u8],
 ) -> Result<Upcast<T>, TypedError> {
-    let (index, record) = match find::<T>(lsn, info) {
-        Ok(found) => found,
-        Err(error @ TypedError::UnknownType { .. }) => {
-            let raw = RawRecord {
-                type_id: info.type_id,
-                version: info.version,
-                codec: info.codec,
-                bytes: bytes.to_vec(),
-            };
-            return match T::decode_other(raw) {
-                Ok(other) => Ok(Upcast::One(other)),
-                Err(_) => Err(error),
-            };
+    match of_today::<T>(info) {
+        Some((index, record)) => {
+            T::decode_today(&Stored::<C>::new(lsn, record, info, bytes), index).map(Upcast::One)
         }
-        Err(error) => return Err(error),
-    };
-    let stored = Stored::<C> {
-        lsn,
-        record,
-        info,
-        bytes,
-        codec: PhantomData,
-    };
-    if info.version < record.version && !seeded_bug!("older-version-read-as-todays") {
-        return T::decode_older(&stored, index);
+        None => decode_otherwise::<C, T>(lsn, info, bytes),
     }
-    read(&stored, T::FAMILY.then_some(index)).map(Upcast::One)
 }
 
-/// Reads the fields of an event of any version, as a type that is no family.
-pub(super) fn read_fields<'de, C: Codec, T: Deserialize<'de>>(
-    stored: &Stored<'de, C>,
+/// As [`decode`], for a record that is one event today. An event of today's version, as most are, goes to the caller
+/// straight from where it is read: each time that it is handed on costs as much as reading some of its fields.
+#[inline(always)]
+pub(super) fn decode_one<'de, C: Codec, T: WalDecode<'de>>(
+    lsn: Lsn,
+    kind: RecordKind,
+    payload: &'de [u8],
 ) -> Result<T, TypedError> {
-    read(stored, None)
+    let (info, bytes) = info::open(lsn, kind, payload)?;
+    match of_today::<T>(info) {
+        Some((index, record)) => T::decode_today(&Stored::<C>::new(lsn, record, info, bytes), index),
+        None => decode_otherwise::<C, T>(lsn, info, bytes)?.only(lsn),
+    }
+}
+
+/// The record type that is stored, if it is one of today's, in today's version.
+#[inline(always)]
+fn of_today<T: WalRecord>(info: RecordInfo) -> Option<(usize, &'static RecordType)> {
+    let (index, record) = with_id::<T>(info.type_id)?;
+    let same = info.version == record.version
+        || info.version < record.version && seeded_bug!("older-version-read-as-todays");
+    (same && !record.retired).then_some((index, record))
+}
+
+#[inline(always)]
+fn with_id<T: WalRecord>(id: u32) -> Option<(usize, &'static RecordType)> {
+    T::RECORDS
+        .iter()
+        .enumerate()
+        .find(|(_, record)| record.has_id(id))
+}
+
+/// An event of an earlier version, or one that is not read: then it is said why.
+#[inline(never)]
+fn decode_otherwise<'de, C: Codec, T: WalDecode<'de>>(
+    lsn: Lsn,
+    info: RecordInfo,
+    bytes: &'de [u8],
+) -> Result<Upcast<T>, TypedError> {
+    let RecordInfo {
+        type_id,
+        version: stored,
+        codec,
+    } = info;
+    let Some((index, record)) = with_id::<T>(type_id) else {
+        if !T::FAMILY {
+            let (expected, found) = (T::NAME, type_id);
+            return Err(TypedError::WrongType { lsn, expected, found });
+        }
+        let raw = RawRecord {
+            type_id,
+            version: stored,
+            codec,
+            bytes: bytes.to_vec(),
+        };
+        let unknown = |_| TypedError::UnknownType {
+            lsn,
+            family: T::NAME,
+            type_id,
+            version: stored,
+            codec,
+        };
+        return T::decode_other(raw).map(Upcast::One).map_err(unknown);
+    };
+    let RecordType {
+        name, version: known, ..
+    } = *record;
+    if record.retired {
+        return Err(TypedError::Retired { lsn, name, stored });
+    }
+    if stored > known {
+        return Err(TypedError::NewerVersion {
+            lsn,
+            name,
+            stored,
+            known,
+        });
+    }
+    T::decode_older(&Stored::<C>::new(lsn, record, info, bytes), index)
 }
 
 /// Reads exactly one value; `variant` is the position of the variant that it is the fields of.
-#[inline]
-fn read<'de, C: Codec, T: Deserialize<'de>>(
+#[inline(always)]
+pub(super) fn read<'de, C: Codec, T: Deserialize<'de>>(
     stored: &Stored<'de, C>,
     variant: Option<usize>,
 ) -> Result<T, TypedError> {
@@ -173,52 +225,6 @@ fn read<'de, C: Codec, T: Deserialize<'de>>(
             left: bytes.len() - used,
         }),
     }
-}
-
-/// The record type of `T` that is stored, in its version or an earlier one.
-#[inline]
-fn find<T: WalRecord>(lsn: Lsn, info: RecordInfo) -> Result<(usize, &'static RecordType), TypedError> {
-    let RecordInfo {
-        type_id,
-        version: stored,
-        codec,
-    } = info;
-    let Some((index, record)) = T::RECORDS
-        .iter()
-        .enumerate()
-        .find(|(_, record)| record.has_id(type_id))
-    else {
-        return Err(if T::FAMILY {
-            TypedError::UnknownType {
-                lsn,
-                family: T::NAME,
-                type_id,
-                version: stored,
-                codec,
-            }
-        } else {
-            TypedError::WrongType {
-                lsn,
-                expected: T::NAME,
-                found: type_id,
-            }
-        });
-    };
-    let RecordType {
-        name, version: known, ..
-    } = *record;
-    if record.retired {
-        return Err(TypedError::Retired { lsn, name, stored });
-    }
-    if stored > known {
-        return Err(TypedError::NewerVersion {
-            lsn,
-            name,
-            stored,
-            known,
-        });
-    }
-    Ok((index, record))
 }
 
 fn encode_contents<C: Codec, T: WalRecord>(

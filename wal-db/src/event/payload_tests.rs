@@ -16,15 +16,8 @@ fn encode<T: WalRecord>(event: &T, out: &mut Vec<u8>) -> Result<(), TypedError> 
     super::encode::<Bincode, T>(event, out).map(|_| ())
 }
 
-fn decode<T: WalDecodeOwned>(
-    lsn: Lsn,
-    kind: RecordKind,
-    payload: &[u8],
-) -> Result<(T, RecordInfo), TypedError> {
-    match super::decode::<Bincode, T>(lsn, kind, payload)? {
-        (Upcast::One(event), info) => Ok((event, info)),
-        (Upcast::Many(events), _) => panic!("{} events", events.len()),
-    }
+fn decode<T: WalDecodeOwned>(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<T, TypedError> {
+    super::decode_one::<Bincode, T>(lsn, kind, payload)
 }
 
 fn encoded<T: WalRecord>(event: &T) -> Vec<u8> {
@@ -34,7 +27,7 @@ fn encoded<T: WalRecord>(event: &T) -> Vec<u8> {
 }
 
 fn read<T: WalDecodeOwned>(payload: &[u8]) -> Result<T, TypedError> {
-    decode(AT, RecordKind::Typed, payload).map(|(event, _)| event)
+    decode(AT, RecordKind::Typed, payload)
 }
 
 fn with_body<T: WalRecord>(index: usize, body: &[u8]) -> Vec<u8> {

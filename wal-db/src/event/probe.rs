@@ -43,7 +43,7 @@ pub(crate) fn encode_any<C: Codec>(
 
 /// The events that a payload is today.
 pub(crate) fn decode<C: Codec, T: WalDecodeOwned>(payload: &[u8]) -> Result<Vec<T>, TypedError> {
-    match payload::decode::<C, T>(Lsn::new(0), RecordKind::Typed, payload)?.0 {
+    match payload::decode::<C, T>(Lsn::new(0), RecordKind::Typed, payload)? {
         Upcast::One(event) => Ok(vec![event]),
         Upcast::Many(events) => Ok(events),
     }

@@ -147,6 +147,13 @@ pub trait WalRecord: Serialize {
     note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`, and serde's `Deserialize`"
 )]
 pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
+    /// Reads an event that was stored in today's version of the record type at `index`.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn decode_today<C: Codec>(stored: &Stored<'de, C>, index: usize) -> Result<Self, TypedError> {
+        stored.whole(index)
+    }
+
     /// Reads an event that was stored in an earlier version of the record type at `index`.
     #[doc(hidden)]
     fn decode_older<C: Codec>(stored: &Stored<'de, C>, index: usize) -> Result<Upcast<Self>, TypedError> {

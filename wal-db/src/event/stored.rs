@@ -24,6 +24,17 @@ pub struct Stored<'de, C> {
 }
 
 impl<'de, C: Codec> Stored<'de, C> {
+    #[inline(always)]
+    pub(super) fn new(lsn: Lsn, record: &'static RecordType, info: RecordInfo, bytes: &'de [u8]) -> Self {
+        Stored {
+            lsn,
+            record,
+            info,
+            bytes,
+            codec: PhantomData,
+        }
+    }
+
     /// The version that is stored.
     #[must_use]
     pub fn version(&self) -> u16 {
@@ -35,8 +46,19 @@ impl<'de, C: Codec> Stored<'de, C> {
     /// # Errors
     ///
     /// If the bytes are not exactly one `T`.
+    #[inline(always)]
     pub fn fields<T: Deserialize<'de>>(&self) -> Result<T, TypedError> {
-        payload::read_fields::<C, T>(self)
+        payload::read(self, None)
+    }
+
+    /// Reads the event as today's `T`, by serde's implementation for the type as a whole.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not exactly one `T`.
+    #[inline(always)]
+    pub fn whole<T: WalDecode<'de>>(&self, index: usize) -> Result<T, TypedError> {
+        payload::read(self, T::FAMILY.then_some(index))
     }
 
     /// Reads the event as an earlier type of the same name, in that type's version or before it.
@@ -88,6 +110,20 @@ pub enum Upcast<T> {
 }
 
 impl<T> Upcast<T> {
+    /// The event, if it is one.
+    pub(super) fn only(self, lsn: Lsn) -> Result<T, TypedError> {
+        match self {
+            Upcast::One(event) => Ok(event),
+            Upcast::Many(mut events) => match (events.pop(), events.len()) {
+                (Some(event), 0) => Ok(event),
+                (last, before) => Err(TypedError::Split {
+                    lsn,
+                    count: before + usize::from(last.is_some()),
+                }),
+            },
+        }
+    }
+
     /// One step of a chain: each event becomes one of the next type.
     ///
     /// # Errors

@@ -24,14 +24,14 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Stored<D> {
     #[inline(always)]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
-        _: &'static [&'static str],
+        _: &'static str,
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         visitor.visit_enum(Variant {
             inner: self.inner,
             index: self.index,
-            name,
+            name: variants.get(self.index as usize).copied().unwrap_or_default(),
         })
     }
 
@@ -94,5 +94,61 @@ impl<'de, D: Deserializer<'de>> VariantAccess<'de> for Variant<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         self.inner.deserialize_struct(self.name, fields, visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use serde::de::value::Error as ValueError;
+
+    use super::*;
+
+    /// Says in its error which struct it was asked for.
+    struct Names;
+
+    impl<'de> Deserializer<'de> for Names {
+        type Error = ValueError;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            name: &'static str,
+            _: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, ValueError> {
+            Err(ValueError::custom(name))
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ValueError> {
+            Err(ValueError::custom("something else"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    struct Choice;
+
+    impl<'de> Visitor<'de> for Choice {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a variant")
+        }
+
+        fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<(), A::Error> {
+            let (_, variant): (u32, _) = access.variant()?;
+            variant.struct_variant(&["a"], Choice)
+        }
+    }
+
+    /// A format that stores names finds the one that was written: the writer gives a struct that of the variant.
+    #[test]
+    fn a_struct_variant_is_read_under_the_name_that_it_is_written_under() {
+        let asked = |index| Stored::new(Names, index).deserialize_enum("Enum", &["First", "Second"], Choice);
+        assert_eq!(asked(1), Err(ValueError::custom("Second")));
     }
 }

@@ -1,0 +1,67 @@
+//! Writes how the events of an enum are read: the envelope says which variant it is, so that one's fields are read, and
+//! the variant is put together where the event is wanted.
+//!
+//! Reading the enum by serde would do as well. But then every layer hands on an enum, which the compiler keeps in memory
+//! and copies each time, where it takes a struct apart.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::Ident;
+
+use crate::ast::{Source, Style};
+use crate::check::{Family, Record};
+use crate::fields;
+
+/// `WalDecode::decode_today`, unless serde reads them all.
+pub(crate) fn decode_today(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
+    let krate = source.krate();
+    let stored = Ident::new("stored", Span::mixed_site());
+    let index = Ident::new("index", Span::mixed_site());
+    let codec = Ident::new("__C", Span::mixed_site());
+    let mut arms = TokenStream::new();
+    for (at, record) in family.records.iter().enumerate() {
+        let body = read_variant(source, record, &stored);
+        arms.extend(body.map(|body| quote!(#at => ::core::result::Result::Ok({ #body }),)));
+    }
+    if arms.is_empty() {
+        return arms;
+    }
+    quote! {
+        #[inline(always)]
+        fn decode_today<#codec: #krate::__private::Codec>(
+            #stored: &#krate::__private::Stored<'de, #codec>,
+            #index: ::core::primitive::usize,
+        ) -> ::core::result::Result<Self, #krate::__private::TypedError> {
+            match #index {
+                #arms
+                _ => #stored.whole(#index),
+            }
+        }
+    }
+}
+
+/// Nothing for a variant that is left to serde: what its attributes say holds for a variant only.
+fn read_variant(source: &Source<'_>, record: &Record<'_>, stored: &Ident) -> Option<TokenStream> {
+    let variant = record.variant?;
+    let ident = variant.ident;
+    let plain = || record.fields.list.iter().all(|field| field.serde.is_empty());
+    let values: Vec<_> = (0..record.fields.list.len())
+        .map(|at| format_ident!("value{at}", span = Span::mixed_site()))
+        .collect();
+    let pattern = match record.fields.style {
+        _ if record.retired || variant.serde.has("borrow") || source.generics.where_clause.is_some() => {
+            return None;
+        }
+        Style::Named => return Some(fields::read(source, record, record.version, stored)),
+        Style::Newtype if plain() => quote!(#(#values),*),
+        Style::Tuple if plain() && values.len() <= MAX_TUPLE => quote!((#(#values),*)),
+        Style::Unit | Style::Newtype | Style::Tuple => return None,
+    };
+    Some(quote! {
+        let #pattern = #stored.fields()?;
+        Self::#ident(#(#values),*)
+    })
+}
+
+/// The longest tuple that serde reads.
+const MAX_TUPLE: usize = 16;
