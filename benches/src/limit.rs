@@ -9,6 +9,7 @@
 //! - *commit*: group commit without the hand-over. One thread writes the records of all N threads with
 //!   one pwrite, aligned to whole sectors, and one fdatasync, into a file that was written full of
 //!   zeros before, so that no file metadata has to follow.
+//! - *append through small files*: the same, and each file is flushed when it is full.
 //! - *bursts*: the copy and the crc32 alone; what a burst leaves in the buffer is written when it is over.
 //! - *replay*: sequential reads of 1 MiB, crc32 of each record.
 //! - *reads by position*: one pread of the record, crc32.
@@ -19,6 +20,7 @@
 //! and ends where a frame would have the length zero, or with the file.
 
 mod in_threads;
+mod rotating;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -58,10 +60,13 @@ impl Contender for Limit {
     }
 
     fn supports_extra(&self, extra: Extra) -> bool {
-        extra == Extra::PointReads
+        matches!(extra, Extra::PointReads | Extra::AppendRotating)
     }
 
     fn extra(&self, extra: Extra, dir: &Path, load: &Load, check: &mut Check) -> Result<Measured> {
+        if extra == Extra::AppendRotating {
+            return rotating::append(dir, load, check);
+        }
         ensure!(extra == Extra::PointReads, "the limit cannot {extra:?}");
         let file = File::open(dir.join(FILE))?;
         let frame_bytes = FRAME_BYTES + load.bytes;
@@ -84,18 +89,13 @@ impl Contender for Limit {
     }
 
     fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(dir.join(FILE))?;
         let block_bytes = match load.burst() {
             Some(records) => records as usize * (FRAME_BYTES + load.bytes),
             None => APPEND_BLOCK_BYTES,
         };
-        write_header(&file, block_bytes)?;
-        let next_block = AtomicU64::new(0);
-        let elapsed = load.drive(|payloads| append_all(&file, &next_block, block_bytes, payloads))?;
+        let file = create(&dir.join(FILE), block_bytes)?;
+        let next = AtomicU64::new(0);
+        let elapsed = load.drive(|payloads| append_all(Blocks::new(&file, &next, block_bytes), payloads))?;
         show(&file, check)?;
         Ok(elapsed)
     }
@@ -164,32 +164,64 @@ fn file_of_groups(dir: &Path, load: &Load) -> Result<(File, usize)> {
 
 /// Called, not inlined, as that of ours.
 #[inline(never)]
-fn append_all(
-    file: &File,
-    next_block: &AtomicU64,
-    block_bytes: usize,
-    payloads: &mut Payloads,
-) -> Result<()> {
-    let flush = |block: &mut Vec<u8>| -> Result<()> {
-        let place = next_block.fetch_add(1, Ordering::Relaxed);
-        file.write_all_at(block, block_offset(place, block_bytes))?;
-        block.clear();
-        Ok(())
-    };
-    let mut block = Vec::with_capacity(block_bytes);
+fn append_all(mut blocks: Blocks, payloads: &mut Payloads) -> Result<()> {
     while let Some(payload) = payloads.next_payload() {
-        if block.len() + FRAME_BYTES + payload.len() > block_bytes {
-            flush(&mut block)?;
-        }
-        push_frame(&mut block, payload);
+        blocks.push(payload)?;
         if payloads.burst_over() {
-            flush(&mut block)?;
+            blocks.write()?;
         }
     }
-    if block.is_empty() {
-        return Ok(());
+    blocks.write()
+}
+
+/// Collects frames, and writes them a block at a time to the next free place of a file.
+struct Blocks<'a> {
+    file: &'a File,
+    next: &'a AtomicU64,
+    block_bytes: usize,
+    block: Vec<u8>,
+}
+
+impl<'a> Blocks<'a> {
+    fn new(file: &'a File, next: &'a AtomicU64, block_bytes: usize) -> Blocks<'a> {
+        let block = Vec::with_capacity(block_bytes);
+        Blocks {
+            file,
+            next,
+            block_bytes,
+            block,
+        }
     }
-    flush(&mut block)
+
+    #[inline]
+    fn push(&mut self, payload: &[u8]) -> Result<()> {
+        if self.block.len() + FRAME_BYTES + payload.len() > self.block_bytes {
+            self.write()?;
+        }
+        push_frame(&mut self.block, payload);
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<()> {
+        if !self.block.is_empty() {
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            self.file
+                .write_all_at(&self.block, block_offset(place, self.block_bytes))?;
+            self.block.clear();
+        }
+        Ok(())
+    }
+}
+
+/// A new file for blocks of `block_bytes`.
+fn create(path: &Path, block_bytes: usize) -> Result<File> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path)?;
+    write_header(&file, block_bytes)?;
+    Ok(file)
 }
 
 #[inline]

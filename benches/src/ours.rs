@@ -23,6 +23,7 @@ use crate::typed;
 use crate::workload::{Extra, Job, Typed};
 
 pub(crate) use tasks::OursInTasks;
+pub(crate) use truncate::SMALL_SEGMENT_BYTES;
 
 const SEGMENT_BYTES: u64 = 64 << 20;
 

@@ -13,7 +13,7 @@ use crate::load::{Check, Load, stamp};
 use crate::measured::{Fact, Measured};
 
 /// Small, so that a run goes through many.
-const SMALL_SEGMENT_BYTES: u64 = 4 << 20;
+pub(crate) const SMALL_SEGMENT_BYTES: u64 = 4 << 20;
 
 /// Between two truncations.
 const PAUSE: Duration = Duration::from_millis(5);
