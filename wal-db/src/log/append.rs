@@ -56,8 +56,9 @@ impl Core {
             return None;
         }
         // Everything that takes long comes before the claim: a claim that is not published holds up every flush.
+        let seen = writer.ring.glance();
         let crc = format::crc32(payload);
-        let claim = writer.ring.claim(need, before).ok()?;
+        let claim = writer.ring.claim_after_glance(seen, need, before).ok()?;
         let pos = Self::place(writer, claim, kind, payload, crc);
         wake_flusher(writer, pos);
         Some(pos)

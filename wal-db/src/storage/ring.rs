@@ -31,9 +31,15 @@ const MAX_CLAIM: u64 = 64 << 10;
 /// second-level cache while it is checked and copied.
 const MAX_BLOCK: u64 = 512 << 10;
 
-/// How often a claimer that lost the race for the tail spins before it tries again: some microseconds, in which another
-/// core makes a hundred claims. Once where threads are simulated.
-const GIVE_WAY_SPINS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 128 };
+/// How often a claimer spins when it finds that another core has just claimed: about a hundred nanoseconds.
+const GIVE_WAY_SPINS: u32 = if SIMULATED { 1 } else { 8 };
+
+/// And when that happens again in the same claim, which means that the other one does nothing else: some ten
+/// microseconds, in which it makes hundreds of claims.
+const GIVE_WAY_FOR_LONG_SPINS: u32 = if SIMULATED { 1 } else { 1024 };
+
+/// Whether spinning is a step of a schedule.
+const SIMULATED: bool = cfg!(any(loom, shuttle));
 
 /// How long the blocks of a ring are.
 pub(crate) fn block_len(capacity: u64) -> u64 {
@@ -173,7 +179,33 @@ impl Ring {
     /// before `before`.
     #[inline(always)]
     pub(crate) fn claim(&self, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
-        let mut tail = load_for_swap(&self.tail);
+        self.claim_from(load_for_swap(&self.tail), GIVE_WAY_SPINS, len, before)
+    }
+
+    /// As [`claim`](Self::claim), a moment after [`glance`](Self::glance) has returned `seen`.
+    ///
+    /// Two cores that append all the time can take turns at every record without ever racing. Then each waits for the
+    /// tail's cache line every time. A tail that has moved since the glance shows it.
+    #[inline(always)]
+    pub(crate) fn claim_after_glance(&self, seen: u64, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+        let tail = load_for_swap(&self.tail);
+        let (tail, spins) = if tail == seen {
+            (tail, GIVE_WAY_SPINS)
+        } else {
+            (self.give_way(GIVE_WAY_SPINS), GIVE_WAY_FOR_LONG_SPINS)
+        };
+        self.claim_from(tail, spins, len, before)
+    }
+
+    /// The tail, for [`claim_after_glance`](Self::claim_after_glance).
+    #[inline(always)]
+    pub(crate) fn glance(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn claim_from(&self, tail: u64, spins: u32, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+        let (mut tail, mut spins) = (tail, spins);
         loop {
             check_open(tail)?;
             if tail >= before {
@@ -198,7 +230,10 @@ impl Ring {
                     drop(Claim::new(self, tail, take));
                     tail = self.tail.load(Ordering::Relaxed);
                 }
-                Err(_) => tail = self.give_way(),
+                Err(_) => {
+                    tail = self.give_way(spins);
+                    spins = GIVE_WAY_FOR_LONG_SPINS;
+                }
             }
         }
     }
@@ -206,8 +241,8 @@ impl Ring {
     /// Another core has claimed a place at the same moment. It goes faster if it has the tail to itself for a while
     /// than if both hand it over for each claim.
     #[cold]
-    fn give_way(&self) -> u64 {
-        for _ in 0..GIVE_WAY_SPINS {
+    fn give_way(&self, spins: u32) -> u64 {
+        for _ in 0..spins {
             spin_loop();
         }
         load_for_swap(&self.tail)
