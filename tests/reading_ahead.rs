@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -23,8 +24,8 @@ enum Meets {
     ShortReads,
 }
 
-/// The walk itself does not read beyond this before the thread has begun to read.
-const NOT_ALONE: u64 = 12 << 20;
+/// The walk itself does not read here before the thread has begun to read: a long walk has it by then, and still has it.
+const NOT_ALONE: Range<u64> = 6 << 20..8 << 20;
 
 /// A store that knows how many bytes the thread that reads ahead was asked for, and can fail it alone.
 #[derive(Clone)]
@@ -63,7 +64,7 @@ impl Watched {
 impl WalStore for Watched {
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         if thread::current().name() != Some("wal-reader") {
-            if pos > NOT_ALONE && !self.is_alone {
+            if NOT_ALONE.contains(&pos) && !self.is_alone {
                 self.wait_for_the_thread();
             }
             return self.store.read_at(pos, buf);
