@@ -204,8 +204,80 @@ fn every_form_of_a_variant_borrows_from_its_record() {
     }
 }
 
+/// What one variant borrows, serde's derive takes for borrowed in all.
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "shared")]
+enum Shared<'a, 'b>
+where
+    'a: 'b,
+{
+    Name {
+        name: &'a str,
+    },
+    Nested {
+        inner: Text<'a>,
+    },
+    Other {
+        one: Slice<'b>,
+        two: &'b str,
+    },
+    #[wal(version = 2)]
+    Grown {
+        inner: Text<'a>,
+        #[wal(since = 2, default)]
+        more: Option<Text<'b>>,
+    },
+}
+
+type Slice<'s> = &'s [u8];
+
 #[test]
-fn what_is_no_such_variant_is_refused_in_the_words_of_serde() {
+fn what_another_variant_borrows_is_borrowed() {
+    let wal = Wal::with_store(MemStore::new()).expect("opens");
+    let events = || {
+        [
+            Shared::Name { name: "a" },
+            Shared::Nested {
+                inner: Text { text: "b" },
+            },
+            Shared::Other { one: b"c", two: "d" },
+            Shared::Grown {
+                inner: Text { text: "e" },
+                more: Some(Text { text: "f" }),
+            },
+        ]
+    };
+    for event in events() {
+        wal.append_typed(&event).expect("appends");
+    }
+    for (record, event) in wal.iter().expect("reads").zip(events()) {
+        let record = record.expect("reads");
+        assert_eq!(record.decode_ref::<Shared<'_, '_>>().expect("decodes"), event);
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord, WalSchema)]
+#[wal(name = "tree")]
+enum Tree<'a> {
+    Leaf { name: &'a str },
+    Node { left: Box<Self>, right: Box<Tree<'a>> },
+}
+
+#[test]
+fn a_borrowing_enum_may_hold_itself() {
+    let wal = Wal::with_store(MemStore::new()).expect("opens");
+    let leaf = |name| Box::new(Tree::Leaf { name });
+    let tree = Tree::Node {
+        left: leaf("left"),
+        right: leaf("right"),
+    };
+    let lsn = wal.append_typed(&tree).expect("appends");
+    let record = wal.read(lsn).expect("reads");
+    assert_eq!(record.decode_ref::<Tree<'_>>().expect("decodes"), tree);
+}
+
+#[test]
+fn what_is_no_such_variant_is_refused_by_the_name_of_the_variant() {
     #[derive(Serialize, Deserialize, WalRecord)]
     #[wal(name = "lent")]
     enum Other {

@@ -6,10 +6,10 @@
 //!   pwrite per MiB. Records in the buffer would be lost with the process. Each thread has a buffer and
 //!   they share nothing but the place of the next MiB. All work is done by the appending threads: a
 //!   log that writes from another core can be faster than this.
+//! - *append through small files*: as *append*; each thread has files of its own, and flushes each when it is full.
 //! - *commit*: group commit without the hand-over. One thread writes the records of all N threads with
 //!   one pwrite, aligned to whole sectors, and one fdatasync, into a file that was written full of
 //!   zeros before, so that no file metadata has to follow.
-//! - *append through small files*: the same, and each file is flushed when it is full.
 //! - *bursts*: the copy and the crc32 alone; what a burst leaves in the buffer is written when it is over.
 //! - *replay*: sequential reads of 1 MiB, crc32 of each record.
 //! - *reads by position*: one pread of the record, crc32.

@@ -3,12 +3,12 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericParam, Ident, Lifetime};
+use syn::{GenericParam, Ident};
 
-use crate::ast::{Body, Field, Source, Variant};
+use crate::ast::{Body, Source, Variant};
 use crate::check::{Family, Record};
 use crate::shapes::{Contents, Shape, Shapes};
-use crate::{today, tokens, upcast};
+use crate::{fields, today, tokens, upcast};
 
 /// All of it. `lock` is what the comparison with `wal.lock` wants to have said at compile time; it may use the
 /// constants of `shapes`.
@@ -170,7 +170,7 @@ fn decode_impl(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let predicates = predicates(source);
     let params = source.generics.params.iter();
-    let borrowed = borrowed(source);
+    let borrowed = fields::borrowed(source);
     let today = today::decode_today(source, family);
     let older = upcast::decode_older(source, family);
     let other = family.other.map(|variant| decode_other(source, variant));
@@ -217,33 +217,6 @@ fn retired(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
             }
         });
     quote!(#(#checks)*)
-}
-
-/// The lifetimes of what the type borrows from the record, as serde's derive finds them.
-fn borrowed(source: &Source<'_>) -> Vec<Lifetime> {
-    let mut names = Vec::new();
-    let mut add = |field: &Field<'_>, on_variant: bool| {
-        if !field.stored() {
-            return;
-        }
-        if on_variant || field.serde.has("borrow") || tokens::is_borrowed(field.ty) {
-            names.extend(tokens::lifetimes(field.ty));
-        }
-    };
-    match &source.body {
-        Body::Struct(fields) => fields.list.iter().for_each(|field| add(field, false)),
-        Body::Enum(variants) => {
-            for variant in variants {
-                let on_variant = variant.serde.has("borrow");
-                variant.fields.list.iter().for_each(|f| add(f, on_variant));
-            }
-        }
-        Body::Union(_) => {}
-    }
-    let own = source.generics.lifetimes().map(|param| &param.lifetime);
-    own.filter(|lifetime| names.contains(&lifetime.ident.to_string()))
-        .cloned()
-        .collect()
 }
 
 /// Those of the type, each with a comma behind it.

@@ -4,9 +4,9 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericParam, Ident, Path};
+use syn::{Ident, Lifetime, Path};
 
-use crate::ast::{Field, Source, Style};
+use crate::ast::{Body, Field, Source, Style};
 use crate::attr::DefaultValue;
 use crate::check::Record;
 use crate::shapes::{since, style_in};
@@ -59,6 +59,10 @@ fn hidden_struct(
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let full = quote!(#ident #ty_generics);
     let declared = || record.fields.list.iter().filter(|f| since(f) <= version);
+    let of = |field: &Field<'_>| tokens::without_self(field.ty, &full);
+    let lifetimes: Vec<String> = declared()
+        .flat_map(|field| tokens::lifetimes(of(field)))
+        .collect();
     let fields = declared().map(|field| {
         let attrs = field
             .source
@@ -66,40 +70,46 @@ fn hidden_struct(
             .iter()
             .filter(|attr| attr.path().is_ident("serde"));
         let label = field.source.ident.as_ref().map(|ident| quote!(#ident:));
-        let ty = tokens::without_self(field.ty, &full);
+        let ty = of(field);
         quote!(#(#attrs)* #label #ty)
     });
-    let generics = lifetimes(source, declared());
+    let (params, predicates) = generics(source, &lifetimes);
     let body = match style_in(record, version) {
-        Style::Named => quote!({ #(#fields),* }),
+        Style::Named => quote!(#predicates { #(#fields),* }),
         Style::Unit => quote!(;),
-        Style::Newtype | Style::Tuple => quote!((#(#fields),*);),
+        Style::Newtype | Style::Tuple => quote!((#(#fields),*) #predicates;),
     };
+    let bound = bound(source, &lifetimes);
     let serde = quote!(#krate::__private::serde);
     let path = serde.to_string();
     let attrs = container_attrs(source, record, version);
     quote! {
         #[derive(#serde::Deserialize)]
-        #[serde(crate = #path #attrs)]
-        #[allow(dead_code, deprecated, non_snake_case)]
-        struct #name #generics #body
+        #[serde(crate = #path #attrs #bound)]
+        #[allow(dead_code, deprecated, non_snake_case, clippy::all)]
+        struct #name #params #body
     }
 }
 
 /// What decides the names in formats that have them, and in errors.
 fn container_attrs(source: &Source<'_>, record: &Record<'_>, version: u16) -> TokenStream {
     let ident = source.ident;
+    let (on_type, on_variant) = match style_in(record, version) {
+        Style::Named => ("struct", "struct variant"),
+        Style::Newtype | Style::Tuple => ("tuple struct", "tuple variant"),
+        Style::Unit => ("unit struct", "unit variant"),
+    };
     let (label, what) = match record.variant {
-        None => (source.label(), format!("struct {ident}")),
+        None => (source.label(), format!("{on_type} {ident}")),
         Some(variant) => (
             variant.label.clone(),
-            format!("struct variant {ident}::{}", variant.ident),
+            format!("{on_variant} {ident}::{}", variant.ident),
         ),
     };
-    let what = if version == record.version {
-        what
-    } else {
-        format!("{what} in version {version}")
+    let what = match source.serde.text("expecting") {
+        Some(what) => what.to_owned(),
+        None if version == record.version => what,
+        None => format!("{what} in version {version}"),
     };
     let rule = match record.variant {
         None => source.serde.text("rename_all"),
@@ -116,26 +126,71 @@ fn container_attrs(source: &Source<'_>, record: &Record<'_>, version: u16) -> To
     quote!(, rename = #label, expecting = #what #rule #deny)
 }
 
-/// The lifetimes of the type that the fields need.
-fn lifetimes<'a>(source: &Source<'_>, fields: impl Iterator<Item = &'a Field<'a>>) -> TokenStream {
-    let used: Vec<String> = fields.flat_map(|field| tokens::lifetimes(field.ty)).collect();
-    let params = source.generics.params.iter().filter_map(|param| match param {
-        GenericParam::Lifetime(param) if used.contains(&param.lifetime.ident.to_string()) => {
+/// The parameters of the type that the fields need, and what it says of them.
+fn generics(source: &Source<'_>, lifetimes: &[String]) -> (TokenStream, TokenStream) {
+    let is_used = |lifetime: &Lifetime| lifetimes.contains(&lifetime.ident.to_string());
+    let params = source
+        .generics
+        .lifetimes()
+        .filter(|param| is_used(&param.lifetime));
+    let params: Vec<_> = params
+        .map(|param| {
             let lifetime = &param.lifetime;
-            let bounds = param
-                .bounds
-                .iter()
-                .filter(|bound| used.contains(&bound.ident.to_string()));
-            Some(quote!(#lifetime: #(#bounds)+*))
-        }
-        _ => None,
-    });
-    let params: Vec<_> = params.collect();
+            let bounds = param.bounds.iter().filter(|bound| is_used(bound));
+            quote!(#lifetime: #(#bounds)+*)
+        })
+        .collect();
     if params.is_empty() {
-        TokenStream::new()
-    } else {
-        quote!(<#(#params),*>)
+        return (TokenStream::new(), TokenStream::new());
     }
+    let clause = source.generics.where_clause.iter();
+    let predicates: Vec<_> = clause
+        .flat_map(|clause| &clause.predicates)
+        .filter(|predicate| {
+            tokens::lifetimes(predicate)
+                .iter()
+                .all(|name| lifetimes.contains(name))
+        })
+        .collect();
+    (quote!(<#(#params),*>), quote!(where #(#predicates),*))
+}
+
+/// Serde finds out by itself what a field borrows; but what is borrowed by any variant is, for the whole type.
+fn bound(source: &Source<'_>, lifetimes: &[String]) -> Option<TokenStream> {
+    let borrowed = borrowed(source);
+    let used = borrowed
+        .iter()
+        .filter(|lifetime| lifetimes.contains(&lifetime.ident.to_string()));
+    let bounds: Vec<_> = used.map(|lifetime| format!("'de: {lifetime}")).collect();
+    let bounds = bounds.join(", ");
+    (!bounds.is_empty()).then(|| quote!(, bound(deserialize = #bounds)))
+}
+
+/// The lifetimes of what the type borrows from the record, as serde's derive finds them.
+pub(crate) fn borrowed(source: &Source<'_>) -> Vec<Lifetime> {
+    let mut names = Vec::new();
+    let mut add = |field: &Field<'_>, on_variant: bool| {
+        if !field.stored() {
+            return;
+        }
+        if on_variant || field.serde.has("borrow") || tokens::is_borrowed(field.ty) {
+            names.extend(tokens::lifetimes(field.ty));
+        }
+    };
+    match &source.body {
+        Body::Struct(fields) => fields.list.iter().for_each(|field| add(field, false)),
+        Body::Enum(variants) => {
+            for variant in variants {
+                let on_variant = variant.serde.has("borrow");
+                variant.fields.list.iter().for_each(|f| add(f, on_variant));
+            }
+        }
+        Body::Union(_) => {}
+    }
+    let own = source.generics.lifetimes().map(|param| &param.lifetime);
+    own.filter(|lifetime| names.contains(&lifetime.ident.to_string()))
+        .cloned()
+        .collect()
 }
 
 /// What serde would make of a field that is not stored.

@@ -40,18 +40,17 @@ pub(crate) fn decode_today(source: &Source<'_>, family: &Family<'_>) -> TokenStr
     }
 }
 
-/// Nothing for a variant that is left to serde: what its attributes say holds for a variant only.
+/// Nothing for a variant that is left to serde: one without fields, or whose attributes have no place around a tuple.
 fn read_variant(source: &Source<'_>, record: &Record<'_>, stored: &Ident) -> Option<TokenStream> {
-    let variant = record.variant?;
+    let variant = record
+        .variant
+        .filter(|variant| !record.retired && !variant.serde.has("borrow"))?;
     let ident = variant.ident;
     let plain = || record.fields.list.iter().all(|field| field.serde.is_empty());
     let values: Vec<_> = (0..record.fields.list.len())
         .map(|at| format_ident!("value{at}", span = Span::mixed_site()))
         .collect();
     let pattern = match record.fields.style {
-        _ if record.retired || variant.serde.has("borrow") || source.generics.where_clause.is_some() => {
-            return None;
-        }
         Style::Named => return Some(fields::read(source, record, record.version, stored)),
         Style::Newtype if plain() => quote!(#(#values),*),
         Style::Tuple if plain() && values.len() <= MAX_TUPLE => quote!((#(#values),*)),

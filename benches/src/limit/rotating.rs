@@ -1,6 +1,7 @@
-//! The limit of appending through many small files: as `append`, and each file is flushed when it is full, by the one who
-//! fills it. So the longest call holds one fdatasync of a file.
+//! The limit of appending through many small files: as `append`, each thread has files of its own, and flushes each when
+//! it is full. So the longest call holds one fdatasync of a file.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,7 +34,7 @@ pub(super) fn append(dir: &Path, load: &Load, check: &mut Check) -> Result<Measu
     })?;
     let files = files.into_inner();
     for number in 0..files {
-        show(&std::fs::File::open(path(number))?, check)?;
+        show(&File::open(path(number))?, check)?;
     }
     Ok(Measured::time(elapsed).with(Fact::new("segments", files as f64, "files")))
 }

@@ -11,7 +11,7 @@ use super::stored::{RawRecord, Stored, Upcast};
 ///
 /// Derive it. A struct is one record type; an enum is a family of them, one for each variant, and only the
 /// fields of a variant are stored, so variants can be reordered and inserted freely. Serde's derives are
-/// needed beside it.
+/// needed beside it: of an enum, each variant is read from its fields, and a `Deserialize` of its own may not be asked.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]

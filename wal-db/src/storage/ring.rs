@@ -34,8 +34,8 @@ const MAX_BLOCK: u64 = 512 << 10;
 /// How often a claimer spins when it finds that another core has just claimed: about a hundred nanoseconds.
 const GIVE_WAY_SPINS: u32 = if SIMULATED { 1 } else { 8 };
 
-/// And when that happens again in the same claim, which means that the other one does nothing else: some ten
-/// microseconds, in which it makes hundreds of claims.
+/// And when that happens again in the same claim, so that others most likely do nothing but append: some ten
+/// microseconds, in which they make hundreds of claims.
 const GIVE_WAY_FOR_LONG_SPINS: u32 = if SIMULATED { 1 } else { 1024 };
 
 /// Whether spinning is a step of a schedule.
@@ -238,8 +238,8 @@ impl Ring {
         }
     }
 
-    /// Another core has claimed a place at the same moment. It goes faster if it has the tail to itself for a while
-    /// than if both hand it over for each claim.
+    /// Another core has moved the tail at the same moment, or a moment ago. It goes faster if it has the tail to itself
+    /// for a while than if both hand it over for each claim.
     #[cold]
     fn give_way(&self, spins: u32) -> u64 {
         for _ in 0..spins {

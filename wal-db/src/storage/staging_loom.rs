@@ -17,7 +17,7 @@ fn ring() -> (Arc<Ring>, Consumer) {
 }
 
 fn append(ring: &Ring, value: u64) {
-    let claim = ring.claim(16, u64::MAX);
+    let claim = ring.claim_after_glance(ring.glance(), 16, u64::MAX);
     fill(ring, claim.unwrap_or_else(|denied| panic!("{denied:?}")), value);
 }
 

@@ -31,6 +31,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Stored<D> {
         visitor.visit_enum(Variant {
             inner: self.inner,
             index: self.index,
+            // If serde knows further names of a variant, this may be one of those.
             name: variants.get(self.index as usize).copied().unwrap_or_default(),
         })
     }
