@@ -3,8 +3,8 @@
 //! An append returns once the record is in the ring: a process that is killed loses what was not written out, so
 //! its append figures are of a weaker promise than C1 and say so. A commit is an append and `flush`, which waits
 //! until the record is flushed (C2). The mode that flushes only when asked is the fastest for both. The ring,
-//! the segments and the rest are at their defaults: one shard, since more shards are several logs with an order of
-//! their own. Records of up to 256 bytes are copied into the ring, larger ones are allocated. Checksums are crc32c.
+//! and the rest are at their defaults: one shard, since more shards are several logs with an order of their own. Only the
+//! segments are longer than 256 MiB, for of a log of several a scan gave back the first. Records of up to 256 bytes are copied into the ring, larger ones are allocated. Checksums are crc32c.
 //!
 //! A log that is opened and not written to cannot be closed at once: shutting it down or dropping it waits for a
 //! flush that it takes for undone, until a time-out. Such a log is left instead, see [`leave`].
@@ -116,6 +116,7 @@ fn open(dir: &Path) -> Result<logdb::LogDb> {
         data_dir: dir.to_path_buf(),
         durability_mode: DurabilityMode::Async,
         flush_timeout: TIMEOUT,
+        segment_size: 1 << 30,
         ..Config::default()
     })?)
 }
