@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Bincode, Codec, Json, MemStore, Postcard, TypedError, Wal, WalRecord, WalSchema};
+use wal_db::{Bincode, Codec, Json, MemStore, Postcard, Record, TypedError, Wal, WalRecord, WalSchema};
 
 /// Numbers that are written as hexadecimal text.
 mod hex {
@@ -115,6 +115,18 @@ fn forms() -> Vec<Form> {
     ]
 }
 
+/// The records of a log that holds these events.
+fn stored<T: WalRecord>(events: &[T]) -> Vec<Record> {
+    let wal = Wal::with_store(MemStore::new()).expect("opens");
+    for event in events {
+        wal.append_typed(event).expect("appends");
+    }
+    let records = wal.iter().expect("reads");
+    let records: Vec<_> = records.map(|record| record.expect("reads")).collect();
+    assert_eq!(records.len(), events.len());
+    records
+}
+
 #[test]
 fn every_form_of_a_variant_comes_back_in_every_codec() {
     fn check<C: Codec>() {
@@ -169,26 +181,19 @@ struct Text<'t> {
 
 #[test]
 fn every_form_of_a_variant_borrows_from_its_record() {
-    let wal = Wal::with_store(MemStore::new()).expect("opens");
-    let events = || {
-        [
-            Lent::Pair {
-                short: "a",
-                long: "bc",
-            },
-            Lent::Maybe("def".into()),
-            Lent::Bytes(b"ghi"),
-            Lent::Parts("jkl", 1, "mno"),
-            Lent::Nested {
-                inner: Some(Text { text: "pqr" }),
-            },
-        ]
-    };
-    for event in events() {
-        wal.append_typed(&event).expect("appends");
-    }
-    for (record, event) in wal.iter().expect("reads").zip(events()) {
-        let record = record.expect("reads");
+    let events = [
+        Lent::Pair {
+            short: "a",
+            long: "bc",
+        },
+        Lent::Maybe("def".into()),
+        Lent::Bytes(b"ghi"),
+        Lent::Parts("jkl", 1, "mno"),
+        Lent::Nested {
+            inner: Some(Text { text: "pqr" }),
+        },
+    ];
+    for (record, event) in stored(&events).iter().zip(events) {
         let lent: Lent<'_, '_> = record.decode_ref().expect("decodes");
         assert_eq!(lent, event);
         let from = match lent {
@@ -233,25 +238,18 @@ type Slice<'s> = &'s [u8];
 
 #[test]
 fn what_another_variant_borrows_is_borrowed() {
-    let wal = Wal::with_store(MemStore::new()).expect("opens");
-    let events = || {
-        [
-            Shared::Name { name: "a" },
-            Shared::Nested {
-                inner: Text { text: "b" },
-            },
-            Shared::Other { one: b"c", two: "d" },
-            Shared::Grown {
-                inner: Text { text: "e" },
-                more: Some(Text { text: "f" }),
-            },
-        ]
-    };
-    for event in events() {
-        wal.append_typed(&event).expect("appends");
-    }
-    for (record, event) in wal.iter().expect("reads").zip(events()) {
-        let record = record.expect("reads");
+    let events = [
+        Shared::Name { name: "a" },
+        Shared::Nested {
+            inner: Text { text: "b" },
+        },
+        Shared::Other { one: b"c", two: "d" },
+        Shared::Grown {
+            inner: Text { text: "e" },
+            more: Some(Text { text: "f" }),
+        },
+    ];
+    for (record, event) in stored(&events).iter().zip(events) {
         assert_eq!(record.decode_ref::<Shared<'_, '_>>().expect("decodes"), event);
     }
 }
@@ -265,15 +263,14 @@ enum Tree<'a> {
 
 #[test]
 fn a_borrowing_enum_may_hold_itself() {
-    let wal = Wal::with_store(MemStore::new()).expect("opens");
     let leaf = |name| Box::new(Tree::Leaf { name });
-    let tree = Tree::Node {
+    let trees = [Tree::Node {
         left: leaf("left"),
         right: leaf("right"),
-    };
-    let lsn = wal.append_typed(&tree).expect("appends");
-    let record = wal.read(lsn).expect("reads");
-    assert_eq!(record.decode_ref::<Tree<'_>>().expect("decodes"), tree);
+    }];
+    let records = stored(&trees);
+    let decoded: Tree<'_> = records[0].decode_ref().expect("decodes");
+    assert_eq!([decoded], trees);
 }
 
 #[test]

@@ -28,7 +28,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::contender::{Contender, LIMIT};
 use crate::disk::{self, SECTOR_BYTES};
@@ -64,24 +64,11 @@ impl Contender for Limit {
     }
 
     fn extra(&self, extra: Extra, dir: &Path, load: &Load, check: &mut Check) -> Result<Measured> {
-        if extra == Extra::AppendRotating {
-            return rotating::append(dir, load, check);
+        match extra {
+            Extra::PointReads => point_reads(dir, load, check),
+            Extra::AppendRotating => rotating::append(dir, load, check),
+            _ => bail!("the limit cannot {extra:?}"),
         }
-        ensure!(extra == Extra::PointReads, "the limit cannot {extra:?}");
-        let file = File::open(dir.join(FILE))?;
-        let frame_bytes = FRAME_BYTES + load.bytes;
-        let per_block = (APPEND_BLOCK_BYTES / frame_bytes) as u64;
-        let mut frame = vec![0; frame_bytes];
-        let elapsed = in_random_order(load.count, |number| {
-            let block = block_offset(number / per_block, APPEND_BLOCK_BYTES);
-            file.read_exact_at(&mut frame, block + number % per_block * frame_bytes as u64)?;
-            walk_block(&frame, &mut |payload| {
-                ensure!(stamp(payload) == Some((0, number)), "another record is there");
-                Ok(())
-            })
-        })?;
-        show(&file, check)?;
-        Ok(Measured::time(elapsed))
     }
 
     fn typed(&self, job: Typed, dir: &Path, count: u64) -> Result<Duration> {
@@ -149,6 +136,23 @@ impl Contender for Limit {
     fn read_back(&self, dir: &Path, check: &mut Check) -> Result<()> {
         show(&File::open(dir.join(FILE))?, check)
     }
+}
+
+fn point_reads(dir: &Path, load: &Load, check: &mut Check) -> Result<Measured> {
+    let file = File::open(dir.join(FILE))?;
+    let frame_bytes = FRAME_BYTES + load.bytes;
+    let per_block = (APPEND_BLOCK_BYTES / frame_bytes) as u64;
+    let mut frame = vec![0; frame_bytes];
+    let elapsed = in_random_order(load.count, |number| {
+        let block = block_offset(number / per_block, APPEND_BLOCK_BYTES);
+        file.read_exact_at(&mut frame, block + number % per_block * frame_bytes as u64)?;
+        walk_block(&frame, &mut |payload| {
+            ensure!(stamp(payload) == Some((0, number)), "another record is there");
+            Ok(())
+        })
+    })?;
+    show(&file, check)?;
+    Ok(Measured::time(elapsed))
 }
 
 /// A file full of zeros for groups of one record of each thread, and how long the block of a group is.

@@ -15,6 +15,7 @@ mod errors;
 mod expand;
 mod fields;
 mod lock;
+mod method;
 mod name;
 mod schema;
 mod serde_attr;

@@ -11,33 +11,28 @@ use syn::Ident;
 use crate::ast::{Source, Style};
 use crate::check::{Family, Record};
 use crate::fields;
+use crate::method::Method;
 
 /// `WalDecode::decode_today`, unless serde reads them all.
 pub(crate) fn decode_today(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
-    let krate = source.krate();
-    let stored = Ident::new("stored", Span::mixed_site());
-    let index = Ident::new("index", Span::mixed_site());
-    let codec = Ident::new("__C", Span::mixed_site());
+    let method = Method::new(source);
+    let Method { stored, index, .. } = &method;
     let mut arms = TokenStream::new();
     for (at, record) in family.records.iter().enumerate() {
-        let body = read_variant(source, record, &stored);
+        let body = read_variant(source, record, stored);
         arms.extend(body.map(|body| quote!(#at => ::core::result::Result::Ok({ #body }),)));
     }
     if arms.is_empty() {
         return arms;
     }
-    quote! {
-        #[inline(always)]
-        fn decode_today<#codec: #krate::__private::Codec>(
-            #stored: &#krate::__private::Stored<'de, #codec>,
-            #index: ::core::primitive::usize,
-        ) -> ::core::result::Result<Self, #krate::__private::TypedError> {
-            match #index {
-                #arms
-                _ => #stored.whole(#index),
-            }
+    let head = quote!(#[inline(always)] fn decode_today);
+    let body = quote! {
+        match #index {
+            #arms
+            _ => #stored.whole(#index),
         }
-    }
+    };
+    method.write(&head, &quote!(Self), &body)
 }
 
 /// Nothing for a variant that is left to serde: one without fields, or whose attributes have no place around a tuple.

@@ -7,18 +7,22 @@ use syn::spanned::Spanned;
 
 use crate::ast::Source;
 use crate::check::Family;
+use crate::method::Method;
 use crate::{fields, tokens};
 
 /// `WalDecode::decode_older`, if there is anything older.
 pub(crate) fn decode_older(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
-    let krate = source.krate();
-    let stored = Ident::new("stored", Span::mixed_site());
-    let index = Ident::new("index", Span::mixed_site());
-    let codec = Ident::new("__C", Span::mixed_site());
+    let method = Method::new(source);
+    let Method {
+        krate,
+        stored,
+        index,
+        codec,
+    } = &method;
     let mut arms = TokenStream::new();
     for (at, record) in family.records.iter().enumerate() {
         for &version in &record.older {
-            let body = fields::read(source, record, version, &stored);
+            let body = fields::read(source, record, version, stored);
             let one = quote!(#krate::__private::Upcast::One({ #body }));
             arms.extend(quote!((#at, #version) => ::core::result::Result::Ok(#one),));
         }
@@ -34,17 +38,14 @@ pub(crate) fn decode_older(source: &Source<'_>, family: &Family<'_>) -> TokenStr
     if arms.is_empty() {
         return arms;
     }
-    quote! {
-        fn decode_older<#codec: #krate::__private::Codec>(
-            #stored: &#krate::__private::Stored<'de, #codec>,
-            #index: ::core::primitive::usize,
-        ) -> ::core::result::Result<#krate::__private::Upcast<Self>, #krate::__private::TypedError> {
-            match (#index, #stored.version()) {
-                #arms
-                _ => ::core::result::Result::Err(#stored.no_migration()),
-            }
+    let body = quote! {
+        match (#index, #stored.version()) {
+            #arms
+            _ => ::core::result::Result::Err(#stored.no_migration()),
         }
-    }
+    };
+    let returns = quote!(#krate::__private::Upcast<Self>);
+    method.write(&quote!(fn decode_older), &returns, &body)
 }
 
 /// What must hold for the type in `from`, said at compile time where it is named.
