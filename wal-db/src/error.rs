@@ -104,6 +104,18 @@ pub enum WalError {
         head: Lsn,
     },
 
+    /// The position lies after the end of the log: it comes from another log, or from this one before it was restored
+    /// from an older copy. Nothing was changed.
+    #[error(
+        "LSN {lsn} lies after the end of the log, LSN {end}; is it a position in another log or an older copy?"
+    )]
+    BeyondEnd {
+        /// The LSN that was asked for.
+        lsn: Lsn,
+        /// The end of the log when it was asked for: the highest position that may be.
+        end: Lsn,
+    },
+
     /// The log was cut back to before what a follower has already delivered. It goes on with what came instead.
     #[error("the log was cut back to LSN {kept_before}, behind what was delivered; it goes on at LSN {next}")]
     CutBack {
