@@ -31,6 +31,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["reading_ahead::what_the_thread_cannot_read_the_replay_reads_itself"],
     ),
     bug(
+        "foreign-segment-removed",
+        &[],
+        "a segment is removed by its name, whatever log its header names",
+        &["names::places::a_segment_of_another_log_is_never_removed"],
+    ),
+    bug(
+        "kept-under-a-taken-name",
+        &[],
+        "bytes that are kept aside go to a file that was there before",
+        &["names::places::a_name_for_kept_bytes_that_something_has_is_left_alone"],
+    ),
+    bug(
         "frame-of-any-epoch",
         &[],
         "the checksum of a frame leaves the epoch out",

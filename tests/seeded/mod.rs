@@ -124,7 +124,8 @@ fn names_in(text: &str) -> impl Iterator<Item = String> {
 }
 
 fn is_there(here: &Path, test: &str) -> bool {
-    let (program, name) = split(test);
+    let (program, path) = split(test);
+    let name = path.rsplit("::").next().unwrap_or(path);
     let (file, folder) = (here.join(format!("{program}.rs")), here.join(program));
     let texts = sources(if file.is_file() { &file } else { &folder });
     texts.iter().any(|text| text.contains(&format!("fn {name}(")))

@@ -1,13 +1,14 @@
 //! A log in one file.
 
 use std::{
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
     Identity, StoreFault, WalStore,
-    fs::{Access, File, FileSystem, parent, read_at, sync_name, write_at},
+    fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
     staging_file::MAGIC as STAGING_MAGIC,
     sys::{self, System},
 };
@@ -25,14 +26,57 @@ const ROW: u64 = HEADER + SEGMENT_HEADER_LEN;
 
 /// A log in one file: the manifest's two slots, a segment header, then the row. The staging memory lies beside it as
 /// `<file>.staging`.
+///
+/// The directory is found once, when the file is opened: it may be moved, and its files with it, while the log is open.
 #[derive(Debug)]
 pub struct FileStore {
     fs: Arc<dyn FileSystem>,
     file: Arc<dyn File>,
-    path: PathBuf,
+    place: Place,
     prepared: AtomicU64,
     /// Who opened it.
     process: u32,
+}
+
+/// Where a file is: its name in an open directory. The path that it had is for people.
+#[derive(Debug)]
+struct Place {
+    dir: Arc<dyn Dir>,
+    name: OsString,
+    path: PathBuf,
+}
+
+impl Place {
+    fn of(fs: &dyn FileSystem, path: &Path) -> Result<Place> {
+        let Some(name) = path.file_name() else {
+            return Err(WalError::NotALog {
+                path: path.to_owned(),
+                reason: "it is not a regular file",
+            });
+        };
+        Ok(Place {
+            dir: fs
+                .open_dir(parent(path))
+                .map_err(WalError::io("opening the log's directory"))?,
+            name: name.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// The place of a file beside it, whose name is longer.
+    fn beside(&self, suffix: &str) -> Place {
+        let name = with_suffix(&self.name, suffix);
+        Place {
+            dir: self.dir.clone(),
+            path: self.path.with_file_name(&name),
+            name,
+        }
+    }
+
+    /// Opens what is there if anything is.
+    fn open(&self, access: Access) -> Result<Option<Arc<dyn File>>> {
+        open_existing(&*self.dir, &self.name, &self.path, access)
+    }
 }
 
 impl FileStore {
@@ -47,20 +91,27 @@ impl FileStore {
 
     /// As [`open`](Self::open), on another file system.
     pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
-        match open_existing(&*fs, path, Access::Write)? {
-            Some(file) if file.len()? > 0 => {
-                lock(&*file, path)?;
-                // What a process that died has left in the system's cache is durable before anything follows from it.
-                if !seeded_bug!("no-directory-flush-at-opening") {
-                    sync_name(&*fs, path).map_err(WalError::io("making the log's directory durable"))?;
-                }
-                if !seeded_bug!("no-flush-at-opening") {
-                    file.sync_data().map_err(WalError::io("flushing the log"))?;
-                }
-                Self::with_file(fs, file, path)
-            }
-            _ => Self::create(fs, path),
+        let place = Place::of(&*fs, path)?;
+        let Some(file) = place.open(Access::Write)? else {
+            return Self::create(fs, place);
+        };
+        lock(&*file, path)?;
+        // What a process that died has left in the system's cache is durable before anything follows from it.
+        if !seeded_bug!("no-directory-flush-at-opening") {
+            place
+                .dir
+                .sync()
+                .map_err(WalError::io("making the log's directory durable"))?;
         }
+        if file.len()? == 0 {
+            // It was made for us, and may be all that we may write here.
+            not_somebody_elses(&place.beside(".staging"))?;
+            file.set_len(ROW)?;
+        }
+        if !seeded_bug!("no-flush-at-opening") {
+            file.sync_data().map_err(WalError::io("flushing the log"))?;
+        }
+        Self::with_file(fs, file, place)
     }
 
     /// Opens the file for reading; changes and locks nothing.
@@ -73,8 +124,9 @@ impl FileStore {
 
     /// As [`open_read_only`](Self::open_read_only), on another file system.
     pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
-        match open_existing(&*fs, path, Access::Read)? {
-            Some(file) => Self::with_file(fs, file, path),
+        let place = Place::of(&*fs, path)?;
+        match place.open(Access::Read)? {
+            Some(file) => Self::with_file(fs, file, place),
             None => Err(WalError::Io {
                 context: "opening the log",
                 source: io::ErrorKind::NotFound.into(),
@@ -89,31 +141,37 @@ impl FileStore {
         SegmentHeader::decode(&bytes).ok().map(|header| header.log)
     }
 
-    /// Where the file is.
+    /// The path that it was opened with.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
     }
 
     /// A file appears under its name with all it needs, or not at all.
-    fn create(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
-        let new_path = with_suffix(path, ".new");
-        not_somebody_elses(&*fs, &with_suffix(path, ".staging"))?;
-        let file = fs
-            .open(&new_path, Access::Create)
-            .map_err(WalError::io("creating the log"))?;
-        lock(&*file, path)?;
-        if open_existing(&*fs, path, Access::Read)?.is_some_and(|there| there.len().is_ok_and(|len| len > 0))
-        {
-            // Somebody else was faster.
-            return Err(WalError::Locked {
-                path: path.to_owned(),
-            });
+    fn create(fs: Arc<dyn FileSystem>, place: Place) -> Result<Self> {
+        not_somebody_elses(&place.beside(".staging"))?;
+        let new = place.beside(".new");
+        let (file, is_ours) = open_new(&*new.dir, &new.name, &new.path)?;
+        if let Err(error) = Self::make(&place, &new, &*file) {
+            if is_ours {
+                // Nothing is left of what could not be made; where that fails, the next opening uses it.
+                let _ = new.dir.remove(&new.name);
+            }
+            return Err(error);
         }
-        let is_made = file.len()? <= ROW && is_all_zero(&*file)?;
+        Self::with_file(fs, file, place)
+    }
+
+    fn make(place: &Place, new: &Place, file: &dyn File) -> Result<()> {
+        lock(file, &place.path)?;
+        // Whoever had this file before may have finished it.
+        if place.dir.exists(&place.name)? {
+            return Err(faster(&place.path));
+        }
+        let is_made = file.len()? <= ROW && is_all_zero(file)?;
         if !is_made && !seeded_bug!("foreign-file-emptied") {
             return Err(WalError::NotALog {
-                path: new_path,
+                path: new.path.clone(),
                 reason: "a new log is made under this name, and something else has it",
             });
         }
@@ -122,21 +180,25 @@ impl FileStore {
         if !seeded_bug!("new-file-not-flushed") {
             file.sync_all()?;
         }
-        fs.rename(&new_path, path)
-            .map_err(WalError::io("creating the log"))?;
+        match place.dir.rename(&new.name, &place.name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(faster(&place.path)),
+            result => result.map_err(WalError::io("creating the log"))?,
+        }
         if !seeded_bug!("no-directory-flush-for-a-file") {
-            fs.sync_dir(parent(path))
+            place
+                .dir
+                .sync()
                 .map_err(WalError::io("making the log's directory durable"))?;
         }
-        Self::with_file(fs, file, path)
+        Ok(())
     }
 
-    fn with_file(fs: Arc<dyn FileSystem>, file: Arc<dyn File>, path: &Path) -> Result<Self> {
+    fn with_file(fs: Arc<dyn FileSystem>, file: Arc<dyn File>, place: Place) -> Result<Self> {
         let len = file.len()?;
         // Any slot that was ever written starts with its magic; a file that we created and left has none yet.
         let mut start = [0u8; 8];
         let foreign = |reason| WalError::NotALog {
-            path: path.to_owned(),
+            path: place.path.clone(),
             reason,
         };
         if len < ROW {
@@ -157,16 +219,16 @@ impl FileStore {
         Ok(FileStore {
             fs,
             file,
-            path: path.to_owned(),
+            place,
             prepared: AtomicU64::new(len - ROW),
             process: std::process::id(),
         })
     }
 }
 
-/// Whether a new log may have the file at `path` as its staging memory: it is not there, or a log has left it.
-fn not_somebody_elses(fs: &dyn FileSystem, path: &Path) -> Result<()> {
-    let Some(file) = open_existing(fs, path, Access::Read)? else {
+/// Whether a new log may have a file as its staging memory: it is not there, or a log has left it.
+fn not_somebody_elses(place: &Place) -> Result<()> {
+    let Some(file) = place.open(Access::Read)? else {
         return Ok(());
     };
     let mut start = [0; STAGING_MAGIC.len()];
@@ -175,7 +237,7 @@ fn not_somebody_elses(fs: &dyn FileSystem, path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(WalError::NotALog {
-        path: path.to_owned(),
+        path: place.path.clone(),
         reason: "a new log keeps its staging memory under this name, and something else has it",
     })
 }
@@ -253,12 +315,14 @@ impl WalStore for FileStore {
     }
 
     fn keep_aside(&self, pos: u64, bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
-        let path = with_suffix(&self.path, &format!(".cut-{pos}"));
-        keep_aside(&*self.fs, &path, bytes).map(Some)
+        let place = self.place.beside(&format!(".cut-{pos}"));
+        let name = keep_aside(&*place.dir, &place.name, bytes)?;
+        Ok(Some(place.path.with_file_name(name)))
     }
 
     fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
-        self.fs.staging(&with_suffix(&self.path, ".staging"), create)
+        let place = self.place.beside(".staging");
+        place.dir.staging(&place.name, create)
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {
@@ -266,13 +330,14 @@ impl WalStore for FileStore {
     }
 }
 
-/// Opens what is at `path` if anything is; a directory, link, pipe or device is no log.
+/// Opens what has a name if anything has; a directory, link, pipe or device is no log.
 pub(super) fn open_existing(
-    fs: &dyn FileSystem,
+    dir: &dyn Dir,
+    name: &OsStr,
     path: &Path,
     access: Access,
 ) -> Result<Option<Arc<dyn File>>> {
-    match fs.open(path, access) {
+    match dir.open(name, access) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if sys::is_not_a_file(&error) => Err(WalError::NotALog {
@@ -280,6 +345,27 @@ pub(super) fn open_existing(
             reason: "it is not a regular file",
         }),
         Err(error) => Err(WalError::io("opening the log")(error)),
+    }
+}
+
+/// Makes a file under the name that a log has while it is made, or opens what a process that died, or another one, has
+/// there; and whether it was made here.
+pub(super) fn open_new(dir: &dyn Dir, name: &OsStr, path: &Path) -> Result<(Arc<dyn File>, bool)> {
+    match dir.open(name, Access::New) {
+        Ok(file) => Ok((file, true)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let there = open_existing(dir, name, path, Access::Write)?;
+            // Another process has just given it its name.
+            there.map(|file| (file, false)).ok_or_else(|| faster(path))
+        }
+        Err(error) => Err(WalError::io("creating the log")(error)),
+    }
+}
+
+/// Somebody else has made the log meanwhile.
+pub(super) fn faster(path: &Path) -> WalError {
+    WalError::Locked {
+        path: path.to_owned(),
     }
 }
 
@@ -346,25 +432,33 @@ pub(super) fn attach_header(
     }
 }
 
-/// Writes the bytes to `path`, or beside it if a file from an earlier cut has that name.
-pub(super) fn keep_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::Read) -> io::Result<PathBuf> {
-    let mut free = path.to_owned();
-    for n in 1.. {
-        if !fs.exists(&free)? {
-            break;
+/// Writes the bytes to a new file, whose name is longer than `name` if something has that; returns the name.
+pub(super) fn keep_aside(dir: &dyn Dir, name: &OsStr, bytes: &mut dyn io::Read) -> io::Result<OsString> {
+    let mut free = name.to_owned();
+    for n in 1_u64.. {
+        let access = if seeded_bug!("kept-under-a-taken-name") {
+            Access::Create
+        } else {
+            Access::New
+        };
+        match dir.open(&free, access) {
+            Ok(file) => {
+                let kept = write_aside(dir, &*file, bytes);
+                if kept.is_err() {
+                    // What a full disk took stays free for the next attempt.
+                    let _ = dir.remove(&free);
+                }
+                return kept.map(|()| free);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
-        free = with_suffix(path, &format!("-{n}"));
+        free = with_suffix(name, &format!("-{n}"));
     }
-    let kept = write_aside(fs, &free, bytes);
-    if kept.is_err() {
-        // What a full disk took stays free for the next attempt.
-        let _ = fs.remove(&free);
-    }
-    kept.map(|()| free)
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
-fn write_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::Read) -> io::Result<()> {
-    let file = fs.open(path, Access::Create)?;
+fn write_aside(dir: &dyn Dir, file: &dyn File, bytes: &mut dyn io::Read) -> io::Result<()> {
     let (mut buf, mut len) = (vec![0; 64 << 10], 0);
     loop {
         let read = match bytes.read(&mut buf) {
@@ -373,20 +467,20 @@ fn write_aside(fs: &dyn FileSystem, path: &Path, bytes: &mut dyn io::Read) -> io
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        write_at(&*file, len, &buf[..read])?;
+        write_at(file, len, &buf[..read])?;
         len += read as u64;
     }
     file.sync_all()?;
     if !seeded_bug!("no-directory-flush-for-kept-bytes") {
-        fs.sync_dir(parent(path))?;
+        dir.sync()?;
     }
     Ok(())
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
+    let mut name = name.to_owned();
     name.push(suffix);
-    PathBuf::from(name)
+    name
 }
 
 /// Whether the start of a file, up to where the row begins, is zero.

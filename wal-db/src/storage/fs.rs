@@ -1,6 +1,14 @@
 //! The file system as the file stores use it. A simulated one can take the place of the system's.
+//!
+//! A path is resolved once, when a log is opened. From then on the log goes by the directory that was found: a directory
+//! that is moved, a link that points elsewhere or another working directory makes no difference to it.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    ffi::{OsStr, OsString},
+    fmt, io,
+    path::Path,
+    sync::Arc,
+};
 
 /// How a file is to be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,40 +17,57 @@ pub(crate) enum Access {
     Write,
     /// For writing, created if it is not there.
     Create,
+    /// For writing, created; if anything has the name, an error of the kind `AlreadyExists`.
+    New,
 }
 
-/// Names, and the files behind them.
+/// Where directories are found.
 pub(crate) trait FileSystem: Send + Sync + fmt::Debug {
-    /// Opens a regular file, never through a symbolic link, never a pipe or a device. New files are for their owner
-    /// only.
-    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>>;
-
-    /// The names in a directory.
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-
-    /// How long the file at a path is.
-    fn len(&self, path: &Path) -> io::Result<u64>;
-
-    fn exists(&self, path: &Path) -> io::Result<bool>;
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-
-    fn remove(&self, path: &Path) -> io::Result<()>;
-
-    /// Makes a directory, if it is not there.
-    fn create_dir(&self, dir: &Path) -> io::Result<()>;
-
-    /// Makes the entries of a directory durable.
-    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-
-    /// A file that can be mapped, if it is there or `create` is set.
-    fn staging(&self, path: &Path, create: bool) -> io::Result<Option<std::fs::File>>;
+    /// Opens a directory, through symbolic links as well.
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>>;
 
     /// Which boot of which machine this is, if the system tells: what is in memory now was put there since.
     fn boot_id(&self) -> Option<[u8; 16]>;
 
     /// How much room is taken at a time, at least.
     fn prepare_step(&self) -> u64;
+}
+
+/// An open directory: names, and the files behind them. It stays the same directory wherever it is moved.
+pub(crate) trait Dir: Send + Sync + fmt::Debug {
+    /// Opens a regular file, never through a symbolic link, never a pipe or a device. New files are for their owner
+    /// only.
+    fn open(&self, name: &OsStr, access: Access) -> io::Result<Arc<dyn File>>;
+
+    /// The names in it.
+    fn list(&self) -> io::Result<Vec<OsString>>;
+
+    /// How long a file is.
+    fn len(&self, name: &OsStr) -> io::Result<u64>;
+
+    /// Whether anything has the name, a link to nowhere included.
+    fn exists(&self, name: &OsStr) -> io::Result<bool>;
+
+    /// Gives a file another name. If anything has that name, nothing happens and the error is of the kind
+    /// `AlreadyExists`.
+    fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()>;
+
+    fn remove(&self, name: &OsStr) -> io::Result<()>;
+
+    /// Makes a directory in it, if nothing has that name.
+    fn create_dir(&self, name: &OsStr) -> io::Result<()>;
+
+    /// Opens a directory in it.
+    fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>>;
+
+    /// Makes its names durable.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Makes its own name durable, in the directory above it.
+    fn sync_own_name(&self) -> io::Result<()>;
+
+    /// A file that can be mapped, if it is there or `create` is set.
+    fn staging(&self, name: &OsStr, create: bool) -> io::Result<Option<std::fs::File>>;
 }
 
 /// An open file.
@@ -74,29 +99,23 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
     fn unlock(&self) -> io::Result<()>;
 }
 
-/// Makes a directory and those above it that are missing, each durable before the next one. Who made the one that is
-/// there may have died before that.
-pub(super) fn create_dirs(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
-    let above = parent(dir);
-    if above == dir || fs.exists(above)? {
-        sync_name(fs, above)?;
-    } else {
-        create_dirs(fs, above)?;
+/// Makes a directory and those above it that are missing, each durable before the next one, and opens it. Who made the
+/// one that is there may have died before that.
+pub(super) fn create_dirs(fs: &dyn FileSystem, path: &Path) -> io::Result<Arc<dyn Dir>> {
+    let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
+    let above = match fs.open_dir(parent(path)) {
+        Ok(above) => {
+            above.sync_own_name()?;
+            above
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create_dirs(fs, parent(path))?,
+        Err(error) => return Err(error),
+    };
+    above.create_dir(name)?;
+    if !seeded_bug!("no-directory-flush-for-a-directory") {
+        above.sync()?;
     }
-    fs.create_dir(dir)?;
-    if seeded_bug!("no-directory-flush-for-a-directory") {
-        return Ok(());
-    }
-    fs.sync_dir(above)
-}
-
-/// Makes the name of something that somebody else made durable. Where its directory may not be read, no log could have
-/// been made: it was there before.
-pub(super) fn sync_name(fs: &dyn FileSystem, path: &Path) -> io::Result<()> {
-    match fs.sync_dir(parent(path)) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        result => result,
-    }
+    above.open_dir(name)
 }
 
 /// The directory of a path, `.` for a bare name.

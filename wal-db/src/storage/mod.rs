@@ -1,5 +1,7 @@
 //! Where the bytes live.
 
+#[cfg_attr(not(unix), path = "dir_path.rs")]
+mod dir;
 mod file;
 pub(crate) mod fs;
 mod latch;

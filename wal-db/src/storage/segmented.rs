@@ -2,20 +2,21 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
     Identity, StoreFault, WalStore,
-    file::{attach_header, keep_aside, lock, open_existing, read_slot, unlock, write_slot},
-    fs::{Access, File, FileSystem, create_dirs, parent, read_at, sync_name, write_at},
+    file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
+    fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
     sys::{self, System},
 };
 use crate::{
     Result, WalError,
     format::{
-        LogId, Manifest, SEGMENT_HEADER_LEN,
+        LogId, Manifest, SEGMENT_HEADER_LEN, is_zero,
         manifest::SlotFault,
         segment::{SEGMENT_HEADER_USED, SegmentHeader},
     },
@@ -23,6 +24,7 @@ use crate::{
 };
 
 const MANIFEST: &str = "manifest";
+const NEW_MANIFEST: &str = "manifest.new";
 const STAGING: &str = "staging";
 const SUFFIX: &str = ".seg";
 
@@ -33,10 +35,15 @@ const MIN_SEGMENT_LEN: u64 = if cfg!(shuttle) { 4 << 10 } else { 64 << 10 };
 const OPEN_FILES: usize = 32;
 
 /// A log in a directory: `manifest`, `staging`, and the row in files of one size, `0000000000.seg` and so on.
+///
+/// The directory is found once, when it is opened: it may be moved while the log is open, and another one may get its
+/// path.
 #[derive(Debug)]
 pub struct SegmentedStore {
     fs: Arc<dyn FileSystem>,
-    dir: PathBuf,
+    dir: Arc<dyn Dir>,
+    /// The path that it was opened with, for people.
+    path: PathBuf,
     manifest: Arc<dyn File>,
     segment_len: u64,
     read_only: bool,
@@ -66,29 +73,26 @@ impl SegmentedStore {
     }
 
     /// As [`open`](Self::open), on another file system.
-    pub(crate) fn open_on(fs: Arc<dyn FileSystem>, dir: &Path, segment_size: u64) -> Result<Self> {
-        let path = dir.join(MANIFEST);
-        let manifest = match open_existing(&*fs, &path, Access::Write) {
-            Ok(Some(file)) => {
-                lock(&*file, &path)?;
+    pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path, segment_size: u64) -> Result<Self> {
+        let dir = match open_dir(&*fs, path)? {
+            Some(dir) => dir,
+            None => create_dirs(&*fs, path).map_err(WalError::io("creating the log's directory"))?,
+        };
+        let manifest_path = path.join(MANIFEST);
+        let manifest = match open_existing(&*dir, MANIFEST.as_ref(), &manifest_path, Access::Write)? {
+            Some(file) => {
+                lock(&*file, &manifest_path)?;
                 // What a process that died has left in the system's cache is durable before anything follows from it.
                 if !seeded_bug!("no-directory-flush-at-opening") {
-                    fs.sync_dir(dir)
-                        .and_then(|()| sync_name(&*fs, dir))
+                    dir.sync()
+                        .and_then(|()| dir.sync_own_name())
                         .map_err(WalError::io("making the log's directory durable"))?;
                 }
                 file
             }
-            Ok(None) => create(&*fs, dir, &path)?,
-            Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
-                return Err(WalError::NotALog {
-                    path: dir.to_owned(),
-                    reason: "it is not a directory",
-                });
-            }
-            Err(error) => return Err(error),
+            None => create(&*dir, path)?,
         };
-        Self::with_manifest(fs, dir, manifest, Some(segment_size), false)
+        Self::with_manifest(fs, dir, path, manifest, Some(segment_size), false)
     }
 
     /// Opens the directory for reading; changes and locks nothing.
@@ -100,27 +104,28 @@ impl SegmentedStore {
     }
 
     /// As [`open_read_only`](Self::open_read_only), on another file system.
-    pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, dir: &Path) -> Result<Self> {
-        match open_existing(&*fs, &dir.join(MANIFEST), Access::Read)? {
-            Some(manifest) => Self::with_manifest(fs, dir, manifest, None, true),
-            None => Err(no_manifest(&*fs, dir)?),
+    pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
+        let Some(dir) = open_dir(&*fs, path)? else {
+            return Err(opening_dir(io::ErrorKind::NotFound.into()));
+        };
+        match open_existing(&*dir, MANIFEST.as_ref(), &path.join(MANIFEST), Access::Read)? {
+            Some(manifest) => Self::with_manifest(fs, dir, path, manifest, None, true),
+            None => Err(no_manifest(&*dir, path)?),
         }
     }
 
     /// Opens what segments there are, without a manifest, for salvage: which log it is and how long its segments are
     /// comes from the first segment whose header is intact.
-    pub(crate) fn open_segments(dir: &Path) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
+    pub(crate) fn open_segments(path: &Path) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
         let fs = Arc::new(System);
+        let dir = fs.open_dir(path).map_err(opening_dir)?;
         let mut headers = Vec::new();
-        for name in fs
-            .list(dir)
-            .map_err(WalError::io("opening the log's directory"))?
-        {
-            let Some(index) = segment_index(&name) else {
+        for name in dir.list().map_err(opening_dir)? {
+            let Some(index) = name.to_str().and_then(segment_index) else {
                 continue;
             };
             let mut bytes = [0; SEGMENT_HEADER_USED];
-            if let Ok(file) = fs.open(&dir.join(name), Access::Read)
+            if let Ok(file) = dir.open(&name, Access::Read)
                 && read_at(&*file, 0, &mut bytes).is_ok()
                 && let Ok(header) = SegmentHeader::decode(&bytes)
                 && header.index == index
@@ -131,7 +136,7 @@ impl SegmentedStore {
         headers.sort_by_key(|(header, _)| header.index);
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
             return Err(WalError::NotALog {
-                path: dir.to_owned(),
+                path: path.to_owned(),
                 reason: "no segment with an intact header",
             });
         };
@@ -140,7 +145,8 @@ impl SegmentedStore {
         let manifest = first.1.clone();
         let store = SegmentedStore {
             fs,
-            dir: dir.to_owned(),
+            dir,
+            path: path.to_owned(),
             manifest,
             segment_len: segment_len.max(MIN_SEGMENT_LEN),
             read_only: true,
@@ -154,10 +160,10 @@ impl SegmentedStore {
         Ok((store, log, indexes))
     }
 
-    /// Where the files are.
+    /// The path that the directory was opened with.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.path
     }
 
     /// How many bytes of the row a segment file holds.
@@ -168,7 +174,8 @@ impl SegmentedStore {
 
     fn with_manifest(
         fs: Arc<dyn FileSystem>,
-        dir: &Path,
+        dir: Arc<dyn Dir>,
+        path: &Path,
         manifest: Arc<dyn File>,
         asked: Option<u64>,
         read_only: bool,
@@ -185,14 +192,14 @@ impl SegmentedStore {
         let foreign = |slot: &Vec<u8>| Manifest::decode(slot) == Err(SlotFault::Foreign);
         if stored.is_none() && slots.iter().any(foreign) {
             return Err(WalError::NotALog {
-                path: dir.to_owned(),
+                path: path.to_owned(),
                 reason: "its manifest has another format",
             });
         }
         let segment_len = match stored {
             Some(stored) if stored.segment_len == 0 => {
                 return Err(WalError::NotALog {
-                    path: dir.to_owned(),
+                    path: path.to_owned(),
                     reason: "its manifest is that of a file",
                 });
             }
@@ -204,7 +211,8 @@ impl SegmentedStore {
         };
         Ok(SegmentedStore {
             fs,
-            dir: dir.to_owned(),
+            dir,
+            path: path.to_owned(),
             manifest,
             segment_len,
             read_only,
@@ -215,10 +223,6 @@ impl SegmentedStore {
             dirty: Mutex::new(BTreeMap::new()),
             process: std::process::id(),
         })
-    }
-
-    fn path(&self, index: u64) -> PathBuf {
-        self.dir.join(format!("{index:010}{SUFFIX}"))
     }
 
     /// The file of a segment, checked to be the right one; `None` if it is not there.
@@ -238,7 +242,7 @@ impl SegmentedStore {
         } else {
             Access::Write
         };
-        let file = match self.fs.open(&self.path(index), access) {
+        let file = match self.dir.open(segment_name(index).as_ref(), access) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if sys::is_not_a_file(&error) => {
@@ -271,34 +275,72 @@ impl SegmentedStore {
 
     /// A new segment appears under its name with header and blocks, or not at all.
     fn create_segment(&self, index: u64, log: LogId, first: u64) -> io::Result<()> {
-        let new_path = self.dir.join(format!("{index:010}{SUFFIX}.new"));
+        let name = segment_name(index);
+        let new_name = format!("{name}.new");
+        let new_name: &OsStr = new_name.as_ref();
+        let file = self.new_file(new_name, log)?;
         let result = (|| {
-            let file = self.fs.open(&new_path, Access::Create)?;
-            file.set_len(0)?;
             file.allocate(0, SEGMENT_HEADER_LEN + first)?;
             attach_header(&*file, 0, log, index, self.segment_len, false)?;
             if !seeded_bug!("new-segment-not-flushed") {
                 file.sync_all()?;
             }
-            self.fs.rename(&new_path, &self.path(index))?;
+            self.dir.rename(new_name, name.as_ref())?;
             if seeded_bug!("no-directory-flush-on-rotation") {
                 return Ok(());
             }
             // The name is there now: whatever the error, this is not tried again.
-            self.fs.sync_dir(&self.dir).map_err(io::Error::other)
+            self.dir.sync().map_err(io::Error::other)
         })();
         if result.is_err() {
             // Also gives back what a full disk let us take.
-            let _ = self.fs.remove(&new_path);
+            let _ = self.dir.remove(new_name);
         }
         result?;
         self.last.fetch_max(index, Ordering::Release);
         Ok(())
     }
 
+    /// Makes a file, or takes the one that a process that died has left while it made a segment.
+    fn new_file(&self, name: &OsStr, log: LogId) -> io::Result<Arc<dyn File>> {
+        match self.dir.open(name, Access::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result,
+        }
+        let file = self.dir.open(name, Access::Write)?;
+        if log_of(&*file)? != Some(log) && !is_all_zero(&*file)? && !seeded_bug!("foreign-file-emptied") {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                format!("{} is not a file of this log", self.path.join(name).display()),
+            ));
+        }
+        file.set_len(0)?;
+        Ok(file)
+    }
+
+    /// The log that the store was told it holds.
+    fn attached(&self) -> io::Result<LogId> {
+        Ok(self.log.lock().ok_or(io::ErrorKind::Unsupported)?)
+    }
+
+    /// Removes a segment, unless it is not there or is not this log's.
+    fn remove(&self, index: u64) -> io::Result<()> {
+        let name = segment_name(index);
+        let name: &OsStr = name.as_ref();
+        let log = self.attached()?;
+        let is_ours = match self.dir.open(name, Access::Read) {
+            Ok(file) => log_of(&*file)? == Some(log) || seeded_bug!("foreign-segment-removed"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || sys::is_not_a_file(&error) => false,
+            Err(error) => return Err(error),
+        };
+        if is_ours { self.dir.remove(name) } else { Ok(()) }
+    }
+
     fn listed(&self) -> io::Result<Vec<u64>> {
-        let names = self.fs.list(&self.dir)?;
-        let indexes = names.iter().filter_map(|name| segment_index(name));
+        let names = self.dir.list()?;
+        let indexes = names
+            .iter()
+            .filter_map(|name| name.to_str().and_then(segment_index));
         // A number that no position reaches is somebody else's.
         let ours = indexes.filter(|&index| index < (1 << 62) / self.segment_len);
         let mut indexes: Vec<u64> = ours.collect();
@@ -364,7 +406,10 @@ impl WalStore for SegmentedStore {
         let Some(&last) = self.listed()?.last() else {
             return Ok(0);
         };
-        let bytes = self.fs.len(&self.path(last))?.saturating_sub(SEGMENT_HEADER_LEN);
+        let bytes = self
+            .dir
+            .len(segment_name(last).as_ref())?
+            .saturating_sub(SEGMENT_HEADER_LEN);
         Ok(last * self.segment_len + bytes.min(self.segment_len))
     }
 
@@ -374,10 +419,10 @@ impl WalStore for SegmentedStore {
         let doomed: Vec<u64> = self.listed()?.into_iter().filter(|&index| index > keep).collect();
         self.forget(|index| index <= keep);
         for index in doomed.iter().rev() {
-            self.fs.remove(&self.path(*index))?;
+            self.remove(*index)?;
             // One by one, the last first: names arrive in any order, and a hole before what is left reads as damage.
             if !seeded_bug!("no-directory-flush-on-a-cut") {
-                self.fs.sync_dir(&self.dir)?;
+                self.dir.sync()?;
             }
         }
         self.last.store(keep, Ordering::Release);
@@ -419,7 +464,7 @@ impl WalStore for SegmentedStore {
         self.last.store(last.unwrap_or(0), Ordering::Release);
         if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
             // It may have been cut by a process that died before that was durable.
-            match self.fs.open(&self.path(segment), Access::Write) {
+            match self.dir.open(segment_name(segment).as_ref(), Access::Write) {
                 Ok(file) => file.sync_data()?,
                 Err(error) if sys::is_not_a_file(&error) => return Err(StoreFault::Wrong { segment }.error()),
                 Err(error) => return Err(error),
@@ -435,7 +480,7 @@ impl WalStore for SegmentedStore {
 
     fn prepare(&self, end: u64) -> io::Result<u64> {
         let mut prepared = self.prepared.lock();
-        let log = self.log.lock().ok_or(io::ErrorKind::Unsupported)?;
+        let log = self.attached()?;
         while *prepared < end {
             let (index, offset) = (*prepared / self.segment_len, *prepared % self.segment_len);
             let wanted = (end - index * self.segment_len).min(self.segment_len);
@@ -468,12 +513,12 @@ impl WalStore for SegmentedStore {
         self.forget(|index| index >= first);
         // The oldest first, so that what is left after a crash has no hole.
         for index in &doomed {
-            self.fs.remove(&self.path(*index))?;
+            self.remove(*index)?;
         }
         if doomed.is_empty() || seeded_bug!("no-directory-flush-on-removal") {
             Ok(())
         } else {
-            self.fs.sync_dir(&self.dir)
+            self.dir.sync()
         }
     }
 
@@ -488,11 +533,12 @@ impl WalStore for SegmentedStore {
     }
 
     fn keep_aside(&self, pos: u64, bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
-        keep_aside(&*self.fs, &self.dir.join(format!("cut-{pos}")), bytes).map(Some)
+        let name = keep_aside(&*self.dir, format!("cut-{pos}").as_ref(), bytes)?;
+        Ok(Some(self.path.join(name)))
     }
 
     fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
-        self.fs.staging(&self.dir.join(STAGING), create)
+        self.dir.staging(STAGING.as_ref(), create)
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {
@@ -500,83 +546,108 @@ impl WalStore for SegmentedStore {
     }
 }
 
+/// Which log a segment file belongs to, if its header is intact.
+fn log_of(file: &dyn File) -> io::Result<Option<LogId>> {
+    let mut bytes = [0; SEGMENT_HEADER_USED];
+    let len = read_at(file, 0, &mut bytes)?;
+    Ok(SegmentHeader::decode(&bytes[..len]).ok().map(|header| header.log))
+}
+
+/// Whether nothing was ever written to a file.
+fn is_all_zero(file: &dyn File) -> io::Result<bool> {
+    let (mut buf, mut pos) = (vec![0; 64 << 10], 0);
+    loop {
+        match read_at(file, pos, &mut buf)? {
+            0 => return Ok(true),
+            len if !is_zero(&buf[..len]) => return Ok(false),
+            len => pos += len as u64,
+        }
+    }
+}
+
+fn segment_name(index: u64) -> String {
+    format!("{index:010}{SUFFIX}")
+}
+
 /// The number in the name of a segment file.
 pub(crate) fn segment_index(name: &str) -> Option<u64> {
     let index = name.strip_suffix(SUFFIX)?.parse().ok()?;
-    (name == format!("{index:010}{SUFFIX}")).then_some(index)
+    (name == segment_name(index)).then_some(index)
 }
 
-/// Makes the directory and its manifest, which appears under its name locked and empty.
-fn create(fs: &dyn FileSystem, dir: &Path, path: &Path) -> Result<Arc<dyn File>> {
-    match fs.list(dir) {
-        Ok(names) => {
-            if names.iter().any(|name| name == MANIFEST) {
-                return Err(faster(path));
-            }
-            if names.iter().any(|name| name != "manifest.new") {
-                return Err(no_manifest(fs, dir)?);
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(WalError::NotALog {
-                path: dir.to_owned(),
-                reason: "it is not a directory",
-            });
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_dirs(fs, dir).map_err(WalError::io("creating the log's directory"))?;
-        }
-        Err(error) => return Err(WalError::io("opening the log's directory")(error)),
+/// Opens a log's directory if it is there.
+fn open_dir(fs: &dyn FileSystem, path: &Path) -> Result<Option<Arc<dyn Dir>>> {
+    match fs.open_dir(path) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(WalError::NotALog {
+            path: path.to_owned(),
+            reason: "it is not a directory",
+        }),
+        Err(error) => Err(opening_dir(error)),
     }
-    let new_path = dir.join("manifest.new");
-    let file = fs
-        .open(&new_path, Access::Create)
-        .map_err(WalError::io("creating the manifest"))?;
-    lock(&*file, path)?;
-    if fs.exists(path)? {
-        return Err(faster(path));
+}
+
+fn opening_dir(error: io::Error) -> WalError {
+    WalError::io("opening the log's directory")(error)
+}
+
+/// Makes the manifest, which appears under its name locked and empty.
+fn create(dir: &dyn Dir, path: &Path) -> Result<Arc<dyn File>> {
+    let names = dir.list().map_err(opening_dir)?;
+    let manifest = path.join(MANIFEST);
+    if names.iter().any(|name| name == MANIFEST) {
+        return Err(faster(&manifest));
     }
-    if file.len()? > 0 && !seeded_bug!("foreign-file-emptied") {
-        return Err(WalError::NotALog {
-            path: new_path,
-            reason: "a new log is made under this name, and something else has it",
-        });
+    if names.iter().any(|name| name != NEW_MANIFEST) {
+        return Err(no_manifest(dir, path)?);
     }
-    fs.rename(&new_path, path)
-        .map_err(WalError::io("creating the manifest"))?;
-    sync_dirs(fs, dir)?;
+    let (file, is_ours) = open_new(dir, NEW_MANIFEST.as_ref(), &path.join(NEW_MANIFEST))?;
+    if let Err(error) = make(dir, path, &*file) {
+        if is_ours {
+            // Nothing is left of what could not be made; where that fails, the next opening uses it.
+            let _ = dir.remove(NEW_MANIFEST.as_ref());
+        }
+        return Err(error);
+    }
     Ok(file)
 }
 
-/// Somebody else has made the log meanwhile.
-fn faster(path: &Path) -> WalError {
-    WalError::Locked {
-        path: path.to_owned(),
+fn make(dir: &dyn Dir, path: &Path, file: &dyn File) -> Result<()> {
+    let manifest = path.join(MANIFEST);
+    lock(file, &manifest)?;
+    // Whoever had this file before may have finished it.
+    if dir.exists(MANIFEST.as_ref())? {
+        return Err(faster(&manifest));
     }
-}
-
-/// Makes the names in a log's directory durable, and its own.
-fn sync_dirs(fs: &dyn FileSystem, dir: &Path) -> Result<()> {
-    let flush = |dir| match fs.sync_dir(dir) {
-        Err(error) => Err(WalError::io("making the log's directory durable")(error)),
-        Ok(()) => Ok(()),
+    if file.len()? > 0 && !seeded_bug!("foreign-file-emptied") {
+        return Err(WalError::NotALog {
+            path: path.join(NEW_MANIFEST),
+            reason: "a new log is made under this name, and something else has it",
+        });
+    }
+    match dir.rename(NEW_MANIFEST.as_ref(), MANIFEST.as_ref()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(faster(&manifest)),
+        result => result.map_err(WalError::io("creating the manifest"))?,
+    }
+    let flush_names = || {
+        if !seeded_bug!("no-directory-flush-for-a-manifest") {
+            dir.sync()?;
+        }
+        if !seeded_bug!("no-directory-flush-for-a-directory") {
+            dir.sync_own_name()?;
+        }
+        Ok(())
     };
-    if !seeded_bug!("no-directory-flush-for-a-manifest") {
-        flush(dir)?;
-    }
-    if !seeded_bug!("no-directory-flush-for-a-directory") {
-        flush(parent(dir))?;
-    }
-    Ok(())
+    flush_names().map_err(WalError::io("making the log's directory durable"))
 }
 
 /// A directory without a manifest: a log that lost it, or no log.
-fn no_manifest(fs: &dyn FileSystem, dir: &Path) -> Result<WalError> {
-    let has_segments = fs
-        .list(dir)
-        .map_err(WalError::io("opening the log's directory"))?
+fn no_manifest(dir: &dyn Dir, path: &Path) -> Result<WalError> {
+    let names = dir.list().map_err(opening_dir)?;
+    let has_segments = names
         .iter()
-        .any(|name| segment_index(name).is_some());
+        .any(|name| name.to_str().is_some_and(|name| segment_index(name).is_some()));
     Ok(if has_segments {
         WalError::Corruption(crate::Corruption {
             lsn: crate::Lsn::ZERO,
@@ -587,7 +658,7 @@ fn no_manifest(fs: &dyn FileSystem, dir: &Path) -> Result<WalError> {
         })
     } else {
         WalError::NotALog {
-            path: dir.to_owned(),
+            path: path.to_owned(),
             reason: "the directory is not empty and has no manifest",
         }
     })

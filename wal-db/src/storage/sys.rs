@@ -1,14 +1,12 @@
 //! The file system of this machine: the system calls that std does not have, or that differ between systems. On macOS
 //! and Windows this is written and not tested.
 
-use std::{
-    fs::{self, OpenOptions},
-    io,
-    path::Path,
-    sync::Arc,
-};
+use std::{fs, io, path::Path, sync::Arc};
 
-use super::fs::{Access, File, FileSystem, parent};
+use super::{
+    dir::OpenDir,
+    fs::{Dir, File, FileSystem},
+};
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy)]
@@ -18,57 +16,8 @@ pub(super) struct System;
 const PREPARE_STEP: u64 = 4 << 20;
 
 impl FileSystem for System {
-    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(open(path, access)?))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        fs::read_dir(dir)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
-    }
-
-    fn len(&self, path: &Path) -> io::Result<u64> {
-        Ok(fs::metadata(path)?.len())
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        path.try_exists()
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        match fs::create_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            result => result,
-        }
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        // Windows makes directory entries durable with the file.
-        if cfg!(windows) {
-            Ok(())
-        } else {
-            fs::File::open(dir)?.sync_all()
-        }
-    }
-
-    fn staging(&self, path: &Path, create: bool) -> io::Result<Option<fs::File>> {
-        if create && copies_on_write(parent(path)) {
-            return Ok(None);
-        }
-        match open(path, if create { Access::Create } else { Access::Write }) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>> {
+        Ok(Arc::new(OpenDir::open(path)?))
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {
@@ -162,33 +111,6 @@ impl File for fs::File {
     }
 }
 
-fn open(path: &Path, access: Access) -> io::Result<fs::File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(access != Access::Read);
-    options.create(access == Access::Create);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        // Without NONBLOCK, opening a pipe waits for its other end.
-        let mut flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        if seeded_bug!("links-followed") {
-            flags.remove(rustix::fs::OFlags::NOFOLLOW);
-        }
-        let mode = if seeded_bug!("files-for-all") {
-            0o644
-        } else {
-            0o600
-        };
-        options.mode(mode).custom_flags(flags.bits() as i32);
-    }
-    let file = options.open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(not_a_file())
-    }
-}
-
 /// The error for something that is there and is not a regular file.
 pub(super) fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
@@ -208,22 +130,6 @@ pub(super) fn is_not_a_file(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory
     )
-}
-
-/// Whether the file system writes every block to a new place, so that a store into mapped memory can want space: on a full
-/// disk that is a signal which ends the process.
-fn copies_on_write(dir: &Path) -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        // Btrfs, ZFS, bcachefs
-        const TYPES: [u32; 3] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E];
-        rustix::fs::statfs(dir).is_ok_and(|fs| TYPES.contains(&(fs.f_type as u32)))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = dir;
-        false
-    }
 }
 
 /// Which boot of which machine this is, if the system tells: what is in memory now was put there since.

@@ -1,8 +1,9 @@
 //! What the simulated disk does when it is called.
 
 use std::{
+    ffi::{OsStr, OsString},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +15,7 @@ use super::{
     disk::{AfterFailedSync, Call, SimDisk, State},
     image::{FileId, SECTOR, Step},
 };
-use crate::storage::fs::{self, Access, File, FileSystem, parent};
+use crate::storage::fs::{self, Access, Dir, File, FileSystem, parent};
 
 /// A small step, so that little lies ahead of the records.
 const PREPARE_STEP: u64 = 8 << 10;
@@ -28,81 +29,9 @@ pub struct SimFile {
 }
 
 impl FileSystem for SimDisk {
-    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(self.open_file(path, access)?))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = self.enter(Call::Look)?;
-        state.check_dir(dir)?;
-        let staging = state.seen.staging.keys();
-        let there = state
-            .seen
-            .names
-            .keys()
-            .chain(staging)
-            .filter(|path| parent(path) == dir);
-        let names = there.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        Ok(names.collect())
-    }
-
-    fn len(&self, path: &Path) -> io::Result<u64> {
-        let state = self.enter(Call::Look)?;
-        let file = state.seen.file(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(file.len() as u64)
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        let state = self.enter(Call::Look)?;
-        Ok(path == Path::new(".") || state.seen.names.contains_key(path))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.enter(Call::Rename)?;
-        let file = state.seen.names.get(from).copied().flatten();
-        let file = file.ok_or(io::ErrorKind::NotFound)?;
-        state.seen.names.remove(from);
-        state.seen.names.insert(to.to_owned(), Some(file));
-        let (from, to) = (from.to_owned(), to.to_owned());
-        state.note(Step::Rename { from, to, file });
-        Ok(())
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.enter(Call::Remove)?;
-        let file = state.seen.names.get(path).copied().flatten();
-        let file = file.ok_or(io::ErrorKind::NotFound)?;
-        state.seen.names.remove(path);
-        let path = path.to_owned();
-        state.note(Step::Remove { path, file });
-        Ok(())
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut state = self.enter(Call::CreateDir)?;
-        state.check_dir(parent(dir))?;
-        if !state.seen.names.contains_key(dir) {
-            state.seen.names.insert(dir.to_owned(), None);
-            state.note(Step::CreateDir(dir.to_owned()));
-        }
-        Ok(())
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let (mut state, error) = self.enter_failing(Call::SyncDir)?;
-        state.check_dir(dir)?;
-        if let Some(error) = error {
-            state.note(Step::FailedSyncDir(dir.to_owned()));
-            return Err(error);
-        }
-        if !state.behaviour.lies {
-            state.note(Step::SyncDir(dir.to_owned()));
-        }
-        Ok(())
-    }
-
-    fn staging(&self, path: &Path, create: bool) -> io::Result<Option<std::fs::File>> {
-        self.enter(Call::Map)?.map(path, create)
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>> {
+        self.enter(Call::Look)?.check_dir(path)?;
+        Ok(Arc::new(self.dir(path)))
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {
@@ -114,6 +43,105 @@ impl FileSystem for SimDisk {
 
     fn prepare_step(&self) -> u64 {
         PREPARE_STEP
+    }
+}
+
+/// An open directory of a simulated disk, where directories are never moved: a path stands for it.
+#[derive(Debug)]
+struct SimDir {
+    disk: SimDisk,
+    path: PathBuf,
+}
+
+impl SimDir {
+    fn path(&self, name: &OsStr) -> PathBuf {
+        if self.path == Path::new(".") {
+            PathBuf::from(name)
+        } else {
+            self.path.join(name)
+        }
+    }
+}
+
+impl Dir for SimDir {
+    fn open(&self, name: &OsStr, access: Access) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(self.disk.open_file(&self.path(name), access)?))
+    }
+
+    fn list(&self) -> io::Result<Vec<OsString>> {
+        let state = self.disk.enter(Call::Look)?;
+        state.check_dir(&self.path)?;
+        let staging = state.seen.staging.keys();
+        let there = state
+            .seen
+            .names
+            .keys()
+            .chain(staging)
+            .filter(|path| parent(path) == self.path);
+        let names = there.filter_map(|path| Some(path.file_name()?.to_owned()));
+        Ok(names.collect())
+    }
+
+    fn len(&self, name: &OsStr) -> io::Result<u64> {
+        let state = self.disk.enter(Call::Look)?;
+        let file = state.seen.file(self.path(name)).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.len() as u64)
+    }
+
+    fn exists(&self, name: &OsStr) -> io::Result<bool> {
+        let state = self.disk.enter(Call::Look)?;
+        Ok(state.seen.names.contains_key(&self.path(name)))
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        let mut state = self.disk.enter(Call::Rename)?;
+        let (from, to) = (self.path(from), self.path(to));
+        let file = state.seen.names.get(&from).copied().flatten();
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
+        if state.seen.names.contains_key(&to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.seen.names.remove(&from);
+        state.seen.names.insert(to.clone(), Some(file));
+        state.note(Step::Rename { from, to, file });
+        Ok(())
+    }
+
+    fn remove(&self, name: &OsStr) -> io::Result<()> {
+        let mut state = self.disk.enter(Call::Remove)?;
+        let path = self.path(name);
+        let file = state.seen.names.get(&path).copied().flatten();
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
+        state.seen.names.remove(&path);
+        state.note(Step::Remove { path, file });
+        Ok(())
+    }
+
+    fn create_dir(&self, name: &OsStr) -> io::Result<()> {
+        let mut state = self.disk.enter(Call::CreateDir)?;
+        state.check_dir(&self.path)?;
+        let path = self.path(name);
+        if !state.seen.names.contains_key(&path) {
+            state.seen.names.insert(path.clone(), None);
+            state.note(Step::CreateDir(path));
+        }
+        Ok(())
+    }
+
+    fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>> {
+        self.disk.open_dir(&self.path(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.sync_dir(&self.path)
+    }
+
+    fn sync_own_name(&self) -> io::Result<()> {
+        self.disk.sync_dir(parent(&self.path))
+    }
+
+    fn staging(&self, name: &OsStr, create: bool) -> io::Result<Option<std::fs::File>> {
+        self.disk.enter(Call::Map)?.map(&self.path(name), create)
     }
 }
 
@@ -315,12 +343,34 @@ impl SimDisk {
         self.sync_dir(dir.as_ref())
     }
 
+    fn dir(&self, path: &Path) -> SimDir {
+        SimDir {
+            disk: self.clone(),
+            path: path.to_owned(),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let (mut state, error) = self.enter_failing(Call::SyncDir)?;
+        state.check_dir(dir)?;
+        if let Some(error) = error {
+            state.note(Step::FailedSyncDir(dir.to_owned()));
+            return Err(error);
+        }
+        if !state.behaviour.lies {
+            state.note(Step::SyncDir(dir.to_owned()));
+        }
+        Ok(())
+    }
+
     fn open_file(&self, path: &Path, access: Access) -> io::Result<SimFile> {
         let mut state = self.enter(Call::Open)?;
+        let is_new = matches!(access, Access::Create | Access::New);
         let id = match state.seen.names.get(path) {
+            Some(_) if access == Access::New => return Err(io::ErrorKind::AlreadyExists.into()),
             Some(Some(id)) => *id,
             Some(None) => return Err(io::ErrorKind::IsADirectory.into()),
-            None if access != Access::Create => return Err(io::ErrorKind::NotFound.into()),
+            None if !is_new => return Err(io::ErrorKind::NotFound.into()),
             None => state.create(path)?,
         };
         drop(state);

@@ -39,7 +39,7 @@ pub struct SimDisk {
 pub enum Call {
     /// Opening or making a file.
     Open,
-    /// Listing a directory, or asking for a name or a length.
+    /// Finding or listing a directory, or asking for a name or a length.
     Look,
     /// Making a directory.
     CreateDir,
