@@ -279,7 +279,10 @@ impl Image {
         self.ever.extend(self.live.iter().cloned());
 
         let wal = Wal::open_read_only(self.place.path()).unwrap();
-        assert_eq!(all(&wal), self.whole[..self.written]);
+        // What waits in staging memory is shown, and marked.
+        let read = all(&wal);
+        assert_eq!(read, self.whole[..read.len()], "{:?}", self.left);
+        assert_eq!(read.len() - self.written, wal.recovery().staged_records as usize);
         let copy = self.place.killed();
         assert_eq!(all(&copy.open(config()).unwrap()), self.whole, "{:?}", self.left);
         assert!(self.ever.len() > self.live.len(), "nothing was cut off");
@@ -298,11 +301,6 @@ impl Image {
 
     pub(crate) fn manifest(&self) -> PathBuf {
         self.below(&self.place.manifest())
-    }
-
-    /// What is read by who opens the log for writing, and by who does not.
-    pub(crate) fn expected(&self, writing: bool) -> &[Entry] {
-        &self.whole[..if writing { self.whole.len() } else { self.written }]
     }
 
     /// The segments that are there, and their paths below the root; a log in one file has one.

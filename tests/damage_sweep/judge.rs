@@ -217,7 +217,7 @@ fn inspected(harm: &Harm, image: &Image, read_only: &wal_db::Result<Wal>) {
 /// Everything that is read is right, and nothing is missing without an error.
 fn read(image: &Image, harm: &Harm, wal: &Wal, writing: bool) -> Found {
     let what = &harm.what;
-    let expected = image.expected(writing);
+    let expected = &image.whole;
     let (found, error) = until_error(wal);
     assert!(
         expected.starts_with(&found),

@@ -330,4 +330,28 @@ pub(super) const CLASSICS: &[Bug] = &[
         "a replay passes over records of types that the program does not know, under every policy",
         &["policies::by_default_the_first_record_that_cannot_be_read_ends_the_replay"],
     ),
+    bug(
+        "end-read-once",
+        &[],
+        "a reader takes the first end that it met for the end, though headers that came later call more durable",
+        &["readers::interleaved::a_log_is_opened_and_read_whatever_its_writer_does_meanwhile"],
+    ),
+    bug(
+        "manifest-read-once",
+        &[],
+        "a reader does not look at the manifest again before it calls something damage",
+        &["readers::interleaved::a_log_is_opened_and_read_whatever_its_writer_does_meanwhile"],
+    ),
+    bug(
+        "old-segment-kept-open",
+        &[],
+        "a reader goes on reading an unused segment that its writer has removed and made anew",
+        &["readers::following::a_segment_that_is_made_again_under_the_name_of_an_unused_one_is_read"],
+    ),
+    bug(
+        "staged-read-behind-a-gap",
+        &[],
+        "a reader shows what was published behind a claim that is still open, and later what the claim was for",
+        &["readers::staged::a_reader_stops_at_a_record_that_is_being_appended"],
+    ),
 ];

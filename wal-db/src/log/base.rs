@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::{core::Core, reader::View};
 use crate::{
     Corruption, CorruptionReason, Lsn, Result, WalError,
     format::{FrameKey, GroupHeader, LogId, Mark, manifest::Timeline},
@@ -24,6 +25,10 @@ pub(crate) struct Base {
     flushed: CachePadded<AtomicU64>,
     /// As `flushed`, and certified if the log is to be; what is acknowledged.
     durable: CachePadded<AtomicU64>,
+    /// For a handle that only reads.
+    pub(crate) view: Option<View>,
+    /// What a handle that only reads has found in staging memory, as a log that goes on where this one ends.
+    staged: RwLock<Option<Arc<Core>>>,
 }
 
 /// What truncation changes.
@@ -63,6 +68,8 @@ impl Base {
             ordinal: AtomicU64::new(0),
             flushed: CachePadded::new(AtomicU64::new(end)),
             durable: CachePadded::new(AtomicU64::new(end)),
+            view: None,
+            staged: RwLock::new(None),
         }
     }
 
@@ -72,6 +79,30 @@ impl Base {
 
     pub(crate) fn set_shape(&self, shape: Shape) {
         *self.shape.write() = Arc::new(shape);
+    }
+
+    pub(crate) fn staged(&self) -> Option<Arc<Core>> {
+        // Asked for by every call that reads; only a handle that reads has some.
+        self.view.as_ref().and_then(|_| self.staged.read().clone())
+    }
+
+    /// What to walk over, up to where, and what goes on there.
+    pub(crate) fn end_and_staged(&self) -> (u64, Option<Arc<Core>>) {
+        loop {
+            // In this order: what was staged a moment ago is in the store, or a later look finds it.
+            let staged = self.staged();
+            let end = self.written();
+            if staged
+                .as_ref()
+                .is_none_or(|staged| staged.base.shape().head_group == end)
+            {
+                return (end, staged);
+            }
+        }
+    }
+
+    pub(crate) fn set_staged(&self, staged: Option<Arc<Core>>) {
+        *self.staged.write() = staged;
     }
 
     pub(crate) fn written(&self) -> u64 {
@@ -160,7 +191,7 @@ impl Base {
                 };
             }
         };
-        let shape = self.shape();
+        let shape = self.now();
         if pos < shape.head_group {
             // Not damage: a truncation was faster than the reader.
             return WalError::Truncated {

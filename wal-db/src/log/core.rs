@@ -8,6 +8,7 @@ use super::{
     commit::{Line, Turn, Waiting},
     dictionary::Dictionary,
     flush::Committer,
+    reader::{self, View},
     recover::{self, Opened},
     report::RecoveryReport,
 };
@@ -70,7 +71,11 @@ impl Core {
             manifest,
             newest_schema,
             report,
-        } = recover::open(store, &config, read_only)?;
+        } = if read_only {
+            reader::open(store, &config)?
+        } else {
+            recover::open(store, &config)?
+        };
         base.set_ordinal(manifest.mark.ordinal);
         let writer = if read_only {
             None
@@ -92,6 +97,22 @@ impl Core {
             }
         }
         Ok(core)
+    }
+
+    /// A log that is only read.
+    pub(crate) fn to_read(
+        base: Base,
+        config: WalConfig,
+        report: RecoveryReport,
+        schema: Option<u64>,
+    ) -> Core {
+        Core {
+            base,
+            config,
+            report,
+            dictionary: Dictionary::new(schema),
+            writer: None,
+        }
     }
 
     pub(crate) fn writer(&self) -> Result<&Writer> {
@@ -135,7 +156,11 @@ impl Core {
     pub(crate) fn tail(&self) -> u64 {
         match &self.writer {
             Some(writer) => writer.ring.tail(),
-            None => self.base.written() + crate::format::GROUP_HEADER_LEN as u64,
+            None => {
+                let staged = self.base.staged();
+                let end = staged.map_or(self.base.written(), |staged| staged.base.written());
+                end + crate::format::GROUP_HEADER_LEN as u64
+            }
         }
     }
 
@@ -260,9 +285,10 @@ impl Core {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.writer
-            .as_ref()
-            .is_some_and(|writer| writer.finished.load(Ordering::Acquire))
+        match &self.writer {
+            Some(writer) => writer.finished.load(Ordering::Acquire),
+            None => self.base.view.as_ref().is_some_and(View::is_closed),
+        }
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
@@ -272,7 +298,10 @@ impl Core {
     /// Makes everything durable and takes nothing more. The first call does it, and the others wait for it; if it could
     /// not, they try again.
     pub(crate) fn close(&self) -> Result<()> {
-        let Some(writer) = &self.writer else { return Ok(()) };
+        let Some(writer) = &self.writer else {
+            self.base.view.iter().for_each(View::close);
+            return Ok(());
+        };
         let mut closed = writer.closed.lock();
         if *closed {
             return Ok(());

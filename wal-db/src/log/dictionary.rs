@@ -17,7 +17,7 @@ use crate::{
         Kind,
         schema::{LINK_LEN, Link},
     },
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
 /// Windows of a log without segments. When its beginning is cut off, less than this stays on the disk for the schemas.
@@ -134,6 +134,15 @@ impl Dictionary {
         untold == 0 || pos < untold
     }
 
+    /// For a log that another process writes: `newest` is the last schema frame by now.
+    pub(crate) fn see(&self, newest: Option<u64>) {
+        let mut set = self.set.lock();
+        if self.newest() != newest {
+            set.entries = None;
+            *self.positions.lock() = newest.into_iter().collect();
+        }
+    }
+
     /// The records behind `cut` are gone, and `newest` is the last schema frame before it.
     pub(crate) fn cut(&self, set: &mut Set, newest: Option<u64>) {
         self.until.store(0, Ordering::Release);
@@ -212,14 +221,23 @@ impl Core {
         if Core::is_in_closure() {
             return Err(WalError::Reentrant);
         }
-        self.loaded(&mut self.dictionary.lock())
-            .map(|entries| run(entries))
+        loop {
+            let shape = self.base.shape();
+            let error = match self.loaded(&mut self.dictionary.lock()) {
+                Ok(entries) => return Ok(run(entries)),
+                Err(error) => error,
+            };
+            let moved = !Arc::ptr_eq(&shape, &self.base.now());
+            if !moved || !matches!(error, WalError::Corruption(_)) {
+                return Err(error);
+            }
+        }
     }
 
     fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {
         if set.entries.is_none() {
             let newest = self.newest_schema();
-            if let Some(newest) = newest {
+            if let Some(newest) = newest.filter(|_| self.writer().is_ok()) {
                 self.flush_through(newest)?;
             }
             let entries = self.read_set(newest)?;

@@ -6,9 +6,8 @@ use super::{
     base::{Base, Shape},
     core::Core,
     find::{self, Content},
-    iter,
+    iter, reader,
     record::Record,
-    recover,
     report::{RecoveryReport, VerifyReport},
     scan::Walker,
 };
@@ -89,7 +88,7 @@ pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
             inspection.head = Some(Lsn::from_pos(manifest.head));
         }
     }
-    match recover::open(store, &WalConfig::new(), true) {
+    match reader::open(store, &WalConfig::new()) {
         Ok(opened) => inspection.recovery = Some(opened.report),
         Err(WalError::Corruption(damage)) => inspection.damage = Some(damage),
         Err(error) => return Err(error),

@@ -26,13 +26,15 @@ pub struct WalIter {
     walker: Walker,
     from: u64,
     to: u64,
+    /// Goes on where the store ends: what waits in the staging memory of another process.
+    then: Option<Arc<Core>>,
     done: bool,
 }
 
 impl WalIter {
     /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`.
     pub(crate) fn new(core: Arc<Core>, group: u64, from: u64, to: u64) -> Self {
-        let end = core.base.written();
+        let (end, then) = core.base.end_and_staged();
         let mut walker = Walker::new(core.base.shape(), group, end);
         if core.config.background_flush() {
             walker = walker.reading_ahead(to);
@@ -42,6 +44,7 @@ impl WalIter {
             walker,
             from,
             to,
+            then,
             done: false,
         }
     }
@@ -99,6 +102,12 @@ impl WalIter {
                 Some(Err(_)) if seeded_bug!("damage-ends-iteration") => self.done = true,
                 Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(())),
                 Some(Err(error)) => return Some(Err(self.after_error(error))),
+                None if let Some(core) = self.then.take() => {
+                    // What was cut off meanwhile is not shown, as little as what came before it was.
+                    let (group, end) = (core.base.shape().head_group, core.base.written());
+                    self.walker = Walker::new(self.core.base.now(), group, end);
+                    self.core = core;
+                }
                 _ => self.done = true,
             }
         }
@@ -160,12 +169,25 @@ pub struct RevIter {
     records: Vec<Record>,
     /// The start of the next group to read; `None` at the head of the log.
     next: Option<u64>,
+    /// What is read was found in staging memory; before it comes this log, from a group on.
+    before: Option<(Arc<Core>, Option<u64>)>,
 }
 
 impl RevIter {
     pub(crate) fn new(core: Arc<Core>) -> Result<Self> {
+        let (end, staged) = core.base.end_and_staged();
+        let last = Self::ending_at(core, end)?;
+        let Some(staged) = staged else { return Ok(last) };
+        let end = staged.base.written();
+        Ok(RevIter {
+            before: Some((last.core, last.next)),
+            ..Self::ending_at(staged, end)?
+        })
+    }
+
+    fn ending_at(core: Arc<Core>, end: u64) -> Result<Self> {
         let next = core.look(|shape| {
-            let last = core.base.written().checked_sub(1);
+            let last = end.checked_sub(1);
             let last = last.filter(|&last| last >= shape.head_group);
             let group = last.map(|last| find::find_group(&core.base, shape, last));
             Ok(group.transpose()?.map(|group| group.pos))
@@ -174,12 +196,14 @@ impl RevIter {
             core,
             records: Vec::new(),
             next,
+            before: None,
         })
     }
 
     /// The group at `pos` could not be read, perhaps because a truncation was faster. Returns where to go on: at the last
     /// record before the cut, or nowhere if the log starts behind `pos` now.
     fn explain(&self, pos: u64, error: WalError) -> Result<Option<u64>> {
+        self.core.base.now();
         let before_cut = self.core.look(|shape| {
             if pos < shape.head_group {
                 return Ok(Some(None));
@@ -217,7 +241,10 @@ impl Iterator for RevIter {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.records.is_empty() {
-            let pos = self.next.take()?;
+            let Some(pos) = self.next.take() else {
+                (self.core, self.next) = self.before.take()?;
+                continue;
+            };
             if let Err(error) = self.load(pos) {
                 self.records.clear();
                 match self.explain(pos, error) {

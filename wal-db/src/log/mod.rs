@@ -12,6 +12,7 @@ mod flush;
 mod inspect;
 mod iter;
 mod read_ahead;
+mod reader;
 mod record;
 mod recover;
 mod report;

@@ -31,11 +31,12 @@ pub(crate) struct Opened {
     pub(crate) report: RecoveryReport,
 }
 
-pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool) -> Result<Opened> {
+/// Opens a log for writing. `super::reader` opens one for reading.
+pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opened> {
     let store = Latched::new(store);
     let mut report = RecoveryReport::default();
-    let mut manifest = load_manifest(&store, read_only, &mut report)?;
-    attach(&store, &manifest, read_only)?;
+    let manifest = load_manifest(&store, &mut report)?;
+    attach(&store, &manifest, false)?;
     let base = Base::new(
         store,
         manifest.log,
@@ -57,12 +58,12 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         )));
     }
     check_mark(&base, &manifest)?;
-    if !read_only && !manifest.timeline.has_number() {
+    if !manifest.timeline.has_number() {
         return Err(WalError::TooManyTruncations {
             count: manifest.timeline.epochs().len(),
         });
     }
-    let mut found = scan_to_end(&base, manifest.mark)?;
+    let mut found = scan_to_end(&base, manifest.mark, u64::MAX)?;
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
     report.found_records = found.mark.ordinal - manifest.mark.ordinal;
@@ -70,11 +71,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         found.durable = found.durable.max(survey.durable);
     }
     found.durable = found.durable.max(manifest.mark.pos);
-    let leftover = if read_only {
-        None
-    } else {
-        read_leftover(&base, &manifest, &mut report)?
-    };
+    let leftover = read_leftover(&base, &manifest, &mut report)?;
     if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable)
         && !seeded_bug!("staging-watermark-ignored")
     {
@@ -91,34 +88,11 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig, read_only: bool
         }
         report.damage = Some(damage);
     }
-    if read_only {
-        let end = found.mark.pos;
-        if survey.used > end {
-            report.cut = Some(Cut {
-                start: end,
-                end: survey.used,
-                kept_at: None,
-            });
-        }
-        base.set_written(end);
-        base.raise_durable(end);
-        report.clean = report.found_records == 0 && report.cut.is_none();
-        report.end = Lsn::from_pos(end + format::GROUP_HEADER_LEN as u64);
-        report.epoch = manifest.timeline.newest().epoch;
-        manifest.mark = found.mark;
-        let newest_schema = found.schema.or(manifest.schema);
-        return Ok(Opened {
-            base,
-            manifest,
-            newest_schema,
-            report,
-        });
-    }
     mend(base, manifest, found, survey, leftover, report)
 }
 
 /// Compares the group before the mark with what the manifest says of it: an older copy of a segment is found out.
-fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
+pub(super) fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
     let mark = &manifest.mark;
     if mark.prev == mark.pos || mark.prev < manifest.head_group || seeded_bug!("mark-not-checked") {
         return Ok(());
@@ -131,7 +105,7 @@ fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
     }
 }
 
-fn shape_of(manifest: &Manifest) -> Shape {
+pub(super) fn shape_of(manifest: &Manifest) -> Shape {
     Shape {
         head: manifest.head,
         head_group: manifest.head_group,
@@ -141,7 +115,7 @@ fn shape_of(manifest: &Manifest) -> Shape {
 }
 
 /// Reads the newest valid copy of the manifest, or makes one for a log that holds nothing yet.
-fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) -> Result<Manifest> {
+fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Result<Manifest> {
     let mut best: Option<(Manifest, usize, Vec<u8>)> = None;
     let (mut faults, mut same) = (Vec::new(), false);
     for slot in 0..2 {
@@ -162,7 +136,7 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
         }
     }
     if let Some((best, slot, bytes)) = best {
-        if !same && !read_only && !seeded_bug!("newest-manifest-not-rewritten") {
+        if !same && !seeded_bug!("newest-manifest-not-rewritten") {
             // Its writer has died, or its flush has failed: it may be in the system's cache only, and be clean there.
             store
                 .write_slot(slot, &bytes)
@@ -178,7 +152,7 @@ fn load_manifest(store: &Latched, read_only: bool, report: &mut RecoveryReport) 
     // A log of which nothing was ever written; its making may have been interrupted, which leaves one copy empty.
     let empty = store.len().map_err(WalError::io("reading the log's length"))? == 0;
     let never_used = empty && faults.contains(&SlotFault::Empty) && !faults.contains(&SlotFault::Foreign);
-    if read_only || !never_used && !seeded_bug!("bad-manifest-starts-anew") {
+    if !never_used && !seeded_bug!("bad-manifest-starts-anew") {
         return Err(manifest_damage());
     }
     let mut id = [0; 16];
@@ -210,7 +184,7 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result
     Ok(())
 }
 
-fn manifest_damage() -> WalError {
+pub(super) fn manifest_damage() -> WalError {
     WalError::Corruption(Corruption {
         lsn: Lsn::ZERO,
         segment: None,
@@ -220,7 +194,7 @@ fn manifest_damage() -> WalError {
     })
 }
 
-fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> Result<()> {
+pub(super) fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> Result<()> {
     let identity = Identity {
         log_id: manifest.log.0,
         head: manifest.head_group,
@@ -248,19 +222,19 @@ fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> Result<()> {
 }
 
 /// The end of what can be read, and why it is the end.
-struct Found {
+pub(super) struct Found {
     /// Behind the last intact group.
-    mark: Mark,
+    pub(super) mark: Mark,
     /// The highest durable position that a header up to there names.
-    durable: u64,
+    pub(super) durable: u64,
     /// The last schema record from the manifest's mark on.
-    schema: Option<u64>,
-    stop: Stop,
+    pub(super) schema: Option<u64>,
+    pub(super) stop: Stop,
 }
 
 /// What lies at the first position without an intact group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     /// A sector that was never written.
     Nothing,
     /// A group of which sectors are missing.
@@ -268,16 +242,16 @@ enum Stop {
     Damaged(CorruptionReason),
 }
 
-/// Follows the chain of intact groups from `mark`.
-fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
+/// Follows the chain of intact groups from `mark`, those that start before `limit`.
+pub(super) fn scan_to_end(base: &Base, mark: Mark, limit: u64) -> Result<Found> {
     let shape = base.shape();
     let mut found = Found {
         mark,
-        durable: mark.pos,
+        durable: 0,
         schema: None,
         stop: Stop::Nothing,
     };
-    loop {
+    while found.mark.pos < limit {
         found.stop = match find::read_header(base, found.mark.pos)? {
             Ok(header) if !continues(&header, &found.mark, &shape) => Stop::Damaged(CorruptionReason::Chain),
             Ok(header) => match find::check_content(base, &header)? {
@@ -298,6 +272,8 @@ fn scan_to_end(base: &Base, mark: Mark) -> Result<Found> {
         };
         return Ok(found);
     }
+    found.stop = Stop::Nothing;
+    Ok(found)
 }
 
 /// The last schema record of a group.
@@ -324,16 +300,16 @@ fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
 }
 
 /// What lies behind the end.
-struct Survey {
+pub(super) struct Survey {
     /// The highest durable position that an authentic header there names.
-    durable: u64,
+    pub(super) durable: u64,
     /// Behind the last byte that is not zero.
-    used: u64,
+    pub(super) used: u64,
     /// Where the store ends.
-    end: u64,
+    pub(super) end: u64,
 }
 
-fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
+pub(super) fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
     let mut survey = Survey {
         durable: 0,
         used: from,
@@ -384,7 +360,7 @@ fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) 
 }
 
 /// Whether what lies at the end can come from a crash; if not, what it is.
-fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corruption> {
+pub(super) fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> Option<Corruption> {
     let end = found.mark.pos;
     let reason = match found.stop {
         Stop::Damaged(reason) => reason,

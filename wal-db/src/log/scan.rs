@@ -232,7 +232,7 @@ impl Walker {
         let WalError::Corruption(damage) = &error else {
             return Some(error);
         };
-        let (start, shape) = (damage.start, base.shape());
+        let (start, shape) = (damage.start, base.now());
         if Arc::ptr_eq(&shape, &self.shape) {
             return Some(error);
         }

@@ -30,7 +30,7 @@ impl Core {
             let shape = self.base.shape();
             match look(&shape) {
                 Err(WalError::Corruption(_) | WalError::Truncated { .. })
-                    if !Arc::ptr_eq(&shape, &self.base.shape()) => {}
+                    if !Arc::ptr_eq(&shape, &self.base.now()) => {}
                 result => return result,
             }
         }
@@ -50,6 +50,9 @@ impl Core {
             });
         }
         self.flush_through(pos)?;
+        if let Some(staged) = self.staged_at(pos) {
+            return staged.read(lsn);
+        }
         if pos.saturating_add(FRAME_HEADER_LEN as u64) > self.base.written()
             || !pos.is_multiple_of(FRAME_HEADER_LEN as u64)
             || shape.timeline.cut_around(pos).is_some()
@@ -60,6 +63,12 @@ impl Core {
             Some(record) => Ok(record),
             None => self.read_in_group(shape, pos),
         }
+    }
+
+    /// What holds `pos` if that is in the staging memory of another process.
+    fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
+        let staged = self.base.staged()?;
+        (pos >= staged.base.shape().head_group).then_some(staged)
     }
 
     /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
@@ -141,6 +150,11 @@ impl Core {
 
     pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
         self.flush_through(u64::MAX)?;
+        if let Some(staged) = self.base.staged()
+            && ordinal > staged.base.shape().head_ordinal
+        {
+            return staged.iter_from_ordinal(ordinal);
+        }
         let (group, from) = self.look(|shape| self.find_ordinal(shape, ordinal))?;
         Ok(WalIter::new(self.clone(), group, from, u64::MAX))
     }
@@ -208,6 +222,9 @@ impl Core {
     pub(crate) fn time_at(&self, lsn: Lsn) -> Result<SystemTime> {
         self.look(|shape| {
             self.read_now(shape, lsn)?;
+            if let Some(staged) = self.staged_at(lsn.pos()) {
+                return staged.time_at(lsn);
+            }
             let header = find::find_group(&self.base, shape, lsn.pos())?;
             Ok(clock::system_time(header.time_us))
         })
@@ -218,6 +235,7 @@ impl Core {
     pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
         let Ok(writer) = self.usable_writer() else {
             return self.usable_writer().map(|_| ()).or_else(|error| match error {
+                WalError::ReadOnly if pos >= self.base.written() => self.refresh(true),
                 WalError::ReadOnly => Ok(()),
                 error => Err(error),
             });

@@ -8,6 +8,11 @@ use crate::{
     sync::{Arc, Deadline},
 };
 
+/// How long a follower in another process than the writer sleeps between two looks: longer each time, until something
+/// comes.
+const PAUSE_MIN: Duration = Duration::from_micros(250);
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+
 /// Which records a follower is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -21,6 +26,11 @@ pub enum Follow {
 
 /// A follower of a log, from [`Wal::tail`](crate::Wal::tail). It is shown the records in order and without a gap, first
 /// those that are there, then each that comes.
+///
+/// A follower on a handle that [only reads](crate::Wal::open_read_only) follows the writer in whatever process it is, and
+/// stays when there is none. Nobody wakes it, so it looks again after pauses of up to 20 ms, and it is shown as durable
+/// what the log itself says is: after a [`sync`](crate::Wal::sync) that may be some milliseconds later, when the log is
+/// sealed.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -83,7 +93,14 @@ impl Tail {
     pub fn try_next(&mut self) -> Result<Option<Record>> {
         // Looked at first: what comes before the end is seen after it.
         let finished = self.core.is_closed();
-        match self.step()? {
+        let found = match self.step()? {
+            None if self.core.writer().is_err() => {
+                self.core.refresh(false)?;
+                self.step()?
+            }
+            found => found,
+        };
+        match found {
             Some(record) => Ok(Some(record)),
             None if self.core.is_poisoned() => Err(self.core.poisoned()),
             None if finished => Err(WalError::Closed),
@@ -97,17 +114,21 @@ impl Tail {
     /// As for [`try_next`](Self::try_next).
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Record>> {
         let deadline = Deadline::after(timeout);
+        let mut pause = PAUSE_MIN;
         loop {
             if let Some(record) = self.try_next()? {
                 return Ok(Some(record));
             }
             let left = deadline.left();
-            let Ok(writer) = self.core.writer() else {
-                return Ok(None);
-            };
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
+            let Ok(writer) = self.core.writer() else {
+                // Nobody tells this process that another one has written.
+                self.core.sleep(left.map_or(pause, |left| left.min(pause)));
+                pause = PAUSE_MAX.min(2 * pause);
+                continue;
+            };
             if self.follow == Follow::Written {
                 self.core.flush_through(u64::MAX)?;
             }
@@ -179,8 +200,8 @@ impl Iterator for Tail {
         loop {
             match self.next_timeout(Duration::MAX) {
                 Ok(Some(record)) => return Some(Ok(record)),
-                Ok(None) if self.core.writer().is_ok() => {}
-                Ok(None) | Err(WalError::Closed) => return None,
+                Ok(None) => {}
+                Err(WalError::Closed) => return None,
                 Err(error) => return Some(Err(error)),
             }
         }

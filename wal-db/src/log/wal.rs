@@ -145,7 +145,14 @@ impl Wal {
     }
 
     /// Opens the log at `path`, a file or a directory, for reading only. Nothing is locked and nothing is changed, so it
-    /// works on a read-only file system and beside a writer, of which it sees what was written when it was opened.
+    /// works on a read-only file system and beside a writer in another process.
+    ///
+    /// Each call that reads looks again how far the log was written, so the handle keeps up with the writer, as a
+    /// [`tail`](Self::tail) does. What waits in the writer's staging memory, or was left there by one that died, is
+    /// shown after what is in the store, up to the first record that is being appended: such records are not durable,
+    /// as [`durable_lsn`](Self::durable_lsn) says, and [`recovery`](Self::recovery) counts those that were there when
+    /// the log was opened. A truncation is heard of as [`Truncated`](crate::WalError::Truncated) or
+    /// [`CutBack`](crate::WalError::CutBack), never as damage.
     ///
     /// # Errors
     /// As for [`open_with`](Self::open_with), without `Locked` and `Full`.
@@ -158,11 +165,11 @@ impl Wal {
     /// # Errors
     /// As for [`open_read_only`](Self::open_read_only).
     pub fn open_read_only_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
-        Self::start(Core::open(
-            inspect::read_only_store(path.as_ref())?,
-            config,
-            true,
-        )?)
+        Self::with_store_to_read(inspect::read_only_store(path.as_ref())?, config)
+    }
+
+    pub(crate) fn with_store_to_read(store: Box<dyn WalStore>, config: WalConfig) -> Result<Wal> {
+        Self::start(Core::open(store, config, true)?)
     }
 
     fn start(core: Core) -> Result<Wal> {

@@ -174,7 +174,7 @@ impl Dir for OpenDir {
         if create && self.copies_on_write() {
             return Ok(None);
         }
-        let access = if create { Access::Create } else { Access::Write };
+        let access = if create { Access::Create } else { Access::Read };
         match self.open_file(name, access) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -102,7 +102,7 @@ impl Dir for OpenDir {
     }
 
     fn staging(&self, name: &OsStr, create: bool) -> io::Result<Option<fs::File>> {
-        let access = if create { Access::Create } else { Access::Write };
+        let access = if create { Access::Create } else { Access::Read };
         match self.open_file(name, access) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

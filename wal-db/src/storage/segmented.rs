@@ -449,6 +449,10 @@ impl WalStore for SegmentedStore {
 
     fn attach(&self, log: &Identity) -> io::Result<()> {
         *self.log.lock() = Some(LogId(log.log_id));
+        // A reader attaches again when the log has moved on: an unused segment may have gone and been made anew.
+        if !seeded_bug!("old-segment-kept-open") {
+            self.open.lock().clear();
+        }
         let indexes = self.listed()?;
         let there = |index: &u64| indexes.binary_search(index).is_ok();
         let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;

@@ -71,6 +71,20 @@ pub(crate) struct Leftover {
 }
 
 impl Leftover {
+    /// Whose memory it is, and how far it says that the log is durable, while its process may be at work.
+    pub(crate) fn peek(file: &File) -> io::Result<Option<(StagingHeader, Option<u64>)>> {
+        let mut reader = file;
+        reader.seek(SeekFrom::Start(0))?;
+        let mut head = vec![0; STAGING_HEADER_LEN as usize];
+        match reader.read_exact(&mut head) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            result => result?,
+        }
+        let word = |at: usize| Fields(&head[at..]).u64();
+        let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
+        Ok(StagingHeader::decode(&head).map(|header| (header, durable)))
+    }
+
     /// Reads a staging file; `None` if it is not one.
     pub(crate) fn read(file: &File) -> io::Result<Option<Leftover>> {
         let len = file.metadata()?.len();

@@ -32,6 +32,17 @@ use crate::{FileStore, Result, SegmentedStore, Wal, WalConfig, storage::fs::File
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    before: Option<Before>,
+}
+
+/// Runs before each call.
+#[derive(Clone)]
+struct Before(Arc<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Before {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Before")
+    }
 }
 
 /// What a program asks of a file system.
@@ -142,7 +153,36 @@ impl SimDisk {
         };
         SimDisk {
             state: Arc::new(Mutex::new(state)),
+            before: None,
         }
+    }
+
+    /// The same disk as another process sees it, which lets `before` run before each of its calls: what others do there,
+    /// through other clones of the disk, they do between any two calls of this one.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn beside(&self, before: impl Fn() + Send + Sync + 'static) -> SimDisk {
+        SimDisk {
+            state: self.state.clone(),
+            before: Some(Before(Arc::new(before))),
+        }
+    }
+
+    /// Opens a log for reading, in a directory if `segmented`, as [`Wal::open_read_only_with`] does.
+    ///
+    /// # Errors
+    /// As [`Wal::open_read_only_with`].
+    #[doc(hidden)]
+    pub fn open_read_only(&self, path: impl AsRef<Path>, segmented: bool, config: WalConfig) -> Result<Wal> {
+        Wal::with_store_to_read(self.store_to_read(path.as_ref(), segmented)?, config)
+    }
+
+    fn store_to_read(&self, path: &Path, segmented: bool) -> Result<Box<dyn crate::WalStore>> {
+        Ok(if segmented {
+            Box::new(SegmentedStore::open_read_only_on(self.fs(), path)?)
+        } else {
+            Box::new(FileStore::open_read_only_on(self.fs(), path)?)
+        })
     }
 
     /// Opens a log in a file of this disk, as [`Wal::open_with`] does.
@@ -193,6 +233,7 @@ impl SimDisk {
         };
         SimDisk {
             state: Arc::new(Mutex::new(next)),
+            before: None,
         }
     }
 
@@ -253,6 +294,12 @@ impl SimDisk {
         state.seen.clone()
     }
 
+    /// A process that had files locked is dead, and others go on: what it wrote stays as it is.
+    #[doc(hidden)]
+    pub fn unlock_all(&self) {
+        self.state().locked.clear();
+    }
+
     pub(super) fn unlock(&self, file: FileId) {
         self.state().locked.remove(&file);
     }
@@ -274,6 +321,9 @@ impl SimDisk {
     /// As [`enter`](Self::enter), for a call that leaves something behind when it fails.
     pub(super) fn enter_failing(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, Option<io::Error>)> {
         crate::sync::step();
+        if let Some(Before(run)) = &self.before {
+            run();
+        }
         let mut state = self.state();
         if state.dead {
             return Err(io::Error::other("the process is dead"));

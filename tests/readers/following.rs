@@ -1,0 +1,154 @@
+//! Followers in another process than the writer.
+
+use std::{sync::mpsc, time::Duration};
+
+use wal_db::{Follow, Lsn, Tail, Wal, WalConfig, WalError, testing::SimDisk};
+use wal_tests::{
+    Entry, all,
+    files::{FORMS, Form, Place},
+    put, quiet, within,
+};
+
+/// Longer than a busy machine takes to come back to a thread; only what never comes reaches it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn next(tail: &mut Tail) -> Entry {
+    let record = tail.next_timeout(PATIENCE).unwrap().expect("it comes");
+    Entry(record.lsn(), record.into_data())
+}
+
+#[test]
+fn a_reader_process_follows_a_writer() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let mut written = vec![put(&wal, 1, 100)];
+        wal.sync().unwrap();
+        let reader = Wal::open_read_only(place.path()).unwrap();
+        let mut tail = reader.tail(Lsn::ZERO).unwrap();
+        assert_eq!(next(&mut tail), written[0]);
+        // Through several segments, and from one process that writes to the next.
+        for seed in 2..20 {
+            written.push(put(&wal, seed, 10_000));
+            wal.sync().unwrap();
+            assert_eq!(Some(&next(&mut tail)), written.last(), "{form:?}");
+        }
+        wal.close().unwrap();
+        assert!(tail.try_next().unwrap().is_none());
+        let wal = place.open(quiet()).unwrap();
+        written.push(put(&wal, 20, 50));
+        wal.sync().unwrap();
+        assert_eq!(Some(&next(&mut tail)), written.last(), "{form:?}");
+        assert_eq!(all(&reader), written, "{form:?}: what it reads is of today, too");
+        assert_eq!(reader.record_count(), 20);
+    }
+}
+
+#[test]
+fn a_follower_in_another_process_is_shown_what_is_durable_and_nothing_else() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let reader = Wal::open_read_only(place.path()).unwrap();
+        let mut durable = reader.tail(Lsn::ZERO).unwrap();
+        let mut written = reader.tail(Lsn::ZERO).unwrap().follow(Follow::Written);
+        let first = put(&wal, 1, 700);
+        assert!(
+            written.try_next().unwrap().is_none(),
+            "{form:?}: it waits in memory"
+        );
+        wal.flush().unwrap();
+        assert_eq!(next(&mut written), first);
+        assert!(durable.try_next().unwrap().is_none(), "{form:?}: not durable");
+        assert!(reader.durable_lsn() <= first.0);
+        wal.sync().unwrap();
+        assert_eq!(next(&mut durable), first);
+    }
+}
+
+#[test]
+fn waiting_for_another_process_is_sleeping() {
+    let disk = SimDisk::new();
+    let wal = disk.open("log", quiet()).unwrap();
+    wal.append_and_sync(b"there").unwrap();
+    let reader = disk.open_read_only("log", false, WalConfig::new()).unwrap();
+    let mut tail = reader.tail(Lsn::ZERO).unwrap();
+    assert!(tail.next_timeout(PATIENCE).unwrap().is_some());
+    let before = disk.calls(None);
+    assert!(tail.next_timeout(Duration::from_millis(200)).unwrap().is_none());
+    let calls = disk.calls(None) - before;
+    assert!((1..2_000).contains(&calls), "{calls} calls");
+}
+
+#[test]
+fn a_follower_hears_of_cuts_and_of_a_log_that_has_moved_on() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let entries: Vec<_> = (0..6).map(|seed| put(&wal, seed, 30_000)).collect();
+        wal.sync().unwrap();
+        let reader = Wal::open_read_only(place.path()).unwrap();
+        let mut tail = reader.tail(Lsn::ZERO).unwrap();
+        for entry in &entries {
+            assert_eq!(&next(&mut tail), entry);
+        }
+        wal.truncate_after(entries[4].0).unwrap();
+        let instead = put(&wal, 9, 100);
+        wal.sync().unwrap();
+        assert!(
+            matches!(tail.try_next(), Err(WalError::CutBack { .. })),
+            "{form:?}"
+        );
+        assert_eq!(next(&mut tail), instead, "{form:?}");
+        let mut late = reader.tail(Lsn::ZERO).unwrap();
+        wal.truncate_before(entries[4].0).unwrap();
+        // Another call of the same handle has looked.
+        assert_eq!(all(&reader), [entries[4].clone(), instead.clone()], "{form:?}");
+        match late.try_next() {
+            Err(WalError::Truncated { head, .. }) => assert_eq!(head, entries[4].0),
+            other => panic!("{form:?}: {other:?}"),
+        }
+        let mut again = reader.tail(entries[4].0).unwrap();
+        assert_eq!(next(&mut again), entries[4]);
+        assert_eq!(next(&mut again), instead);
+    }
+}
+
+#[test]
+fn closing_ends_the_followers_of_a_handle_that_reads() {
+    let place = Place::new(Form::File);
+    let wal = place.open(quiet()).unwrap();
+    let entry = put(&wal, 1, 10);
+    wal.sync().unwrap();
+    let reader = Wal::open_read_only(place.path()).unwrap();
+    let tail = reader.tail(Lsn::ZERO).unwrap();
+    let (tell, told) = mpsc::channel();
+    let follower = std::thread::spawn(move || {
+        for record in tail {
+            let record = record.unwrap();
+            tell.send(Entry(record.lsn(), record.into_data())).unwrap();
+        }
+    });
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), entry);
+    reader.close().unwrap();
+    within("the follower", move || follower.join().unwrap());
+}
+
+#[test]
+fn a_segment_that_is_made_again_under_the_name_of_an_unused_one_is_read() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    let mut entries = vec![put(&wal, 1, 100)];
+    wal.sync().unwrap();
+    assert!(place.segment(1).exists(), "made ready");
+    let reader = Wal::open_read_only(place.path()).unwrap();
+    assert_eq!(all(&reader), entries);
+    wal.close().unwrap();
+    assert!(!place.segment(1).exists(), "given back");
+    let wal = place.open(quiet()).unwrap();
+    for seed in 2..8 {
+        entries.push(put(&wal, seed, 30_000));
+    }
+    wal.sync().unwrap();
+    assert_eq!(all(&reader), entries);
+}

@@ -1,0 +1,480 @@
+//! A writer does what it does between any two calls of a reader. Every place in the reader's calls is tried with every
+//! operation of the writer, and with every row of them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use wal_db::{Lsn, Staging, Wal, WalConfig, WalError, testing::SimDisk};
+use wal_tests::{Entry, files::SEGMENT, note, payload, scale};
+
+const NAME: &str = "log";
+
+/// In segments or in one file, and what becomes of what was not written yet.
+const FORMS: [(bool, Staging); 3] = [
+    (true, Staging::Mapped),
+    (false, Staging::Mapped),
+    (true, Staging::WriteThrough),
+];
+
+/// What the writer does.
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    /// Appends so many bytes.
+    Append(usize),
+    Sync,
+    /// Hands what was appended to the store.
+    Flush,
+    /// Keeps so many of the records that there are.
+    CutAfter(usize),
+    /// Drops so many of the records that there are.
+    CutBefore(usize),
+    /// Closes the log and opens it again.
+    Reopen,
+    /// The process dies; the log is opened again.
+    Die,
+}
+
+/// A log that is written, and what was ever in it.
+struct Writer {
+    disk: SimDisk,
+    segmented: bool,
+    config: WalConfig,
+    wal: Option<Wal>,
+    seed: usize,
+    /// The log after each operation.
+    states: Vec<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    live: Vec<Entry>,
+    /// So many of them are in the store.
+    stored: usize,
+    head_moved: bool,
+}
+
+impl Writer {
+    fn new(segmented: bool, staging: Staging) -> Writer {
+        let config = WalConfig::new()
+            .with_background_flush(false)
+            .with_staging_bytes(64 << 10)
+            .with_staging(staging);
+        let mut writer = Writer {
+            disk: SimDisk::new(),
+            segmented,
+            config,
+            wal: None,
+            seed: 0,
+            states: vec![State::default()],
+        };
+        writer.open();
+        writer
+    }
+
+    fn open(&mut self) {
+        self.wal = Some(if self.segmented {
+            self.disk.open_segmented(NAME, SEGMENT, self.config).unwrap()
+        } else {
+            self.disk.open(NAME, self.config).unwrap()
+        });
+    }
+
+    fn run(&mut self, op: Op) {
+        let mut state = self.states.last().unwrap().clone();
+        match op {
+            Op::Append(len) => {
+                self.seed += 1;
+                let data = payload(self.seed, len);
+                let lsn = self.wal.as_ref().unwrap().append(&data).unwrap();
+                state.live.push(Entry(lsn, data));
+            }
+            Op::Sync => self.wal.as_ref().unwrap().sync().unwrap(),
+            Op::Flush => self.wal.as_ref().unwrap().flush().unwrap(),
+            Op::CutAfter(kept) => {
+                self.wal
+                    .as_ref()
+                    .unwrap()
+                    .truncate_after(state.live[kept - 1].0)
+                    .unwrap();
+                state.live.truncate(kept);
+            }
+            Op::CutBefore(dropped) => {
+                let lsn = state.live[dropped].0;
+                assert_eq!(self.wal.as_ref().unwrap().truncate_before(lsn).unwrap(), lsn);
+                state.live.drain(..dropped);
+                state.stored -= dropped;
+                state.head_moved = true;
+            }
+            Op::Reopen => {
+                self.wal.take().unwrap().close().unwrap();
+                self.open();
+            }
+            Op::Die => {
+                // The staging memory stays mapped, and nobody writes to it any more.
+                std::mem::forget(self.wal.take());
+                self.disk.unlock_all();
+                self.open();
+            }
+        }
+        if !matches!(op, Op::Append(_)) || self.config.staging() == Staging::WriteThrough {
+            state.stored = state.live.len();
+        }
+        self.states.push(state);
+    }
+}
+
+/// The records that a reader was shown, and what it was told at their end.
+#[derive(Debug)]
+struct Seen {
+    /// A cut may come between two of them: they were read from the newest on.
+    backwards: bool,
+    /// What waits in staging memory is shown, too.
+    with_staged: bool,
+    entries: Vec<Entry>,
+    error: Option<WalError>,
+    /// The records were asked for between these two states.
+    from: usize,
+    to: usize,
+}
+
+/// Runs the first `before` operations, then a reader, before whose call number `at` the next `during` are run.
+fn run(script: &[Op], form: (bool, Staging), before: usize, during: &[(u64, usize)], read: ReadFn) -> u64 {
+    let (segmented, staging) = form;
+    let mut writer = Writer::new(segmented, staging);
+    let disk = writer.disk.clone();
+    script[..before].iter().for_each(|&op| writer.run(op));
+    let writer = Arc::new(Mutex::new((writer, before)));
+    let calls = Arc::new(AtomicU64::new(0));
+    let beside = disk.beside({
+        let (writer, calls, script, during) =
+            (writer.clone(), calls.clone(), script.to_vec(), during.to_vec());
+        move || {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            for (_, count) in during.iter().filter(|(at, _)| *at == call) {
+                let mut guard = writer.lock().unwrap();
+                let (writer, done) = &mut *guard;
+                for &op in script[*done..].iter().take(*count) {
+                    writer.run(op);
+                    *done += 1;
+                }
+            }
+        }
+    });
+    let now = || writer.lock().unwrap().1;
+    let what = format!("{form:?}, {:?} first, then {during:?}", &script[..before]);
+    let seen = read(&beside, segmented, &now, &what);
+    let guard = writer.lock().unwrap();
+    if let Some(seen) = seen {
+        judge(&guard.0.states, &seen, &what);
+    }
+    calls.load(Ordering::Relaxed)
+}
+
+type ReadFn = fn(&SimDisk, bool, &dyn Fn() -> usize, &str) -> Option<Seen>;
+
+/// What may be seen of a log that went from one state to another meanwhile.
+fn judge(states: &[State], seen: &Seen, what: &str) {
+    let Seen {
+        backwards,
+        with_staged,
+        entries,
+        error,
+        from,
+        to,
+    } = seen;
+    let span = &states[*from..=*to];
+    match error {
+        None => {}
+        Some(WalError::Truncated { .. }) if states[*to].head_moved => {}
+        Some(error) => panic!("{what}: {error:?}, after {entries:?}"),
+    }
+    assert!(
+        entries.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        "{what}: not in order: {entries:?}"
+    );
+    let ever: BTreeMap<Lsn, &Entry> = span
+        .iter()
+        .flat_map(|state| &state.live)
+        .map(|entry| (entry.0, entry))
+        .collect();
+    for entry in entries {
+        assert_eq!(ever.get(&entry.0), Some(&entry), "{what}: never there: {entry:?}");
+    }
+    if error.is_some() {
+        return;
+    }
+    // What was there all the time is not missed.
+    let first = &span[0];
+    let there = if *with_staged {
+        first.live.len()
+    } else {
+        first.stored
+    };
+    for entry in first.live[..there]
+        .iter()
+        .filter(|entry| span.iter().all(|state| state.live.contains(entry)))
+    {
+        assert!(
+            entries.contains(entry),
+            "{what}: missed {entry:?} of {first:?}: {entries:?}"
+        );
+    }
+    if *backwards {
+        return;
+    }
+    // Nor is anything between two records that were there together.
+    for state in span {
+        let there = |entry: &&Entry| entries.contains(entry);
+        let Some(last) = state.live.iter().rposition(|entry| there(&entry)) else {
+            continue;
+        };
+        let Some(first) = state.live.iter().position(|entry| there(&entry)) else {
+            continue;
+        };
+        let lasting = |entry: &&Entry| {
+            span.iter().all(|other| {
+                other.live.contains(entry) || other.live.last().is_none_or(|last| last.0 < entry.0)
+            })
+        };
+        for entry in state.live[first..=last].iter().filter(lasting) {
+            assert!(entries.contains(entry), "{what}: a gap at {entry:?}: {entries:?}");
+        }
+    }
+}
+
+fn opens_and_reads(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
+    let from = now();
+    let wal = match disk.open_read_only(NAME, segmented, quiet()) {
+        Ok(wal) => wal,
+        Err(error) => panic!("{what}: opening: {error:?}"),
+    };
+    assert!(!wal.recovery().manifest_copy_damaged, "{what}");
+    let (entries, error) = wal_tests::until_error(&wal);
+    Some(Seen {
+        backwards: false,
+        with_staged: true,
+        entries,
+        error,
+        from,
+        to: now(),
+    })
+}
+
+fn opens_and_reads_backwards(
+    disk: &SimDisk,
+    segmented: bool,
+    now: &dyn Fn() -> usize,
+    what: &str,
+) -> Option<Seen> {
+    let from = now();
+    let wal = disk
+        .open_read_only(NAME, segmented, quiet())
+        .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let mut entries = Vec::new();
+    let mut error = None;
+    match wal.iter_rev() {
+        Err(told) => error = Some(told),
+        Ok(records) => {
+            for record in records {
+                match record {
+                    Ok(record) => entries.push(Entry(record.lsn(), record.into_data())),
+                    Err(told) => {
+                        error = Some(told);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    entries.reverse();
+    if error.is_some() {
+        // Of the newest ones only.
+        entries.clear();
+    }
+    Some(Seen {
+        backwards: true,
+        with_staged: true,
+        entries,
+        error,
+        from,
+        to: now(),
+    })
+}
+
+fn verifies(disk: &SimDisk, segmented: bool, _: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
+    let wal = disk
+        .open_read_only(NAME, segmented, quiet())
+        .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let report = wal
+        .verify()
+        .unwrap_or_else(|error| panic!("{what}: verify: {error:?}"));
+    assert!(report.is_intact(), "{what}: {report:?}");
+    None
+}
+
+/// A follower that starts at the head; what it missed or was shown twice is seen at the end.
+fn follows(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
+    let from = now();
+    let wal = disk
+        .open_read_only(NAME, segmented, quiet())
+        .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let mut tail = loop {
+        match wal.tail(wal.head()) {
+            Ok(tail) => break tail.follow(wal_db::Follow::Written),
+            Err(WalError::Truncated { .. }) => {}
+            Err(error) => panic!("{what}: following: {error:?}"),
+        }
+    };
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut idle = 0;
+    // Often enough for every switch to have come.
+    while idle < 4 {
+        match tail.try_next() {
+            Ok(Some(record)) => {
+                idle = 0;
+                entries.push(Entry(record.lsn(), record.into_data()));
+            }
+            Ok(None) => idle += 1,
+            Err(WalError::CutBack { kept_before, next }) => {
+                assert!(next >= kept_before, "{what}");
+                entries.retain(|entry| entry.0 < kept_before);
+            }
+            Err(WalError::Truncated { head, .. }) => {
+                // What was dropped before it was shown is gone for it.
+                tail = wal.tail(head).unwrap().follow(wal_db::Follow::Written);
+            }
+            Err(error) => panic!("{what}: {error:?} after {entries:?}"),
+        }
+    }
+    Some(Seen {
+        backwards: false,
+        with_staged: false,
+        entries,
+        error: None,
+        from,
+        to: now(),
+    })
+}
+
+fn quiet() -> WalConfig {
+    WalConfig::new().with_background_flush(false)
+}
+
+/// The writer's whole life: small groups and large ones, a segment that ends, cuts at both ends, and another process.
+const LIFE: &[Op] = &[
+    Op::Append(100),
+    Op::Sync,
+    Op::Append(20_000),
+    Op::Append(20_000),
+    Op::Sync,
+    Op::Append(30_000),
+    Op::Flush,
+    Op::Append(30_000),
+    Op::Sync,
+    Op::CutAfter(4),
+    Op::Append(440),
+    Op::Sync,
+    Op::CutBefore(3),
+    Op::Append(50),
+    Op::Append(60),
+    Op::Die,
+    Op::Append(70),
+    Op::Sync,
+    Op::CutAfter(2),
+    Op::Reopen,
+    Op::Append(80),
+    Op::Sync,
+    Op::Append(90),
+];
+
+/// Every place of the reader's calls with every row of operations that begins and ends anywhere.
+fn everywhere(read: ReadFn) {
+    let mut runs = 0u64;
+    for form in FORMS {
+        for before in 1..=LIFE.len() {
+            let calls = run(LIFE, form, before, &[], read);
+            let counts = if scale() > 1 { 1..=8 } else { 1..=2 };
+            for count in counts.chain([5]).filter(|count| before + count <= LIFE.len()) {
+                for at in 0..calls + 4 {
+                    run(LIFE, form, before, &[(at, count)], read);
+                    runs += 1;
+                }
+            }
+        }
+    }
+    note(&format!("{runs} interleavings"));
+}
+
+#[test]
+fn a_log_is_opened_and_read_whatever_its_writer_does_meanwhile() {
+    everywhere(opens_and_reads);
+}
+
+#[test]
+fn a_log_is_read_backwards_whatever_its_writer_does_meanwhile() {
+    everywhere(opens_and_reads_backwards);
+}
+
+#[test]
+#[ignore = "beside a truncation, verify compares bytes that are gone"]
+fn a_log_is_verified_whatever_its_writer_does_meanwhile() {
+    everywhere(verifies);
+}
+
+#[test]
+fn a_log_is_followed_whatever_its_writer_does_meanwhile() {
+    everywhere(follows);
+}
+
+/// The other way round: a whole reader between any two calls of the writer, some of which do less than they were asked
+/// to, so that it meets groups, manifests and openings that are half done.
+fn between_any_two_calls(read: ReadFn) {
+    let mut runs = 0;
+    for (segmented, staging) in FORMS {
+        for moods in [None, Some(7)] {
+            let mut writer = Writer::new(segmented, staging);
+            let done = Arc::new(AtomicUsize::new(0));
+            let seen: Arc<Mutex<Vec<(Option<Seen>, String)>>> = Arc::default();
+            let disk = writer.disk.clone();
+            writer.disk = disk.beside({
+                let (disk, done, seen) = (disk.clone(), done.clone(), seen.clone());
+                move || {
+                    let now = done.load(Ordering::Relaxed);
+                    let what = format!("{segmented} {staging:?} {moods:?}, in operation {now}");
+                    let saw = read(&disk, segmented, &|| now, &what);
+                    seen.lock().unwrap().push((saw, what));
+                }
+            });
+            disk.behave(|behaviour| behaviour.moods = moods);
+            // So that the writer has the disk with the reader in it.
+            for op in std::iter::once(Op::Reopen).chain(LIFE.iter().copied()) {
+                writer.run(op);
+                let seen = std::mem::take(&mut *seen.lock().unwrap());
+                runs += seen.len();
+                let to = done.fetch_add(1, Ordering::Relaxed) + 1;
+                for (seen, what) in seen {
+                    if let Some(seen) = seen {
+                        judge(&writer.states, &Seen { to, ..seen }, &format!("{what} {op:?}"));
+                    }
+                }
+            }
+        }
+    }
+    note(&format!("{runs} interleavings"));
+}
+
+#[test]
+fn a_log_is_opened_and_read_between_any_two_calls_of_its_writer() {
+    between_any_two_calls(opens_and_reads);
+}
+
+#[test]
+fn a_log_is_verified_and_followed_between_any_two_calls_of_its_writer() {
+    between_any_two_calls(verifies);
+    between_any_two_calls(follows);
+}

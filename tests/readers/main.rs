@@ -1,0 +1,7 @@
+//! Readers in other processes: beside a writer that appends, rotates and truncates they are shown what is there, never
+//! hear of damage that is none, and miss nothing.
+#![allow(clippy::unwrap_used)] // a setup that fails fails the test
+
+mod following;
+mod interleaved;
+mod staged;

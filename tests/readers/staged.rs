@@ -1,0 +1,92 @@
+//! What a process left in staging memory when it died is shown by who only looks, and marked.
+
+use wal_db::{Lsn, Wal};
+use wal_tests::{
+    Entry, all,
+    files::{FORMS, Place, assert_same_files},
+    put, quiet,
+};
+
+/// Five records that are durable, and seven that are in staging memory only.
+fn left(place: &Place) -> (Place, Vec<Entry>) {
+    let wal = place.open(quiet()).unwrap();
+    let mut entries: Vec<_> = (0..5).map(|seed| put(&wal, seed, 300)).collect();
+    wal.sync().unwrap();
+    entries.extend((5..12).map(|seed| put(&wal, seed, 300)));
+    let left = place.killed();
+    (left, entries)
+}
+
+#[test]
+fn a_handle_that_reads_shows_what_staging_memory_holds_and_changes_nothing() {
+    for form in FORMS {
+        let (place, entries) = left(&Place::new(form));
+        let before = place.bytes();
+        let reader = Wal::open_read_only(place.path()).unwrap();
+        assert_eq!(reader.recovery().staged_records, 7, "{form:?}");
+        assert!(!reader.recovery().clean);
+        assert_eq!(all(&reader), entries, "{form:?}");
+        // What is durable ends before them.
+        assert!(
+            (entries[4].0..=entries[5].0).contains(&reader.durable_lsn()),
+            "{form:?}"
+        );
+        for entry in &entries {
+            assert_eq!(reader.read(entry.0).unwrap().data(), entry.1, "{form:?}");
+            reader.time_of(entry.0).unwrap();
+            let from: Vec<_> = reader
+                .iter_from(entry.0)
+                .unwrap()
+                .map(|record| record.unwrap().lsn())
+                .collect();
+            assert_eq!(from[0], entry.0);
+        }
+        let lsns: Vec<Lsn> = entries.iter().map(|entry| entry.0).collect();
+        let mut newest_first: Vec<_> = reader
+            .iter_rev()
+            .unwrap()
+            .map(|record| record.unwrap().lsn())
+            .collect();
+        newest_first.reverse();
+        assert_eq!(newest_first, lsns, "{form:?}");
+        for ordinal in 0..=12 {
+            let from = reader.iter_from_ordinal(ordinal).unwrap();
+            assert_eq!(from.count() as u64, 12 - ordinal, "{form:?}, {ordinal}");
+        }
+        drop(reader);
+        assert_same_files(&before, &place.bytes(), "a log that was read");
+        let wal = place.open(quiet()).unwrap();
+        assert_eq!((all(&wal), wal.recovery().staged_records), (entries, 7));
+    }
+}
+
+#[test]
+fn inspecting_counts_what_staging_memory_holds() {
+    for form in FORMS {
+        let (place, _) = left(&Place::new(form));
+        let inspection = Wal::inspect(place.path()).unwrap();
+        assert_eq!(inspection.recovery.unwrap().staged_records, 7, "{form:?}");
+        assert_eq!(inspection.damage, None);
+    }
+}
+
+#[test]
+fn a_reader_stops_at_a_record_that_is_being_appended() {
+    let place = Place::new(wal_tests::files::Form::File);
+    let wal = place.open(quiet()).unwrap();
+    let first = put(&wal, 1, 100);
+    wal.append_with(50, |bytes| {
+        bytes.fill(7);
+        // Another thread has appended, and the record before is not there yet.
+        let (other, path) = (wal.clone(), place.path());
+        let others = std::thread::spawn(move || {
+            put(&other, 2, 100);
+            let reader = Wal::open_read_only(path).unwrap();
+            (all(&reader), reader.recovery().staged_records)
+        });
+        assert_eq!(others.join().unwrap(), (vec![first.clone()], 1));
+    })
+    .unwrap();
+    let reader = Wal::open_read_only(place.path()).unwrap();
+    assert_eq!(all(&reader).len(), 3);
+}

@@ -1,0 +1,542 @@
+//! Opening for reading only, and keeping up with a writer in another process.
+//!
+//! A reader takes no lock, so what it reads one after the other is of different moments: the manifest, the names of
+//! segments, groups, staging memory. Two things hold whatever the writer does meanwhile, and everything here rests on
+//! them. A group is written whole before anything that says so, so what a header calls durable can be read after
+//! the header was. And the manifest is durable before what it takes from the log goes: whatever is missing, the
+//! manifest that is read next does not name it. So nothing is called damage before the place and the manifest were
+//! read again, and neither has moved.
+
+use std::{io, time::Duration};
+
+use super::{
+    base::{Base, Shape},
+    core::Core,
+    find,
+    recover::{self, Found, Opened, Stop},
+    report::{Cut, RecoveryReport},
+    staged::{self, Staged},
+};
+use crate::{
+    Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
+    format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::SlotFault},
+    storage::{Latched, WalStore, staging::Leftover},
+    sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
+};
+
+/// How often the log may move on while it is opened. Then it is read up to the manifest's mark, which is as good: the
+/// last manifest was written by a truncation that came after the first try, when everything was durable.
+const TRIES: u32 = 8;
+
+/// How often bytes that look damaged are read again before they are. Only a log without staging memory comes to the
+/// last of them: of other logs it is known what is being written.
+const LOOKS: u32 = 6;
+
+/// What a handle for reading only knows of the log, as of when it last looked.
+pub(crate) struct View {
+    seen: Mutex<Seen>,
+    closed: AtomicBool,
+    /// Rings when the handle is closed.
+    bell: Bell,
+}
+
+struct Seen {
+    manifest: Manifest,
+    /// After the last intact group.
+    mark: Mark,
+}
+
+impl View {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends those who wait for the log to grow.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Sleeps until the handle is closed or the time is over.
+    pub(crate) fn sleep(&self, time: Duration) {
+        self.bell.sleep_unless(Some(time), || self.is_closed());
+    }
+}
+
+/// The copies of the manifest as they were read together.
+struct Copies {
+    newest: Manifest,
+    /// One of them is damaged.
+    damaged: bool,
+}
+
+/// What one look at the log found.
+struct Looked {
+    found: Found,
+    damage: Option<Corruption>,
+    /// After the last byte that is not zero.
+    used: u64,
+    scanned: u64,
+    staged: Option<Staged>,
+    has_staging: bool,
+    staging_ignored: bool,
+}
+
+pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opened> {
+    let store = Latched::new(store);
+    let mut copies = read_copies(&store)?;
+    let first = &copies.newest;
+    let shape = recover::shape_of(first);
+    let base = Base::new(store, first.log, first.segment_len, shape, first.mark.pos);
+    let (mut tries, mut looks) = (1, 0);
+    let looked = loop {
+        let looked = look(&base, &copies.newest);
+        match &looked {
+            Ok(Looked { damage: None, .. }) => break looked?,
+            Err(error) if !may_have_moved(error) => break looked?,
+            _ => {}
+        }
+        let now = read_copies(&base.store)?;
+        if now.newest == copies.newest || now.newest.log != base.log || seeded_bug!("manifest-read-once") {
+            looks += 1;
+            if looks > LOOKS || !looked.as_ref().is_ok_and(Looked::may_be_unfinished) {
+                break looked?;
+            }
+            pause(1 << looks);
+            continue;
+        }
+        copies = now;
+        base.set_shape(recover::shape_of(&copies.newest));
+        tries += 1;
+        if tries > TRIES {
+            break Looked::up_to_the_mark(&copies.newest);
+        }
+    };
+    if let Some(damage) = &looked.damage
+        && config.open_policy() == OpenPolicy::Exact
+    {
+        return Err(WalError::Corruption(damage.clone()));
+    }
+    opened(base, copies, looked, config)
+}
+
+fn opened(mut base: Base, copies: Copies, looked: Looked, config: &WalConfig) -> Result<Opened> {
+    let Looked { found, used, .. } = looked;
+    let (manifest, mark) = (copies.newest, found.mark);
+    let end = mark.pos;
+    let staged = looked
+        .staged
+        .map(|staged| Arc::new(into_log(staged, &base, &mark, &manifest, config)));
+    let staged_end = staged.as_ref().map_or(end, |staged| staged.base.written());
+    let report = RecoveryReport {
+        scanned_bytes: looked.scanned,
+        found_records: mark.ordinal.saturating_sub(manifest.mark.ordinal),
+        staged_records: staged.as_ref().map_or(0, |staged| staged.record_count()),
+        clean: end == manifest.mark.pos && used <= end && staged.is_none(),
+        cut: (used > end).then_some(Cut {
+            start: end,
+            end: used,
+            kept_at: None,
+        }),
+        damage: looked.damage,
+        manifest_copy_damaged: copies.damaged,
+        staging_ignored: looked.staging_ignored,
+        end: Lsn::from_pos(staged_end + GROUP_HEADER_LEN as u64),
+        epoch: manifest.timeline.newest().epoch,
+        ..RecoveryReport::default()
+    };
+    base.set_written(end);
+    base.raise_durable(boundary(&base, found.durable, &manifest.mark));
+    base.set_staged(staged);
+    let newest_schema = found.schema.or(manifest.schema);
+    let seen = Seen {
+        manifest: manifest.clone(),
+        mark,
+    };
+    base.view = Some(View {
+        seen: Mutex::new(seen),
+        closed: AtomicBool::new(false),
+        bell: Bell::new(),
+    });
+    Ok(Opened {
+        base,
+        manifest: Manifest { mark, ..manifest },
+        newest_schema,
+        report,
+    })
+}
+
+/// Whether a writer that does its work can have led to this.
+fn may_have_moved(error: &WalError) -> bool {
+    match error {
+        WalError::Corruption(_) | WalError::Truncated { .. } => true,
+        // A name that was listed a moment ago.
+        WalError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+fn pause(milliseconds: u64) {
+    Bell::new().sleep_unless(Some(Duration::from_millis(milliseconds)), || false);
+}
+
+impl Looked {
+    /// Whether the end may be half of a write that is under way: nobody has called it durable, and there is no staging
+    /// memory that would tell.
+    fn may_be_unfinished(&self) -> bool {
+        self.found.mark.pos >= self.found.durable && !self.has_staging
+    }
+
+    fn up_to_the_mark(manifest: &Manifest) -> Looked {
+        Looked {
+            found: Found {
+                mark: manifest.mark,
+                durable: manifest.mark.pos,
+                schema: None,
+                stop: Stop::Nothing,
+            },
+            damage: None,
+            used: manifest.mark.pos,
+            scanned: 0,
+            staged: None,
+            has_staging: false,
+            staging_ignored: false,
+        }
+    }
+}
+
+/// Finds the end of the log. What comes while it looks is left for later, so the work is bounded by what was there.
+fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
+    recover::attach(&base.store, manifest, true)?;
+    let len = base
+        .store
+        .len()
+        .map_err(WalError::io("reading the log's length"))?;
+    if len < manifest.mark.pos && !seeded_bug!("short-log-accepted") {
+        let damage = base.damage(len, manifest.mark.pos, CorruptionReason::Short);
+        return Err(WalError::Corruption(damage));
+    }
+    recover::check_mark(base, manifest)?;
+    let mut found = recover::scan_to_end(base, manifest.mark, len)?;
+    let survey = recover::survey(base, &base.shape(), found.mark.pos, len)?;
+    found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
+    let (leftover, staging_ignored) = read_leftover(base, manifest);
+    if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable) {
+        found.durable = found.durable.max(durable);
+    }
+    // It may have grown since it was asked for its length.
+    let limit = len.max(found.durable);
+    let damage = settle(base, &mut found, leftover.as_ref(), limit)?;
+    // What was published when the memory was read, and is not in the store by now. A claim that is not published may be
+    // any moment, so what comes after it is not shown yet.
+    let end = found.mark.pos;
+    let key = base.key(manifest.timeline.newest().epoch);
+    let has_staging = leftover.is_some();
+    let staged = leftover
+        .filter(|_| damage.is_none())
+        .and_then(|leftover| staged::collect(&leftover, end, seeded_bug!("staged-read-behind-a-gap"), key));
+    Ok(Looked {
+        found,
+        damage,
+        used: survey.used.max(end),
+        scanned: survey.end - manifest.mark.pos.min(survey.end),
+        staged,
+        has_staging,
+        staging_ignored,
+    })
+}
+
+/// Goes on to where the log ends by now, up to `limit`, and says what is wrong there, if anything is.
+fn settle(
+    base: &Base,
+    found: &mut Found,
+    leftover: Option<&Leftover>,
+    limit: u64,
+) -> Result<Option<Corruption>> {
+    loop {
+        let was = found.mark.pos;
+        // What the headers after it, staging memory or the mark call durable was written before they said so.
+        if !seeded_bug!("end-read-once") {
+            scan_on(base, found, limit)?;
+        }
+        let damage = recover::judge(base, found, leftover);
+        if damage.is_none() || found.mark.pos == was {
+            return Ok(damage);
+        }
+    }
+}
+
+fn scan_on(base: &Base, found: &mut Found, limit: u64) -> Result<()> {
+    let more = recover::scan_to_end(base, found.mark, limit)?;
+    *found = Found {
+        durable: found.durable.max(more.durable),
+        schema: more.schema.or(found.schema),
+        ..more
+    };
+    Ok(())
+}
+
+/// The last place up to `durable`, which is not before the mark, where a group starts or the log ends. A header of
+/// another writer may name any sector.
+fn boundary(base: &Base, durable: u64, mark: &Mark) -> u64 {
+    let end = base.written();
+    if durable >= end || durable <= mark.pos {
+        return durable.min(end);
+    }
+    match find::find_group(base, &base.shape(), durable - 1) {
+        Ok(header) if header.next() <= durable => header.next(),
+        Ok(header) => header.pos,
+        Err(_) => mark.pos,
+    }
+}
+
+/// Staging memory that belongs to the log, and whether there is some that does not. It is never missed: nothing durable
+/// depends on it.
+fn read_leftover(base: &Base, manifest: &Manifest) -> (Option<Leftover>, bool) {
+    let Ok(Some(file)) = base.store.staging_file(false) else {
+        return (None, false);
+    };
+    let epoch = manifest.timeline.newest().epoch;
+    // Its two words may be read between the one and the other.
+    for _ in 0..LOOKS {
+        let leftover = match Leftover::read(&file) {
+            Ok(Some(leftover)) => leftover,
+            Ok(None) => continue,
+            Err(_) => break,
+        };
+        let is_ours = leftover.header.log == base.log && leftover.header.epoch == epoch;
+        return (Some(leftover).filter(|_| is_ours), !is_ours);
+    }
+    (None, file.metadata().is_ok_and(|meta| meta.len() > 0))
+}
+
+/// Reads both copies of the manifest until they are whole, or remain what they are.
+fn read_copies(store: &Latched) -> Result<Copies> {
+    let (mut before, mut unmoved) = (None, 0);
+    loop {
+        let copies = [0, 1].map(|slot| store.read_slot(slot));
+        let [first, second] = copies.map(|copy| copy.map_err(WalError::io("reading the manifest")));
+        let slots = [first?, second?];
+        let decoded = slots.each_ref().map(|slot| Manifest::decode(slot));
+        for copy in &decoded {
+            if let Err(SlotFault::Version { version, features }) = *copy {
+                return Err(WalError::UnsupportedVersion { version, features });
+            }
+        }
+        // The making of a log writes one copy first.
+        let is_new = decoded.iter().flatten().all(|copy| copy.generation == 1);
+        let is_bad = |copy: &Result<Manifest, SlotFault>| match copy {
+            Ok(_) => false,
+            Err(fault) => *fault != SlotFault::Empty || !is_new,
+        };
+        let damaged = decoded.iter().any(is_bad);
+        unmoved = if before.as_ref() == Some(&slots) {
+            unmoved + 1
+        } else {
+            0
+        };
+        let [first, second] = decoded.map(Result::ok);
+        if !damaged || unmoved == 2 {
+            return match newer(first, second) {
+                Some(newest) => Ok(Copies { newest, damaged }),
+                None => Err(recover::manifest_damage()),
+            };
+        }
+        before = Some(slots);
+        // It may be half of a write that is under way.
+        pause(1);
+    }
+}
+
+/// Of two that are equally new the first one counts.
+fn newer(first: Option<Manifest>, second: Option<Manifest>) -> Option<Manifest> {
+    match (first, second) {
+        (Some(first), Some(second)) if second.generation > first.generation => Some(second),
+        (first, second) => first.or(second),
+    }
+}
+
+/// What staging memory holds, as a log that goes on where the one in the store ends.
+fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, config: &WalConfig) -> Core {
+    let last_schema = staged.last_schema();
+    let epoch = manifest.timeline.newest().epoch;
+    let (bytes, header) = staged.into_group(base.log, mark, epoch, mark.pos);
+    let shape = Shape {
+        head: mark.pos + GROUP_HEADER_LEN as u64,
+        head_group: mark.pos,
+        head_ordinal: mark.ordinal,
+        timeline: manifest.timeline.clone(),
+    };
+    let store = Latched::new(Box::new(InMemory {
+        start: mark.pos,
+        bytes,
+    }));
+    let base = Base::new(store, base.log, base.segment_len, shape, mark.pos);
+    base.set_written(header.next());
+    base.set_ordinal(mark.ordinal + u64::from(header.count));
+    Core::to_read(base, *config, RecoveryReport::default(), last_schema)
+}
+
+/// A part of the stream that is in memory only.
+struct InMemory {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl WalStore for InMemory {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let offset = pos
+            .checked_sub(self.start)
+            .and_then(|offset| usize::try_from(offset).ok());
+        let there = offset
+            .and_then(|offset| self.bytes.get(offset..))
+            .unwrap_or_default();
+        let len = there.len().min(buf.len());
+        buf[..len].copy_from_slice(&there[..len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.start + self.bytes.len() as u64)
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn read_slot(&self, _: usize) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn write_slot(&self, _: usize, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl Base {
+    /// What truncations have left of the log by now. For a handle that writes that is known; one that only reads looks at
+    /// the manifest again.
+    pub(crate) fn now(&self) -> Arc<Shape> {
+        if let Some(view) = &self.view
+            && !seeded_bug!("manifest-read-once")
+        {
+            let newest = newest_copy(&self.store);
+            self.take(&mut view.seen.lock(), newest);
+        }
+        self.shape()
+    }
+
+    fn take(&self, seen: &mut Seen, newest: Option<Manifest>) {
+        let Some(newest) = newest.filter(|newest| newest.log == self.log) else {
+            return;
+        };
+        if newest.generation <= seen.manifest.generation {
+            return;
+        }
+        let is_cut = newest.timeline != seen.manifest.timeline;
+        let shape = recover::shape_of(&newest);
+        if shape != *self.shape() {
+            self.set_shape(shape);
+            // Names of segments may stand for other files by now. What is missing is met when it is read.
+            let _ = recover::attach(&self.store, &newest, true);
+        }
+        if is_cut || newest.mark.pos >= seen.mark.pos {
+            seen.mark = newest.mark;
+        }
+        seen.manifest = newest;
+    }
+}
+
+/// The newest copy of the manifest that is whole at the moment.
+fn newest_copy(store: &Latched) -> Option<Manifest> {
+    let [first, second] = [0, 1].map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
+    newer(first, second)
+}
+
+impl Core {
+    /// Sleeps until the handle is closed or the time is over; for a handle that only reads.
+    pub(crate) fn sleep(&self, time: Duration) {
+        if let Some(view) = &self.base.view {
+            view.sleep(time);
+        }
+    }
+
+    /// Looks how far the log was written by now, for a handle that only reads; with `staged`, also at what waits in
+    /// staging memory.
+    pub(crate) fn refresh(&self, staged: bool) -> Result<()> {
+        let Some(view) = &self.base.view else {
+            return Ok(());
+        };
+        let mut seen = view.seen.lock();
+        for is_last in (0..TRIES).map(|n| n + 1 == TRIES) {
+            let newest = newest_copy(&self.base.store);
+            self.base.take(&mut seen, newest);
+            let generation = seen.manifest.generation;
+            match self.catch_up(&mut seen, staged) {
+                Err(error) if may_have_moved(&error) => {
+                    let newest = newest_copy(&self.base.store);
+                    self.base.take(&mut seen, newest);
+                    if is_last || seen.manifest.generation == generation {
+                        return Err(error);
+                    }
+                }
+                schema => {
+                    drop(seen);
+                    self.dictionary.see(schema?);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on from where the last look ended; returns the last schema record.
+    fn catch_up(&self, seen: &mut Seen, staged: bool) -> Result<Option<u64>> {
+        let base = &self.base;
+        let epoch = seen.manifest.timeline.newest().epoch;
+        // Read first: what it calls durable was in the store by then.
+        let durable = durable_in_staging(base, epoch)
+            .unwrap_or(0)
+            .max(seen.manifest.mark.pos);
+        let len = base
+            .store
+            .len()
+            .map_err(WalError::io("reading the log's length"))?;
+        let mut found = recover::scan_to_end(base, seen.mark, len.max(seen.mark.pos))?;
+        found.durable = found.durable.max(durable);
+        if found.mark.pos < found.durable {
+            let damage = base.damage(found.mark.pos, found.durable, CorruptionReason::GroupHeader);
+            return Err(damage.into());
+        }
+        let mut leftover = None;
+        if staged {
+            leftover = read_leftover(base, &seen.manifest).0;
+            scan_on(base, &mut found, len)?;
+        }
+        let key = base.key(epoch);
+        let staged = leftover.and_then(|leftover| staged::collect(&leftover, found.mark.pos, false, key));
+        let staged =
+            staged.map(|staged| Arc::new(into_log(staged, base, &found.mark, &seen.manifest, &self.config)));
+        seen.mark = found.mark;
+        base.set_written(found.mark.pos);
+        base.set_staged(staged);
+        base.set_ordinal(found.mark.ordinal);
+        base.raise_durable(boundary(base, found.durable, &seen.manifest.mark));
+        Ok(found.schema.or(seen.manifest.schema))
+    }
+}
+
+/// How far staging memory says that the log is durable.
+fn durable_in_staging(base: &Base, epoch: u32) -> Option<u64> {
+    let file = base.store.staging_file(false).ok()??;
+    let (header, durable) = Leftover::peek(&file).ok()??;
+    durable.filter(|_| header.log == base.log && header.epoch == epoch)
+}
