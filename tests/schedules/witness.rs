@@ -338,7 +338,10 @@ impl Witness {
 /// As much of an error as matters here; errors are not cloned.
 fn same(error: &WalError) -> WalError {
     match error {
-        WalError::InDoubt { cause } => WalError::InDoubt { cause: cause.clone() },
+        WalError::InDoubt { lsn, cause } => WalError::InDoubt {
+            lsn: *lsn,
+            cause: cause.clone(),
+        },
         WalError::Poisoned { cause } => WalError::Poisoned { cause: cause.clone() },
         _ => WalError::Closed,
     }

@@ -354,4 +354,34 @@ pub(super) const CLASSICS: &[Bug] = &[
         "a reader shows what was published behind a claim that is still open, and later what the claim was for",
         &["readers::staged::a_reader_stops_at_a_record_that_is_being_appended"],
     ),
+    bug(
+        "full-said-of-what-was-taken",
+        &[],
+        "a full disk that is found after a record was taken sounds as if it had not been",
+        &["outcomes::full::an_append_and_sync_that_finds_the_disk_full_has_taken_its_record"],
+    ),
+    bug(
+        "doubt-about-what-was-not-taken",
+        &[],
+        "a record that was never taken is called in doubt because an earlier one is",
+        &["outcomes::full::a_record_before_which_a_write_fails_was_not_taken"],
+    ),
+    bug(
+        "lock-kept-by-a-clone",
+        &[],
+        "a log that was closed stays locked as long as anything of it lives",
+        &["outcomes::closed::a_closed_log_can_be_opened_while_a_clone_a_tail_an_iterator_and_a_ticket_live"],
+    ),
+    bug(
+        "closed-log-used",
+        &[],
+        "a handle of a closed log still changes it, though another one has it open",
+        &["outcomes::closed::a_closed_log_can_be_opened_while_a_clone_a_tail_an_iterator_and_a_ticket_live"],
+    ),
+    bug(
+        "idle-seal-only-by-the-flusher",
+        &[],
+        "an idle log is not sealed if a caller made its last record durable",
+        &["outcomes::idle::an_idle_log_is_sealed_after_an_append_and_sync"],
+    ),
 ];

@@ -191,8 +191,8 @@ impl WalConfig {
         let (staging, limit) = (self.staging_bytes, self.max_record_size);
         let what = if !staging.is_power_of_two() || !(64 << 10..=1 << 30).contains(&staging) {
             format!("staging of {staging} bytes: it has to be a power of two from 64 KiB to 1 GiB")
-        } else if limit > MAX_PAYLOAD {
-            format!("a record limit of {limit} bytes: it can be {MAX_PAYLOAD} at most")
+        } else if limit == 0 || limit > MAX_PAYLOAD {
+            format!("a record limit of {limit} bytes: it has to be from 1 to {MAX_PAYLOAD}")
         } else {
             return Ok(());
         };

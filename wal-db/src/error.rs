@@ -37,23 +37,46 @@ pub enum WalError {
 
     /// There is no space for the record. It was not taken, no LSN was used, and the log works again once there is
     /// space.
-    #[error("no space left for {needed} more bytes; free some space and append again")]
+    #[error(
+        "no space left for {needed} more bytes, nothing was appended; free some space and append again \
+         (a log in one file can also have reached the largest file that the file system or the process may have: \
+         then a log in segments is what helps)"
+    )]
     Full {
         /// Bytes that were asked for.
         needed: u64,
     },
 
-    /// A write or a flush failed while this call was waiting for it: the records may or may not be durable. Reopen
-    /// the log to find out.
+    /// The records were taken, and there is no space on the disk to make them durable. They wait in staging memory, survive
+    /// the process as any that was appended does, and become durable with the next [`sync`](crate::Wal::sync) that finds
+    /// space. Appending one again would have it in the log twice.
     #[error(
-        "the outcome is in doubt, a write or flush failed: {cause}; reopen the log to learn what is durable"
+        "{} appended and not durable yet, for want of space for {needed} more bytes; free some space and sync, do not \
+         append again",
+        lsn.map_or_else(|| "what was".to_owned(), |lsn| format!("the record at LSN {lsn} was"))
+    )]
+    NotDurable {
+        /// The record that the call was about; `None` if it was about all of them.
+        lsn: Option<Lsn>,
+        /// Bytes that were asked for.
+        needed: u64,
+    },
+
+    /// A write or a flush failed: the record may or may not be in the log, now and after a crash. Reopen the log to find
+    /// out.
+    #[error(
+        "the outcome is in doubt{}, a write or flush failed: {cause}; reopen the log to learn what is durable",
+        lsn.map(|lsn| format!(" for the record at LSN {lsn}")).unwrap_or_default()
     )]
     InDoubt {
+        /// The record that the call was about; `None` if it has no LSN yet, or the call was about all that were not durable.
+        lsn: Option<Lsn>,
         /// The first failure.
         cause: String,
     },
 
-    /// An earlier write or flush failed. The handle takes no more records; what was durable can still be read.
+    /// An earlier write or flush failed. The call did nothing: what it was to append was not taken. What was durable before
+    /// the failure can still be read.
     #[error("the log is poisoned by an earlier failure: {cause}; reopen it")]
     Poisoned {
         /// The first failure.
@@ -161,6 +184,81 @@ pub enum WalError {
 impl WalError {
     pub(crate) fn io(context: &'static str) -> impl FnOnce(io::Error) -> WalError {
         move |source| WalError::Io { context, source }
+    }
+}
+
+impl WalError {
+    /// For calls that append nothing: "full" is about records that were taken before.
+    pub(crate) fn of_what_was_taken(self) -> WalError {
+        match self {
+            WalError::Full { needed } if !seeded_bug!("full-said-of-what-was-taken") => {
+                WalError::NotDurable { lsn: None, needed }
+            }
+            error => error,
+        }
+    }
+
+    /// For calls that fail before they take a record: of that nothing is in doubt.
+    pub(crate) fn of_nothing_taken(self) -> WalError {
+        match self {
+            WalError::InDoubt { cause, .. } if !seeded_bug!("doubt-about-what-was-not-taken") => {
+                WalError::Poisoned { cause }
+            }
+            error => error,
+        }
+    }
+
+    /// Says which record an outcome is about. What was appended before the log failed is in doubt, whoever asks and
+    /// however late.
+    pub(crate) fn about(self, record: Lsn) -> WalError {
+        let lsn = Some(record);
+        match self {
+            WalError::InDoubt { cause, .. } | WalError::Poisoned { cause } => {
+                WalError::InDoubt { lsn, cause }
+            }
+            WalError::Full { needed } | WalError::NotDurable { needed, .. } => {
+                WalError::NotDurable { lsn, needed }
+            }
+            error => error,
+        }
+    }
+
+    /// The kind of the I/O error that says the same.
+    fn kind(&self) -> io::ErrorKind {
+        use io::ErrorKind;
+        match self {
+            WalError::Io { source, .. } => source.kind(),
+            WalError::Full { .. } | WalError::NotDurable { .. } => ErrorKind::StorageFull,
+            WalError::Locked { .. } => ErrorKind::ResourceBusy,
+            WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
+            WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,
+            WalError::RecordTooLarge { .. } | WalError::BeyondEnd { .. } | WalError::Config { .. } => {
+                ErrorKind::InvalidInput
+            }
+            WalError::Corruption(_)
+            | WalError::NotALog { .. }
+            | WalError::UnsupportedVersion { .. }
+            | WalError::Typed(_) => ErrorKind::InvalidData,
+            _ => ErrorKind::Other,
+        }
+    }
+}
+
+/// For programs whose own errors are [`io::Error`]s: the kind that fits best, with the [`WalError`] as its source.
+///
+/// ```
+/// use std::io;
+/// use wal_db::{MemStore, Wal};
+/// fn log() -> io::Result<()> {
+///     let wal = Wal::with_store(MemStore::new())?;
+///     wal.append_and_sync(b"a record")?;
+///     Ok(())
+/// }
+/// # log().unwrap();
+/// ```
+impl From<WalError> for io::Error {
+    fn from(error: WalError) -> Self {
+        io::Error::new(error.kind(), error)
     }
 }
 

@@ -255,7 +255,9 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// As [`append_and_sync`](Self::append_and_sync).
     pub fn append_batch_and_sync(&self, events: &[E]) -> Result<Vec<Lsn>> {
         let lsns = self.append_batch(events)?;
-        self.wal.sync()?;
+        if let Some(&last) = lsns.last() {
+            self.wal.sync_to(last)?;
+        }
         Ok(lsns)
     }
 
@@ -266,7 +268,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Those of [`append`](Self::append), with nothing appended. A failed flush is reported by the ticket.
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
         let (lsn, end) = append(&self.wal, |buffer| payload::encode::<C, E>(event, buffer))?;
-        Ok(self.wal.ticket(lsn, end))
+        Ok(self.wal.ticket_up_to(lsn, end))
     }
 
     /// As [`append`](Self::append), with metadata.
@@ -323,7 +325,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         let (lsn, end) = append(&self.wal, |buffer| {
             payload::encode_with::<C, E>(event, meta, buffer)
         })?;
-        Ok(self.wal.ticket(lsn, end))
+        Ok(self.wal.ticket_up_to(lsn, end))
     }
 
     /// The events in `range`, oldest first. [`Replay`] says how to have only those of a stream or with a tag, and how

@@ -246,7 +246,8 @@ impl Core {
                 }
                 Denied::NoRoom => {
                     if let Some(mut turn) = Turn::try_take(writer) {
-                        self.guarded(writer, || self.flush_block(writer, turn.committer()))?;
+                        self.guarded(writer, || self.flush_block(writer, turn.committer()))
+                            .map_err(WalError::of_nothing_taken)?;
                         turn.pass_on();
                     } else {
                         writer.background.ring_flusher();
@@ -274,7 +275,9 @@ impl Core {
     #[inline]
     fn after_append(&self, writer: &Writer, pos: u64) -> Result<()> {
         if writer.write_through {
-            return self.write_through(writer, pos);
+            return self
+                .write_through(writer, pos)
+                .map_err(|error| error.about(Lsn::from_pos(pos)));
         }
         wake_flusher(writer, pos);
         Ok(())

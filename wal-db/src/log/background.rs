@@ -20,6 +20,8 @@ pub(crate) struct Background {
     running: AtomicBool,
     /// The flusher may be in a callback, which may do anything, for example wait for room.
     telling: AtomicBool,
+    /// The flusher rests until it is rung: it has seen that there is nothing to seal.
+    resting: AtomicBool,
     stop: AtomicBool,
     flusher: Alarm,
     preparer: Alarm,
@@ -64,6 +66,7 @@ impl Background {
         Background {
             running: AtomicBool::new(false),
             telling: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             flusher: Alarm::new(),
             preparer: Alarm::new(),
@@ -126,6 +129,14 @@ impl Background {
         self.flusher.ring();
     }
 
+    /// After a commit, with the committer let go: there is something to seal when the log has been idle for a while. A
+    /// flusher that watches for that anyway is not rung, because that would cost every commit a system call.
+    pub(crate) fn watch_for_idleness(&self) {
+        if self.resting.load(Ordering::SeqCst) && !seeded_bug!("idle-seal-only-by-the-flusher") {
+            self.flusher.ring();
+        }
+    }
+
     pub(crate) fn ring_preparer(&self) {
         self.preparer.ring();
     }
@@ -182,6 +193,18 @@ impl Core {
         }
     }
 
+    /// For the flusher, before it rests: whether there may be something to seal when the log has been idle. If not, it
+    /// has said that it has to be rung for that; who commits looks after that, or was seen here.
+    fn may_be_sealed(&self, writer: &Writer) -> bool {
+        writer.background.resting.store(true, Ordering::SeqCst);
+        // Somebody who has the committer may be about to make something durable.
+        let sealable = Turn::try_take(writer).is_none_or(|mut turn| turn.committer().can_be_sealed(self));
+        if sealable {
+            writer.background.resting.store(false, Ordering::SeqCst);
+        }
+        sealable
+    }
+
     /// Asks for durability without waiting.
     pub(crate) fn want_durable(&self, target: u64) {
         if let Ok(writer) = self.writer()
@@ -216,11 +239,12 @@ fn flush_loop(core: &Core, writer: &Writer) {
             }
         } else {
             let tail = writer.ring.tail();
-            let sealable = Turn::take(writer).committer().can_be_sealed(core);
+            let sealable = core.may_be_sealed(writer);
             let rung = writer
                 .background
                 .flusher
                 .sleep(sealable.then(|| core.config.seal_after()));
+            writer.background.resting.store(false, Ordering::SeqCst);
             if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
                 let mut turn = Turn::take(writer);
                 // A failure has poisoned the log, which says so to whoever uses it next.
@@ -274,6 +298,7 @@ fn flush_behind(core: &Core, writer: &Writer) {
     match core.base.store.sync() {
         Ok(()) => {
             core.flushed_up_to(writer, mark);
+            writer.background.watch_for_idleness();
             core.wake_covered(writer);
         }
         Err(_) => core.fail(writer),

@@ -10,7 +10,7 @@ use super::{
     flush::Committer,
 };
 use crate::{
-    Result,
+    Lsn, Result, WalError,
     format::Mark,
     sync::{Gate, Mutex, MutexGuard},
 };
@@ -301,19 +301,36 @@ impl Drop for Turn<'_> {
 }
 
 impl Core {
+    /// Up to where the log has to be durable for the record at `lsn` to be: a group is durable as a whole, and a batch is in
+    /// one. In a race with a cut a schema can have come after its record; then up to that.
+    pub(crate) fn durable_target(&self, lsn: Lsn) -> Result<u64> {
+        let pos = lsn.pos();
+        if pos >= self.tail() {
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        Ok(self.dictionary.newest().map_or(pos, |schema| schema.max(pos)) + 1)
+    }
+
+    /// Returns once the record at `lsn`, which was appended and ends at `end`, is durable.
+    pub(crate) fn sync_record(&self, lsn: Lsn, end: u64) -> Result<()> {
+        self.sync_to(end).map_err(|error| error.about(lsn))
+    }
+
     /// Returns once everything before `target`, which was claimed before the call, is durable.
     pub(crate) fn sync_to(&self, target: u64) -> Result<()> {
-        let Ok(writer) = self.usable_writer() else {
-            // Nothing is ever undurable in a log that is only read.
-            return if target <= self.base.durable() {
-                Ok(())
-            } else {
-                self.usable_writer().map(|_| ())
-            };
-        };
+        self.wait_for(target).map_err(WalError::of_what_was_taken)
+    }
+
+    fn wait_for(&self, target: u64) -> Result<()> {
         if target <= self.base.durable() {
             return Ok(());
         }
+        let writer = match self.usable_writer() {
+            // Closing has made everything durable, or has failed.
+            Err(WalError::Closed) if !self.is_poisoned() => return Ok(()),
+            Err(WalError::Closed) => return Err(self.poisoned()),
+            writer => writer?,
+        };
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
@@ -366,6 +383,7 @@ impl Core {
         let done = writer.line.arrive(durable);
         let wants_zeros = self.base.store.likes_zeros_ahead() && turn.committer().wants_zeros();
         drop(turn);
+        writer.background.watch_for_idleness();
         if wants_zeros {
             writer.background.want_zeros();
         }

@@ -125,6 +125,9 @@ impl Core {
         if IN_CLOSURE.with(Cell::get) {
             return Err(WalError::Reentrant);
         }
+        if self.base.store.is_closed() && !seeded_bug!("closed-log-used") {
+            return Err(WalError::Closed);
+        }
         self.writer()
     }
 
@@ -203,7 +206,10 @@ impl Core {
                 manifest.newest_segment = newest.max(manifest.newest_segment);
             }
             self.set_mark(&mut manifest, mark);
-            recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
+            recover::write_manifest(&self.base.store, &mut manifest).map_err(|_| {
+                self.fail(writer);
+                self.poisoned()
+            })?;
         }
         writer.ring.set_disk(ready);
         writer.room.ring();
@@ -245,6 +251,7 @@ impl Core {
 
     pub(crate) fn in_doubt(&self) -> WalError {
         WalError::InDoubt {
+            lsn: None,
             cause: self.shut_and_say_why(),
         }
     }
@@ -309,8 +316,16 @@ impl Core {
         writer.ring.shut();
         writer.room.ring();
         let mut told = Vec::new();
-        let result = self.guarded(writer, || self.finish(writer, &mut told));
+        let result = self
+            .guarded(writer, || self.finish(writer, &mut told))
+            .map_err(WalError::of_what_was_taken);
         *closed = result.is_ok();
+        if result.is_ok() || self.is_poisoned() {
+            // Nothing is left to be written, or nothing can be. Those who write hold one of the two.
+            let _turn = Turn::take(writer);
+            let _manifest = writer.manifest.lock();
+            self.base.store.close();
+        }
         // What a callback does is not known.
         drop(closed);
         writer.finished.store(true, Ordering::Release);

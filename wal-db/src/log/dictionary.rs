@@ -119,7 +119,7 @@ impl Dictionary {
         after.checked_sub(1).map(|at| positions[at])
     }
 
-    fn newest(&self) -> Option<u64> {
+    pub(crate) fn newest(&self) -> Option<u64> {
         self.newest_before(u64::MAX)
     }
 

@@ -6,7 +6,7 @@ use super::{
     core::{Core, Writer},
 };
 use crate::{
-    Durability, Result, WalError,
+    Durability, Lsn, Result, WalError,
     format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
     storage::{
         is_full,
@@ -334,7 +334,8 @@ impl Core {
             return Ok(Placed::NoRoom);
         }
         // A full disk does no harm here, and would once the place is taken.
-        self.flush(writer, committer)?;
+        self.flush(writer, committer)
+            .map_err(WalError::of_nothing_taken)?;
         let closed = match committer.consumer.reserve(&writer.ring, len, apart.before) {
             Ok(reserved) => reserved,
             Err(Denied::Late) => return Ok(Placed::Late),
@@ -344,9 +345,11 @@ impl Core {
             Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
         };
         self.write_up_to(writer, committer, closed.start)
-            .inspect_err(|error| {
+            .map_err(|error| {
+                // The place that was taken stays empty, so nothing can come after it.
                 self.base.store.break_with(format!("writing: {error}"));
                 self.fail(writer);
+                self.poisoned()
             })?;
         committer.consumer.pass(&closed);
         let key = writer.ring.key();
@@ -374,7 +377,8 @@ impl Core {
             // Space was made ready before; a store that has none all the same leaves a hole in the log.
             self.base.store.break_with(format!("writing: {error}"));
             self.fail(writer);
-            return Err(self.in_doubt());
+            let lsn = Lsn::from_pos(closed.start + GROUP_HEADER_LEN as u64);
+            return Err(self.in_doubt().about(lsn));
         }
         committer
             .consumer

@@ -49,7 +49,15 @@ impl Core {
                 head: Lsn::from_pos(shape.head),
             });
         }
-        self.flush_through(pos)?;
+        match self.hand_over(pos) {
+            Err(WalError::Full { needed }) => {
+                self.check_written(lsn, || WalError::NotDurable { lsn: None, needed })?;
+            }
+            Ok(()) | Err(WalError::InDoubt { .. } | WalError::Poisoned { .. }) if self.is_poisoned() => {
+                self.check_written(lsn, || self.in_doubt())?
+            }
+            result => result?,
+        }
         if let Some(staged) = self.staged_at(pos) {
             return staged.read(lsn);
         }
@@ -69,6 +77,14 @@ impl Core {
     fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
         let staged = self.base.staged()?;
         (pos >= staged.base.shape().head_group).then_some(staged)
+    }
+
+    /// Refuses to read what was appended and did not get into the store; `why` says what became of it.
+    fn check_written(&self, lsn: Lsn, why: impl FnOnce() -> WalError) -> Result<()> {
+        if (self.base.written() + GROUP_HEADER_LEN as u64..self.tail()).contains(&lsn.pos()) {
+            return Err(why().about(lsn));
+        }
+        Ok(())
     }
 
     /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
@@ -231,8 +247,16 @@ impl Core {
     }
 
     /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands
-    /// for "all".
+    /// for "all". Where the disk is full or a write fails, what is in the store can be read.
     pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
+        match self.hand_over(pos) {
+            Err(WalError::Full { .. } | WalError::InDoubt { .. } | WalError::Poisoned { .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// As [`flush_through`](Self::flush_through), and says what keeps records out of the store.
+    pub(crate) fn hand_over(&self, pos: u64) -> Result<()> {
         let Ok(writer) = self.usable_writer() else {
             return self.usable_writer().map(|_| ()).or_else(|error| match error {
                 WalError::ReadOnly if pos >= self.base.written() => self.refresh(true),

@@ -53,9 +53,10 @@ impl Ticket {
     ///
     /// # Errors
     /// [`WalError::InDoubt`](crate::WalError::InDoubt) if a write or flush failed: the record may or may not be
-    /// durable.
+    /// durable. [`WalError::NotDurable`](crate::WalError::NotDurable) if the disk is full: it is appended, and will be when
+    /// there is space.
     pub fn wait(self) -> Result<Lsn> {
-        self.core.sync_to(self.target).map(|()| self.lsn)
+        self.core.sync_record(self.lsn, self.target).map(|()| self.lsn)
     }
 
     /// Calls `call` once the outcome is known: at once if it is, else in the thread that flushes, which waits for it
@@ -67,7 +68,9 @@ impl Ticket {
         let Ticket {
             core, lsn, target, ..
         } = self;
-        let tell = Tell::Call(Box::new(move |outcome: Result<()>| call(outcome.map(|()| lsn))));
+        let tell = Tell::Call(Box::new(move |outcome: Result<()>| {
+            call(outcome.map(|()| lsn).map_err(|error| error.about(lsn)))
+        }));
         let writer = match core.writer() {
             Ok(writer) if writer.background.is_running() => writer,
             _ => return tell.tell(core.sync_to(target)),
@@ -84,10 +87,10 @@ impl Future for Ticket {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.is_durable() || !self.core.flushes_by_itself() {
-            return Poll::Ready(self.core.sync_to(self.target).map(|()| self.lsn));
+            return Poll::Ready(self.core.sync_record(self.lsn, self.target).map(|()| self.lsn));
         }
         if self.core.is_poisoned() {
-            return Poll::Ready(Err(self.core.in_doubt()));
+            return Poll::Ready(Err(self.core.in_doubt().about(self.lsn)));
         }
         if let Some(slot) = &self.waker {
             *slot.lock() = Some(context.waker().clone());
@@ -95,7 +98,7 @@ impl Future for Ticket {
             if !self.is_durable() && !self.core.is_poisoned() {
                 return Poll::Pending;
             }
-            return Poll::Ready(self.core.sync_to(self.target).map(|()| self.lsn));
+            return Poll::Ready(self.core.sync_record(self.lsn, self.target).map(|()| self.lsn));
         }
         let slot = Arc::new(Mutex::new(Some(context.waker().clone())));
         self.waker = Some(slot.clone());
@@ -112,7 +115,9 @@ impl Future for Ticket {
                 self.core.want_durable(self.target);
                 Poll::Pending
             }
-            Ok(Some((_, outcome))) => Poll::Ready(outcome.map(|()| self.lsn)),
+            Ok(Some((_, outcome))) => {
+                Poll::Ready(outcome.map(|()| self.lsn).map_err(|error| error.about(self.lsn)))
+            }
             Err(error) => Poll::Ready(Err(error)),
         }
     }

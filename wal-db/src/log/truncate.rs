@@ -44,7 +44,7 @@ impl Core {
         // What a callback does is not known.
         drop(schemas);
         done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
-        if let Some((start, end)) = result? {
+        if let Some((start, end)) = result.map_err(WalError::of_what_was_taken)? {
             // The space is given back if the store can; the cut holds in any case.
             let _ = self.base.store.discard(start, end);
         }

@@ -196,11 +196,14 @@ impl Wal {
         self.recovery().cut.as_ref().map_or(0, |cut| cut.end - cut.start)
     }
 
-    /// Makes everything durable and closes the log for all of its handles. Dropping the last handle does the same, but
-    /// cannot say whether it went well.
+    /// Makes everything durable and closes the log for all of its handles: the lock is free then, and whatever other
+    /// handles, tickets, followers and iterators of it are left, the log can be opened again. Their calls give
+    /// [`Closed`](crate::WalError::Closed); a follower or an iterator goes on to the end that it had. Dropping the last handle
+    /// closes as well, but cannot say whether it went well.
     ///
     /// # Errors
-    /// As for [`sync`](Self::sync). The log is closed in any case.
+    /// As for [`sync`](Self::sync). The log takes nothing more in any case. After
+    /// [`NotDurable`](crate::WalError::NotDurable) it stays locked while handles are left, and closing can be tried again.
     pub fn close(self) -> Result<()> {
         self.owner.close()
     }
@@ -284,10 +287,12 @@ impl Wal {
     /// Appends a record and returns once it survives power loss. Threads that do so at the same time share flushes.
     ///
     /// # Errors
-    /// As for [`append`](Self::append) and [`sync`](Self::sync).
+    /// As for [`append`](Self::append), with nothing taken. [`NotDurable`](crate::WalError::NotDurable): the record was taken
+    /// and the disk is full; it becomes durable with a later [`sync`](Self::sync), and appending it again would have it twice.
+    /// [`InDoubt`](crate::WalError::InDoubt): a write or the flush failed. `docs/errors.md` has the whole table.
     pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
         let (pos, end) = self.core().append(Kind::Data, record)?;
-        self.core().sync_to(end)?;
+        self.core().sync_record(Lsn::from_pos(pos), end)?;
         Ok(Lsn::from_pos(pos))
     }
 
@@ -309,7 +314,27 @@ impl Wal {
     /// ```
     pub fn append_durable(&self, record: &[u8]) -> Result<Ticket> {
         let (pos, end) = self.core().append(Kind::Data, record)?;
-        Ok(self.ticket(Lsn::from_pos(pos), end))
+        Ok(self.ticket_up_to(Lsn::from_pos(pos), end))
+    }
+
+    /// A [`Ticket`] for the durability of a record that was appended in whatever way: in a batch, of which the last
+    /// record stands for all, by [`append_with`](Self::append_with), as an event.
+    ///
+    /// # Errors
+    /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let lsns = wal.append_batch(&["debit", "credit"])?;
+    /// wal.ticket(lsns[1])?.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ticket(&self, lsn: Lsn) -> Result<Ticket> {
+        let end = self.core().durable_target(lsn)?;
+        Ok(self.ticket_up_to(lsn, end))
     }
 
     /// Returns once everything that was appended before the call survives power loss.
@@ -317,6 +342,7 @@ impl Wal {
     /// # Errors
     /// [`InDoubt`](crate::WalError::InDoubt) if a write or the flush failed: no record that was not durable before is
     /// promised, and none is denied. [`Poisoned`](crate::WalError::Poisoned) if that had happened before.
+    /// [`NotDurable`](crate::WalError::NotDurable) if the disk is full: call it again when there is space.
     pub fn sync(&self) -> Result<()> {
         self.core().sync_to(self.core().tail())
     }
@@ -326,10 +352,8 @@ impl Wal {
     /// # Errors
     /// As for [`sync`](Self::sync); [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
     pub fn sync_to(&self, lsn: Lsn) -> Result<()> {
-        if lsn.pos() >= self.core().tail() {
-            return Err(crate::WalError::NoSuchRecord { lsn });
-        }
-        self.core().sync_to(lsn.pos() + 1)
+        let target = self.core().durable_target(lsn)?;
+        self.core().sync_record(lsn, target)
     }
 
     /// Hands everything that was appended to the store, without making it durable. Only of interest with
@@ -338,7 +362,9 @@ impl Wal {
     /// # Errors
     /// As for [`append`](Self::append).
     pub fn flush(&self) -> Result<()> {
-        self.core().flush_through(u64::MAX)?;
+        self.core()
+            .hand_over(u64::MAX)
+            .map_err(WalError::of_what_was_taken)?;
         // That is for readers too, whom a log that has failed shows what it has written.
         if self.core().is_poisoned() {
             return Err(self.core().poisoned());
@@ -370,7 +396,7 @@ impl Wal {
     }
 
     /// A ticket for a record that ends at `end`.
-    pub(crate) fn ticket(&self, lsn: Lsn, end: u64) -> Ticket {
+    pub(crate) fn ticket_up_to(&self, lsn: Lsn, end: u64) -> Ticket {
         self.core().want_durable(end);
         Ticket::new(self.core().clone(), lsn, end)
     }

@@ -166,15 +166,18 @@ impl<S: State> Live<S> {
     ///
     /// # Errors
     ///
-    /// As [`EventLog::append_and_sync`]; the state is unchanged then. If an event that another writer
-    /// appended in between cannot be read, its error is returned: the event given here is durable and not yet
-    /// applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
+    /// As [`EventLog::append_and_sync`]; the state is unchanged then. After [`NotDurable`](crate::WalError::NotDurable) the
+    /// event is in the log: it is applied by the next call, and committing it again would have it twice. If an event that
+    /// another writer appended in between cannot be read, its error is returned: the event given here is durable and not
+    /// yet applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
     pub fn commit(&mut self, event: S::Event) -> Result<Lsn> {
         if self.behind {
             self.catch_up()?;
         }
-        let lsn = self.log.append_and_sync(&event)?;
+        let ticket = self.log.append_durable(&event)?;
+        // Whatever comes of the flush, the event is in the log now.
         self.behind = true;
+        let lsn = ticket.wait()?;
         self.rebuilt.apply_all(self.log.replay(self.rebuilt.next..lsn)?)?;
         self.behind = false;
         let at = At {

@@ -325,6 +325,10 @@ impl WalStore for FileStore {
         place.dir.staging(&place.name, create)
     }
 
+    fn close(&self) {
+        unlock(&*self.file, self.process);
+    }
+
     fn boot_id(&self) -> Option<[u8; 16]> {
         self.fs.boot_id()
     }

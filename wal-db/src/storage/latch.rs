@@ -3,7 +3,7 @@
 use std::{io, sync::OnceLock};
 
 use super::{Identity, WalStore, is_full};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
 /// A store behind a latch. After a write or a flush has failed, both are refused without being tried: whether a
 /// second flush covers what the first one lost cannot be known.
@@ -13,6 +13,8 @@ pub(crate) struct Latched {
     /// Flushes of one file run one at a time: the system reports a failure to one caller only, who has to close the
     /// latch before another flush can say that all is well.
     flushing: Mutex<()>,
+    /// The log was closed: another handle may have the store by now, and nothing is changed any more.
+    closed: AtomicBool,
 }
 
 impl Latched {
@@ -21,7 +23,21 @@ impl Latched {
             store: store.into(),
             broken: OnceLock::new(),
             flushing: Mutex::new(()),
+            closed: AtomicBool::new(false),
         }
+    }
+
+    /// Lets others have the store. Nothing is written through this handle from now on; what it reads may be changing.
+    /// Nobody may be writing meanwhile.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        if !seeded_bug!("lock-kept-by-a-clone") {
+            self.store.close();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The first failure.
@@ -106,10 +122,12 @@ impl Latched {
     }
 
     pub(crate) fn truncate_before(&self, pos: u64) -> io::Result<()> {
+        self.check_open()?;
         self.store.truncate_before(pos)
     }
 
     pub(crate) fn discard(&self, start: u64, end: u64) -> io::Result<()> {
+        self.check_open()?;
         self.store.discard(start, end)
     }
 
@@ -133,7 +151,15 @@ impl Latched {
         self.store.staging_file(create)
     }
 
+    fn check_open(&self) -> io::Result<()> {
+        if self.is_closed() {
+            return Err(io::Error::other("the log is closed"));
+        }
+        Ok(())
+    }
+
     fn guarded<T>(&self, doing: &str, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.check_open()?;
         if let Some(cause) = self.cause() {
             return Err(io::Error::other(cause.to_owned()));
         }

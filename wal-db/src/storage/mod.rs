@@ -155,6 +155,10 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// The log was closed, though handles of it may still be there and read: whoever wants to have the store next may have
+    /// it. A store that excludes a second log lets go of it here, and when it is dropped.
+    fn close(&self) {}
+
     /// Which boot of which machine this is, if it is known: what the staging file holds is whole only if it was put there
     /// since. By default the system is asked.
     fn boot_id(&self) -> Option<[u8; 16]> {

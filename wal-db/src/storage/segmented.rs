@@ -74,6 +74,12 @@ impl SegmentedStore {
 
     /// As [`open`](Self::open), on another file system.
     pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path, segment_size: u64) -> Result<Self> {
+        if segment_size == 0 {
+            return Err(WalError::Config {
+                what: "segments of 0 bytes: they have to have one at least, and are rounded up to 64 KiB"
+                    .to_owned(),
+            });
+        }
         let dir = match open_dir(&*fs, path)? {
             Some(dir) => dir,
             None => create_dirs(&*fs, path).map_err(WalError::io("creating the log's directory"))?,
@@ -543,6 +549,10 @@ impl WalStore for SegmentedStore {
 
     fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
         self.dir.staging(STAGING.as_ref(), create)
+    }
+
+    fn close(&self) {
+        unlock(&*self.manifest, self.process);
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {

@@ -1,0 +1,160 @@
+//! A disk that is found full after a record was taken. The record waits and becomes durable later, so no error may say
+//! that it was not taken: a caller that believed it would append it a second time.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use wal_db::{At, State, Wal, WalError, WalRecord};
+use wal_tests::{
+    all,
+    disk::{Disk, EIO, Fault, Op, is_poisoned, open},
+    payload, put, quiet_heap,
+};
+
+const FULL: Fault = Fault::Fail(io::ErrorKind::StorageFull);
+
+/// A log with one durable record on a disk whose next write of a group finds no space.
+fn full_at_the_write() -> (Disk, Wal) {
+    let disk = Disk::new();
+    let wal = open(&disk, quiet_heap());
+    put(&wal, 1, 100);
+    wal.sync().unwrap();
+    disk.set(Op::Write, FULL);
+    (disk, wal)
+}
+
+#[track_caller]
+fn not_durable<T: std::fmt::Debug>(result: wal_db::Result<T>) -> Option<wal_db::Lsn> {
+    match result {
+        Err(WalError::NotDurable { lsn, .. }) => lsn,
+        other => panic!("not NotDurable: {other:?}"),
+    }
+}
+
+#[test]
+fn an_append_and_sync_that_finds_the_disk_full_has_taken_its_record() {
+    let (disk, wal) = full_at_the_write();
+    let lsn = not_durable(wal.append_and_sync(b"once")).expect("the LSN of the record");
+    disk.heal();
+    wal.sync_to(lsn).unwrap();
+    assert_eq!(wal.read(lsn).unwrap().data(), b"once");
+    assert_eq!(all(&wal).len(), 2);
+    wal.close().unwrap();
+    assert_eq!(all(&open(&disk, quiet_heap())).len(), 2);
+}
+
+#[test]
+fn a_ticket_a_sync_a_flush_and_a_close_of_a_full_disk_say_that_the_records_were_taken() {
+    let (disk, wal) = full_at_the_write();
+    let ticket = wal.append_durable(b"waits").unwrap();
+    let lsn = ticket.lsn();
+    assert_eq!(not_durable(ticket.wait()), Some(lsn));
+    assert_eq!(not_durable(wal.sync()), None);
+    assert_eq!(not_durable(wal.sync_to(lsn)), Some(lsn));
+    assert_eq!(not_durable(wal.flush()), None);
+    assert_eq!(not_durable(wal.clone().close()), None);
+    // Closing can be tried again, and then the record is there.
+    disk.heal();
+    wal.close().unwrap();
+    assert_eq!(open(&disk, quiet_heap()).read(lsn).unwrap().data(), b"waits");
+}
+
+#[test]
+fn reading_does_not_fail_because_the_disk_is_full() {
+    let (disk, wal) = full_at_the_write();
+    let lsn = wal.append(b"waits").unwrap();
+    assert_eq!(all(&wal).len(), 1, "what is in the store");
+    assert_eq!(wal.iter_rev().unwrap().count(), 1);
+    assert_eq!(wal.verify().unwrap().records, 1);
+    assert_eq!(not_durable(wal.read(lsn)), Some(lsn));
+    disk.heal();
+    assert_eq!(wal.read(lsn).unwrap().data(), b"waits");
+}
+
+#[derive(Debug, Serialize, Deserialize, WalRecord)]
+#[wal(name = "added")]
+struct Added(u64);
+
+#[derive(Debug, Default)]
+struct Sum(u64);
+
+impl State for Sum {
+    type Event = Added;
+
+    fn apply(&mut self, event: Added, _: At) {
+        self.0 += event.0;
+    }
+}
+
+#[test]
+fn a_commit_that_is_told_not_durable_counts_once() {
+    let disk = Disk::new();
+    let log = open(&disk, quiet_heap()).typed::<Added>().unwrap();
+    let mut live = log.live::<Sum>().unwrap();
+    live.commit(Added(1)).unwrap();
+    disk.set(Op::Write, FULL);
+    assert!(not_durable(live.commit(Added(10))).is_some());
+    assert_eq!(live.state().0, 1, "it is applied when it is durable");
+    disk.heal();
+    log.wal().sync().unwrap();
+    assert_eq!(live.catch_up().unwrap(), 1);
+    assert_eq!(live.state().0, 11);
+}
+
+#[test]
+fn a_ticket_that_was_taken_before_a_failure_is_in_doubt_and_says_of_which_record() {
+    for fault in [Op::Write, Op::Sync] {
+        let disk = Disk::new();
+        let wal = open(&disk, quiet_heap());
+        let tickets: Vec<_> = (0..3u8).map(|i| wal.append_durable(&[i]).unwrap()).collect();
+        disk.set(fault, Fault::Fail(EIO));
+        for ticket in tickets {
+            let lsn = ticket.lsn();
+            match ticket.wait() {
+                Err(WalError::InDoubt { lsn: about, .. }) => assert_eq!(about, Some(lsn), "{fault:?}"),
+                other => panic!("{fault:?}: not InDoubt: {other:?}"),
+            }
+        }
+        // What comes later was not taken, and nothing is in doubt about it.
+        assert!(is_poisoned(&wal.append_and_sync(b"later")), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_record_before_which_a_write_fails_was_not_taken() {
+    for len in [1_000, 100_000] {
+        let disk = Disk::new();
+        let wal = open(&disk, quiet_heap().with_staging_bytes(64 << 10));
+        disk.set(Op::Write, Fault::Fail(EIO));
+        let (data, mut taken) = (payload(7, len), 0);
+        wal.append(b"an earlier one").unwrap();
+        let refused = loop {
+            match wal.append_batch(&[&data, &data]) {
+                Ok(_) => taken += 1,
+                Err(error) => break error,
+            }
+            assert!(taken < 100, "nothing is ever written");
+        };
+        assert!(is_poisoned(&Err::<(), _>(refused)), "{len} bytes");
+        disk.heal();
+        drop(wal);
+        assert_eq!(
+            all(&open(&disk, quiet_heap())).len(),
+            0,
+            "{len} bytes: nothing was written"
+        );
+    }
+}
+
+#[test]
+fn an_error_of_the_log_becomes_one_of_std_and_keeps_its_source() {
+    let (_disk, wal) = full_at_the_write();
+    let error: io::Error = wal.append_and_sync(b"x").unwrap_err().into();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    let source = error
+        .get_ref()
+        .and_then(|source| source.downcast_ref::<WalError>());
+    assert!(matches!(source, Some(WalError::NotDurable { .. })), "{error:?}");
+    let missing: io::Error = wal.read(wal_db::Lsn::new(8)).unwrap_err().into();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+}
