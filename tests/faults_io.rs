@@ -339,10 +339,9 @@ fn a_manifest_write_that_finds_the_disk_full_leaves_a_log_that_opens() {
         let wal = open(&disk, quiet_heap());
         let entries: Vec<Entry> = (0..4).map(|i| put(&wal, i, 100)).collect();
         disk.set_after(Op::WriteSlot, calls, Fault::Fail(io::ErrorKind::StorageFull));
-        assert!(
-            wal.truncate_after(entries[1].0).is_err(),
-            "the cut is not acknowledged"
-        );
+        // It is durable with the first copy that has it.
+        let cut = wal.truncate_after(entries[1].0);
+        assert_eq!(cut.is_ok(), calls == 1, "slot write {calls}: {cut:?}");
         if heal_first {
             disk.heal();
         }
@@ -350,7 +349,10 @@ fn a_manifest_write_that_finds_the_disk_full_leaves_a_log_that_opens() {
         disk.heal();
         let found = Wal::with_store_and_config(disk.image(), quiet_heap()).map(|wal| all(&wal));
         match found {
-            Ok(found) => assert!(found == entries || found == entries[..2], "{found:?}"),
+            Ok(found) => assert!(
+                found == entries[..2] || cut.is_err() && found == entries,
+                "{found:?}"
+            ),
             Err(error) => panic!("slot write {calls}, space again before the close: {heal_first}: {error}"),
         }
     }

@@ -384,4 +384,52 @@ pub(super) const CLASSICS: &[Bug] = &[
         "an idle log is not sealed if a caller made its last record durable",
         &["outcomes::idle::an_idle_log_is_sealed_after_an_append_and_sync"],
     ),
+    bug(
+        "head-moves-back",
+        &[],
+        "a truncation to a place before the head brings dropped records back",
+        &["cuts::retention::a_lower_position_does_not_move_the_head_back"],
+    ),
+    bug(
+        "cut-behind-a-schema",
+        &[],
+        "the end of a log is cut after a schema, which is no record",
+        &["cuts::kinds::nothing_is_cut_after_a_schema"],
+    ),
+    bug(
+        "durable-cut-in-doubt",
+        &[],
+        "a cut that is durable is reported as a failure",
+        &["cuts::failing::a_cut_is_done_when_one_copy_of_the_manifest_says_so"],
+    ),
+    bug(
+        "cut-bytes-counted",
+        &[],
+        "retention by size counts bytes that were cut off",
+        &["cuts::retention::bytes_that_were_cut_off_do_not_count"],
+    ),
+    bug(
+        "limit-counts-what-is-durable",
+        &[],
+        "retention by size counts from the durable end",
+        &["cuts::retention::a_limit_holds_beside_appends_that_nobody_syncs"],
+    ),
+    bug(
+        "age-found-by-bisection",
+        &[],
+        "retention by age bisects over times that are not sorted",
+        &["cuts::retention::what_is_an_hour_old_stays_although_the_clock_was_a_year_back_in_between"],
+    ),
+    bug(
+        "schemas-held-to-the-record-limit",
+        &[],
+        "a schema is refused because records may not be so long",
+        &["cuts::kinds::schemas_are_not_held_to_the_limit_of_records"],
+    ),
+    bug(
+        "forgotten-epoch-hides-a-schema",
+        &[],
+        "a schema whose epoch the timeline has forgotten is called damage",
+        &["cuts::openings::a_typed_log_that_was_opened_two_thousand_times_is_read_and_appended_to"],
+    ),
 ];

@@ -104,6 +104,11 @@ impl Timeline {
             .copied()
     }
 
+    /// Every entry, the newest one first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &EpochStart> {
+        self.epochs.iter().rev()
+    }
+
     /// Whether there is a number for one more epoch.
     pub(crate) fn has_number(&self) -> bool {
         self.newest().epoch < MAX_EPOCH

@@ -47,6 +47,31 @@ impl Shape {
         self.timeline.cut_around(pos).map_or(pos, |cut| cut.start)
     }
 
+    /// How many bytes of `from..to` were not cut off.
+    pub(crate) fn live_bytes(&self, from: u64, to: u64) -> u64 {
+        let cuts = self
+            .timeline
+            .newest_first()
+            .take_while(|entry| entry.start > from);
+        let cut_off = cuts.map(|entry| entry.start.min(to).saturating_sub(entry.cut.max(from)));
+        to.saturating_sub(from) - cut_off.sum::<u64>()
+    }
+
+    /// Where the last so many bytes before `end` begin, without what was cut off.
+    pub(crate) fn last_bytes(&self, end: u64, bytes: u64) -> u64 {
+        let (mut pos, mut left) = (end, bytes);
+        for entry in self.timeline.newest_first() {
+            let there = pos.saturating_sub(entry.start);
+            if there >= left {
+                break;
+            }
+            if !seeded_bug!("cut-bytes-counted") {
+                (pos, left) = (entry.cut, left - there);
+            }
+        }
+        pos.saturating_sub(left)
+    }
+
     /// Whether the group is one of the log's: of the epoch that its place belongs to, and not cut off.
     pub(crate) fn owns(&self, header: &GroupHeader) -> bool {
         self.timeline

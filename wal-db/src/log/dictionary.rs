@@ -8,8 +8,9 @@
 //! What an entry says is up to the layer of events; here it is bytes.
 
 use super::{
+    base::Shape,
     core::{Core, Writer},
-    record::RecordKind,
+    record::{Record, RecordKind},
 };
 use crate::{
     CorruptionReason, Lsn, Result, WalError,
@@ -285,8 +286,15 @@ impl Core {
     }
 
     fn schema_frame(&self, pos: u64) -> Result<(Link, Vec<u8>)> {
-        // It may lie before the head: what is in the head's window is there.
-        let record = self.read_at_once(&self.base.shape(), pos)?;
+        let shape = self.base.shape();
+        let record = match self.read_at_once(&shape, pos)? {
+            None if shape.timeline.epoch_at(pos).is_none()
+                && !seeded_bug!("forgotten-epoch-hides-a-schema") =>
+            {
+                self.schema_by_its_group(&shape, pos)?
+            }
+            record => record,
+        };
         let schema = record.filter(|record| record.kind() == RecordKind::Schema);
         match schema.as_ref().and_then(|record| Link::parse(record.data(), pos)) {
             Some((link, rest)) => Ok((link, rest.to_vec())),
@@ -294,6 +302,21 @@ impl Core {
                 .base
                 .damage(pos, pos + LINK_LEN as u64, CorruptionReason::Schema)
                 .into()),
+        }
+    }
+
+    /// Reads a frame by the epoch that its group names: the timeline has forgotten whose the position is, as it does with
+    /// the oldest openings of a log that was opened very often.
+    fn schema_by_its_group(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        // It may lie before the head: what is in the head's window is there.
+        let whole = Shape {
+            head: 0,
+            head_group: 0,
+            ..shape.clone()
+        };
+        match self.read_in_group(&Arc::new(whole), pos) {
+            Err(WalError::NoSuchRecord { .. }) => Ok(None),
+            record => record.map(Some),
         }
     }
 

@@ -75,10 +75,11 @@ pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content
     )
 }
 
-/// The first authentic group header at or after `from`, which starts on a sector, and before `to`.
+/// The first authentic group header at or after `from`, which starts on a sector, and before `to`. What was cut off is
+/// not read, but for the rest of a window.
 pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Result<Option<GroupHeader>> {
     let mut buf = vec![0; WINDOW_LEN];
-    let mut pos = format::align_sector(from);
+    let mut pos = shape.skip_cut(format::align_sector(from));
     while pos < to {
         let want = buf.len().min(usize::try_from(to - pos).unwrap_or(usize::MAX));
         let got = base.read(pos, &mut buf[..want])?;
@@ -91,7 +92,7 @@ pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Res
                 return Ok(Some(header));
             }
         }
-        pos = base.after_read(pos, got, want);
+        pos = shape.skip_cut(base.after_read(pos, got, want));
     }
     Ok(None)
 }

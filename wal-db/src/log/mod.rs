@@ -25,6 +25,8 @@ mod truncate;
 mod wal;
 mod window;
 
+#[cfg(feature = "testing")]
+pub(crate) use clock::set as set_clock;
 pub(crate) use dictionary::{Described, Entry};
 pub use inspect::{Inspection, Salvage, SalvageItem, SegmentInfo};
 pub use iter::{RevIter, WalIter};

@@ -164,22 +164,49 @@ fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Result<Manifes
     Ok(manifest)
 }
 
+/// A manifest that is not in both of its slots.
+pub(crate) struct Unwritten {
+    pub(crate) error: WalError,
+    pub(crate) left: Left,
+}
+
+/// What a manifest that could not be written has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing was tried.
+    Nothing,
+    /// It may be in one slot or not.
+    Doubt,
+    /// One slot has it, durably: it is the one that counts.
+    OneCopy,
+}
+
+impl From<Unwritten> for WalError {
+    fn from(unwritten: Unwritten) -> WalError {
+        unwritten.error
+    }
+}
+
 /// Writes both copies, one after the other: whichever survives, it is a true one.
-pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> Result<()> {
+pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> std::result::Result<(), Unwritten> {
     manifest.generation = manifest.generation.saturating_add(1);
     let bytes = manifest.encode();
     // Counts in headers that were made up lead here; nobody could open the log again.
     if Manifest::decode(&bytes).is_err() {
-        return Err(manifest_damage());
+        return Err(Unwritten {
+            error: manifest_damage(),
+            left: Left::Nothing,
+        });
     }
     let first = (manifest.generation % 2) as usize;
-    for slot in [first, 1 - first] {
+    for (slot, left) in [(first, Left::Doubt), (1 - first, Left::OneCopy)] {
         if slot != first && seeded_bug!("manifest-in-one-slot") {
             break;
         }
-        store
-            .write_slot(slot, &bytes)
-            .map_err(WalError::io("writing the manifest"))?;
+        store.write_slot(slot, &bytes).map_err(|error| Unwritten {
+            error: WalError::io("writing the manifest")(error),
+            left,
+        })?;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ impl Core {
     }
 
     /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
-    fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
+    pub(crate) fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
         let lsn = Lsn::from_pos(pos);
         let header = find::find_group(&self.base, shape, pos)?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();

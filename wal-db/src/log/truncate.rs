@@ -4,35 +4,48 @@
 //! between leaves it for the next truncation. LSNs are never used again, so nobody who holds an old one can mistake
 //! another record for it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{
     base::{Shape, mark_after},
+    clock,
     commit::Turn,
     core::{Core, Writer},
     dictionary::Set,
     find,
     flush::Committer,
-    recover,
+    record::RecordKind,
+    recover::{self, Left},
     scan::Walker,
 };
 use crate::{
     Lsn, Result, WalError,
-    format::{GROUP_HEADER_LEN, Mark, manifest::EpochStart},
+    format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::EpochStart},
     sync::{Arc, AtomicU64, Ordering},
 };
 
 impl Core {
+    /// The writer, if the log can be cut: it is open, and no call of the store has failed.
+    fn cutting_writer(&self) -> Result<&Writer> {
+        let writer = self.usable_writer()?;
+        if writer.ring.is_shut() || self.is_poisoned() {
+            return Err(self.shut_error());
+        }
+        Ok(writer)
+    }
+
     /// Removes every record behind the one at `lsn`.
     pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
-        let writer = self.usable_writer()?;
+        let writer = self.cutting_writer()?;
         let record = self.read(lsn)?;
+        if record.kind() == RecordKind::Schema && !seeded_bug!("cut-behind-a-schema") {
+            return Err(WalError::NoSuchRecord { lsn });
+        }
         let cut = record.lsn().pos() + crate::format::frame_len(record.len());
         let mut schemas = self.dictionary.lock();
         let mut turn = Turn::take(writer);
-        if self.is_poisoned() {
-            return Err(self.poisoned());
-        }
+        // Whoever closes the log waits for the turn from here on.
+        self.cutting_writer()?;
         let committer = turn.committer();
         committer.consumer.freeze(&writer.ring);
         let result = self.guarded(writer, || self.cut_at(writer, committer, &mut schemas, lsn, cut));
@@ -86,11 +99,7 @@ impl Core {
             next.schema = newest_schema;
         }
         if !seeded_bug!("cut-not-written") {
-            recover::write_manifest(&self.base.store, &mut next).inspect_err(|_| {
-                if !seeded_bug!("failed-cut-goes-on") {
-                    self.fail(writer);
-                }
-            })?;
+            self.publish(writer, &mut next)?;
         }
         *manifest = next;
         committer.begin_epoch(manifest.mark);
@@ -106,6 +115,25 @@ impl Core {
         });
         let dead_from = find::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
         Ok((dead_from < start).then_some((dead_from, start)))
+    }
+
+    /// Writes the manifest of a cut. Ok means that the cut is durable: the log may have failed all the same, and takes
+    /// nothing more then.
+    fn publish(&self, writer: &Writer, next: &mut Manifest) -> Result<()> {
+        let Err(unwritten) = recover::write_manifest(&self.base.store, next) else {
+            return Ok(());
+        };
+        if seeded_bug!("failed-cut-goes-on") {
+            return Err(unwritten.error);
+        }
+        if unwritten.left == Left::Nothing {
+            return Err(unwritten.error);
+        }
+        self.fail(writer);
+        match unwritten.left {
+            Left::OneCopy if !seeded_bug!("durable-cut-in-doubt") => Ok(()),
+            _ => Err(self.in_doubt()),
+        }
     }
 
     /// The mark of a log that ends with the record at `pos` and continues at `start`, and whether it ends there already.
@@ -132,50 +160,60 @@ impl Core {
 
     /// Removes every record before the first one at or behind `lsn`, and returns where that is.
     pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
-        let writer = self.usable_writer()?;
+        let writer = self.cutting_writer()?;
         let tail = writer.ring.tail();
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
         // No schema is being written meanwhile, so the mark can move.
         let _schemas = self.dictionary.lock();
         let mut manifest = writer.manifest.lock();
+        // Whoever closes the log waits for the manifest from here on.
+        self.cutting_writer()?;
         let shape = self.base.shape();
-        let target = lsn.pos().max(shape.head);
+        let target = if seeded_bug!("head-moves-back") {
+            lsn.pos()
+        } else {
+            lsn.pos().max(shape.head)
+        };
         if target == shape.head {
             return Ok(Lsn::from_pos(shape.head));
         }
         let mark = writer.line.durable_mark();
-        let next = self.head_at(&shape, target, mark)?;
+        let moved = self.head_at(&shape, target, mark)?;
         if seeded_bug!("removed-before-the-head-moved") {
-            let _ = self.base.store.truncate_before(next.head_group);
+            let _ = self.base.store.truncate_before(moved.head_group);
         }
+        let mut next = manifest.clone();
         // A scan must not start in front of the head: nothing may be left there.
-        self.set_mark(&mut manifest, mark);
+        self.set_mark(&mut next, mark);
         if !seeded_bug!("head-not-written") {
-            manifest.head = next.head;
-            manifest.head_group = next.head_group;
+            next.head = moved.head;
+            next.head_group = moved.head_group;
         }
-        manifest.head_ordinal = next.head_ordinal;
-        manifest.timeline = next.timeline.clone();
-        recover::write_manifest(&self.base.store, &mut manifest).inspect_err(|_| self.fail(writer))?;
-        let (head, group) = (next.head, next.head_group);
-        self.base.set_shape(next);
+        next.head_ordinal = moved.head_ordinal;
+        next.timeline = moved.timeline.clone();
+        self.publish(writer, &mut next)?;
+        *manifest = next;
+        let (head, group) = (moved.head, moved.head_group);
+        self.base.set_shape(moved);
         self.head_moved();
         // A store without segments keeps the head's window, where the schemas of its records are.
         let first = match self.base.segment_len {
             0 => self.window_start(group),
             _ => group,
         };
-        self.base
-            .store
-            .truncate_before(
-                first + u64::from(seeded_bug!("one-segment-too-many-removed")) * self.base.segment_len,
-            )
-            .map_err(WalError::io("removing old segments"))?;
+        // The head has moved, whatever comes of this; the next one tries again.
+        let removed = self.base.store.truncate_before(
+            first + u64::from(seeded_bug!("one-segment-too-many-removed")) * self.base.segment_len,
+        );
+        if seeded_bug!("durable-cut-in-doubt") {
+            removed.map_err(WalError::io("removing old segments"))?;
+        }
         Ok(Lsn::from_pos(head))
     }
 
     /// The shape of a log that starts with the first record at or behind `target`, or at the durable end.
     fn head_at(&self, shape: &Arc<Shape>, target: u64, end: Mark) -> Result<Shape> {
+        let target = shape.skip_cut(target);
         let group = self.group_at(shape, target.min(end.pos))?;
         let mut walker = Walker::new(shape.clone(), group, end.pos);
         let mut timeline = shape.timeline.clone();
@@ -211,32 +249,54 @@ impl Core {
 
     /// Drops what `retention` does not ask to keep and no cursor still needs.
     pub(crate) fn retain(&self, retention: &Retention, slowest: Option<u64>) -> Result<Lsn> {
-        let shape = self.base.shape();
-        let end = self.base.durable();
-        let mut keep_from = shape.head;
+        let writer = self.cutting_writer()?;
+        let tail = writer.ring.tail();
+        let needed_from = slowest
+            .filter(|_| !seeded_bug!("cursors-ignored"))
+            .unwrap_or(tail)
+            .min(tail);
+        let mut keep_from = 0;
         if let Some(bytes) = retention.max_bytes {
-            keep_from = keep_from.max(end.saturating_sub(bytes));
+            let end = if seeded_bug!("limit-counts-what-is-durable") {
+                self.base.durable()
+            } else {
+                tail
+            };
+            keep_from = self.base.shape().last_bytes(end, bytes);
         }
         if let Some(age) = retention.max_age {
-            let oldest = SystemTime::now()
-                .checked_sub(age)
-                .unwrap_or(SystemTime::UNIX_EPOCH);
-            let first = self.look(|shape| self.first_group_from(shape, oldest))?;
-            keep_from = keep_from.max(first);
+            let oldest = clock::now().checked_sub(age).map_or(0, clock::micros);
+            keep_from = keep_from.max(self.look(|shape| self.first_young(shape, oldest, needed_from))?);
         }
-        let keep_from = keep_from
-            .min(
-                slowest
-                    .filter(|_| !seeded_bug!("cursors-ignored"))
-                    .unwrap_or(u64::MAX),
-            )
-            .min(end + GROUP_HEADER_LEN as u64);
-        self.truncate_before(Lsn::from_pos(keep_from))
+        self.truncate_before(Lsn::from_pos(keep_from.min(needed_from)))
+    }
+
+    /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
+    /// last one ends. Times need not grow from group to group, so what is dropped was looked at, all of it.
+    fn first_young(&self, shape: &Arc<Shape>, oldest: u64, to: u64) -> Result<u64> {
+        if seeded_bug!("age-found-by-bisection") {
+            return self.first_group_from(shape, clock::system_time(oldest));
+        }
+        let end = self.base.written().min(to);
+        let mut pos = shape.head_group;
+        while pos < end {
+            let next = match find::read_header(&self.base, pos)? {
+                Ok(header) if shape.owns(&header) => Some(header),
+                // Damage has no age; what comes behind it decides.
+                _ => find::find_header(&self.base, shape, pos, end)?,
+            };
+            match next {
+                Some(header) if header.time_us < oldest => pos = shape.skip_cut(header.next()),
+                Some(header) => return Ok(header.pos),
+                None => break,
+            }
+        }
+        Ok(pos)
     }
 }
 
 /// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a [`Cursor`] still
-/// needs.
+/// needs. A limit holds when [`Wal::retain`](crate::Wal::retain) returns; what is appended later counts the next time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -259,13 +319,16 @@ impl Retention {
         }
     }
 
-    /// Keeps this many bytes of the log, framing included.
+    /// Keeps the last so many bytes of the log, framing included: from the head to the end at the time of the call,
+    /// durable or not, without what was cut off. (What is given up is made durable before it is dropped.) Files take more:
+    /// whole segments, and space that is made ready ahead.
     pub const fn with_max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// Keeps what was written in this time, by the clock of the writer.
+    /// Keeps what was written in this time, by the clock of the writer, and all that comes after the first record that
+    /// is so young: after a clock that went back and forth, too much is kept and never too little.
     pub const fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self

@@ -70,7 +70,7 @@ struct Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Bytes of the log from its first record on, framing included.
+    /// Bytes of the log from its first record on, framing included, without what was cut off its end.
     pub bytes: u64,
     /// Records in the store.
     pub records: u64,
@@ -587,10 +587,10 @@ impl Wal {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let core = self.core();
-        let written = core.base.written();
+        let (written, shape) = (core.base.written(), core.base.shape());
         let ahead = |pos: u64| core.tail().saturating_sub(pos + GROUP_HEADER_LEN as u64);
         Stats {
-            bytes: core.tail().saturating_sub(core.base.shape().head),
+            bytes: shape.live_bytes(shape.head, core.tail()),
             records: core.record_count(),
             staged_bytes: ahead(written),
             undurable_bytes: ahead(core.base.durable()),

@@ -40,3 +40,9 @@ impl FixedClock {
         self.start.checked_add(passed).unwrap_or(self.start)
     }
 }
+
+/// What time the logs of this thread take it to be; `None`: what the system says. For tests of a clock that steps.
+#[doc(hidden)]
+pub fn set_clock(time: Option<SystemTime>) {
+    crate::log::set_clock(time);
+}

@@ -40,6 +40,8 @@ use std::fmt::{self, Write};
 
 pub use self::check_lock::{EventType, LockMode, check_lock};
 pub use self::clock::FixedClock;
+#[doc(hidden)]
+pub use self::clock::set_clock;
 pub use self::differences::differences;
 pub use self::golden::{GoldenMode, golden};
 pub use self::history::{ReadableType, check_history};
