@@ -1,6 +1,7 @@
 //! Cutting a log: what a cut removes and what it must not, how many cuts a log takes, and what is left when one fails.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod chain;
 mod failing;
 mod kinds;
 mod openings;

@@ -432,4 +432,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         "a schema whose epoch the timeline has forgotten is called damage",
         &["cuts::openings::a_typed_log_that_was_opened_two_thousand_times_is_read_and_appended_to"],
     ),
+    bug(
+        "chain-of-rebuilt-headers",
+        &[],
+        "the chain compares the checksum of what a header was understood to say, not of its bytes",
+        &["cuts::a_header_that_leaves_a_distance_unknown_is_continued"],
+    ),
 ];

@@ -134,7 +134,7 @@ fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
     if next < base.written()
         && let Ok(Ok(next)) = read_header(base, next)
     {
-        return Ok(next.prev_digest == mark.prev_digest && next.prev == header.pos);
+        return Ok(next.prev_digest == mark.prev_digest);
     }
     if header.prev >= header.pos || header.pos <= shape.head_group {
         return Ok(true);

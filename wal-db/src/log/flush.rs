@@ -112,6 +112,7 @@ impl Committer {
             zero_sectors,
             flags,
             time_us: clock::now_us(),
+            read: None,
         }
     }
 

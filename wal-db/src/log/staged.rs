@@ -159,6 +159,7 @@ impl Staged {
             zero_sectors: 0,
             flags,
             time_us: super::clock::now_us(),
+            read: None,
         };
         bytes.resize(bytes.len().next_multiple_of(format::SECTOR as usize), 0);
         // The first sector has the header in it, whatever else is zero.
