@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod chain;
+mod damage;
 mod failing;
 mod kinds;
 mod openings;

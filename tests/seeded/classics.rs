@@ -438,4 +438,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         "the chain compares the checksum of what a header was understood to say, not of its bytes",
         &["cuts::a_header_that_leaves_a_distance_unknown_is_continued"],
     ),
+    bug(
+        "acknowledged-places-used-again",
+        &[],
+        "after a cut at damage the log goes on at the damage, with LSNs that were acknowledged before",
+        &["cuts::the_lsns_of_what_was_cut_at_damage_are_not_used_again"],
+    ),
 ];

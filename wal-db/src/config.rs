@@ -22,7 +22,16 @@ pub enum OpenPolicy {
     /// Refuse to open a damaged log, and change nothing.
     #[default]
     Exact,
-    /// Cut the log at the damage, keep the cut bytes aside, and report what was lost.
+    /// Cut the log at the damage that keeps it from being opened, keep the cut bytes aside, and report what was lost:
+    /// everything from there on. The log goes on after all that was ever acknowledged, so no LSN of what was lost is
+    /// used again.
+    ///
+    /// That mends a damaged group or seal at the end of the log, and a file that was cut short. It does not mend what a
+    /// cut cannot: a manifest of which both copies are damaged, a segment that is missing or another one's, and a group
+    /// that is whole and another than the manifest says. Such a log is refused under this policy as well;
+    /// [`Wal::salvage`](crate::Wal::salvage) reads what can be read, for a new log. Nor does it look at records that
+    /// opening does not read, which are those before the last mark: damage there is met when they are read, where
+    /// [`RecoveryPolicy::SkipBadRecords`] passes over it.
     TruncateAtDamage,
 }
 

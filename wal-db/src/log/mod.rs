@@ -15,6 +15,7 @@ mod read_ahead;
 mod reader;
 mod record;
 mod recover;
+mod repair;
 mod report;
 mod scan;
 mod seek;

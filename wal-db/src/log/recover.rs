@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use super::{
     base::{Base, Shape, mark_after},
     find::{self, Content},
+    repair,
     report::{Cut, RecoveryReport},
     scan::Walker,
     staged::{self, Staged},
@@ -49,24 +50,21 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
         .store
         .len()
         .map_err(WalError::io("reading the log's length"))?;
-    if len < manifest.mark.pos && !seeded_bug!("short-log-accepted") {
-        // Nothing tells where the last intact group ends but reading it all, so this is refused under every policy.
-        return Err(WalError::Corruption(base.damage(
-            len,
-            manifest.mark.pos,
-            CorruptionReason::Short,
-        )));
-    }
-    check_mark(&base, &manifest)?;
+    let from = match check_length(&base, &manifest, len).and_then(|()| check_mark(&base, &manifest)) {
+        Err(WalError::Corruption(damage)) if config.open_policy() == OpenPolicy::TruncateAtDamage => {
+            repair::mark_before(&base, &manifest, len)?.ok_or(damage)?
+        }
+        checked => checked.map(|()| manifest.mark)?,
+    };
     if !manifest.timeline.has_number() {
         return Err(WalError::TooManyTruncations {
             count: manifest.timeline.epochs().len(),
         });
     }
-    let mut found = scan_to_end(&base, manifest.mark, u64::MAX)?;
+    let mut found = scan_to_end(&base, from, u64::MAX)?;
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
-    report.found_records = found.mark.ordinal - manifest.mark.ordinal;
+    report.found_records = found.mark.ordinal.saturating_sub(manifest.mark.ordinal);
     if !seeded_bug!("later-headers-not-believed") {
         found.durable = found.durable.max(survey.durable);
     }
@@ -89,6 +87,15 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
         report.damage = Some(damage);
     }
     mend(base, manifest, found, survey, leftover, report)
+}
+
+/// Everything before the mark is durable: a store that ends before it has lost something.
+fn check_length(base: &Base, manifest: &Manifest, len: u64) -> Result<()> {
+    if len >= manifest.mark.pos || seeded_bug!("short-log-accepted") {
+        return Ok(());
+    }
+    let damage = base.damage(len, manifest.mark.pos, CorruptionReason::Short);
+    Err(damage.into())
 }
 
 /// Compares the group before the mark with what the manifest says of it: an older copy of a segment is found out.
@@ -304,7 +311,7 @@ pub(super) fn scan_to_end(base: &Base, mark: Mark, limit: u64) -> Result<Found> 
 }
 
 /// The last schema record of a group.
-fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<Option<u64>> {
+pub(super) fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<Option<u64>> {
     let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
     let mut last = None;
     while let Some(frame) = walker.next_frame(base) {
@@ -460,6 +467,9 @@ fn mend(
             end: survey.used,
             kept_at,
         });
+    }
+    // What was cut at damage had been acknowledged: it stays where it is, and its places are not used again.
+    if survey.used > end && report.damage.is_none() {
         // First the manifest stops promising segments, then they go.
         let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
         if newest < manifest.newest_segment && !seeded_bug!("cut-before-the-manifest-lets-go") {
@@ -482,9 +492,15 @@ fn mend(
             .map_err(WalError::io("making the recovered log durable"))?;
     }
 
+    let cut = mark.pos;
+    if report.damage.is_some() && !seeded_bug!("acknowledged-places-used-again") {
+        let acknowledged = found.durable.max(report.cut.as_ref().map_or(0, |cut| cut.end));
+        newest_schema = repair::schema_before(&base, &mark, newest_schema)?;
+        mark = repair::go_on_after(&base, &mut manifest, mark, acknowledged)?;
+    }
     let next = EpochStart {
         start: mark.pos,
-        cut: mark.pos,
+        cut,
         epoch: manifest.timeline.newest().epoch + 1,
     };
     if !seeded_bug!("no-epoch-at-opening") && !manifest.timeline.push(next) {

@@ -1,0 +1,123 @@
+//! Opening with the policy to cut at damage: what it mends, what it leaves, and where the log goes on.
+
+use wal_db::{CorruptionReason, OpenPolicy, RecoveryReport, Wal, WalConfig};
+use wal_tests::{
+    Entry, all, corruption,
+    damage::synced,
+    disk::Disk,
+    files::{FORMS, GROUP_HEADER, Place},
+    put, quiet, quiet_heap,
+};
+
+use super::kinds::{Counted, counted, numbers};
+
+fn cutting() -> WalConfig {
+    quiet().with_open_policy(OpenPolicy::TruncateAtDamage)
+}
+
+/// Opens a damaged log, which has to keep these records, goes on with it, and opens it again.
+fn mend(place: &Place, kept: &[Entry], acknowledged: u64, what: &str) -> RecoveryReport {
+    corruption(place.open(quiet()));
+    let wal = place
+        .open(cutting())
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(all(&wal), kept, "{what}");
+    let report = wal.recovery().clone();
+    assert!(report.damage.is_some(), "{what}: {report:?}");
+    let mut expected = kept.to_vec();
+    for i in 0..3 {
+        expected.push(put(&wal, 90 + i, 1000));
+        wal.sync().unwrap();
+    }
+    let first = expected[kept.len()].0.get();
+    assert!(first >= acknowledged, "{what}: {first} was acknowledged before");
+    assert_eq!(wal.record_count(), expected.len() as u64, "{what}");
+    wal.close().unwrap();
+    for _ in 0..2 {
+        let wal = place
+            .open(quiet())
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(wal.recovery().damage.is_none(), "{what}");
+        assert_eq!(all(&wal), expected, "{what}");
+        let mut backwards: Vec<_> = wal
+            .iter_rev()
+            .unwrap()
+            .map(|record| record.unwrap().lsn())
+            .collect();
+        backwards.reverse();
+        assert!(
+            backwards.iter().eq(expected.iter().map(|entry| &entry.0)),
+            "{what}"
+        );
+        assert!(wal.verify().unwrap().is_intact(), "{what}");
+    }
+    report
+}
+
+#[test]
+fn the_lsns_of_what_was_cut_at_damage_are_not_used_again() {
+    for form in FORMS {
+        for (flipped, kept) in [(0, 0), (4, 3), (10, 9), (17, 15)] {
+            let (place, wal, entries) = synced(form);
+            let durable = wal.durable_lsn().get();
+            let place = place.without_staging();
+            drop(wal);
+            place.flip(entries[flipped].0.get() + GROUP_HEADER + 50);
+            mend(
+                &place,
+                &entries[..kept],
+                durable - 64,
+                &format!("{form:?}, record {flipped}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_seal_of_a_closed_log_costs_no_record() {
+    for form in FORMS {
+        let (place, wal, entries) = synced(form);
+        wal.close().unwrap();
+        let seal = place.groups().last().unwrap().pos;
+        place.flip(seal + 30);
+        let report = mend(&place, &entries, seal, &format!("{form:?}"));
+        assert_eq!(report.damage.unwrap().start, seal);
+    }
+}
+
+#[test]
+fn a_closed_log_whose_last_file_was_cut_short_keeps_what_is_there() {
+    for form in FORMS {
+        let (place, wal, entries) = synced(form);
+        wal.close().unwrap();
+        let groups = place.groups();
+        let last = groups[groups.len() - 2].pos;
+        // Of the last group with records the half is gone.
+        place.cut_file(last + 4096);
+        mend(&place, &entries[..15], last + 4096, &format!("{form:?}"));
+    }
+}
+
+#[test]
+fn schemas_survive_what_is_cut_at_damage() {
+    let disk = Disk::new();
+    let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
+    let log = wal.typed::<Counted>().unwrap();
+    for i in 0..4 {
+        log.append(&counted(i)).unwrap();
+        wal.sync().unwrap();
+    }
+    drop(log);
+    wal.close().unwrap();
+    let mark = u64::from_le_bytes(disk.slot(0)[80..88].try_into().unwrap()) as usize;
+    disk.edit(|row| row[mark - 512 + 30] ^= 1);
+    let config = quiet_heap().with_open_policy(OpenPolicy::TruncateAtDamage);
+    assert_eq!(
+        corruption(Wal::with_store_and_config(disk.clone(), quiet_heap())).reason,
+        CorruptionReason::Chain
+    );
+    let wal = Wal::with_store_and_config(disk, config).unwrap();
+    assert_eq!(numbers(&wal), [0, 1, 2, 3]);
+    wal.typed::<Counted>().unwrap().append(&counted(4)).unwrap();
+    assert_eq!(numbers(&wal), [0, 1, 2, 3, 4]);
+}
