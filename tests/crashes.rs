@@ -136,7 +136,7 @@ fn a_crash_after_truncate_before_opens() {
 fn a_crash_after_truncate_before_the_end_opens() {
     for form in FORMS {
         let (place, wal, _) = synced(form);
-        let head = wal.truncate_before(Lsn::new(u64::MAX)).unwrap();
+        let head = wal.truncate_before(wal.end()).unwrap();
         assert_eq!(all(&wal), []);
         let new = put(&wal, 1, 50);
         assert!(new.0 >= head);
@@ -157,7 +157,7 @@ fn records_appended_after_dropping_all_and_a_crash_are_there() {
             let place = Place::new(form);
             let wal = place.open(quiet()).unwrap();
             let first = wal.append_and_sync(b"one group").unwrap();
-            let head = wal.truncate_before(Lsn::new(u64::MAX)).unwrap();
+            let head = wal.truncate_before(wal.end()).unwrap();
             let place = if killed {
                 place.killed()
             } else {

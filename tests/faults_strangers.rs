@@ -253,7 +253,7 @@ fn other_versions_and_unknown_features_are_refused_untouched() {
             (8, 7, (7, 0)),
             (12, 4, (1, 4)),
             // Bit 0 is known; what it announces is not there, but nothing is read after an unknown one.
-            (16, 9, (1, 8)),
+            (16, 0x8001, (1, 0x8000)),
         ] {
             for slots in [&[0, 1][..], &[0], &[1]] {
                 let place = place.killed();

@@ -360,9 +360,23 @@ impl Model {
     }
 
     fn read_from_ordinal(&mut self, ordinal: u64) {
-        let skip = usize::try_from(ordinal.saturating_sub(self.dropped))
-            .unwrap()
-            .min(self.entries.len());
+        assert_eq!(self.wal().head_ordinal(), self.dropped);
+        let Some(skip) = ordinal.checked_sub(self.dropped) else {
+            for refused in [
+                self.wal().iter_from_ordinal(ordinal).map(drop),
+                self.wal().read_ordinal(ordinal).map(drop),
+            ] {
+                assert!(matches!(refused, Err(WalError::Truncated { .. })), "{refused:?}");
+            }
+            return;
+        };
+        let skip = usize::try_from(skip).unwrap().min(self.entries.len());
+        let one = self.wal().read_ordinal(ordinal).unwrap();
+        let one = one.map(|record| Entry(record.lsn(), record.into_data()));
+        assert_eq!(one.as_ref(), self.entries.get(skip), "ordinal {ordinal}");
+        if let Some(Entry(lsn, _)) = one {
+            assert_eq!(self.wal().ordinal_of(lsn).unwrap(), ordinal);
+        }
         let found = Model::collect(self.wal().iter_from_ordinal(ordinal).unwrap());
         assert_eq!(
             found,

@@ -168,7 +168,7 @@ fn retention_drops_by_size_and_age_and_keeps_what_a_cursor_needs() {
         "no limit, nothing dropped"
     );
 
-    let cursor = wal.cursor(lsns[10]);
+    let cursor = wal.cursor(lsns[10]).unwrap();
     let by_size = Retention::new().with_max_bytes(40_000);
     assert_eq!(
         wal.retain(&by_size).unwrap(),
@@ -176,8 +176,8 @@ fn retention_drops_by_size_and_age_and_keeps_what_a_cursor_needs() {
         "the cursor holds the rest"
     );
     assert_eq!(numbers(&wal), (10..100).collect::<Vec<_>>());
-    cursor.advance(lsns[50]);
-    cursor.advance(lsns[20]);
+    cursor.advance(lsns[50]).unwrap();
+    cursor.advance(lsns[20]).unwrap();
     assert_eq!(cursor.lsn(), lsns[50], "a cursor never moves back");
     assert_eq!(wal.retain(&by_size).unwrap(), lsns[50]);
     drop(cursor);

@@ -256,7 +256,7 @@ impl Witness {
 impl Witness {
     /// Follows the log until it is closed. What a follower is shown is durable.
     pub(crate) fn follow(&self) {
-        let mut tail = self.wal.tail(Lsn::ZERO).unwrap();
+        let mut tail = self.wal.tail_from_head().unwrap();
         let mut found = Vec::new();
         while let Some(record) = tail.next() {
             match record {
@@ -267,7 +267,7 @@ impl Witness {
                     found.push(entry);
                 }
                 Err(WalError::CutBack { .. }) => {}
-                Err(WalError::Truncated { head, .. }) => tail = self.wal.tail(head).unwrap(),
+                Err(WalError::Truncated { .. }) => tail = self.wal.tail_from_head().unwrap(),
                 Err(error) => panic!("following: {error}"),
             }
         }
@@ -277,7 +277,7 @@ impl Witness {
 
     /// Waits for so many records from the beginning on, and no longer.
     pub(crate) fn wait_for(&self, records: usize) {
-        let mut tail = self.wal.tail(Lsn::ZERO).unwrap();
+        let mut tail = self.wal.tail_from_head().unwrap();
         for _ in 0..records {
             let entry = entry(tail.next().unwrap().unwrap());
             let id = self.notes().find(&entry.1);

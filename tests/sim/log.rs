@@ -162,7 +162,12 @@ impl Log for Wal {
     }
 
     fn truncate_before(&self, lsn: Lsn) -> Option<Done> {
-        Some(Wal::truncate_before(self, lsn).map_err(text).map(|_| ()))
+        // The highest number stands for the end of the log.
+        Some(
+            Wal::truncate_before(self, lsn.min(self.end()))
+                .map_err(text)
+                .map(|_| ()),
+        )
     }
 
     fn durable(&self) -> u64 {

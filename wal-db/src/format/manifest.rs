@@ -22,6 +22,9 @@ const EPOCH_LEN: usize = 24;
 /// A feature bit for writers: the manifest names the last schema record.
 const FEATURE_SCHEMA: u32 = 1;
 
+/// The same: the manifest says up to where records were dropped.
+const FEATURE_DROPPED: u32 = 8;
+
 /// A place between two groups from which the log can be scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Mark {
@@ -109,6 +112,16 @@ impl Timeline {
         self.epochs.iter().rev()
     }
 
+    /// The cut because of which somebody who had read up to `pos` has read what is gone. It holds the position and does not
+    /// start there, or ends there: nothing can start where an epoch does, but a record may have ended there before.
+    pub(crate) fn cut_behind(&self, pos: u64) -> Option<EpochStart> {
+        let at = self.epochs.partition_point(|entry| entry.start < pos);
+        let reaches = |entry: &&EpochStart| {
+            entry.cut < pos && !(seeded_bug!("cut-that-ends-at-a-position-not-told") && entry.start == pos)
+        };
+        self.epochs.get(at).filter(reaches).copied()
+    }
+
     /// Whether there is a number for one more epoch.
     pub(crate) fn has_number(&self) -> bool {
         self.newest().epoch < MAX_EPOCH
@@ -174,6 +187,8 @@ pub(crate) struct Manifest {
     pub(crate) newest_segment: u64,
     /// The last schema record before the mark.
     pub(crate) schema: Option<u64>,
+    /// Behind the start of the last record before the head; 0 if there never was one.
+    pub(crate) dropped: u64,
     pub(crate) timeline: Timeline,
 }
 
@@ -205,6 +220,7 @@ impl Manifest {
             },
             newest_segment: 0,
             schema: None,
+            dropped: 0,
             timeline: Timeline::begin(1),
         }
     }
@@ -213,9 +229,11 @@ impl Manifest {
         let epochs = self.timeline.epochs();
         let mut bytes = Vec::with_capacity(FIXED_LEN + epochs.len() * EPOCH_LEN + 4);
         bytes.extend_from_slice(&MAGIC);
-        let schema = self.schema.map(u64::to_le_bytes);
-        let features = if schema.is_some() { FEATURE_SCHEMA } else { 0 };
-        let len = (FIXED_LEN + epochs.len() * EPOCH_LEN + schema.map_or(0, |pos| pos.len()) + 4) as u32;
+        let dropped = Some(self.dropped).filter(|&dropped| dropped > 0);
+        let extras = [(FEATURE_SCHEMA, self.schema), (FEATURE_DROPPED, dropped)];
+        let extras = extras.iter().filter_map(|(bit, value)| Some((bit, (*value)?)));
+        let features = extras.clone().fold(0, |features, (bit, _)| features | bit);
+        let len = (FIXED_LEN + epochs.len() * EPOCH_LEN + 8 * extras.clone().count() + 4) as u32;
         // Version, features a reader must know, features a writer must know, length.
         for field in [FORMAT_VERSION, 0, features, len] {
             bytes.extend_from_slice(&field.to_le_bytes());
@@ -244,7 +262,7 @@ impl Manifest {
                 bytes.extend_from_slice(&field.to_le_bytes());
             }
         }
-        bytes.extend(schema.into_iter().flatten());
+        bytes.extend(extras.flat_map(|(_, value)| value.to_le_bytes()));
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
@@ -268,18 +286,14 @@ impl Manifest {
             return Err(SlotFault::Damaged);
         }
         // Only after the checksum: a flipped bit in the version is damage, not the future.
-        let unknown = read_features | write_features & !FEATURE_SCHEMA;
+        let unknown = read_features | write_features & !(FEATURE_SCHEMA | FEATURE_DROPPED);
         if version != FORMAT_VERSION || unknown != 0 {
             return Err(SlotFault::Version {
                 version,
                 features: unknown,
             });
         }
-        let schema_len = if write_features & FEATURE_SCHEMA == 0 {
-            0
-        } else {
-            8
-        };
+        let extras_len = 8 * u64::from(write_features.count_ones());
 
         let log = LogId(fields.take());
         let [generation, segment_len, head, head_group, head_ordinal] = [(); 5].map(|()| fields.u64());
@@ -287,7 +301,7 @@ impl Manifest {
         let [newest_segment, forgotten_before, count] = [(); 3].map(|()| fields.u64());
         let expected = count
             .checked_mul(EPOCH_LEN as u64)
-            .and_then(|len| len.checked_add(schema_len));
+            .and_then(|len| len.checked_add(extras_len));
         if count == 0 || expected != Some((len - 4 - FIXED_LEN) as u64) {
             return Err(SlotFault::Damaged);
         }
@@ -298,7 +312,10 @@ impl Manifest {
                 epoch: fields.u64() as u32,
             })
             .collect();
-        let schema = (schema_len > 0).then(|| fields.u64());
+        let mut extra = |bit| (write_features & bit != 0).then(|| fields.u64());
+        let (schema, dropped) = (extra(FEATURE_SCHEMA), extra(FEATURE_DROPPED));
+        // A manifest that does not say it is older than the field.
+        let dropped = dropped.unwrap_or(if head_ordinal > 0 { head } else { 0 });
         // The checksum says that these bytes were written, not that they make sense.
         let positions = [head, head_group, pos, prev, forgotten_before, segment_len];
         let in_order = epochs
@@ -320,6 +337,7 @@ impl Manifest {
             // Between the head's group and the mark is the group before the mark, if any is.
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
+            || dropped > head
             || !in_order
             || forgotten_before > pos
             // Who owns the head is known, or was forgotten, or it is before all that was cut off.
@@ -353,6 +371,7 @@ impl Manifest {
             },
             newest_segment,
             schema,
+            dropped,
             timeline: Timeline {
                 epochs,
                 forgotten_before,
@@ -361,7 +380,7 @@ impl Manifest {
     }
 }
 
-const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 8 + 4 <= SLOT_LEN);
+const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 2 * 8 + 4 <= SLOT_LEN);
 const _: () = assert!(FIXED_LEN == 8 + 4 * 4 + 16 + 12 * 8);
 
 #[cfg(test)]
@@ -405,6 +424,34 @@ mod tests {
             [0; 4],
             "a log without schemas is what it was"
         );
+    }
+
+    #[test]
+    fn what_was_dropped_round_trips_and_lies_before_the_head() {
+        let with = |dropped, head_ordinal| Manifest {
+            head: 576,
+            head_group: 512,
+            head_ordinal,
+            dropped,
+            ..manifest()
+        };
+        for (dropped, expected) in [(65, true), (576, true), (577, false)] {
+            let with = with(dropped, 3);
+            let found = Manifest::decode(&with.encode());
+            assert_eq!(found.ok(), expected.then_some(with), "{dropped}");
+        }
+        // Manifests from before the field: whatever lies before the head may be a record.
+        for (head_ordinal, expected) in [(0, 0), (3, 576)] {
+            let found = Manifest::decode(&with(0, head_ordinal).encode());
+            assert_eq!(found.map(|found| found.dropped), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn who_has_read_up_to_the_end_of_a_cut_has_read_what_is_gone() {
+        let timeline = manifest().timeline;
+        let ends = [1000, 1001, 4095, 4096, 4097].map(|pos| timeline.cut_behind(pos).map(|cut| cut.start));
+        assert_eq!(ends, [None, Some(4096), Some(4096), Some(4096), None]);
     }
 
     fn has_head(head: u64, head_group: u64) -> bool {

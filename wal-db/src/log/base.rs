@@ -17,6 +17,8 @@ pub(crate) struct Base {
     /// 0 for a log in one file.
     pub(crate) segment_len: u64,
     shape: RwLock<Arc<Shape>>,
+    /// How often the shape has changed.
+    shapes: AtomicU64,
     /// Every group before it is in the store.
     written: CachePadded<AtomicU64>,
     /// Records in the store, counted from the making of the log.
@@ -38,6 +40,8 @@ pub(crate) struct Shape {
     pub(crate) head: u64,
     pub(crate) head_group: u64,
     pub(crate) head_ordinal: u64,
+    /// Behind the start of the last record that was dropped from the beginning; 0 if none was.
+    pub(crate) dropped: u64,
     pub(crate) timeline: Timeline,
 }
 
@@ -72,6 +76,23 @@ impl Shape {
         pos.saturating_sub(left)
     }
 
+    /// Whether what followed a frame that ends at `pos` was cut off.
+    pub(crate) fn is_cut_at(&self, pos: u64) -> bool {
+        let cut = self.timeline.cut_around(pos);
+        cut.is_some_and(|cut| cut.cut == pos) && !seeded_bug!("batch-goes-on-after-a-cut")
+    }
+
+    /// That no record at `pos` or after it was dropped from the beginning.
+    pub(crate) fn check_kept(&self, pos: u64) -> Result<()> {
+        if pos >= self.dropped || seeded_bug!("dropped-position-starts-at-the-head") {
+            return Ok(());
+        }
+        Err(WalError::Truncated {
+            lsn: Lsn::from_pos(pos),
+            head: Lsn::from_pos(self.head),
+        })
+    }
+
     /// Whether the group is one of the log's: of the epoch that its place belongs to, and not cut off.
     pub(crate) fn owns(&self, header: &GroupHeader) -> bool {
         self.timeline
@@ -89,6 +110,7 @@ impl Base {
             log,
             segment_len,
             shape: RwLock::new(Arc::new(shape)),
+            shapes: AtomicU64::new(0),
             written: CachePadded::new(AtomicU64::new(end)),
             ordinal: AtomicU64::new(0),
             flushed: CachePadded::new(AtomicU64::new(end)),
@@ -104,6 +126,12 @@ impl Base {
 
     pub(crate) fn set_shape(&self, shape: Shape) {
         *self.shape.write() = Arc::new(shape);
+        self.shapes.fetch_add(1, Ordering::Release);
+    }
+
+    /// A number that differs once the shape has changed. Read before the shape, so that a change in between is seen later.
+    pub(crate) fn shapes(&self) -> u64 {
+        self.shapes.load(Ordering::Acquire)
     }
 
     pub(crate) fn staged(&self) -> Option<Arc<Core>> {

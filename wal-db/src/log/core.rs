@@ -6,8 +6,10 @@ use super::{
     background::Background,
     base::Base,
     commit::{Line, Turn, Waiting},
+    cursor::Cursors,
     dictionary::Dictionary,
     flush::Committer,
+    ordinal::Ordinals,
     reader::{self, View},
     recover::{self, Opened},
     report::RecoveryReport,
@@ -29,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) config: WalConfig,
     pub(crate) report: RecoveryReport,
     pub(crate) dictionary: Dictionary,
+    pub(crate) cursors: Cursors,
+    pub(crate) ordinals: Ordinals,
     /// `None` if the log is open for reading only.
     writer: Option<Writer>,
 }
@@ -87,6 +91,8 @@ impl Core {
             config,
             report,
             dictionary: Dictionary::new(newest_schema),
+            cursors: Cursors::default(),
+            ordinals: Ordinals::default(),
             writer,
         };
         if let Some(writer) = &core.writer {
@@ -111,6 +117,8 @@ impl Core {
             config,
             report,
             dictionary: Dictionary::new(schema),
+            cursors: Cursors::default(),
+            ordinals: Ordinals::default(),
             writer: None,
         }
     }

@@ -104,7 +104,9 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHe
     let mut high = pos / SECTOR * SECTOR + SECTOR;
     let mut buf = vec![0; 64 << 10];
     while high > lowest {
-        let low = high.saturating_sub(buf.len() as u64).max(lowest);
+        // Within one segment: of one that is cut short, what is missing is at its end.
+        let segment = base.segment_of(high - 1).unwrap_or(0) * base.segment_len;
+        let low = high.saturating_sub(buf.len() as u64).max(lowest).max(segment);
         let got = base.read(low, &mut buf[..(high - low) as usize])?;
         for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate().rev() {
             let at = low + i as u64 * SECTOR;
@@ -126,8 +128,8 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHe
     Err(base.damage(lowest, pos, CorruptionReason::GroupHeader).into())
 }
 
-/// Whether the group after `header` names it. Where that one cannot be read, the group before it decides, and for a
-/// group that stands alone nothing speaks against it.
+/// Whether the group after `header` names it. Where that one cannot be read, the group before it decides; where neither
+/// can, its own content; and for a group that stands alone nothing speaks against it.
 fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
     let mark = mark_after(header, base.log);
     let next = shape.skip_cut(mark.pos);
@@ -139,5 +141,8 @@ fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
     if header.prev >= header.pos || header.pos <= shape.head_group {
         return Ok(true);
     }
-    Ok(read_header(base, header.prev)?.is_ok_and(|prev| prev.digest(base.log) == header.prev_digest))
+    match read_header(base, header.prev)? {
+        Ok(prev) => Ok(prev.digest(base.log) == header.prev_digest),
+        Err(_) => Ok(check_content(base, header)? == Content::Intact),
+    }
 }

@@ -223,6 +223,7 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
                 head: manifest.head,
                 head_group: manifest.head_group,
                 head_ordinal: manifest.head_ordinal,
+                dropped: manifest.dropped,
                 timeline: manifest.timeline,
             };
             (shape, manifest.segment_len)
@@ -232,6 +233,7 @@ pub(crate) fn salvage(path: &Path) -> Result<Salvage> {
                 head: first,
                 head_group: first,
                 head_ordinal: 0,
+                dropped: 0,
                 timeline: Timeline::default(),
             };
             (shape, store.segment_len().unwrap_or(0))

@@ -3,6 +3,7 @@
 use std::{iter::FusedIterator, ops::Bound};
 
 use super::{
+    base::Shape,
     core::Core,
     find,
     record::{Record, RecordKind, RecordRef},
@@ -25,6 +26,7 @@ pub struct WalIter {
     core: Arc<Core>,
     walker: Walker,
     from: u64,
+    /// Records that start here or later are not handed out: they were not asked for, or came after this was made.
     to: u64,
     /// Goes on where the store ends: what waits in the staging memory of another process.
     then: Option<Arc<Core>>,
@@ -32,7 +34,8 @@ pub struct WalIter {
 }
 
 impl WalIter {
-    /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`.
+    /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`. What lies before
+    /// `to` was appended already.
     pub(crate) fn new(core: Arc<Core>, group: u64, from: u64, to: u64) -> Self {
         let (end, then) = core.base.end_and_staged();
         let mut walker = Walker::new(core.base.shape(), group, end);
@@ -91,8 +94,12 @@ impl WalIter {
     #[cold]
     fn step_far(&mut self) -> Option<Result<()>> {
         while !self.done {
-            match self.walker.next_frame(&self.core.base) {
-                Some(Ok(frame)) if frame.pos < self.from => {}
+            if self.walker.next_at_least() >= self.to {
+                // What comes is of no concern, damaged or not.
+                self.done = true;
+                break;
+            }
+            match self.walker.next_from(&self.core.base, self.from) {
                 Some(Ok(frame))
                     if seeded_bug!("limit-of-today-ends-the-log")
                         && frame.word.len > self.core.config.max_record_size() =>
@@ -102,16 +109,34 @@ impl WalIter {
                 Some(Err(_)) if seeded_bug!("damage-ends-iteration") => self.done = true,
                 Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(())),
                 Some(Err(error)) => return Some(Err(self.after_error(error))),
+                Some(Ok(_)) => self.done = true,
                 None if let Some(core) = self.then.take() => {
                     // What was cut off meanwhile is not shown, as little as what came before it was.
                     let (group, end) = (core.base.shape().head_group, core.base.written());
                     self.walker = Walker::new(self.core.base.now(), group, end);
                     self.core = core;
                 }
-                _ => self.done = true,
+                // A reader has all that there was.
+                None if self.core.writer().is_err() => self.done = true,
+                None => match self.flush_rest() {
+                    Ok(more) => self.done = !more,
+                    Err(error) => return Some(Err(self.after_error(error))),
+                },
             }
         }
         None
+    }
+
+    /// At the end of what was in the store: has the rest of what is asked for written there. Whether there is any.
+    fn flush_rest(&mut self) -> Result<bool> {
+        let end = self.walker.end();
+        if self.to <= end + GROUP_HEADER_LEN as u64 {
+            return Ok(false);
+        }
+        self.core.flush_through(self.to - 1)?;
+        let written = self.core.base.written();
+        self.walker.extend(self.core.base.shape(), written);
+        Ok(written > end)
     }
 
     #[cold]
@@ -161,16 +186,19 @@ impl std::fmt::Debug for Walker {
 }
 
 /// The records of a log from the newest to the oldest, from [`Wal::iter_rev`](crate::Wal::iter_rev). It holds the
-/// records of one group at a time. It ends at damage, after yielding it.
+/// records of one group at a time: 512 KiB, or one batch or record that is longer.
+///
+/// Damage is yielded in its place, after what is intact and newer. Then it ends, or goes on before the damage if the log's
+/// [`RecoveryPolicy`] is to skip.
 #[derive(Debug)]
 pub struct RevIter {
     core: Arc<Core>,
-    /// Records of the group that is being yielded, in order.
-    records: Vec<Record>,
-    /// The start of the next group to read; `None` at the head of the log.
-    next: Option<u64>,
+    /// What is left of the group that is being yielded, in order.
+    items: Vec<Result<Record>>,
+    /// The next group to read, and where it ends at the latest; `None` at the head of the log.
+    next: Option<(u64, u64)>,
     /// What is read was found in staging memory; before it comes this log, from a group on.
-    before: Option<(Arc<Core>, Option<u64>)>,
+    before: Option<(Arc<Core>, Option<(u64, u64)>)>,
 }
 
 impl RevIter {
@@ -186,53 +214,77 @@ impl RevIter {
     }
 
     fn ending_at(core: Arc<Core>, end: u64) -> Result<Self> {
-        let next = core.look(|shape| {
-            let last = end.checked_sub(1);
-            let last = last.filter(|&last| last >= shape.head_group);
-            let group = last.map(|last| find::find_group(&core.base, shape, last));
-            Ok(group.transpose()?.map(|group| group.pos))
-        })?;
+        let next = core.look(|shape| group_before(&core, shape, end))?;
         Ok(RevIter {
             core,
-            records: Vec::new(),
-            next,
+            items: Vec::new(),
+            next: next.map(|group| (group, end)),
             before: None,
         })
     }
 
-    /// The group at `pos` could not be read, perhaps because a truncation was faster. Returns where to go on: at the last
-    /// record before the cut, or nowhere if the log starts behind `pos` now.
-    fn explain(&self, pos: u64, error: WalError) -> Result<Option<u64>> {
+    /// The group at `pos` could not be read, perhaps because a truncation was faster. Then it says where to go on: at the
+    /// last record before the cut, or nowhere if the log starts behind `pos` now.
+    fn explain(&self, pos: u64) -> Result<Option<Option<(u64, u64)>>> {
         self.core.base.now();
-        let before_cut = self.core.look(|shape| {
+        self.core.look(|shape| {
             if pos < shape.head_group {
                 return Ok(Some(None));
             }
-            let cut = shape.timeline.cut_around(pos);
-            let last = cut.and_then(|cut| cut.cut.checked_sub(1));
-            let group = last.map(|last| find::find_group(&self.core.base, shape, last));
-            Ok(group.transpose()?.map(|group| Some(group.pos)))
-        })?;
-        before_cut.ok_or(error)
+            let Some(cut) = shape.timeline.cut_around(pos) else {
+                return Ok(None);
+            };
+            let group = group_before(&self.core, shape, cut.cut)?;
+            Ok(Some(group.map(|group| (group, cut.start))))
+        })
     }
 
-    /// Reads the group at `pos` and notes where the one before it is.
-    fn load(&mut self, pos: u64) -> Result<()> {
+    /// Reads the group at `pos` with the damage in it, and notes where the one before it is.
+    fn load(&mut self, pos: u64, end: u64) -> Result<()> {
         let base = &self.core.base;
         let shape = base.shape();
-        let Ok(header) = find::read_header(base, pos)? else {
-            let end = pos + GROUP_HEADER_LEN as u64;
-            return Err(base.damage(pos, end, CorruptionReason::GroupHeader).into());
-        };
-        let mut walker = Walker::new(shape.clone(), pos, header.next());
+        let header = find::read_header(base, pos)?;
+        let end = header.as_ref().map_or(end, |header| header.next().min(end));
+        let mut walker = Walker::new(shape.clone(), pos, end);
         while let Some(frame) = walker.next_frame(base) {
-            let frame = frame?;
-            if frame.pos >= shape.head {
-                self.records.push(owned(&walker, &frame));
+            match frame {
+                Ok(frame) if frame.pos < shape.head => {}
+                Ok(frame) => self.items.push(Ok(owned(&walker, &frame))),
+                Err(error @ WalError::Corruption(_)) => {
+                    if seeded_bug!("damage-hides-what-is-newer") {
+                        return Err(error);
+                    }
+                    walker.resync(base)?;
+                    self.items.push(Err(error));
+                }
+                Err(error) => return Err(error),
             }
         }
-        self.next = (header.prev < pos && header.prev >= shape.head_group).then_some(header.prev);
+        let before = match header {
+            Ok(header) => Some(header.prev).filter(|&prev| prev < pos && prev >= shape.head_group),
+            Err(_) => group_before(&self.core, &shape, pos)?,
+        };
+        self.next = before.map(|before| (before, pos));
         Ok(())
+    }
+
+    /// Whether the group at `pos`, which was read with damage or not at all, is none any more.
+    fn is_gone(&mut self, pos: u64) -> Result<bool> {
+        let Some(next) = self.explain(pos)? else {
+            return Ok(false);
+        };
+        self.items.clear();
+        self.next = next;
+        Ok(true)
+    }
+
+    fn fill(&mut self, pos: u64, end: u64) -> Result<()> {
+        let loaded = self.load(pos, end);
+        let damaged = loaded.is_err() || self.items.iter().any(Result::is_err);
+        if damaged && self.is_gone(pos)? {
+            return Ok(());
+        }
+        loaded
     }
 }
 
@@ -240,31 +292,49 @@ impl Iterator for RevIter {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.records.is_empty() {
-            let Some(pos) = self.next.take() else {
+        while self.items.is_empty() {
+            let Some((pos, end)) = self.next.take() else {
                 (self.core, self.next) = self.before.take()?;
                 continue;
             };
-            if let Err(error) = self.load(pos) {
-                self.records.clear();
-                match self.explain(pos, error) {
-                    Ok(next) => self.next = next,
-                    Err(error) => return Some(Err(error)),
-                }
+            if let Err(error) = self.fill(pos, end) {
+                self.items.clear();
+                (self.next, self.before) = (None, None);
+                return Some(Err(error));
             }
         }
-        self.records.pop().map(Ok)
+        let item = self.items.pop()?;
+        let skip = self.core.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
+        if item.is_err() && !skip {
+            self.items.clear();
+            (self.next, self.before) = (None, None);
+        }
+        Some(item)
     }
 }
 
 impl FusedIterator for RevIter {}
 
-/// The positions that a range of LSNs covers: from the first to before the second.
-pub(crate) fn positions(start: Bound<&Lsn>, end: Bound<&Lsn>) -> (u64, u64) {
+/// The last group before `end`, or where its header should be.
+fn group_before(core: &Core, shape: &Shape, end: u64) -> Result<Option<u64>> {
+    let Some(last) = end.checked_sub(1).filter(|&last| last >= shape.head_group) else {
+        return Ok(None);
+    };
+    match find::find_group(&core.base, shape, last) {
+        Ok(header) => Ok(Some(header.pos)),
+        Err(WalError::Corruption(damage)) if damage.reason == CorruptionReason::GroupHeader => {
+            Ok(Some(damage.start))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The positions that a range of LSNs covers: from the first, if there is one, to before the second.
+pub(crate) fn positions(start: Bound<&Lsn>, end: Bound<&Lsn>) -> (Option<u64>, u64) {
     let from = match start {
-        Bound::Included(lsn) => lsn.pos(),
-        Bound::Excluded(lsn) => lsn.pos().saturating_add(1),
-        Bound::Unbounded => 0,
+        Bound::Included(lsn) => Some(lsn.pos()),
+        Bound::Excluded(lsn) => Some(lsn.pos().saturating_add(1)),
+        Bound::Unbounded => None,
     };
     let to = match end {
         Bound::Included(lsn) => lsn.pos().saturating_add(1),

@@ -6,11 +6,13 @@ mod base;
 mod clock;
 mod commit;
 mod core;
+mod cursor;
 mod dictionary;
 mod find;
 mod flush;
 mod inspect;
 mod iter;
+mod ordinal;
 mod read_ahead;
 mod reader;
 mod record;
@@ -28,6 +30,7 @@ mod window;
 
 #[cfg(feature = "testing")]
 pub(crate) use clock::set as set_clock;
+pub use cursor::Cursor;
 pub(crate) use dictionary::{Described, Entry};
 pub use inspect::{Inspection, Salvage, SalvageItem, SegmentInfo};
 pub use iter::{RevIter, WalIter};
@@ -35,5 +38,5 @@ pub use record::{Record, RecordKind, RecordRef};
 pub use report::{Cut, RecoveryReport, VerifyReport};
 pub use tail::{Follow, Tail};
 pub use ticket::Ticket;
-pub use truncate::{Cursor, Retention};
+pub use truncate::Retention;
 pub use wal::{Stats, Wal};

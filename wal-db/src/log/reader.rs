@@ -365,6 +365,7 @@ fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, confi
         head: mark.pos + GROUP_HEADER_LEN as u64,
         head_group: mark.pos,
         head_ordinal: mark.ordinal,
+        dropped: 0,
         timeline: manifest.timeline.clone(),
     };
     let store = Latched::new(Box::new(InMemory {

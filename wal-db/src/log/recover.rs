@@ -117,6 +117,7 @@ pub(super) fn shape_of(manifest: &Manifest) -> Shape {
         head: manifest.head,
         head_group: manifest.head_group,
         head_ordinal: manifest.head_ordinal,
+        dropped: manifest.dropped,
         timeline: manifest.timeline.clone(),
     }
 }

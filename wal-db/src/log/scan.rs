@@ -9,7 +9,7 @@ use super::{
     window::{WINDOW_LEN, Window},
 };
 use crate::{
-    CorruptionReason, Lsn, Result, WalError,
+    CorruptionReason, Result, WalError,
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind,
         SECTOR, manifest::EpochStart,
@@ -45,7 +45,8 @@ pub(crate) struct Walker {
     pos: u64,
     /// Groups from here on are not read.
     end: u64,
-    /// Frames that end at or before it are in the entered group, in the window, and not cut off.
+    /// Frames that end at or before it are in the entered group, in the window, and not cut off; nor is one the last
+    /// before a cut, which ends its batch.
     near: u64,
     frame: Frame,
     group: Option<Group>,
@@ -113,6 +114,16 @@ impl Walker {
         self.end
     }
 
+    /// No record to come starts before this position.
+    pub(crate) fn next_at_least(&self) -> u64 {
+        let header_len = GROUP_HEADER_LEN as u64;
+        match &self.group {
+            Some(group) if self.pos >= group.header.end() => group.header.next() + header_len,
+            Some(_) => self.pos,
+            None => self.pos + header_len,
+        }
+    }
+
     /// Lets the walk go on to a later end, over a log that was truncated meanwhile if `shape` says so.
     pub(crate) fn extend(&mut self, shape: Arc<Shape>, end: u64) {
         (self.end, self.near) = (end, 0);
@@ -143,6 +154,47 @@ impl Walker {
         } else {
             self.far_frame(base)
         }
+    }
+
+    /// The next frame that holds a record and starts at or after `from`. Damage that ends before `from` is passed over; at
+    /// other damage the walk stays.
+    pub(crate) fn next_from(&mut self, base: &Base, from: u64) -> Option<Result<Frame>> {
+        loop {
+            match self.next_frame(base) {
+                Some(Ok(frame)) if frame.pos < from => {}
+                Some(Err(WalError::Corruption(damage))) if self.pos < from => {
+                    match self.pass_damage(base, from) {
+                        Ok(true) => {}
+                        Ok(false) => return Some(Err(WalError::Corruption(damage))),
+                        Err(error) => return Some(Err(error)),
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Goes on after damage in a group if something intact shows that it ends at or before `from`.
+    fn pass_damage(&mut self, base: &Base, from: u64) -> Result<bool> {
+        let (pos, group) = (self.pos, self.group);
+        // Where the header is lost, nothing says what belongs to the group.
+        let Some(header) = group.map(|group| group.header) else {
+            return Ok(false);
+        };
+        if seeded_bug!("damage-before-a-position-ends-the-walk") {
+            return Ok(false);
+        }
+        self.resync(base)?;
+        let intact_from = if self.group.is_some() {
+            self.pos
+        } else {
+            header.end()
+        };
+        if intact_from <= from {
+            return Ok(true);
+        }
+        (self.pos, self.group) = (pos, group);
+        Ok(false)
     }
 
     /// The frame that was found last.
@@ -229,30 +281,33 @@ impl Walker {
     /// Damage may only be that a truncation was faster and gave back what this walk was about to read. `None`: then the
     /// walk goes on behind it.
     fn explain(&mut self, base: &Base, error: WalError) -> Option<WalError> {
-        let WalError::Corruption(damage) = &error else {
-            return Some(error);
+        let start = match &error {
+            WalError::Corruption(damage) => damage.start,
+            WalError::Truncated { .. } => self.pos,
+            _ => return Some(error),
         };
-        let (start, shape) = (damage.start, base.now());
+        let shape = base.now();
         if Arc::ptr_eq(&shape, &self.shape) {
             return Some(error);
         }
         if start < shape.head_group {
-            return Some(WalError::Truncated {
-                lsn: damage.lsn,
-                head: Lsn::from_pos(shape.head),
-            });
-        }
-        if shape.timeline.cut_around(start).is_none() {
+            if let Err(error) = shape.check_kept(start) {
+                return Some(error);
+            }
+            // Nothing that is read here was dropped.
+            (self.pos, self.group, self.previous) = (shape.head_group, None, None);
+        } else if shape.timeline.cut_around(start).is_none() {
             return Some(error);
+        } else {
+            (self.pos, self.group) = (self.pos.max(start), None);
         }
-        (self.pos, self.group) = (self.pos.max(start), None);
         self.extend(shape, self.end);
         None
     }
 
     fn find_near(&mut self) {
         let group_end = self.group.map_or(0, |group| group.header.end());
-        let cut = self.cut.map_or(u64::MAX, |cut| cut.cut);
+        let cut = self.cut.map_or(u64::MAX, |cut| cut.cut.saturating_sub(1));
         self.near = group_end
             .min(cut)
             .min(self.window.start + self.window.bytes.len() as u64);
@@ -292,11 +347,12 @@ impl Walker {
         if !word.matches(key, self.pos, payload) {
             return damaged(self.pos + frame_len as u64, CorruptionReason::Frame);
         }
-        let frame = Frame {
+        let mut frame = Frame {
             pos: self.pos,
             word,
             offset,
         };
+        frame.word.more = word.more && !self.shape.is_cut_at(frame.end());
         self.pos += frame_len as u64;
         Ok(Some(frame))
     }
@@ -468,6 +524,10 @@ impl Walker {
         while let Some(cut) = self.cut.filter(|cut| self.pos >= cut.cut) {
             self.pos = self.pos.max(cut.start);
             self.group = None;
+            if !seeded_bug!("cut-group-still-continued") {
+                // What was read of it before it was cut off is not continued by what came instead.
+                self.previous = self.previous.filter(|previous| previous.pos < cut.cut);
+            }
             self.find_cut();
         }
     }

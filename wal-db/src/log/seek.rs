@@ -15,12 +15,23 @@ use super::{
 };
 use crate::{
     Lsn, Result, WalError,
-    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR},
+    format::{
+        FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR, manifest::EpochStart,
+    },
     sync::Arc,
 };
 
 /// The first guess of how long a record is.
 const GUESS: usize = 512;
+
+/// What somebody hears who knows records that were cut off.
+pub(crate) fn cut_back(cut: EpochStart) -> WalError {
+    WalError::CutBack {
+        kept_before: Lsn::from_pos(cut.cut),
+        // No record can have ended here: this position is told of the cut no more.
+        next: Lsn::from_pos(cut.start + GROUP_HEADER_LEN as u64),
+    }
+}
 
 impl Core {
     /// Looks for something in the log as it is now. If that is damaged or gone, and a truncation came meanwhile, the
@@ -117,7 +128,7 @@ impl Core {
         let record = Record {
             lsn: Lsn::from_pos(pos),
             kind: RecordKind::of(word.kind),
-            more: word.more,
+            more: word.more && !shape.is_cut_at(pos + word.frame_len()),
             data,
         };
         Ok(word
@@ -130,77 +141,106 @@ impl Core {
         let lsn = Lsn::from_pos(pos);
         let header = find::find_group(&self.base, shape, pos)?;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
-        while let Some(frame) = walker.next_frame(&self.base) {
-            let frame = frame?;
-            if frame.pos == pos {
-                return Ok(super::iter::owned(&walker, &frame));
-            }
-            if frame.pos > pos {
-                break;
-            }
+        match walker.next_from(&self.base, pos).transpose()? {
+            Some(frame) if frame.pos == pos => Ok(super::iter::owned(&walker, &frame)),
+            _ => Err(WalError::NoSuchRecord { lsn }),
         }
-        Err(WalError::NoSuchRecord { lsn })
     }
 
-    /// Iterates over the records whose positions lie from `from` on and before `to`.
-    pub(crate) fn iter_positions(self: &Arc<Self>, from: u64, to: u64) -> Result<WalIter> {
-        self.flush_through(u64::MAX)?;
-        let (group, from) = self.look(|shape| {
-            let from = from.max(shape.head);
-            Ok((self.group_at(shape, from)?, from))
-        })?;
-        Ok(WalIter::new(self.clone(), group, from, to))
+    /// The position at which the next record would start, at the least: the highest one that means something.
+    pub(crate) fn end(&self) -> u64 {
+        self.base
+            .staged()
+            .map_or_else(|| self.tail(), |staged| staged.tail())
+    }
+
+    /// That the log has everything from `pos` on that it ever had there, and reaches that far. This is the one place where
+    /// a position that was kept elsewhere is judged; what was cut off around it is for the caller to say or to jump over.
+    pub(crate) fn check_position(&self, shape: &Shape, pos: u64) -> Result<()> {
+        shape.check_kept(pos)?;
+        self.check_end(pos)
+    }
+
+    /// That the record at `lsn` was not cut off.
+    pub(crate) fn check_not_cut(&self, lsn: Lsn) -> Result<()> {
+        match self.base.shape().timeline.cut_around(lsn.pos()) {
+            Some(cut) if !seeded_bug!("ticket-of-a-cut-record-says-ok") => Err(cut_back(cut)),
+            _ => Ok(()),
+        }
+    }
+
+    /// That the log reaches as far as `pos`.
+    pub(crate) fn check_end(&self, pos: u64) -> Result<()> {
+        if pos > self.end() && self.writer().is_err() {
+            // A reader may not have looked for a while.
+            self.refresh(true)?;
+        }
+        let end = self.end();
+        if pos > end && !seeded_bug!("position-beyond-the-end-accepted") {
+            return Err(WalError::BeyondEnd {
+                lsn: Lsn::from_pos(pos),
+                end: Lsn::from_pos(end),
+            });
+        }
+        Ok(())
+    }
+
+    /// The group to start at to find the records from `pos` on, a position that is checked.
+    pub(crate) fn walk_start(&self, pos: u64) -> Result<u64> {
+        let group = self.look(|shape| {
+            self.check_position(shape, pos)?;
+            self.group_at(shape, pos)
+        });
+        match group {
+            // The walk meets the damage, and says whether it is in its way.
+            Err(WalError::Corruption(damage)) => Ok(damage.start),
+            group => group,
+        }
+    }
+
+    /// Iterates over the records from `from` on and before `to`; from the first one if `from` is not given. They are read
+    /// as the log was when this was called. Nothing is flushed before the walk has come to it.
+    pub(crate) fn iter_positions(self: &Arc<Self>, from: Option<u64>, to: u64) -> Result<WalIter> {
+        self.check_usable()?;
+        let to = to.min(self.end());
+        match from {
+            Some(from) => Ok(WalIter::new(self.clone(), self.walk_start(from)?, from, to)),
+            None => {
+                let shape = self.base.shape();
+                Ok(WalIter::new(self.clone(), shape.head_group, shape.head, to))
+            }
+        }
+    }
+
+    /// That the log is not in use by this thread, in the closure of `append_with`.
+    fn check_usable(&self) -> Result<()> {
+        match self.usable_writer() {
+            Ok(_) => Ok(()),
+            Err(WalError::ReadOnly) => self.refresh(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Where to start walking to find the records from `pos` on.
     pub(crate) fn group_at(&self, shape: &Shape, pos: u64) -> Result<u64> {
         let written = self.base.written();
-        if pos >= written {
+        // What was cut off may end where the log does.
+        let pos = shape.skip_cut(pos);
+        if pos >= written && !seeded_bug!("cut-at-the-end-not-jumped") {
             return Ok(written);
         }
         if pos <= shape.head {
             return Ok(shape.head_group);
         }
-        Ok(find::find_group(&self.base, shape, shape.skip_cut(pos))?.pos)
-    }
-
-    pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
-        self.flush_through(u64::MAX)?;
-        if let Some(staged) = self.base.staged()
-            && ordinal > staged.base.shape().head_ordinal
-        {
-            return staged.iter_from_ordinal(ordinal);
-        }
-        let (group, from) = self.look(|shape| self.find_ordinal(shape, ordinal))?;
-        Ok(WalIter::new(self.clone(), group, from, u64::MAX))
-    }
-
-    /// The group that holds a record, and where the record is.
-    fn find_ordinal(&self, shape: &Arc<Shape>, ordinal: u64) -> Result<(u64, u64)> {
-        let skip_to = ordinal.max(shape.head_ordinal);
-        let group = self.last_group_where(shape, |header| header.ordinal <= skip_to)?;
-        let Some(header) = group.filter(|header| header.ordinal <= skip_to) else {
-            // The first group is not there: the walk from the head says so.
-            return Ok((shape.head_group, shape.head));
-        };
-        let mut walker = Walker::new(shape.clone(), header.pos, self.base.written());
-        let mut at = header.ordinal;
-        let mut from = self.base.written();
-        while let Some(frame) = walker.next_frame(&self.base) {
-            let frame = frame?;
-            if at >= skip_to && frame.pos >= shape.head {
-                from = frame.pos;
-                break;
-            }
-            at += 1;
-        }
-        Ok((header.pos, from))
+        Ok(find::find_group(&self.base, shape, pos)?.pos)
     }
 
     pub(crate) fn iter_from_time(self: &Arc<Self>, time: SystemTime) -> Result<WalIter> {
+        // When what is staged is written is not known before.
         self.flush_through(u64::MAX)?;
+        let to = self.end();
         let (group, from) = self.look(|shape| Ok((self.first_group_from(shape, time)?, shape.head)))?;
-        Ok(WalIter::new(self.clone(), group, from, u64::MAX))
+        Ok(WalIter::new(self.clone(), group, from, to))
     }
 
     /// Where the first group starts that was written at `time` or later.

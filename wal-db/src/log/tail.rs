@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
-use super::{core::Core, iter, record::Record, scan::Walker};
+use super::{
+    base::Shape,
+    core::Core,
+    iter,
+    record::Record,
+    scan::{Frame, Walker},
+    seek::cut_back,
+};
 use crate::{
-    Lsn, Result, WalError,
+    Corruption, Lsn, Result, WalError,
+    format::GROUP_HEADER_LEN,
     sync::{Arc, Deadline},
 };
 
@@ -12,15 +20,22 @@ use crate::{
 /// comes.
 const PAUSE_MIN: Duration = Duration::from_micros(250);
 const PAUSE_MAX: Duration = Duration::from_millis(20);
+/// How long a follower of what is written sleeps at first and at most, before it looks for what is only staged: nobody
+/// rings for an append.
+const FIRST_NAP: Duration = Duration::from_millis(1);
+const LONGEST_NAP: Duration = Duration::from_millis(50);
 
 /// Which records a follower is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Follow {
-    /// Those that are durable: nothing that it is shown is ever taken back by power loss.
+    /// Those that are durable: nothing that it is shown is ever taken back by power loss. Records become durable when
+    /// somebody asks for it, by [`sync`](crate::Wal::sync) and its relatives or with a ticket: in a log where nobody does,
+    /// the follower waits.
     #[default]
     Durable,
-    /// Those that are in the store: sooner, and a power loss may take the newest back.
+    /// Those that were appended: sooner, and a power loss may take the newest back. A follower that waits looks for them
+    /// every 50 ms at the latest, and has them written to the store.
     Written,
 }
 
@@ -31,6 +46,9 @@ pub enum Follow {
 /// stays when there is none. Nobody wakes it, so it looks again after pauses of up to 20 ms, and it is shown as durable
 /// what the log itself says is: after a [`sync`](crate::Wal::sync) that may be some milliseconds later, when the log is
 /// sealed.
+///
+/// As an [`Iterator`] it waits for each record without end. It ends when the log is closed, or after an error other than
+/// [`CutBack`](WalError::CutBack), which would only come again; [`next_timeout`](Self::next_timeout) still tries.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -49,25 +67,30 @@ pub enum Follow {
 pub struct Tail {
     core: Arc<Core>,
     walker: Walker,
+    /// The log's shape as it was looked at last, and its number; `None` before the first look.
+    shape: Arc<Shape>,
+    looked: Option<u64>,
     from: u64,
     follow: Follow,
     /// Damage was met; it is not passed over.
-    broken: bool,
+    broken: Option<Corruption>,
+    /// The iterator has ended.
+    ended: bool,
 }
 
 impl Tail {
-    pub(crate) fn new(core: Arc<Core>, from: Lsn) -> Result<Self> {
-        let (from, walker) = core.look(|shape| {
-            let from = from.pos().max(shape.head);
-            let group = core.group_at(shape, from)?;
-            Ok((from, Walker::new(shape.clone(), group, group)))
-        })?;
+    pub(crate) fn new(core: Arc<Core>, from: u64) -> Result<Self> {
+        let group = core.walk_start(from)?;
+        let shape = core.base.shape();
         Ok(Tail {
+            walker: Walker::new(shape.clone(), group, group),
             core,
-            walker,
+            shape,
+            looked: None,
             from,
             follow: Follow::Durable,
-            broken: false,
+            broken: None,
+            ended: false,
         })
     }
 
@@ -86,9 +109,9 @@ impl Tail {
     /// The next record if it is there.
     ///
     /// # Errors
-    /// [`WalError::Corruption`] for damage, at which the follower stays; [`WalError::Truncated`] if the records were
-    /// dropped by [`truncate_before`](crate::Wal::truncate_before); [`WalError::CutBack`] once if records that were
-    /// delivered were cut off, then what came instead; [`WalError::Closed`] or [`WalError::Poisoned`] if nothing will
+    /// [`WalError::Corruption`] for damage, at which the follower stays; [`WalError::Truncated`] if records that it has not
+    /// seen were dropped by [`truncate_before`](crate::Wal::truncate_before); [`WalError::CutBack`] once if records that
+    /// were delivered were cut off, then what came instead; [`WalError::Closed`] or [`WalError::Poisoned`] if nothing will
     /// come any more.
     pub fn try_next(&mut self) -> Result<Option<Record>> {
         // Looked at first: what comes before the end is seen after it.
@@ -114,12 +137,12 @@ impl Tail {
     /// As for [`try_next`](Self::try_next).
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Record>> {
         let deadline = Deadline::after(timeout);
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut nap) = (PAUSE_MIN, FIRST_NAP);
         loop {
             if let Some(record) = self.try_next()? {
                 return Ok(Some(record));
             }
-            let left = deadline.left();
+            let mut left = deadline.left();
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
@@ -131,6 +154,8 @@ impl Tail {
             };
             if self.follow == Follow::Written {
                 self.core.flush_through(u64::MAX)?;
+                left = Some(left.map_or(nap, |left| left.min(nap)));
+                nap = (2 * nap).min(LONGEST_NAP);
             }
             let there = self.walker.end();
             writer.progress.sleep_unless(left, || {
@@ -148,62 +173,81 @@ impl Tail {
     }
 
     fn step(&mut self) -> Result<Option<Record>> {
-        if self.broken {
-            return Err(self
-                .core
-                .base
-                .damage(self.from, self.from, crate::CorruptionReason::Frame)
-                .into());
+        if let Some(damage) = &self.broken {
+            return Err(damage.clone().into());
         }
-        if self.walker.pos() >= self.from && self.walker.near_frame() {
+        if self.looked == Some(self.core.base.shapes())
+            && self.walker.pos() >= self.from
+            && self.walker.near_frame()
+        {
             let frame = *self.walker.frame();
-            self.from = frame.end();
-            return Ok(Some(iter::owned(&self.walker, &frame)));
+            return Ok(Some(self.deliver(&frame)));
         }
-        let base = &self.core.base;
-        let (bound, shape) = (self.bound(), base.shape());
-        if self.from < shape.head {
-            return Err(WalError::Truncated {
-                lsn: Lsn::from_pos(self.from),
-                head: Lsn::from_pos(shape.head),
-            });
+        loop {
+            let bound = self.bound();
+            self.look()?;
+            self.walker.extend(self.shape.clone(), bound);
+            return match self.walker.next_from(&self.core.base, self.from) {
+                None => Ok(None),
+                Some(Ok(frame)) => Ok(Some(self.deliver(&frame))),
+                // A truncation may be all that is wrong.
+                Some(Err(WalError::Corruption(_) | WalError::Truncated { .. }))
+                    if self.looked != Some(self.core.base.shapes()) =>
+                {
+                    continue;
+                }
+                Some(Err(WalError::Corruption(damage))) => {
+                    self.broken = Some(damage.clone());
+                    Err(damage.into())
+                }
+                Some(Err(error)) => Err(error),
+            };
         }
-        if let Some(cut) = shape.timeline.cut_around(self.from) {
-            let kept_before = Lsn::from_pos(cut.cut);
-            let delivered = self.from > cut.cut;
-            self.from = cut.start;
-            self.walker = Walker::new(shape.clone(), cut.start, cut.start);
-            if delivered {
-                return Err(WalError::CutBack {
-                    kept_before,
-                    next: Lsn::from_pos(cut.start),
-                });
-            }
+    }
+
+    fn deliver(&mut self, frame: &Frame) -> Record {
+        self.from = frame.end();
+        iter::owned(&self.walker, frame)
+    }
+
+    /// Looks at what truncation has changed, and whether it concerns what was delivered or is still to come.
+    fn look(&mut self) -> Result<()> {
+        let shapes = self.core.base.shapes();
+        if self.looked == Some(shapes) {
+            return Ok(());
         }
-        self.walker.extend(shape, bound);
-        while let Some(frame) = self.walker.next_frame(base) {
-            let frame = frame.inspect_err(|error| self.broken = matches!(error, WalError::Corruption(_)))?;
-            if frame.pos >= self.from {
-                self.from = frame.end();
-                return Ok(Some(iter::owned(&self.walker, &frame)));
-            }
+        let shape = self.core.base.shape();
+        shape.check_kept(self.from)?;
+        (self.shape, self.looked) = (shape, Some(shapes));
+        if let Some(cut) = self.shape.timeline.cut_behind(self.from) {
+            self.from = cut.start + GROUP_HEADER_LEN as u64;
+            self.walker = Walker::new(self.shape.clone(), cut.start, cut.start);
+            return Err(cut_back(cut));
         }
-        Ok(None)
+        if self.walker.pos() < self.shape.head_group {
+            let head = self.shape.head_group;
+            self.walker = Walker::new(self.shape.clone(), head, head);
+        }
+        Ok(())
     }
 }
 
 impl Iterator for Tail {
     type Item = Result<Record>;
 
-    /// Waits for the next record without end; `None` once the log is closed.
+    /// Waits for the next record without end; `None` once the log is closed, or after an error that lasts.
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
+        while !self.ended {
             match self.next_timeout(Duration::MAX) {
                 Ok(Some(record)) => return Some(Ok(record)),
                 Ok(None) => {}
-                Err(WalError::Closed) => return None,
-                Err(error) => return Some(Err(error)),
+                Err(WalError::Closed) => self.ended = true,
+                Err(error) => {
+                    self.ended = !matches!(error, WalError::CutBack { .. });
+                    return Some(Err(error));
+                }
             }
         }
+        None
     }
 }

@@ -43,10 +43,21 @@ impl Ticket {
         self.lsn
     }
 
-    /// Whether the record is durable now.
+    /// Whether the record is durable now, and was not cut off.
     #[must_use]
     pub fn is_durable(&self) -> bool {
+        self.is_flushed() && self.core.check_not_cut(self.lsn).is_ok()
+    }
+
+    fn is_flushed(&self) -> bool {
         self.core.base.durable() >= self.target
+    }
+
+    /// What to say once the record was made durable: it may have been cut off since.
+    fn made_durable(&self, outcome: Result<()>) -> Result<Lsn> {
+        outcome.map_err(|error| error.about(self.lsn))?;
+        self.core.check_not_cut(self.lsn)?;
+        Ok(self.lsn)
     }
 
     /// Blocks until the record is durable, flushing if nobody else does.
@@ -54,22 +65,27 @@ impl Ticket {
     /// # Errors
     /// [`WalError::InDoubt`](crate::WalError::InDoubt) if a write or flush failed: the record may or may not be
     /// durable. [`WalError::NotDurable`](crate::WalError::NotDurable) if the disk is full: it is appended, and will be when
-    /// there is space.
+    /// there is space. [`WalError::CutBack`](crate::WalError::CutBack) if it was durable, and was cut off by
+    /// [`truncate_after`](crate::Wal::truncate_after) since.
     pub fn wait(self) -> Result<Lsn> {
-        self.core.sync_record(self.lsn, self.target).map(|()| self.lsn)
+        self.made_durable(self.core.sync_to(self.target))
     }
 
     /// Calls `call` once the outcome is known: at once if it is, else in the thread that flushes, which waits for it
     /// to return. Callbacks run in no particular order. One that panics is dropped.
     ///
     /// # Errors
-    /// `call` gets [`WalError::InDoubt`](crate::WalError::InDoubt) if a write or flush failed.
+    /// `call` gets those of [`wait`](Self::wait).
     pub fn on_durable(self, call: impl FnOnce(Result<Lsn>) + Send + 'static) {
         let Ticket {
             core, lsn, target, ..
         } = self;
+        // The log keeps the callback, which must not keep the log.
+        let log = Arc::downgrade(&core);
         let tell = Tell::Call(Box::new(move |outcome: Result<()>| {
-            call(outcome.map(|()| lsn).map_err(|error| error.about(lsn)))
+            let kept = || log.upgrade().map_or(Ok(()), |core| core.check_not_cut(lsn));
+            let outcome = outcome.map_err(|error| error.about(lsn));
+            call(outcome.and_then(|()| kept()).map(|()| lsn));
         }));
         let writer = match core.writer() {
             Ok(writer) if writer.background.is_running() => writer,
@@ -86,8 +102,8 @@ impl Future for Ticket {
     type Output = Result<Lsn>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.is_durable() || !self.core.flushes_by_itself() {
-            return Poll::Ready(self.core.sync_record(self.lsn, self.target).map(|()| self.lsn));
+        if self.is_flushed() || !self.core.flushes_by_itself() {
+            return Poll::Ready(self.made_durable(self.core.sync_to(self.target)));
         }
         if self.core.is_poisoned() {
             return Poll::Ready(Err(self.core.in_doubt().about(self.lsn)));
@@ -95,10 +111,10 @@ impl Future for Ticket {
         if let Some(slot) = &self.waker {
             *slot.lock() = Some(context.waker().clone());
             // The flush may have ended between the check above and the line before.
-            if !self.is_durable() && !self.core.is_poisoned() {
+            if !self.is_flushed() && !self.core.is_poisoned() {
                 return Poll::Pending;
             }
-            return Poll::Ready(self.core.sync_record(self.lsn, self.target).map(|()| self.lsn));
+            return Poll::Ready(self.made_durable(self.core.sync_to(self.target)));
         }
         let slot = Arc::new(Mutex::new(Some(context.waker().clone())));
         self.waker = Some(slot.clone());
@@ -115,9 +131,7 @@ impl Future for Ticket {
                 self.core.want_durable(self.target);
                 Poll::Pending
             }
-            Ok(Some((_, outcome))) => {
-                Poll::Ready(outcome.map(|()| self.lsn).map_err(|error| error.about(self.lsn)))
-            }
+            Ok(Some((_, outcome))) => Poll::Ready(self.made_durable(outcome)),
             Err(error) => Poll::Ready(Err(error)),
         }
     }

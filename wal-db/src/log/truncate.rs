@@ -11,6 +11,7 @@ use super::{
     clock,
     commit::Turn,
     core::{Core, Writer},
+    cursor::Cursors,
     dictionary::Set,
     find,
     flush::Committer,
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     Lsn, Result, WalError,
     format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::EpochStart},
-    sync::{Arc, AtomicU64, Ordering},
+    sync::Arc,
 };
 
 impl Core {
@@ -139,14 +140,9 @@ impl Core {
     /// The mark of a log that ends with the record at `pos` and continues at `start`, and whether it ends there already.
     fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<(Mark, bool)> {
         let header = find::find_group(&self.base, shape, pos)?;
+        let kept = self.index_in_group(shape, &header, pos)? + 1;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
-        let mut kept = 0;
-        while let Some(frame) = walker.next_frame(&self.base) {
-            kept += 1;
-            if frame?.pos >= pos {
-                break;
-            }
-        }
+        walker.next_from(&self.base, pos).transpose()?;
         // Whatever comes, it is behind; it may be damaged.
         let mut rest = Walker::new(shape.clone(), header.next(), start);
         let is_last = walker.next_frame(&self.base).is_none() && rest.next_frame(&self.base).is_none();
@@ -160,22 +156,40 @@ impl Core {
 
     /// Removes every record before the first one at or behind `lsn`, and returns where that is.
     pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
+        self.drop_before(lsn, None)
+    }
+
+    fn drop_before(&self, lsn: Lsn, keep: Option<&Cursors>) -> Result<Lsn> {
         let writer = self.cutting_writer()?;
         let tail = writer.ring.tail();
+        if lsn.pos() > tail {
+            return Err(WalError::BeyondEnd {
+                lsn,
+                end: Lsn::from_pos(tail),
+            });
+        }
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
+        self.move_head(writer, lsn.pos(), keep).map(Lsn::from_pos)
+    }
+
+    /// Makes the log start with the first record at or after `target`, durably, but not after what `keep` still needs, if
+    /// it is given. Nobody can ask for more to be kept meanwhile. Returns where it starts now.
+    fn move_head(&self, writer: &Writer, target: u64, keep: Option<&Cursors>) -> Result<u64> {
         // No schema is being written meanwhile, so the mark can move.
         let _schemas = self.dictionary.lock();
         let mut manifest = writer.manifest.lock();
         // Whoever closes the log waits for the manifest from here on.
         self.cutting_writer()?;
         let shape = self.base.shape();
-        let target = if seeded_bug!("head-moves-back") {
-            lsn.pos()
-        } else {
-            lsn.pos().max(shape.head)
-        };
-        if target == shape.head {
-            return Ok(Lsn::from_pos(shape.head));
+        let mut kept = keep.map(Cursors::lock);
+        let slowest = kept.as_mut().and_then(|cursors| cursors.slowest());
+        let slowest = slowest.filter(|_| !seeded_bug!("cursors-ignored"));
+        let target = target.min(slowest.unwrap_or(u64::MAX));
+        if seeded_bug!("cursor-registered-beside-a-retention") {
+            kept = None;
+        }
+        if target <= shape.head && !seeded_bug!("head-moves-back") {
+            return Ok(shape.head);
         }
         let mark = writer.line.durable_mark();
         let moved = self.head_at(&shape, target, mark)?;
@@ -190,11 +204,13 @@ impl Core {
             next.head_group = moved.head_group;
         }
         next.head_ordinal = moved.head_ordinal;
+        next.dropped = moved.dropped;
         next.timeline = moved.timeline.clone();
         self.publish(writer, &mut next)?;
         *manifest = next;
         let (head, group) = (moved.head, moved.head_group);
         self.base.set_shape(moved);
+        drop(kept);
         self.head_moved();
         // A store without segments keeps the head's window, where the schemas of its records are.
         let first = match self.base.segment_len {
@@ -208,7 +224,7 @@ impl Core {
         if seeded_bug!("durable-cut-in-doubt") {
             removed.map_err(WalError::io("removing old segments"))?;
         }
-        Ok(Lsn::from_pos(head))
+        Ok(head)
     }
 
     /// The shape of a log that starts with the first record at or behind `target`, or at the durable end.
@@ -217,40 +233,51 @@ impl Core {
         let group = self.group_at(shape, target.min(end.pos))?;
         let mut walker = Walker::new(shape.clone(), group, end.pos);
         let mut timeline = shape.timeline.clone();
-        let mut found: Option<(u64, u64)> = None;
-        while let Some(frame) = walker.next_frame(&self.base) {
-            let frame = frame?;
-            let Some(header) = walker.header().copied() else {
-                continue;
-            };
-            let before = match found {
-                Some((group, before)) if group == header.pos => before,
-                _ => header.ordinal,
-            };
-            if frame.pos >= target {
-                timeline.drop_before(self.window_start(header.pos));
-                return Ok(Shape {
-                    head: frame.pos,
-                    head_group: header.pos,
-                    head_ordinal: before,
-                    timeline,
-                });
-            }
-            found = Some((header.pos, before + 1));
-        }
-        timeline.drop_before(self.window_start(end.pos));
+        let first = walker.next_from(&self.base, target).transpose()?;
+        let header = walker.header().copied();
+        let Some((frame, header)) = first.zip(header) else {
+            timeline.drop_before(self.window_start(end.pos));
+            let head = end.pos + GROUP_HEADER_LEN as u64;
+            let last = Some(end.prev).filter(|&prev| prev < end.pos);
+            return Ok(Shape {
+                head,
+                head_group: end.pos,
+                head_ordinal: end.ordinal,
+                dropped: self.dropped_before(shape, head, last),
+                timeline,
+            });
+        };
+        timeline.drop_before(self.window_start(header.pos));
         Ok(Shape {
-            head: end.pos + GROUP_HEADER_LEN as u64,
-            head_group: end.pos,
-            head_ordinal: end.ordinal,
+            head: frame.pos,
+            head_group: header.pos,
+            head_ordinal: header.ordinal + self.index_in_group(shape, &header, frame.pos)?,
+            dropped: self.dropped_before(shape, frame.pos, Some(header.pos)),
             timeline,
         })
     }
 
+    /// Behind the start of the last record before `head`, which is in `group` or in one before it. Where damage hides it,
+    /// it may be anywhere before the head.
+    fn dropped_before(&self, shape: &Arc<Shape>, head: u64, group: Option<u64>) -> u64 {
+        let mut next = group;
+        while let Some(group) = next.filter(|&group| group >= shape.head_group) {
+            let Ok((last, header)) = self.last_in_group(shape, group, head) else {
+                return head;
+            };
+            if let Some(last) = last {
+                return shape.dropped.max(last + 1);
+            }
+            next = Some(header.prev).filter(|&prev| prev < group);
+        }
+        shape.dropped
+    }
+
     /// Drops what `retention` does not ask to keep and no cursor still needs.
-    pub(crate) fn retain(&self, retention: &Retention, slowest: Option<u64>) -> Result<Lsn> {
+    pub(crate) fn retain(&self, retention: &Retention) -> Result<Lsn> {
         let writer = self.cutting_writer()?;
         let tail = writer.ring.tail();
+        let slowest = self.cursors.lock().slowest();
         let needed_from = slowest
             .filter(|_| !seeded_bug!("cursors-ignored"))
             .unwrap_or(tail)
@@ -268,7 +295,8 @@ impl Core {
             let oldest = clock::now().checked_sub(age).map_or(0, clock::micros);
             keep_from = keep_from.max(self.look(|shape| self.first_young(shape, oldest, needed_from))?);
         }
-        self.truncate_before(Lsn::from_pos(keep_from.min(needed_from)))
+        // Somebody may register meanwhile; that is seen when the head moves.
+        self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.cursors))
     }
 
     /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
@@ -332,31 +360,5 @@ impl Retention {
     pub const fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
-    }
-}
-
-/// The place up to which somebody has read the log. While it exists, [`Wal::retain`](crate::Wal::retain) keeps what
-/// lies behind it. It lives in memory: store the LSN with what the records did, and make a cursor of it again after a
-/// restart.
-#[derive(Debug)]
-pub struct Cursor {
-    pos: Arc<AtomicU64>,
-}
-
-impl Cursor {
-    pub(crate) fn new(lsn: Lsn) -> (Self, std::sync::Weak<AtomicU64>) {
-        let pos = Arc::new(AtomicU64::new(lsn.pos()));
-        let weak = Arc::downgrade(&pos);
-        (Cursor { pos }, weak)
-    }
-
-    /// The first LSN that is still needed.
-    pub fn lsn(&self) -> Lsn {
-        Lsn::from_pos(self.pos.load(Ordering::Acquire))
-    }
-
-    /// Everything before `lsn` is not needed any more. A cursor never moves back.
-    pub fn advance(&self, lsn: Lsn) {
-        self.pos.fetch_max(lsn.pos(), Ordering::AcqRel);
     }
 }

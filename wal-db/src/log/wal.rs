@@ -1,16 +1,12 @@
 //! The handle of a log.
 
-use std::{
-    ops::RangeBounds,
-    path::Path,
-    sync::{Arc, Weak},
-    time::SystemTime,
-};
+use std::{ops::RangeBounds, path::Path, sync::Arc, time::SystemTime};
 
 use super::{
     background::Background,
     commit::Turn,
     core::Core,
+    cursor::Cursor,
     dictionary::{Described, Entry},
     inspect::{self, Inspection, Salvage},
     iter::{self, RevIter, WalIter},
@@ -18,13 +14,13 @@ use super::{
     report::{RecoveryReport, VerifyReport},
     tail::Tail,
     ticket::Ticket,
-    truncate::{Cursor, Retention},
+    truncate::Retention,
 };
 use crate::{
     Lsn, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Kind},
     storage::{FileStore, SegmentedStore, WalStore},
-    sync::{AtomicU64, Mutex, thread::JoinHandle},
+    sync::{Mutex, thread::JoinHandle},
 };
 
 /// An open log. Clones are handles of the same log, for any number of threads; the last one that goes closes it.
@@ -63,7 +59,6 @@ pub struct Wal {
 struct Owner {
     core: Arc<Core>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    cursors: Mutex<Vec<Weak<AtomicU64>>>,
 }
 
 /// Figures of an open log, from [`Wal::stats`].
@@ -176,11 +171,7 @@ impl Wal {
         let core = Arc::new(core);
         let threads = Mutex::new(Background::start(&core)?);
         Ok(Wal {
-            owner: Arc::new(Owner {
-                core,
-                threads,
-                cursors: Mutex::default(),
-            }),
+            owner: Arc::new(Owner { core, threads }),
         })
     }
 
@@ -409,32 +400,40 @@ impl Wal {
 
 /// # Reading
 impl Wal {
-    /// All records, oldest first.
+    /// All records, oldest first: from the [`head`](Self::head) on, wherever that is. Of what was appended before, nothing
+    /// is left out; what is not in the store yet is put there when the iterator comes to it, which may wait for a flush
+    /// that is under way.
     ///
     /// # Errors
     /// Whatever the store says.
     pub fn iter(&self) -> Result<WalIter> {
-        self.core().iter_positions(0, u64::MAX)
+        self.core().iter_positions(None, u64::MAX)
     }
 
-    /// The records from `lsn` on; if none starts there, from the next one.
+    /// The records from `lsn` on; if none starts there, from the next one. If they were cut off by
+    /// [`truncate_after`](Self::truncate_after), from what came instead.
     ///
     /// # Errors
-    /// As for [`iter`](Self::iter).
+    /// [`Truncated`](crate::WalError::Truncated) if a record from `lsn` on was dropped by
+    /// [`truncate_before`](Self::truncate_before): what is left is had with [`iter`](Self::iter).
+    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the [`end`](Self::end). Else as for
+    /// [`iter`](Self::iter).
     pub fn iter_from(&self, lsn: Lsn) -> Result<WalIter> {
         self.range(lsn..)
     }
 
-    /// The records whose LSNs are in `range`, whether or not its bounds are LSNs of records.
+    /// The records whose LSNs are in `range`, whether or not its bounds are LSNs of records. Its end may lie anywhere, and
+    /// nothing from there on is waited for. A range without a start begins at the [`head`](Self::head).
     ///
     /// # Errors
-    /// As for [`iter`](Self::iter).
+    /// As for [`iter_from`](Self::iter_from).
     pub fn range(&self, range: impl RangeBounds<Lsn>) -> Result<WalIter> {
         let (from, to) = iter::positions(range.start_bound(), range.end_bound());
         self.core().iter_positions(from, to)
     }
 
-    /// All records, newest first.
+    /// All records, newest first. What is not in the store yet is put there first, which may wait for a flush that is under
+    /// way.
     ///
     /// # Errors
     /// As for [`iter`](Self::iter).
@@ -444,10 +443,11 @@ impl Wal {
     }
 
     /// The records from the `ordinal`-th on, counted from 0 since the log was made; records that were dropped from its
-    /// beginning count, those that were cut from its end do not.
+    /// beginning count, those that were cut from its end do not. Nothing if the log has no such record yet.
     ///
     /// # Errors
-    /// As for [`iter`](Self::iter).
+    /// [`Truncated`](crate::WalError::Truncated), with the LSN of the last record that was dropped, if that record was.
+    /// Else as for [`iter`](Self::iter).
     pub fn iter_from_ordinal(&self, ordinal: u64) -> Result<WalIter> {
         self.core().iter_from_ordinal(ordinal)
     }
@@ -479,12 +479,54 @@ impl Wal {
         self.core().time_at(lsn)
     }
 
-    /// Follows the log: the records from `lsn` on, then each that comes, once it is durable.
+    /// The `ordinal`-th record, counted as in [`iter_from_ordinal`](Self::iter_from_ordinal); `None` if the log has no such
+    /// record yet. Where it is is guessed from groups that were read before, so it costs about what its group costs.
+    ///
+    /// # Errors
+    /// As for [`iter_from_ordinal`](Self::iter_from_ordinal); [`Corruption`](crate::WalError::Corruption) if it is damaged.
+    pub fn read_ordinal(&self, ordinal: u64) -> Result<Option<Record>> {
+        self.core().read_ordinal(ordinal)
+    }
+
+    /// The number of the record at `lsn`, counted as in [`iter_from_ordinal`](Self::iter_from_ordinal). Reads its group.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn ordinal_of(&self, lsn: Lsn) -> Result<u64> {
+        self.core().ordinal_of(lsn)
+    }
+
+    /// The LSN of the newest record; `None` if there is none. Costs what [`iter_rev`](Self::iter_rev) and its first record
+    /// cost.
+    ///
+    /// # Errors
+    /// As for [`iter_rev`](Self::iter_rev).
+    pub fn last_lsn(&self) -> Result<Option<Lsn>> {
+        let newest = self.iter_rev()?.next().transpose()?;
+        Ok(newest.map(|record| record.lsn()))
+    }
+
+    /// Follows the log: the records from `lsn` on, then each that comes, once it is durable. If records before `lsn` were
+    /// cut off since it was kept, it is told so first: [`CutBack`](crate::WalError::CutBack).
+    ///
+    /// # Errors
+    /// As for [`iter_from`](Self::iter_from).
+    pub fn tail(&self, lsn: Lsn) -> Result<Tail> {
+        Tail::new(self.core().clone(), lsn.pos())
+    }
+
+    /// Follows the log from its first record on, wherever its [`head`](Self::head) is at this moment.
     ///
     /// # Errors
     /// As for [`iter`](Self::iter).
-    pub fn tail(&self, lsn: Lsn) -> Result<Tail> {
-        Tail::new(self.core().clone(), lsn)
+    pub fn tail_from_head(&self) -> Result<Tail> {
+        loop {
+            match self.tail(self.head()) {
+                // The head has moved in between.
+                Err(crate::WalError::Truncated { .. }) => {}
+                tail => return tail,
+            }
+        }
     }
 
     /// Reads the whole log, checks everything, and reports every place that is damaged.
@@ -510,13 +552,14 @@ impl Wal {
         self.core().truncate_after(lsn)
     }
 
-    /// Removes every record before the one at `lsn` (if none starts there: before the next one), durably, and returns
+    /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before the next one), durably, and returns
     /// where the log starts now. Whole segment files are deleted, and a log in one file gives the blocks back where the
     /// file system can. Safe while others append and read; readers that are behind get
-    /// [`Truncated`](crate::WalError::Truncated).
+    /// [`Truncated`](crate::WalError::Truncated). Nothing happens if they are gone already.
     ///
     /// # Errors
-    /// As for [`sync`](Self::sync).
+    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log: nothing was removed. Else as for
+    /// [`sync`](Self::sync).
     pub fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
         self.core().truncate_before(lsn)
     }
@@ -527,22 +570,17 @@ impl Wal {
     /// # Errors
     /// As for [`truncate_before`](Self::truncate_before).
     pub fn retain(&self, retention: &Retention) -> Result<Lsn> {
-        let slowest = {
-            let mut cursors = self.owner.cursors.lock();
-            cursors.retain(|cursor| cursor.strong_count() > 0);
-            let positions = cursors.iter().filter_map(Weak::upgrade);
-            positions
-                .map(|pos| pos.load(crate::sync::Ordering::Acquire))
-                .min()
-        };
-        self.core().retain(retention, slowest)
+        self.core().retain(retention)
     }
 
-    /// Registers somebody who still needs the records from `lsn` on.
-    pub fn cursor(&self, lsn: Lsn) -> Cursor {
-        let (cursor, weak) = Cursor::new(lsn);
-        self.owner.cursors.lock().push(weak);
-        cursor
+    /// Registers somebody who still needs the records from `lsn` on. Once this has returned, [`retain`](Self::retain) keeps
+    /// them; [`truncate_before`](Self::truncate_before), which names a position, asks nobody.
+    ///
+    /// # Errors
+    /// [`Truncated`](crate::WalError::Truncated) if some of them were dropped already,
+    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log.
+    pub fn cursor(&self, lsn: Lsn) -> Result<Cursor> {
+        self.core().cursor(lsn)
     }
 }
 
@@ -570,6 +608,20 @@ impl Wal {
     /// Where the log starts: the LSN of its first record, or that of the first record to come.
     pub fn head(&self) -> Lsn {
         Lsn::from_pos(self.core().base.shape().head)
+    }
+
+    /// Where the log ends: every record has a lower LSN, and every one to come this or a higher one. It is the highest
+    /// position that [`iter_from`](Self::iter_from), [`tail`](Self::tail), [`cursor`](Self::cursor) and
+    /// [`truncate_before`](Self::truncate_before) take.
+    pub fn end(&self) -> Lsn {
+        Lsn::from_pos(self.core().end())
+    }
+
+    /// How many records were dropped from the beginning since the log was made: the ordinal of the one at the
+    /// [`head`](Self::head).
+    #[must_use]
+    pub fn head_ordinal(&self) -> u64 {
+        self.core().base.shape().head_ordinal
     }
 
     /// Every record before this LSN is durable.

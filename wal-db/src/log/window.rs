@@ -143,6 +143,7 @@ mod tests {
             head: 0,
             head_group: 0,
             head_ordinal: 0,
+            dropped: 0,
             timeline: Timeline::default(),
         };
         let end = 64 << 20;
