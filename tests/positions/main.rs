@@ -7,6 +7,7 @@ mod cuts;
 mod damage;
 mod dropped;
 mod ends;
+mod live;
 mod waiting;
 
 use wal_db::{Lsn, MemStore, Result, Wal};

@@ -504,4 +504,16 @@ pub(super) const CLASSICS: &[Bug] = &[
         "a cursor is registered between a retention's look at the cursors and its cut",
         &["positions::a_cursor_that_was_registered_beside_a_retention_holds"],
     ),
+    bug(
+        "live-state-keeps-what-was-cut",
+        &[],
+        "a state goes on with events that were cut off",
+        &["positions::live::a_state_whose_events_were_cut_off_says_so_until_it_is_rebuilt"],
+    ),
+    bug(
+        "half-a-history-folded",
+        &[],
+        "a state is made of what is left of a log whose beginning was dropped",
+        &["positions::live::a_state_that_missed_dropped_events_says_so_and_none_is_made_of_the_rest"],
+    ),
 ];

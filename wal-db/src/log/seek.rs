@@ -169,6 +169,14 @@ impl Core {
         }
     }
 
+    /// That nothing was cut off of what somebody has read who stands at `pos`.
+    pub(crate) fn check_followed(&self, pos: u64) -> Result<()> {
+        match self.base.shape().timeline.cut_behind(pos) {
+            Some(cut) if !seeded_bug!("live-state-keeps-what-was-cut") => Err(cut_back(cut)),
+            _ => Ok(()),
+        }
+    }
+
     /// That the log reaches as far as `pos`.
     pub(crate) fn check_end(&self, pos: u64) -> Result<()> {
         if pos > self.end() && self.writer().is_err() {

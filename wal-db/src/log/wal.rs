@@ -392,6 +392,11 @@ impl Wal {
         Ticket::new(self.core().clone(), lsn, end)
     }
 
+    /// That nothing was cut off of what was read before `lsn`.
+    pub(crate) fn check_followed(&self, lsn: Lsn) -> Result<()> {
+        self.core().check_followed(lsn.pos())
+    }
+
     /// The newest schema records.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
         self.core().with_dictionary(run)

@@ -1,0 +1,90 @@
+//! A state that follows a log which is cut at either end: it says so, and is never the fold of something else.
+
+use serde::{Deserialize, Serialize};
+use wal_db::{At, Lsn, Retention, State, WalError, WalRecord};
+
+use super::{KINDS, Log};
+
+#[derive(Debug, Serialize, Deserialize, WalRecord)]
+#[wal(name = "deposited")]
+struct Deposited(u64);
+
+#[derive(Debug, Default)]
+struct Balance(u64);
+
+impl State for Balance {
+    type Event = Deposited;
+
+    fn apply(&mut self, event: Deposited, _: At) {
+        self.0 += event.0;
+    }
+}
+
+#[test]
+fn a_state_whose_events_were_cut_off_says_so_until_it_is_rebuilt() {
+    for kind in KINDS {
+        let Log { wal, dir: _dir, .. } = Log::new(kind);
+        let log = wal.typed::<Deposited>().unwrap();
+        let mut live = log.live::<Balance>().unwrap();
+        let kept = live.commit(Deposited(1)).unwrap();
+        live.commit(Deposited(300)).unwrap();
+        wal.truncate_after(kept).unwrap();
+        log.append_and_sync(&Deposited(100)).unwrap();
+        for _ in 0..2 {
+            let told = live.catch_up();
+            assert!(
+                matches!(told, Err(WalError::CutBack { .. })),
+                "{kind:?}: {told:?}"
+            );
+            let told = live.commit(Deposited(7));
+            assert!(
+                matches!(told, Err(WalError::CutBack { .. })),
+                "{kind:?}: {told:?}"
+            );
+        }
+        assert_eq!(
+            log.rebuild::<Balance>().unwrap().state.0,
+            101,
+            "{kind:?}: 7 was not appended"
+        );
+    }
+}
+
+#[test]
+fn a_cut_of_what_a_state_has_not_seen_does_not_concern_it() {
+    for kind in KINDS {
+        let Log { wal, dir: _dir, .. } = Log::new(kind);
+        let log = wal.typed::<Deposited>().unwrap();
+        let mut live = log.live::<Balance>().unwrap();
+        let kept = live.commit(Deposited(1)).unwrap();
+        log.append_and_sync(&Deposited(300)).unwrap();
+        wal.truncate_after(kept).unwrap();
+        log.append_and_sync(&Deposited(100)).unwrap();
+        assert_eq!(live.catch_up().unwrap(), 1, "{kind:?}");
+        assert_eq!(live.state().0, 101, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_state_that_missed_dropped_events_says_so_and_none_is_made_of_the_rest() {
+    for kind in KINDS {
+        let Log { wal, dir: _dir, .. } = Log::new(kind);
+        let log = wal.typed::<Deposited>().unwrap();
+        let mut live = log.live::<Balance>().unwrap();
+        live.commit(Deposited(1)).unwrap();
+        log.append_and_sync(&Deposited(2)).unwrap();
+        wal.retain(&Retention::new().with_max_bytes(0)).unwrap();
+        log.append_and_sync(&Deposited(4)).unwrap();
+        let told = live.catch_up();
+        assert!(
+            matches!(told, Err(WalError::Truncated { .. })),
+            "{kind:?}: {told:?}"
+        );
+        match log.rebuild::<Balance>() {
+            Err(WalError::Truncated { lsn, head }) => {
+                assert_eq!((lsn, head), (Lsn::ZERO, wal.head()), "{kind:?}");
+            }
+            rebuilt => panic!("{kind:?}: the balance of half a history: {rebuilt:?}"),
+        }
+    }
+}
