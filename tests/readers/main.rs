@@ -2,6 +2,7 @@
 //! hear of damage that is none, and miss nothing.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod backup;
 mod following;
 mod interleaved;
 mod staged;

@@ -516,4 +516,22 @@ pub(super) const CLASSICS: &[Bug] = &[
         "a state is made of what is left of a log whose beginning was dropped",
         &["positions::live::a_state_that_missed_dropped_events_says_so_and_none_is_made_of_the_rest"],
     ),
+    bug(
+        "backup-into-what-is-there",
+        &[],
+        "a backup is written into a file or a directory that is there",
+        &["readers::backup::a_backup_overwrites_nothing_and_one_that_fails_leaves_nothing"],
+    ),
+    bug(
+        "backup-not-checked",
+        &[],
+        "a backup is not read again, so that a damaged record is copied in silence",
+        &["readers::backup::a_backup_overwrites_nothing_and_one_that_fails_leaves_nothing"],
+    ),
+    bug(
+        "verify-of-what-is-gone",
+        &[],
+        "verifying takes bytes that a truncation has given back meanwhile for damage",
+        &["readers::interleaved::a_log_is_verified_whatever_its_writer_does_meanwhile"],
+    ),
 ];

@@ -2,6 +2,7 @@
 
 mod append;
 mod background;
+mod backup;
 mod base;
 mod clock;
 mod commit;

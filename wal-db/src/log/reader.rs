@@ -35,11 +35,14 @@ const LOOKS: u32 = 6;
 /// What a handle for reading only knows of the log, as of when it last looked.
 pub(crate) struct View {
     seen: Mutex<Seen>,
+    /// Locked by who reads on, before `seen`.
+    refreshing: Mutex<()>,
     closed: AtomicBool,
     /// Rings when the handle is closed.
     bell: Bell,
 }
 
+#[derive(Clone)]
 struct Seen {
     manifest: Manifest,
     /// After the last intact group.
@@ -155,6 +158,7 @@ fn opened(mut base: Base, copies: Copies, looked: Looked, config: &WalConfig) ->
     };
     base.view = Some(View {
         seen: Mutex::new(seen),
+        refreshing: Mutex::new(()),
         closed: AtomicBool::new(false),
         bell: Bell::new(),
     });
@@ -476,22 +480,28 @@ impl Core {
         let Some(view) = &self.base.view else {
             return Ok(());
         };
-        let mut seen = view.seen.lock();
+        // One at a time. What was seen is not locked while the log is read: who meets a segment that is gone looks there.
+        let _one_at_a_time = view.refreshing.lock();
         for is_last in (0..TRIES).map(|n| n + 1 == TRIES) {
-            let newest = newest_copy(&self.base.store);
-            self.base.take(&mut seen, newest);
-            let generation = seen.manifest.generation;
-            match self.catch_up(&mut seen, staged) {
+            self.base.now();
+            let was = view.seen.lock().clone();
+            let caught_up = self.catch_up(&was, staged);
+            self.base.now();
+            let mut seen = view.seen.lock();
+            match caught_up {
                 Err(error) if may_have_moved(&error) => {
-                    let newest = newest_copy(&self.base.store);
-                    self.base.take(&mut seen, newest);
-                    if is_last || seen.manifest.generation == generation {
+                    if is_last || seen.manifest.generation == was.manifest.generation {
                         return Err(error);
                     }
                 }
-                schema => {
+                Err(error) => return Err(error),
+                Ok(_) if seen.manifest.timeline != was.manifest.timeline && !is_last => {}
+                Ok(caught_up) => {
+                    if seen.manifest.timeline == was.manifest.timeline {
+                        seen.mark = caught_up.mark;
+                    }
                     drop(seen);
-                    self.dictionary.see(schema?);
+                    self.show(caught_up);
                     return Ok(());
                 }
             }
@@ -499,8 +509,30 @@ impl Core {
         Ok(())
     }
 
-    /// Reads on from where the last look ended; returns the last schema record.
-    fn catch_up(&self, seen: &mut Seen, staged: bool) -> Result<Option<u64>> {
+    fn show(&self, caught_up: CaughtUp) {
+        let base = &self.base;
+        base.set_written(caught_up.mark.pos);
+        base.set_staged(caught_up.staged);
+        base.set_ordinal(caught_up.mark.ordinal);
+        base.raise_durable(boundary(base, caught_up.durable, &caught_up.from));
+        self.dictionary.see(caught_up.schema);
+    }
+
+    /// The manifest of a log that ends where this one does, for a handle that only reads.
+    pub(crate) fn manifest_of_view(&self) -> Result<Manifest> {
+        self.refresh(true)?;
+        let view = self.base.view.as_ref().ok_or(WalError::ReadOnly)?;
+        let seen = view.seen.lock();
+        let (mark, schema) = (seen.mark, self.dictionary.newest_before(seen.mark.pos));
+        Ok(Manifest {
+            mark,
+            schema: schema.or(seen.manifest.schema),
+            ..seen.manifest.clone()
+        })
+    }
+
+    /// Reads on from where the last look ended.
+    fn catch_up(&self, seen: &Seen, staged: bool) -> Result<CaughtUp> {
         let base = &self.base;
         let epoch = seen.manifest.timeline.newest().epoch;
         // Read first: what it calls durable was in the store by then.
@@ -524,15 +556,27 @@ impl Core {
         }
         let key = base.key(epoch);
         let staged = leftover.and_then(|leftover| staged::collect(&leftover, found.mark.pos, false, key));
-        let staged =
-            staged.map(|staged| Arc::new(into_log(staged, base, &found.mark, &seen.manifest, &self.config)));
-        seen.mark = found.mark;
-        base.set_written(found.mark.pos);
-        base.set_staged(staged);
-        base.set_ordinal(found.mark.ordinal);
-        base.raise_durable(boundary(base, found.durable, &seen.manifest.mark));
-        Ok(found.schema.or(seen.manifest.schema))
+        Ok(CaughtUp {
+            staged: staged.map(|staged| {
+                let log = into_log(staged, base, &found.mark, &seen.manifest, &self.config);
+                Arc::new(log)
+            }),
+            mark: found.mark,
+            durable: found.durable,
+            schema: found.schema.or(seen.manifest.schema),
+            from: seen.manifest.mark,
+        })
     }
+}
+
+/// What a look at a log that is open found.
+struct CaughtUp {
+    mark: Mark,
+    durable: u64,
+    schema: Option<u64>,
+    staged: Option<Arc<Core>>,
+    /// The manifest's mark.
+    from: Mark,
 }
 
 /// How far staging memory says that the log is durable.

@@ -218,6 +218,25 @@ impl Wal {
         inspect::salvage(path.as_ref())
     }
 
+    /// Copies the log as it is now to `path`, while it is in use: a file for a log in one file, else a directory, which is
+    /// made if it is not there. The copy is durable, and all of it was read again and checked, before this returns.
+    /// Nothing is written over. Returns where the copy ends: it holds every record before that LSN.
+    ///
+    /// A handle that writes makes durable what was appended before the call, and copies that. One that
+    /// [only reads](Self::open_read_only), in another process than the writer, copies what it can read, staging memory
+    /// included. Appends go on meanwhile. What is dropped from the beginning in the meantime is not in the copy; if the
+    /// end is cut off, it is made again.
+    ///
+    /// See `docs/backup.md` for what other programs do to a log that they copy.
+    ///
+    /// # Errors
+    /// [`WalError::Io`](crate::WalError::Io) of the kind `AlreadyExists` if something is at `path`,
+    /// [`WalError::Corruption`](crate::WalError::Corruption) if a record is damaged, and as for [`sync`](Self::sync). No
+    /// copy is left then.
+    pub fn backup_to(&self, path: impl AsRef<Path>) -> Result<Lsn> {
+        self.core().backup_to(path.as_ref())
+    }
+
     fn core(&self) -> &Arc<Core> {
         &self.owner.core
     }

@@ -1,5 +1,6 @@
 //! Where the bytes live.
 
+pub(crate) mod copy;
 #[cfg_attr(not(unix), path = "dir_path.rs")]
 mod dir;
 mod file;

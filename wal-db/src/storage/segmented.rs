@@ -23,8 +23,8 @@ use crate::{
     sync::{Arc, AtomicU64, Mutex, Ordering},
 };
 
-const MANIFEST: &str = "manifest";
-const NEW_MANIFEST: &str = "manifest.new";
+pub(super) const MANIFEST: &str = "manifest";
+pub(super) const NEW_MANIFEST: &str = "manifest.new";
 const STAGING: &str = "staging";
 const SUFFIX: &str = ".seg";
 
@@ -579,7 +579,7 @@ fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     }
 }
 
-fn segment_name(index: u64) -> String {
+pub(super) fn segment_name(index: u64) -> String {
     format!("{index:010}{SUFFIX}")
 }
 

@@ -1,0 +1,339 @@
+//! Copies of a log that is in use: those that the log makes itself, and what other programs make of one.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use wal_db::{Wal, WalConfig, WalError};
+use wal_tests::{
+    Entry, all,
+    files::{FORMS, Form, Place, tree},
+    note, put, quiet,
+};
+
+fn open(form: Form, path: &Path) -> Wal {
+    match form {
+        Form::File => Wal::open_with(path, quiet()),
+        Form::Segmented => Wal::open_segmented_with(path, 1 << 20, quiet()),
+    }
+    .unwrap()
+}
+
+/// A log of which both ends were cut, with a batch in staging memory.
+fn busy(place: &Place) -> (Wal, Vec<Entry>) {
+    let wal = place.open(quiet()).unwrap();
+    let mut entries: Vec<_> = (0..12).map(|seed| put(&wal, seed, 20_000)).collect();
+    wal.sync().unwrap();
+    wal.truncate_after(entries[9].0).unwrap();
+    entries.truncate(10);
+    wal.truncate_before(entries[5].0).unwrap();
+    entries.drain(..5);
+    entries.extend((20..24).map(|seed| put(&wal, seed, 700)));
+    (wal, entries)
+}
+
+#[test]
+fn a_backup_is_the_log_at_that_moment_and_goes_on_by_itself() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let (wal, mut entries) = busy(&place);
+        let target = place.root().join("backups").join("monday");
+        fs::create_dir(place.root().join("backups")).unwrap();
+        let end = wal.backup_to(&target).unwrap();
+        assert!(entries.iter().all(|entry| entry.0 < end));
+        let later = put(&wal, 30, 100);
+        wal.sync().unwrap();
+
+        let before = tree(&place.root().join("backups"));
+        let copy = Wal::open_read_only(&target).unwrap();
+        assert_eq!(all(&copy), entries, "{form:?}");
+        assert_eq!(
+            (copy.head(), copy.record_count()),
+            (wal.head(), entries.len() as u64)
+        );
+        assert!(copy.recovery().clean && copy.verify().unwrap().is_intact());
+        drop(copy);
+        assert!(before == tree(&place.root().join("backups")));
+
+        let copy = open(form, &target);
+        assert_eq!(all(&copy), entries, "{form:?}");
+        let own = put(&copy, 31, 5000);
+        copy.close().unwrap();
+        let other = all(&open(form, &target));
+        assert_eq!(other.last(), Some(&own));
+        entries.push(later);
+        assert_eq!(all(&wal), entries);
+    }
+}
+
+#[test]
+fn a_backup_can_be_made_in_another_process_and_of_what_a_dead_one_left() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let (wal, entries) = busy(&place);
+        let left = place.killed();
+        for (name, path) in [("live", place.path()), ("dead", left.path())] {
+            let target = place.root().join(name);
+            Wal::open_read_only(path).unwrap().backup_to(&target).unwrap();
+            assert_eq!(all(&open(form, &target)), entries, "{form:?}: {name}");
+        }
+        drop(wal);
+    }
+}
+
+#[test]
+fn an_empty_log_and_one_without_records_are_copied() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.backup_to(place.root().join("new")).unwrap();
+        assert!(open(form, &place.root().join("new")).is_empty());
+        let last = put(&wal, 1, 65_000).0;
+        put(&wal, 2, 65_000);
+        wal.sync().unwrap();
+        wal.truncate_before(wal_db::Lsn::from(wal.durable_lsn())).unwrap();
+        assert!(wal.is_empty() && wal.head() > last);
+        wal.backup_to(place.root().join("none")).unwrap();
+        let copy = open(form, &place.root().join("none"));
+        assert!(copy.is_empty());
+        assert_eq!(copy.head(), wal.head(), "{form:?}");
+        assert_eq!(all(&copy), []);
+        let entry = put(&copy, 3, 10);
+        copy.close().unwrap();
+        assert_eq!(all(&open(form, &place.root().join("none"))), [entry]);
+    }
+}
+
+#[test]
+fn a_backup_overwrites_nothing_and_one_that_fails_leaves_nothing() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let (wal, entries) = busy(&place);
+        let target = place.root().join("there");
+        match form {
+            Form::File => fs::write(&target, b"mine").unwrap(),
+            Form::Segmented => {
+                fs::create_dir(&target).unwrap();
+                fs::write(target.join("mine"), b"mine").unwrap();
+            }
+        }
+        // The source is what it is: only what is durable is copied.
+        wal.sync().unwrap();
+        for taken in [&target, &place.path()] {
+            let before = place.bytes();
+            match wal.backup_to(taken) {
+                Err(WalError::Io { source, .. }) => assert_eq!(source.kind(), io::ErrorKind::AlreadyExists),
+                other => panic!("{form:?}: {other:?}"),
+            }
+            wal_tests::files::assert_same_files(&before, &place.bytes(), "what was there");
+        }
+        // A damaged record is not copied in silence.
+        place.flip(entries[1].0.get() + 64 + 100);
+        let damaged = place.root().join("damaged");
+        assert!(
+            matches!(wal.backup_to(&damaged), Err(WalError::Corruption(_))),
+            "{form:?}"
+        );
+        let left = if damaged.is_dir() {
+            tree(&damaged).len()
+        } else {
+            usize::from(damaged.exists())
+        };
+        assert_eq!(left, 0, "{form:?}");
+    }
+}
+
+#[test]
+fn backups_beside_a_writer_that_appends_rotates_and_truncates_are_whole() {
+    for form in FORMS {
+        let place = Place::fast(form);
+        let wal = place.open(WalConfig::new().with_staging_bytes(1 << 20)).unwrap();
+        put(&wal, 0, 100);
+        let reader = Wal::open_read_only(place.path()).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut lsns = Vec::new();
+                for round in 0..2000 {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    lsns.extend((0..8).map(|i| put(&wal, round * 8 + i, 1 + (round * 977) % 9000).0));
+                    wal.sync().unwrap();
+                    if round % 3 == 0 {
+                        let last = lsns[lsns.len() - 3];
+                        wal.truncate_after(last).unwrap();
+                        lsns.truncate(lsns.len() - 2);
+                    }
+                    if round % 5 == 0 && lsns.len() > 60 {
+                        wal.truncate_before(lsns[lsns.len() - 40]).unwrap();
+                        lsns.drain(..lsns.len() - 40);
+                    }
+                }
+            });
+            let _stops = Stops(&stop);
+            for n in 0..10 {
+                let target = place.root().join(format!("{n}"));
+                // Either handle, and the log that it makes is opened and read by the call itself.
+                let copied = if n % 2 == 0 { &wal } else { &reader }.backup_to(&target);
+                match copied {
+                    Ok(_) => assert!(open(form, &target).verify().unwrap().is_intact()),
+                    // The end was cut each time.
+                    Err(WalError::Io {
+                        context: "making a backup",
+                        ..
+                    }) => {}
+                    Err(error) => panic!("{form:?}: {error:?}"),
+                }
+            }
+        });
+    }
+}
+
+/// Stops the other thread, if the test fails as well.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+// ---- what docs/backup.md says of other programs -----------------------------------------------------------------
+
+/// Runs a command, and says that it is not there if it is not.
+fn there(command: &mut Command) -> bool {
+    match command.output() {
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "{command:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            true
+        }
+        Err(error) => {
+            note(&format!("skipped: {command:?}: {error}"));
+            false
+        }
+    }
+}
+
+fn copied(place: &Place, command: impl Fn(&Path, &Path) -> Command) -> Option<PathBuf> {
+    let target = place.root().join("copy");
+    fs::create_dir(&target).unwrap();
+    there(&mut command(&place.path(), &target)).then_some(target)
+}
+
+#[test]
+fn a_closed_log_is_copied_by_any_program() {
+    type Make = fn(&Path, &Path) -> Command;
+    let programs: [(&str, Make); 3] = [
+        ("cp", |from, to| {
+            let mut command = Command::new("cp");
+            command.arg("-a").arg(from).arg(to.join("log"));
+            command
+        }),
+        ("tar", |from, to| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "tar -C \"$1\" -cf - log | tar -C \"$2\" -xf -", "sh"]);
+            command.arg(from.parent().unwrap()).arg(to);
+            command
+        }),
+        ("rsync", |from, to| {
+            let mut command = Command::new("rsync");
+            command.arg("-a").arg(from).arg(to);
+            command
+        }),
+    ];
+    for form in FORMS {
+        for (name, make) in programs {
+            let place = Place::new(form);
+            let (wal, entries) = busy(&place);
+            wal.close().unwrap();
+            if let Some(target) = copied(&place, make) {
+                assert_eq!(all(&open(form, &target.join("log"))), entries, "{form:?}: {name}");
+            }
+        }
+    }
+}
+
+/// Copies the files of a directory in the order in which they are named, with something in between.
+fn copy_in_order(from: &Path, to: &Path, first: &str, between: impl FnOnce()) {
+    fs::create_dir_all(to).unwrap();
+    fs::copy(from.join(first), to.join(first)).unwrap();
+    between();
+    for entry in fs::read_dir(from).unwrap() {
+        let name = entry.unwrap().file_name();
+        if name != first && name != "staging" {
+            fs::copy(from.join(&name), to.join(&name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_live_directory_is_copied_manifest_first_and_without_staging() {
+    let place = Place::new(Form::Segmented);
+    let (wal, entries) = busy(&place);
+    wal.sync().unwrap();
+    let target = place.root().join("copy");
+    let mut later = Vec::new();
+    copy_in_order(&place.path(), &target, "manifest", || {
+        later.extend((0..9).map(|seed| put(&wal, seed, 30_000)));
+        wal.sync().unwrap();
+    });
+    let read = all(&open(Form::Segmented, &target));
+    assert!(read.starts_with(&entries), "{read:?}");
+
+    // Segments that the manifest came to name after they were listed are missing.
+    let target = place.root().join("other");
+    fs::create_dir(&target).unwrap();
+    for entry in fs::read_dir(place.path()).unwrap() {
+        let name = entry.unwrap().file_name();
+        if name != "manifest" && name != "staging" {
+            fs::copy(place.path().join(&name), target.join(&name)).unwrap();
+        }
+    }
+    (0..9).for_each(|seed| drop(put(&wal, seed, 30_000)));
+    wal.sync().unwrap();
+    fs::copy(place.path().join("manifest"), target.join("manifest")).unwrap();
+    let refused = Wal::open_read_only(&target);
+    assert!(matches!(refused, Err(WalError::Corruption(_))), "{refused:?}");
+}
+
+#[test]
+fn a_snapshot_of_all_files_at_one_moment_is_what_a_crash_leaves() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let (_wal, entries) = busy(&place);
+        // Nothing happens between the copies of the files, as little as in a snapshot of a file system.
+        let moment = place.killed();
+        assert_eq!(all(&moment.open(quiet()).unwrap()), entries, "{form:?}");
+    }
+}
+
+#[test]
+fn hard_links_are_no_backup() {
+    let place = Place::new(Form::Segmented);
+    let (wal, _) = busy(&place);
+    wal.sync().unwrap();
+    let target = place.root().join("links");
+    fs::create_dir(&target).unwrap();
+    for entry in fs::read_dir(place.path()).unwrap() {
+        let name = entry.unwrap().file_name();
+        if name != "staging" {
+            fs::hard_link(place.path().join(&name), target.join(&name)).unwrap();
+        }
+    }
+    let entries = all(&Wal::open_read_only(&target).unwrap());
+    let last = entries[entries.len() - 3].0;
+    wal.truncate_after(last).unwrap();
+    (0..9).for_each(|seed| drop(put(&wal, seed, 30_000)));
+    wal.sync().unwrap();
+    // The manifest is the same file, and it goes on.
+    let now = Wal::open_read_only(&target).map(|wal| wal_tests::until_error(&wal));
+    assert!(!matches!(&now, Ok((read, None)) if *read == entries), "{now:?}");
+}
