@@ -5,6 +5,7 @@ mod chain;
 mod damage;
 mod failing;
 mod kinds;
+mod many;
 mod openings;
 mod retention;
 

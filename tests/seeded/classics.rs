@@ -534,4 +534,28 @@ pub(super) const CLASSICS: &[Bug] = &[
         "verifying takes bytes that a truncation has given back meanwhile for damage",
         &["readers::interleaved::a_log_is_verified_whatever_its_writer_does_meanwhile"],
     ),
+    bug(
+        "no-table-of-cuts",
+        &[],
+        "a log takes as many cuts of its end as its manifest has room for, and no more",
+        &["cuts::a_log_takes_more_cuts_than_a_manifest_has_room_for"],
+    ),
+    bug(
+        "table-over-the-one-in-use",
+        &[],
+        "a new table of cuts is written over the copy that the manifest names, whichever is left",
+        &["cuts::a_table_is_never_written_over_the_only_good_one"],
+    ),
+    bug(
+        "table-not-flushed",
+        &[],
+        "a manifest names a table of cuts that was not flushed",
+        &["cuts::a_table_is_durable_before_a_manifest_names_it"],
+    ),
+    bug(
+        "foreign-table-overwritten",
+        &[],
+        "somebody else's file under the name of the table of cuts is overwritten",
+        &["cuts::a_foreign_file_under_the_name_of_the_table_is_not_touched"],
+    ),
 ];

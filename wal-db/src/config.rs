@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{Result, WalError, format::MAX_PAYLOAD};
+use crate::{
+    Result, WalError,
+    format::{
+        MAX_PAYLOAD,
+        manifest::{MAX_EPOCHS, Room},
+    },
+};
 
 /// What iteration does at a damaged record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,6 +89,8 @@ pub struct WalConfig {
     staging: Staging,
     staging_bytes: usize,
     background_flush: bool,
+    /// How many epochs a manifest holds at most.
+    timeline_entries: u16,
     seal_after_ms: u64,
 }
 
@@ -97,6 +105,7 @@ impl WalConfig {
             staging: Staging::Mapped,
             staging_bytes: 8 << 20,
             background_flush: true,
+            timeline_entries: MAX_EPOCHS as u16,
             seal_after_ms: 5,
         }
     }
@@ -193,6 +202,22 @@ impl WalConfig {
     #[must_use]
     pub const fn background_flush(&self) -> bool {
         self.background_flush
+    }
+
+    /// Has the log put cuts into a table when the manifest holds this many epochs, 4 at least, for tests of that.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub const fn with_timeline_entries(mut self, entries: u16) -> Self {
+        self.timeline_entries = entries;
+        self
+    }
+
+    /// How the timeline of a log may grow, in a store with so many slots.
+    pub(crate) fn timeline_room(&self, slots: usize) -> Room {
+        Room {
+            entries: usize::from(self.timeline_entries).clamp(4, MAX_EPOCHS),
+            table: slots > 3 && !seeded_bug!("no-table-of-cuts"),
+        }
     }
 
     /// Whether every setting is in its range.

@@ -148,9 +148,11 @@ pub enum WalError {
         next: Lsn,
     },
 
-    /// The table of truncations is full; see `docs/format.md`, "Limits". Nothing was changed.
+    /// The table of truncations is full; see `docs/format.md`, "Limits". Nothing was changed. That happens to a store of
+    /// your own that has two slots; with four ([`WalStore::slots`](crate::WalStore::slots)) a log takes 4 million.
     #[error(
-        "the log holds {count} suffix truncations, the most it can; drop old records with truncate_before first"
+        "the log holds {count} suffix truncations, the most it can; give its store four slots (WalStore::slots), or \
+         drop old records with truncate_before until their segment is gone"
     )]
     TooManyTruncations {
         /// How many there are.

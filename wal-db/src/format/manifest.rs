@@ -1,6 +1,8 @@
 //! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`,
 //! "Manifest".
 
+use std::sync::Arc;
+
 use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, GroupHeader, LogId, SECTOR, is_zero};
 
 /// The room for one of the two copies.
@@ -8,6 +10,9 @@ pub(crate) const SLOT_LEN: usize = 64 * 1024;
 
 /// How many timeline entries fit a slot.
 pub(crate) const MAX_EPOCHS: usize = 2048;
+
+/// How many fit the table of older ones.
+pub(crate) const MAX_TABLE: usize = 1 << 22;
 
 /// Beyond what a log can grow to; keeps sums of positions and lengths far from the end of the numbers.
 const MAX_POSITION: u64 = 1 << 61;
@@ -24,6 +29,10 @@ const FEATURE_SCHEMA: u32 = 1;
 
 /// The same: the manifest says up to where records were dropped.
 const FEATURE_DROPPED: u32 = 8;
+
+/// A feature bit for readers: the oldest cuts are in a table of their own, which the manifest names.
+const FEATURE_TABLE: u32 = 1;
+const TABLE_LEN: usize = 16;
 
 /// A place between two groups from which the log can be scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,9 +58,31 @@ pub(crate) struct EpochStart {
     pub(crate) epoch: u32,
 }
 
-/// The newest epochs, oldest first.
+/// How the timeline may grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Entries of the manifest, at least 4.
+    pub(crate) entries: usize,
+    /// Whether the store has a place for a table of what does not fit.
+    pub(crate) table: bool,
+}
+
+/// What a manifest says of the table of cuts that it has no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableName {
+    pub(crate) count: u64,
+    pub(crate) crc: u32,
+}
+
+/// The epochs, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Timeline {
+    /// Those that the manifest has no room for; all of them start before the first one of `epochs`.
+    older: Arc<[EpochStart]>,
+    /// The table in which they are stored, if one is.
+    table: Option<TableName>,
+    /// The table is still to be written.
+    is_new: bool,
     epochs: Vec<EpochStart>,
     /// The epochs of positions before this one have been forgotten (never their cuts).
     forgotten_before: u64,
@@ -65,10 +96,11 @@ impl Timeline {
                 cut: 0,
                 epoch,
             }],
-            forgotten_before: 0,
+            ..Timeline::default()
         }
     }
 
+    /// Those of the manifest.
     pub(crate) fn epochs(&self) -> &[EpochStart] {
         &self.epochs
     }
@@ -81,12 +113,24 @@ impl Timeline {
         })
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.older.len() + self.epochs.len()
+    }
+
+    fn get(&self, index: usize) -> Option<&EpochStart> {
+        match index.checked_sub(self.older.len()) {
+            Some(index) => self.epochs.get(index),
+            None => self.older.get(index),
+        }
+    }
+
     /// The epoch that owns `pos`, if it is still known.
     pub(crate) fn epoch_at(&self, pos: u64) -> Option<u32> {
         if pos < self.forgotten_before {
             return None;
         }
-        Some(self.epochs[self.begun_by(pos).checked_sub(1)?].epoch)
+        Some(self.get(self.begun_by(pos).checked_sub(1)?)?.epoch)
     }
 
     /// Whether no other epoch starts inside a group.
@@ -96,30 +140,73 @@ impl Timeline {
 
     /// How many entries start at or before `pos`.
     fn begun_by(&self, pos: u64) -> usize {
-        self.epochs.partition_point(|entry| entry.start <= pos)
+        let begun = |entries: &[EpochStart]| entries.partition_point(|entry| entry.start <= pos);
+        match self.epochs.first() {
+            Some(first) if pos < first.start => begun(&self.older),
+            _ => self.older.len() + begun(&self.epochs),
+        }
     }
 
     /// Where the log goes on if `pos` was cut off.
     pub(crate) fn cut_around(&self, pos: u64) -> Option<EpochStart> {
-        self.epochs
-            .get(self.begun_by(pos))
-            .filter(|entry| entry.cut <= pos)
-            .copied()
+        let next = self.get(self.begun_by(pos)).copied();
+        next.filter(|entry| entry.cut <= pos)
+    }
+
+    /// The first cut that ends after `pos`. Entries that cut nothing are in the manifest only, so there are few.
+    pub(crate) fn next_cut_after(&self, pos: u64) -> Option<EpochStart> {
+        let mut entries = (self.begun_by(pos)..self.len()).filter_map(|index| self.get(index));
+        entries.find(|entry| entry.cut < entry.start).copied()
     }
 
     /// Every entry, the newest one first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &EpochStart> {
-        self.epochs.iter().rev()
+        self.epochs.iter().rev().chain(self.older.iter().rev())
+    }
+
+    /// The table that the manifest names.
+    pub(crate) fn table(&self) -> Option<TableName> {
+        self.table
+    }
+
+    /// What has to be written to a table before a manifest names it.
+    pub(crate) fn unwritten(&self) -> Option<&[EpochStart]> {
+        (self.is_new && !self.older.is_empty()).then_some(&self.older)
+    }
+
+    /// The table was written under this name.
+    pub(crate) fn wrote(&mut self, table: TableName) {
+        (self.table, self.is_new) = (Some(table), false);
+    }
+
+    /// The table is to be written again.
+    pub(crate) fn write_again(&mut self) {
+        self.is_new = true;
+    }
+
+    /// Adds what the table holds. `false`: it is no table that goes before these entries.
+    #[must_use]
+    pub(crate) fn complete(&mut self, older: Vec<EpochStart>) -> bool {
+        let first = self.epochs.first().copied();
+        let pairs = older.iter().zip(older.iter().skip(1).chain(first.as_ref()));
+        let in_order =
+            |(one, next): (&EpochStart, &EpochStart)| one.start < next.start && one.epoch < next.epoch;
+        let is_sound = |entry: &EpochStart| entry.cut <= entry.start && entry.start % SECTOR == 0;
+        if !pairs.into_iter().all(in_order) || !older.iter().all(is_sound) {
+            return false;
+        }
+        self.older = older.into();
+        true
     }
 
     /// The cut because of which somebody who had read up to `pos` has read what is gone. It holds the position and does not
     /// start there, or ends there: nothing can start where an epoch does, but a record may have ended there before.
     pub(crate) fn cut_behind(&self, pos: u64) -> Option<EpochStart> {
-        let at = self.epochs.partition_point(|entry| entry.start < pos);
+        let at = pos.checked_sub(1).map_or(0, |before| self.begun_by(before));
         let reaches = |entry: &&EpochStart| {
             entry.cut < pos && !(seeded_bug!("cut-that-ends-at-a-position-not-told") && entry.start == pos)
         };
-        self.epochs.get(at).filter(reaches).copied()
+        self.get(at).filter(reaches).copied()
     }
 
     /// Whether there is a number for one more epoch.
@@ -127,43 +214,97 @@ impl Timeline {
         self.newest().epoch < MAX_EPOCH
     }
 
-    /// Adds an epoch. Entries without a record of their own vanish; when the table is full the oldest entry that
-    /// cuts nothing is forgotten. `false`: it is full of cuts.
+    /// Adds an epoch, with the room that a manifest alone has.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn push(&mut self, next: EpochStart) -> bool {
+        let room = Room {
+            entries: MAX_EPOCHS,
+            table: false,
+        };
+        self.push_within(next, room)
+    }
+
+    /// Adds an epoch. Entries without a record of their own vanish; when the manifest is full the oldest entry that
+    /// cuts nothing is forgotten, and the older half of the cuts goes to the table. `false`: it is full of cuts.
+    #[must_use]
+    pub(crate) fn push_within(&mut self, next: EpochStart, room: Room) -> bool {
         if !self.has_number() {
             return false;
         }
         let mut next = next;
-        while let Some(last) = self.epochs.last() {
-            // Nothing of `last` is left: what it owned is cut off again, or it never owned a byte.
-            if last.start < next.cut {
-                break;
+        loop {
+            if self.epochs.is_empty() {
+                self.take_back(room.entries / 2);
             }
+            // Nothing of `last` is left: what it owned is cut off again, or it never owned a byte.
+            let Some(last) = self.epochs.last().filter(|last| last.start >= next.cut) else {
+                break;
+            };
             next.cut = next.cut.min(last.cut);
             self.epochs.pop();
         }
         // Cuts leave room for the epochs of openings, which cannot be refused.
+        let is_cut = next.cut < next.start;
         let cuts = self.epochs.iter().filter(|entry| entry.cut < entry.start).count();
-        if next.cut < next.start && cuts >= MAX_EPOCHS - 2 {
+        if is_cut && cuts >= room.entries - 2 && !(room.table && self.move_to_table(room.entries / 2)) {
             return false;
         }
-        if self.epochs.len() == MAX_EPOCHS {
-            let Some(plain) = self.epochs.iter().position(|entry| entry.cut == entry.start) else {
+        while self.epochs.len() >= room.entries {
+            if !self.forget_oldest(next.start) && !(room.table && self.move_to_table(room.entries / 2)) {
                 return false;
-            };
-            let known_from = self.epochs.get(plain + 1).map_or(next.start, |entry| entry.start);
-            self.forgotten_before = self.forgotten_before.max(known_from);
-            self.epochs.remove(plain);
+            }
         }
         self.epochs.push(next);
         true
     }
 
-    /// Forgets what only concerns positions before `head`.
+    /// Forgets the oldest entry that cuts nothing.
+    fn forget_oldest(&mut self, next_start: u64) -> bool {
+        let Some(plain) = self.epochs.iter().position(|entry| entry.cut == entry.start) else {
+            return false;
+        };
+        let known_from = self.epochs.get(plain + 1).map_or(next_start, |entry| entry.start);
+        self.forgotten_before = self.forgotten_before.max(known_from);
+        self.epochs.remove(plain);
+        true
+    }
+
+    /// Moves the oldest entries to the table; those among them that cut nothing are forgotten.
+    fn move_to_table(&mut self, count: usize) -> bool {
+        if self.older.len() + count > MAX_TABLE {
+            return false;
+        }
+        let known_from = self.epochs.get(count).map_or(0, |entry| entry.start);
+        let moved = self.epochs.drain(..count.min(self.epochs.len()));
+        let (cuts, plain): (Vec<_>, Vec<_>) = moved.partition(|entry| entry.cut < entry.start);
+        if !plain.is_empty() {
+            self.forgotten_before = self.forgotten_before.max(known_from);
+        }
+        self.older = self.older.iter().chain(&cuts).copied().collect();
+        self.is_new = true;
+        true
+    }
+
+    /// Takes the newest entries of the table back: everything after them was cut off.
+    fn take_back(&mut self, count: usize) {
+        if self.older.is_empty() {
+            return;
+        }
+        let kept = self.older.len() - count.min(self.older.len());
+        self.epochs = self.older[kept..].to_vec();
+        self.older = self.older[..kept].into();
+        self.is_new = true;
+    }
+
+    /// Forgets what only concerns positions before `head`. The table stays as it is as long as one of its entries is
+    /// needed.
     pub(crate) fn drop_before(&mut self, head: u64) {
         let owner = self.begun_by(head).saturating_sub(1);
-        self.epochs.drain(..owner);
+        if let Some(owner) = owner.checked_sub(self.older.len()) {
+            self.older = Arc::default();
+            self.epochs.drain(..owner);
+        }
     }
 }
 
@@ -233,9 +374,13 @@ impl Manifest {
         let extras = [(FEATURE_SCHEMA, self.schema), (FEATURE_DROPPED, dropped)];
         let extras = extras.iter().filter_map(|(bit, value)| Some((bit, (*value)?)));
         let features = extras.clone().fold(0, |features, (bit, _)| features | bit);
-        let len = (FIXED_LEN + epochs.len() * EPOCH_LEN + 8 * extras.clone().count() + 4) as u32;
+        let table = self.timeline.table.filter(|_| !self.timeline.older.is_empty());
+        let table = table.map(|table| [table.count, u64::from(table.crc)]);
+        let read_features = if table.is_some() { FEATURE_TABLE } else { 0 };
+        let extras_len = 8 * extras.clone().count() + table.map_or(0, |_| TABLE_LEN);
+        let len = (FIXED_LEN + epochs.len() * EPOCH_LEN + extras_len + 4) as u32;
         // Version, features a reader must know, features a writer must know, length.
-        for field in [FORMAT_VERSION, 0, features, len] {
+        for field in [FORMAT_VERSION, read_features, features, len] {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
         bytes.extend_from_slice(&self.log.0);
@@ -263,6 +408,9 @@ impl Manifest {
             }
         }
         bytes.extend(extras.flat_map(|(_, value)| value.to_le_bytes()));
+        for field in table.into_iter().flatten() {
+            bytes.extend_from_slice(&field.to_le_bytes());
+        }
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
@@ -286,7 +434,7 @@ impl Manifest {
             return Err(SlotFault::Damaged);
         }
         // Only after the checksum: a flipped bit in the version is damage, not the future.
-        let unknown = read_features | write_features & !(FEATURE_SCHEMA | FEATURE_DROPPED);
+        let unknown = read_features & !FEATURE_TABLE | write_features & !(FEATURE_SCHEMA | FEATURE_DROPPED);
         if version != FORMAT_VERSION || unknown != 0 {
             return Err(SlotFault::Version {
                 version,
@@ -295,13 +443,19 @@ impl Manifest {
         }
         let extras_len = 8 * u64::from(write_features.count_ones());
 
+        let table_len = if read_features & FEATURE_TABLE == 0 {
+            0
+        } else {
+            TABLE_LEN as u64
+        };
+
         let log = LogId(fields.take());
         let [generation, segment_len, head, head_group, head_ordinal] = [(); 5].map(|()| fields.u64());
         let [pos, ordinal, prev, digest_and_epoch] = [(); 4].map(|()| fields.u64());
         let [newest_segment, forgotten_before, count] = [(); 3].map(|()| fields.u64());
         let expected = count
             .checked_mul(EPOCH_LEN as u64)
-            .and_then(|len| len.checked_add(extras_len));
+            .and_then(|len| len.checked_add(extras_len + table_len));
         if count == 0 || expected != Some((len - 4 - FIXED_LEN) as u64) {
             return Err(SlotFault::Damaged);
         }
@@ -316,6 +470,10 @@ impl Manifest {
         let (schema, dropped) = (extra(FEATURE_SCHEMA), extra(FEATURE_DROPPED));
         // A manifest that does not say it is older than the field.
         let dropped = dropped.unwrap_or(if head_ordinal > 0 { head } else { 0 });
+        let table = (table_len > 0).then(|| TableName {
+            count: fields.u64(),
+            crc: fields.u64() as u32,
+        });
         // The checksum says that these bytes were written, not that they make sense.
         let positions = [head, head_group, pos, prev, forgotten_before, segment_len];
         let in_order = epochs
@@ -341,7 +499,8 @@ impl Manifest {
             || !in_order
             || forgotten_before > pos
             // Who owns the head is known, or was forgotten, or it is before all that was cut off.
-            || epochs[0].cut > head.max(forgotten_before)
+            || table.is_none() && epochs[0].cut > head.max(forgotten_before)
+            || table.is_some_and(|table| !(1..=MAX_TABLE as u64).contains(&table.count))
             || epochs.iter().any(|entry| {
                 entry.cut > entry.start
                     || entry.start % SECTOR != 0
@@ -373,14 +532,16 @@ impl Manifest {
             schema,
             dropped,
             timeline: Timeline {
+                table,
                 epochs,
                 forgotten_before,
+                ..Timeline::default()
             },
         })
     }
 }
 
-const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 2 * 8 + 4 <= SLOT_LEN);
+const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 2 * 8 + TABLE_LEN + 4 <= SLOT_LEN);
 const _: () = assert!(FIXED_LEN == 8 + 4 * 4 + 16 + 12 * 8);
 
 #[cfg(test)]
@@ -568,7 +729,7 @@ mod tests {
                 12,
                 SlotFault::Version {
                     version: 1,
-                    features: 3,
+                    features: 2,
                 },
             ),
             (

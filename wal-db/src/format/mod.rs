@@ -10,6 +10,7 @@ pub(crate) mod group;
 pub(crate) mod manifest;
 pub(crate) mod schema;
 pub(crate) mod segment;
+pub(crate) mod table;
 
 pub(crate) use checksum::{FrameKey, LogId, crc32};
 pub(crate) use frame::{FRAME_HEADER_LEN, FrameWord, Kind, MAX_PAYLOAD, frame_len};

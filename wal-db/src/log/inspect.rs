@@ -10,6 +10,7 @@ use super::{
     record::Record,
     report::{RecoveryReport, VerifyReport},
     scan::Walker,
+    table,
 };
 use crate::{
     Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
@@ -283,7 +284,12 @@ fn open_damaged(path: &Path) -> Result<Remains> {
         // Of two that are equally new the first one counts, as it does for who opens the log.
         let slots = [1, 0].into_iter();
         let slots = slots.filter_map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
-        slots.max_by_key(|manifest| manifest.generation)
+        let mut newest = slots.max_by_key(|manifest| manifest.generation);
+        if let Some(manifest) = &mut newest {
+            // What is left of a timeline says more than none.
+            let _ = table::complete(manifest, store.slots(), |slot| store.read_slot(slot));
+        }
+        newest
     };
     if !path.is_dir() {
         let store = FileStore::open_read_only(path)?;

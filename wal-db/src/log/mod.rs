@@ -23,6 +23,7 @@ mod report;
 mod scan;
 mod seek;
 mod staged;
+mod table;
 mod tail;
 mod ticket;
 mod truncate;

@@ -16,6 +16,7 @@ use super::{
     recover::{self, Found, Opened, Stop},
     report::{Cut, RecoveryReport},
     staged::{self, Staged},
+    table,
 };
 use crate::{
     Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
@@ -341,10 +342,13 @@ fn read_copies(store: &Latched) -> Result<Copies> {
         };
         let [first, second] = decoded.map(Result::ok);
         if !damaged || unmoved == 2 {
-            return match newer(first, second) {
-                Some(newest) => Ok(Copies { newest, damaged }),
-                None => Err(recover::manifest_damage()),
-            };
+            let mut newest = newer(first, second).ok_or_else(recover::manifest_damage)?;
+            match table::complete(&mut newest, store.slots(), |slot| store.read_slot(slot)) {
+                Ok(_) => return Ok(Copies { newest, damaged }),
+                // A writer may have come to the next one.
+                Err(error) if unmoved == 2 => return Err(error),
+                Err(_) => {}
+            }
         }
         before = Some(slots);
         // It may be half of a write that is under way.
@@ -463,7 +467,9 @@ impl Base {
 /// The newest copy of the manifest that is whole at the moment.
 fn newest_copy(store: &Latched) -> Option<Manifest> {
     let [first, second] = [0, 1].map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
-    newer(first, second)
+    let mut newest = newer(first, second)?;
+    let complete = table::complete(&mut newest, store.slots(), |slot| store.read_slot(slot));
+    complete.ok().map(|_| newest)
 }
 
 impl Core {

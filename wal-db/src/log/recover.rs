@@ -12,12 +12,13 @@ use super::{
     report::{Cut, RecoveryReport},
     scan::Walker,
     staged::{self, Staged},
+    table,
 };
 use crate::{
     Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
     format::{
         self, GroupHeader, HeaderFault, Kind, LogId, Manifest, Mark,
-        manifest::{EpochStart, SlotFault},
+        manifest::{EpochStart, Room, SlotFault},
     },
     storage::{Identity, Latched, StoreFault, WalStore, staging::Leftover},
     sync::Arc,
@@ -58,7 +59,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
     };
     if !manifest.timeline.has_number() {
         return Err(WalError::TooManyTruncations {
-            count: manifest.timeline.epochs().len(),
+            count: manifest.timeline.len(),
         });
     }
     let mut found = scan_to_end(&base, from, u64::MAX)?;
@@ -86,7 +87,8 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
         }
         report.damage = Some(damage);
     }
-    mend(base, manifest, found, survey, leftover, report)
+    let room = config.timeline_room(base.store.slots());
+    mend(base, manifest, found, survey, leftover, report, room)
 }
 
 /// Everything before the mark is durable: a store that ends before it has lost something.
@@ -143,7 +145,11 @@ fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Result<Manifes
             Err(fault) => faults.push(fault),
         }
     }
-    if let Some((best, slot, bytes)) = best {
+    if let Some((mut best, slot, bytes)) = best {
+        let incomplete = table::complete(&mut best, store.slots(), |slot| store.read_slot(slot))?;
+        if incomplete {
+            best.timeline.write_again();
+        }
         if !same && !seeded_bug!("newest-manifest-not-rewritten") {
             // Its writer has died, or its flush has failed: it may be in the system's cache only, and be clean there.
             store
@@ -198,6 +204,7 @@ impl From<Unwritten> for WalError {
 /// Writes both copies, one after the other: whichever survives, it is a true one.
 pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> std::result::Result<(), Unwritten> {
     manifest.generation = manifest.generation.saturating_add(1);
+    let table = table::write_first(store, manifest)?;
     let bytes = manifest.encode();
     // Counts in headers that were made up lead here; nobody could open the log again.
     if Manifest::decode(&bytes).is_err() {
@@ -216,7 +223,10 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> std::r
             left,
         })?;
     }
-    Ok(())
+    match table {
+        Some(half) => table::write_second(store, &half),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn manifest_damage() -> WalError {
@@ -432,6 +442,7 @@ fn mend(
     survey: Survey,
     leftover: Option<Leftover>,
     mut report: RecoveryReport,
+    room: Room,
 ) -> Result<Opened> {
     let end = found.mark.pos;
     let key = base.key(manifest.timeline.newest().epoch);
@@ -504,9 +515,9 @@ fn mend(
         cut,
         epoch: manifest.timeline.newest().epoch + 1,
     };
-    if !seeded_bug!("no-epoch-at-opening") && !manifest.timeline.push(next) {
+    if !seeded_bug!("no-epoch-at-opening") && !manifest.timeline.push_within(next, room) {
         return Err(WalError::TooManyTruncations {
-            count: manifest.timeline.epochs().len(),
+            count: manifest.timeline.len(),
         });
     }
     manifest.mark = mark;

@@ -509,14 +509,7 @@ impl Walker {
     }
 
     fn find_cut(&mut self) {
-        let pos = self.pos;
-        self.cut = self
-            .shape
-            .timeline
-            .epochs()
-            .iter()
-            .find(|entry| entry.start > pos && entry.cut < entry.start)
-            .copied();
+        self.cut = self.shape.timeline.next_cut_after(self.pos);
     }
 
     /// Jumps over a cut that the position has reached.

@@ -90,9 +90,10 @@ impl Core {
         let mut manifest = writer.manifest.lock();
         let epoch = manifest.timeline.newest().epoch + u32::from(!seeded_bug!("no-epoch-at-truncation"));
         let mut next = manifest.clone();
-        if !next.timeline.push(EpochStart { start, cut, epoch }) {
+        let room = self.config.timeline_room(self.base.store.slots());
+        if !next.timeline.push_within(EpochStart { start, cut, epoch }, room) {
             return Err(WalError::TooManyTruncations {
-                count: next.timeline.epochs().len(),
+                count: next.timeline.len(),
             });
         }
         next.mark = Mark { epoch, ..kept };

@@ -96,7 +96,15 @@ impl Latched {
         self.store.read_slot(slot)
     }
 
+    pub(crate) fn slots(&self) -> usize {
+        self.store.slots()
+    }
+
     pub(crate) fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        if slot > 1 {
+            // A file of its own, which no manifest names yet: if there is no space for it, nothing has happened.
+            return self.guarded("writing the table of cuts", || self.store.write_slot(slot, bytes));
+        }
         // In a log of one file this flushes what `sync` flushes; in a log of segments a file of its own, and must not wait
         // for a long backlog.
         let _one_at_a_time = self.segment_len().is_none().then(|| self.flushing.lock());

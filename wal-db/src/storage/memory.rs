@@ -26,7 +26,7 @@ pub struct MemStore {
 #[derive(Debug, Default)]
 struct Bytes {
     row: Vec<u8>,
-    slots: [Vec<u8>; 2],
+    slots: [Vec<u8>; 4],
 }
 
 impl MemStore {
@@ -69,6 +69,10 @@ impl WalStore for MemStore {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         self.bytes.lock().row.truncate(len);
         Ok(())
+    }
+
+    fn slots(&self) -> usize {
+        4
     }
 
     fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {

@@ -12,6 +12,7 @@ mod segmented;
 pub(crate) mod staging;
 mod staging_file;
 mod sys;
+mod table;
 
 use std::{fmt, fs::File, io, path::PathBuf};
 
@@ -86,6 +87,12 @@ pub trait WalStore: Send + Sync + 'static {
     /// # Errors
     /// Whatever the medium says.
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// How many slots there are: 2, or 4. A log with more suffix truncations than a manifest has room for keeps a table of
+    /// the older ones in slots 2 and 3, 24 bytes each; a store with two slots holds 2,046 of them.
+    fn slots(&self) -> usize {
+        2
+    }
 
     /// Tells the store which log it holds, once, before anything is written and before the row is read. For stores
     /// that keep a header of their own.

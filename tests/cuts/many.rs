@@ -1,0 +1,334 @@
+//! As many cuts as a log is given: what the manifest has no room for is in a table of its own.
+
+use std::{
+    fs, io,
+    sync::{Arc, Mutex},
+};
+
+use wal_db::{
+    CorruptionReason, MemStore, Retention, Wal, WalConfig, WalError, WalStore,
+    testing::sim::{Image, Medium, SimDisk},
+};
+use wal_tests::{
+    Entry, all, corruption,
+    disk::Disk,
+    files::{FORMS, Form, Place},
+    put, quiet, quiet_heap,
+    random::Rng,
+    scale,
+};
+
+use super::kinds::{Counted, counted};
+
+/// With a table after a few cuts.
+fn small(config: WalConfig) -> WalConfig {
+    config.with_timeline_entries(8)
+}
+
+/// The two copies of the table.
+fn copies(place: &Place) -> [std::path::PathBuf; 2] {
+    [0, 1].map(|copy| match place.form {
+        Form::File => place.root().join(format!("log.cuts-{copy}")),
+        Form::Segmented => place.path().join(format!("cuts-{copy}")),
+    })
+}
+
+#[test]
+fn a_log_takes_more_cuts_than_a_manifest_has_room_for() {
+    let store = MemStore::new();
+    let mut wal = Wal::with_store_and_config(store.clone(), quiet_heap()).unwrap();
+    let mut kept = Vec::new();
+    for i in 0..6000 * scale() as usize {
+        kept.push(put(&wal, i, 20));
+        put(&wal, i, 20);
+        wal.truncate_after(kept[i].0)
+            .unwrap_or_else(|error| panic!("cut {i}: {error}"));
+        if i % 1000 == 500 {
+            drop(wal);
+            wal = Wal::with_store_and_config(store.clone(), quiet_heap()).unwrap();
+        }
+    }
+    assert_eq!(all(&wal), kept);
+    drop(wal);
+    let wal = Wal::with_store_and_config(store, quiet_heap()).unwrap();
+    assert_eq!(all(&wal), kept);
+    for at in [0, 1, 1000, 3000, kept.len() - 1] {
+        assert_eq!(wal.read(kept[at].0).unwrap().data(), kept[at].1);
+        assert_eq!(wal.iter_from_ordinal(at as u64).unwrap().count(), kept.len() - at);
+    }
+    assert!(wal.verify().unwrap().is_intact());
+    // And all of them are cut off again.
+    wal.truncate_after(kept[10].0).unwrap();
+    assert_eq!(all(&wal), kept[..=10]);
+}
+
+#[test]
+fn a_store_with_two_slots_says_what_it_lacks() {
+    let disk = Disk::new();
+    let wal = Wal::with_store_and_config(disk.clone(), small(quiet_heap())).unwrap();
+    let mut kept = vec![put(&wal, 0, 20)];
+    let refused = loop {
+        put(&wal, 1, 20);
+        match wal.truncate_after(kept[kept.len() - 1].0) {
+            Ok(()) => kept.push(put(&wal, kept.len(), 20)),
+            Err(error) => break error,
+        }
+        assert!(kept.len() < 20);
+    };
+    assert!(
+        matches!(refused, WalError::TooManyTruncations { .. }),
+        "{refused:?}"
+    );
+    assert!(refused.to_string().contains("slots"), "{refused}");
+    wal.append_and_sync(b"the log goes on").unwrap();
+}
+
+/// Every kind of cut and opening, on every store, against a list.
+#[test]
+fn any_cuts_leave_what_a_list_has() {
+    for seed in 0..12 * u64::from(scale()) {
+        let mut rng = Rng::new(seed);
+        let place = Place::fast(FORMS[seed as usize % 2]);
+        let memory = MemStore::new();
+        let in_memory = seed % 3 == 0;
+        let config = small(if in_memory { quiet_heap() } else { quiet() });
+        let open = || match in_memory {
+            true => Wal::with_store_and_config(memory.clone(), config),
+            false => place.open(config),
+        };
+        let mut wal = open().unwrap();
+        let mut list: Vec<(Entry, u64)> = Vec::new();
+        for step in 0..300 {
+            let what = format!("seed {seed}, step {step}");
+            match rng.below(12) {
+                0..=3 => {
+                    let number = rng.number();
+                    let log = wal
+                        .typed::<Counted>()
+                        .unwrap_or_else(|error| panic!("{what}: {error}"));
+                    let lsn = log.append(&counted(number)).unwrap();
+                    let data = wal.read(lsn).unwrap().into_data();
+                    list.push((Entry(lsn, data), number));
+                }
+                4..=8 if !list.is_empty() => {
+                    // Often of little, now and then of much.
+                    let most = if rng.below(12) == 0 {
+                        list.len()
+                    } else {
+                        3.min(list.len())
+                    };
+                    let keep = list.len() - 1 - rng.below(most);
+                    wal.truncate_after(list[keep].0.0)
+                        .unwrap_or_else(|error| panic!("{what}: {error}"));
+                    list.truncate(keep + 1);
+                }
+                9 if rng.below(10) == 0 => {
+                    let before = wal.stats().bytes;
+                    wal.retain(&Retention::new().with_max_bytes(before / 2))
+                        .unwrap_or_else(|error| panic!("{what}: {error}"));
+                    assert!(wal.stats().bytes <= before / 2, "{what}");
+                    let head = wal.head();
+                    list.retain(|(entry, _)| entry.0 >= head);
+                }
+                10 => {
+                    drop(wal);
+                    wal = open().unwrap_or_else(|error| panic!("{what}: {error}"));
+                }
+                _ => wal.sync().unwrap(),
+            }
+            if step % 10 == 0 {
+                let expected: Vec<_> = list.iter().map(|(entry, _)| entry.clone()).collect();
+                assert_eq!(all(&wal), expected, "{what}");
+                assert_eq!(wal.record_count(), expected.len() as u64, "{what}");
+            }
+        }
+        drop(wal);
+        let wal = open().unwrap();
+        assert!(wal.verify().unwrap().is_intact(), "seed {seed}");
+        let log = wal.typed::<Counted>().unwrap();
+        let read: Vec<_> = log
+            .replay(..)
+            .unwrap()
+            .map(|event| event.unwrap().event.number)
+            .collect();
+        assert!(
+            read.iter().eq(list.iter().map(|(_, number)| number)),
+            "seed {seed}"
+        );
+    }
+}
+
+/// A log on the disk with a table, and its records.
+fn with_a_table(form: Form) -> (Place, Vec<Entry>) {
+    let place = Place::fast(form);
+    let wal = place.open(small(quiet())).unwrap();
+    let mut kept = Vec::new();
+    for i in 0..30 {
+        kept.push(put(&wal, i, 20));
+        put(&wal, i, 20);
+        wal.truncate_after(kept[i].0).unwrap();
+    }
+    wal.close().unwrap();
+    (place, kept)
+}
+
+#[test]
+fn one_copy_of_the_table_is_enough_and_none_is_damage() {
+    for form in FORMS {
+        let (place, kept) = with_a_table(form);
+        let flip = |copy: usize| {
+            let mut bytes = fs::read(&copies(&place)[copy]).unwrap();
+            bytes[40] ^= 1;
+            fs::write(&copies(&place)[copy], bytes).unwrap();
+        };
+        for copy in [0, 1] {
+            flip(copy);
+            let reader = Wal::open_read_only(place.path()).unwrap();
+            assert_eq!(all(&reader), kept, "{form:?}");
+            drop(reader);
+            assert_eq!(all(&place.open(quiet()).unwrap()), kept, "{form:?}");
+            // It was mended.
+            assert_eq!(
+                fs::read(&copies(&place)[0]).unwrap(),
+                fs::read(&copies(&place)[1]).unwrap(),
+                "{form:?}"
+            );
+        }
+        flip(0);
+        flip(1);
+        assert_eq!(corruption(place.open(quiet())).reason, CorruptionReason::Manifest);
+        assert_eq!(
+            corruption(Wal::open_read_only(place.path())).reason,
+            CorruptionReason::Manifest
+        );
+    }
+}
+
+#[test]
+fn a_foreign_file_under_the_name_of_the_table_is_not_touched() {
+    for form in FORMS {
+        let place = Place::fast(form);
+        let wal = place.open(small(quiet())).unwrap();
+        fs::write(&copies(&place)[0], b"somebody's diary").unwrap();
+        let mut kept = vec![put(&wal, 0, 20)];
+        let refused = loop {
+            put(&wal, 1, 20);
+            match wal.truncate_after(kept[kept.len() - 1].0) {
+                Ok(()) => kept.push(put(&wal, kept.len(), 20)),
+                Err(error) => break error,
+            }
+            assert!(kept.len() < 20);
+        };
+        assert!(matches!(refused, WalError::Io { .. }), "{refused:?}");
+        assert_eq!(fs::read(&copies(&place)[0]).unwrap(), b"somebody's diary");
+        drop(wal);
+        fs::remove_file(&copies(&place)[0]).unwrap();
+        let wal = place.open(small(quiet())).unwrap();
+        assert!(all(&wal).starts_with(&kept), "{form:?}");
+    }
+}
+
+#[test]
+fn a_store_in_memory_has_room_for_a_table() {
+    assert_eq!(MemStore::new().slots(), 4);
+}
+
+/// A log with a table on a simulated disk; the last cuts bring the next one.
+fn cut_on(disk: &SimDisk, cuts: usize) -> Wal {
+    let wal = disk.open("log", small(quiet())).unwrap();
+    for i in 0..cuts {
+        let kept = put(&wal, i, 20);
+        put(&wal, i, 20);
+        wal.truncate_after(kept.0).unwrap();
+    }
+    wal
+}
+
+#[test]
+fn a_table_is_durable_before_a_manifest_names_it() {
+    // Wherever the power goes, and nothing that was not flushed has arrived, what was kept is there.
+    let disk = SimDisk::new();
+    let wal = cut_on(&disk, 40);
+    let kept = all(&wal);
+    let journal = disk.journal();
+    drop(disk.kill());
+    drop(wal);
+    let mut medium = Medium::of(Image::default());
+    let mut most = 0;
+    for step in &journal {
+        medium.apply(step);
+        let image = medium.after(&medium.nothing());
+        let disk = SimDisk::of(image);
+        let Ok(wal) = disk.open("log", small(quiet())) else {
+            panic!("refused after {step}");
+        };
+        // The last one may be under way.
+        let found = all(&wal);
+        let same = found
+            .iter()
+            .zip(&kept)
+            .take_while(|(one, other)| one == other)
+            .count();
+        assert!(same + 2 >= found.len(), "{same} of {} after {step}", found.len());
+        assert!(same + 1 >= most, "{same} after {step}, {most} before");
+        most = most.max(same);
+        drop(disk.kill());
+    }
+    assert_eq!(most, kept.len());
+}
+
+/// A store in memory that notes which copies of the table are written, and has no space for the second one at first.
+#[derive(Clone, Default)]
+struct Noting {
+    store: MemStore,
+    written: Arc<Mutex<Vec<usize>>>,
+}
+
+impl WalStore for Noting {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.store.read_at(pos, buf)
+    }
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        self.store.write_at(pos, bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.store.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.store.len()
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.store.truncate(len)
+    }
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        self.store.read_slot(slot)
+    }
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        if slot > 1 {
+            let mut written = self.written.lock().unwrap();
+            written.push(slot);
+            if written.len() == 2 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        self.store.write_slot(slot, bytes)
+    }
+    fn slots(&self) -> usize {
+        4
+    }
+}
+
+#[test]
+fn a_table_is_never_written_over_the_only_good_one() {
+    let store = Noting::default();
+    let wal = Wal::with_store_and_config(store.clone(), small(quiet_heap())).unwrap();
+    let mut kept = Vec::new();
+    while store.written.lock().unwrap().len() < 4 {
+        kept.push(put(&wal, kept.len(), 20));
+        put(&wal, 1, 20);
+        wal.truncate_after(kept[kept.len() - 1].0).unwrap();
+    }
+    assert_eq!(*store.written.lock().unwrap(), [2, 3, 3, 2]);
+    drop(wal);
+    assert_eq!(all(&Wal::with_store(store.store).unwrap()), kept);
+}
