@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod places;
+mod stores;

@@ -37,6 +37,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["names::places::a_segment_of_another_log_is_never_removed"],
     ),
     bug(
+        "memory-not-locked",
+        &[],
+        "two logs write to one store in memory",
+        &["names::stores::two_logs_never_write_to_one_store_in_memory"],
+    ),
+    bug(
+        "memory-never-given-back",
+        &[],
+        "a store in memory keeps what was removed before the head",
+        &["names::stores::memory_is_given_back_when_the_start_of_a_log_is_removed"],
+    ),
+    bug(
         "kept-under-a-taken-name",
         &[],
         "bytes that are kept aside go to a file that was there before",

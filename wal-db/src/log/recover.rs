@@ -33,9 +33,20 @@ pub(crate) struct Opened {
     pub(crate) report: RecoveryReport,
 }
 
+/// Takes the store for this log alone, before anything of it is read.
+fn take(store: &Latched) -> Result<()> {
+    store.lock().map_err(|error| match error.kind() {
+        io::ErrorKind::ResourceBusy => WalError::Locked {
+            path: "the store".into(),
+        },
+        _ => WalError::io("locking the store")(error),
+    })
+}
+
 /// Opens a log for writing. `super::reader` opens one for reading.
 pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opened> {
     let store = Latched::new(store);
+    take(&store)?;
     let mut report = RecoveryReport::default();
     let manifest = load_manifest(&store, &mut report)?;
     attach(&store, &manifest, false)?;

@@ -113,6 +113,10 @@ impl Latched {
             .inspect_err(|error| self.break_with(format!("writing the manifest: {error}")))
     }
 
+    pub(crate) fn lock(&self) -> io::Result<()> {
+        self.store.lock()
+    }
+
     pub(crate) fn attach(&self, log: &Identity) -> io::Result<()> {
         self.store.attach(log)
     }

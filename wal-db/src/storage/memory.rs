@@ -1,11 +1,15 @@
 //! A log in memory, for tests and for state that need not outlive the process.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use super::WalStore;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
-/// A store in memory. Clones share their bytes, so a log can be "reopened" from a clone that was kept.
+/// The row is kept in pieces of this size, so that what is not needed any more can be given back.
+const CHUNK: u64 = 64 << 10;
+
+/// A store in memory. Clones share their bytes, so a log can be "reopened" from a clone that was kept; as long as one of
+/// them is in a log that is open for writing, the others are [`Locked`](crate::WalError::Locked).
 ///
 /// ```
 /// use wal_db::{MemStore, Wal};
@@ -18,42 +22,131 @@ use crate::sync::{Arc, Mutex};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub struct MemStore {
     bytes: Arc<Mutex<Bytes>>,
+    /// Whether this clone is the one that has the bytes locked.
+    has_lock: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Bytes {
-    row: Vec<u8>,
+    len: u64,
+    /// The pieces of the row by their numbers. One that is not there reads as zeros.
+    row: BTreeMap<u64, Box<[u8]>>,
     slots: [Vec<u8>; 4],
+    locked: bool,
 }
 
 impl MemStore {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::of(Arc::default())
+    }
+
+    fn of(bytes: Arc<Mutex<Bytes>>) -> Self {
+        MemStore {
+            bytes,
+            has_lock: AtomicBool::new(false),
+        }
+    }
+
+    fn unlock(&self) {
+        if self.has_lock.swap(false, Ordering::AcqRel) {
+            self.bytes.lock().locked = false;
+        }
     }
 }
 
+impl Default for MemStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clone for MemStore {
+    fn clone(&self) -> Self {
+        Self::of(self.bytes.clone())
+    }
+}
+
+impl Drop for MemStore {
+    fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
+impl Bytes {
+    /// Makes the bytes from `start` to `end` zero, and gives the pieces back that lie between.
+    fn clear(&mut self, start: u64, end: u64) {
+        let (first, behind) = (start.div_ceil(CHUNK), end / CHUNK);
+        if first < behind {
+            let mut rest = self.row.split_off(&first);
+            self.row.append(&mut rest.split_off(&behind));
+        }
+        for (from, to) in [(start, end.min(first * CHUNK)), (start.max(behind * CHUNK), end)] {
+            if from < to
+                && let Some(chunk) = self.row.get_mut(&(from / CHUNK))
+            {
+                let from_in_chunk = (from % CHUNK) as usize;
+                chunk[from_in_chunk..][..(to - from) as usize].fill(0);
+            }
+        }
+    }
+}
+
+/// The range `pos..pos + len` by piece: (piece, offset in it, range of the whole).
+fn parts(pos: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = pos + done as u64;
+        let offset = (at % CHUNK) as usize;
+        let part = (CHUNK as usize - offset).min(len - done);
+        let range = done..done + part;
+        done += part;
+        (part > 0).then_some((at / CHUNK, offset, range))
+    })
+}
+
 impl WalStore for MemStore {
+    fn lock(&self) -> io::Result<()> {
+        let mut bytes = self.bytes.lock();
+        if bytes.locked && !seeded_bug!("memory-not-locked") {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        bytes.locked = true;
+        self.has_lock.store(true, Ordering::Release);
+        Ok(())
+    }
+
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         let bytes = self.bytes.lock();
-        let from = usize::try_from(pos).unwrap_or(usize::MAX).min(bytes.row.len());
-        let len = buf.len().min(bytes.row.len() - from);
-        buf[..len].copy_from_slice(&bytes.row[from..from + len]);
+        let left = usize::try_from(bytes.len.saturating_sub(pos)).unwrap_or(usize::MAX);
+        let len = buf.len().min(left);
+        for (chunk, from, part) in parts(pos, len) {
+            let target = &mut buf[part];
+            match bytes.row.get(&chunk) {
+                Some(there) => target.copy_from_slice(&there[from..][..target.len()]),
+                None => target.fill(0),
+            }
+        }
         Ok(len)
     }
 
     fn write_at(&self, pos: u64, new: &[u8]) -> io::Result<()> {
-        let row = &mut self.bytes.lock().row;
-        let from = usize::try_from(pos).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let end = from.checked_add(new.len()).ok_or(io::ErrorKind::FileTooLarge)?;
-        if row.len() < end {
-            row.resize(end, 0);
+        let end = pos
+            .checked_add(new.len() as u64)
+            .ok_or(io::ErrorKind::FileTooLarge)?;
+        let mut bytes = self.bytes.lock();
+        for (chunk, from, part) in parts(pos, new.len()) {
+            let there = bytes
+                .row
+                .entry(chunk)
+                .or_insert_with(|| vec![0; CHUNK as usize].into());
+            there[from..][..part.len()].copy_from_slice(&new[part]);
         }
-        row[from..end].copy_from_slice(new);
+        bytes.len = bytes.len.max(end);
         Ok(())
     }
 
@@ -62,12 +155,29 @@ impl WalStore for MemStore {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.bytes.lock().row.len() as u64)
+        Ok(self.bytes.lock().len)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        self.bytes.lock().row.truncate(len);
+        let mut bytes = self.bytes.lock();
+        if len < bytes.len {
+            let end = bytes.len.next_multiple_of(CHUNK);
+            bytes.clear(len, end);
+            bytes.len = len;
+        }
+        Ok(())
+    }
+
+    fn truncate_before(&self, pos: u64) -> io::Result<()> {
+        self.discard(0, pos)
+    }
+
+    fn discard(&self, start: u64, end: u64) -> io::Result<()> {
+        let mut bytes = self.bytes.lock();
+        let end = end.min(bytes.len);
+        if start < end && !seeded_bug!("memory-never-given-back") {
+            bytes.clear(start, end);
+        }
         Ok(())
     }
 
@@ -82,5 +192,41 @@ impl WalStore for MemStore {
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
         self.bytes.lock().slots[slot] = bytes.to_vec();
         Ok(())
+    }
+
+    fn close(&self) {
+        self.unlock();
+    }
+}
+
+#[cfg(all(test, not(loom), not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_needed_any_more_takes_no_memory() {
+        let store = MemStore::new();
+        let pieces = || store.bytes.lock().row.len();
+        store.write_at(0, &[7; 10 * CHUNK as usize + 100]).unwrap();
+        assert_eq!(pieces(), 11);
+        store.truncate_before(4 * CHUNK + 10).unwrap();
+        assert_eq!(pieces(), 7);
+        store.discard(5 * CHUNK + 1, 7 * CHUNK).unwrap();
+        assert_eq!(pieces(), 6);
+        store.truncate(8 * CHUNK + 1).unwrap();
+        assert_eq!((pieces(), store.len().unwrap()), (4, 8 * CHUNK + 1));
+        let mut row = vec![9; 9 * CHUNK as usize];
+        assert_eq!(store.read_at(0, &mut row).unwrap(), 8 * CHUNK as usize + 1);
+        let is_kept = |pos: u64| match pos {
+            _ if pos < 4 * CHUNK + 10 => false,
+            _ if (5 * CHUNK + 1..7 * CHUNK).contains(&pos) => false,
+            _ => pos <= 8 * CHUNK,
+        };
+        for pos in 0..=8 * CHUNK {
+            assert_eq!(row[pos as usize], if is_kept(pos) { 7 } else { 0 }, "{pos}");
+        }
+        store.write_at(9 * CHUNK, &[1]).unwrap();
+        assert_eq!(store.read_at(8 * CHUNK + 1, &mut row).unwrap(), CHUNK as usize);
+        assert!(row[..CHUNK as usize - 1].iter().all(|&byte| byte == 0));
     }
 }

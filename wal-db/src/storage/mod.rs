@@ -35,9 +35,22 @@ pub(crate) use segmented::segment_index;
 ///
 /// Bytes that were never written, or that [`truncate`](Self::truncate) removed, read as zero or as the end.
 ///
-/// A store must be safe to use from several threads at once. Implementations need the first seven methods; see the
+/// A store must be safe to use from several threads at once. Implementations need the seven methods that have no default; see the
 /// example `custom_store`.
 pub trait WalStore: Send + Sync + 'static {
+    /// Takes the bytes for one log that writes, until the store is closed or dropped. Called before anything else when a
+    /// log is opened for writing, and not for one that is opened for reading only.
+    ///
+    /// Two logs that write the same bytes destroy each other, and nothing but the store can keep them apart. One that
+    /// nobody else can have, or that was locked when it was made, has nothing to do here.
+    ///
+    /// # Errors
+    /// Of the kind [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another log has them: opening then fails with
+    /// [`WalError::Locked`](crate::WalError::Locked).
+    fn lock(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Reads from `pos` until `buf` is full or the end is reached, and returns how much was read.
     ///
     /// # Errors
