@@ -260,10 +260,7 @@ impl SegmentedStore {
         if let Some(log) = *self.log.lock() {
             attach_header(&*file, 0, log, index, self.segment_len, true)?;
         }
-        if open.len() >= OPEN_FILES {
-            open.remove(0);
-        }
-        open.push((index, file.clone()));
+        hold(&mut open, index, file.clone());
         self.last.fetch_max(index, Ordering::Release);
         Ok(Some(file))
     }
@@ -304,6 +301,8 @@ impl SegmentedStore {
             let _ = self.dir.remove(new_name);
         }
         result?;
+        // Who writes to it has it open: a descriptor that cannot be had then comes too late to refuse a record.
+        hold(&mut self.open.lock(), index, file);
         self.last.fetch_max(index, Ordering::Release);
         Ok(())
     }
@@ -588,6 +587,14 @@ fn is_all_zero(file: &dyn File) -> io::Result<bool> {
             len => pos += len as u64,
         }
     }
+}
+
+/// Keeps a file open, in place of the one that was not used for longest.
+fn hold(open: &mut Vec<(u64, Arc<dyn File>)>, index: u64, file: Arc<dyn File>) {
+    if open.len() >= OPEN_FILES {
+        open.remove(0);
+    }
+    open.push((index, file));
 }
 
 pub(super) fn segment_name(index: u64) -> String {
