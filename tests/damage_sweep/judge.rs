@@ -165,7 +165,8 @@ impl Drop for Says<'_> {
 fn refused(image: &Image, harm: &Harm, error: &WalError) {
     match error {
         WalError::Corruption(damage) => named(image, harm, damage),
-        WalError::NotALog { .. } if harm.not_a_log => {}
+        // What stands in place of a file of the log is not its own.
+        WalError::NotALog { .. } if harm.not_a_log || harm.not_usable => {}
         WalError::Io { .. } | WalError::Poisoned { .. } if harm.not_usable => {}
         other => panic!("{}: {other:?}", harm.what),
     }

@@ -570,4 +570,48 @@ pub(super) const CLASSICS: &[Bug] = &[
         "somebody else's file under the name of the table of cuts is overwritten",
         &["cuts::a_foreign_file_under_the_name_of_the_table_is_not_touched"],
     ),
+    bug(
+        "staging-of-any-log",
+        &[],
+        "staging memory of another log is taken for this log's",
+        &["staging::stale::a_log_that_died_at_once_after_it_was_made_anew_keeps_what_it_had"],
+    ),
+    bug(
+        "staging-of-another-opening",
+        &[],
+        "staging memory that an earlier opening of the log has left is believed",
+        &["staging::stale::the_memory_of_another_opening_of_the_same_log_is_left_out"],
+    ),
+    bug(
+        "stale-durable-kept",
+        &[],
+        "a new log takes over what an older one has noted as durable",
+        &[
+            "staging::stale::a_log_that_is_made_anew_beside_the_staging_memory_of_an_older_one_opens_every_time",
+        ],
+    ),
+    bug(
+        "staging-not-named",
+        &[],
+        "a manifest does not say that there is staging memory",
+        &["staging::lost::staging_memory_that_is_gone_after_a_death_is_reported"],
+    ),
+    bug(
+        "missing-staging-kept-quiet",
+        &[],
+        "staging memory that is gone is not missed",
+        &["staging::lost::staging_memory_that_is_gone_after_a_death_is_reported"],
+    ),
+    bug(
+        "tail-before-staged-records-not-rewritten",
+        &[],
+        "what was written and not flushed is not written again when staged records follow it",
+        &["sim_test::no_power_cut_loses_or_invents_or_refuses_anything"],
+    ),
+    bug(
+        "staged-records-behind-damage-dropped",
+        &[],
+        "records that were only in staging memory are in no file after the log was cut at damage",
+        &["staging::lost::staged_records_behind_a_cut_at_damage_are_kept_aside_and_counted"],
+    ),
 ];

@@ -29,6 +29,8 @@ const FEATURE_SCHEMA: u32 = 1;
 
 /// The same: the manifest says up to where records were dropped.
 const FEATURE_DROPPED: u32 = 8;
+/// A feature bit for writers: the log is open with staging memory, or its process died. The manifest names it.
+const FEATURE_STAGING: u32 = 2;
 
 /// A feature bit for readers: the oldest cuts are in a table of their own, which the manifest names.
 const FEATURE_TABLE: u32 = 1;
@@ -330,6 +332,8 @@ pub(crate) struct Manifest {
     pub(crate) schema: Option<u64>,
     /// Behind the start of the last record before the head; 0 if there never was one.
     pub(crate) dropped: u64,
+    /// The number of the staging memory that may hold records; `None` if none does. Never 0.
+    pub(crate) staging: Option<u32>,
     pub(crate) timeline: Timeline,
 }
 
@@ -362,6 +366,7 @@ impl Manifest {
             newest_segment: 0,
             schema: None,
             dropped: 0,
+            staging: None,
             timeline: Timeline::begin(1),
         }
     }
@@ -371,7 +376,11 @@ impl Manifest {
         let mut bytes = Vec::with_capacity(FIXED_LEN + epochs.len() * EPOCH_LEN + 4);
         bytes.extend_from_slice(&MAGIC);
         let dropped = Some(self.dropped).filter(|&dropped| dropped > 0);
-        let extras = [(FEATURE_SCHEMA, self.schema), (FEATURE_DROPPED, dropped)];
+        let extras = [
+            (FEATURE_SCHEMA, self.schema),
+            (FEATURE_STAGING, self.staging.map(u64::from)),
+            (FEATURE_DROPPED, dropped),
+        ];
         let extras = extras.iter().filter_map(|(bit, value)| Some((bit, (*value)?)));
         let features = extras.clone().fold(0, |features, (bit, _)| features | bit);
         let table = self.timeline.table.filter(|_| !self.timeline.older.is_empty());
@@ -434,7 +443,8 @@ impl Manifest {
             return Err(SlotFault::Damaged);
         }
         // Only after the checksum: a flipped bit in the version is damage, not the future.
-        let unknown = read_features & !FEATURE_TABLE | write_features & !(FEATURE_SCHEMA | FEATURE_DROPPED);
+        let unknown = read_features & !FEATURE_TABLE
+            | write_features & !(FEATURE_SCHEMA | FEATURE_STAGING | FEATURE_DROPPED);
         if version != FORMAT_VERSION || unknown != 0 {
             return Err(SlotFault::Version {
                 version,
@@ -467,7 +477,11 @@ impl Manifest {
             })
             .collect();
         let mut extra = |bit| (write_features & bit != 0).then(|| fields.u64());
-        let (schema, dropped) = (extra(FEATURE_SCHEMA), extra(FEATURE_DROPPED));
+        let (schema, staging, dropped) = (
+            extra(FEATURE_SCHEMA),
+            extra(FEATURE_STAGING),
+            extra(FEATURE_DROPPED),
+        );
         // A manifest that does not say it is older than the field.
         let dropped = dropped.unwrap_or(if head_ordinal > 0 { head } else { 0 });
         let table = (table_len > 0).then(|| TableName {
@@ -496,6 +510,7 @@ impl Manifest {
             || (head > pos || prev < head_group || prev == pos) && head_group != pos
             || schema.is_some_and(|at| at >= pos || at % 8 != 0)
             || dropped > head
+            || staging.is_some_and(|number| number == 0 || number > u64::from(u32::MAX))
             || !in_order
             || forgotten_before > pos
             // Who owns the head is known, or was forgotten, or it is before all that was cut off.
@@ -531,6 +546,7 @@ impl Manifest {
             newest_segment,
             schema,
             dropped,
+            staging: staging.map(|number| number as u32),
             timeline: Timeline {
                 table,
                 epochs,
@@ -541,7 +557,7 @@ impl Manifest {
     }
 }
 
-const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 2 * 8 + TABLE_LEN + 4 <= SLOT_LEN);
+const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 3 * 8 + TABLE_LEN + 4 <= SLOT_LEN);
 const _: () = assert!(FIXED_LEN == 8 + 4 * 4 + 16 + 12 * 8);
 
 #[cfg(test)]
@@ -613,6 +629,29 @@ mod tests {
         let timeline = manifest().timeline;
         let ends = [1000, 1001, 4095, 4096, 4097].map(|pos| timeline.cut_behind(pos).map(|cut| cut.start));
         assert_eq!(ends, [None, Some(4096), Some(4096), Some(4096), None]);
+    }
+
+    #[test]
+    fn the_number_of_staging_memory_round_trips_beside_a_schema_and_is_not_zero() {
+        for (staging, expected) in [
+            (Some(7), true),
+            (Some(u32::MAX), true),
+            (None, true),
+            (Some(0), false),
+        ] {
+            for schema in [None, Some(16)] {
+                let with = Manifest {
+                    staging,
+                    schema,
+                    ..manifest()
+                };
+                assert_eq!(
+                    Manifest::decode(&with.encode()).ok(),
+                    expected.then_some(with),
+                    "{staging:?}, {schema:?}"
+                );
+            }
+        }
     }
 
     fn has_head(head: u64, head_group: u64) -> bool {
@@ -736,12 +775,13 @@ mod tests {
                 16,
                 SlotFault::Version {
                     version: 1,
-                    features: 2,
+                    features: 4,
                 },
             ),
         ] {
             let mut bytes = manifest().encode();
-            bytes[at] = 3;
+            // Bits 0 and 1 are known to be for writers.
+            bytes[at] = if at == 16 { 7 } else { 3 };
             let end = bytes.len() - 4;
             let crc = crc32fast::hash(&bytes[..end]);
             bytes[end..].copy_from_slice(&crc.to_le_bytes());

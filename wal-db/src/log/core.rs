@@ -1,6 +1,6 @@
 //! The state that all handles of an open log share.
 
-use std::cell::Cell;
+use std::{cell::Cell, io};
 
 use super::{
     background::Background,
@@ -366,6 +366,7 @@ impl Core {
         let mut manifest = writer.manifest.lock();
         self.set_mark(&mut manifest, mark);
         manifest.newest_segment = self.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
+        manifest.staging = None;
         recover::write_manifest(&self.base.store, &mut manifest)?;
         // The space ahead is not needed any more.
         self.base
@@ -383,9 +384,11 @@ impl Writer {
         self.committer.is_locked()
     }
 
-    fn new(base: &Base, manifest: Manifest, config: &WalConfig) -> Result<Writer> {
+    /// Begins the newest epoch of `manifest`: its staging memory is there before the manifest says so.
+    fn new(base: &Base, mut manifest: Manifest, config: &WalConfig) -> Result<Writer> {
         let epoch = manifest.timeline.newest().epoch;
-        let (memory, write_through) = staging_memory(base, &manifest, config, epoch)?;
+        let (memory, write_through) = staging_memory(base, &mut manifest, config)?;
+        recover::write_manifest(&base.store, &mut manifest)?;
         let (ring, consumer) = Ring::new(memory, manifest.mark.pos, base.key(epoch));
         Ok(Writer {
             ring,
@@ -409,34 +412,59 @@ impl Writer {
     }
 }
 
-fn staging_memory(
-    base: &Base,
-    manifest: &Manifest,
-    config: &WalConfig,
-    epoch: u32,
-) -> Result<(Memory, bool)> {
+/// The memory in which records wait, and whether an append has to wait for the store. The manifest gets the number of
+/// one that survives the process.
+fn staging_memory(base: &Base, manifest: &mut Manifest, config: &WalConfig) -> Result<(Memory, bool)> {
+    manifest.staging = None;
     let len = config.staging_bytes();
     if config.staging() == Staging::Mapped {
-        let file = base
-            .store
-            .staging_file(true)
-            .map_err(WalError::io("opening the staging file"))?;
-        if let Some(file) = file {
-            let header = StagingHeader {
-                log: manifest.log,
-                boot: base.store.boot_id(),
-                epoch,
-                capacity: len as u64,
-                clean: seeded_bug!("staging-never-read"),
-            };
-            let memory = Memory::mapped(&file, len, &header).map_err(|error| {
-                if is_full(&error) {
-                    return WalError::Full { needed: len as u64 };
-                }
-                WalError::io("mapping the staging file")(error)
-            })?;
+        let header = StagingHeader {
+            log: manifest.log,
+            boot: base.store.boot_id(),
+            epoch: manifest.timeline.newest().epoch,
+            capacity: len as u64,
+            clean: seeded_bug!("staging-never-read"),
+            number: random_number()?,
+        };
+        let memory = mapped_memory(base, &header).map_err(|error| {
+            if is_full(&error) {
+                return WalError::Full { needed: len as u64 };
+            }
+            WalError::io("making staging memory")(error)
+        })?;
+        if let Some(memory) = memory {
+            manifest.staging = (!seeded_bug!("staging-not-named")).then_some(header.number);
             return Ok((memory, false));
         }
     }
+    // What a process has left there was taken, and must not be found again.
+    base.store
+        .remove_staging()
+        .map_err(WalError::io("removing the staging file"))?;
     Ok((Memory::heap(len), config.staging() != Staging::Heap))
+}
+
+fn mapped_memory(base: &Base, header: &StagingHeader) -> io::Result<Option<Memory>> {
+    if let Some(file) = base.store.staging_file(false)?
+        && let Some(memory) = Memory::mapped_again(&file, header)?
+    {
+        return Ok(Some(memory));
+    }
+    let Some(file) = base.store.staging_file(true)? else {
+        return Ok(None);
+    };
+    let memory = Memory::mapped(&file, header);
+    if memory.is_err() {
+        // What a full disk took is free again.
+        let _ = base.store.remove_staging();
+    }
+    memory.map(Some)
+}
+
+/// A number that staging memory of the same log and epoch has by chance only.
+fn random_number() -> Result<u32> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| WalError::io("making a random number")(io::Error::other(error.to_string())))?;
+    Ok(u32::from_le_bytes(bytes).max(1))
 }

@@ -21,7 +21,10 @@ use super::{
 use crate::{
     Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::SlotFault},
-    storage::{Latched, WalStore, staging::Leftover},
+    storage::{
+        Latched, WalStore,
+        staging::{self, Leftover, StagingHeader},
+    },
     sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
 };
 
@@ -301,18 +304,23 @@ fn read_leftover(base: &Base, manifest: &Manifest) -> (Option<Leftover>, bool) {
     let Ok(Some(file)) = base.store.staging_file(false) else {
         return (None, false);
     };
-    let epoch = manifest.timeline.newest().epoch;
     // Its two words may be read between the one and the other.
     for _ in 0..LOOKS {
-        let leftover = match Leftover::read(&file) {
-            Ok(Some(leftover)) => leftover,
-            Ok(None) => continue,
+        match Leftover::find(&file, base.log, |header| is_of(header, base, manifest)) {
+            Ok(staging::Found::Ours(leftover)) => return (Some(leftover), false),
+            Ok(staging::Found::Nothing | staging::Found::Foreign) => return (None, false),
+            Ok(staging::Found::Ignored) => {}
             Err(_) => break,
-        };
-        let is_ours = leftover.header.log == base.log && leftover.header.epoch == epoch;
-        return (Some(leftover).filter(|_| is_ours), !is_ours);
+        }
     }
-    (None, file.metadata().is_ok_and(|meta| meta.len() > 0))
+    (None, true)
+}
+
+/// Whether staging memory is that of the opening that the manifest tells of.
+fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
+    header.log == base.log
+        && header.epoch == manifest.timeline.newest().epoch
+        && header.number == manifest.staging.unwrap_or(0)
 }
 
 /// Reads both copies of the manifest until they are whole, or remain what they are.
@@ -542,7 +550,7 @@ impl Core {
         let base = &self.base;
         let epoch = seen.manifest.timeline.newest().epoch;
         // Read first: what it calls durable was in the store by then.
-        let durable = durable_in_staging(base, epoch)
+        let durable = durable_in_staging(base, &seen.manifest)
             .unwrap_or(0)
             .max(seen.manifest.mark.pos);
         let len = base
@@ -586,8 +594,8 @@ struct CaughtUp {
 }
 
 /// How far staging memory says that the log is durable.
-fn durable_in_staging(base: &Base, epoch: u32) -> Option<u64> {
+fn durable_in_staging(base: &Base, manifest: &Manifest) -> Option<u64> {
     let file = base.store.staging_file(false).ok()??;
     let (header, durable) = Leftover::peek(&file).ok()??;
-    durable.filter(|_| header.log == base.log && header.epoch == epoch)
+    durable.filter(|_| is_of(&header, base, manifest))
 }

@@ -3,7 +3,10 @@
 //! The rules are those of `docs/design.md`, "Recovery". Everything is decided before anything is written, and
 //! whatever is written leads to the same decision if it has to be made again.
 
-use std::io::{self, Read};
+use std::{
+    cell::Cell,
+    io::{self, Read},
+};
 
 use super::{
     base::{Base, Shape, mark_after},
@@ -20,7 +23,10 @@ use crate::{
         self, GroupHeader, HeaderFault, Kind, LogId, Manifest, Mark,
         manifest::{EpochStart, Room, SlotFault},
     },
-    storage::{Identity, Latched, StoreFault, WalStore, staging::Leftover},
+    storage::{
+        Identity, Latched, StoreFault, WalStore, is_not_a_file,
+        staging::{self, Leftover, StagingHeader},
+    },
     sync::Arc,
 };
 
@@ -394,25 +400,52 @@ pub(super) fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<
     Ok(survey)
 }
 
-/// What a dead process left in staging memory, if it belongs to this log as it is now.
+/// What a dead process left in staging memory, if it belongs to this log as it is now: to the same opening of it.
 fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) -> Result<Option<Leftover>> {
-    let Some(file) = base
-        .store
-        .staging_file(false)
-        .map_err(WalError::io("opening the staging file"))?
-    else {
-        return Ok(None);
+    let newest = manifest.timeline.newest().epoch;
+    // An opening that has died makes staging memory before it says so in the manifest. What was in the one before is in
+    // the store by then.
+    let unfinished = Cell::new(false);
+    let ours = |header: &StagingHeader| {
+        let same_log = header.log == manifest.log || seeded_bug!("staging-of-any-log");
+        // Or it has died between a cut's manifest and the memory that follows it, which was empty then.
+        let cut = Some(header.number) == manifest.staging;
+        unfinished.set(same_log && (header.epoch == newest + 1 || cut));
+        same_log
+            && (header.epoch == newest || seeded_bug!("stale-staging-used"))
+            && (header.number == manifest.staging.unwrap_or(0) || seeded_bug!("staging-of-another-opening"))
     };
-    let leftover = Leftover::read(&file).map_err(WalError::io("reading the staging file"))?;
-    let ours = |leftover: &Leftover| {
-        leftover.header.log == manifest.log
-            && (leftover.header.epoch == manifest.timeline.newest().epoch
-                || seeded_bug!("stale-staging-used"))
+    let file = match base.store.staging_file(false) {
+        Err(error) if is_not_a_file(&error) => return Err(foreign_staging(base)),
+        result => result.map_err(WalError::io("opening the staging file"))?,
     };
-    let there = file.metadata()?.len() > 0;
-    let leftover = leftover.filter(ours);
-    report.staging_ignored = there && leftover.is_none();
+    let found = match &file {
+        None => staging::Found::Nothing,
+        Some(file) => {
+            Leftover::find(file, manifest.log, ours).map_err(WalError::io("reading the staging file"))?
+        }
+    };
+    let leftover = match found {
+        staging::Found::Foreign => return Err(foreign_staging(base)),
+        staging::Found::Ours(leftover) => Some(leftover),
+        staging::Found::Ignored => {
+            report.staging_ignored = true;
+            None
+        }
+        staging::Found::Nothing => None,
+    };
+    report.staging_missing = manifest.staging.is_some()
+        && leftover.is_none()
+        && !unfinished.get()
+        && !seeded_bug!("missing-staging-kept-quiet");
     Ok(leftover)
+}
+
+fn foreign_staging(base: &Base) -> WalError {
+    WalError::NotALog {
+        path: base.store.staging_place().unwrap_or_default(),
+        reason: "the log keeps its staging memory under this name, and something else has it",
+    }
 }
 
 /// Whether what lies at the end can come from a crash; if not, what it is.
@@ -445,7 +478,8 @@ fn same_boot(base: &Base, leftover: &Leftover) -> bool {
         || seeded_bug!("stale-boot-accepted")
 }
 
-/// Makes durable what will be exposed, cuts off what will not, and begins a new epoch.
+/// Makes durable what will be exposed, cuts off what will not, and begins a new epoch, which is still to be written to
+/// the manifest.
 fn mend(
     base: Base,
     mut manifest: Manifest,
@@ -463,23 +497,44 @@ fn mend(
         }
         _ => None,
     };
-    let unreadable = leftover
-        .as_ref()
-        .is_some_and(|leftover| !leftover.header.clean && end < leftover.released);
+    let behind_damage = match &leftover {
+        Some(leftover) if report.damage.is_some() && !seeded_bug!("staged-records-behind-damage-dropped") => {
+            let start = end.max(leftover.released);
+            staged::collect(leftover, start, same_boot(&base, leftover), key)
+        }
+        _ => None,
+    };
+    let unreadable = report.damage.is_none()
+        && leftover
+            .as_ref()
+            .is_some_and(|leftover| !leftover.header.clean && end < leftover.released);
     // What went into the system's cache and was lost there has a gap before what is still in staging memory.
     report.staging_ignored |= unreadable;
-    report.clean =
-        !report.created && end == manifest.mark.pos && survey.used == end && staged.is_none() && !unreadable;
+    report.clean = !report.created
+        && end == manifest.mark.pos
+        && survey.used == end
+        && staged.is_none()
+        && behind_damage.is_none()
+        && !unreadable
+        && !report.staging_missing;
 
-    if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") {
+    let rewrites = !seeded_bug!("recovered-bytes-not-rewritten")
+        && (staged.is_none() || !seeded_bug!("tail-before-staged-records-not-rewritten"));
+    if found.durable < end && rewrites {
         rewrite(&base, found.durable, end)?;
     }
-    if survey.used > end {
+    let over =
+        behind_damage.map(|staged| staged.alone(base.log, manifest.timeline.newest().epoch, &mut report));
+    let used = over
+        .as_ref()
+        .map_or(survey.used, |over| survey.used.max(over.end()));
+    if used > end {
         let mut junk = StreamReader {
             base: &base,
             pos: end,
             missing_to: end,
-            end: survey.used,
+            over,
+            end: used,
         };
         let kept_at = base
             .store
@@ -487,7 +542,7 @@ fn mend(
             .map_err(WalError::io("keeping cut bytes aside"))?;
         report.cut = Some(Cut {
             start: end,
-            end: survey.used,
+            end: used,
             kept_at,
         });
     }
@@ -533,7 +588,6 @@ fn mend(
     }
     manifest.mark = mark;
     manifest.schema = newest_schema;
-    write_manifest(&base.store, &mut manifest)?;
     base.set_shape(shape_of(&manifest));
     base.set_written(mark.pos);
     base.raise_durable(mark.pos);
@@ -597,20 +651,43 @@ fn write_staged(
     Ok(mark_after(&header, base.log))
 }
 
+/// Bytes that belong over those of the stream, as a group of their own.
+pub(crate) struct Over {
+    pub(crate) start: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Over {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
 /// A part of the stream as a reader; what is missing of a segment that is cut short reads as zeros.
 struct StreamReader<'a> {
     base: &'a Base,
     pos: u64,
     /// Up to here nothing is there.
     missing_to: u64,
+    over: Option<Over>,
     end: u64,
 }
 
 impl Read for StreamReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut end = self.end;
+        if let Some(over) = self.over.as_ref().filter(|over| self.pos < over.end()) {
+            if self.pos >= over.start {
+                let mut bytes = &over.bytes[(self.pos - over.start) as usize..];
+                let got = bytes.read(buf)?;
+                self.pos += got as u64;
+                return Ok(got);
+            }
+            end = over.start;
+        }
         let want = buf
             .len()
-            .min(usize::try_from(self.end - self.pos).unwrap_or(usize::MAX));
+            .min(usize::try_from(end - self.pos).unwrap_or(usize::MAX));
         let mut got = 0;
         if self.pos >= self.missing_to {
             got = self.base.store.read_at(self.pos, &mut buf[..want])?;

@@ -30,6 +30,12 @@ pub struct RecoveryReport {
     /// Staging memory was there and could not be used: it was another log's, or from before this log was last
     /// opened, or damaged; or records before it had been written and were lost with the system's cache.
     pub staging_ignored: bool,
+    /// The log was open with staging memory when its process died, and that memory is not there: what was appended last
+    /// and not yet written to the store is lost.
+    pub staging_missing: bool,
+    /// Of a log that was cut at damage: records that a dead process had appended and not yet written to the store. They
+    /// are in the file that keeps what was cut off, and not in the log.
+    pub staged_cut: u64,
     /// Where the log goes on.
     pub end: Lsn,
     /// How often the log was opened for writing or cut, this time included.

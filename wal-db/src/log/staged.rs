@@ -1,6 +1,7 @@
 //! What a dead process had appended and not yet written to the store: from the bytes of its staging memory to a group
 //! that the log can go on with.
 
+use super::{recover::Over, report::RecoveryReport};
 use crate::{
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Mark, group,
@@ -121,6 +122,19 @@ impl Staged {
         last.map(|(pos, _)| *pos)
     }
 
+    /// The records as a group that continues nothing, for a file that keeps what was cut off.
+    pub(crate) fn alone(self, log: LogId, epoch: u32, report: &mut RecoveryReport) -> Over {
+        let start = self.start;
+        let mark = Mark {
+            pos: start,
+            prev: start,
+            ..Mark::default()
+        };
+        let (bytes, header) = self.into_group(log, &mark, epoch, 0);
+        report.staged_cut = u64::from(header.count);
+        Over { start, bytes }
+    }
+
     /// The group that starts behind `mark`: the frames at their old positions, voids between them.
     pub(crate) fn into_group(
         self,
@@ -178,7 +192,7 @@ mod tests {
     use super::*;
     use crate::storage::{
         ring::Ring,
-        staging::{Memory, StagingHeader},
+        staging::{Found, Memory, StagingHeader},
     };
 
     const LOG: LogId = LogId([1; 16]);
@@ -192,8 +206,9 @@ mod tests {
             epoch: 1,
             capacity: 8192,
             clean: false,
+            number: 1,
         };
-        let memory = Memory::mapped(&file, 8192, &header).unwrap();
+        let memory = Memory::mapped(&file, &header).unwrap();
         let (ring, _consumer) = Ring::new(memory, 0, FrameKey::new(LOG, 1));
         ring.set_disk(u64::MAX);
         let key = ring.key();
@@ -214,7 +229,10 @@ mod tests {
         if let Some(frame) = lost {
             file.write_all_at(&[0; 16], 4096 + pos + frame * 16).unwrap();
         }
-        Leftover::read(&file).unwrap().unwrap()
+        match Leftover::find(&file, LOG, |_| true).unwrap() {
+            Found::Ours(leftover) => leftover,
+            _ => panic!("not found"),
+        }
     }
 
     fn count(leftover: &Leftover) -> u32 {

@@ -174,11 +174,34 @@ impl Dir for OpenDir {
         if create && self.copies_on_write() {
             return Ok(None);
         }
-        let access = if create { Access::Create } else { Access::Read };
-        match self.open_file(name, access) {
+        if create {
+            // Another process may have mapped the one that is there, if the log's file has had another name.
+            self.remove_staging(name)?;
+            return self.open_file(name, Access::New).map(Some);
+        }
+        let opened = match self.open_file(name, Access::Write) {
+            // Who only reads need not be allowed to write.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                self.open_file(name, Access::Read)
+            }
+            opened => opened,
+        };
+        match opened {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    fn remove_staging(&self, name: &OsStr) -> io::Result<()> {
+        match self.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Identity, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
-    staging_file::MAGIC as STAGING_MAGIC,
+    staging_file::{STAGING_HEADER_LEN, may_be_replaced},
     sys::{self, System},
     table,
 };
@@ -232,9 +232,9 @@ fn not_somebody_elses(place: &Place) -> Result<()> {
     let Some(file) = place.open(Access::Read)? else {
         return Ok(());
     };
-    let mut start = [0; STAGING_MAGIC.len()];
+    let mut start = vec![0; STAGING_HEADER_LEN as usize];
     read_at(&*file, 0, &mut start).map_err(WalError::io("reading the staging file"))?;
-    if is_zero(&start) || start == STAGING_MAGIC || seeded_bug!("foreign-file-emptied") {
+    if may_be_replaced(&start, file.len()?) || seeded_bug!("foreign-file-emptied") {
         return Ok(());
     }
     Err(WalError::NotALog {
@@ -344,6 +344,15 @@ impl WalStore for FileStore {
 
     fn close(&self) {
         unlock(&*self.file, self.process);
+    }
+
+    fn staging_place(&self) -> std::result::Result<PathBuf, String> {
+        Ok(self.place.beside(".staging").path)
+    }
+
+    fn remove_staging(&self) -> io::Result<()> {
+        let place = self.place.beside(".staging");
+        place.dir.remove_staging(&place.name)
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {

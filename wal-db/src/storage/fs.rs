@@ -66,8 +66,11 @@ pub(crate) trait Dir: Send + Sync + fmt::Debug {
     /// Makes its own name durable, in the directory above it.
     fn sync_own_name(&self) -> io::Result<()>;
 
-    /// A file that can be mapped, if it is there or `create` is set.
+    /// A file that can be mapped: the one that is there, or a new and empty one in its place if `create` is set.
     fn staging(&self, name: &OsStr, create: bool) -> io::Result<Option<std::fs::File>>;
+
+    /// Removes such a file, if it is there.
+    fn remove_staging(&self, name: &OsStr) -> io::Result<()>;
 }
 
 /// An open file.

@@ -170,6 +170,14 @@ impl Latched {
         Ok(())
     }
 
+    pub(crate) fn staging_place(&self) -> Result<std::path::PathBuf, String> {
+        self.store.staging_place()
+    }
+
+    pub(crate) fn remove_staging(&self) -> io::Result<()> {
+        self.store.remove_staging()
+    }
+
     fn guarded<T>(&self, doing: &str, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.check_open()?;
         if let Some(cause) = self.cause() {

@@ -21,6 +21,7 @@ pub(crate) use latch::Latched;
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::segment_index;
+pub(crate) use sys::is_not_a_file;
 
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
 ///
@@ -167,8 +168,8 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// A file beside the log that can be mapped as staging memory, opened for reading and writing; if it is not there,
-    /// it is made empty if `create` is set.
+    /// A file that can be mapped as staging memory, opened for reading and writing: the one that is there; or, if
+    /// `create` is set, a new and empty one in its place. What others have mapped stays theirs then.
     ///
     /// # Errors
     /// Whatever the medium says.
@@ -179,6 +180,22 @@ pub trait WalStore: Send + Sync + 'static {
     /// The log was closed, though handles of it may still be there and read: whoever wants to have the store next may have
     /// it. A store that excludes a second log lets go of it here, and when it is dropped.
     fn close(&self) {}
+
+    /// Where the staging file is, if it is there; or why there is none.
+    ///
+    /// # Errors
+    /// Why the log has no staging file.
+    fn staging_place(&self) -> Result<PathBuf, String> {
+        Err("the store has no file for it".to_owned())
+    }
+
+    /// Removes the staging file, if it is there.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn remove_staging(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Which boot of which machine this is, if it is known: what the staging file holds is whole only if it was put there
     /// since. By default the system is asked.

@@ -565,6 +565,14 @@ impl WalStore for SegmentedStore {
         unlock(&*self.manifest, self.process);
     }
 
+    fn staging_place(&self) -> std::result::Result<PathBuf, String> {
+        Ok(self.path.join(STAGING))
+    }
+
+    fn remove_staging(&self) -> io::Result<()> {
+        self.dir.remove_staging(STAGING.as_ref())
+    }
+
     fn boot_id(&self) -> Option<[u8; 16]> {
         self.fs.boot_id()
     }

@@ -17,10 +17,12 @@ use std::{fs::File, io};
 
 use super::ring::{Closed, Consumer, Ring, Settled};
 #[cfg(not(loom))]
-use super::staging_file::{DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, is_zero_already, write_zeros};
-pub(crate) use super::staging_file::{Leftover, StagingHeader};
+use super::staging_file::{
+    DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, fill, was_left_clean,
+};
+pub(crate) use super::staging_file::{Found, Leftover, StagingHeader};
 use crate::{
-    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind},
+    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind, is_zero},
     sync::{MemoryWord, Ordering, fence, spin_loop, step, yield_now},
 };
 
@@ -205,13 +207,27 @@ impl Memory {
         }
     }
 
-    /// Maps `file`, which is made anew: all of its blocks are written, so that no later store can fail for want of
-    /// space, and `header` is put at its start.
-    pub(crate) fn mapped(file: &File, len: usize, header: &StagingHeader) -> io::Result<Memory> {
-        assert!(len.is_power_of_two() && len >= 4096);
-        if !is_zero_already(file, len as u64, header)? {
-            write_zeros(file, STAGING_HEADER_LEN + len as u64)?;
+    /// Maps `file`, which is new: all of its blocks are written, so that no later store can fail for want of space.
+    pub(crate) fn mapped(file: &File, header: &StagingHeader) -> io::Result<Memory> {
+        fill(file, header)?;
+        Self::map(file, header)
+    }
+
+    /// Maps the file that the last process has left which closed the log; `None` if it is not that, or if anything is in
+    /// it.
+    pub(crate) fn mapped_again(file: &File, header: &StagingHeader) -> io::Result<Option<Memory>> {
+        if !was_left_clean(file, header)? {
+            return Ok(None);
         }
+        let memory = Self::map(file, header)?;
+        // SAFETY: the ring is mapped, and nobody else uses the memory yet.
+        let ring = unsafe { std::slice::from_raw_parts(memory.base, memory.len as usize) };
+        Ok(is_zero(ring).then_some(memory))
+    }
+
+    fn map(file: &File, header: &StagingHeader) -> io::Result<Memory> {
+        let len = header.capacity as usize;
+        assert!(len.is_power_of_two() && len >= 4096);
         let map = memmap2::MmapOptions::new()
             .len(STAGING_HEADER_LEN as usize + len)
             .map_raw(file)?;
@@ -310,11 +326,11 @@ impl Memory {
         self.set_checked(DURABLE_AT, durable);
     }
 
-    /// Stores a number, then its complement. A process that dies in between leaves the old complement.
     fn set_checked(&self, at: usize, number: u64) {
-        if let (Some(word), Some(check)) = (self.header_word(at), self.header_word(at + 8)) {
-            word.store(number, Ordering::Release);
-            check.store(!number, Ordering::Release);
+        for (at, value) in checked_stores(at, number) {
+            if let Some(word) = self.header_word(at) {
+                word.store(value, Ordering::Release);
+            }
         }
     }
 }
@@ -378,8 +394,12 @@ impl Memory {
         (0..len / 8).for_each(|i| self.word(pos + i * 8).store(0, Ordering::Relaxed));
     }
 
-    pub(crate) fn mapped(_: &File, len: usize, _: &StagingHeader) -> io::Result<Memory> {
-        Ok(Memory::heap(len))
+    pub(crate) fn mapped(_: &File, header: &StagingHeader) -> io::Result<Memory> {
+        Ok(Memory::heap(header.capacity as usize))
+    }
+
+    pub(crate) fn mapped_again(_: &File, _: &StagingHeader) -> io::Result<Option<Memory>> {
+        Ok(None)
     }
 
     /// loom's words cannot be lent as bytes.

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
 };
 
-use crate::format::{Fields, LogId, SECTOR};
+use crate::format::{Fields, LogId, SECTOR, is_zero};
 
 /// Where the ring starts in a staging file.
 pub(super) const STAGING_HEADER_LEN: u64 = 4096;
@@ -14,6 +14,9 @@ pub(super) const RELEASED_AT: usize = 512;
 pub(super) const DURABLE_AT: usize = 1024;
 pub(super) const MAGIC: [u8; 8] = *b"WALDBSTG";
 pub(super) const USED: usize = 64;
+
+/// The longest ring that a log is ever opened with.
+const MAX_CAPACITY: u64 = 1 << 30;
 
 /// Says whose staging memory a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(crate) struct StagingHeader {
     pub(crate) capacity: u64,
     /// The log was closed: everything behind the header is zero.
     pub(crate) clean: bool,
+    /// The number by which the manifest names it; 0 where it was made before manifests did.
+    pub(crate) number: u32,
 }
 
 impl StagingHeader {
@@ -36,6 +41,7 @@ impl StagingHeader {
         bytes[40..44].copy_from_slice(&self.epoch.to_le_bytes());
         bytes[44] = u8::from(self.clean);
         bytes[48..56].copy_from_slice(&self.capacity.to_le_bytes());
+        bytes[56..60].copy_from_slice(&self.number.to_le_bytes());
         let crc = crc32fast::hash(&bytes[..60]);
         bytes[60..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -47,7 +53,7 @@ impl StagingHeader {
             fields.take::<8>() == MAGIC && crc32fast::hash(&bytes[..60]).to_le_bytes() == bytes[60..64];
         let log = LogId(fields.take());
         let boot: [u8; 16] = fields.take();
-        let (epoch, flags, capacity) = (fields.u32(), fields.u32(), fields.u64());
+        let (epoch, flags, capacity, number) = (fields.u32(), fields.u32(), fields.u64(), fields.u32());
         let boot = (boot != [0; 16]).then_some(boot);
         let header = StagingHeader {
             log,
@@ -55,8 +61,10 @@ impl StagingHeader {
             epoch,
             capacity,
             clean: flags == 1,
+            number,
         };
-        (intact && capacity.is_power_of_two()).then_some(header)
+        let possible = capacity.is_power_of_two() && (SECTOR..=MAX_CAPACITY).contains(&capacity);
+        (intact && possible).then_some(header)
     }
 }
 
@@ -70,59 +78,57 @@ pub(crate) struct Leftover {
     pub(super) ring: Vec<u8>,
 }
 
+/// What lies under the name of a staging file.
+pub(crate) enum Found {
+    /// Nothing, or what the making of a staging file leaves when the machine goes down.
+    Nothing,
+    /// What a process has left, and `ours` has taken.
+    Ours(Leftover),
+    /// A staging file that `ours` did not take, or one that is damaged.
+    Ignored,
+    /// Something else, that is not to be touched.
+    Foreign,
+}
+
 impl Leftover {
     /// Whose memory it is, and how far it says that the log is durable, while its process may be at work.
     pub(crate) fn peek(file: &File) -> io::Result<Option<(StagingHeader, Option<u64>)>> {
-        let mut reader = file;
-        reader.seek(SeekFrom::Start(0))?;
-        let mut head = vec![0; STAGING_HEADER_LEN as usize];
-        match reader.read_exact(&mut head) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            result => result?,
-        }
-        let word = |at: usize| Fields(&head[at..]).u64();
-        let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
-        Ok(StagingHeader::decode(&head).map(|header| (header, durable)))
+        let head = read_head(file)?;
+        Ok(StagingHeader::decode(&head).map(|header| (header, words(&head, &header).1)))
     }
 
-    /// Reads a staging file; `None` if it is not one.
-    pub(crate) fn read(file: &File) -> io::Result<Option<Leftover>> {
+    /// Looks at what is under the name of `log`'s staging file. Nothing but its first 4 KiB is read, and nothing is
+    /// allocated, before `ours` has taken the header.
+    pub(crate) fn find(file: &File, log: LogId, ours: impl Fn(&StagingHeader) -> bool) -> io::Result<Found> {
         let len = file.metadata()?.len();
-        let mut reader = file;
-        reader.seek(SeekFrom::Start(0))?;
-        let mut head = vec![0; STAGING_HEADER_LEN as usize];
-        if len < STAGING_HEADER_LEN || reader.read_exact(&mut head).is_err() {
-            return Ok(None);
+        let head = read_head(file)?;
+        if len == 0 {
+            return Ok(Found::Nothing);
         }
-        let Some(header) = StagingHeader::decode(&head) else {
-            return Ok(None);
+        if !is_one(&head, len, Some(log)) && !seeded_bug!("foreign-file-emptied") {
+            return Ok(Found::Foreign);
+        }
+        if is_zero(&head) {
+            return Ok(Found::Nothing);
+        }
+        let header = StagingHeader::decode(&head);
+        if header.is_some_and(|header| header.clean) {
+            return Ok(Found::Nothing);
+        }
+        let Some(header) = header.filter(|header| ours(header)) else {
+            return Ok(Found::Ignored);
         };
-        if header.capacity > len - STAGING_HEADER_LEN || header.capacity < SECTOR {
-            return Ok(None);
+        if len < STAGING_HEADER_LEN || header.capacity > len - STAGING_HEADER_LEN {
+            return Ok(Found::Ignored);
         }
-        let word = |at: usize| Fields(&head[at..]).u64();
-        let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
-        // Between the two stores a dead process leaves the old complement, which is as good: what was released last is zero
-        // and nothing was claimed in its place. Anything else is damage, and then nothing here can be used.
-        let (released, before) = (word(RELEASED_AT), !word(RELEASED_AT + 8));
-        if released
-            .checked_sub(before)
-            .is_none_or(|step| step > header.capacity.max(1 << 32))
-        {
-            return Ok(None);
-        }
-        let released = before;
-        if header.clean {
-            return Ok(Some(Leftover {
-                header,
-                released,
-                durable,
-                ring: Vec::new(),
-            }));
-        }
+        let (Some(released), durable) = words(&head, &header) else {
+            return Ok(Found::Ignored);
+        };
         let mut ring = vec![0; header.capacity as usize];
+        let mut reader = file;
+        reader.seek(SeekFrom::Start(STAGING_HEADER_LEN))?;
         reader.read_exact(&mut ring)?;
-        Ok(Some(Leftover {
+        Ok(Found::Ours(Leftover {
             header,
             released,
             durable,
@@ -141,32 +147,91 @@ impl Leftover {
     }
 }
 
-/// Whether the ring in `file` is of the right size, and zero because a process of this boot closed its log and left it
-/// so. What the file held before the machine went down is not known.
-#[cfg_attr(loom, allow(dead_code))] // as above
-pub(super) fn is_zero_already(file: &File, len: u64, header: &StagingHeader) -> io::Result<bool> {
-    let mut bytes = [0; USED];
-    let mut reader = file;
+/// The released and the durable position, where they can be believed.
+pub(super) fn words(head: &[u8], header: &StagingHeader) -> (Option<u64>, Option<u64>) {
+    let word = |at: usize| Fields(&head[at..]).u64();
+    let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
+    // Between the two stores a dead process leaves the old complement, which is as good: what was released last is zero
+    // and nothing was claimed in its place. Anything else is damage, and then nothing here can be used.
+    let (released, before) = (word(RELEASED_AT), !word(RELEASED_AT + 8));
+    let step = released.checked_sub(before);
+    let released = step.filter(|&step| step <= header.capacity.max(1 << 32));
+    (released.map(|_| before), durable)
+}
+
+/// The start of a file, with zeros where it ends.
+fn read_head(file: &File) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; STAGING_HEADER_LEN as usize];
+    let (mut reader, mut len) = (file, 0);
     reader.seek(SeekFrom::Start(0))?;
-    if file.metadata()?.len() != STAGING_HEADER_LEN + len || reader.read_exact(&mut bytes).is_err() {
+    while len < head.len() {
+        match reader.read(&mut head[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(head)
+}
+
+/// Whether a file that starts like this is staging memory, of whatever log, or residue of one. One whose magic is damaged
+/// is told by its log; one of which the start is lost by its length.
+fn is_one(head: &[u8], len: u64, log: Option<LogId>) -> bool {
+    if is_zero(head) {
+        let ring = len.saturating_sub(STAGING_HEADER_LEN);
+        return ring == 0 || ring.is_power_of_two() && (64 << 10..=MAX_CAPACITY).contains(&ring);
+    }
+    let len = usize::try_from(len).unwrap_or(usize::MAX).min(MAGIC.len());
+    head[..len] == MAGIC[..len] || log.is_some_and(|log| head[8..24] == log.0)
+}
+
+/// Whether a file under the name of a new log's staging memory may be replaced.
+pub(super) fn may_be_replaced(head: &[u8], len: u64) -> bool {
+    len == 0 || is_one(head, len, None)
+}
+
+/// Whether a process of this boot that closed the same log has left the file, so that its blocks are there and its ring
+/// is zero. What the file held before the machine went down is not known.
+#[cfg_attr(loom, allow(dead_code))] // as above
+pub(super) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<bool> {
+    if file.metadata()?.len() != STAGING_HEADER_LEN + header.capacity {
         return Ok(false);
     }
-    let left = StagingHeader::decode(&bytes);
+    let left = StagingHeader::decode(&read_head(file)?);
     Ok(left.is_some_and(|left| {
-        left.clean && left.capacity == len && left.boot.is_some() && left.boot == header.boot
+        left.clean
+            && left.log == header.log
+            && left.capacity == header.capacity
+            && left.boot.is_some()
+            && left.boot == header.boot
     }))
 }
 
+/// The stores that put a number and its complement at `at`. A process that dies between them leaves the old complement.
+pub(super) fn checked_stores(at: usize, number: u64) -> [(usize, u64); 2] {
+    [(at, number), (at + 8, !number)]
+}
+
+/// Fills a new file: its header is on the disk before anything else is, so what the machine leaves of the file when it
+/// goes down can be told from somebody else's. All of its blocks are written, in small pieces: the system writes back as
+/// much at a time as was written at a time.
 #[cfg_attr(loom, allow(dead_code))] // as above
-pub(super) fn write_zeros(file: &File, len: u64) -> io::Result<()> {
-    file.set_len(len)?;
-    let (mut writer, zeros) = (file, vec![0; 1 << 20]);
+pub(super) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
+    let mut page = [0; PIECE];
+    page[..USED].copy_from_slice(&header.encode());
+    let mut writer = file;
+    file.set_len(0)?;
     writer.seek(SeekFrom::Start(0))?;
-    let mut left = len as usize;
-    while left > 0 {
-        let part = left.min(zeros.len());
-        writer.write_all(&zeros[..part])?;
-        left -= part;
+    writer.write_all(&page)?;
+    file.sync_data()?;
+    let zeros = [0; PIECE];
+    for _ in 0..header.capacity / PIECE as u64 {
+        writer.write_all(&zeros)?;
     }
     Ok(())
 }
+
+/// See [`fill`].
+#[cfg_attr(loom, allow(dead_code))] // as above
+const PIECE: usize = 4096;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use super::super::ring::{Denied, SLACK, block_len};
 use super::*;
 use crate::format::{FrameKey, LogId};
+use crate::storage::staging_file::{was_left_clean, words};
 
 fn ring(len: usize) -> (Ring, Consumer) {
     let (ring, consumer) = Ring::new(Memory::heap(len), 512, FrameKey::new(LogId([1; 16]), 1));
@@ -240,37 +241,88 @@ fn a_staging_file_tells_what_a_process_left() {
         epoch: 3,
         capacity: 8192,
         clean: false,
+        number: 7,
     };
-    let memory = Memory::mapped(&file, 8192, &header).unwrap();
+    let memory = Memory::mapped(&file, &header).unwrap();
     let (ring, mut consumer) = Ring::new(memory, 512, FrameKey::new(LogId([1; 16]), 3));
     ring.set_disk(u64::MAX);
     let pos = append(&ring, b"left behind").unwrap();
     ring.set_durable(512);
 
-    let left = Leftover::read(&file).unwrap().unwrap();
+    let find = |log: LogId, taken: bool| Leftover::find(&file, log, |_| taken).unwrap();
+    let Found::Ours(left) = find(header.log, true) else {
+        panic!("what was left is not found");
+    };
     assert_eq!(
         (left.header, left.released, left.durable),
         (header, 512, Some(512))
     );
     assert_eq!(&left.at(pos)[8..19], b"left behind");
+    assert!(
+        matches!(find(header.log, false), Found::Ignored),
+        "another opening's"
+    );
+    assert!(
+        matches!(find(LogId([8; 16]), false), Found::Ignored),
+        "another log's"
+    );
 
     take(&ring, &mut consumer);
     ring.set_clean();
-    let left = Leftover::read(&file).unwrap().unwrap();
-    assert!(left.header.clean && left.ring.is_empty());
-    assert!(is_zero_already(&file, 8192, &header).unwrap());
     assert!(
-        !is_zero_already(
-            &file,
-            8192,
-            &StagingHeader {
-                boot: Some([9; 16]),
-                ..header
-            }
-        )
-        .unwrap()
+        matches!(find(header.log, true), Found::Nothing),
+        "a closed log leaves nothing"
     );
-    assert!(!is_zero_already(&file, 16384, &header).unwrap());
+    assert!(was_left_clean(&file, &header).unwrap());
+    for other in [
+        StagingHeader {
+            boot: Some([9; 16]),
+            ..header
+        },
+        StagingHeader {
+            log: LogId([9; 16]),
+            ..header
+        },
+        StagingHeader {
+            capacity: 16384,
+            ..header
+        },
+    ] {
+        assert!(!was_left_clean(&file, &other).unwrap(), "{other:?}");
+    }
+}
+
+/// What a process leaves that dies between the two stores of a number.
+#[test]
+fn a_number_counts_by_its_complement() {
+    let header = StagingHeader {
+        log: LogId([1; 16]),
+        boot: None,
+        epoch: 3,
+        capacity: 8192,
+        clean: false,
+        number: 7,
+    };
+    let mut head = vec![0; STAGING_HEADER_LEN as usize];
+    let put = |head: &mut [u8], (at, value): (usize, u64)| {
+        head[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    };
+    for at in [RELEASED_AT, DURABLE_AT] {
+        for store in checked_stores(at, 512) {
+            put(&mut head, store);
+        }
+    }
+    assert_eq!(words(&head, &header), (Some(512), Some(512)));
+    // The number first: what is released is the old one then, which nothing was claimed behind.
+    put(&mut head, checked_stores(RELEASED_AT, 1024)[0]);
+    put(&mut head, checked_stores(DURABLE_AT, 1024)[0]);
+    assert_eq!(words(&head, &header), (Some(512), None));
+    put(&mut head, checked_stores(RELEASED_AT, 1024)[1]);
+    put(&mut head, checked_stores(DURABLE_AT, 1024)[1]);
+    assert_eq!(words(&head, &header), (Some(1024), Some(1024)));
+    // A number that lies before its complement was never stored.
+    put(&mut head, (RELEASED_AT, 512));
+    assert_eq!(words(&head, &header).0, None);
 }
 
 #[test]
@@ -282,6 +334,7 @@ fn a_damaged_staging_header_is_not_one() {
         epoch: 3,
         capacity: 8192,
         clean: false,
+        number: 7,
     };
     let bytes = header.encode();
     assert_eq!(StagingHeader::decode(&bytes), Some(header));

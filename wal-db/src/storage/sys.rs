@@ -117,7 +117,7 @@ pub(super) fn not_a_file() -> io::Error {
 }
 
 /// Whether opening failed because something other than a regular file is there.
-pub(super) fn is_not_a_file(error: &io::Error) -> bool {
+pub(crate) fn is_not_a_file(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(code) = error.raw_os_error() {
         use rustix::io::Errno;

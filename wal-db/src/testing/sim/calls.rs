@@ -143,6 +143,11 @@ impl Dir for SimDir {
     fn staging(&self, name: &OsStr, create: bool) -> io::Result<Option<std::fs::File>> {
         self.disk.enter(Call::Map)?.map(&self.path(name), create)
     }
+
+    fn remove_staging(&self, name: &OsStr) -> io::Result<()> {
+        self.disk.enter(Call::Map)?.unmap(&self.path(name));
+        Ok(())
+    }
 }
 
 impl File for SimFile {

@@ -377,18 +377,33 @@ impl State {
         }
     }
 
-    /// A file that can be mapped, with what its memory held.
+    /// A file that can be mapped, with what its memory held; or a new one.
     pub(super) fn map(&mut self, path: &Path, create: bool) -> io::Result<Option<std::fs::File>> {
+        if create {
+            self.unmap(path);
+            self.maps.insert(path.to_owned(), memory_file()?);
+        }
         if !self.maps.contains_key(path) {
-            let held = self.seen.staging.get(path);
-            if held.is_none() && !create {
+            let Some(held) = self.seen.staging.get(path).filter(|held| !held.is_empty()) else {
                 return Ok(None);
-            }
+            };
             let mut file = memory_file()?;
-            file.write_all(held.map_or(&[], Vec::as_slice))?;
+            file.write_all(held)?;
             self.maps.insert(path.to_owned(), file);
         }
         self.maps.get(path).map(std::fs::File::try_clone).transpose()
+    }
+
+    /// Takes the name from a file that can be mapped.
+    pub(super) fn unmap(&mut self, path: &Path) {
+        self.note_maps();
+        self.maps.remove(path);
+        if let Some(held) = self.seen.staging.get_mut(path)
+            && !std::mem::take(held).is_empty()
+        {
+            let (path, bytes) = (path.to_owned(), Vec::new());
+            self.journal.push(Step::Staging { path, bytes });
+        }
     }
 
     /// The content of a file that is about to change.
