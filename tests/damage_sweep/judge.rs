@@ -251,7 +251,7 @@ fn other_ways(image: &Image, harm: &Harm, wal: &Wal, turn: usize) {
         .unwrap_or_else(|error| panic!("{what}: verify: {error:?}"));
     assert!(
         error.is_none() || !verified.is_intact(),
-        "{what}: verify finds nothing"
+        "{what}: verify finds nothing of {error:?}"
     );
     let Entry(lsn, data) = &image.whole[turn % image.whole.len()];
     match wal.read(*lsn) {

@@ -151,7 +151,7 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
                     content => content?,
                 };
                 // A truncation may have been faster.
-                if content != Content::Intact && !is_gone(base, &header) {
+                if content != Content::Intact && !is_gone(base, &shape, &header) {
                     report.damage.push(base.damage(
                         header.pos,
                         header.next(),
@@ -173,10 +173,11 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
     Ok(report)
 }
 
-/// Whether a truncation has taken a group from the log meanwhile.
-fn is_gone(base: &Base, header: &crate::format::GroupHeader) -> bool {
+/// Whether a truncation has taken a group, or a part of it, from a log that was of this shape.
+fn is_gone(base: &Base, was: &Shape, header: &crate::format::GroupHeader) -> bool {
     let now = base.now();
-    let gone = header.pos < now.head_group || now.timeline.cut_around(header.next() - 1).is_some();
+    let cut = |shape: &Shape| shape.timeline.cut_around(header.next() - 1);
+    let gone = header.pos < now.head_group || cut(&now) != cut(was);
     gone && !seeded_bug!("verify-of-what-is-gone")
 }
 
