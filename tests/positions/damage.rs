@@ -237,3 +237,52 @@ fn a_follower_says_what_lasts_once_and_ends() {
         assert!(tail.next().is_none());
     });
 }
+
+/// A read may reach from one segment into the next; what is wrong with the next is no reason to lose the first.
+#[test]
+fn a_damaged_header_costs_no_record_of_the_segment_before() {
+    let place = wal_tests::files::Place::new(wal_tests::files::Form::Segmented);
+    let wal = place.open(wal_tests::quiet()).unwrap();
+    let mut entries = Vec::new();
+    for i in 0..180 {
+        entries.push(wal_tests::put(&wal, i, 1000));
+        if i % 10 == 9 {
+            wal.sync().unwrap();
+        }
+    }
+    wal.close().unwrap();
+    let mut bytes = std::fs::read(place.segment(1)).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(place.segment(1), bytes).unwrap();
+
+    const SEGMENT: u64 = 64 << 10;
+    let end = |entry: &wal_tests::Entry| entry.0.get() + 64 + 8 + 1000;
+    let before = entries.iter().filter(|entry| end(entry) <= SEGMENT).count();
+    let wal = wal_db::Wal::open_read_only(place.path()).unwrap();
+    let (found, error) = wal_tests::until_error(&wal);
+    assert_eq!(
+        found,
+        entries[..before],
+        "everything that ends before the segment"
+    );
+    match error {
+        Some(wal_db::WalError::Corruption(damage)) => {
+            assert_eq!((damage.segment, damage.start), (Some(1), SEGMENT), "{damage:?}");
+        }
+        other => panic!("not damage: {other:?}"),
+    }
+
+    let salvaged: Vec<_> = wal_db::Wal::salvage(place.path())
+        .unwrap()
+        .filter_map(|item| match item.unwrap() {
+            wal_db::SalvageItem::Record(record) => Some(record.lsn()),
+            _ => None,
+        })
+        .collect();
+    let behind = entries
+        .iter()
+        .filter(|entry| entry.0.get() >= 2 * SEGMENT + 16 * 1024);
+    for entry in entries[..before].iter().chain(behind) {
+        assert!(salvaged.contains(&entry.0), "{entry:?} is not salvaged");
+    }
+}

@@ -614,4 +614,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         "records that were only in staging memory are in no file after the log was cut at damage",
         &["staging::lost::staged_records_behind_a_cut_at_damage_are_kept_aside_and_counted"],
     ),
+    bug(
+        "wrong-segment-hides-the-one-before",
+        &[],
+        "records before a damaged segment are not read because a read reaches into it",
+        &["positions::damage::a_damaged_header_costs_no_record_of_the_segment_before"],
+    ),
 ];

@@ -210,13 +210,30 @@ impl Base {
         }
     }
 
-    /// Reads what is there at `pos`, up to the length of `buf`.
+    /// Reads what is there at `pos`, up to the length of `buf`. Less than that is all there is.
     pub(crate) fn read(&self, pos: u64, buf: &mut [u8]) -> Result<usize> {
+        let got = self.read_some(pos, buf)?;
+        if got < buf.len() {
+            self.check_next(pos + got as u64)?;
+        }
+        Ok(got)
+    }
+
+    /// Reads what is there at `pos`, up to where something is wrong with a segment.
+    pub(crate) fn read_some(&self, pos: u64, buf: &mut [u8]) -> Result<usize> {
         let read = self.store.read_at(pos, buf);
         if read.is_err() && seeded_bug!("read-error-is-the-end") {
             return Ok(0);
         }
         read.map_err(|error| self.read_error(pos, buf.len(), error))
+    }
+
+    /// That nothing is wrong with the segment that starts at `pos`, if one does, where a read of the one before ended.
+    pub(crate) fn check_next(&self, pos: u64) -> Result<()> {
+        if self.segment_len > 0 && pos.is_multiple_of(self.segment_len) {
+            self.read_some(pos, &mut [0])?;
+        }
+        Ok(())
     }
 
     /// Where to read on after `got` of `want` bytes were read at `pos`: a segment that is cut short is no reason to leave

@@ -111,11 +111,14 @@ impl Window {
         let (mut done, mut upto) = (kept, first);
         loop {
             buf.resize(upto, 0);
-            done += base.read(pos + done as u64, &mut buf[done..])?;
+            done += base.read_some(pos + done as u64, &mut buf[done..])?;
             if done < upto || upto == want {
                 break;
             }
             upto = want.min(2 * upto);
+        }
+        if done < len {
+            base.check_next(pos + done as u64)?;
         }
         buf.truncate(done);
         Ok(buf.freeze())
