@@ -28,7 +28,8 @@ impl RecordKind {
 }
 
 /// A record that was read. Cloning is cheap; records that were read together share one buffer, which lives as long
-/// as any of them.
+/// as any of them: 256 KiB, or 512 KiB and more where groups are that long. [`detach`](Self::detach) a record that is kept
+/// for long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub(crate) lsn: Lsn,
@@ -83,6 +84,12 @@ impl Record {
     #[must_use]
     pub fn into_data(self) -> Vec<u8> {
         self.data.into()
+    }
+
+    /// The record with memory of its own, as long as it is, so that it keeps nothing else in memory.
+    #[must_use]
+    pub fn detach(&self) -> Record {
+        self.as_ref().to_record()
     }
 
     /// The same record, borrowed.
@@ -151,5 +158,21 @@ impl<'a> RecordRef<'a> {
             more: self.more,
             data: Bytes::copy_from_slice(self.data),
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use crate::{MemStore, Wal};
+
+    #[test]
+    fn a_detached_record_keeps_nothing_else_in_memory() {
+        let wal = Wal::with_store(MemStore::new()).expect("a log in memory");
+        wal.append_batch(&["one", "two"]).expect("append");
+        let records: Vec<_> = wal.iter().expect("iter").map(|r| r.expect("a record")).collect();
+        assert!(!records[1].bytes().is_unique(), "they share what was read");
+        let kept = records[1].detach();
+        assert_eq!(kept, records[1]);
+        assert!(kept.bytes().is_unique());
     }
 }
