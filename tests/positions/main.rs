@@ -8,6 +8,7 @@ mod damage;
 mod dropped;
 mod ends;
 mod live;
+mod stored;
 mod waiting;
 
 use wal_db::{Lsn, MemStore, Result, Wal};

@@ -620,4 +620,22 @@ pub(super) const CLASSICS: &[Bug] = &[
         "records before a damaged segment are not read because a read reaches into it",
         &["positions::damage::a_damaged_header_costs_no_record_of_the_segment_before"],
     ),
+    bug(
+        "position-of-another-log-accepted",
+        &[],
+        "a stored position of another log is followed in this one",
+        &["positions::a_position_of_another_log_is_refused_with_both_names"],
+    ),
+    bug(
+        "position-of-another-history-accepted",
+        &[],
+        "a stored position is followed in a copy of the log that has grown differently",
+        &["positions::a_copy_that_was_restored_and_has_grown_differently_is_recognised"],
+    ),
+    bug(
+        "position-at-the-end-not-told-of-a-cut",
+        &[],
+        "a stored position at the end of the log does not hear of what was cut off there since",
+        &["positions::every_cut_since_a_position_was_taken_is_told_and_none_before"],
+    ),
 ];

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{Lsn, event::TypedError};
+use crate::{Lsn, event::TypedError, format::LogId};
 
 /// A `Result` of this crate.
 pub type Result<T, E = WalError> = std::result::Result<T, E>;
@@ -139,6 +139,25 @@ pub enum WalError {
         end: Lsn,
     },
 
+    /// The [`Position`](crate::Position) was taken in another log.
+    #[error("the position is one in the log {}, and this is the log {}", hex(.position), hex(.log))]
+    OtherLog {
+        /// The id of the log that the position was taken in.
+        position: [u8; 16],
+        /// The id of this log.
+        log: [u8; 16],
+    },
+
+    /// The [`Position`](crate::Position) was taken in this log, but after other records than it holds now.
+    #[error(
+        "what was read before LSN {lsn} is not what the log holds there: it was restored from an older copy, or lost \
+         records that were not durable, and has grown differently since; read it from its head again"
+    )]
+    Diverged {
+        /// The LSN of the position.
+        lsn: Lsn,
+    },
+
     /// The log was cut back to before what a follower has already delivered. It goes on with what came instead.
     #[error("the log was cut back to LSN {kept_before}, behind what was delivered; it goes on at LSN {next}")]
     CutBack {
@@ -234,9 +253,11 @@ impl WalError {
             WalError::Locked { .. } => ErrorKind::ResourceBusy,
             WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
             WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,
-            WalError::RecordTooLarge { .. } | WalError::BeyondEnd { .. } | WalError::Config { .. } => {
-                ErrorKind::InvalidInput
-            }
+            WalError::RecordTooLarge { .. }
+            | WalError::BeyondEnd { .. }
+            | WalError::OtherLog { .. }
+            | WalError::Diverged { .. }
+            | WalError::Config { .. } => ErrorKind::InvalidInput,
             WalError::Corruption(_)
             | WalError::NotALog { .. }
             | WalError::UnsupportedVersion { .. }
@@ -271,6 +292,10 @@ impl From<io::Error> for WalError {
             source,
         }
     }
+}
+
+fn hex(id: &[u8; 16]) -> LogId {
+    LogId(*id)
 }
 
 /// Damage: where it is, and what is wrong there.

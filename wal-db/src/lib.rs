@@ -61,6 +61,7 @@ mod event;
 mod format;
 mod log;
 mod lsn;
+mod position;
 mod state;
 mod storage;
 mod sync;
@@ -88,6 +89,7 @@ pub use log::{
     Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket, VerifyReport, Wal, WalIter,
 };
 pub use lsn::Lsn;
+pub use position::{ParsePositionError, Position};
 pub use state::{At, Live, Rebuilt, State};
 pub use storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore};
 #[cfg(feature = "derive")]

@@ -16,7 +16,7 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// Identifies a log for life; 16 random bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LogId(pub(crate) [u8; 16]);
 
 impl LogId {

@@ -1,5 +1,6 @@
 //! Untyped records: appending, committing, reading, recovering, truncating.
 
+mod anchor;
 mod append;
 mod background;
 mod backup;

@@ -132,6 +132,11 @@ impl Walker {
         self.skip_cut();
     }
 
+    /// The header of the group that was entered last, if nothing was jumped over since.
+    pub(crate) fn last_header(&self) -> Option<&GroupHeader> {
+        self.previous.as_ref()
+    }
+
     /// The header of the group that the last frame was in.
     pub(crate) fn header(&self) -> Option<&GroupHeader> {
         self.group.as_ref().map(|group| &group.header)

@@ -11,7 +11,7 @@ use super::{
     seek::cut_back,
 };
 use crate::{
-    Corruption, Lsn, Result, WalError,
+    Corruption, Lsn, Position, Result, WalError,
     format::GROUP_HEADER_LEN,
     sync::{Arc, Deadline},
 };
@@ -104,6 +104,17 @@ impl Tail {
     /// The LSN from which the next record will come. To follow on from here later, keep it with what the records did.
     pub fn next_lsn(&self) -> Lsn {
         Lsn::from_pos(self.from)
+    }
+
+    /// The place from which the next record will come, to be stored with what the records did: unlike
+    /// [`next_lsn`](Self::next_lsn) it says whether the log in which it is used is this one. Costs no reading after a record
+    /// that was delivered.
+    ///
+    /// # Errors
+    /// Whatever the store says, and [`WalError::Corruption`], if the group before has to be read.
+    pub fn position(&self) -> Result<Position> {
+        self.core
+            .position_at(self.from, &self.shape, self.walker.last_header())
     }
 
     /// The next record if it is there.

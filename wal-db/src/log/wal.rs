@@ -17,7 +17,7 @@ use super::{
     truncate::Retention,
 };
 use crate::{
-    Lsn, Result, WalConfig, WalError,
+    Lsn, Position, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Kind},
     storage::{FileStore, SegmentedStore, WalStore},
     sync::{Mutex, thread::JoinHandle},
@@ -537,6 +537,50 @@ impl Wal {
     /// As for [`iter_from`](Self::iter_from).
     pub fn tail(&self, lsn: Lsn) -> Result<Tail> {
         Tail::new(self.core().clone(), lsn.pos())
+    }
+
+    /// As [`tail`](Self::tail), from a position that was stored, once it is sure that it fits: that this is the log in which
+    /// it was taken, with the records that came before it there.
+    ///
+    /// # Errors
+    /// [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged), and as for [`tail`](Self::tail). That
+    /// records were cut off which came before the position is the first thing that the follower says.
+    pub fn tail_at(&self, position: &Position) -> Result<Tail> {
+        self.core().tail_at(position)
+    }
+
+    /// As [`iter_from`](Self::iter_from), from a position that was stored, once it is sure that it fits.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve) and [`iter_from`](Self::iter_from).
+    pub fn iter_at(&self, position: &Position) -> Result<WalIter> {
+        self.core().iter_at(position)
+    }
+
+    /// The LSN of a position that was stored, if it fits the log, for a call that takes an LSN.
+    ///
+    /// # Errors
+    /// [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged),
+    /// [`CutBack`](crate::WalError::CutBack) if records before it were cut off since, and as for
+    /// [`cursor`](Self::cursor).
+    pub fn resolve(&self, position: &Position) -> Result<Lsn> {
+        self.core().resolve(position)
+    }
+
+    /// The position of the record at `lsn`, to be stored; if none starts there, of the next one.
+    ///
+    /// # Errors
+    /// As for [`iter_from`](Self::iter_from).
+    pub fn position_of(&self, lsn: Lsn) -> Result<Position> {
+        self.core().position_of(lsn)
+    }
+
+    /// The position after the record at `lsn`, to be stored once that has been taken.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn position_after(&self, lsn: Lsn) -> Result<Position> {
+        self.core().position_after(lsn)
     }
 
     /// Follows the log from its first record on, wherever its [`head`](Self::head) is at this moment.

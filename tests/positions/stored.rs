@@ -1,0 +1,229 @@
+//! Positions that say which log they are from.
+
+use wal_db::{Follow, Lsn, Position, Result, Retention, Wal, WalError};
+use wal_tests::{
+    disk::Disk,
+    files::{FORMS, Place},
+    quiet, quiet_heap,
+};
+
+use crate::{KINDS, Log, followed, texts};
+
+fn through_text(position: Position) -> Position {
+    let bytes = Position::from_bytes(&position.to_bytes()).unwrap();
+    assert_eq!(bytes, position);
+    let json = serde_json::to_string(&position).unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+fn has_diverged<T>(what: Result<T>) -> bool {
+    matches!(what, Err(WalError::Diverged { .. }))
+}
+
+#[test]
+fn a_follower_goes_on_from_a_stored_position() {
+    for kind in KINDS {
+        for reopened in [false, true] {
+            let mut log = Log::new(kind);
+            let lsns: Vec<Lsn> = ["a", "b", "c"].iter().map(|text| log.put(text)).collect();
+            let two = log.wal.append_batch(&["d", "e"]).unwrap();
+            let mut positions = vec![log.wal.tail_from_head().unwrap().position().unwrap()];
+            let mut tail = log.wal.tail_from_head().unwrap().follow(Follow::Written);
+            log.wal.flush().unwrap();
+            while tail.try_next().unwrap().is_some() {
+                positions.push(tail.position().unwrap());
+            }
+            log.wal.sync().unwrap();
+            for (lsn, at) in lsns.iter().chain(&two).zip(0..) {
+                assert_eq!(log.wal.position_after(*lsn).unwrap(), positions[at + 1]);
+                assert_eq!(log.wal.position_of(*lsn).unwrap().lsn(), *lsn);
+            }
+            drop(tail);
+            if reopened {
+                log = log.reopened();
+            }
+            log.put("f");
+            let all = ["a", "b", "c", "d", "e", "f"];
+            for (at, position) in positions.iter().enumerate() {
+                let position = through_text(*position).with_part(3);
+                assert_eq!(position.part(), 3);
+                let wal = &log.wal;
+                let mut tail = wal.tail_at(&position).unwrap();
+                assert_eq!(followed(&mut tail), all[at..], "{kind:?} {reopened}");
+                assert_eq!(texts(wal.iter_at(&position).unwrap()), all[at..], "{kind:?}");
+                assert_eq!(wal.resolve(&position).unwrap(), position.lsn());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_position_of_another_log_is_refused_with_both_names() {
+    for kind in KINDS {
+        let (log, other) = (Log::new(kind), Log::new(kind));
+        log.put("a");
+        other.put("a");
+        let position = log.wal.position_of(log.wal.end()).unwrap();
+        let Err(WalError::OtherLog {
+            position: from,
+            log: of,
+        }) = other.wal.tail_at(&position)
+        else {
+            panic!("{kind:?}: accepted");
+        };
+        assert_eq!(from, position.log_id());
+        assert_eq!(of, other.wal.position_of(Lsn::ZERO).unwrap().log_id());
+        assert!(matches!(
+            other.wal.iter_at(&position),
+            Err(WalError::OtherLog { .. })
+        ));
+        assert!(matches!(
+            other.wal.resolve(&position),
+            Err(WalError::OtherLog { .. })
+        ));
+    }
+}
+
+/// The worst case: both copies were opened as often, and hold records of one length at the same places.
+#[test]
+fn a_copy_that_was_restored_and_has_grown_differently_is_recognised() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append_and_sync(b"shared 1").unwrap();
+        wal.append_and_sync(b"shared 2").unwrap();
+        let shared = wal.position_of(wal.end()).unwrap();
+        wal.close().unwrap();
+        let backup = place.killed();
+
+        let wal = place.open(quiet()).unwrap();
+        let mut positions = Vec::new();
+        for text in ["mine 1", "mine 2"] {
+            let lsn = wal.append_and_sync(text.as_bytes()).unwrap();
+            positions.push(wal.position_after(lsn).unwrap());
+        }
+        positions.push(wal.position_of(wal.end()).unwrap());
+
+        let copy = backup.open(quiet()).unwrap();
+        // Until it has grown, it ends before the positions.
+        assert!(matches!(
+            copy.tail_at(&positions[2]),
+            Err(WalError::BeyondEnd { .. })
+        ));
+        for text in ["ours 1", "ours 2", "ours 3"] {
+            copy.append_and_sync(text.as_bytes()).unwrap();
+        }
+        for position in &positions {
+            assert!(has_diverged(copy.tail_at(position)), "{form:?} {position}");
+            assert!(has_diverged(copy.iter_at(position)), "{form:?} {position}");
+            assert!(has_diverged(copy.resolve(position)), "{form:?} {position}");
+            assert!(wal.resolve(position).is_ok());
+        }
+        // What came before is the same.
+        assert_eq!(
+            texts(copy.iter_at(&shared).unwrap()),
+            ["ours 1", "ours 2", "ours 3"]
+        );
+        // Where the place is gone from the copy, the group after it still tells.
+        copy.truncate_before(copy.end()).unwrap();
+        let last = positions.pop().unwrap();
+        let what = copy.resolve(&last);
+        assert!(
+            matches!(what, Err(WalError::Truncated { .. } | WalError::Diverged { .. })),
+            "{what:?}"
+        );
+    }
+}
+
+#[test]
+fn a_follower_of_what_was_only_written_learns_that_a_power_failure_took_it() {
+    let disk = Disk::new();
+    let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
+    wal.append_and_sync(b"durable").unwrap();
+    let mut tail = wal.tail_from_head().unwrap().follow(Follow::Written);
+    wal.append(b"only written").unwrap();
+    wal.flush().unwrap();
+    assert_eq!(followed(&mut tail), ["durable", "only written"]);
+    let position = tail.position().unwrap();
+    let disk = disk.after_power_loss(|_| false);
+    let wal = Wal::with_store_and_config(disk, quiet_heap()).unwrap();
+    assert!(matches!(wal.tail_at(&position), Err(WalError::BeyondEnd { .. })));
+    wal.append_and_sync(b"another one").unwrap();
+    wal.append_and_sync(b"and one more").unwrap();
+    assert!(has_diverged(wal.tail_at(&position)));
+}
+
+#[test]
+fn every_cut_since_a_position_was_taken_is_told_and_none_before() {
+    for kind in KINDS {
+        let mut log = Log::new(kind);
+        let kept = log.put("a");
+        // In one group with "b", so that what was cut off leaves no trace in the group's header.
+        let lsns = log.wal.append_batch(&["b", "c"]).unwrap();
+        log.wal.sync().unwrap();
+        let after_b = log.wal.position_after(lsns[0]).unwrap();
+        let after_c = log.wal.position_after(lsns[1]).unwrap();
+        let at_the_end = log.wal.position_of(log.wal.end()).unwrap();
+        log.wal.truncate_after(lsns[0]).unwrap();
+        let told = |log: &Log, position: &Position| {
+            let resolved = log.wal.resolve(position);
+            let is_told = matches!(resolved, Err(WalError::CutBack { .. }));
+            assert!(is_told || resolved.is_ok(), "{resolved:?}");
+            let mut tail = log.wal.tail_at(position).unwrap();
+            let seen = followed(&mut tail);
+            assert_eq!(
+                seen.first().is_some_and(|first| first == "CutBack"),
+                is_told,
+                "{kind:?}"
+            );
+            (is_told, tail.position().unwrap())
+        };
+        assert!(!told(&log, &after_b).0, "{kind:?}");
+        let (is_told, after_hearing) = told(&log, &after_c);
+        assert!(is_told, "{kind:?}");
+        assert!(told(&log, &at_the_end).0, "{kind:?}");
+        let end_after = log.wal.position_of(log.wal.end()).unwrap();
+        // Also after the log was opened again with nothing new in it, which gives the cut another number.
+        for round in 0..2 {
+            assert!(told(&log, &after_c).0, "{kind:?} {round}");
+            assert!(told(&log, &at_the_end).0, "{kind:?} {round}");
+            assert!(!told(&log, &after_hearing).0, "{kind:?} {round}");
+            assert!(!told(&log, &end_after).0, "{kind:?} {round}");
+            log = log.reopened();
+        }
+        // Cut once more, before anything came: who had heard of the first cut hears of the second.
+        log.wal.truncate_after(kept).unwrap();
+        log.put("d");
+        for position in [after_b, after_c, at_the_end, after_hearing, end_after] {
+            assert!(told(&log, &position).0, "{kind:?} {position}");
+        }
+        let before = log.wal.position_after(kept).unwrap();
+        assert!(!told(&log, &before).0, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_position_whose_group_was_dropped_still_fits() {
+    for kind in KINDS {
+        let mut log = Log::new(kind);
+        for text in ["a", "b", "c"] {
+            log.put(text);
+        }
+        let mut tail = log.wal.tail_from_head().unwrap();
+        assert_eq!(followed(&mut tail), ["a", "b", "c"]);
+        let position = tail.position().unwrap();
+        let b = log.wal.position_of(Lsn::new(512)).unwrap();
+        drop(tail);
+        log.wal.retain(&Retention::new().with_max_bytes(0)).unwrap();
+        for round in 0..3 {
+            let mut tail = log.wal.tail_at(&position).unwrap();
+            let expected = vec!["d".to_owned(); round];
+            assert_eq!(followed(&mut tail), expected, "{kind:?}");
+            assert!(matches!(log.wal.tail_at(&b), Err(WalError::Truncated { .. })));
+            let again = tail.position().unwrap();
+            assert!(log.wal.resolve(&again).is_ok(), "{kind:?} {again}");
+            log = log.reopened();
+            log.put("d");
+        }
+    }
+}
