@@ -330,3 +330,42 @@ fn json_refuses_what_it_would_change() {
     append::<_, Json>(&wal, &Odd(Some(Some(1.5)))).expect("appends");
     assert!(append::<_, Json>(&wal, &Chain(Some(Chain(None).into()))).is_err());
 }
+
+/// A codec of an application with two mistakes in it.
+struct Careless;
+
+impl Codec for Careless {
+    const ID: CodecId = CodecId::new(201);
+
+    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let mut bytes = Vec::new();
+        Postcard::encode(value, &mut bytes)?;
+        // It replaces what it should append to.
+        *out = bytes;
+        Ok(())
+    }
+
+    fn decode<'de, S: DeserializeSeed<'de>>(
+        seed: S,
+        bytes: &'de [u8],
+    ) -> Result<(S::Value, usize), CodecError> {
+        let (value, used) = Postcard::decode(seed, bytes)?;
+        // It says that it took a byte that is not there.
+        Ok((value, used + 1))
+    }
+}
+
+#[test]
+fn a_careless_codec_harms_no_record_and_panics_nowhere() {
+    let wal = Wal::with_store(MemStore::new()).expect("opens");
+    let log = wal.typed_with::<Shop, Careless>().expect("typed");
+    let event = Shop::Noted("the envelope stays in front".to_owned());
+    let lsn = log.append(&event).expect("appended");
+    let record = wal.read(lsn).expect("read");
+    assert_eq!(record.info().expect("an envelope").codec, Careless::ID);
+    let refused = record.decode_with::<Shop, Careless>();
+    let Err(TypedError::Codec { source, .. }) = refused else {
+        panic!("more bytes than there are: {refused:?}");
+    };
+    assert!(source.to_string().contains("the codec says it took"), "{source}");
+}

@@ -94,7 +94,7 @@ fn an_empty_log_and_one_without_records_are_copied() {
         let last = put(&wal, 1, 65_000).0;
         put(&wal, 2, 65_000);
         wal.sync().unwrap();
-        wal.truncate_before(wal_db::Lsn::from(wal.durable_lsn())).unwrap();
+        wal.truncate_before(wal.durable_lsn()).unwrap();
         assert!(wal.is_empty() && wal.head() > last);
         wal.backup_to(place.root().join("none")).unwrap();
         let copy = open(form, &place.root().join("none"));

@@ -22,6 +22,9 @@ const FORMS: [(bool, Staging); 3] = [
 ];
 
 /// What the writer does.
+/// What a reader saw, and after which calls.
+type Said = (Option<Seen>, String);
+
 #[derive(Debug, Clone, Copy)]
 enum Op {
     /// Appends so many bytes.
@@ -438,7 +441,7 @@ fn between_any_two_calls(read: ReadFn) {
         for moods in [None, Some(7)] {
             let mut writer = Writer::new(segmented, staging);
             let done = Arc::new(AtomicUsize::new(0));
-            let seen: Arc<Mutex<Vec<(Option<Seen>, String)>>> = Arc::default();
+            let seen: Arc<Mutex<Vec<Said>>> = Arc::default();
             let disk = writer.disk.clone();
             writer.disk = disk.beside({
                 let (disk, done, seen) = (disk.clone(), done.clone(), seen.clone());

@@ -57,7 +57,7 @@ impl<'a> StoredSchema<'a> {
 }
 
 impl RecordType {
-    /// Stands for this type, version and shape in the search for its schema; never 0.
+    /// Stands for this type, its name, version and shape in the search for its schema; never 0.
     #[inline]
     pub(super) fn key(&self) -> u64 {
         let own = u64::from(self.id) << 16 | u64::from(self.version);
@@ -225,7 +225,9 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
                 && stored
                     .name
                     .strip_prefix(E::NAME)
-                    .is_some_and(|rest| rest.starts_with('.'));
+                    .and_then(|rest| rest.strip_prefix('.'))
+                    // With another dot it belongs to a family whose name only begins like this one's.
+                    .is_some_and(|variant| !variant.contains('.'));
             let is_ahead = match known {
                 Some(record) => stored.version > record.version,
                 None => of_family,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use super::error::TypedError;
-use super::schema::Schema;
+use super::schema::{Fnv, Schema};
 use super::stored::{RawRecord, Stored, Upcast};
 
 /// A type that can be appended to a log and read back from it.
@@ -189,7 +189,7 @@ pub struct RecordType {
     pub retired: bool,
     /// Its shape; `None` for an implementation by hand that does not give one, and for a retired type.
     pub schema: Option<&'static Schema>,
-    /// The fingerprint of the shape, 0 without one.
+    /// The fingerprint of name and shape, 0 without a shape.
     pub fingerprint: u64,
     /// The shapes of earlier versions that were derived from `since`, oldest first.
     pub older: &'static [OlderVersion],
@@ -243,7 +243,7 @@ impl RecordType {
     pub const fn schema(self, schema: &'static Schema) -> Self {
         RecordType {
             schema: Some(schema),
-            fingerprint: schema.fingerprint(),
+            fingerprint: Fnv::of_named(self.name, schema),
             ..self
         }
     }

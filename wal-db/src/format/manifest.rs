@@ -193,7 +193,7 @@ impl Timeline {
         let pairs = older.iter().zip(older.iter().skip(1).chain(first.as_ref()));
         let in_order =
             |(one, next): (&EpochStart, &EpochStart)| one.start < next.start && one.epoch < next.epoch;
-        let is_sound = |entry: &EpochStart| entry.cut <= entry.start && entry.start % SECTOR == 0;
+        let is_sound = |entry: &EpochStart| entry.cut <= entry.start && entry.start.is_multiple_of(SECTOR);
         if !pairs.into_iter().all(in_order) || !older.iter().all(is_sound) {
             return false;
         }
@@ -253,7 +253,7 @@ impl Timeline {
             return false;
         }
         while self.epochs.len() >= room.entries {
-            if !self.forget_oldest(next.start) && !(room.table && self.move_to_table(room.entries / 2)) {
+            if !(self.forget_oldest(next.start) || room.table && self.move_to_table(room.entries / 2)) {
                 return false;
             }
         }

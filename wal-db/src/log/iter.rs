@@ -185,6 +185,9 @@ impl std::fmt::Debug for Walker {
     }
 }
 
+/// A log, and the next group of it to read, as in [`RevIter`].
+type Before = (Arc<Core>, Option<(u64, u64)>);
+
 /// The records of a log from the newest to the oldest, from [`Wal::iter_rev`](crate::Wal::iter_rev). It holds the
 /// records of one group at a time: 512 KiB, or one batch or record that is longer.
 ///
@@ -198,7 +201,7 @@ pub struct RevIter {
     /// The next group to read, and where it ends at the latest; `None` at the head of the log.
     next: Option<(u64, u64)>,
     /// What is read was found in staging memory; before it comes this log, from a group on.
-    before: Option<(Arc<Core>, Option<(u64, u64)>)>,
+    before: Option<Before>,
 }
 
 impl RevIter {

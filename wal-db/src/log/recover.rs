@@ -518,9 +518,11 @@ fn mend(
         && !unreadable
         && !report.staging_missing;
 
-    let rewrites = !seeded_bug!("recovered-bytes-not-rewritten")
-        && (staged.is_none() || !seeded_bug!("tail-before-staged-records-not-rewritten"));
-    if found.durable < end && rewrites {
+    let mut undurable = found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten");
+    if seeded_bug!("tail-before-staged-records-not-rewritten") {
+        undurable &= staged.is_none();
+    }
+    if undurable {
         rewrite(&base, found.durable, end)?;
     }
     let over =

@@ -413,8 +413,11 @@ impl Walker {
         if len > WHOLE_MAX || self.thorough {
             return Ok(false);
         }
-        let Some(offset) = self.window.find(base, header.pos, len, self.end)? else {
-            return Ok(false);
+        let offset = match self.window.find(base, header.pos, len, self.end) {
+            // A part of it is in a segment that cannot be read; the frames before that can.
+            Err(WalError::Corruption(_)) | Ok(None) => return Ok(false),
+            Err(error) => return Err(error),
+            Ok(Some(offset)) => offset,
         };
         let content = &self.window.bytes()[offset + GROUP_HEADER_LEN..offset + len];
         if format::crc32(content) == header.payload_digest || seeded_bug!("content-not-checked-in-reading") {

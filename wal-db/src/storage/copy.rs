@@ -145,8 +145,7 @@ impl Copy {
 
     /// Files before that of `pos` are not needed any more.
     pub(crate) fn drop_before(&mut self, pos: u64) -> io::Result<()> {
-        if self.segment_len > 0 {
-            let first = pos / self.segment_len;
+        if let Some(first) = pos.checked_div(self.segment_len) {
             for (index, name) in &self.made {
                 if *index < first {
                     self.dir.remove(name)?;

@@ -19,6 +19,7 @@ pub enum Bincode {}
 
 impl Codec for Bincode {
     const ID: CodecId = CodecId::BINCODE_2;
+    const BUILT_IN: Option<super::BuiltIn> = Some(super::BuiltIn(()));
 
     #[inline]
     fn encode<T>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>

@@ -19,6 +19,7 @@ pub enum Json {}
 
 impl Codec for Json {
     const ID: CodecId = CodecId::JSON;
+    const BUILT_IN: Option<super::BuiltIn> = Some(super::BuiltIn(()));
     const SELF_DESCRIBING: bool = true;
 
     #[inline]

@@ -64,6 +64,11 @@ impl fmt::Debug for CodecId {
     }
 }
 
+/// Says that a codec is one of this crate's.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltIn(());
+
 /// What a codec found wrong, in its own words.
 pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -82,6 +87,10 @@ pub trait Codec: Send + Sync + 'static {
 
     /// Whether the bytes say what they are, as JSON does. Then a record is read without its schema.
     const SELF_DESCRIBING: bool = false;
+
+    /// This crate's own codecs, which have ids below 128. Nobody else can make a value of its type.
+    #[doc(hidden)]
+    const BUILT_IN: Option<BuiltIn> = None;
 
     /// Appends the bytes of `value` to `out`. After an error `out` may hold a part of them.
     ///
@@ -123,6 +132,7 @@ pub enum NoCodec {}
 #[cfg(not(any(feature = "bincode", feature = "postcard", feature = "json")))]
 impl Codec for NoCodec {
     const ID: CodecId = CodecId::new(0);
+    const BUILT_IN: Option<BuiltIn> = Some(BuiltIn(()));
 
     fn encode<T>(_: &T, _: &mut Vec<u8>) -> Result<(), CodecError>
     where
@@ -159,7 +169,12 @@ where
         CodecId::POSTCARD_1 => Some(Postcard::decode(seed, bytes)),
         #[cfg(feature = "json")]
         CodecId::JSON => Some(Json::decode(seed, bytes)),
-        id if id == C::ID => Some(C::decode(seed, bytes)),
+        id if id == C::ID => Some(C::decode(seed, bytes).and_then(|(value, used)| {
+            if used > bytes.len() {
+                return Err(format!("the codec says it took {used} bytes of {}", bytes.len()).into());
+            }
+            Ok((value, used))
+        })),
         _ => None,
     }
 }

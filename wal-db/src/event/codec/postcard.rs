@@ -17,6 +17,7 @@ pub enum Postcard {}
 
 impl Codec for Postcard {
     const ID: CodecId = CodecId::POSTCARD_1;
+    const BUILT_IN: Option<super::BuiltIn> = Some(super::BuiltIn(()));
 
     #[inline]
     fn encode<T>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>

@@ -284,6 +284,11 @@ impl Schema {
 pub(in super::super) struct Fnv(u64);
 
 impl Fnv {
+    /// The hash of a shape together with the name of what has it.
+    pub(in super::super) const fn of_named(name: &str, schema: &Schema) -> u64 {
+        schema.hash(Fnv::new().text(name).byte(0)).0
+    }
+
     const fn new() -> Self {
         Fnv(0xcbf2_9ce4_8422_2325)
     }
