@@ -324,7 +324,8 @@ impl Core {
     }
 }
 
-/// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a [`Cursor`] still
+/// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a
+/// [`Cursor`](super::Cursor) still
 /// needs. A limit holds when [`Wal::retain`](crate::Wal::retain) returns; what is appended later counts the next time.
 ///
 /// ```

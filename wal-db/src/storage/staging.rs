@@ -21,8 +21,10 @@ use super::staging_file::{
     DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, fill, was_left_clean,
 };
 pub(crate) use super::staging_file::{Found, Leftover, StagingHeader};
+#[cfg(not(loom))]
+use crate::format::is_zero;
 use crate::{
-    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind, is_zero},
+    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind},
     sync::{MemoryWord, Ordering, fence, spin_loop, step, yield_now},
 };
 

@@ -209,6 +209,7 @@ pub(super) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<
 }
 
 /// The stores that put a number and its complement at `at`. A process that dies between them leaves the old complement.
+#[cfg_attr(loom, allow(dead_code))] // as above
 pub(super) fn checked_stores(at: usize, number: u64) -> [(usize, u64); 2] {
     [(at, number), (at + 8, !number)]
 }
