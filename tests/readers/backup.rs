@@ -69,6 +69,32 @@ fn a_backup_is_the_log_at_that_moment_and_goes_on_by_itself() {
     }
 }
 
+/// The manifest has no room for all of its cuts; the rest is in files of their own.
+#[test]
+fn a_log_with_a_table_of_cuts_is_copied_with_it() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet().with_timeline_entries(8)).unwrap();
+        let mut entries = Vec::new();
+        for seed in 0..50 {
+            entries.push(put(&wal, seed, 100));
+            put(&wal, seed, 50);
+            wal.truncate_after(entries[seed].0).unwrap();
+        }
+        let target = place.root().join("copy");
+        wal.backup_to(&target).unwrap();
+        let copy = Wal::open_read_only(&target).unwrap();
+        assert_eq!(all(&copy), entries, "{form:?}");
+        assert!(!copy.recovery().staging_missing, "{form:?}");
+        drop(copy);
+        // It goes on by itself, for writing as well.
+        let copy = open(form, &target);
+        assert_eq!(all(&copy), entries, "{form:?}");
+        let report = copy.recovery();
+        assert!(report.clean && !report.staging_missing, "{form:?}: {report:?}");
+    }
+}
+
 #[test]
 fn a_backup_can_be_made_in_another_process_and_of_what_a_dead_one_left() {
     for form in FORMS {

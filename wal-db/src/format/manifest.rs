@@ -166,6 +166,11 @@ impl Timeline {
         self.epochs.iter().rev().chain(self.older.iter().rev())
     }
 
+    /// The entries for which a manifest has no room.
+    pub(crate) fn older(&self) -> &[EpochStart] {
+        &self.older
+    }
+
     /// The table that the manifest names.
     pub(crate) fn table(&self) -> Option<TableName> {
         self.table

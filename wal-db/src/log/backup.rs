@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use super::{base::Base, base::mark_after, core::Core, find, inspect, window::WINDOW_LEN};
 use crate::{
     CorruptionReason, Lsn, Result, WalError,
-    format::{GROUP_HEADER_LEN, Manifest},
+    format::{GROUP_HEADER_LEN, Manifest, table},
     storage::copy::Copy,
 };
 
@@ -49,7 +49,10 @@ impl Core {
             return Ok(None);
         }
         (manifest.head, manifest.head_group) = (shape.head, shape.head_group);
-        (manifest.head_ordinal, manifest.timeline) = (shape.head_ordinal, shape.timeline.clone());
+        (manifest.head_ordinal, manifest.dropped) = (shape.head_ordinal, shape.dropped);
+        manifest.timeline = shape.timeline.clone();
+        // What waited in staging memory is in the copy, which has none.
+        manifest.staging = None;
         if let Some(staged) = staged {
             copy_part(&staged.base, &mut copy, end, staged.base.written())?;
             if let Ok(header) = find::read_header(&staged.base, end)? {
@@ -62,6 +65,11 @@ impl Core {
         manifest.generation += 1;
         copy.drop_before(manifest.head_group.min(end.saturating_sub(1)))
             .map_err(making())?;
+        if !manifest.timeline.older().is_empty() {
+            let (table, name) = table::encode(manifest.log, manifest.timeline.older());
+            manifest.timeline.wrote(name);
+            copy.put_table(&table).map_err(making())?;
+        }
         let bytes = manifest.encode();
         if Manifest::decode(&bytes).is_err() {
             // The head has come to what was appended after the copy was begun.

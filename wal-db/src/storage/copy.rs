@@ -11,6 +11,7 @@ use super::{
     fs::{Access, Dir, File, FileSystem, create_dirs, parent, write_at},
     segmented::{MANIFEST, NEW_MANIFEST, segment_name},
     sys::System,
+    table,
 };
 use crate::{
     format::{LogId, SEGMENT_HEADER_LEN, SLOT_LEN, segment::SegmentHeader},
@@ -152,6 +153,24 @@ impl Copy {
                 }
             }
             self.made.retain(|(index, _)| *index >= first);
+        }
+        Ok(())
+    }
+
+    /// Adds both copies of the table of cuts, durably.
+    pub(crate) fn put_table(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for copy in 0..2 {
+            let mut name = OsString::new();
+            if self.segment_len == 0 {
+                name.push(&self.name);
+                name.push(".");
+            }
+            name.push(format!("cuts-{copy}"));
+            if self.dir.exists(&name)? {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            self.made.push((u64::MAX, name.clone()));
+            table::write(&*self.dir, &name, bytes)?;
         }
         Ok(())
     }
