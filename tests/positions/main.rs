@@ -8,6 +8,7 @@ mod damage;
 mod dropped;
 mod ends;
 mod live;
+mod model;
 mod stored;
 mod waiting;
 

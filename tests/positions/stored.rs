@@ -227,3 +227,32 @@ fn a_position_whose_group_was_dropped_still_fits() {
         }
     }
 }
+
+#[test]
+fn a_position_is_told_of_a_cut_however_many_came_after_it() {
+    let log = Log::new(crate::Kind::Memory);
+    let mut positions = Vec::new();
+    // More than a manifest has room for: the first ones are in the table.
+    for i in 0..2100 {
+        let kept = log.wal.append(b"kept").unwrap();
+        log.wal.append(b"cut").unwrap();
+        if i < 3 {
+            log.wal.sync().unwrap();
+            positions.push((log.wal.position_of(log.wal.end()).unwrap(), true));
+            positions.push((log.wal.position_after(kept).unwrap(), false));
+        }
+        log.wal.truncate_after(kept).unwrap();
+        if i < 3 {
+            positions.push((log.wal.position_of(log.wal.end()).unwrap(), false));
+        }
+    }
+    for (position, is_told) in positions {
+        let resolved = log.wal.resolve(&position);
+        assert_eq!(
+            matches!(resolved, Err(WalError::CutBack { .. })),
+            is_told,
+            "{position}: {resolved:?}"
+        );
+        assert!(is_told || resolved.is_ok(), "{resolved:?}");
+    }
+}

@@ -305,13 +305,19 @@ impl Timeline {
     }
 
     /// Forgets what only concerns positions before `head`. The table stays as it is as long as one of its entries is
-    /// needed.
-    pub(crate) fn drop_before(&mut self, head: u64) {
+    /// needed. Returns where the last cut ends that is forgotten; 0 if none is.
+    pub(crate) fn drop_before(&mut self, head: u64) -> u64 {
         let owner = self.begun_by(head).saturating_sub(1);
-        if let Some(owner) = owner.checked_sub(self.older.len()) {
-            self.older = Arc::default();
-            self.epochs.drain(..owner);
-        }
+        let Some(owner) = owner.checked_sub(self.older.len()) else {
+            return 0;
+        };
+        let mut gone = self.epochs[..owner].iter().rev().chain(self.older.iter().rev());
+        let cut = gone
+            .find(|entry| entry.cut < entry.start)
+            .map_or(0, |cut| cut.start);
+        self.older = Arc::default();
+        self.epochs.drain(..owner);
+        cut
     }
 }
 
@@ -335,7 +341,8 @@ pub(crate) struct Manifest {
     pub(crate) newest_segment: u64,
     /// The last schema record before the mark.
     pub(crate) schema: Option<u64>,
-    /// Behind the start of the last record before the head; 0 if there never was one.
+    /// Behind the start of the last record before the head and the end of the last cut that is forgotten; 0 if there never
+    /// was one.
     pub(crate) dropped: u64,
     /// The number of the staging memory that may hold records; `None` if none does. Never 0.
     pub(crate) staging: Option<u32>,

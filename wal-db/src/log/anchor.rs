@@ -10,8 +10,14 @@ use crate::{
 
 const HEADER_LEN: u64 = GROUP_HEADER_LEN as u64;
 
+/// What starts after this is followed by a group whose first frame is at `pos` or later.
+fn before_header(pos: u64) -> u64 {
+    pos.saturating_sub(HEADER_LEN + 1)
+}
+
 /// A position that fits the log.
 struct Fitting {
+    /// Where to go on.
     pos: u64,
     /// What was cut off since of what comes before it.
     cut: Option<EpochStart>,
@@ -27,10 +33,8 @@ impl Core {
         last: Option<&GroupHeader>,
     ) -> Result<Position> {
         // Of a cut before which it stands its taker has not heard.
-        let behind = |entry: &&EpochStart| {
-            entry.cut < entry.start && (entry.start..entry.start + HEADER_LEN).contains(&(pos - 1))
-        };
-        let cut = known.timeline.epochs().iter().find(behind);
+        let cut = known.timeline.next_cut_after(before_header(pos));
+        let cut = cut.filter(|cut| cut.start < pos);
         let starts_before = |header: &&GroupHeader| header.pos + HEADER_LEN < pos;
         let found = match last.filter(starts_before) {
             Some(header) => Some(*header),
@@ -105,13 +109,16 @@ impl Core {
             {
                 return diverged;
             }
-            let hides = |entry: &&EpochStart| {
-                entry.cut < entry.start
-                    && entry.cut < position.read_to
-                    && pos <= entry.start + HEADER_LEN
-                    && !(seeded_bug!("position-at-the-end-not-told-of-a-cut") && pos > entry.start)
+            let cut = shape.timeline.next_cut_after(before_header(pos));
+            let cut = cut.filter(|cut| {
+                cut.cut < position.read_to
+                    && !(seeded_bug!("position-at-the-end-not-told-of-a-cut") && pos > cut.start)
+            });
+            let pos = match shape.timeline.cut_behind(pos) {
+                // What was cut off there came after it.
+                Some(gone) if cut.is_none() => gone.start + HEADER_LEN,
+                _ => pos,
             };
-            let cut = shape.timeline.epochs().iter().find(hides).copied();
             Ok(Fitting { pos, cut })
         })
     }

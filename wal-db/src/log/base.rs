@@ -40,7 +40,8 @@ pub(crate) struct Shape {
     pub(crate) head: u64,
     pub(crate) head_group: u64,
     pub(crate) head_ordinal: u64,
-    /// Behind the start of the last record that was dropped from the beginning; 0 if none was.
+    /// Behind the start of the last record that was dropped from the beginning, and the end of the last cut of which nobody
+    /// can be told any more; 0 if there was none.
     pub(crate) dropped: u64,
     pub(crate) timeline: Timeline,
 }

@@ -237,23 +237,25 @@ impl Core {
         let first = walker.next_from(&self.base, target).transpose()?;
         let header = walker.header().copied();
         let Some((frame, header)) = first.zip(header) else {
-            timeline.drop_before(self.window_start(end.pos));
+            let forgotten = timeline.drop_before(self.window_start(end.pos));
             let head = end.pos + GROUP_HEADER_LEN as u64;
             let last = Some(end.prev).filter(|&prev| prev < end.pos);
             return Ok(Shape {
                 head,
                 head_group: end.pos,
                 head_ordinal: end.ordinal,
-                dropped: self.dropped_before(shape, head, last),
+                dropped: self.dropped_before(shape, head, last).max(after_cut(forgotten)),
                 timeline,
             });
         };
-        timeline.drop_before(self.window_start(header.pos));
+        let forgotten = timeline.drop_before(self.window_start(header.pos));
         Ok(Shape {
             head: frame.pos,
             head_group: header.pos,
             head_ordinal: header.ordinal + self.index_in_group(shape, &header, frame.pos)?,
-            dropped: self.dropped_before(shape, frame.pos, Some(header.pos)),
+            dropped: self
+                .dropped_before(shape, frame.pos, Some(header.pos))
+                .max(after_cut(forgotten)),
             timeline,
         })
     }
@@ -322,6 +324,11 @@ impl Core {
         }
         Ok(pos)
     }
+}
+
+/// The first position that cannot have read what a cut that ends at `start` has removed.
+fn after_cut(start: u64) -> u64 {
+    if start > 0 { start + 1 } else { 0 }
 }
 
 /// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a

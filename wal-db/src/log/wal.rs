@@ -557,7 +557,8 @@ impl Wal {
         self.core().iter_at(position)
     }
 
-    /// The LSN of a position that was stored, if it fits the log, for a call that takes an LSN.
+    /// The LSN of a position that was stored, if it fits the log, for a call that takes an LSN: its own, or a later one with
+    /// no record between the two.
     ///
     /// # Errors
     /// [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged),
