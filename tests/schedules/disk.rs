@@ -47,6 +47,11 @@ impl Disk {
         open(&self.calls, self.form, config)
     }
 
+    pub(crate) fn open_read_only(&self) -> Result<Wal> {
+        let segmented = self.form == Form::Segments;
+        self.calls.open_read_only(NAME, segmented, WalConfig::new())
+    }
+
     /// The calls of this kind fail for good, but for so many that come first.
     pub(crate) fn fail(&self, call: Call, after: usize) {
         let left = [

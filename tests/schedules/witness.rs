@@ -326,7 +326,14 @@ impl Witness {
     pub(crate) fn check(&self) {
         let lsn = |record: Record| record.lsn();
         let records = |records: wal_db::WalIter| records.map(|record| record.map(lsn)).collect();
-        let live: Result<Vec<Lsn>> = self.wal.iter().and_then(records);
+        let live: Result<Vec<Lsn>> = match self.wal.iter() {
+            // A closed log is looked at as others see it.
+            Err(WalError::Closed) => self
+                .disk
+                .open_read_only()
+                .and_then(|wal| wal.iter().and_then(records)),
+            found => found.and_then(records),
+        };
         match live {
             // What is in the staging memory of a log that has failed is not shown.
             _ if self.wal.poisoned_by().is_some() => self.watch.check(None),

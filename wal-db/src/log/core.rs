@@ -184,6 +184,10 @@ impl Core {
     /// that finds it missing.
     pub(crate) fn make_ready(&self, writer: &Writer, need: u64) -> Result<()> {
         let mut manifest = writer.manifest.lock();
+        if self.base.store.is_closed() {
+            // By somebody who had the manifest a moment ago.
+            return Err(WalError::Closed);
+        }
         let tail = writer.ring.tail();
         // Not a byte more: what is refused to a record must not be given to nobody by the preparer.
         let least = writer.ring.end_of(tail, need) + SLACK;

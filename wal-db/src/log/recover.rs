@@ -407,13 +407,12 @@ fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) 
     // the store by then.
     let unfinished = Cell::new(false);
     let ours = |header: &StagingHeader| {
-        let same_log = header.log == manifest.log || seeded_bug!("staging-of-any-log");
+        let same_log = header.log == manifest.log;
         // Or it has died between a cut's manifest and the memory that follows it, which was empty then.
         let cut = Some(header.number) == manifest.staging;
         unfinished.set(same_log && (header.epoch == newest + 1 || cut));
-        same_log
-            && (header.epoch == newest || seeded_bug!("stale-staging-used"))
-            && (header.number == manifest.staging.unwrap_or(0) || seeded_bug!("staging-of-another-opening"))
+        let same_opening = header.epoch == newest && header.number == manifest.staging.unwrap_or(0);
+        same_log && same_opening || seeded_bug!("stale-staging-used")
     };
     let file = match base.store.staging_file(false) {
         Err(error) if is_not_a_file(&error) => return Err(foreign_staging(base)),
@@ -518,11 +517,7 @@ fn mend(
         && !unreadable
         && !report.staging_missing;
 
-    let mut undurable = found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten");
-    if seeded_bug!("tail-before-staged-records-not-rewritten") {
-        undurable &= staged.is_none();
-    }
-    if undurable {
+    if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") {
         rewrite(&base, found.durable, end)?;
     }
     let over =

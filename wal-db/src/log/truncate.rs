@@ -189,7 +189,7 @@ impl Core {
         if seeded_bug!("cursor-registered-beside-a-retention") {
             kept = None;
         }
-        if target <= shape.head && !seeded_bug!("head-moves-back") {
+        if target <= shape.head {
             return Ok(shape.head);
         }
         let mark = writer.line.durable_mark();

@@ -99,11 +99,9 @@ impl Ring {
             memory,
         };
         ring.memory.set_released(start);
-        if !seeded_bug!("stale-durable-kept") {
-            // A ring starts where everything is durable. What the memory said before was said of another log, or of an
-            // earlier state of this one.
-            ring.memory.set_durable(start);
-        }
+        // A ring starts where everything is durable. What the memory said before was said of another log, or of an
+        // earlier state of this one.
+        ring.memory.set_durable(start);
         (
             ring,
             Consumer {
