@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads a log of wal-db: an independent reader, written from docs/format.md alone.
+"""Reads a log of wal-db as docs/format.md describes it, with nothing of the crate.
 
     wal_reader.py LOG... [--no-staging]
 
