@@ -222,7 +222,9 @@ class Directory:
             if any(re.fullmatch(r"\d{10,}\.seg", name) for name in os.listdir(path)):
                 raise Damage(None, "the manifest is missing") from None
             raise NotALog("a directory without a manifest") from None
-        self.manifest, self.slots = choose_manifest(slots, False, not segments)
+        # Slots of zeros beside segments have been lost; other bytes without a magic are somebody else's.
+        lost = bool(segments) and not any(any(slot) for slot in slots)
+        self.manifest, self.slots = choose_manifest(slots, lost, not segments)
         self.size = self.manifest.segment_size
         if self.size == 0:
             raise NotALog("its manifest is that of a file")
