@@ -162,13 +162,8 @@ impl Core {
 
     fn drop_before(&self, lsn: Lsn, keep: Option<&Cursors>) -> Result<Lsn> {
         let writer = self.cutting_writer()?;
+        self.check_end(lsn.pos())?;
         let tail = writer.ring.tail();
-        if lsn.pos() > tail {
-            return Err(WalError::BeyondEnd {
-                lsn,
-                end: Lsn::from_pos(tail),
-            });
-        }
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
         self.move_head(writer, lsn.pos(), keep).map(Lsn::from_pos)
     }
