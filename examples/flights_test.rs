@@ -259,8 +259,8 @@ fn what_is_no_log_and_what_is_no_data_is_refused_and_not_touched() {
     fs::write(&note, "mine").expect("written");
 
     let cases: [(&[&str], &str); 6] = [
-        (&["--log", str_of(dir.path())], "is not a log"),
-        (&["--log", str_of(&note)], "is not a log"),
+        (&["--log", str_of(dir.path())], "is not a log that"),
+        (&["--log", str_of(&note)], "is not a log that"),
         (
             &["--data", str_of(&note), "--log", str_of(&log)],
             "note.txt:1: the header is not",

@@ -28,3 +28,7 @@ pub fn today<E: WalDecodeOwned>(old: &impl WalRecord) -> Vec<E> {
 #[cfg(doctest)]
 #[doc = include_str!("../docs/evolution.md")]
 struct Evolution;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-wal-db-1.md")]
+struct FromWalDb1;

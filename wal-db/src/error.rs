@@ -91,7 +91,7 @@ pub enum WalError {
     },
 
     /// What is there was not made by this crate. It was not touched.
-    #[error("{} is not a log: {reason}; it was not touched", path.display())]
+    #[error("{} is not a log that can be opened: {reason}; it was not touched", path.display())]
     NotALog {
         /// The file or directory.
         path: PathBuf,

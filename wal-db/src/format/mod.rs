@@ -11,6 +11,7 @@ pub(crate) mod manifest;
 pub(crate) mod schema;
 pub(crate) mod segment;
 pub(crate) mod table;
+pub(crate) mod wal_db_1;
 
 pub(crate) use checksum::{FrameKey, LogId, crc32};
 pub(crate) use frame::{FRAME_HEADER_LEN, FrameWord, Kind, MAX_PAYLOAD, frame_len};

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Identity, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
+    recognised,
     staging_file::{STAGING_HEADER_LEN, may_be_replaced},
     sys::{self, System},
     table,
@@ -127,6 +128,10 @@ impl FileStore {
     pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let place = Place::of(&*fs, path)?;
         match place.open(Access::Read)? {
+            Some(file) if file.len()? == ROW && is_all_zero(&*file)? => Err(WalError::NotALog {
+                path: place.path,
+                reason: recognised::UNFINISHED,
+            }),
             Some(file) => Self::with_file(fs, file, place),
             None => Err(WalError::Io {
                 context: "opening the log",
@@ -203,11 +208,16 @@ impl FileStore {
             reason,
         };
         if len < ROW {
-            return Err(foreign("it is too short"));
+            return Err(foreign(recognised::file(&*file)?.unwrap_or("it is too short")));
         }
         let mut any = false;
         for offset in [0, SLOT_LEN as u64, HEADER] {
             read_at(&*file, offset, &mut start).map_err(WalError::io("reading the log's header"))?;
+            if offset == 0 && matches!(&start, b"WALDBSEG" | b"WALDBSTG") {
+                // Another file of a log.
+                let known = recognised::file(&*file)?;
+                return Err(foreign(known.unwrap_or("it has another format")));
+            }
             any |= start.starts_with(b"WALDB");
         }
         let made_and_left = len == ROW && is_all_zero(&*file)?;
@@ -215,7 +225,9 @@ impl FileStore {
             file.set_len(0)?;
             file.set_len(ROW)?;
         } else if !any && !made_and_left {
-            return Err(foreign("it has another format"));
+            return Err(foreign(
+                recognised::file(&*file)?.unwrap_or("it has another format"),
+            ));
         }
         Ok(FileStore {
             fs,
@@ -372,7 +384,7 @@ pub(super) fn open_existing(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if sys::is_not_a_file(&error) => Err(WalError::NotALog {
             path: path.to_owned(),
-            reason: "it is not a regular file",
+            reason: recognised::instead_of_a_file(dir, name),
         }),
         Err(error) => Err(WalError::io("opening the log")(error)),
     }

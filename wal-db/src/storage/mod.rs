@@ -7,6 +7,7 @@ mod file;
 pub(crate) mod fs;
 mod latch;
 mod memory;
+mod recognised;
 pub(crate) mod ring;
 mod segmented;
 pub(crate) mod staging;

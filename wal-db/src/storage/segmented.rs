@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
 };
@@ -11,6 +11,7 @@ use super::{
     Identity, StoreFault, WalStore,
     file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
     fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
+    recognised,
     sys::{self, System},
     table,
 };
@@ -142,9 +143,12 @@ impl SegmentedStore {
         }
         headers.sort_by_key(|(header, _)| header.index);
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
-            return Err(WalError::NotALog {
-                path: path.to_owned(),
-                reason: "no segment with an intact header",
+            return Err(match no_manifest(&*dir, path)? {
+                WalError::Corruption(_) => WalError::NotALog {
+                    path: path.to_owned(),
+                    reason: "no segment with an intact header",
+                },
+                error => error,
             });
         };
         let (log, segment_len, indexes) = (first.0.log, first.0.segment_len, first.0.index..=last.0.index);
@@ -202,6 +206,12 @@ impl SegmentedStore {
             return Err(WalError::NotALog {
                 path: path.to_owned(),
                 reason: "its manifest has another format",
+            });
+        }
+        if read_only && slots.iter().all(Vec::is_empty) && !has_segments(&dir.list().map_err(opening_dir)?) {
+            return Err(WalError::NotALog {
+                path: path.to_owned(),
+                reason: recognised::UNFINISHED,
             });
         }
         let segment_len = match stored {
@@ -628,7 +638,7 @@ fn open_dir(fs: &dyn FileSystem, path: &Path) -> Result<Option<Arc<dyn Dir>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(WalError::NotALog {
             path: path.to_owned(),
-            reason: "it is not a directory",
+            reason: recognised::instead_of_a_directory(fs, path),
         }),
         Err(error) => Err(opening_dir(error)),
     }
@@ -688,13 +698,15 @@ fn make(dir: &dyn Dir, path: &Path, file: &dyn File) -> Result<()> {
     flush_names().map_err(WalError::io("making the log's directory durable"))
 }
 
+fn has_segments(names: &[OsString]) -> bool {
+    let mut names = names.iter().filter_map(|name| name.to_str());
+    names.any(|name| segment_index(name).is_some())
+}
+
 /// A directory without a manifest: a log that lost it, or no log.
 fn no_manifest(dir: &dyn Dir, path: &Path) -> Result<WalError> {
     let names = dir.list().map_err(opening_dir)?;
-    let has_segments = names
-        .iter()
-        .any(|name| name.to_str().is_some_and(|name| segment_index(name).is_some()));
-    Ok(if has_segments {
+    Ok(if has_segments(&names) {
         WalError::Corruption(crate::Corruption {
             lsn: crate::Lsn::ZERO,
             segment: None,
@@ -705,7 +717,8 @@ fn no_manifest(dir: &dyn Dir, path: &Path) -> Result<WalError> {
     } else {
         WalError::NotALog {
             path: path.to_owned(),
-            reason: "the directory is not empty and has no manifest",
+            reason: recognised::directory(&names)
+                .unwrap_or("the directory holds something else and no manifest"),
         }
     })
 }
