@@ -2,4 +2,5 @@
 //! files and of each call.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod programs;
 mod recognised;
