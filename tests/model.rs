@@ -48,6 +48,7 @@ enum Step {
     Range(Index, Index),
     FromOrdinal(u64),
     TruncateAfter(Index),
+    TruncateFrom(Index),
     TruncateBefore(Index, u64),
     /// The process is killed.
     Kill,
@@ -101,6 +102,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (at(), at()).prop_map(|(from, to)| Step::Range(from, to)),
         2 => (0u64..60).prop_map(Step::FromOrdinal),
         2 => at().prop_map(Step::TruncateAfter),
+        1 => at().prop_map(Step::TruncateFrom),
         2 => (at(), 0u64..20).prop_map(|(at, off)| Step::TruncateBefore(at, off)),
         2 => Just(Step::Kill),
         2 => Just(Step::PowerLoss),
@@ -275,6 +277,7 @@ impl Model {
             Step::Range(from, to) => self.range(from, to),
             Step::FromOrdinal(ordinal) => self.read_from_ordinal(*ordinal),
             Step::TruncateAfter(at) => self.truncate_after(at),
+            Step::TruncateFrom(at) => self.truncate_from(at),
             Step::TruncateBefore(at, off) => self.truncate_before(at, *off),
             Step::Kill => self.crash(true),
             Step::PowerLoss => self.crash(false),
@@ -396,6 +399,22 @@ impl Model {
             assert!(matches!(found, Err(WalError::NoSuchRecord { .. })), "{found:?}");
             let again = self.wal().truncate_after(first.0);
             assert!(matches!(again, Err(WalError::NoSuchRecord { .. })), "{again:?}");
+        }
+        self.all_flushed();
+    }
+
+    fn truncate_from(&mut self, at: &Index) {
+        let Some(at) = self.pick(at) else { return };
+        let first = self.entries[at].0;
+        self.wal().truncate_from(first).unwrap();
+        self.entries.truncate(at);
+        let found = self.wal().read(first);
+        assert!(matches!(found, Err(WalError::NoSuchRecord { .. })), "{found:?}");
+        let again = self.wal().truncate_from(first);
+        assert!(matches!(again, Err(WalError::NoSuchRecord { .. })), "{again:?}");
+        assert_eq!(self.wal().record_count(), at as u64);
+        if at == 0 {
+            assert!(self.wal().head() > first, "the head is not in what was cut");
         }
         self.all_flushed();
     }

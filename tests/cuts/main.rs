@@ -4,6 +4,7 @@
 mod chain;
 mod damage;
 mod failing;
+mod from;
 mod kinds;
 mod many;
 mod openings;

@@ -20,6 +20,7 @@ enum Step {
     /// What was appended stays in memory for now.
     Stage(usize),
     TruncateAfter(Index),
+    TruncateFrom(Index),
     TruncateBefore(Index),
     /// Everything is dropped.
     Retain,
@@ -63,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Void),
         2 => len().prop_map(Step::Stage),
         4 => any::<Index>().prop_map(Step::TruncateAfter),
+        2 => any::<Index>().prop_map(Step::TruncateFrom),
         2 => any::<Index>().prop_map(Step::TruncateBefore),
         1 => Just(Step::Retain),
         2 => Just(Step::Reopen),
@@ -304,6 +306,7 @@ impl Model {
                 self.wal().sync().unwrap();
             }
             Step::TruncateAfter(at) => self.truncate_after(at),
+            Step::TruncateFrom(at) => self.truncate_from(at),
             Step::TruncateBefore(at) => self.truncate_before(at),
             Step::Retain => {
                 self.wal().sync().unwrap();
@@ -334,17 +337,32 @@ impl Model {
             return;
         };
         self.wal().truncate_after(Lsn::new(kept.lsn)).unwrap();
-        if live.last().unwrap().lsn == kept.lsn {
-            return;
+        if live.last().unwrap().lsn != kept.lsn {
+            self.was_cut(kept.lsn + 1, kept.end);
         }
+    }
+
+    fn truncate_from(&mut self, at: &Index) {
+        let live: Vec<Entry> = self.history.live().cloned().collect();
+        let Some(at) = (!live.is_empty()).then(|| at.index(live.len())) else {
+            return;
+        };
+        let first = live[at].lsn;
+        self.wal().truncate_from(Lsn::new(first)).unwrap();
+        let kept = at.checked_sub(1).map(|before| live[before].end);
+        self.was_cut(first, kept.unwrap_or(first));
+    }
+
+    /// The live records from `first` on are gone, and whoever has read beyond `after` has read some of them.
+    fn was_cut(&mut self, first: u64, after: u64) {
         for entry in &mut self.history.entries {
-            if entry.fate == Fate::Live && entry.lsn > kept.lsn {
+            if entry.fate == Fate::Live && entry.lsn >= first {
                 entry.fate = Fate::Cut;
             }
         }
         // The next group starts a header before the first record that may come.
         let (upto, step) = (self.end() - 64, self.history.step);
-        let (mut after, cuts) = (kept.end, &mut self.history.cuts);
+        let (mut after, cuts) = (after, &mut self.history.cuts);
         while let Some(last) = cuts.pop_if(|last| last.upto >= after) {
             after = after.min(last.after);
         }

@@ -608,4 +608,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         "a stored position at the end of the log does not hear of what was cut off there since",
         &["positions::stored::every_cut_since_a_position_was_taken_is_told_and_none_before"],
     ),
+    bug(
+        "head-in-what-was-cut",
+        &[],
+        "a log that is cut from its first record on keeps that place as its head",
+        &["cuts::from::a_log_that_was_cut_from_its_first_record_is_empty_and_goes_on"],
+    ),
 ];

@@ -84,6 +84,19 @@ pub trait Log {
     /// The log's.
     fn truncate_after(&self, lsn: Lsn) -> Done;
 
+    /// Whether it has [`truncate_from`](Self::truncate_from).
+    fn can_truncate_from(&self) -> bool {
+        false
+    }
+
+    /// Drops a record and what comes behind it, durably.
+    ///
+    /// # Errors
+    /// The log's.
+    fn truncate_from(&self, _lsn: Lsn) -> Done {
+        Err("not there".to_owned())
+    }
+
     /// Drops what comes before a record, durably.
     fn truncate_before(&self, _lsn: Lsn) -> Option<Done> {
         None
@@ -159,6 +172,14 @@ impl Log for Wal {
 
     fn truncate_after(&self, lsn: Lsn) -> Done {
         Wal::truncate_after(self, lsn).map_err(text).map(|_| ())
+    }
+
+    fn can_truncate_from(&self) -> bool {
+        true
+    }
+
+    fn truncate_from(&self, lsn: Lsn) -> Done {
+        Wal::truncate_from(self, lsn).map_err(text)
     }
 
     fn truncate_before(&self, lsn: Lsn) -> Option<Done> {

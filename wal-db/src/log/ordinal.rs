@@ -129,13 +129,13 @@ impl Core {
         Ok(ordinal.saturating_sub(header.ordinal))
     }
 
-    /// The last record of the group at `group` before `before`, and the group's header.
+    /// Where the last record of the group at `group` before `before` starts and ends, and the group's header.
     pub(crate) fn last_in_group(
         &self,
         shape: &Arc<Shape>,
         group: u64,
         before: u64,
-    ) -> Result<(Option<u64>, GroupHeader)> {
+    ) -> Result<(Option<(u64, u64)>, GroupHeader)> {
         let Ok(header) = find::read_header(&self.base, group)? else {
             let damage = self.base.damage(group, group, CorruptionReason::GroupHeader);
             return Err(damage.into());
@@ -144,11 +144,11 @@ impl Core {
         if header.count > 0 {
             let mut walker = Walker::new(shape.clone(), group, header.next());
             while let Some(frame) = walker.next_frame(&self.base) {
-                let pos = frame?.pos;
-                if pos >= before {
+                let frame = frame?;
+                if frame.pos >= before {
                     break;
                 }
-                last = Some(pos);
+                last = Some((frame.pos, frame.end()));
             }
         }
         Ok((last, header))

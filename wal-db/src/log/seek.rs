@@ -55,9 +55,13 @@ impl Core {
     fn read_now(&self, shape: &Arc<Shape>, lsn: Lsn) -> Result<Record> {
         let pos = lsn.pos();
         if pos < shape.head {
-            return Err(WalError::Truncated {
-                lsn,
-                head: Lsn::from_pos(shape.head),
+            // What was cut off is no record, though nothing before it may be left.
+            return Err(match shape.timeline.cut_around(pos) {
+                Some(_) => WalError::NoSuchRecord { lsn },
+                None => WalError::Truncated {
+                    lsn,
+                    head: Lsn::from_pos(shape.head),
+                },
             });
         }
         match self.hand_over(pos) {

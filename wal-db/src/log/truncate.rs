@@ -4,7 +4,7 @@
 //! between leaves it for the next truncation. LSNs are never used again, so nobody who holds an old one can mistake
 //! another record for it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use super::{
     base::{Shape, mark_after},
@@ -25,6 +25,21 @@ use crate::{
     sync::Arc,
 };
 
+/// Which end of a record a cut is at.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    After,
+    From,
+}
+
+/// What nobody will read again.
+enum Dead {
+    Nothing,
+    Bytes(u64, u64),
+    /// Everything before the group with which the log starts.
+    Before(u64),
+}
+
 impl Core {
     /// The writer, if the log can be cut: it is open, and no call of the store has failed.
     fn cutting_writer(&self) -> Result<&Writer> {
@@ -37,19 +52,30 @@ impl Core {
 
     /// Removes every record behind the one at `lsn`.
     pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
+        self.cut(lsn, Cut::After)
+    }
+
+    /// Removes the record at `lsn` and every one behind it.
+    pub(crate) fn truncate_from(&self, lsn: Lsn) -> Result<()> {
+        self.cut(lsn, Cut::From)
+    }
+
+    fn cut(&self, lsn: Lsn, cut: Cut) -> Result<()> {
         let writer = self.cutting_writer()?;
         let record = self.read(lsn)?;
         if record.kind() == RecordKind::Schema && !seeded_bug!("cut-behind-a-schema") {
             return Err(WalError::NoSuchRecord { lsn });
         }
-        let cut = record.lsn().pos() + crate::format::frame_len(record.len());
+        let end = record.lsn().pos() + crate::format::frame_len(record.len());
         let mut schemas = self.dictionary.lock();
         let mut turn = Turn::take(writer);
         // Whoever closes the log waits for the turn from here on.
         self.cutting_writer()?;
         let committer = turn.committer();
         committer.consumer.freeze(&writer.ring);
-        let result = self.guarded(writer, || self.cut_at(writer, committer, &mut schemas, lsn, cut));
+        let result = self.guarded(writer, || {
+            self.cut_at(writer, committer, &mut schemas, (lsn, end), cut)
+        });
         committer
             .consumer
             .thaw(&writer.ring, self.base.key(committer.mark.epoch));
@@ -58,23 +84,26 @@ impl Core {
         // What a callback does is not known.
         drop(schemas);
         done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
-        if let Some((start, end)) = result.map_err(WalError::of_what_was_taken)? {
+        match result.map_err(WalError::of_what_was_taken)? {
+            Dead::Nothing => {}
             // The space is given back if the store can; the cut holds in any case.
-            let _ = self.base.store.discard(start, end);
+            Dead::Bytes(start, end) if start >= end => {}
+            Dead::Bytes(start, end) => drop(self.base.store.discard(start, end)),
+            Dead::Before(group) => drop(self.give_back_before(group)),
         }
         Ok(())
     }
 
-    /// With the log frozen: makes everything durable, then begins an epoch that continues behind `cut`. Returns what
-    /// nobody will read again.
+    /// With the log frozen: makes everything durable, then begins an epoch that continues behind the record at `lsn`, which
+    /// ends at `end`, or behind the one before it. Returns what nobody will read again.
     fn cut_at(
         &self,
         writer: &Writer,
         committer: &mut Committer,
         schemas: &mut Set,
-        lsn: Lsn,
-        cut: u64,
-    ) -> Result<Option<(u64, u64)>> {
+        (lsn, end): (Lsn, u64),
+        cut: Cut,
+    ) -> Result<Dead> {
         self.commit(writer, committer)?;
         let shape = self.base.shape();
         if lsn.pos() < shape.head || shape.timeline.cut_around(lsn.pos()).is_some() {
@@ -82,10 +111,18 @@ impl Core {
             return Err(WalError::NoSuchRecord { lsn });
         }
         let start = committer.consumer.open();
-        let (kept, is_last) = self.mark_behind(&shape, lsn.pos(), start)?;
-        if is_last {
-            return Ok(None);
+        let last = match cut {
+            Cut::After => Some((lsn.pos(), end)),
+            Cut::From => self.record_before(&shape, lsn.pos())?,
+        };
+        let (kept, is_done) = match last {
+            Some((last, _)) => self.mark_behind(&shape, last, start)?,
+            None => (self.mark_of_none(&shape, lsn.pos(), start)?, false),
+        };
+        if is_done {
+            return Ok(Dead::Nothing);
         }
+        let cut = last.map_or(lsn.pos(), |(_, end)| end);
         let newest_schema = self.schema_frame_before(cut)?;
         let mut manifest = writer.manifest.lock();
         let epoch = manifest.timeline.newest().epoch + u32::from(!seeded_bug!("no-epoch-at-truncation"));
@@ -100,6 +137,12 @@ impl Core {
         if !seeded_bug!("cut-schema-still-named") {
             next.schema = newest_schema;
         }
+        let is_empty = last.is_none() && !seeded_bug!("head-in-what-was-cut");
+        if is_empty {
+            next.head = start + GROUP_HEADER_LEN as u64;
+            next.head_group = start;
+            next.head_ordinal = kept.ordinal;
+        }
         if !seeded_bug!("cut-not-written") {
             self.publish(writer, &mut next)?;
         }
@@ -111,12 +154,13 @@ impl Core {
         if !seeded_bug!("cut-schema-not-written-again") {
             self.dictionary.cut(schemas, newest_schema);
         }
-        self.base.set_shape(Shape {
-            timeline: manifest.timeline.clone(),
-            ..(*shape).clone()
-        });
+        self.base.set_shape(recover::shape_of(&manifest));
+        if is_empty {
+            self.head_moved();
+            return Ok(Dead::Before(start));
+        }
         let dead_from = find::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
-        Ok((dead_from < start).then_some((dead_from, start)))
+        Ok(Dead::Bytes(dead_from, start))
     }
 
     /// Writes the manifest of a cut. Ok means that the cut is durable: the log may have failed all the same, and takes
@@ -153,6 +197,29 @@ impl Core {
             ..mark_after(&header, self.base.log)
         };
         Ok((mark, is_last))
+    }
+
+    /// The mark of a log that loses its first record, the one at `pos`, with all that follow, and continues at `start`.
+    fn mark_of_none(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
+        let header = find::find_group(&self.base, shape, pos)?;
+        Ok(Mark {
+            pos: start,
+            ordinal: shape.head_ordinal,
+            ..mark_after(&header, self.base.log)
+        })
+    }
+
+    /// The last record of the log before the one at `pos`: where it starts and where it ends.
+    fn record_before(&self, shape: &Arc<Shape>, pos: u64) -> Result<Option<(u64, u64)>> {
+        let mut next = Some(find::find_group(&self.base, shape, pos)?.pos);
+        while let Some(group) = next.filter(|&group| group >= shape.head_group) {
+            let (last, header) = self.last_in_group(shape, group, pos)?;
+            if last.is_some_and(|(last, _)| last >= shape.head) {
+                return Ok(last);
+            }
+            next = Some(header.prev).filter(|&prev| prev < group);
+        }
+        Ok(None)
     }
 
     /// Removes every record before the first one at or behind `lsn`, and returns where that is.
@@ -208,19 +275,23 @@ impl Core {
         self.base.set_shape(moved);
         drop(kept);
         self.head_moved();
+        // The head has moved, whatever comes of this; the next one tries again.
+        let removed = self.give_back_before(group);
+        if seeded_bug!("durable-cut-in-doubt") {
+            removed.map_err(WalError::io("removing old segments"))?;
+        }
+        Ok(head)
+    }
+
+    /// Gives back the space of what lies before the group with which the log starts.
+    fn give_back_before(&self, group: u64) -> io::Result<()> {
         // A store without segments keeps the head's window, where the schemas of its records are.
         let first = match self.base.segment_len {
             0 => self.window_start(group),
             _ => group,
         };
-        // The head has moved, whatever comes of this; the next one tries again.
-        let removed = self.base.store.truncate_before(
-            first + u64::from(seeded_bug!("one-segment-too-many-removed")) * self.base.segment_len,
-        );
-        if seeded_bug!("durable-cut-in-doubt") {
-            removed.map_err(WalError::io("removing old segments"))?;
-        }
-        Ok(head)
+        let extra = u64::from(seeded_bug!("one-segment-too-many-removed")) * self.base.segment_len;
+        self.base.store.truncate_before(first + extra)
     }
 
     /// The shape of a log that starts with the first record at or behind `target`, or at the durable end.
@@ -263,7 +334,7 @@ impl Core {
             let Ok((last, header)) = self.last_in_group(shape, group, head) else {
                 return head;
             };
-            if let Some(last) = last {
+            if let Some((last, _)) = last {
                 return shape.dropped.max(last + 1);
             }
             next = Some(header.prev).filter(|&prev| prev < group);

@@ -621,6 +621,28 @@ impl Wal {
         self.core().truncate_after(lsn)
     }
 
+    /// Removes the record at `lsn` and every one behind it, durably; nothing is left if it is the first. Else as
+    /// [`truncate_after`](Self::truncate_after) the record before it.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let first = wal.append(b"of a term that was lost")?;
+    /// wal.append(b"as well")?;
+    /// wal.truncate_from(first)?;
+    /// assert!(wal.is_empty());
+    /// assert!(wal.append(b"of the next one")? > first);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`truncate_after`](Self::truncate_after).
+    pub fn truncate_from(&self, lsn: Lsn) -> Result<()> {
+        self.core().truncate_from(lsn)
+    }
+
     /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before the next one), durably, and returns
     /// where the log starts now. Whole segment files are deleted, and a log in one file gives the blocks back where the
     /// file system can. Safe while others append and read; readers that are behind get
