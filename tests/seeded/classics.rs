@@ -25,6 +25,24 @@ pub(super) const CLASSICS: &[Bug] = &[
         ],
     ),
     bug(
+        "child-taken-for-its-parent",
+        &[],
+        "a call in a forked child does not ask whose the log is",
+        &["fork::calls::every_call_in_a_child_is_refused_and_changes_nothing"],
+    ),
+    bug(
+        "numbers-not-wiped-in-children",
+        &[],
+        "a forked child finds the limit of its parent's ring, and appends",
+        &["fork::calls::every_call_in_a_child_is_refused_and_changes_nothing"],
+    ),
+    bug(
+        "child-unmaps-what-is-not-its-own",
+        &[],
+        "a forked child that drops a log unmaps what it has itself where its parent has staging memory",
+        &["fork::others::a_child_opens_another_log_and_its_parents_once_that_is_closed"],
+    ),
+    bug(
         "half-a-chunk-taken-for-a-whole",
         &[],
         "what is read ahead is handed over though the store had less of it",

@@ -65,7 +65,7 @@ pub enum WalError {
     /// A write or a flush failed: the record may or may not be in the log, now and after a crash. Reopen the log to find
     /// out.
     #[error(
-        "the outcome is in doubt{}, a write or flush failed: {cause}; reopen the log to learn what is durable",
+        "the outcome is in doubt{}: {cause}; reopen the log to learn what is durable",
         lsn.map(|lsn| format!(" for the record at LSN {lsn}")).unwrap_or_default()
     )]
     InDoubt {
@@ -77,6 +77,8 @@ pub enum WalError {
 
     /// An earlier write or flush failed. The call did nothing: what it was to append was not taken. What was durable before
     /// the failure can still be read.
+    ///
+    /// Every call says so, too, in a child that was forked off the process that opened the log; see [`Wal`](crate::Wal).
     #[error("the log is poisoned by an earlier failure: {cause}; reopen it")]
     Poisoned {
         /// The first failure.

@@ -188,8 +188,12 @@ impl Core {
         // If `fill` panics, the claim is dropped and becomes a void.
         let crc = claim.fill_with(FRAME_HEADER_LEN as u64, len, |space| {
             Core::in_closure(|| fill(space));
-            format::crc32(space)
+            (!self.is_in_child()).then(|| format::crc32(space))
         });
+        let Some(crc) = crc else {
+            claim.leave();
+            return Err(self.poisoned());
+        };
         claim.publish(FrameWord::seal(
             writer.ring.key(),
             pos,

@@ -168,7 +168,13 @@ impl Background {
 impl Core {
     /// Whether somebody flushes for those who do not.
     pub(crate) fn flushes_by_itself(&self) -> bool {
-        self.writer().is_ok_and(|writer| writer.background.is_running())
+        !self.is_in_child() && self.writer().is_ok_and(|writer| writer.background.is_running())
+    }
+
+    /// Whether the background threads have to go on. A callback may have forked the process, and then one of them returns
+    /// from it in the child.
+    fn goes_on(&self, writer: &Writer) -> bool {
+        !writer.background.stopping() && !self.is_in_child()
     }
 
     /// Whether the preparer has something to do: before space is missed, and before too much is left to flush.
@@ -217,7 +223,7 @@ impl Core {
 
 fn flush_loop(core: &Core, writer: &Writer) {
     let mut idle_since = writer.ring.tail();
-    while !writer.background.stopping() {
+    while core.goes_on(writer) {
         let wanted = writer.background.wanted.load(Ordering::Acquire);
         if core.is_poisoned() {
             core.tell_failed(writer);
@@ -255,6 +261,9 @@ fn flush_loop(core: &Core, writer: &Writer) {
             idle_since = tail;
         }
     }
+    if core.is_in_child() {
+        return;
+    }
     // Who was not woken because this thread would come: a callback in the preparer, for which closing waits.
     writer.room.ring();
     core.tell_failed(writer);
@@ -273,7 +282,7 @@ const ZEROS_AHEAD: u64 = 1 << 20;
 const SMALL_COMMIT: u64 = 64 << 10;
 
 fn prepare_loop(core: &Core, writer: &Writer) {
-    while !writer.background.stopping() {
+    while core.goes_on(writer) {
         if !core.is_poisoned() {
             // Space comes first: nobody makes any while a backlog is flushed.
             if core.should_prepare(writer) {

@@ -34,7 +34,7 @@ pub(crate) struct Base {
 }
 
 /// What truncation changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Shape {
     /// The first live record, or where it will be.
     pub(crate) head: u64,
@@ -122,6 +122,13 @@ impl Base {
     }
 
     pub(crate) fn shape(&self) -> Arc<Shape> {
+        if self.store.is_in_child() {
+            // Whoever was changing it when the process was forked is not there to finish.
+            return self
+                .shape
+                .try_read()
+                .map_or_else(Arc::default, |shape| shape.clone());
+        }
         self.shape.read().clone()
     }
 
@@ -137,7 +144,11 @@ impl Base {
 
     pub(crate) fn staged(&self) -> Option<Arc<Core>> {
         // Asked for by every call that reads; only a handle that reads has some.
-        self.view.as_ref().and_then(|_| self.staged.read().clone())
+        let read = || match self.store.is_in_child() {
+            true => self.staged.try_read()?.clone(),
+            false => self.staged.read().clone(),
+        };
+        self.view.as_ref().and_then(|_| read())
     }
 
     /// What to walk over, up to where, and what goes on there.

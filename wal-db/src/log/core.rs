@@ -49,11 +49,12 @@ pub(crate) struct Writer {
     pub(crate) progress: Bell,
     pub(crate) background: Background,
     pub(crate) write_through: bool,
+    /// An append is done when its record is in staging memory, and a claim fails in a child that was forked off.
+    takes_at_once: bool,
     /// Whether everything was made durable for good. Locked while somebody does that.
     closed: Mutex<bool>,
     /// Closing has ended: nothing will come any more.
     finished: AtomicBool,
-    process: u32,
 }
 
 /// The most space that is made ready ahead of the tail, see [`Core::ahead`]. After a crash all of it is looked at.
@@ -130,6 +131,7 @@ impl Core {
     /// The writer, if it can still be used from here.
     #[inline]
     pub(crate) fn usable_writer(&self) -> Result<&Writer> {
+        self.check_process()?;
         if IN_CLOSURE.with(Cell::get) {
             return Err(WalError::Reentrant);
         }
@@ -139,11 +141,11 @@ impl Core {
         self.writer()
     }
 
-    /// The writer, if it can be used from here and an append is done when its record is in staging memory.
+    /// The writer, if an append can be tried at once from here: if it must fail, the claim does.
     #[inline(always)]
     pub(crate) fn staging_writer(&self) -> Option<&Writer> {
         let writer = self.writer.as_ref()?;
-        (!writer.write_through && !IN_CLOSURE.with(Cell::get)).then_some(writer)
+        (writer.takes_at_once && !IN_CLOSURE.with(Cell::get)).then_some(writer)
     }
 
     pub(crate) fn is_in_closure() -> bool {
@@ -281,16 +283,19 @@ impl Core {
             .to_owned()
     }
 
-    /// Poisons the handle of a process that was forked off: the log is its parent's.
-    pub(crate) fn check_process(&self, writer: &Writer) -> Result<()> {
-        if std::process::id() == writer.process {
-            return Ok(());
+    /// Whether this is a child that was forked off the process that opened the log.
+    #[inline]
+    pub(crate) fn is_in_child(&self) -> bool {
+        self.base.store.is_in_child()
+    }
+
+    /// Refuses a child that was forked off: the log is its parent's. Every call that takes a lock asks before.
+    #[inline]
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.is_in_child() {
+            return Err(self.poisoned());
         }
-        self.base
-            .store
-            .break_with("the process was forked; open the log in the child".to_owned());
-        self.fail(writer);
-        Err(self.poisoned())
+        Ok(())
     }
 
     /// After the store has failed: nothing more is taken, and whoever waits wakes up. Tickets are told by the flusher,
@@ -395,6 +400,7 @@ impl Writer {
         recover::write_manifest(&base.store, &mut manifest)?;
         let (ring, consumer) = Ring::new(memory, manifest.mark.pos, base.key(epoch));
         Ok(Writer {
+            takes_at_once: !write_through && ring.refuses_children(),
             ring,
             committer: Mutex::new(Committer::new(
                 consumer,
@@ -411,7 +417,6 @@ impl Writer {
             write_through,
             closed: Mutex::new(false),
             finished: AtomicBool::new(false),
-            process: std::process::id(),
         })
     }
 }

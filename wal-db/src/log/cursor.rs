@@ -31,6 +31,7 @@ impl Cursor {
     pub fn advance(&self, lsn: Lsn) -> Result<()> {
         // Where there is no log any more, nothing is kept.
         if let Some(core) = self.core.upgrade() {
+            core.check_process()?;
             core.check_end(lsn.pos())?;
         }
         self.pos.fetch_max(lsn.pos(), Ordering::AcqRel);

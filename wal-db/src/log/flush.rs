@@ -248,7 +248,6 @@ impl Core {
     }
 
     fn write_pending(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        self.check_process(writer)?;
         match committer.pending.take() {
             Some((closed, header)) => self.write_ring(writer, committer, closed, header),
             None => Ok(()),

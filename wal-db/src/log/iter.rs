@@ -93,6 +93,12 @@ impl WalIter {
     /// Steps to the next record wherever it is.
     #[cold]
     fn step_far(&mut self) -> Option<Result<()>> {
+        if !self.done
+            && let Err(error) = self.core.check_process()
+        {
+            self.done = true;
+            return Some(Err(error));
+        }
         while !self.done {
             if self.walker.next_at_least() >= self.to {
                 // What comes is of no concern, damaged or not.
@@ -300,7 +306,8 @@ impl Iterator for RevIter {
                 (self.core, self.next) = self.before.take()?;
                 continue;
             };
-            if let Err(error) = self.fill(pos, end) {
+            let checked = self.core.check_process();
+            if let Err(error) = checked.and_then(|()| self.fill(pos, end)) {
                 self.items.clear();
                 (self.next, self.before) = (None, None);
                 return Some(Err(error));

@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    storage::WalStore,
+    storage::{Process, WalStore},
     sync::{Arc, Bell, Mutex, thread},
 };
 
@@ -34,6 +34,8 @@ pub(super) struct ReadAhead {
     chunk: Bytes,
     start: u64,
     thread: Option<thread::JoinHandle<()>>,
+    /// Who has the thread.
+    process: Process,
 }
 
 struct Shared {
@@ -164,6 +166,7 @@ impl ReadAhead {
             chunk: Bytes::new(),
             start: pos,
             thread: Some(thread),
+            process: Process::this(),
         })
     }
 
@@ -243,6 +246,11 @@ pub(super) fn is_next(start: u64, len: usize, pos: u64) -> bool {
 impl Drop for ReadAhead {
     /// The thread has let the store go when this ends.
     fn drop(&mut self) {
+        if !self.process.is_this() {
+            // The thread is the parent's, and so may the lock be.
+            std::mem::forget(self.thread.take());
+            return;
+        }
         let mut chunks = self.shared.chunks.lock();
         chunks.end = 0;
         drop(chunks);

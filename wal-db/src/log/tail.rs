@@ -113,6 +113,7 @@ impl Tail {
     /// # Errors
     /// Whatever the store says, and [`WalError::Corruption`], if the group before has to be read.
     pub fn position(&self) -> Result<Position> {
+        self.core.check_process()?;
         self.core
             .position_at(self.from, &self.shape, self.walker.last_header())
     }
@@ -194,6 +195,7 @@ impl Tail {
             let frame = *self.walker.frame();
             return Ok(Some(self.deliver(&frame)));
         }
+        self.core.check_process()?;
         loop {
             let bound = self.bound();
             self.look()?;

@@ -88,7 +88,7 @@ impl Ticket {
             call(outcome.and_then(|()| kept()).map(|()| lsn));
         }));
         let writer = match core.writer() {
-            Ok(writer) if writer.background.is_running() => writer,
+            Ok(writer) if core.flushes_by_itself() => writer,
             _ => return tell.tell(core.sync_to(target)),
         };
         match core.add_ticket(writer, Waiting { target, tell }) {

@@ -28,6 +28,13 @@ use crate::{
 /// * [`append`](Self::append) returns when the record survives the **process**: a panic, an abort, `kill -9`.
 /// * [`sync`](Self::sync) and its relatives return when it survives the **power**.
 ///
+/// A log is its process's own. In a child that was forked off, every call on a handle that the parent opened gives
+/// [`Poisoned`](crate::WalError::Poisoned), or [`InDoubt`](crate::WalError::InDoubt) for a record that the parent appended,
+/// and dropping one does nothing; iterators and followers hand out what they had read. The child may open other logs, and this
+/// one once the parent has closed it. (If the parent dies instead, the child keeps the lock as long as it has the files
+/// open: that is until it ends, or runs another program.) A child that is forked in the closure of
+/// [`append_with`](Self::append_with) must not use the bytes. Starting a program is no such fork, and disturbs nothing.
+///
 /// (With [`Staging::Heap`](crate::Staging::Heap) `append` promises nothing; with a store in memory nothing outlives
 /// the process.)
 ///
@@ -234,11 +241,17 @@ impl Wal {
     /// [`WalError::Corruption`](crate::WalError::Corruption) if a record is damaged, and as for [`sync`](Self::sync). No
     /// copy is left then.
     pub fn backup_to(&self, path: impl AsRef<Path>) -> Result<Lsn> {
-        self.core().backup_to(path.as_ref())
+        self.here()?.backup_to(path.as_ref())
     }
 
     fn core(&self) -> &Arc<Core> {
         &self.owner.core
+    }
+
+    /// The log, if this is the process that has opened it.
+    fn here(&self) -> Result<&Arc<Core>> {
+        self.core().check_process()?;
+        Ok(self.core())
     }
 }
 
@@ -343,7 +356,7 @@ impl Wal {
     /// # }
     /// ```
     pub fn ticket(&self, lsn: Lsn) -> Result<Ticket> {
-        let end = self.core().durable_target(lsn)?;
+        let end = self.here()?.durable_target(lsn)?;
         Ok(self.ticket_up_to(lsn, end))
     }
 
@@ -354,7 +367,8 @@ impl Wal {
     /// promised, and none is denied. [`Poisoned`](crate::WalError::Poisoned) if that had happened before.
     /// [`NotDurable`](crate::WalError::NotDurable) if the disk is full: call it again when there is space.
     pub fn sync(&self) -> Result<()> {
-        self.core().sync_to(self.core().tail())
+        let core = self.here()?;
+        core.sync_to(core.tail())
     }
 
     /// Returns once the record at `lsn`, and everything before it, survives power loss.
@@ -362,8 +376,9 @@ impl Wal {
     /// # Errors
     /// As for [`sync`](Self::sync); [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
     pub fn sync_to(&self, lsn: Lsn) -> Result<()> {
-        let target = self.core().durable_target(lsn)?;
-        self.core().sync_record(lsn, target)
+        let core = self.here().map_err(|forked| forked.about(lsn))?;
+        let target = core.durable_target(lsn)?;
+        core.sync_record(lsn, target)
     }
 
     /// Hands everything that was appended to the store, without making it durable. Only of interest with
@@ -372,7 +387,7 @@ impl Wal {
     /// # Errors
     /// As for [`append`](Self::append).
     pub fn flush(&self) -> Result<()> {
-        self.core()
+        self.here()?
             .hand_over(u64::MAX)
             .map_err(WalError::of_what_was_taken)?;
         // That is for readers too, whom a log that has failed shows what it has written.
@@ -413,12 +428,12 @@ impl Wal {
 
     /// That nothing was cut off of what was read before `lsn`.
     pub(crate) fn check_followed(&self, lsn: Lsn) -> Result<()> {
-        self.core().check_followed(lsn.pos())
+        self.here()?.check_followed(lsn.pos())
     }
 
     /// The newest schema records.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
-        self.core().with_dictionary(run)
+        self.here()?.with_dictionary(run)
     }
 }
 
@@ -431,7 +446,7 @@ impl Wal {
     /// # Errors
     /// Whatever the store says.
     pub fn iter(&self) -> Result<WalIter> {
-        self.core().iter_positions(None, u64::MAX)
+        self.here()?.iter_positions(None, u64::MAX)
     }
 
     /// The records from `lsn` on; if none starts there, from the next one. If they were cut off by
@@ -453,7 +468,7 @@ impl Wal {
     /// As for [`iter_from`](Self::iter_from).
     pub fn range(&self, range: impl RangeBounds<Lsn>) -> Result<WalIter> {
         let (from, to) = iter::positions(range.start_bound(), range.end_bound());
-        self.core().iter_positions(from, to)
+        self.here()?.iter_positions(from, to)
     }
 
     /// All records, newest first. What is not in the store yet is put there first, which may wait for a flush that is under
@@ -462,7 +477,7 @@ impl Wal {
     /// # Errors
     /// As for [`iter`](Self::iter).
     pub fn iter_rev(&self) -> Result<RevIter> {
-        self.core().flush_through(u64::MAX)?;
+        self.here()?.flush_through(u64::MAX)?;
         RevIter::new(self.core().clone())
     }
 
@@ -473,7 +488,7 @@ impl Wal {
     /// [`Truncated`](crate::WalError::Truncated), with the LSN of the last record that was dropped, if that record was.
     /// Else as for [`iter`](Self::iter).
     pub fn iter_from_ordinal(&self, ordinal: u64) -> Result<WalIter> {
-        self.core().iter_from_ordinal(ordinal)
+        self.here()?.iter_from_ordinal(ordinal)
     }
 
     /// The records that were written to the store at `time` or later, by the clock of the process that wrote them. If
@@ -482,7 +497,7 @@ impl Wal {
     /// # Errors
     /// As for [`iter`](Self::iter).
     pub fn iter_from_time(&self, time: SystemTime) -> Result<WalIter> {
-        self.core().iter_from_time(time)
+        self.here()?.iter_from_time(time)
     }
 
     /// The record at `lsn`.
@@ -492,7 +507,7 @@ impl Wal {
     /// [`Truncated`](crate::WalError::Truncated) if it was dropped,
     /// [`Corruption`](crate::WalError::Corruption) if it is damaged.
     pub fn read(&self, lsn: Lsn) -> Result<Record> {
-        self.core().read(lsn)
+        self.here()?.read(lsn)
     }
 
     /// When the record at `lsn` was written to the store, by the clock of the process that wrote it.
@@ -500,7 +515,7 @@ impl Wal {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn time_of(&self, lsn: Lsn) -> Result<SystemTime> {
-        self.core().time_at(lsn)
+        self.here()?.time_at(lsn)
     }
 
     /// The `ordinal`-th record, counted as in [`iter_from_ordinal`](Self::iter_from_ordinal); `None` if the log has no such
@@ -509,7 +524,7 @@ impl Wal {
     /// # Errors
     /// As for [`iter_from_ordinal`](Self::iter_from_ordinal); [`Corruption`](crate::WalError::Corruption) if it is damaged.
     pub fn read_ordinal(&self, ordinal: u64) -> Result<Option<Record>> {
-        self.core().read_ordinal(ordinal)
+        self.here()?.read_ordinal(ordinal)
     }
 
     /// The number of the record at `lsn`, counted as in [`iter_from_ordinal`](Self::iter_from_ordinal). Reads its group.
@@ -517,7 +532,7 @@ impl Wal {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn ordinal_of(&self, lsn: Lsn) -> Result<u64> {
-        self.core().ordinal_of(lsn)
+        self.here()?.ordinal_of(lsn)
     }
 
     /// The LSN of the newest record; `None` if there is none. Costs what [`iter_rev`](Self::iter_rev) and its first record
@@ -536,7 +551,7 @@ impl Wal {
     /// # Errors
     /// As for [`iter_from`](Self::iter_from).
     pub fn tail(&self, lsn: Lsn) -> Result<Tail> {
-        Tail::new(self.core().clone(), lsn.pos())
+        Tail::new(self.here()?.clone(), lsn.pos())
     }
 
     /// As [`tail`](Self::tail), from a position that was stored, once it is sure that it fits: that this is the log in which
@@ -546,7 +561,7 @@ impl Wal {
     /// [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged), and as for [`tail`](Self::tail). That
     /// records were cut off which came before the position is the first thing that the follower says.
     pub fn tail_at(&self, position: &Position) -> Result<Tail> {
-        self.core().tail_at(position)
+        self.here()?.tail_at(position)
     }
 
     /// As [`iter_from`](Self::iter_from), from a position that was stored, once it is sure that it fits.
@@ -554,7 +569,7 @@ impl Wal {
     /// # Errors
     /// As for [`resolve`](Self::resolve) and [`iter_from`](Self::iter_from).
     pub fn iter_at(&self, position: &Position) -> Result<WalIter> {
-        self.core().iter_at(position)
+        self.here()?.iter_at(position)
     }
 
     /// The LSN of a position that was stored, if it fits the log, for a call that takes an LSN: its own, or a later one with
@@ -565,7 +580,7 @@ impl Wal {
     /// [`CutBack`](crate::WalError::CutBack) if records before it were cut off since, and as for
     /// [`cursor`](Self::cursor).
     pub fn resolve(&self, position: &Position) -> Result<Lsn> {
-        self.core().resolve(position)
+        self.here()?.resolve(position)
     }
 
     /// The position of the record at `lsn`, to be stored; if none starts there, of the next one.
@@ -573,7 +588,7 @@ impl Wal {
     /// # Errors
     /// As for [`iter_from`](Self::iter_from).
     pub fn position_of(&self, lsn: Lsn) -> Result<Position> {
-        self.core().position_of(lsn)
+        self.here()?.position_of(lsn)
     }
 
     /// The position after the record at `lsn`, to be stored once that has been taken.
@@ -581,7 +596,7 @@ impl Wal {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn position_after(&self, lsn: Lsn) -> Result<Position> {
-        self.core().position_after(lsn)
+        self.here()?.position_after(lsn)
     }
 
     /// Follows the log from its first record on, wherever its [`head`](Self::head) is at this moment.
@@ -603,7 +618,7 @@ impl Wal {
     /// # Errors
     /// Only what keeps it from reading; damage is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
-        self.core().flush_through(u64::MAX)?;
+        self.here()?.flush_through(u64::MAX)?;
         inspect::verify(self.core())
     }
 }
@@ -618,7 +633,7 @@ impl Wal {
     /// [`TooManyTruncations`](crate::WalError::TooManyTruncations), and as for [`sync`](Self::sync). Nothing was removed,
     /// unless the error is `InDoubt`.
     pub fn truncate_after(&self, lsn: Lsn) -> Result<()> {
-        self.core().truncate_after(lsn)
+        self.here()?.truncate_after(lsn)
     }
 
     /// Removes the record at `lsn` and every one behind it, durably; nothing is left if it is the first. Else as
@@ -652,7 +667,7 @@ impl Wal {
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log: nothing was removed. Else as for
     /// [`sync`](Self::sync).
     pub fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
-        self.core().truncate_before(lsn)
+        self.here()?.truncate_before(lsn)
     }
 
     /// Drops old records by size and age, except those that a [`Cursor`] still needs, and returns where the log starts
@@ -661,7 +676,7 @@ impl Wal {
     /// # Errors
     /// As for [`truncate_before`](Self::truncate_before).
     pub fn retain(&self, retention: &Retention) -> Result<Lsn> {
-        self.core().retain(retention)
+        self.here()?.retain(retention)
     }
 
     /// Registers somebody who still needs the records from `lsn` on. Once this has returned, [`retain`](Self::retain) keeps
@@ -671,7 +686,7 @@ impl Wal {
     /// [`Truncated`](crate::WalError::Truncated) if some of them were dropped already,
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log.
     pub fn cursor(&self, lsn: Lsn) -> Result<Cursor> {
-        self.core().cursor(lsn)
+        self.here()?.cursor(lsn)
     }
 }
 
@@ -743,6 +758,7 @@ impl Wal {
 
 impl Owner {
     fn close(&self) -> Result<()> {
+        self.core.check_process()?;
         // Inside the closure of `append_with`, whoever flushes waits for us.
         if Core::is_in_closure() {
             return Err(WalError::Reentrant);
@@ -759,6 +775,11 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        if self.core.is_in_child() {
+            // The threads are the parent's.
+            std::mem::forget(std::mem::take(self.threads.get_mut()));
+            return;
+        }
         // Whoever wants to know calls `close`. What was acknowledged is safe either way.
         let _ = self.close();
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Identity, StoreFault, WalStore,
+    Identity, Process, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
     recognised,
     staging_file::{STAGING_HEADER_LEN, may_be_replaced},
@@ -37,7 +37,7 @@ pub struct FileStore {
     place: Place,
     prepared: AtomicU64,
     /// Who opened it.
-    process: u32,
+    process: Process,
 }
 
 /// Where a file is: its name in an open directory. The path that it had is for people.
@@ -234,7 +234,7 @@ impl FileStore {
             file,
             place,
             prepared: AtomicU64::new(len - ROW),
-            process: std::process::id(),
+            process: Process::this(),
         })
     }
 }
@@ -422,8 +422,8 @@ pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
 
 /// Closing the file is not enough: a process that is just being started has it as well, for a moment. One that was forked
 /// off has it for good, and must not unlock it.
-pub(super) fn unlock(file: &dyn File, process: u32) {
-    if std::process::id() == process {
+pub(super) fn unlock(file: &dyn File, process: Process) {
+    if process.is_this() {
         // Where this fails, closing has to do.
         let _ = file.unlock();
     }

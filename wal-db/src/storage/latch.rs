@@ -2,7 +2,7 @@
 
 use std::{io, sync::OnceLock};
 
-use super::{Identity, WalStore, is_full};
+use super::{Identity, Process, WalStore, is_full};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
 /// A store behind a latch. After a write or a flush has failed, both are refused without being tried: whether a
@@ -15,7 +15,12 @@ pub(crate) struct Latched {
     flushing: Mutex<()>,
     /// The log was closed: another handle may have the store by now, and nothing is changed any more.
     closed: AtomicBool,
+    /// Whose the log is. A child that was forked off changes nothing.
+    process: Process,
 }
+
+/// Why nothing can be done with a log that was opened before the process was forked off.
+const FORKED: &str = "the process was forked; open the log in the child";
 
 impl Latched {
     pub(crate) fn new(store: Box<dyn WalStore>) -> Self {
@@ -24,6 +29,7 @@ impl Latched {
             broken: OnceLock::new(),
             flushing: Mutex::new(()),
             closed: AtomicBool::new(false),
+            process: Process::this(),
         }
     }
 
@@ -40,8 +46,17 @@ impl Latched {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Whether this is a child that was forked off the process that opened the log. Any lock may be held there by a thread
+    /// that is not there, so none that others take as well may be waited for.
+    pub(crate) fn is_in_child(&self) -> bool {
+        !self.process.is_this()
+    }
+
     /// The first failure.
     pub(crate) fn cause(&self) -> Option<&str> {
+        if self.is_in_child() {
+            return Some(FORKED);
+        }
         self.broken.get().map(String::as_str)
     }
 
@@ -164,6 +179,9 @@ impl Latched {
     }
 
     fn check_open(&self) -> io::Result<()> {
+        if self.is_in_child() {
+            return Err(io::Error::other(FORKED));
+        }
         if self.is_closed() {
             return Err(io::Error::other("the log is closed"));
         }

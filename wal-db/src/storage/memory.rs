@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::WalStore;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use super::{Process, WalStore};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// The row is kept in pieces of this size, so that what is not needed any more can be given back.
 const CHUNK: u64 = 64 << 10;
@@ -25,8 +25,8 @@ const CHUNK: u64 = 64 << 10;
 #[derive(Debug)]
 pub struct MemStore {
     bytes: Arc<Mutex<Bytes>>,
-    /// Whether this clone is the one that has the bytes locked.
-    has_lock: AtomicBool,
+    /// The process in which this clone has locked the bytes, if it has.
+    locked_in: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -48,12 +48,14 @@ impl MemStore {
     fn of(bytes: Arc<Mutex<Bytes>>) -> Self {
         MemStore {
             bytes,
-            has_lock: AtomicBool::new(false),
+            locked_in: AtomicU64::new(0),
         }
     }
 
     fn unlock(&self) {
-        if self.has_lock.swap(false, Ordering::AcqRel) {
+        let locked_in = self.locked_in.load(Ordering::Acquire);
+        // In a child that was forked off since, a thread that is not there may be using the bytes.
+        if locked_in == Process::this().number() && self.locked_in.swap(0, Ordering::AcqRel) == locked_in {
             self.bytes.lock().locked = false;
         }
     }
@@ -116,7 +118,7 @@ impl WalStore for MemStore {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         bytes.locked = true;
-        self.has_lock.store(true, Ordering::Release);
+        self.locked_in.store(Process::this().number(), Ordering::Release);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod staging;
 mod staging_file;
 mod sys;
 mod table;
+mod wiped;
 
 use std::{fmt, fs::File, io, path::PathBuf};
 
@@ -23,6 +24,7 @@ pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::segment_index;
 pub(crate) use sys::is_not_a_file;
+pub(crate) use wiped::Process;
 
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
 ///

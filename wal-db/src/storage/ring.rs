@@ -10,7 +10,10 @@
 //! * What the one [`Consumer`] has taken out cannot be claimed before it is released, which raises the limit with
 //!   release ordering; claimers read it with acquire ordering.
 
-use super::staging::{Claim, Memory};
+use super::{
+    staging::{Claim, Memory},
+    wiped::Wiped,
+};
 use crate::{
     format::{FrameKey, GROUP_HEADER_LEN, align_sector},
     sync::{AtomicU64, CachePadded, Mutex, Ordering, load_for_swap, spin_loop},
@@ -50,11 +53,13 @@ pub(crate) fn block_len(capacity: u64) -> u64 {
 pub(crate) struct Ring {
     pub(super) memory: Memory,
     tail: CachePadded<AtomicU64>,
-    /// Claims end at or below it.
-    pub(super) limit: CachePadded<AtomicU64>,
+    /// Claims end at or below it. A forked child finds zero here, so it claims nothing.
+    pub(super) limit: Wiped,
     /// What the limit is made of; changed rarely.
     bounds: Mutex<Bounds>,
     key: AtomicU64,
+    block_len: u64,
+    max_claim: u64,
 }
 
 struct Bounds {
@@ -90,12 +95,14 @@ impl Ring {
     pub(crate) fn new(memory: Memory, start: u64, key: FrameKey) -> (Ring, Consumer) {
         let ring = Ring {
             tail: CachePadded::new(AtomicU64::new(start + GROUP_HEADER_LEN as u64)),
-            limit: CachePadded::new(AtomicU64::new(0)),
+            limit: Wiped::new(0),
             bounds: Mutex::new(Bounds {
                 released: start,
                 disk: 0,
             }),
             key: AtomicU64::new(key.raw()),
+            block_len: block_len(memory.len()),
+            max_claim: MAX_CLAIM.min(memory.len() / 8),
             memory,
         };
         ring.memory.set_released(start);
@@ -114,7 +121,7 @@ impl Ring {
 
     /// The longest claim that this ring takes.
     pub(crate) fn max_claim(&self) -> u64 {
-        MAX_CLAIM.min(self.capacity() / 8)
+        self.max_claim
     }
 
     pub(crate) fn capacity(&self) -> u64 {
@@ -147,7 +154,7 @@ impl Ring {
     }
 
     fn block_len(&self) -> u64 {
-        block_len(self.capacity())
+        self.block_len
     }
 
     pub(super) fn left_in_block(&self, pos: u64) -> u64 {
@@ -255,6 +262,11 @@ impl Ring {
     pub(crate) fn has_room(&self, len: u64) -> bool {
         let tail = self.tail.load(Ordering::SeqCst);
         tail & SHUT != 0 || tail & FROZEN == 0 && self.end_of(tail, len) <= self.limit.load(Ordering::SeqCst)
+    }
+
+    /// Whether a claim fails in a child that was forked off, and not only where it is asked for.
+    pub(crate) fn refuses_children(&self) -> bool {
+        self.limit.is_wiped()
     }
 
     /// Whether a quarter of the ring can be claimed.

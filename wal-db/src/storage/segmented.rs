@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Identity, StoreFault, WalStore,
+    Identity, Process, StoreFault, WalStore,
     file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
     fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
     recognised,
@@ -60,7 +60,7 @@ pub struct SegmentedStore {
     /// come after the first write to the next.
     dirty: Mutex<BTreeMap<u64, Arc<dyn File>>>,
     /// Who opened it.
-    process: u32,
+    process: Process,
 }
 
 impl SegmentedStore {
@@ -166,7 +166,7 @@ impl SegmentedStore {
             prepared: Mutex::new(0),
             open: Mutex::new(Vec::new()),
             dirty: Mutex::new(BTreeMap::new()),
-            process: std::process::id(),
+            process: Process::this(),
         };
         Ok((store, log, indexes))
     }
@@ -239,7 +239,7 @@ impl SegmentedStore {
             prepared: Mutex::new(0),
             open: Mutex::new(Vec::new()),
             dirty: Mutex::new(BTreeMap::new()),
-            process: std::process::id(),
+            process: Process::this(),
         })
     }
 

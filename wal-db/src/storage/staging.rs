@@ -13,6 +13,8 @@
 //!   can be claimed again.
 #![allow(unsafe_code)] // the ring hands out disjoint parts of shared memory; the proofs are below
 
+#[cfg(not(loom))]
+use std::mem::ManuallyDrop;
 use std::{fs::File, io};
 
 use super::ring::{Closed, Consumer, Ring, Settled};
@@ -21,6 +23,8 @@ use super::staging_file::{
     DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, fill, was_left_clean,
 };
 pub(crate) use super::staging_file::{Found, Leftover, StagingHeader};
+#[cfg(not(loom))]
+use super::wiped::Process;
 #[cfg(not(loom))]
 use crate::format::is_zero;
 use crate::{
@@ -79,6 +83,11 @@ impl<'a> Claim<'a> {
         #[cfg(not(loom))]
         // SAFETY: as in `fill`; the borrow of `self` keeps the slice the only access until it ends.
         fill(unsafe { std::slice::from_raw_parts_mut(self.ring.memory.at(self.pos + offset), len) })
+    }
+
+    /// Leaves it as it is, in a child that was forked off while it was filled: it is the parent's.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
     }
 
     /// Publishes the claim: `word` is that of the frame at its start.
@@ -183,7 +192,11 @@ pub(crate) struct Memory {
 #[cfg(not(loom))]
 enum Backing {
     Heap(std::ptr::NonNull<[u64]>),
-    Mapped { map: memmap2::MmapRaw },
+    Mapped {
+        map: ManuallyDrop<memmap2::MmapRaw>,
+        /// Who has mapped it. A child does not have the mapping, and may have another one in its place.
+        process: Process,
+    },
 }
 
 // SAFETY: the memory is owned by this value wherever it is, and every access goes through the protocol above.
@@ -236,7 +249,7 @@ impl Memory {
         // Fault all pages in now and not in the appends.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::PopulateWrite);
-        // A child process that appended would write into its parent's ring.
+        // What a child stored would go into its parent's ring.
         #[cfg(target_os = "linux")]
         map.advise(memmap2::Advice::DontFork)?;
         // SAFETY: the mapping is longer than its header.
@@ -244,7 +257,10 @@ impl Memory {
         let memory = Memory {
             base,
             len: len as u64,
-            backing: Backing::Mapped { map },
+            backing: Backing::Mapped {
+                map: ManuallyDrop::new(map),
+                process: Process::this(),
+            },
         };
         let bytes = header.encode();
         // SAFETY: the header's 4 KiB are mapped, and nobody else uses the memory yet.
@@ -254,7 +270,7 @@ impl Memory {
 
     fn header(&self) -> *mut u8 {
         match &self.backing {
-            Backing::Mapped { map } => map.as_mut_ptr(),
+            Backing::Mapped { map, .. } => map.as_mut_ptr(),
             Backing::Heap(_) => std::ptr::null_mut(),
         }
     }
@@ -340,9 +356,15 @@ impl Memory {
 #[cfg(not(loom))]
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Backing::Heap(pointer) = &self.backing {
+        match &mut self.backing {
             // SAFETY: leaked in `heap`, and nothing refers to it any more.
-            drop(unsafe { Box::from_raw(pointer.as_ptr()) });
+            Backing::Heap(pointer) => drop(unsafe { Box::from_raw(pointer.as_ptr()) }),
+            Backing::Mapped { map, process } => {
+                if process.is_this() || seeded_bug!("child-unmaps-what-is-not-its-own") {
+                    // SAFETY: this is the one place that drops it, and the value is gone after it.
+                    unsafe { ManuallyDrop::drop(map) };
+                }
+            }
         }
     }
 }

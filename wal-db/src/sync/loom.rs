@@ -23,6 +23,10 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     pub(crate) fn is_locked(&self) -> bool {
         self.try_lock().is_none()
     }
@@ -43,6 +47,10 @@ impl<T> RwLock<T> {
 
     pub(crate) fn read(&self) -> MutexGuard<'_, T> {
         self.0.lock()
+    }
+
+    pub(crate) fn try_read(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock()
     }
 
     pub(crate) fn write(&self) -> MutexGuard<'_, T> {

@@ -55,6 +55,10 @@ impl<T> Mutex<T> {
         }
     }
 
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.lock.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn is_locked(&self) -> bool {
         super::step();
         self.held.load(Ordering::Relaxed)
@@ -115,6 +119,10 @@ impl<T> RwLock<T> {
 
     pub(crate) fn read(&self) -> sync::RwLockReadGuard<'_, T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn try_read(&self) -> Option<sync::RwLockReadGuard<'_, T>> {
+        self.0.try_read().ok()
     }
 
     pub(crate) fn write(&self) -> sync::RwLockWriteGuard<'_, T> {

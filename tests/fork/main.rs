@@ -1,0 +1,38 @@
+//! A process that is forked: the log stays its own, and a child hears so of every call, whatever threads were doing when
+//! it was forked.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // a setup that fails fails the test
+
+mod calls;
+mod children;
+mod others;
+
+use wal_db::{Staging, WalConfig, WalError};
+
+/// What every call says in a child.
+pub(crate) const FORKED: &str = "the process was forked; open the log in the child";
+
+/// Small staging memory, so that a ring is filled and given back often.
+pub(crate) fn config(staging: Staging, background: bool) -> WalConfig {
+    WalConfig::new()
+        .with_staging(staging)
+        .with_staging_bytes(64 << 10)
+        .with_background_flush(background)
+}
+
+pub(crate) fn configs() -> impl Iterator<Item = WalConfig> {
+    let stagings = [Staging::Mapped, Staging::Heap, Staging::WriteThrough];
+    stagings
+        .into_iter()
+        .flat_map(|staging| [false, true].map(|background| config(staging, background)))
+}
+
+/// The variant of an outcome, and the cause if it has one.
+pub(crate) fn said<T>(outcome: wal_db::Result<T>) -> String {
+    match outcome {
+        Ok(_) => "Ok".to_owned(),
+        Err(WalError::Poisoned { cause }) => format!("Poisoned: {cause}"),
+        Err(WalError::InDoubt { cause, .. }) => format!("InDoubt: {cause}"),
+        Err(error) => format!("{error:?}"),
+    }
+}

@@ -1,0 +1,199 @@
+//! What a child does with other handles than those that it was born with, and what its parent notices of it.
+
+use std::process::Command;
+
+use wal_db::{Staging, Wal, WalError};
+use wal_tests::{
+    all,
+    files::{FORMS, Form, Place},
+    payload, put,
+};
+
+use super::{
+    FORKED,
+    children::{fork, fork_and_go_on, leave, wait},
+    config, configs, said,
+};
+
+#[test]
+fn a_child_opens_another_log_and_its_parents_once_that_is_closed() {
+    for (config, form) in configs().flat_map(|config| FORMS.map(|form| (config, form))) {
+        let what = format!("{form:?}, {config:?}");
+        let (place, own) = (Place::fast(form), Place::fast(form));
+        let mut opened = Some(place.open(config).unwrap());
+        let mut entries: Vec<_> = (0..20).map(|i| put(opened.as_ref().unwrap(), i, 1000)).collect();
+        let mut child = fork(|word| {
+            let mine = own.open(config).unwrap();
+            // What the parent has mapped is not mapped here, and something else may be in its place.
+            drop(opened.take());
+            let more: Vec<_> = (0..200).map(|i| put(&mine, i, 1000)).collect();
+            mine.sync().unwrap();
+            assert_eq!(all(&mine), more);
+            word.wait();
+            let parents = place.open(config).unwrap();
+            put(&parents, 21, 1000);
+            assert_eq!(all(&parents).len(), 22);
+            parents.close().unwrap();
+            drop(mine);
+            "done".to_owned()
+        });
+        let wal = opened.unwrap();
+        entries.push(put(&wal, 20, 1000));
+        wal.sync().unwrap();
+        wal.close().unwrap();
+        child.go_on();
+        assert_eq!(child.says(&what), "done", "{what}");
+        let wal = place.open(config).unwrap();
+        assert_eq!(all(&wal)[..21], entries, "{what}");
+        assert_eq!(all(&own.open(config).unwrap()).len(), 200, "{what}");
+    }
+}
+
+#[test]
+fn a_child_that_drops_everything_leaves_the_lock_and_the_memory_to_its_parent() {
+    for form in FORMS {
+        for background in [false, true] {
+            let config = config(Staging::Mapped, background);
+            let place = Place::fast(form);
+            let mut opened = Some(place.open(config).unwrap());
+            let child = fork(|_| {
+                drop(opened.take());
+                let locked = place.open(config).map(drop);
+                assert!(matches!(locked, Err(WalError::Locked { .. })), "{locked:?}");
+                "dropped".to_owned()
+            });
+            assert_eq!(child.says("dropping"), "dropped");
+            let locked = place.open(config).map(drop);
+            assert!(matches!(locked, Err(WalError::Locked { .. })), "{locked:?}");
+            assert!(place.staging().exists());
+            let wal = opened.unwrap();
+            put(&wal, 0, 100);
+            // It is in staging memory only, and survives this process there.
+            let killed = place.killed();
+            assert_eq!(killed.open(config).unwrap().recovery().staged_records, 1);
+            wal.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_children_of_a_child_are_told_of_both_logs() {
+    for config in configs() {
+        let (place, own) = (Place::fast(Form::File), Place::fast(Form::File));
+        let wal = place.open(config).unwrap();
+        let child = fork(|_| {
+            let mine = own.open(config).unwrap();
+            let grandchild = fork(|_| format!("{}, {}", said(mine.append(b"x")), said(wal.append(b"x"))));
+            mine.append_and_sync(b"mine").unwrap();
+            grandchild.says("a child of a child")
+        });
+        let refused = format!("Poisoned: {FORKED}");
+        assert_eq!(child.says("a child"), format!("{refused}, {refused}"));
+        assert_eq!(all(&own.open(config).unwrap()).len(), 1);
+        wal.append_and_sync(b"x").unwrap();
+    }
+}
+
+#[test]
+fn programs_that_are_started_change_nothing() {
+    for config in configs() {
+        let place = Place::fast(Form::File);
+        let wal = place.open(config).unwrap();
+        for i in 0..10 {
+            put(&wal, i, 1000);
+            // By `posix_spawn` or `vfork`, which share the memory for a moment.
+            assert!(Command::new("true").status().unwrap().success());
+            put(&wal, i, 1000);
+        }
+        wal.sync().unwrap();
+        assert_eq!((all(&wal).len(), wal.poisoned_by()), (20, None));
+    }
+}
+
+#[test]
+fn a_child_that_is_forked_in_the_closure_of_append_with_appends_nothing() {
+    let place = Place::fast(Form::File);
+    // The memory of a mapped ring is not there in a child, so it may not fill anything.
+    for staging in [Staging::Mapped, Staging::Heap, Staging::WriteThrough] {
+        let wal = place.open(config(staging, false)).unwrap();
+        let mut forked = None;
+        let child = fork(|_| {
+            let mine = Place::fast(Form::File);
+            let wal = mine.open(config(staging, false)).unwrap();
+            let appended = wal.append_with(100, |bytes| {
+                bytes.copy_from_slice(&payload(1, 100));
+                forked = fork_and_go_on();
+            });
+            match forked {
+                None => leave(if said(appended) == format!("Poisoned: {FORKED}") {
+                    7
+                } else {
+                    8
+                }),
+                Some(id) => {
+                    let status = wait(id).expect("it does not hang");
+                    assert_eq!(
+                        appended.map(|lsn| wal.read(lsn).unwrap().into_data()).unwrap(),
+                        payload(1, 100)
+                    );
+                    format!("{status:#x}")
+                }
+            }
+        });
+        assert_eq!(child.says("a closure"), "0x700", "{staging:?}");
+        wal.close().unwrap();
+    }
+}
+
+#[test]
+fn a_callback_that_forks_disturbs_nothing() {
+    let place = Place::fast(Form::File);
+    let config = config(Staging::Mapped, true);
+    let wal = place.open(config).unwrap();
+    let mut count = 0;
+    let child = loop {
+        count += 1;
+        let (tell, told) = std::sync::mpsc::channel();
+        wal.append_durable(b"x").unwrap().on_durable(move |outcome| {
+            assert!(outcome.is_ok());
+            // One that was durable at once is told of here, and not by the thread of the log.
+            let in_thread = std::thread::current().name() == Some("wal-flusher");
+            // In the child that thread goes on after the callback, and must end.
+            match in_thread.then(fork_and_go_on) {
+                Some(None) => std::mem::forget(tell),
+                forked => tell.send(forked.flatten()).unwrap(),
+            }
+        });
+        if let Some(child) = told.recv().unwrap() {
+            break child;
+        }
+    };
+    wait(child).expect("the child ends");
+    (0..200).for_each(|i| drop(put(&wal, i, 1000)));
+    wal.sync().unwrap();
+    assert_eq!(all(&wal).len(), 200 + count);
+    wal.close().unwrap();
+    assert!(place.open(config).unwrap().recovery().clean);
+}
+
+#[test]
+fn a_handle_that_only_reads_is_its_parents_as_well() {
+    let place = Place::fast(Form::Segmented);
+    let writer = place.open(config(Staging::Mapped, true)).unwrap();
+    (0..50).for_each(|i| drop(put(&writer, i, 1000)));
+    writer.close().unwrap();
+    let reader = Wal::open_read_only(place.path()).unwrap();
+    let mut tail = reader.tail_from_head().unwrap();
+    for _ in 0..20 {
+        let child = fork(|_| {
+            // What it had read when the process was forked is handed out.
+            let followed = tail.find(Result::is_err).unwrap();
+            let refused = format!("{}, {}", said(reader.iter()), said(followed));
+            let own = Wal::open_read_only(place.path()).unwrap();
+            format!("{refused}, {}", all(&own).len())
+        });
+        let refused = format!("Poisoned: {FORKED}");
+        assert_eq!(child.says("reading"), format!("{refused}, {refused}, 50"));
+        assert!(tail.try_next().unwrap().is_some());
+    }
+}
