@@ -8,14 +8,13 @@
 //! WAL_TESTS_SCALE=1000 cargo test --release -p wal-tests --test hostile_payloads
 //! ```
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
+use wal_db::testing::append_payload;
 use wal_db::{
-    Bincode, Codec, CodecError, CodecId, Json, MemStore, Postcard, Record, RecordSchema, RecordType, Schemas,
-    Shape, Wal, WalDecode, WalRecord, WalSchema,
+    Bincode, Codec, CodecId, Json, MemStore, Postcard, Record, RecordSchema, RecordType, Schemas, Shape, Wal,
+    WalDecode, WalRecord, WalSchema,
 };
 use wal_tests::files::{Form, Place, SEGMENT_ROW, patch_group};
 use wal_tests::random::{Random, Rng};
@@ -35,51 +34,15 @@ fn value_limit(len: usize) -> u64 {
     1024 * len as u64 + (256 << 10)
 }
 
-thread_local! {
-    /// What the next record is to hold.
-    static BODY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes any bytes under the id of a codec.
-enum Planted<const ID: u8> {}
-
-impl<const ID: u8> Codec for Planted<ID> {
-    const ID: CodecId = CodecId::new(ID);
-
-    fn encode<T: Serialize + ?Sized>(_: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        BODY.with_borrow(|body| out.extend_from_slice(body));
-        Ok(())
-    }
-
-    fn decode<'de, S: DeserializeSeed<'de>>(_: S, _: &'de [u8]) -> Result<(S::Value, usize), CodecError> {
-        Err("only writes".into())
-    }
-}
-
 /// Every type here has this id: a record is read as each of them.
 const ID: u32 = 1;
 
-#[derive(Debug, Serialize, Deserialize, WalRecord)]
-#[wal(name = "planter", id = 1)]
-struct Planter;
-
+/// A record of that type, in version 1, whose event is `body`.
 fn plant(wal: &Wal, codec: CodecId, body: &[u8]) -> Record {
-    BODY.with_borrow_mut(|next| {
-        next.clear();
-        next.extend_from_slice(body);
-    });
-    let lsn = match codec {
-        CodecId::BINCODE_2 => wal
-            .typed_with::<Planter, Planted<1>>()
-            .and_then(|log| log.append(&Planter)),
-        CodecId::POSTCARD_1 => wal
-            .typed_with::<Planter, Planted<2>>()
-            .and_then(|log| log.append(&Planter)),
-        _ => wal
-            .typed_with::<Planter, Planted<3>>()
-            .and_then(|log| log.append(&Planter)),
-    };
-    wal.read(lsn.expect("appends")).expect("reads")
+    let mut payload = vec![0xE0, codec.get(), ID as u8, 1];
+    payload.extend_from_slice(body);
+    let lsn = append_payload(wal, &payload).expect("appends");
+    wal.read(lsn).expect("reads")
 }
 
 /// A type, as the cases see it.

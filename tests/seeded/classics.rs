@@ -43,6 +43,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["fork::others::a_child_opens_another_log_and_its_parents_once_that_is_closed"],
     ),
     bug(
+        "codec-trusted-with-the-envelope",
+        &[],
+        "an application's codec gets the buffer with the envelope in it",
+        &["codecs::a_careless_codec_harms_no_record_and_panics_nowhere"],
+    ),
+    bug(
         "half-a-chunk-taken-for-a-whole",
         &[],
         "what is read ahead is handed over though the store had less of it",

@@ -88,6 +88,7 @@ impl Wal {
     ///
     /// As [`typed`](Wal::typed).
     pub fn typed_with<E: WalDecodeOwned, C: Codec>(&self) -> Result<EventLog<E, C>> {
+        const { super::codec::check::<C>() }
         record::check_ids(E::RECORDS)?;
         dictionary::check(self, E::RECORDS)?;
         Ok(EventLog {

@@ -239,14 +239,7 @@ fn encode_contents<C: Codec, T: WalRecord>(
         index,
         limits: Limits::new(&shared),
     };
-    if C::BUILT_IN.is_some() {
-        C::encode(&contents, out).map_err(|error| shared.or_exceeded(error))?;
-    } else {
-        // It gets a buffer of its own: what it does to the bytes in front of its own must not matter.
-        let mut own = Vec::new();
-        C::encode(&contents, &mut own).map_err(|error| shared.or_exceeded(error))?;
-        out.append(&mut own);
-    }
+    codec::encode::<C, _>(&contents, out).map_err(|error| shared.or_exceeded(error))?;
     shared.check(out.len() - start)?;
     Ok(())
 }

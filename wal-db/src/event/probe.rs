@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::codec::{Codec, CodecError};
+use super::codec::{self, Codec, CodecError};
 use super::envelope::{self, RecordInfo};
 use super::error::TypedError;
 use super::payload;
@@ -37,7 +37,7 @@ pub(crate) fn encode_any<C: Codec>(
         codec: C::ID,
     };
     envelope::encode(info, &mut out);
-    C::encode(contents, &mut out)?;
+    codec::encode::<C, _>(contents, &mut out)?;
     Ok(out)
 }
 

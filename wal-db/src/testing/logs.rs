@@ -5,12 +5,12 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::{EventLog, MemStore, Result, Wal, WalDecodeOwned};
+use crate::{Codec, DefaultCodec, EventLog, Lsn, MemStore, Result, Wal, WalDecodeOwned};
 
 /// Small, so that a test crosses the end of a segment when it writes a little more.
 const SEGMENT_SIZE: u64 = 1 << 20;
 
-/// A log of events in memory.
+/// A log of events in memory, which are written in the format `C`.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
@@ -31,8 +31,8 @@ const SEGMENT_SIZE: u64 = 1 << 20;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct MemLog<E: WalDecodeOwned> {
-    log: EventLog<E>,
+pub struct MemLog<E: WalDecodeOwned, C: Codec = DefaultCodec> {
+    log: EventLog<E, C>,
     store: MemStore,
 }
 
@@ -43,6 +43,17 @@ impl<E: WalDecodeOwned> MemLog<E> {
     ///
     /// As [`Wal::typed`].
     pub fn new() -> Result<Self> {
+        MemLog::open(MemStore::new())
+    }
+}
+
+impl<E: WalDecodeOwned, C: Codec> MemLog<E, C> {
+    /// An empty log of events in the format `C`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wal::typed_with`].
+    pub fn with_codec() -> Result<Self> {
         MemLog::open(MemStore::new())
     }
 
@@ -67,25 +78,26 @@ impl<E: WalDecodeOwned> MemLog<E> {
 
     fn open(store: MemStore) -> Result<Self> {
         Ok(MemLog {
-            log: Wal::with_store(store.clone())?.typed()?,
+            log: Wal::with_store(store.clone())?.typed_with()?,
             store,
         })
     }
 }
 
-impl<E: WalDecodeOwned> Deref for MemLog<E> {
-    type Target = EventLog<E>;
+impl<E: WalDecodeOwned, C: Codec> Deref for MemLog<E, C> {
+    type Target = EventLog<E, C>;
 
-    fn deref(&self) -> &EventLog<E> {
+    fn deref(&self) -> &EventLog<E, C> {
         &self.log
     }
 }
 
-/// A log of events in segments of 1 MiB in a temporary directory, which is removed with it.
+/// A log of events in segments of 1 MiB in a temporary directory, which is removed with it. They are written in the
+/// format `C`.
 #[derive(Debug)]
-pub struct TempLog<E: WalDecodeOwned> {
+pub struct TempLog<E: WalDecodeOwned, C: Codec = DefaultCodec> {
     // Closed before the directory goes.
-    log: EventLog<E>,
+    log: EventLog<E, C>,
     dir: TempDir,
 }
 
@@ -96,6 +108,17 @@ impl<E: WalDecodeOwned> TempLog<E> {
     ///
     /// If the directory or the log in it cannot be made.
     pub fn new() -> Result<Self> {
+        TempLog::open(tempfile::tempdir()?)
+    }
+}
+
+impl<E: WalDecodeOwned, C: Codec> TempLog<E, C> {
+    /// An empty log of events in the format `C`.
+    ///
+    /// # Errors
+    ///
+    /// If the directory or the log in it cannot be made.
+    pub fn with_codec() -> Result<Self> {
         TempLog::open(tempfile::tempdir()?)
     }
 
@@ -126,21 +149,31 @@ impl<E: WalDecodeOwned> TempLog<E> {
 
     fn open(dir: TempDir) -> Result<Self> {
         Ok(TempLog {
-            log: Wal::open_segmented(dir.path(), SEGMENT_SIZE)?.typed()?,
+            log: Wal::open_segmented(dir.path(), SEGMENT_SIZE)?.typed_with()?,
             dir,
         })
     }
 }
 
-impl<E: WalDecodeOwned> Deref for TempLog<E> {
-    type Target = EventLog<E>;
+impl<E: WalDecodeOwned, C: Codec> Deref for TempLog<E, C> {
+    type Target = EventLog<E, C>;
 
-    fn deref(&self) -> &EventLog<E> {
+    fn deref(&self) -> &EventLog<E, C> {
         &self.log
     }
 }
 
-fn events<E: WalDecodeOwned>(log: &EventLog<E>) -> Result<Vec<E>> {
+/// Appends a typed record that holds these bytes, its envelope included: for tests of what a program does about records
+/// that something else wrote, or that are damaged. Their type has no schema in the log by that alone.
+///
+/// # Errors
+///
+/// As [`Wal::append`].
+pub fn append_payload(wal: &Wal, payload: &[u8]) -> Result<Lsn> {
+    wal.append_described(payload, None).map(|(lsn, _)| lsn)
+}
+
+fn events<E: WalDecodeOwned, C: Codec>(log: &EventLog<E, C>) -> Result<Vec<E>> {
     log.replay(..)?
         .map(|event| event.map(|event| event.event))
         .collect()

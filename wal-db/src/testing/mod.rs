@@ -46,7 +46,7 @@ pub use self::differences::differences;
 pub use self::golden::{GoldenMode, golden};
 pub use self::history::{ReadableType, check_history};
 pub use self::lock::{Lock, LockError, LockLine};
-pub use self::logs::{MemLog, TempLog};
+pub use self::logs::{MemLog, TempLog, append_payload};
 pub use self::roundtrip::{roundtrip, roundtrip_all};
 pub use self::shape_values::{NoValues, shape_values};
 pub use self::sim::{SimDisk, assert_crash_prefix};

@@ -79,10 +79,39 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 /// ([`Wal::typed_with`](crate::Wal::typed_with)) or reads a record ([`Record::decode_with`](crate::Record::decode_with)).
 /// A log may hold records of several formats: each says which it is in.
 ///
+/// An id below 128 means one of this crate's formats, whatever a program says. A codec of an application that has one
+/// does not compile where it is used:
+///
+#[cfg_attr(feature = "derive", doc = "```compile_fail,E0080")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// # use serde::{Deserialize, Serialize, de::DeserializeSeed};
+/// # use wal_db::{Codec, CodecError, CodecId, MemStore, Wal, WalRecord};
+/// # #[derive(Serialize, Deserialize, WalRecord)]
+/// # #[wal(name = "reading")]
+/// # struct Reading(u32);
+/// enum Mine {}
+///
+/// impl Codec for Mine {
+///     const ID: CodecId = CodecId::new(3); // JSON: 128 and above are free
+///     // ...
+/// #   fn encode<T: Serialize + ?Sized>(_: &T, _: &mut Vec<u8>) -> Result<(), CodecError> { Ok(()) }
+/// #   fn decode<'de, S: DeserializeSeed<'de>>(_: S, _: &'de [u8]) -> Result<(S::Value, usize), CodecError> {
+/// #       Err("nothing to read".into())
+/// #   }
+/// }
+///
+/// # fn main() -> wal_db::Result<()> {
+/// let wal = Wal::with_store(MemStore::new())?;
+/// wal.typed_with::<Reading, Mine>()?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// An implementation checks lengths against the bytes present before it takes memory for them. Depth and the
 /// number of elements are bounded around it, whatever it does.
 pub trait Codec: Send + Sync + 'static {
-    /// What stands in the record. An application's own is 128 or above, and never changes its meaning.
+    /// What stands in the record. An application's own is 128 or above, which is checked when the program is compiled,
+    /// and never changes its meaning.
     const ID: CodecId;
 
     /// Whether the bytes say what they are, as JSON does. Then a record is read without its schema.
@@ -149,6 +178,32 @@ impl Codec for NoCodec {
     }
 }
 
+/// What is wrong with a codec is wrong before the program runs: an application's id is none of this crate's, now or
+/// later.
+pub(super) const fn check<C: Codec>() {
+    assert!(
+        C::BUILT_IN.is_some() || C::ID.get() >= FIRST_OWN,
+        "the id of an application's codec is 128 or above: those below belong to wal-db"
+    );
+}
+
+/// The first id of an application's codec.
+const FIRST_OWN: u8 = 128;
+
+/// Appends the bytes of `value` to `out`. What a codec of an application does to the bytes before its own does not
+/// matter: it gets a buffer of its own.
+#[inline(always)]
+pub(super) fn encode<C: Codec, T: serde::Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    const { check::<C>() }
+    if C::BUILT_IN.is_some() || seeded_bug!("codec-trusted-with-the-envelope") {
+        return C::encode(value, out);
+    }
+    let mut own = Vec::new();
+    C::encode(value, &mut own)?;
+    out.append(&mut own);
+    Ok(())
+}
+
 /// Reads one value in the format `id`: with what this build has, or with `C` if it is that one. `None` if nothing
 /// here reads it.
 #[inline]
@@ -161,6 +216,7 @@ where
     C: Codec,
     S: serde::de::DeserializeSeed<'de>,
 {
+    const { check::<C>() }
     match id {
         // First, so that no codec of an application stands in for them.
         #[cfg(feature = "bincode")]
@@ -181,6 +237,7 @@ where
 
 /// Whether values in the format `id` are read without their schema, by `C` or this build.
 pub(super) fn is_self_describing<C: Codec>(id: CodecId) -> bool {
+    const { check::<C>() }
     if id == C::ID {
         C::SELF_DESCRIBING
     } else {
