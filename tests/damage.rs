@@ -102,7 +102,7 @@ pub fn many_segments() -> (Place, Place, Vec<Entry>) {
             wal.sync().unwrap();
         }
     }
-    assert!(wal.len() > 4 * SEGMENT);
+    assert!(wal.end().get() > 4 * SEGMENT);
     let image = place.without_staging();
     wal.close().unwrap();
     assert!(place.segment(4).exists() && !place.segment(5).exists());

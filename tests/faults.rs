@@ -27,7 +27,7 @@ fn any_sectors_of_an_unsynced_tail_may_be_lost() {
             tail.push(put(&wal, i, 600));
             wal.flush().unwrap();
         }
-        let (from, to) = (wal.durable_lsn().get(), wal.len());
+        let (from, to) = (wal.durable_lsn().get(), wal.end().get());
         let groups: Vec<Group> = place
             .groups()
             .into_iter()

@@ -279,7 +279,7 @@ fn payloads_that_hold_copies_of_the_log_are_never_resynchronised_into() {
     // Records that hold the whole log so far: headers of groups and frames, at every alignment that matters.
     for shift in [0, 8, 56, 64, 400, 440, 448, 504] {
         let mut data = vec![0; shift];
-        data.extend(place.stream(0, wal.len().max(4096)));
+        data.extend(place.stream(0, wal.end().get().max(4096)));
         data.truncate(7000);
         let lsn = wal.append(&data).unwrap();
         entries.push(Entry(lsn, data));

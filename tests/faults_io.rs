@@ -400,7 +400,7 @@ fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
         assert!(is_full(&Err::<(), _>(refused)));
         assert!(entries.len() >= 50, "{}", entries.len());
         // No LSN was used, by whatever way of appending.
-        let tail = wal.len();
+        let tail = wal.end().get();
         assert!(is_full(&wal.append(&[1; 2000])));
         assert!(is_full(&wal.append(&[1; 80_000])));
         assert!(is_full(&wal.append_batch(&[[1; 1000], [2; 1000]])));
@@ -408,7 +408,7 @@ fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
         assert!(is_full(&wal.append_with(2000, |_| panic!(
             "the closure of a record that is not taken"
         ))));
-        assert_eq!(wal.len(), tail, "LSNs were consumed");
+        assert_eq!(wal.end().get(), tail, "LSNs were consumed");
         assert_eq!(wal.poisoned_by(), None);
         // What was taken can still be made durable and read.
         wal.sync().unwrap();
@@ -444,9 +444,9 @@ fn a_write_that_finds_the_disk_full_keeps_what_was_staged() {
     assert!(is_full(&Err::<(), _>(refused)));
     let waits = wal.sync();
     assert!(matches!(waits, Err(WalError::NotDurable { .. })), "{waits:?}");
-    let tail = wal.len();
+    let tail = wal.end().get();
     assert!(is_full(&wal.append(&payload(99, 1000))));
-    assert_eq!((wal.len(), wal.poisoned_by()), (tail, None));
+    assert_eq!((wal.end().get(), wal.poisoned_by()), (tail, None));
     disk.heal();
     wal.sync().unwrap();
     entries.push(put(&wal, 200, 1000));

@@ -226,7 +226,7 @@ fn asking_for_figures_inside_the_closure_of_append_with_is_no_hang() {
         "record_count inside append_with while another thread flushes",
         || {
             let wal = open(&Disk::new(), quiet_heap());
-            let (claimed, start) = (Barrier::new(2), wal.len());
+            let (claimed, start) = (Barrier::new(2), wal.end().get());
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     claimed.wait();
@@ -235,7 +235,7 @@ fn asking_for_figures_inside_the_closure_of_append_with_is_no_hang() {
                 wal.append_with(10, |_| {
                     claimed.wait();
                     // The other thread has begun to flush once it has closed the group.
-                    while wal.len() < start + 512 {
+                    while wal.end().get() < start + 512 {
                         std::thread::yield_now();
                     }
                     let _ = wal.record_count();
@@ -353,7 +353,7 @@ fn an_encoder_that_fails_or_panics_appends_nothing() {
             let disk = Disk::new();
             let log = open(&disk, config).typed::<Fickle>().unwrap();
             log.append(&fickle(0)).unwrap();
-            let before = log.wal().len();
+            let before = log.wal().end().get();
             for append in APPENDS {
                 let refused = append(&log, fickle(FAILS));
                 assert!(matches!(&refused, Err(WalError::Typed(_))), "{refused:?}");
@@ -361,7 +361,7 @@ fn an_encoder_that_fails_or_panics_appends_nothing() {
                 let panic = panicked.unwrap_err();
                 assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the encoder"));
             }
-            assert_eq!(log.wal().len(), before, "{config:?}");
+            assert_eq!(log.wal().end().get(), before, "{config:?}");
             log.append_batch_and_sync(&[fickle(7), fickle(8)]).unwrap();
             let wal = log.wal().clone();
             drop(log);

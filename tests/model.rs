@@ -180,7 +180,7 @@ impl Model {
 
     fn push(&mut self, lsn: Lsn, data: Vec<u8>) {
         assert!(self.last < Some(lsn), "{lsn} after {:?}", self.last);
-        assert!(self.wal().len() > lsn.get());
+        assert!(self.wal().end().get() > lsn.get());
         self.last = Some(lsn);
         self.entries.push(Entry(lsn, data));
     }
@@ -248,7 +248,7 @@ impl Model {
                     assert!(self.wal().durable_lsn() > self.entries[at].0);
                     self.flushed = self.flushed.max(at + 1);
                 }
-                let beyond = Lsn::new(self.wal().len() + 8);
+                let beyond = Lsn::new(self.wal().end().get() + 8);
                 assert!(matches!(
                     self.wal().sync_to(beyond),
                     Err(WalError::NoSuchRecord { .. })
@@ -428,7 +428,7 @@ impl Model {
         };
         let lsn = match self.entries.get(at) {
             Some(entry) => Lsn::new(entry.0.get().saturating_sub(off)),
-            None => Lsn::new(self.wal().len()),
+            None => self.wal().end(),
         };
         let keep = self.entries.partition_point(|entry| entry.0 < lsn);
         let head = self.wal().truncate_before(lsn).unwrap();

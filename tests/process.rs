@@ -252,10 +252,10 @@ fn fills_its_limit() {
         let mut append = |wal: &Wal| wal.append(&vec![count as u8; 10_000]).map(|_| count += 1);
         let refused = (0..10_000).find_map(|_| append(&wal).err());
         assert!(matches!(refused, Some(WalError::Full { .. })), "{refused:?}");
-        let tail = wal.len();
+        let tail = wal.end().get();
         assert!(matches!(append(&wal), Err(WalError::Full { .. })));
         assert!(matches!(wal.append(&[1; 100_000]), Err(WalError::Full { .. })));
-        assert_eq!((wal.len(), wal.poisoned_by()), (tail, None));
+        assert_eq!((wal.end().get(), wal.poisoned_by()), (tail, None));
         wal.sync().unwrap();
         let raised = Command::new("prlimit")
             .args(["--pid", &std::process::id().to_string(), "--fsize=unlimited"])

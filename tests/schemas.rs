@@ -183,7 +183,7 @@ fn every_segment_holds_the_schemas_of_what_is_in_it() {
     for i in 0..400 {
         wal.append_typed(&moved(i)).unwrap();
     }
-    assert!(wal.len() > 5 * SEGMENT);
+    assert!(wal.end().get() > 5 * SEGMENT);
     assert_described(&place, &wal, "open");
     wal.close().unwrap();
     let wal = place.open(quiet()).unwrap();

@@ -2,5 +2,6 @@
 //! files and of each call.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod calls;
 mod programs;
 mod recognised;

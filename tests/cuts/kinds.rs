@@ -63,14 +63,14 @@ fn schemas_are_not_held_to_the_limit_of_records() {
     let log = wal.typed::<Small>().unwrap();
     let mut count = 0;
     // On into the next window, which begins with the schemas.
-    while wal.len() < (16 << 20) + 4096 {
+    while wal.end().get() < (16 << 20) + 4096 {
         let event = Small {
             a_field_with_a_name_that_is_rather_long: count as u8,
         };
         log.append(&event)
             .unwrap_or_else(|error| panic!("{count}: {error}"));
         count += 1;
-        if wal.len() > 100_000 && wal.len() < (16 << 20) - 100_000 {
+        if wal.end().get() > 100_000 && wal.end().get() < (16 << 20) - 100_000 {
             // Not by the million.
             wal.append_batch(&vec![[7; 16]; 2000]).unwrap();
         }

@@ -65,7 +65,7 @@ const CALLS: [Call; 15] = [
 
 /// The last byte of what was appended: for calls that need not be given a record's own place.
 fn last(wal: &Wal) -> Lsn {
-    Lsn::new(wal.len().saturating_sub(8))
+    Lsn::new(wal.end().get().saturating_sub(8))
 }
 
 /// A situation: what makes it, on a log with one durable record.

@@ -18,7 +18,7 @@ fn every_position_in_a_cut_at_the_end_of_the_log_is_an_empty_range() {
             let (b, c) = (log.put("b"), log.put("c"));
             let mut seen_all = log.wal.tail(Lsn::ZERO).unwrap();
             assert_eq!(followed(&mut seen_all), ["a", "b", "c"]);
-            let (next, end) = (seen_all.next_lsn(), log.wal.len());
+            let (next, end) = (seen_all.next_lsn(), log.wal.end().get());
             drop(seen_all);
             log.wal.truncate_after(a).unwrap();
             if reopened {

@@ -638,4 +638,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         "a log that is cut from its first record on keeps that place as its head",
         &["cuts::from::a_log_that_was_cut_from_its_first_record_is_empty_and_goes_on"],
     ),
+    bug(
+        "copied-without-its-schema",
+        &[],
+        "an event that is copied to another log comes without its shape",
+        &["clients::calls::records_are_copied_byte_for_byte_with_their_schemas"],
+    ),
 ];

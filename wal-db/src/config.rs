@@ -72,7 +72,8 @@ pub enum Staging {
     Heap,
 }
 
-/// The settings of a log handle; all of them may differ from one opening to the next.
+/// The settings with which a log is opened; all of them may differ from one opening to the next.
+/// [`Wal::config`](crate::Wal::config) says which are in force.
 ///
 /// ```
 /// use wal_db::WalConfig;
@@ -141,8 +142,8 @@ impl WalConfig {
         self
     }
 
-    /// The size of the staging memory in bytes: a power of two from 64 KiB to 1 GiB. Takes effect when the log is
-    /// opened next.
+    /// The size of the staging memory in bytes: a power of two from 64 KiB to 1 GiB. Others are refused when the log is
+    /// opened.
     pub const fn with_staging_bytes(mut self, bytes: usize) -> Self {
         self.staging_bytes = bytes;
         self
@@ -202,6 +203,12 @@ impl WalConfig {
     #[must_use]
     pub const fn background_flush(&self) -> bool {
         self.background_flush
+    }
+
+    /// See [`with_seal_after_ms`](Self::with_seal_after_ms).
+    #[must_use]
+    pub const fn seal_after_ms(&self) -> u64 {
+        self.seal_after_ms
     }
 
     /// Has the log put cuts into a table when the manifest holds this many epochs, 4 at least, for tests of that.

@@ -20,7 +20,7 @@ pub enum WalError {
         source: io::Error,
     },
 
-    /// The record (or the batch) is longer than the log's limit. Nothing was appended.
+    /// The record is longer than the log's limit. Nothing was appended.
     #[error(
         "record of {len} bytes exceeds the limit of {max} bytes; raise WalConfig::with_max_record_size or split it"
     )]
@@ -28,6 +28,17 @@ pub enum WalError {
         /// Bytes of the record.
         len: u64,
         /// The most that a record may have.
+        max: u64,
+    },
+
+    /// The records of a batch are longer together than any batch may be. Nothing was appended.
+    #[error(
+        "a batch of {len} bytes, framing included, exceeds the {max} bytes that a batch may have; append it in parts"
+    )]
+    BatchTooLarge {
+        /// Bytes of the batch.
+        len: u64,
+        /// The most that a batch may have.
         max: u64,
     },
 
@@ -256,6 +267,7 @@ impl WalError {
             WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
             WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,
             WalError::RecordTooLarge { .. }
+            | WalError::BatchTooLarge { .. }
             | WalError::BeyondEnd { .. }
             | WalError::OtherLog { .. }
             | WalError::Diverged { .. }

@@ -12,7 +12,7 @@
 use super::codec::Codec;
 use super::error::TypedError;
 use super::log::EventLog;
-use super::record::{RecordType, WalDecodeOwned};
+use super::record::{self, RecordType, WalDecodeOwned};
 use super::schema::{Fnv, Schema, Shape, differences};
 use super::unreadable::Ahead;
 use super::value::{RecordSchema, Schemas};
@@ -60,8 +60,7 @@ impl RecordType {
     /// Stands for this type, its name, version and shape in the search for its schema; never 0.
     #[inline]
     pub(super) fn key(&self) -> u64 {
-        let own = u64::from(self.id) << 16 | u64::from(self.version);
-        (own ^ self.fingerprint).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
+        record::key(self.id, self.version, self.fingerprint)
     }
 
     /// The schema record to be added to those that the log holds; `None` if it is among them.

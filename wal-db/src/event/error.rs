@@ -162,6 +162,20 @@ pub enum TypedError {
         stored: String,
     },
 
+    /// A record that was read in another log is of a type that this log knows under another name or in another shape.
+    #[error(
+        "the type id of `{name}` version {version} is that of `{stored}` in this log, or that has another shape: \
+         copy the record into a log of its own"
+    )]
+    OtherSchema {
+        /// The full name of the record's type.
+        name: String,
+        /// The version of the record.
+        version: u16,
+        /// Name and version of what this log holds.
+        stored: String,
+    },
+
     /// The log does not say what such a record looks like.
     #[error(
         "the record at LSN {lsn} has type id {type_id:#010x} (version {version}), and the log holds no schema of it"

@@ -16,6 +16,7 @@
 //! | `payload` | envelope, contents, limits and codec put together: event to bytes and back |
 //! | `scratch` | the reused buffer that an append encodes into |
 //! | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
+//! | `copied` | records that were read and are appended as they are |
 //! | `replay` | a part of the log as events, with filters: [`Replay`] |
 //! | `unreadable` | what a replay does about records that it cannot read, and what it remembers of them |
 //! | `value` | reading without the type: [`Value`], [`Schemas`], `Record::to_value`, `Record::to_json` |
@@ -25,6 +26,7 @@
 mod bounded;
 mod codec;
 mod contents;
+mod copied;
 mod dictionary;
 mod envelope;
 mod error;

@@ -360,6 +360,13 @@ const fn same(a: &str, b: &str) -> bool {
     true
 }
 
+/// Stands for a type, its name, version and shape in the search for its schema; never 0.
+#[inline]
+pub(crate) fn key(type_id: u32, version: u16, fingerprint: u64) -> u64 {
+    let own = u64::from(type_id) << 16 | u64::from(version);
+    (own ^ fingerprint).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
+}
+
 /// FNV-1a, 32 bits, over the UTF-8 bytes of the full name. `wal-derive` computes the same to find collisions
 /// at compile time.
 pub(crate) const fn type_id(name: &str) -> u32 {

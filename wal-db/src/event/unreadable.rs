@@ -95,7 +95,8 @@ impl Skipped {
             | TypedError::Explain { .. }
             | TypedError::Encode { .. }
             | TypedError::IdCollision { .. }
-            | TypedError::IdTaken { .. } => return None,
+            | TypedError::IdTaken { .. }
+            | TypedError::OtherSchema { .. } => return None,
         })
     }
 }

@@ -122,7 +122,7 @@ impl Core {
             };
         }
         if need > MAX_BATCH {
-            return Err(WalError::RecordTooLarge {
+            return Err(WalError::BatchTooLarge {
                 len: need,
                 max: MAX_BATCH,
             });

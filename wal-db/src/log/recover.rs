@@ -509,8 +509,7 @@ fn mend(
             .is_some_and(|leftover| !leftover.header.clean && end < leftover.released);
     // What went into the system's cache and was lost there has a gap before what is still in staging memory.
     report.staging_ignored |= unreadable;
-    report.clean = !report.created
-        && end == manifest.mark.pos
+    report.clean = end == manifest.mark.pos
         && survey.used == end
         && staged.is_none()
         && behind_damage.is_none()

@@ -10,7 +10,7 @@ use crate::{Corruption, Lsn};
 pub struct RecoveryReport {
     /// The log did not exist before.
     pub created: bool,
-    /// The log had been closed, or had nothing that was not known to be durable: nothing had to be recovered.
+    /// The log had been closed, or had nothing that was not known to be durable, or is new: nothing had to be recovered.
     pub clean: bool,
     /// Bytes that were read to find the end; what was known to be durable is not read.
     pub scanned_bytes: u64,
@@ -38,7 +38,8 @@ pub struct RecoveryReport {
     pub staged_cut: u64,
     /// Where the log goes on.
     pub end: Lsn,
-    /// How often the log was opened for writing or cut, this time included.
+    /// A number that grows by one with each opening for writing and each cut of the log's end. Making a log takes the first
+    /// and opening it the second, so it is 2 in a new one.
     pub epoch: u32,
 }
 

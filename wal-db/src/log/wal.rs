@@ -113,7 +113,8 @@ impl Wal {
     /// Opens the log in the directory `dir`, in files of `segment_size` bytes, or creates it. Old segments can be
     /// dropped one by one, so this is the form for logs that are to stay bounded.
     ///
-    /// The size of an existing log stays what it is. Sizes are rounded up to 64 KiB.
+    /// The size of an existing log stays what it is; [`segment_size`](Self::segment_size) says it. Of a new one, sizes are
+    /// rounded up to a multiple of 4 KiB, to 64 KiB at least, and 1 TiB is the most.
     ///
     /// # Errors
     /// See [`open_with`](Self::open_with).
@@ -273,11 +274,12 @@ impl Wal {
             .map(|(pos, _)| Lsn::from_pos(pos))
     }
 
-    /// Appends several records that stand behind one another, and returns their LSNs. After a crash all of them are
-    /// there or none.
+    /// Appends several records that stand one after another, and returns their LSNs. After a crash all of them are
+    /// there or none. Together they may have 2 GiB, framing included.
     ///
     /// # Errors
-    /// As for [`append`](Self::append); nothing was taken.
+    /// As for [`append`](Self::append), for all of them: [`InDoubt`](crate::WalError::InDoubt) names the first one.
+    /// [`BatchTooLarge`](crate::WalError::BatchTooLarge): nothing was taken.
     pub fn append_batch<B: AsRef<[u8]>>(&self, records: &[B]) -> Result<Vec<Lsn>> {
         let records: Vec<&[u8]> = records.iter().map(AsRef::as_ref).collect();
         self.core()
@@ -692,16 +694,35 @@ impl Wal {
 
 /// # Figures
 impl Wal {
-    /// The bytes of the log since it was made, framing included: the LSN that the next record will have, at least.
+    /// How many bytes the records of the log take, framing included, without what was dropped from its beginning and cut
+    /// off its end: 0 exactly if it holds no record. Where the log ends is its [`end`](Self::end), how long its files are
+    /// the file system's to say.
     #[must_use]
     pub fn len(&self) -> u64 {
-        Lsn::from_pos(self.core().tail()).get()
+        let (core, shape) = (self.core(), self.core().base.shape());
+        let end = core.end();
+        if end <= core.base.written() + GROUP_HEADER_LEN as u64 && core.record_count() == 0 {
+            return 0;
+        }
+        shape.live_bytes(shape.head, end)
     }
 
     /// Whether the log holds no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.core().tail() == self.core().base.written() + GROUP_HEADER_LEN as u64 && self.record_count() == 0
+        self.len() == 0
+    }
+
+    /// The settings in force: those that the log was opened with.
+    pub fn config(&self) -> WalConfig {
+        self.core().config
+    }
+
+    /// How many bytes of the log a segment file holds, whatever was asked for when it was opened; `None` for a log in one
+    /// file or in memory.
+    #[must_use]
+    pub fn segment_size(&self) -> Option<u64> {
+        Some(self.core().base.segment_len).filter(|&len| len > 0)
     }
 
     /// How many records are in the store. Those that still wait in staging memory are not counted; call
@@ -789,7 +810,7 @@ impl std::fmt::Debug for Wal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Wal")
             .field("head", &self.head())
-            .field("len", &self.len())
+            .field("end", &self.end())
             .finish_non_exhaustive()
     }
 }

@@ -289,6 +289,11 @@ impl Fnv {
         schema.hash(Fnv::new().text(name).byte(0)).0
     }
 
+    /// The same of a shape as text.
+    pub(in super::super) const fn of_stored(name: &str, shape: &str) -> u64 {
+        Fnv::new().text(name).byte(0).text(shape).0
+    }
+
     const fn new() -> Self {
         Fnv(0xcbf2_9ce4_8422_2325)
     }

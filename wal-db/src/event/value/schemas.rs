@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::event::RecordInfo;
-use crate::event::record::{RecordType, type_id};
-use crate::event::schema::Shape;
+use crate::event::record::{self, RecordType, type_id};
+use crate::event::schema::{Fnv, Shape};
 
 /// What one version of a record type looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,8 @@ impl RecordSchema {
 #[derive(Debug, Clone, Default)]
 pub struct Schemas {
     list: Vec<RecordSchema>,
+    /// As [`RecordType::key`](crate::RecordType), for each of them.
+    keys: Vec<u64>,
     places: HashMap<(u32, u16), usize>,
 }
 
@@ -61,6 +63,12 @@ impl Schemas {
     #[must_use]
     pub fn of(&self, info: &RecordInfo) -> Option<&RecordSchema> {
         self.get(info.type_id, info.version)
+    }
+
+    /// Stands for the schema of a record, as the key of a program's type does.
+    pub(crate) fn key_of(&self, info: &RecordInfo) -> Option<u64> {
+        let place = self.places.get(&(info.type_id, info.version))?;
+        self.keys.get(*place).copied()
     }
 
     /// All of them, in the order in which they were found.
@@ -86,6 +94,9 @@ impl Schemas {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 place.insert(self.list.len());
+                let fingerprint = Fnv::of_stored(&schema.name, &schema.shape.to_string());
+                self.keys
+                    .push(record::key(schema.type_id, schema.version, fingerprint));
                 self.list.push(schema);
                 true
             }

@@ -1,0 +1,90 @@
+//! Records that were read and are appended as they are, in the same log or in another.
+
+use super::dictionary::StoredSchema;
+use super::envelope;
+use super::error::TypedError;
+use super::value::{RecordSchema, Schemas};
+use crate::log::{Described, Entry};
+use crate::{Lsn, Record, RecordKind, Result, Wal, WalError};
+
+impl Wal {
+    /// Appends a record that was read, byte for byte: an event stays an event, with its type, version, codec and metadata,
+    /// and nothing of it is decoded. `schemas` are those of the log that it comes from ([`Wal::schemas`], or what
+    /// [`Schemas::take`] has collected from [`Wal::salvage`]): the shape of the event is written as well, unless this log
+    /// holds it. Returns the new LSN.
+    ///
+    /// The record is one of its own afterwards, also if it was part of a batch. An LSN inside it, such as the causation in
+    /// its metadata, is copied like everything else.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// # let old = Wal::with_store(MemStore::new())?;
+    /// # old.append_batch(&["one", "two"])?;
+    /// let new = Wal::with_store(MemStore::new())?;
+    /// let schemas = old.schemas()?;
+    /// for record in old.iter()? {
+    ///     new.append_record(&record?, &schemas)?;
+    /// }
+    /// new.sync()?;
+    /// # assert_eq!(new.iter()?.count(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`append`](Wal::append), with nothing taken. [`WalError::Typed`] with [`TypedError::OtherSchema`] if this log
+    /// holds the type under another name or in another shape, or with [`TypedError::Envelope`] if the event says of itself
+    /// what this release does not know. [`WalError::Config`] for a [schema](RecordKind::Schema), which is no record.
+    pub fn append_record(&self, record: &Record, schemas: &Schemas) -> Result<Lsn> {
+        match record.kind() {
+            RecordKind::Data => self.append(record.data()),
+            RecordKind::Schema => Err(WalError::Config {
+                what: format!(
+                    "the record at LSN {} is a schema: give it to Schemas::take, and those schemas to append_record",
+                    record.lsn()
+                ),
+            }),
+            RecordKind::Typed => {
+                let (lsn, payload) = (record.lsn(), record.data());
+                let info = envelope::parse(payload)
+                    .map_err(|reason| TypedError::Envelope { lsn, reason })?
+                    .info;
+                let schema = schemas.of(&info);
+                let entry = |held: &[Entry]| schema.map_or(Ok(None), |schema| missing(schema, held));
+                let key = schemas
+                    .key_of(&info)
+                    .filter(|_| !seeded_bug!("copied-without-its-schema"));
+                let described = key.map(|key| Described { key, entry: &entry });
+                Ok(self.append_described(payload, described)?.0)
+            }
+        }
+    }
+}
+
+/// The schema record to be added to those that the log holds; `None` if it is among them.
+fn missing(schema: &RecordSchema, held: &[Entry]) -> Result<Option<Vec<u8>>> {
+    let shape = schema.shape.to_string();
+    let wanted = StoredSchema {
+        type_id: schema.type_id,
+        version: schema.version,
+        name: &schema.name,
+        shape: &shape,
+    };
+    let held = held
+        .iter()
+        .filter_map(|entry| StoredSchema::parse(&entry.payload));
+    let mut is_held = false;
+    for stored in held.filter(|stored| stored.type_id == wanted.type_id) {
+        if stored.name != wanted.name || stored.version == wanted.version && stored.shape != wanted.shape {
+            return Err(TypedError::OtherSchema {
+                name: schema.name.clone(),
+                version: schema.version,
+                stored: format!("{} version {}", stored.name, stored.version),
+            }
+            .into());
+        }
+        is_held |= stored.version == wanted.version;
+    }
+    Ok((!is_held).then(|| wanted.encode()))
+}
