@@ -59,7 +59,7 @@ fn everything(place: &Place, wal: &Wal) -> Vec<Record> {
     wal.flush().expect("flush");
     let salvage = Wal::salvage(place.path()).expect("salvage");
     let records = salvage.map(|item| match item.expect("an item") {
-        SalvageItem::Record(record) => record,
+        SalvageItem::Record(record) | SalvageItem::Schema(record) | SalvageItem::Staged(record) => record,
         other => panic!("{other:?}"),
     });
     let first = wal.head();

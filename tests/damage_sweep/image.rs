@@ -399,7 +399,7 @@ pub(crate) fn number(bytes: &[u8], at: usize) -> u64 {
 fn salvage(place: &Place) -> Vec<(RecordKind, Entry)> {
     let mut found = Vec::new();
     for item in Wal::salvage(place.path()).unwrap() {
-        if let SalvageItem::Record(record) = item.unwrap() {
+        if let SalvageItem::Record(record) | SalvageItem::Schema(record) = item.unwrap() {
             found.push((record.kind(), Entry(record.lsn(), record.into_data())));
         }
     }

@@ -609,6 +609,24 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["staging::lost::staged_records_behind_a_cut_at_damage_are_kept_aside_and_counted"],
     ),
     bug(
+        "salvage-looks-once",
+        &[],
+        "what salvage finds half written is called damage",
+        &["judging::beside::salvage_beside_a_writer_finds_what_is_there_and_no_damage"],
+    ),
+    bug(
+        "cut-group-continued-by-what-came-instead",
+        &[],
+        "a group that was read and cut off since is to be continued by what came instead",
+        &["judging::beside::salvage_beside_a_writer_finds_what_is_there_and_no_damage"],
+    ),
+    bug(
+        "epoch-of-a-lone-group-not-known",
+        &[],
+        "without a manifest a group that leads into a missing file is not read",
+        &["judging::files::salvage_without_a_manifest_reads_a_group_that_goes_on_in_a_missing_file"],
+    ),
+    bug(
         "wrong-segment-hides-the-one-before",
         &[],
         "records before a damaged segment are not read because a read reaches into it",

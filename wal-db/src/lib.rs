@@ -85,8 +85,9 @@ pub use event::{
     Unreadable, Value, WalDecode, WalDecodeOwned, WalRecord, WalSchema,
 };
 pub use log::{
-    Cursor, Cut, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention, RevIter,
-    Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket, VerifyReport, Wal, WalIter,
+    Cursor, Cut, FileFault, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention,
+    RevIter, Rule, Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket, VerifyReport, Violation, Wal,
+    WalIter,
 };
 pub use lsn::Lsn;
 pub use position::{ParsePositionError, Position};

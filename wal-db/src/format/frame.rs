@@ -127,6 +127,25 @@ fn high_half(kind: Kind, more: bool, len: u32) -> u32 {
     nibble << KIND_SHIFT | len & LEN_MASK
 }
 
+/// Whether `content`, which starts at `pos`, is a row of frames that are valid each by itself.
+pub(crate) fn frames_are_intact(mut content: &[u8], mut pos: u64, key: FrameKey) -> bool {
+    while !content.is_empty() {
+        let Some(word) = FrameWord::read(content).filter(|word| word.frame_len() <= content.len() as u64)
+        else {
+            return false;
+        };
+        // The length of a claim is that of its frame and not of a payload.
+        if word.kind == Kind::Claimed
+            || !word.matches(key, pos, &content[FRAME_HEADER_LEN..][..word.len as usize])
+        {
+            return false;
+        }
+        pos += word.frame_len();
+        content = &content[word.frame_len() as usize..];
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

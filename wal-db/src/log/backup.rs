@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{base::Base, base::mark_after, core::Core, find, inspect, window::WINDOW_LEN};
+use super::{base::Base, base::mark_after, core::Core, find, inspect, verify, window::WINDOW_LEN};
 use crate::{
     CorruptionReason, Lsn, Result, WalError,
     format::{GROUP_HEADER_LEN, Manifest, table},
@@ -150,7 +150,7 @@ fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
 fn check(path: &Path) -> Result<()> {
     let config = crate::WalConfig::new().with_background_flush(false);
     let core = Core::open(inspect::read_only_store(path)?, config, true)?;
-    let report = inspect::verify(&core)?;
+    let report = verify::verify(&core)?;
     match report.damage.into_iter().next() {
         Some(damage) if !seeded_bug!("backup-not-checked") => Err(damage.into()),
         _ => Ok(()),

@@ -295,3 +295,11 @@ pub(crate) fn mark_after(header: &GroupHeader, log: LogId) -> Mark {
         epoch: header.epoch,
     }
 }
+
+impl std::fmt::Debug for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Base")
+            .field("log", &self.log.to_string())
+            .finish_non_exhaustive()
+    }
+}

@@ -18,7 +18,7 @@ use crate::{
     Result, Staging, WalConfig, WalError,
     format::{Manifest, Mark},
     storage::{
-        WalStore, is_full,
+        Latched, WalStore, is_full,
         ring::{Ring, SLACK},
         staging::{Memory, StagingHeader},
     },
@@ -77,7 +77,7 @@ impl Core {
             newest_schema,
             report,
         } = if read_only {
-            reader::open(store, &config)?
+            reader::open(Latched::new(store), &config)?
         } else {
             recover::open(store, &config)?
         };

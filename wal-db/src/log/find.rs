@@ -41,11 +41,38 @@ pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, H
     })
 }
 
-/// Compares a group's bytes with its header, a window at a time.
+/// What the bytes of a group are as a whole.
+pub(crate) struct Bytes {
+    digest: u32,
+    pub(crate) zero_sectors: u32,
+    pub(crate) padding_is_zero: bool,
+}
+
+impl Bytes {
+    pub(crate) fn judge(&self, header: &GroupHeader) -> Content {
+        let is_torn = self.zero_sectors > header.zero_sectors || seeded_bug!("damage-taken-for-torn");
+        if self.digest == header.payload_digest || seeded_bug!("content-not-checked-at-opening") {
+            Content::Intact
+        } else if is_torn && !seeded_bug!("torn-taken-for-damage") {
+            Content::Torn
+        } else {
+            Content::Damaged
+        }
+    }
+}
+
+/// Compares a group's bytes with its header.
 pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content> {
+    let bytes = read_through(base, header)?;
+    // What is not there never arrived.
+    Ok(bytes.map_or(Content::Torn, |bytes| bytes.judge(header)))
+}
+
+/// Reads a group as a whole, a window at a time; `None` if a part of it is not there.
+pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<Bytes>> {
     let (mut pos, end) = (header.pos, header.next());
     let mut digest = crc32fast::Hasher::new();
-    let mut zero_sectors = 0;
+    let (mut zero_sectors, mut padding_is_zero) = (0, true);
     let mut buf = vec![0; WINDOW_LEN.min(usize::try_from(end - pos).unwrap_or(usize::MAX))];
     if seeded_bug!("length-on-disk-believed") {
         buf.resize((end - pos) as usize, 0);
@@ -54,25 +81,20 @@ pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content
         let part = buf.len().min((end - pos) as usize);
         let got = base.read(pos, &mut buf[..part])?;
         if got < part {
-            // What is not there never arrived.
-            return Ok(Content::Torn);
+            return Ok(None);
         }
         zero_sectors += format::zero_sectors(&buf[..part]);
         let skip = if pos == header.pos { GROUP_HEADER_LEN } else { 0 };
-        let used = part.min((header.end() - pos) as usize);
+        let used = part.min(header.end().saturating_sub(pos) as usize);
         digest.update(&buf[skip.min(used)..used]);
+        padding_is_zero &= format::is_zero(&buf[used..part]);
         pos += part as u64;
     }
-    let is_torn = zero_sectors > header.zero_sectors || seeded_bug!("damage-taken-for-torn");
-    Ok(
-        if digest.finalize() == header.payload_digest || seeded_bug!("content-not-checked-at-opening") {
-            Content::Intact
-        } else if is_torn && !seeded_bug!("torn-taken-for-damage") {
-            Content::Torn
-        } else {
-            Content::Damaged
-        },
-    )
+    Ok(Some(Bytes {
+        digest: digest.finalize(),
+        zero_sectors,
+        padding_is_zero,
+    }))
 }
 
 /// The first authentic group header at or after `from`, which starts on a sector, and before `to`. What was cut off is

@@ -7,12 +7,13 @@
 //! manifest that is read next does not name it. So nothing is called damage before the place and the manifest were
 //! read again, and neither has moved.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use super::{
     base::{Base, Shape},
     core::Core,
     find,
+    in_memory::InMemory,
     recover::{self, Found, Opened, Stop},
     report::{Cut, RecoveryReport},
     staged::{self, Staged},
@@ -22,8 +23,8 @@ use crate::{
     Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::SlotFault},
     storage::{
-        Latched, WalStore,
-        staging::{self, Leftover, StagingHeader},
+        Latched,
+        staging::{self, Leftover, Peeked, StagingHeader},
     },
     sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
 };
@@ -34,7 +35,7 @@ const TRIES: u32 = 8;
 
 /// How often bytes that look damaged are read again before they are. Only a log without staging memory comes to the
 /// last of them: of other logs it is known what is being written.
-const LOOKS: u32 = 6;
+pub(super) const LOOKS: u32 = 6;
 
 /// What a handle for reading only knows of the log, as of when it last looked.
 pub(crate) struct View {
@@ -54,6 +55,22 @@ struct Seen {
 }
 
 impl View {
+    /// The view of who knows no more than a manifest.
+    pub(super) fn new(manifest: Manifest) -> View {
+        let mark = manifest.mark;
+        View {
+            seen: Mutex::new(Seen { manifest, mark }),
+            refreshing: Mutex::new(()),
+            closed: AtomicBool::new(false),
+            bell: Bell::new(),
+        }
+    }
+
+    /// The manifest as of when somebody last looked.
+    pub(super) fn manifest(&self) -> Manifest {
+        self.seen.lock().manifest.clone()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -71,10 +88,12 @@ impl View {
 }
 
 /// The copies of the manifest as they were read together.
-struct Copies {
-    newest: Manifest,
+pub(super) struct Copies {
+    pub(super) newest: Manifest,
     /// One of them is damaged.
     damaged: bool,
+    /// So many are intact.
+    pub(super) intact: u32,
 }
 
 /// What one look at the log found.
@@ -89,8 +108,7 @@ struct Looked {
     staging_ignored: bool,
 }
 
-pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opened> {
-    let store = Latched::new(store);
+pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
     let mut copies = read_copies(&store)?;
     let first = &copies.newest;
     let shape = recover::shape_of(first);
@@ -156,16 +174,9 @@ fn opened(mut base: Base, copies: Copies, looked: Looked, config: &WalConfig) ->
     base.raise_durable(boundary(&base, found.durable, &manifest.mark));
     base.set_staged(staged);
     let newest_schema = found.schema.or(manifest.schema);
-    let seen = Seen {
-        manifest: manifest.clone(),
-        mark,
-    };
-    base.view = Some(View {
-        seen: Mutex::new(seen),
-        refreshing: Mutex::new(()),
-        closed: AtomicBool::new(false),
-        bell: Bell::new(),
-    });
+    let view = View::new(manifest.clone());
+    view.seen.lock().mark = mark;
+    base.view = Some(view);
     Ok(Opened {
         base,
         manifest: Manifest { mark, ..manifest },
@@ -184,7 +195,7 @@ fn may_have_moved(error: &WalError) -> bool {
     }
 }
 
-fn pause(milliseconds: u64) {
+pub(super) fn pause(milliseconds: u64) {
     Bell::new().sleep_unless(Some(Duration::from_millis(milliseconds)), || false);
 }
 
@@ -300,7 +311,7 @@ fn boundary(base: &Base, durable: u64, mark: &Mark) -> u64 {
 
 /// Staging memory that belongs to the log, and whether there is some that does not. It is never missed: nothing durable
 /// depends on it.
-fn read_leftover(base: &Base, manifest: &Manifest) -> (Option<Leftover>, bool) {
+pub(super) fn read_leftover(base: &Base, manifest: &Manifest) -> (Option<Leftover>, bool) {
     let Ok(Some(file)) = base.store.staging_file(false) else {
         return (None, false);
     };
@@ -324,7 +335,7 @@ fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
 }
 
 /// Reads both copies of the manifest until they are whole, or remain what they are.
-fn read_copies(store: &Latched) -> Result<Copies> {
+pub(super) fn read_copies(store: &Latched) -> Result<Copies> {
     let (mut before, mut unmoved) = (None, 0);
     loop {
         let copies = [0, 1].map(|slot| store.read_slot(slot));
@@ -349,10 +360,17 @@ fn read_copies(store: &Latched) -> Result<Copies> {
             0
         };
         let [first, second] = decoded.map(Result::ok);
+        let intact = u32::from(first.is_some()) + u32::from(second.is_some());
         if !damaged || unmoved == 2 {
             let mut newest = newer(first, second).ok_or_else(recover::manifest_damage)?;
             match table::complete(&mut newest, store.slots(), |slot| store.read_slot(slot)) {
-                Ok(_) => return Ok(Copies { newest, damaged }),
+                Ok(_) => {
+                    return Ok(Copies {
+                        newest,
+                        damaged,
+                        intact,
+                    });
+                }
                 // A writer may have come to the next one.
                 Err(error) if unmoved == 2 => return Err(error),
                 Err(_) => {}
@@ -392,50 +410,6 @@ fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, confi
     base.set_written(header.next());
     base.set_ordinal(mark.ordinal + u64::from(header.count));
     Core::to_read(base, *config, RecoveryReport::default(), last_schema)
-}
-
-/// A part of the stream that is in memory only.
-struct InMemory {
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl WalStore for InMemory {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let offset = pos
-            .checked_sub(self.start)
-            .and_then(|offset| usize::try_from(offset).ok());
-        let there = offset
-            .and_then(|offset| self.bytes.get(offset..))
-            .unwrap_or_default();
-        let len = there.len().min(buf.len());
-        buf[..len].copy_from_slice(&there[..len]);
-        Ok(len)
-    }
-
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.start + self.bytes.len() as u64)
-    }
-
-    fn truncate(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn read_slot(&self, _: usize) -> io::Result<Vec<u8>> {
-        Ok(Vec::new())
-    }
-
-    fn write_slot(&self, _: usize, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }
 
 impl Base {
@@ -595,7 +569,12 @@ struct CaughtUp {
 
 /// How far staging memory says that the log is durable.
 fn durable_in_staging(base: &Base, manifest: &Manifest) -> Option<u64> {
+    peek(base, manifest)?.durable
+}
+
+/// What staging memory that belongs to the log says of itself.
+pub(super) fn peek(base: &Base, manifest: &Manifest) -> Option<Peeked> {
     let file = base.store.staging_file(false).ok()??;
-    let (header, durable) = Leftover::peek(&file).ok()??;
-    durable.filter(|_| is_of(&header, base, manifest))
+    let peeked = Leftover::peek(&file).ok()??;
+    (is_of(&peeked.header, base, manifest) && !peeked.header.clean).then_some(peeked)
 }

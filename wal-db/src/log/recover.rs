@@ -462,7 +462,7 @@ pub(super) fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> 
     // memory has the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while,
     // drops what the system had in its cache.
     let in_staging = |leftover: &Leftover| end >= leftover.released || seeded_bug!("damage-of-this-boot-cut");
-    if leftover.is_some_and(|leftover| same_boot(base, leftover) && in_staging(leftover)) {
+    if leftover.is_some_and(|leftover| same_boot(base, &leftover.header) && in_staging(leftover)) {
         return None;
     }
     match found.stop {
@@ -472,9 +472,9 @@ pub(super) fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> 
     }
 }
 
-fn same_boot(base: &Base, leftover: &Leftover) -> bool {
-    leftover.header.boot.is_some() && leftover.header.boot == base.store.boot_id()
-        || seeded_bug!("stale-boot-accepted")
+/// Whether staging memory is of this boot, so that nothing of it was lost.
+pub(super) fn same_boot(base: &Base, header: &StagingHeader) -> bool {
+    header.boot.is_some() && header.boot == base.store.boot_id() || seeded_bug!("stale-boot-accepted")
 }
 
 /// Makes durable what will be exposed, cuts off what will not, and begins a new epoch, which is still to be written to
@@ -492,14 +492,14 @@ fn mend(
     let key = base.key(manifest.timeline.newest().epoch);
     let staged = match &leftover {
         Some(leftover) if report.damage.is_none() => {
-            staged::collect(leftover, end, same_boot(&base, leftover), key)
+            staged::collect(leftover, end, same_boot(&base, &leftover.header), key)
         }
         _ => None,
     };
     let behind_damage = match &leftover {
         Some(leftover) if report.damage.is_some() && !seeded_bug!("staged-records-behind-damage-dropped") => {
             let start = end.max(leftover.released);
-            staged::collect(leftover, start, same_boot(&base, leftover), key)
+            staged::collect(leftover, start, same_boot(&base, &leftover.header), key)
         }
         _ => None,
     };

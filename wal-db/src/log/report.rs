@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Corruption, Lsn};
+use crate::{Corruption, CorruptionReason, Lsn};
 
 /// What opening a log found and did. See [`Wal::recovery`](crate::Wal::recovery).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,7 +14,9 @@ pub struct RecoveryReport {
     pub clean: bool,
     /// Bytes that were read to find the end; what was known to be durable is not read.
     pub scanned_bytes: u64,
-    /// Records behind the last durable mark that were found in the store.
+    /// Records that opening found in the store after the manifest's mark, by reading on from there. Those before the mark
+    /// are not read and not counted: after a clean close the mark is the end, and this is 0.
+    /// [`Wal::record_count`](crate::Wal::record_count) says how many there are in all.
     pub found_records: u64,
     /// Records that a dead process had appended and not yet written to the store.
     pub staged_records: u64,
@@ -59,20 +61,92 @@ pub struct Cut {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Records that are intact.
+    /// Records that are intact. The log's own schema records are not among them.
     pub records: u64,
-    /// Groups that are intact.
+    /// Schema records that are intact.
+    pub schemas: u64,
+    /// Groups that were read, those without records included.
     pub groups: u64,
     /// Bytes of the stream that were read.
     pub bytes: u64,
-    /// Everything that is wrong, in the order of the log.
+    /// Everything that is damaged, in the order of the log.
     pub damage: Vec<Corruption>,
+    /// Files that are missing, or are not what their names say. What can be read of them all the same was read.
+    pub files: Vec<FileFault>,
+    /// What is intact and breaks a rule of `docs/format.md`: its checksums are right, so it was written like this, by another
+    /// implementation.
+    pub violations: Vec<Violation>,
 }
 
 impl VerifyReport {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.damage.is_empty()
+        self.damage.is_empty() && self.files.is_empty() && self.violations.is_empty()
     }
+}
+
+/// A file that is not the one that belongs to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileFault {
+    /// Where it is, or should be; `None` if the store does not say.
+    pub path: Option<PathBuf>,
+    /// The number of the segment; `None` for a log in one file.
+    pub segment: Option<u64>,
+    /// What is wrong with it.
+    pub reason: CorruptionReason,
+}
+
+/// Bytes that are as they were written and should have been written otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The LSN of the record; for a group, that of its first one.
+    pub lsn: Lsn,
+    /// The number of the segment file; `None` for a log in one file.
+    pub segment: Option<u64>,
+    /// Where the group, or the frame, starts in the stream.
+    pub start: u64,
+    /// What it breaks.
+    pub rule: Rule,
+}
+
+/// A rule of `docs/format.md` for who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The header's number of records is that of the records in the group.
+    #[error("the record count of a group is not the number of its records")]
+    RecordCount,
+    /// A group's ordinal is that of the group before and its records.
+    #[error("the ordinal of a group is not that of the group before and its records")]
+    Ordinal,
+    /// The head ordinal is the ordinal of the head.
+    #[error("the head ordinal of the manifest is not the ordinal of the head")]
+    HeadOrdinal,
+    /// The head is the position of a frame.
+    #[error("no frame starts at the head")]
+    Head,
+    /// A seal holds nothing, and says that everything before it is durable.
+    #[error("a seal holds records, or does not say that everything before it is durable")]
+    Seal,
+    /// The flag of groups with schema records is set in those and no others.
+    #[error("the flag for schema records does not fit the group")]
+    SchemaFlag,
+    /// A batch ends within its group, has one kind, and no void in it.
+    #[error("a batch ends with its group, holds a void, or holds records of two kinds")]
+    Batch,
+    /// Padding is zero.
+    #[error("padding that is not zero")]
+    Padding,
+    /// The header's number of zero sectors is that of the group.
+    #[error("the header does not count the zero sectors of its group")]
+    ZeroSectors,
+    /// The previous distance, where it is there, leads to the group before.
+    #[error("the previous distance does not lead to the group before")]
+    PreviousDistance,
+    /// Epochs do not fall.
+    #[error("the epoch of a group is lower than that of the group before")]
+    Epoch,
 }

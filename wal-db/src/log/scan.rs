@@ -57,7 +57,22 @@ pub(crate) struct Walker {
     schemas: bool,
 }
 
-#[derive(Clone, Copy)]
+/// A place in a walk to come back to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pos: u64,
+    group: Option<Group>,
+    previous: Option<GroupHeader>,
+}
+
+impl Place {
+    /// Where the group starts that the place is in, or before.
+    pub(crate) fn group_start(&self) -> u64 {
+        self.group.map_or(self.pos, |group| group.header.pos)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Group {
     header: GroupHeader,
     key: FrameKey,
@@ -87,7 +102,7 @@ impl Walker {
         walker
     }
 
-    /// Checks every frame even where the whole group was checked.
+    /// Finds every frame, voids and schemas included, and checks it even where the whole group was checked.
     pub(crate) fn thorough(mut self) -> Self {
         self.thorough = true;
         self
@@ -128,6 +143,11 @@ impl Walker {
     pub(crate) fn extend(&mut self, shape: Arc<Shape>, end: u64) {
         (self.end, self.near) = (end, 0);
         self.shape = shape;
+        if !seeded_bug!("cut-group-continued-by-what-came-instead") {
+            // What was read a moment ago was cut off since, and something else came instead.
+            let is_kept = |previous: &GroupHeader| self.shape.timeline.cut_around(previous.pos).is_none();
+            self.previous = self.previous.filter(is_kept);
+        }
         self.find_cut();
         self.skip_cut();
     }
@@ -144,6 +164,21 @@ impl Walker {
 
     pub(crate) fn payload(&self, frame: &Frame) -> &[u8] {
         &self.window.bytes()[frame.offset..][..frame.word.len as usize]
+    }
+
+    /// Whether the bytes between a frame's payload and its end are zero.
+    pub(crate) fn has_zero_padding(&self, frame: &Frame) -> bool {
+        let end = frame.offset + frame.word.frame_len() as usize - FRAME_HEADER_LEN;
+        let padding = self
+            .window
+            .bytes()
+            .get(frame.offset + frame.word.len as usize..end);
+        padding.is_none_or(format::is_zero)
+    }
+
+    /// Whether the header of the group that the last frame was in is lost.
+    pub(crate) fn is_headless(&self) -> bool {
+        self.group.is_some_and(|group| group.headless)
     }
 
     pub(crate) fn payload_bytes(&self, frame: &Frame) -> Bytes {
@@ -280,11 +315,11 @@ impl Walker {
     }
 
     fn is_wanted(&self, kind: Kind) -> bool {
-        kind != Kind::Void && (kind != Kind::Schema || self.schemas)
+        self.thorough || kind != Kind::Void && (kind != Kind::Schema || self.schemas)
     }
 
-    /// Damage may only be that a truncation was faster and gave back what this walk was about to read. `None`: then the
-    /// walk goes on behind it.
+    /// Damage may only be that a truncation was faster and gave back what this walk was about to read, or that another
+    /// epoch has begun. `None`: then the walk goes on by what the log is now.
     fn explain(&mut self, base: &Base, error: WalError) -> Option<WalError> {
         let start = match &error {
             WalError::Corruption(damage) => damage.start,
@@ -301,9 +336,7 @@ impl Walker {
             }
             // Nothing that is read here was dropped.
             (self.pos, self.group, self.previous) = (shape.head_group, None, None);
-        } else if shape.timeline.cut_around(start).is_none() {
-            return Some(error);
-        } else {
+        } else if shape.timeline.cut_around(start).is_some() {
             (self.pos, self.group) = (self.pos.max(start), None);
         }
         self.extend(shape, self.end);
@@ -415,7 +448,9 @@ impl Walker {
         }
         let offset = match self.window.find(base, header.pos, len, self.end) {
             // A part of it is in a segment that cannot be read; the frames before that can.
-            Err(WalError::Corruption(_)) | Ok(None) => return Ok(false),
+            Err(WalError::Corruption(_) | WalError::UnsupportedVersion { .. }) | Ok(None) => {
+                return Ok(false);
+            }
             Err(error) => return Err(error),
             Ok(Some(offset)) => offset,
         };
@@ -423,7 +458,7 @@ impl Walker {
         if format::crc32(content) == header.payload_digest || seeded_bug!("content-not-checked-in-reading") {
             return Ok(true);
         }
-        if frames_are_intact(
+        if format::frames_are_intact(
             content,
             header.pos + GROUP_HEADER_LEN as u64,
             base.key(header.epoch),
@@ -439,6 +474,26 @@ impl Walker {
     pub(crate) fn jump(&mut self, pos: u64) {
         self.pos = self.pos.max(pos);
         (self.group, self.previous, self.near) = (None, None, 0);
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            pos: self.pos,
+            group: self.group,
+            previous: self.previous,
+        }
+    }
+
+    /// Goes on at a place where the walk has been. What was read there is read again.
+    pub(crate) fn go_to(&mut self, place: &Place) {
+        (self.pos, self.group, self.previous) = (place.pos, place.group, place.previous);
+        (self.window, self.near) = (Window::default(), 0);
+        self.find_cut();
+    }
+
+    /// Whether the walk stands between groups at a header.
+    pub(crate) fn is_at_header(&self, base: &Base) -> Result<bool> {
+        Ok(self.group.is_none() && self.pos < self.end && find::read_header(base, self.pos)?.is_ok())
     }
 
     /// Whether the walk stands between groups at a sector that was never written.
@@ -457,13 +512,10 @@ impl Walker {
             return Ok(());
         }
         // The header is lost, which need not mean that the records behind it are.
-        let next = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?
-            .map_or(self.end, |next| next.pos);
-        let epoch = self
-            .shape
-            .timeline
-            .epoch_at(self.pos)
-            .or(self.previous.map(|previous| previous.epoch));
+        let found = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?;
+        let next = found.map_or(self.end, |next| next.pos);
+        let known = self.shape.timeline.epoch_at(self.pos);
+        let epoch = known.or_else(|| self.likely_epoch(base, found));
         self.previous = None;
         let room = next - self.pos > GROUP_HEADER_LEN as u64;
         let Some(epoch) = epoch.filter(|_| room) else {
@@ -485,6 +537,14 @@ impl Walker {
             checked: false,
         };
         self.resync_in(base, group, self.pos + GROUP_HEADER_LEN as u64)
+    }
+
+    /// The epoch of the group at the position where no timeline tells it: its own header says so, if all that is wrong is
+    /// where it leads to, or the group before or after it does.
+    fn likely_epoch(&self, base: &Base, next: Option<GroupHeader>) -> Option<u32> {
+        let own = find::read_header(base, self.pos).ok().and_then(Result::ok);
+        let header = own.or(self.previous).or(next)?;
+        (!seeded_bug!("epoch-of-a-lone-group-not-known")).then_some(header.epoch)
     }
 
     /// Goes to the first intact frame of the group at or behind `from`, or behind the group.
@@ -532,23 +592,4 @@ impl Walker {
             self.find_cut();
         }
     }
-}
-
-/// Whether `content`, which starts at `pos`, is a row of frames that are valid each by itself.
-fn frames_are_intact(mut content: &[u8], mut pos: u64, key: FrameKey) -> bool {
-    while !content.is_empty() {
-        let Some(word) = FrameWord::read(content).filter(|word| word.frame_len() <= content.len() as u64)
-        else {
-            return false;
-        };
-        // The length of a claim is that of its frame and not of a payload.
-        if word.kind == Kind::Claimed
-            || !word.matches(key, pos, &content[FRAME_HEADER_LEN..][..word.len as usize])
-        {
-            return false;
-        }
-        pos += word.frame_len();
-        content = &content[word.frame_len() as usize..];
-    }
-    true
 }

@@ -1,6 +1,8 @@
 //! What a dead process had appended and not yet written to the store: from the bytes of its staging memory to a group
 //! that the log can go on with.
 
+use bytes::Bytes;
+
 use super::{recover::Over, report::RecoveryReport};
 use crate::{
     format::{
@@ -120,6 +122,15 @@ impl Staged {
         let is_schema = |frame: &[u8]| FrameWord::read(frame).is_some_and(|word| word.kind == Kind::Schema);
         let last = self.frames.iter().rfind(|(_, frame)| is_schema(frame));
         last.map(|(pos, _)| *pos)
+    }
+
+    /// The records and schemas, with their positions.
+    pub(crate) fn into_frames(self) -> impl Iterator<Item = (u64, FrameWord, Bytes)> {
+        self.frames.into_iter().filter_map(|(pos, frame)| {
+            let word = FrameWord::read(&frame).filter(|word| word.kind != Kind::Void)?;
+            let data = Bytes::from(frame).slice(FRAME_HEADER_LEN..FRAME_HEADER_LEN + word.len as usize);
+            Some((pos, word, data))
+        })
     }
 
     /// The records as a group that continues nothing, for a file that keeps what was cut off.

@@ -8,18 +8,20 @@ use super::{
     core::Core,
     cursor::Cursor,
     dictionary::{Described, Entry},
-    inspect::{self, Inspection, Salvage},
+    inspect::{self, Inspection},
     iter::{self, RevIter, WalIter},
     record::Record,
     report::{RecoveryReport, VerifyReport},
+    salvage::{self, Salvage},
     tail::Tail,
     ticket::Ticket,
     truncate::Retention,
+    verify,
 };
 use crate::{
     Lsn, Position, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Kind},
-    storage::{FileStore, SegmentedStore, WalStore},
+    storage::{FileStore, SegmentedStore, System, WalStore},
     sync::{Mutex, thread::JoinHandle},
 };
 
@@ -214,16 +216,19 @@ impl Wal {
     /// [`WalError::UnsupportedVersion`](crate::WalError::UnsupportedVersion) and [`WalError::Io`](crate::WalError::Io);
     /// damage is what it reports.
     pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
-        inspect::inspect(path.as_ref())
+        inspect::inspect(Arc::new(System), path.as_ref())
     }
 
     /// Reads every record that is still intact in the log at `path`, in order, across damage, with or without a
-    /// manifest. Changes nothing.
+    /// manifest. Changes nothing. What is in staging memory only comes last.
+    ///
+    /// It works beside a writer: a place is called damaged only if it still is after whatever came later was seen, and the
+    /// manifest still names it.
     ///
     /// # Errors
     /// If there is nothing at all to tell which log it is.
     pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage> {
-        inspect::salvage(path.as_ref())
+        salvage::salvage(Arc::new(System), path.as_ref())
     }
 
     /// Copies the log as it is now to `path`, while it is in use: a file for a log in one file, else a directory, which is
@@ -615,13 +620,15 @@ impl Wal {
         }
     }
 
-    /// Reads the whole log, checks everything, and reports every place that is damaged.
+    /// Reads the whole log, checks everything, and reports every place that is damaged, every file that is not the log's, and
+    /// every rule of the format that what is intact breaks.
     ///
     /// # Errors
-    /// Only what keeps it from reading; damage is in the report.
+    /// Only what keeps it from reading. That a file is missing, is another log's or has a damaged header does not: it is
+    /// in the report, with whatever else is wrong.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.here()?.flush_through(u64::MAX)?;
-        inspect::verify(self.core())
+        verify::verify(self.core())
     }
 }
 

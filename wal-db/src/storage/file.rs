@@ -354,6 +354,20 @@ impl WalStore for FileStore {
         place.dir.staging(&place.name, create)
     }
 
+    fn check_file(&self, _: u64) -> io::Result<()> {
+        let mut bytes = [0; SEGMENT_HEADER_USED];
+        let len = read_at(&*self.file, HEADER, &mut bytes)?;
+        match SegmentHeader::decode(&bytes[..len]) {
+            Ok(header) if (header.index, header.segment_len) == (0, 0) => Ok(()),
+            Err(SegmentFault::Version(version)) => Err(StoreFault::Version { version }.error()),
+            _ => Err(StoreFault::Wrong { segment: 0 }.error()),
+        }
+    }
+
+    fn file_at(&self, _: u64) -> Option<PathBuf> {
+        Some(self.place.path.clone())
+    }
+
     fn close(&self) {
         unlock(&*self.file, self.process);
     }

@@ -166,6 +166,14 @@ impl Latched {
         self.store.keep_aside(pos, bytes)
     }
 
+    pub(crate) fn check_file(&self, pos: u64) -> io::Result<()> {
+        self.store.check_file(pos)
+    }
+
+    pub(crate) fn file_at(&self, pos: u64) -> Option<std::path::PathBuf> {
+        self.store.file_at(pos)
+    }
+
     pub(crate) fn boot_id(&self) -> Option<[u8; 16]> {
         self.store.boot_id()
     }

@@ -23,7 +23,7 @@ pub(crate) use latch::Latched;
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::segment_index;
-pub(crate) use sys::is_not_a_file;
+pub(crate) use sys::{System, is_not_a_file};
 pub(crate) use wiped::Process;
 
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
@@ -178,6 +178,20 @@ pub trait WalStore: Send + Sync + 'static {
     /// Whatever the medium says.
     fn staging_file(&self, _create: bool) -> io::Result<Option<File>> {
         Ok(None)
+    }
+
+    /// Looks again at the file that holds the byte at `pos`, as it is there now: that it has its name, and that its header
+    /// says what it should. For stores that keep headers of their own; [`Wal::verify`](crate::Wal::verify) asks.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] if it is not the one that belongs there.
+    fn check_file(&self, _pos: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The file that holds the byte at `pos`, for people.
+    fn file_at(&self, _pos: u64) -> Option<PathBuf> {
+        None
     }
 
     /// The log was closed, though handles of it may still be there and read: whoever wants to have the store next may have

@@ -124,8 +124,10 @@ impl SegmentedStore {
 
     /// Opens what segments there are, without a manifest, for salvage: which log it is and how long its segments are
     /// comes from the first segment whose header is intact.
-    pub(crate) fn open_segments(path: &Path) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
-        let fs = Arc::new(System);
+    pub(crate) fn open_segments(
+        fs: Arc<dyn FileSystem>,
+        path: &Path,
+    ) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
         let dir = fs.open_dir(path).map_err(opening_dir)?;
         let mut headers = Vec::new();
         for name in dir.list().map_err(opening_dir)? {
@@ -142,6 +144,14 @@ impl SegmentedStore {
             }
         }
         headers.sort_by_key(|(header, _)| header.index);
+        // A file of another log may lie among them: the log is the one that most of them belong to.
+        let mut of = BTreeMap::new();
+        for (header, _) in &headers {
+            *of.entry(header.log.0).or_insert(0) += 1;
+        }
+        if let Some((&most, _)) = of.iter().max_by_key(|(_, count)| **count) {
+            headers.retain(|(header, _)| header.log.0 == most);
+        }
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
             return Err(match no_manifest(&*dir, path)? {
                 WalError::Corruption(_) => WalError::NotALog {
@@ -486,6 +496,8 @@ impl WalStore for SegmentedStore {
             self.open.lock().clear();
         }
         let indexes = self.listed()?;
+        let last = indexes.last().copied();
+        self.last.store(last.unwrap_or(0), Ordering::Release);
         let there = |index: &u64| indexes.binary_search(index).is_ok();
         let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;
         if !never_used {
@@ -496,8 +508,6 @@ impl WalStore for SegmentedStore {
                 return Err(StoreFault::Missing { segment }.error());
             }
         }
-        let last = indexes.last().copied();
-        self.last.store(last.unwrap_or(0), Ordering::Release);
         if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
             // It may have been cut by a process that died before that was durable.
             match self.dir.open(segment_name(segment).as_ref(), Access::Write) {
@@ -575,6 +585,25 @@ impl WalStore for SegmentedStore {
 
     fn staging_file(&self, create: bool) -> io::Result<Option<std::fs::File>> {
         self.dir.staging(STAGING.as_ref(), create)
+    }
+
+    fn check_file(&self, pos: u64) -> io::Result<()> {
+        let index = pos / self.segment_len;
+        let log = self.attached()?;
+        let file = match self.dir.open(segment_name(index).as_ref(), Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreFault::Missing { segment: index }.error());
+            }
+            Err(error) if sys::is_not_a_file(&error) => {
+                return Err(StoreFault::Wrong { segment: index }.error());
+            }
+            file => file?,
+        };
+        attach_header(&*file, 0, log, index, self.segment_len, true)
+    }
+
+    fn file_at(&self, pos: u64) -> Option<PathBuf> {
+        Some(self.path.join(segment_name(pos / self.segment_len)))
     }
 
     fn close(&self) {

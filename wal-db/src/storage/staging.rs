@@ -22,7 +22,7 @@ use super::ring::{Closed, Consumer, Ring, Settled};
 use super::staging_file::{
     DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, fill, was_left_clean,
 };
-pub(crate) use super::staging_file::{Found, Leftover, StagingHeader};
+pub(crate) use super::staging_file::{Found, Leftover, Peeked, StagingHeader};
 #[cfg(not(loom))]
 use super::wiped::Process;
 #[cfg(not(loom))]

@@ -78,6 +78,14 @@ pub(crate) struct Leftover {
     pub(super) ring: Vec<u8>,
 }
 
+/// What the first 4 KiB of a staging file say.
+pub(crate) struct Peeked {
+    pub(crate) header: StagingHeader,
+    /// As in [`Leftover`], if it can be believed.
+    pub(crate) released: Option<u64>,
+    pub(crate) durable: Option<u64>,
+}
+
 /// What lies under the name of a staging file.
 pub(crate) enum Found {
     /// Nothing, or what the making of a staging file leaves when the machine goes down.
@@ -92,9 +100,16 @@ pub(crate) enum Found {
 
 impl Leftover {
     /// Whose memory it is, and how far it says that the log is durable, while its process may be at work.
-    pub(crate) fn peek(file: &File) -> io::Result<Option<(StagingHeader, Option<u64>)>> {
+    pub(crate) fn peek(file: &File) -> io::Result<Option<Peeked>> {
         let head = read_head(file)?;
-        Ok(StagingHeader::decode(&head).map(|header| (header, words(&head, &header).1)))
+        Ok(StagingHeader::decode(&head).map(|header| {
+            let (released, durable) = words(&head, &header);
+            Peeked {
+                header,
+                released,
+                durable,
+            }
+        }))
     }
 
     /// Looks at what is under the name of `log`'s staging file. Nothing but its first 4 KiB is read, and nothing is

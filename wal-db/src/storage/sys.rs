@@ -10,7 +10,7 @@ use super::{
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct System;
+pub(crate) struct System;
 
 /// How much room is taken at a time, at least.
 const PREPARE_STEP: u64 = 4 << 20;

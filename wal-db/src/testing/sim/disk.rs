@@ -11,7 +11,9 @@ use super::{
     content::Content,
     image::{FileId, Image, Step},
 };
-use crate::{FileStore, Result, SegmentedStore, Wal, WalConfig, storage::fs::FileSystem};
+use crate::{
+    FileStore, Inspection, Result, Salvage, SegmentedStore, Wal, WalConfig, storage::fs::FileSystem,
+};
 
 /// A disk in memory under real logs, which notes everything that they do to it. Clones are the same disk, until it is
 /// [killed](Self::kill).
@@ -175,6 +177,24 @@ impl SimDisk {
     #[doc(hidden)]
     pub fn open_read_only(&self, path: impl AsRef<Path>, segmented: bool, config: WalConfig) -> Result<Wal> {
         Wal::with_store_to_read(self.store_to_read(path.as_ref(), segmented)?, config)
+    }
+
+    /// Reads what is left of a log, as [`Wal::salvage`] does.
+    ///
+    /// # Errors
+    /// As [`Wal::salvage`].
+    #[doc(hidden)]
+    pub fn salvage(&self, path: impl AsRef<Path>) -> Result<Salvage> {
+        crate::log::salvage_on(self.fs(), path.as_ref())
+    }
+
+    /// Looks at a log, as [`Wal::inspect`] does.
+    ///
+    /// # Errors
+    /// As [`Wal::inspect`].
+    #[doc(hidden)]
+    pub fn inspect(&self, path: impl AsRef<Path>) -> Result<Inspection> {
+        crate::log::inspect_on(self.fs(), path.as_ref())
     }
 
     fn store_to_read(&self, path: &Path, segmented: bool) -> Result<Box<dyn crate::WalStore>> {

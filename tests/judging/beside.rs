@@ -1,0 +1,248 @@
+//! A writer does what it does between any two calls of who looks from outside: a healthy log is never called damaged, and
+//! what was there all the time is not missed.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use wal_db::{Lsn, SalvageItem, Staging, Wal, WalConfig, testing::SimDisk};
+use wal_tests::{Entry, files::SEGMENT, note, payload, scale};
+
+const NAME: &str = "log";
+
+/// In segments or in one file, and what becomes of what was not written yet.
+const FORMS: [(bool, Staging); 4] = [
+    (true, Staging::Mapped),
+    (false, Staging::Mapped),
+    (true, Staging::WriteThrough),
+    (false, Staging::WriteThrough),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    /// Appends so many bytes.
+    Append(usize),
+    Sync,
+    /// Keeps so many of the records that there are.
+    CutAfter(usize),
+    /// Drops so many of the records that there are.
+    CutBefore(usize),
+    /// Closes the log and opens it again.
+    Reopen,
+}
+
+/// Small groups and large ones, segments that end, cuts at both ends, and another opening.
+const LIFE: &[Op] = &[
+    Op::Append(100),
+    Op::Sync,
+    Op::Append(60_000),
+    Op::Sync,
+    Op::Append(30_000),
+    Op::Append(40_000),
+    Op::Append(20_000),
+    Op::Sync,
+    Op::Append(10),
+    Op::CutBefore(2),
+    Op::CutAfter(2),
+    Op::Append(440),
+    Op::Append(60_000),
+    Op::Sync,
+    Op::CutBefore(2),
+    Op::Append(50),
+    Op::Reopen,
+    Op::Append(70),
+];
+
+struct Writer {
+    disk: SimDisk,
+    segmented: bool,
+    config: WalConfig,
+    wal: Option<Wal>,
+    live: Vec<Entry>,
+    /// The log after each operation.
+    states: Vec<Vec<Entry>>,
+}
+
+impl Writer {
+    fn new(segmented: bool, staging: Staging) -> Writer {
+        let config = WalConfig::new()
+            .with_background_flush(false)
+            .with_staging_bytes(64 << 10)
+            .with_staging(staging);
+        let mut writer = Writer {
+            disk: SimDisk::new(),
+            segmented,
+            config,
+            wal: None,
+            live: Vec::new(),
+            states: vec![Vec::new()],
+        };
+        writer.open();
+        writer
+    }
+
+    fn open(&mut self) {
+        self.wal = Some(if self.segmented {
+            self.disk.open_segmented(NAME, SEGMENT, self.config).unwrap()
+        } else {
+            self.disk.open(NAME, self.config).unwrap()
+        });
+    }
+
+    fn run(&mut self, op: Op) {
+        let wal = self.wal.as_ref().unwrap();
+        match op {
+            Op::Append(len) => {
+                let data = payload(self.states.len(), len);
+                self.live.push(Entry(wal.append(&data).unwrap(), data));
+            }
+            Op::Sync => wal.sync().unwrap(),
+            Op::CutAfter(kept) => {
+                wal.truncate_after(self.live[kept - 1].0).unwrap();
+                self.live.truncate(kept);
+            }
+            Op::CutBefore(dropped) => {
+                wal.truncate_before(self.live[dropped].0).unwrap();
+                self.live.drain(..dropped);
+            }
+            Op::Reopen => {
+                self.wal.take().unwrap().close().unwrap();
+                self.open();
+            }
+        }
+        self.states.push(self.live.clone());
+    }
+}
+
+/// What is done from outside, by a name for the message.
+type Look = fn(&SimDisk, &str) -> Option<(Vec<Entry>, Vec<Lsn>)>;
+
+/// Runs the first `before` operations, then the look, before whose call number `at` the next `count` are run. Returns how
+/// many calls there were.
+fn run(form: (bool, Staging), before: usize, at: u64, count: usize, look: Look) -> u64 {
+    let mut writer = Writer::new(form.0, form.1);
+    let disk = writer.disk.clone();
+    LIFE[..before].iter().for_each(|&op| writer.run(op));
+    let writer = Arc::new(Mutex::new(writer));
+    let calls = Arc::new(AtomicU64::new(0));
+    let beside = disk.beside({
+        let (writer, calls) = (writer.clone(), calls.clone());
+        move || {
+            if calls.fetch_add(1, Ordering::Relaxed) == at {
+                let mut writer = writer.lock().unwrap();
+                LIFE[before..before + count].iter().for_each(|&op| writer.run(op));
+            }
+        }
+    });
+    let what = format!("{form:?}, after {before}, {count} before call {at}");
+    let found = look(&beside, &what);
+    let writer = writer.lock().unwrap();
+    if let Some((found, staged)) = found {
+        judge(&writer.states[before..], &found, &what);
+        if count == 0 && form.1 == Staging::Mapped {
+            let durable = writer.wal.as_ref().unwrap().durable_lsn();
+            assert!(
+                staged.iter().all(|lsn| *lsn >= durable),
+                "{what}: {staged:?}, {durable}"
+            );
+        }
+    }
+    calls.load(Ordering::Relaxed)
+}
+
+/// What may be found in a log that went through these states meanwhile.
+fn judge(states: &[Vec<Entry>], found: &[Entry], what: &str) {
+    assert!(
+        found.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        "{what}: not in order: {found:?}"
+    );
+    for entry in found {
+        let ever = states.iter().any(|state| state.contains(entry));
+        assert!(ever, "{what}: never there: {entry:?} of {states:?}");
+    }
+    for entry in states[0]
+        .iter()
+        .filter(|entry| states.iter().all(|state| state.contains(entry)))
+    {
+        assert!(found.contains(entry), "{what}: missed {entry:?}: {found:?}");
+    }
+}
+
+/// Every place of the calls with every row of operations that begins and ends anywhere.
+fn everywhere(look: Look) {
+    let mut runs = 0u64;
+    for form in FORMS {
+        for before in 1..=LIFE.len() {
+            let calls = run(form, before, u64::MAX, 0, look);
+            let counts: &[usize] = if scale() > 1 {
+                &[1, 2, 3, 4, 5, 6, 7, 8]
+            } else {
+                &[1, 3]
+            };
+            for count in counts
+                .iter()
+                .copied()
+                .filter(|count| before + count <= LIFE.len())
+            {
+                for at in 0..calls + 2 {
+                    run(form, before, at, count, look);
+                    runs += 1;
+                }
+            }
+        }
+    }
+    note(&format!("{runs} interleavings"));
+}
+
+#[test]
+fn salvage_beside_a_writer_finds_what_is_there_and_no_damage() {
+    everywhere(|disk, what| {
+        let (mut found, mut staged) = (Vec::new(), Vec::new());
+        for item in disk.salvage(NAME).unwrap() {
+            let record = match item.unwrap_or_else(|error| panic!("{what}: {error:?}")) {
+                SalvageItem::Record(record) => {
+                    assert!(staged.is_empty(), "{what}: what is staged comes last");
+                    record
+                }
+                SalvageItem::Staged(record) => {
+                    staged.push(record.lsn());
+                    record
+                }
+                other => panic!("{what}: {other:?} after {found:?}"),
+            };
+            found.push(Entry(record.lsn(), record.into_data()));
+        }
+        Some((found, staged))
+    });
+}
+
+#[test]
+fn inspecting_beside_a_writer_finds_no_damage() {
+    everywhere(|disk, what| {
+        let inspection = disk
+            .inspect(NAME)
+            .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(inspection.damage, None, "{what}");
+        assert_eq!(inspection.intact_manifest_copies, 2, "{what}");
+        None
+    });
+}
+
+#[test]
+fn salvage_of_a_log_whose_process_died_shows_what_is_staged_last() {
+    let mut writer = Writer::new(true, Staging::Mapped);
+    for op in [Op::Append(100), Op::Sync, Op::Append(200), Op::Append(300)] {
+        writer.run(op);
+    }
+    let dead = writer.disk.kill();
+    let items: Vec<_> = dead.salvage(NAME).unwrap().map(Result::unwrap).collect();
+    assert!(
+        matches!(
+            &items[..],
+            [SalvageItem::Record(_), SalvageItem::Staged(a), SalvageItem::Staged(b)]
+                if a.data() == writer.live[1].1 && b.lsn() == writer.live[2].0
+        ),
+        "{items:?}"
+    );
+}

@@ -1,0 +1,6 @@
+//! What `verify`, `salvage` and `inspect` say of logs: healthy ones beside a writer, damaged ones, ones that another
+//! implementation has written, and files that are somebody else's.
+#![allow(clippy::unwrap_used)] // a setup that fails fails the test
+
+mod beside;
+mod files;
