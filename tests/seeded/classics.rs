@@ -49,6 +49,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["codecs::a_careless_codec_harms_no_record_and_panics_nowhere"],
     ),
     bug(
+        "closure-of-any-log",
+        &[],
+        "a closure of one log shuts every other log to its thread",
+        &["reentrant::another_log_can_be_used_inside_a_closure"],
+    ),
+    bug(
+        "outer-closures-forgotten",
+        &[],
+        "within closures of several logs only the innermost one is shut",
+        &["reentrant::closures_of_several_logs_stand_within_one_another"],
+    ),
+    bug(
         "half-a-chunk-taken-for-a-whole",
         &[],
         "what is read ahead is handed over though the store had less of it",

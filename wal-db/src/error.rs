@@ -199,7 +199,8 @@ pub enum WalError {
     #[error("the log is closed")]
     Closed,
 
-    /// The log was used inside the closure of [`Wal::append_with`](crate::Wal::append_with).
+    /// The log was used inside the closure of its own [`Wal::append_with`](crate::Wal::append_with), which others may
+    /// be around or in between.
     #[error("the log was used inside the closure of append_with; finish the closure first")]
     Reentrant,
 

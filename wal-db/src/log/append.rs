@@ -177,7 +177,7 @@ impl Core {
         let need = self.checked_frame_len(len)?;
         if need > writer.ring.max_claim() {
             let mut payload = vec![0; len];
-            Core::in_closure(|| fill(&mut payload));
+            self.in_closure(|| fill(&mut payload));
             let pos = self
                 .append_apart(writer, Kind::Data, &[&payload], u64::MAX)?
                 .unwrap_or(0);
@@ -187,7 +187,7 @@ impl Core {
         let pos = claim.pos();
         // If `fill` panics, the claim is dropped and becomes a void.
         let crc = claim.fill_with(FRAME_HEADER_LEN as u64, len, |space| {
-            Core::in_closure(|| fill(space));
+            self.in_closure(|| fill(space));
             (!self.is_in_child()).then(|| format::crc32(space))
         });
         let Some(crc) = crc else {

@@ -1,10 +1,11 @@
 //! The state that all handles of an open log share.
 
-use std::{cell::Cell, io};
+use std::io;
 
 use super::{
     background::Background,
     base::Base,
+    closure,
     commit::{Line, Turn, Waiting},
     cursor::Cursors,
     dictionary::Dictionary,
@@ -22,7 +23,7 @@ use crate::{
         ring::{Ring, SLACK},
         staging::{Memory, StagingHeader},
     },
-    sync::{AtomicBool, Bell, Mutex, Ordering, thread_local},
+    sync::{AtomicBool, Bell, Mutex, Ordering},
 };
 
 /// An open log.
@@ -63,10 +64,6 @@ const AHEAD_MAX: u64 = 64 << 20;
 /// A crash makes the next opening read this much, and what was not durable.
 /// Little under shuttle, whose logs are short.
 const MARK_EVERY: u64 = if cfg!(shuttle) { 4 << 10 } else { 8 << 20 };
-
-thread_local! {
-    static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
-}
 
 impl Core {
     pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig, read_only: bool) -> Result<Core> {
@@ -132,7 +129,7 @@ impl Core {
     #[inline]
     pub(crate) fn usable_writer(&self) -> Result<&Writer> {
         self.check_process()?;
-        if IN_CLOSURE.with(Cell::get) {
+        if self.is_in_closure() {
             return Err(WalError::Reentrant);
         }
         if self.base.store.is_closed() && !seeded_bug!("closed-log-used") {
@@ -145,24 +142,7 @@ impl Core {
     #[inline(always)]
     pub(crate) fn staging_writer(&self) -> Option<&Writer> {
         let writer = self.writer.as_ref()?;
-        (writer.takes_at_once && !IN_CLOSURE.with(Cell::get)).then_some(writer)
-    }
-
-    pub(crate) fn is_in_closure() -> bool {
-        IN_CLOSURE.with(Cell::get)
-    }
-
-    /// Runs a closure that has a claim; the log cannot be used inside.
-    pub(crate) fn in_closure<T>(run: impl FnOnce() -> T) -> T {
-        struct Leave;
-        impl Drop for Leave {
-            fn drop(&mut self) {
-                IN_CLOSURE.with(|inside| inside.set(false));
-            }
-        }
-        IN_CLOSURE.with(|inside| inside.set(true));
-        let _leave = Leave;
-        run()
+        (writer.takes_at_once && !closure::is_in_any()).then_some(writer)
     }
 
     /// Where the next record would start, at the latest.

@@ -219,7 +219,7 @@ impl Core {
 
     /// The entries of the newest set.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
-        if Core::is_in_closure() {
+        if self.is_in_closure() {
             return Err(WalError::Reentrant);
         }
         loop {

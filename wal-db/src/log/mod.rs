@@ -6,6 +6,7 @@ mod background;
 mod backup;
 mod base;
 mod clock;
+mod closure;
 mod commit;
 mod core;
 mod cursor;

@@ -293,8 +293,11 @@ impl Wal {
     }
 
     /// Appends a record of `len` bytes that `fill` writes in place; they are zero when it gets them. If it panics,
-    /// nothing was appended and the panic goes on. The log cannot be used inside, and others wait for `fill` to end
-    /// before they can flush: keep it short.
+    /// nothing was appended and the panic goes on.
+    ///
+    /// Others wait for `fill` to end before they can flush this log: keep it short. Inside, every call on this log that
+    /// reads or writes, on any of its handles, is [`Reentrant`](crate::WalError::Reentrant). Other logs can be used, and
+    /// the last handle of another log that is dropped there closes it.
     ///
     /// # Errors
     /// As for [`append`](Self::append).
@@ -788,7 +791,7 @@ impl Owner {
     fn close(&self) -> Result<()> {
         self.core.check_process()?;
         // Inside the closure of `append_with`, whoever flushes waits for us.
-        if Core::is_in_closure() {
+        if self.core.is_in_closure() {
             return Err(WalError::Reentrant);
         }
         let threads = std::mem::take(&mut *self.threads.lock());
