@@ -7,9 +7,9 @@ prints a line of JSON for each record from the head of the log on,
 
     {"lsn": 0, "kind": "data", "more": false, "payload": "68656c6c6f"}
 
-and at last one with the verdict: where the log ends, or at which position it is damaged. A typed record has its
-envelope and its value as well ("type", "version", "codec", "meta", "event", "value"), a schema record name and shape. Records that only
-the staging file has are marked "staged". The exit code is 0 for a log that is whole, 1 for damage, 2 for what is no log.
+and at last one with the verdict: where the log ends, or at which position it is damaged, and which rules of the format
+are broken by what is intact. A typed record has its envelope and its value as well ("type", "version", "codec", "meta",
+"event", "value"), a schema record name and shape. Records that only the staging file has are marked "staged". The exit code is 0 for a log that is whole, 1 for damage, 2 for what is no log.
 
 It writes nothing, takes no lock, needs Python 3.8 and nothing else, and is the test of the document: it shares no line
 with the crate. It is made to be read, not to be fast.
@@ -399,9 +399,46 @@ def all_intact(frames):
         return False
 
 
-def frames_of_log(store, end):
+class Rules:
+    """The rules for who writes that no checksum guards ("Groups", "Frames"). `broken` has [position of the group, rule]."""
+
+    def __init__(self, manifest):
+        self.m, self.broken, self.before = manifest, [], None
+
+    def look(self, group, whole, frames, cut):
+        """At an intact group: its bytes with the padding, its frames that are kept, and whether others were cut off."""
+        m, before, bare = self.m, self.before, group.length == HEADER
+        kinds = [kind for _, kind, _, _ in frames]
+        records = sum(kind in (DATA, TYPED) for kind in kinds)
+        follows = kinds[1:] + [None]
+        batches = [kind == after for (_, kind, more, _), after in zip(frames, follows) if more and (after or not cut)]
+        padding = [whole[pos + 8 + len(payload) - group.pos : up(pos + 8 + len(payload), 8) - group.pos]
+                   for pos, kind, _, payload in frames if kind != VOID]
+        padding += [] if cut else [whole[group.length :]]
+        zeros = sum(not any(whole[at : at + SECTOR]) for at in range(0, len(whole), SECTOR))
+        first = group.pos == m.head_group
+        kept = {
+            "record count": cut or group.records == records,
+            "ordinal": before is None or group.ordinal == before[1],
+            "head ordinal": not first
+            or m.head_ordinal == group.ordinal + sum(k in (DATA, TYPED) and f[0] < m.head for f, k in zip(frames, kinds)),
+            "head": not first or cut or bare or any(frame[0] == m.head for frame in frames),
+            "seal": not group.seal or (bare and group.records == 0 and group.durable == group.pos),
+            "schema flag": cut or group.has_schemas == (SCHEMA in kinds),
+            "batch": all(batches),
+            "padding": not any(any(part) for part in padding),
+            "zero sectors": cut or zeros == group.zero_sectors,
+            "previous distance": before is None or group.previous in (None, before[0].pos),
+            "epoch": before is None or group.epoch >= before[0].epoch,
+        }
+        self.broken += [[group.pos, rule] for rule, is_kept in kept.items() if not is_kept]
+        self.before = group, group.ordinal + records
+
+
+def frames_of_log(store, end, rules=None):
     """The frames from the head group on, up to the end of the log or to a `Damage`."""
     m, pos, chain = store.manifest, store.manifest.head_group, None
+    rules = rules or Rules(m)
     while (pos := m.skip(pos)) < end:
         group = group_at(store.read(pos, HEADER), pos, m.log_id)
         if group is None:
@@ -411,7 +448,14 @@ def frames_of_log(store, end):
         body, kept = store.read(pos, group.length), m.cut_in(pos, group.end)
         if zlib.crc32(body[HEADER:]) != group.digest and all_intact(frames_of(body, group, m.log_id, group.end)):
             raise Damage(pos, "bytes of another state of the log")
-        yield from frames_of(body, group, m.log_id, kept)
+        frames = []
+        for frame in frames_of(body, group, m.log_id, kept):
+            frames.append(frame)
+            yield frame
+        if zlib.crc32(body[HEADER:]) == group.digest:
+            rules.look(group, store.read(pos, group.next - pos), frames, kept < group.end)
+        else:
+            rules.before = None
         pos, chain = group.next, group.checksum
 
 
@@ -789,6 +833,7 @@ def read_log(path, use_staging=True):
         yield {"verdict": "damage", "at": damage.at, "why": damage.why}
         return
     end, m, unreadable, described = opening.pos, store.manifest, None, []
+    rules = Rules(m)
     staging, staging_state = staging_of(store, use_staging)
     durable = max(opening.durable, staging.durable if staging else 0)
     interrupted = staging is not None and staging.this_boot and end >= staging.released
@@ -799,7 +844,7 @@ def read_log(path, use_staging=True):
         pass  # records are read without
     try:
         shapes = {(s["type"], s["version"]): s["shape"] for s in described}
-        for pos, kind, more, payload in frames_of_log(store, end):
+        for pos, kind, more, payload in frames_of_log(store, end, rules):
             if kind != VOID and pos >= m.head:
                 yield describe(pos, kind, more, payload, shapes)
     except Damage as damage:
@@ -809,7 +854,7 @@ def read_log(path, use_staging=True):
             yield {**describe(pos, kind, more, payload), "staged": True}
     yield {"verdict": "end" if whole else "damage", "at": end, "why": opening.why, "durable": durable,
            "unreadable": unreadable, "head": m.head - HEADER, "epoch": m.newest_epoch(), "slots": store.slots,
-           "staging": staging_state, "schemas": [[s["type"], s["version"], s["name"], s["shape"]] for s in described]}
+           "staging": staging_state, "rules": rules.broken, "schemas": [[s["type"], s["version"], s["name"], s["shape"]] for s in described]}
 
 
 def main():

@@ -143,6 +143,11 @@ fn agrees(path: &Path, reading: &Reading, what: &str) {
         "{what}: {error:?}; {verdict}"
     );
     if error.is_none() {
+        let report = wal.verify().unwrap();
+        let broken: Vec<u64> = report.violations.iter().map(|broken| broken.start).collect();
+        let told = verdict["rules"].as_array().unwrap().iter();
+        let told: Vec<u64> = told.map(|rule| rule[0].as_u64().unwrap()).collect();
+        assert_eq!(told, broken, "{what}: {report:?}; {verdict}");
         let schemas = match wal.schemas() {
             Ok(schemas) => schemas,
             Err(WalError::Corruption(damage)) => {

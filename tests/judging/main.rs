@@ -4,3 +4,5 @@
 
 mod beside;
 mod files;
+mod forge;
+mod rules;

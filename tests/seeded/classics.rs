@@ -639,6 +639,14 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["judging::files::salvage_without_a_manifest_reads_a_group_that_goes_on_in_a_missing_file"],
     ),
     bug(
+        "broken-rules-not-told",
+        &[],
+        "what another implementation got wrong is intact to verify",
+        &[
+            "judging::rules::what_another_implementation_got_wrong_is_found_by_verify_and_by_the_reader_of_the_document",
+        ],
+    ),
+    bug(
         "wrong-segment-hides-the-one-before",
         &[],
         "records before a damaged segment are not read because a read reaches into it",

@@ -74,7 +74,7 @@ pub struct VerifyReport {
     /// Files that are missing, or are not what their names say. What can be read of them all the same was read.
     pub files: Vec<FileFault>,
     /// What is intact and breaks a rule of `docs/format.md`: its checksums are right, so it was written like this, by another
-    /// implementation.
+    /// implementation. Only the padding after a group, which no checksum covers, may have been damaged since.
     pub violations: Vec<Violation>,
 }
 

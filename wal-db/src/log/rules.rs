@@ -134,7 +134,9 @@ impl Group {
                 goes_on(|header, before| header.epoch >= before.header.epoch),
             ),
         ];
-        let broken = rules.into_iter().filter(|(_, is_kept)| !is_kept);
+        let broken = rules
+            .into_iter()
+            .filter(|(_, is_kept)| !is_kept && !seeded_bug!("broken-rules-not-told"));
         broken.map(|(rule, _)| rule).collect()
     }
 
