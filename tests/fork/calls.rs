@@ -113,6 +113,7 @@ const REFUSED: &[Call] = &[
     ("verify", |of| said(of.wal.verify())),
     ("backup_to", |of| said(of.wal.backup_to("/nowhere"))),
     ("truncate_after", |of| said(of.wal.truncate_after(of.first))),
+    ("truncate_from", |of| said(of.wal.truncate_from(of.first))),
     ("truncate_before", |of| said(of.wal.truncate_before(of.first))),
     ("retain", |of| {
         said(of.wal.retain(&Retention::new().with_max_bytes(1)))
@@ -291,7 +292,10 @@ fn uses(wal: &Wal, stop: &AtomicBool, appended: &AtomicU32) {
 
 #[test]
 fn whatever_other_threads_are_doing_no_call_in_a_child_hangs() {
-    for (what, config, form) in kinds() {
+    // With threads of the log, and without; where nothing waits for a flush, there is less to go wrong.
+    let kinds = kinds().into_iter();
+    let kinds = kinds.filter(|(_, config, _)| config.staging() != Staging::WriteThrough);
+    for (what, config, form) in kinds {
         let place = form.map(Place::fast);
         let mut handles = Some(Handles::of(open(place.as_ref(), config)));
         let wal = handles.as_ref().unwrap().wal.clone();

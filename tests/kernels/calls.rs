@@ -233,7 +233,7 @@ fn a_call_that_finds_the_disk_full_loses_nothing() {
         let is_flush = |call: &String| call.contains("openat(") && !call.contains("O_RDWR");
         let expected: &[&str] = match (opened, run.calls.iter().any(is_flush)) {
             // A staging file that cannot be made for want of space says so.
-            (false, _) if fault.call != "fallocate" => &["Io", "Full"],
+            (false, _) if fault.call != "fallocate" => &["Io", "Full", "NoStagingSpace"],
             // What a log that has failed for good removes is an error of its own.
             (true, true) => &["Poisoned", "Io"],
             _ => &["Full"],

@@ -131,6 +131,26 @@ impl Host {
         Mount::new(&["-t", "tmpfs", "-o", &options, "tmpfs"], &self.name("mount"))
     }
 
+    /// A file system in layers, as containers have, whose upper one lies on another.
+    pub(crate) fn layers(&self, below: &Mount) -> Mount {
+        let dir = |name: &str| {
+            let dir = below.path().join(name);
+            fs::create_dir(&dir).unwrap();
+            dir.display().to_string()
+        };
+        let (lower, upper, work) = (dir("lower"), dir("upper"), dir("work"));
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        Mount::new(&["-t", "overlay", "overlay", "-o", &options], &self.name("mount"))
+    }
+
+    /// A disk of so many bytes.
+    pub(crate) fn small_disk(&self, kind: Kind, bytes: u64) -> Disk<'_> {
+        let disk = self.slot(kind);
+        File::create_new(&disk.file).unwrap().set_len(bytes).unwrap();
+        kind.make_in(&disk.file);
+        disk
+    }
+
     /// The power goes: from now on every disk keeps what was flushed, and nothing that it is sent.
     pub(crate) fn power_off(&self) {
         run(

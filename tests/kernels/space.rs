@@ -3,10 +3,11 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
-use wal_db::{Wal, WalConfig, WalError};
+use wal_db::{NotMapped, StagingInUse, Wal, WalConfig, WalError};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, assert_same_files, tree},
@@ -172,39 +173,64 @@ fn a_full_disk_refuses_records_and_works_again_later() {
     }
 }
 
-/// Staging memory is a file, and a store into a page of it that has no place on the disk is a signal.
-fn nobody_dies_of_a_full_disk(kind: Kind) {
+/// Staging memory is a file, and a store into a page of it that has no place on the disk is a signal. Nobody dies of it,
+/// whoever has copied the files of the log while it was open; what was heard instead.
+fn fills_the_disk(dir: &Path, below: &Path, form: Form, copied: bool, what: &str) -> Vec<String> {
+    let path = dir.join("log");
+    let role = "worker::appends_until_it_is_full";
+    let mut worker = Job {
+        role,
+        path: &path,
+        form,
+        seed: 0,
+        phase: 0,
+        phases: 1,
+    }
+    .start();
+    assert_eq!(worker.report().as_deref(), Some("opened"), "{what}");
+    // Everything is written back: the next store into a page is seen by the file system.
+    run("sync", ["-f".as_ref(), below.as_os_str()]);
+    if copied {
+        fs::create_dir(dir.join("copy")).unwrap();
+        let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        for name in names.filter(|name| name.file_name().unwrap() != "copy") {
+            let args = ["-a".as_ref(), "--reflink=always".as_ref(), name.as_os_str()];
+            run("cp", args.into_iter().chain([dir.join("copy").as_os_str()]));
+        }
+    }
+    ballast(below);
+    worker.go_on();
+    let reports: Vec<_> = std::iter::from_fn(|| worker.report()).collect();
+    assert!(worker.succeeded(), "{what}: {reports:?}");
+    assert_eq!(reports.last().map(String::as_str), Some("ended"), "{what}");
+    reports
+}
+
+/// Where the staging memory of a log is that is opened there.
+fn staging(dir: &Path, form: Form, config: WalConfig) -> StagingInUse {
+    let wal = open(&dir.join("log"), form, config).unwrap();
+    wal.staging().unwrap().clone()
+}
+
+const IN_DOUBT: [&str; 3] = ["refused InDoubt", "refused Poisoned", "ended"];
+
+fn nobody_dies_of_a_full_disk(kind: Kind, in_use: &StagingInUse, copied: bool) {
     if lacks_all() {
         return;
     }
     let host = Host::new();
     for form in FORMS {
+        let what = format!("{}, {form:?}, copied: {copied}", kind.name());
         let disk = host.disk(kind);
         let mount = disk.mount();
-        let path = mount.path().join("log");
-        let role = "worker::appends_until_it_is_full";
-        let mut worker = Job {
-            role,
-            path: &path,
-            form,
-            seed: 0,
-            phase: 0,
-            phases: 1,
+        assert_eq!(&staging(mount.path(), form, quiet()), in_use, "{what}");
+        let reports = fills_the_disk(mount.path(), mount.path(), form, copied, &what);
+        match kind {
+            // Without staging memory, a record that the disk has no place for is in doubt.
+            Kind::Btrfs => assert_eq!(reports, IN_DOUBT, "{what}"),
+            Kind::Xfs if copied => assert_eq!(reports, IN_DOUBT, "{what}"),
+            _ => assert_eq!(reports, ["refused Full", "ended"], "{what}"),
         }
-        .start();
-        assert_eq!(worker.report().as_deref(), Some("opened"));
-        // Everything is written back: the next store into a page is seen by the file system.
-        run("sync", ["-f".as_ref(), mount.path().as_os_str()]);
-        ballast(mount.path());
-        worker.go_on();
-        let reports: Vec<_> = std::iter::from_fn(|| worker.report()).collect();
-        // Without staging memory, a record that the disk has no place for is in doubt.
-        let refused: &[_] = match kind {
-            Kind::Btrfs => &["refused InDoubt", "refused Poisoned", "ended"],
-            _ => &["refused Full", "ended"],
-        };
-        assert_eq!(reports, refused, "{}, {form:?}", kind.name());
-        assert!(worker.succeeded(), "{}, {form:?}", kind.name());
         mount.unmount();
         disk.discard();
     }
@@ -212,17 +238,143 @@ fn nobody_dies_of_a_full_disk(kind: Kind) {
 
 #[test]
 fn nobody_dies_of_a_full_disk_on_ext4() {
-    nobody_dies_of_a_full_disk(Kind::Ext4);
+    nobody_dies_of_a_full_disk(Kind::Ext4, &StagingInUse::Mapped, false);
 }
 
 #[test]
 fn nobody_dies_of_a_full_disk_on_xfs() {
-    nobody_dies_of_a_full_disk(Kind::Xfs);
+    let shares = StagingInUse::Instead(NotMapped::SharesBlocks);
+    nobody_dies_of_a_full_disk(Kind::Xfs, &shares, false);
+    nobody_dies_of_a_full_disk(Kind::Xfs, &shares, true);
 }
 
 #[test]
 fn nobody_dies_of_a_full_disk_on_btrfs() {
-    nobody_dies_of_a_full_disk(Kind::Btrfs);
+    let copies = StagingInUse::Instead(NotMapped::CopiesOnWrite);
+    nobody_dies_of_a_full_disk(Kind::Btrfs, &copies, false);
+    nobody_dies_of_a_full_disk(Kind::Btrfs, &copies, true);
+}
+
+#[test]
+fn nobody_dies_of_a_full_disk_in_a_container() {
+    if lacks_mounts(&["ext4", "xfs", "btrfs", "overlay"], &TOOLS) {
+        return;
+    }
+    let host = Host::new();
+    for (kind, form) in KINDS.into_iter().flat_map(|kind| FORMS.map(|form| (kind, form))) {
+        let what = format!("layers on {}, {form:?}", kind.name());
+        let disk = host.disk(kind);
+        let below = disk.mount();
+        let layers = host.layers(&below);
+        let expected = match kind {
+            Kind::Ext4 => StagingInUse::Mapped,
+            _ => StagingInUse::Instead(NotMapped::SharesBlocks),
+        };
+        assert_eq!(staging(layers.path(), form, quiet()), expected, "{what}");
+        let copied = kind != Kind::Ext4;
+        fills_the_disk(layers.path(), below.path(), form, copied, &what);
+        layers.unmount();
+        below.unmount();
+        disk.discard();
+    }
+}
+
+#[test]
+fn nobody_dies_of_a_full_file_system_in_memory() {
+    if lacks_mounts(&["tmpfs"], &TOOLS) {
+        return;
+    }
+    let host = Host::new();
+    for form in FORMS {
+        let what = format!("tmpfs, {form:?}");
+        let mount = host.memory(16);
+        assert_eq!(
+            staging(mount.path(), form, quiet()),
+            StagingInUse::Mapped,
+            "{what}"
+        );
+        let reports = fills_the_disk(mount.path(), mount.path(), form, false, &what);
+        assert_eq!(reports, ["refused Full", "ended"], "{what}");
+        mount.unmount();
+    }
+}
+
+/// A program that copies or restores files can leave out zeros, and then there are no blocks where records are to wait.
+#[test]
+fn staging_memory_with_holes_is_made_anew() {
+    if lacks_all() {
+        return;
+    }
+    let host = Host::new();
+    for form in FORMS {
+        let disk = host.disk(Kind::Ext4);
+        let mount = disk.mount();
+        let path = mount.path().join("log");
+        drop(open(&path, form, quiet()).unwrap());
+        let staging = match form {
+            Form::File => mount.path().join("log.staging"),
+            Form::Segmented => path.join("staging"),
+        };
+        run("fallocate", ["--dig-holes".as_ref(), staging.as_os_str()]);
+        let blocks = || fs::metadata(&staging).unwrap().blocks();
+        assert!(blocks() <= 8, "{}", blocks());
+        let taken = ballast(mount.path());
+        let refused = open(&path, form, quiet()).map(drop);
+        assert!(
+            matches!(refused, Err(WalError::NoStagingSpace { .. })),
+            "{form:?}: {refused:?}"
+        );
+        fs::remove_file(taken).unwrap();
+        let wal = open(&path, form, quiet()).unwrap();
+        assert!(blocks() >= (1 << 20) / 512, "{}", blocks());
+        put(&wal, 0, 100);
+        wal.close().unwrap();
+        mount.unmount();
+        disk.discard();
+    }
+}
+
+#[test]
+fn a_disk_without_space_for_staging_memory_is_left_as_it_was() {
+    if lacks_all() {
+        return;
+    }
+    let host = Host::new();
+    for form in FORMS {
+        let disk = host.small_disk(Kind::Ext4, 4 << 20);
+        let mount = disk.mount();
+        let path = mount.path().join("log");
+        // The first opening makes the log; none after it takes space.
+        let free = |attempt: u32| {
+            let refused = open(&path, form, WalConfig::new()).map(drop);
+            let Err(error @ WalError::NoStagingSpace { bytes: 8_388_608 }) = refused else {
+                panic!("{form:?}, {attempt}: {refused:?}");
+            };
+            assert!(error.to_string().contains("with_staging_bytes"), "{error}");
+            run("sync", ["-f".as_ref(), mount.path().as_os_str()]);
+            free_bytes(mount.path())
+        };
+        let left = free(0);
+        assert!(left > 2 << 20, "{form:?}: {left} bytes are left");
+        assert_eq!(free(1), left, "{form:?}");
+        let config = WalConfig::new().with_staging_bytes(64 << 10);
+        let wal = open(&path, form, config).unwrap_or_else(|error| panic!("{form:?}: {error}"));
+        let mut entries = Vec::new();
+        fill(&wal, &mut entries, "4 MiB");
+        assert!(!entries.is_empty(), "{form:?}");
+        wal.close().unwrap();
+        assert_eq!(all(&open(&path, form, config).unwrap()), entries, "{form:?}");
+        mount.unmount();
+        disk.discard();
+    }
+}
+
+/// Bytes that are free on a file system.
+fn free_bytes(dir: &Path) -> u64 {
+    let dir = dir.to_str().unwrap();
+    let output = run("stat", ["--file-system", "--format=%a %S", dir]);
+    let (blocks, len) = output.trim().split_once(' ').unwrap();
+    blocks.parse::<u64>().unwrap() * len.parse::<u64>().unwrap()
 }
 
 /// However little space there is, a log is made or not made, and can be made when there is more.
@@ -236,7 +388,7 @@ fn is_made_later(dir: &Path, form: Form, left: u64, what: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
     for _ in 0..2 {
         match open(&path, form, quiet()) {
-            Err(WalError::Full { .. }) => {}
+            Err(WalError::Full { .. } | WalError::NoStagingSpace { .. }) => {}
             Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {}
             // It is there, and has space or not.
             Ok(wal) => match wal.append(b"first") {

@@ -25,6 +25,24 @@ pub(super) const CLASSICS: &[Bug] = &[
         ],
     ),
     bug(
+        "blocks-taken-for-unshared",
+        &[],
+        "staging memory is mapped where its blocks can come to be shared",
+        &["kernels::space::nobody_dies_of_a_full_disk_on_xfs"],
+    ),
+    bug(
+        "holes-in-staging-memory",
+        &[],
+        "a staging file is used again though it has lost blocks",
+        &["kernels::space::staging_memory_with_holes_is_made_anew"],
+    ),
+    bug(
+        "only-whole-steps-are-prepared",
+        &[],
+        "a disk that has less left than is made ready at a time takes nothing",
+        &["kernels::space::a_disk_without_space_for_staging_memory_is_left_as_it_was"],
+    ),
+    bug(
         "child-taken-for-its-parent",
         &[],
         "a call in a forked child does not ask whose the log is",

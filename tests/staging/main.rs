@@ -5,6 +5,7 @@
 mod foreign;
 mod lost;
 mod stale;
+mod unmapped;
 
 use std::os::unix::process::ExitStatusExt;
 

@@ -57,11 +57,21 @@ pub enum Durability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Staging {
-    /// In a memory-mapped file beside the log: `append` costs a copy, and the record survives the process. Stores
-    /// without files use [`WriteThrough`](Self::WriteThrough) instead, and so do logs on file systems that copy on
-    /// write (Btrfs, ZFS, bcachefs), where a store into mapped memory can find the disk full and end the process.
+    /// In a memory-mapped file beside the log, if a store into it cannot want space: `append` costs a copy, and the record
+    /// survives the process. Else the log is written through, as with [`WriteThrough`](Self::WriteThrough);
+    /// [`Wal::staging`](crate::Wal::staging) says which it is, and why.
+    ///
+    /// A store into mapped memory that finds the disk full ends the process by a signal. It wants space on file systems
+    /// that copy on write (Btrfs, ZFS, bcachefs), and where files can share blocks (XFS, unless it was made without
+    /// `reflink`), once somebody has copied the log with `cp`; with containers, what lies below their file system decides.
+    /// It does not on ext4, tmpfs and others. Stores without files have no place for it.
     #[default]
     Mapped,
+    /// As [`Mapped`](Self::Mapped), wherever the file can be mapped at all. For those who know that nobody copies the log's
+    /// files while it is open other than by [`backup_to`](crate::Wal::backup_to), or that the disk is never full: a store
+    /// that wants space then **ends the process by a signal** (SIGBUS). What was appended by then is there when the log is
+    /// opened again.
+    AlwaysMapped,
     /// Nowhere: `append` returns when the store holds the record. One system call for each append that no other
     /// thread shares.
     WriteThrough,
@@ -70,6 +80,38 @@ pub enum Staging {
     /// when another quarter of the memory has been used). For file systems where a mapping is unsafe and for those who
     /// only use durable appends.
     Heap,
+}
+
+/// Where the records of an open log wait for their flush, from [`Wal::staging`](crate::Wal::staging).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StagingInUse {
+    /// In a mapped file beside the log.
+    Mapped,
+    /// Nowhere, as it was asked for.
+    WriteThrough,
+    /// In the process, as it was asked for.
+    Heap,
+    /// Nowhere, though mapped memory was asked for: the log is written through.
+    Instead(NotMapped),
+}
+
+/// Why a log has no mapped staging memory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotMapped {
+    /// The store has no file for it.
+    #[error("the store has no file for it")]
+    NoFile,
+    /// The file system writes every block to a new place.
+    #[error("the file system copies on write, so a store into mapped memory could find the disk full")]
+    CopiesOnWrite,
+    /// Another file can come to share its blocks, by `cp` for example.
+    #[error("files can share blocks here, so a store into mapped memory could find the disk full")]
+    SharesBlocks,
+    /// The system did not map the file, and said this.
+    #[error("the file cannot be mapped: {0}")]
+    Refused(String),
 }
 
 /// The settings with which a log is opened; all of them may differ from one opening to the next.

@@ -58,6 +58,16 @@ pub enum WalError {
         needed: u64,
     },
 
+    /// There is no space for the staging memory, so the log was not opened. Nothing is left of what was made of it.
+    #[error(
+        "no space left for {bytes} bytes of staging memory, so the log was not opened; free some space, ask for less \
+         with WalConfig::with_staging_bytes, or for none with Staging::WriteThrough"
+    )]
+    NoStagingSpace {
+        /// Bytes that were asked for.
+        bytes: u64,
+    },
+
     /// The records were taken, and there is no space on the disk to make them durable. They wait in staging memory, survive
     /// the process as any that was appended does, and become durable with the next [`sync`](crate::Wal::sync) that finds
     /// space. Appending one again would have it in the log twice.
@@ -263,7 +273,9 @@ impl WalError {
         use io::ErrorKind;
         match self {
             WalError::Io { source, .. } => source.kind(),
-            WalError::Full { .. } | WalError::NotDurable { .. } => ErrorKind::StorageFull,
+            WalError::Full { .. } | WalError::NoStagingSpace { .. } | WalError::NotDurable { .. } => {
+                ErrorKind::StorageFull
+            }
             WalError::Locked { .. } => ErrorKind::ResourceBusy,
             WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
             WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,

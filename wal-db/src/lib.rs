@@ -68,7 +68,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use config::{Durability, OpenPolicy, RecoveryPolicy, Staging, WalConfig};
+pub use config::{Durability, NotMapped, OpenPolicy, RecoveryPolicy, Staging, StagingInUse, WalConfig};
 pub use error::{Corruption, CorruptionReason, Result, WalError};
 #[doc(hidden)]
 pub use event::__private;

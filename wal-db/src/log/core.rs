@@ -1,6 +1,6 @@
 //! The state that all handles of an open log share.
 
-use std::io;
+use std::{fs::File, io};
 
 use super::{
     background::Background,
@@ -16,12 +16,12 @@ use super::{
     report::RecoveryReport,
 };
 use crate::{
-    Result, Staging, WalConfig, WalError,
+    NotMapped, Result, Staging, StagingInUse, WalConfig, WalError,
     format::{Manifest, Mark},
     storage::{
-        Latched, WalStore, is_full,
+        Latched, WalStore, is_full, place,
         ring::{Ring, SLACK},
-        staging::{Memory, StagingHeader},
+        staging::{self, Memory, StagingHeader},
     },
     sync::{AtomicBool, Bell, Mutex, Ordering},
 };
@@ -50,6 +50,7 @@ pub(crate) struct Writer {
     pub(crate) progress: Bell,
     pub(crate) background: Background,
     pub(crate) write_through: bool,
+    pub(crate) staging: StagingInUse,
     /// An append is done when its record is in staging memory, and a claim fails in a child that was forked off.
     takes_at_once: bool,
     /// Whether everything was made durable for good. Locked while somebody does that.
@@ -376,7 +377,8 @@ impl Writer {
     /// Begins the newest epoch of `manifest`: its staging memory is there before the manifest says so.
     fn new(base: &Base, mut manifest: Manifest, config: &WalConfig) -> Result<Writer> {
         let epoch = manifest.timeline.newest().epoch;
-        let (memory, write_through) = staging_memory(base, &mut manifest, config)?;
+        let (memory, staging) = staging_memory(base, &mut manifest, config)?;
+        let write_through = matches!(staging, StagingInUse::WriteThrough | StagingInUse::Instead(_));
         recover::write_manifest(&base.store, &mut manifest)?;
         let (ring, consumer) = Ring::new(memory, manifest.mark.pos, base.key(epoch));
         Ok(Writer {
@@ -395,59 +397,83 @@ impl Writer {
             progress: Bell::new(),
             background: Background::new(),
             write_through,
+            staging,
             closed: Mutex::new(false),
             finished: AtomicBool::new(false),
         })
     }
 }
 
-/// The memory in which records wait, and whether an append has to wait for the store. The manifest gets the number of
-/// one that survives the process.
-fn staging_memory(base: &Base, manifest: &mut Manifest, config: &WalConfig) -> Result<(Memory, bool)> {
+/// The memory in which records wait, and what it is. The manifest gets the number of one that survives the process.
+fn staging_memory(
+    base: &Base,
+    manifest: &mut Manifest,
+    config: &WalConfig,
+) -> Result<(Memory, StagingInUse)> {
     manifest.staging = None;
     let len = config.staging_bytes();
-    if config.staging() == Staging::Mapped {
-        let header = StagingHeader {
-            log: manifest.log,
-            boot: base.store.boot_id(),
-            epoch: manifest.timeline.newest().epoch,
-            capacity: len as u64,
-            clean: seeded_bug!("staging-never-read"),
-            number: random_number()?,
-        };
-        let memory = mapped_memory(base, &header).map_err(|error| {
-            if is_full(&error) {
-                return WalError::Full { needed: len as u64 };
+    let in_use = match config.staging() {
+        Staging::Heap => StagingInUse::Heap,
+        Staging::WriteThrough => StagingInUse::WriteThrough,
+        asked => {
+            let header = StagingHeader {
+                log: manifest.log,
+                boot: base.store.boot_id(),
+                epoch: manifest.timeline.newest().epoch,
+                capacity: len as u64,
+                clean: seeded_bug!("staging-never-read"),
+                number: random_number()?,
+            };
+            match mapped_memory(base, &header, asked == Staging::AlwaysMapped)? {
+                Ok(memory) => {
+                    manifest.staging = (!seeded_bug!("staging-not-named")).then_some(header.number);
+                    return Ok((memory, StagingInUse::Mapped));
+                }
+                Err(why) => StagingInUse::Instead(why),
             }
-            WalError::io("making staging memory")(error)
-        })?;
-        if let Some(memory) = memory {
-            manifest.staging = (!seeded_bug!("staging-not-named")).then_some(header.number);
-            return Ok((memory, false));
         }
-    }
+    };
     // What a process has left there was taken, and must not be found again.
     base.store
         .remove_staging()
         .map_err(WalError::io("removing the staging file"))?;
-    Ok((Memory::heap(len), config.staging() != Staging::Heap))
+    Ok((Memory::heap(len), in_use))
 }
 
-fn mapped_memory(base: &Base, header: &StagingHeader) -> io::Result<Option<Memory>> {
-    if let Some(file) = base.store.staging_file(false)?
-        && let Some(memory) = Memory::mapped_again(&file, header)?
-    {
-        return Ok(Some(memory));
-    }
-    let Some(file) = base.store.staging_file(true)? else {
-        return Ok(None);
+/// Memory that is mapped, or why it is not.
+fn mapped_memory(
+    base: &Base,
+    header: &StagingHeader,
+    always: bool,
+) -> Result<std::result::Result<Memory, NotMapped>> {
+    let making = WalError::io("making staging memory");
+    let why_not = |file: &File| place::why_not(file).filter(|_| !always);
+    let made = || -> io::Result<_> {
+        if let Some(file) = base.store.staging_file(false)?
+            && why_not(&file).is_none()
+            && let Some(memory) = Memory::mapped_again(&file, header)?
+        {
+            return Ok(Ok(memory));
+        }
+        let Some(file) = base.store.staging_file(true)? else {
+            return Ok(Err(NotMapped::NoFile));
+        };
+        if let Some(why) = why_not(&file) {
+            return Ok(Err(why));
+        }
+        staging::fill(&file, header)?;
+        Ok(Memory::map(&file, header).map_err(|error| NotMapped::Refused(error.to_string())))
     };
-    let memory = Memory::mapped(&file, header);
-    if memory.is_err() {
+    made().map_err(|error| {
         // What a full disk took is free again.
         let _ = base.store.remove_staging();
-    }
-    memory.map(Some)
+        if is_full(&error) {
+            return WalError::NoStagingSpace {
+                bytes: header.capacity,
+            };
+        }
+        making(error)
+    })
 }
 
 /// A number that staging memory of the same log and epoch has by chance only.

@@ -219,7 +219,8 @@ mod tests {
             clean: false,
             number: 1,
         };
-        let memory = Memory::mapped(&file, &header).unwrap();
+        crate::storage::staging::fill(&file, &header).unwrap();
+        let memory = Memory::map(&file, &header).unwrap();
         let (ring, _consumer) = Ring::new(memory, 0, FrameKey::new(LOG, 1));
         ring.set_disk(u64::MAX);
         let key = ring.key();

@@ -19,7 +19,7 @@ use super::{
     verify,
 };
 use crate::{
-    Lsn, Position, Result, WalConfig, WalError,
+    Lsn, Position, Result, StagingInUse, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Kind},
     storage::{FileStore, SegmentedStore, System, WalStore},
     sync::{Mutex, thread::JoinHandle},
@@ -107,6 +107,7 @@ impl Wal {
     /// [`WalError::Corruption`](crate::WalError::Corruption): acknowledged records are damaged; see
     /// [`OpenPolicy`](crate::OpenPolicy), [`inspect`](Self::inspect) and [`salvage`](Self::salvage).
     /// [`WalError::Config`](crate::WalError::Config): a setting is out of its range.
+    /// [`WalError::NoStagingSpace`](crate::WalError::NoStagingSpace): the disk has no space for the staging memory.
     pub fn open_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
         config.check()?;
         Self::with_store_and_config(FileStore::open(path)?, config)
@@ -667,7 +668,7 @@ impl Wal {
     /// # Errors
     /// As for [`truncate_after`](Self::truncate_after).
     pub fn truncate_from(&self, lsn: Lsn) -> Result<()> {
-        self.core().truncate_from(lsn)
+        self.here()?.truncate_from(lsn)
     }
 
     /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before the next one), durably, and returns
@@ -723,7 +724,8 @@ impl Wal {
         self.len() == 0
     }
 
-    /// The settings in force: those that the log was opened with.
+    /// The settings in force: those that the log was opened with. What came of [`Staging::Mapped`](crate::Staging::Mapped) is
+    /// told by [`staging`](Self::staging).
     pub fn config(&self) -> WalConfig {
         self.core().config
     }
@@ -770,6 +772,13 @@ impl Wal {
     #[must_use]
     pub fn poisoned_by(&self) -> Option<&str> {
         self.core().base.store.cause()
+    }
+
+    /// Where records wait for their flush; `None` for a handle that only reads. What was asked for is not always to be had,
+    /// see [`Staging::Mapped`](crate::Staging::Mapped).
+    #[must_use]
+    pub fn staging(&self) -> Option<&StagingInUse> {
+        self.core().writer().ok().map(|writer| &writer.staging)
     }
 
     /// Figures of this moment; each is taken by itself.

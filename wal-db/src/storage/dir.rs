@@ -171,9 +171,6 @@ impl Dir for OpenDir {
     }
 
     fn staging(&self, name: &OsStr, create: bool) -> io::Result<Option<fs::File>> {
-        if create && self.copies_on_write() {
-            return Ok(None);
-        }
         if create {
             // Another process may have mapped the one that is there, if the log's file has had another name.
             self.remove_staging(name)?;
@@ -202,23 +199,6 @@ impl Dir for OpenDir {
         match self.remove(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
-        }
-    }
-}
-
-impl OpenDir {
-    /// Whether the file system writes every block to a new place, so that a store into mapped memory can want space: on a
-    /// full disk that is a signal which ends the process.
-    fn copies_on_write(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        {
-            // Btrfs, ZFS, bcachefs
-            const TYPES: [u32; 3] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E];
-            rustix::fs::fstatfs(&self.fd).is_ok_and(|fs| TYPES.contains(&(fs.f_type as u32)))
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            false
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Identity, Process, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
-    recognised,
+    is_full, recognised,
     staging_file::{STAGING_HEADER_LEN, may_be_replaced},
     sys::{self, System},
     table,
@@ -320,8 +320,15 @@ impl WalStore for FileStore {
     fn prepare(&self, end: u64) -> io::Result<u64> {
         let ready = self.prepared.load(Ordering::Acquire);
         if end > ready {
-            let end = end.next_multiple_of(self.prepare_step());
-            self.file.allocate(ROW + ready, ROW + end)?;
+            let rounded = end.next_multiple_of(self.prepare_step());
+            let end = match self.file.allocate(ROW + ready, ROW + rounded) {
+                // What is left of the disk may be enough for what was asked for.
+                Err(error) if is_full(&error) && !seeded_bug!("only-whole-steps-are-prepared") => {
+                    self.file.allocate(ROW + ready, ROW + end)?;
+                    end
+                }
+                allocated => allocated.map(|()| rounded)?,
+            };
             self.prepared.store(end, Ordering::Release);
         }
         Ok(self.prepared.load(Ordering::Acquire))

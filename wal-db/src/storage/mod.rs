@@ -7,6 +7,7 @@ mod file;
 pub(crate) mod fs;
 mod latch;
 mod memory;
+pub(crate) mod place;
 mod recognised;
 pub(crate) mod ring;
 mod segmented;
@@ -172,7 +173,8 @@ pub trait WalStore: Send + Sync + 'static {
     }
 
     /// A file that can be mapped as staging memory, opened for reading and writing: the one that is there; or, if
-    /// `create` is set, a new and empty one in its place. What others have mapped stays theirs then.
+    /// `create` is set, a new and empty one in its place. What others have mapped stays theirs then. It is used if a store
+    /// into its mapping cannot want space, see [`Staging`](crate::Staging), and removed otherwise.
     ///
     /// # Errors
     /// Whatever the medium says.

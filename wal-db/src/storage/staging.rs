@@ -20,9 +20,9 @@ use std::{fs::File, io};
 use super::ring::{Closed, Consumer, Ring, Settled};
 #[cfg(not(loom))]
 use super::staging_file::{
-    DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, fill, was_left_clean,
+    DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, was_left_clean,
 };
-pub(crate) use super::staging_file::{Found, Leftover, Peeked, StagingHeader};
+pub(crate) use super::staging_file::{Found, Leftover, Peeked, StagingHeader, fill};
 #[cfg(not(loom))]
 use super::wiped::Process;
 #[cfg(not(loom))]
@@ -222,25 +222,25 @@ impl Memory {
         }
     }
 
-    /// Maps `file`, which is new: all of its blocks are written, so that no later store can fail for want of space.
-    pub(crate) fn mapped(file: &File, header: &StagingHeader) -> io::Result<Memory> {
-        fill(file, header)?;
-        Self::map(file, header)
-    }
-
     /// Maps the file that the last process has left which closed the log; `None` if it is not that, or if anything is in
-    /// it.
+    /// it, or if it cannot be mapped.
     pub(crate) fn mapped_again(file: &File, header: &StagingHeader) -> io::Result<Option<Memory>> {
         if !was_left_clean(file, header)? {
             return Ok(None);
         }
-        let memory = Self::map(file, header)?;
+        let Ok(memory) = Self::map(file, header) else {
+            return Ok(None);
+        };
         // SAFETY: the ring is mapped, and nobody else uses the memory yet.
         let ring = unsafe { std::slice::from_raw_parts(memory.base, memory.len as usize) };
         Ok(is_zero(ring).then_some(memory))
     }
 
-    fn map(file: &File, header: &StagingHeader) -> io::Result<Memory> {
+    /// Maps `file`, which is all there and zero after its header: no later store can fail for want of space.
+    ///
+    /// # Errors
+    /// The system cannot map it, or not so that several processes see what one stores.
+    pub(crate) fn map(file: &File, header: &StagingHeader) -> io::Result<Memory> {
         let len = header.capacity as usize;
         assert!(len.is_power_of_two() && len >= 4096);
         let map = memmap2::MmapOptions::new()
@@ -418,7 +418,7 @@ impl Memory {
         (0..len / 8).for_each(|i| self.word(pos + i * 8).store(0, Ordering::Relaxed));
     }
 
-    pub(crate) fn mapped(_: &File, header: &StagingHeader) -> io::Result<Memory> {
+    pub(crate) fn map(_: &File, header: &StagingHeader) -> io::Result<Memory> {
         Ok(Memory::heap(header.capacity as usize))
     }
 

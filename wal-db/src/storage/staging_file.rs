@@ -2,7 +2,7 @@
 //! is in use.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom, Write},
 };
 
@@ -206,11 +206,13 @@ pub(super) fn may_be_replaced(head: &[u8], len: u64) -> bool {
     len == 0 || is_one(head, len, None)
 }
 
-/// Whether a process of this boot that closed the same log has left the file, so that its blocks are there and its ring
-/// is zero. What the file held before the machine went down is not known.
+/// Whether a process of this boot that closed the same log has left the file, so that its ring is zero, and all of its
+/// blocks are there: who copied it may have left out those that are zero, and a store into one could want space. What the
+/// file held before the machine went down is not known.
 #[cfg_attr(loom, allow(dead_code))] // as above
 pub(super) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<bool> {
-    if file.metadata()?.len() != STAGING_HEADER_LEN + header.capacity {
+    let metadata = file.metadata()?;
+    if metadata.len() != STAGING_HEADER_LEN + header.capacity || has_holes(&metadata) {
         return Ok(false);
     }
     let left = StagingHeader::decode(&read_head(file)?);
@@ -223,6 +225,18 @@ pub(super) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<
     }))
 }
 
+#[cfg_attr(loom, allow(dead_code))] // as above
+fn has_holes(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::blocks(metadata) < metadata.len().div_ceil(512)
+        && !seeded_bug!("holes-in-staging-memory");
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
+
 /// The stores that put a number and its complement at `at`. A process that dies between them leaves the old complement.
 #[cfg_attr(loom, allow(dead_code))] // as above
 pub(super) fn checked_stores(at: usize, number: u64) -> [(usize, u64); 2] {
@@ -232,8 +246,7 @@ pub(super) fn checked_stores(at: usize, number: u64) -> [(usize, u64); 2] {
 /// Fills a new file: its header is on the disk before anything else is, so what the machine leaves of the file when it
 /// goes down can be told from somebody else's. All of its blocks are written, in small pieces: the system writes back as
 /// much at a time as was written at a time.
-#[cfg_attr(loom, allow(dead_code))] // as above
-pub(super) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
+pub(crate) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
     let mut page = [0; PIECE];
     page[..USED].copy_from_slice(&header.encode());
     let mut writer = file;
@@ -249,5 +262,4 @@ pub(super) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
 }
 
 /// See [`fill`].
-#[cfg_attr(loom, allow(dead_code))] // as above
 const PIECE: usize = 4096;

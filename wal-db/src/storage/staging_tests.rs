@@ -243,7 +243,8 @@ fn a_staging_file_tells_what_a_process_left() {
         clean: false,
         number: 7,
     };
-    let memory = Memory::mapped(&file, &header).unwrap();
+    fill(&file, &header).unwrap();
+    let memory = Memory::map(&file, &header).unwrap();
     let (ring, mut consumer) = Ring::new(memory, 512, FrameKey::new(LogId([1; 16]), 3));
     ring.set_disk(u64::MAX);
     let pos = append(&ring, b"left behind").unwrap();

@@ -1,0 +1,102 @@
+//! A file that cannot be mapped: the log is written through instead, and says so.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::PathBuf,
+};
+
+use wal_db::{MemStore, NotMapped, Staging, StagingInUse, Wal, WalStore};
+use wal_tests::{
+    all,
+    files::{Form, Place},
+    put, quiet, quiet_heap,
+};
+
+/// A store whose staging file may be written and not read, so that the system refuses to map it, as it does on file
+/// systems without shared mappings.
+struct Unmappable {
+    store: MemStore,
+    path: PathBuf,
+}
+
+impl WalStore for Unmappable {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.store.read_at(pos, buf)
+    }
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        self.store.write_at(pos, bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.store.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.store.len()
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.store.truncate(len)
+    }
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        self.store.read_slot(slot)
+    }
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        self.store.write_slot(slot, bytes)
+    }
+    fn staging_file(&self, create: bool) -> io::Result<Option<File>> {
+        if !create && !self.path.exists() {
+            return Ok(None);
+        }
+        OpenOptions::new()
+            .write(true)
+            .create(create)
+            .truncate(create)
+            .open(&self.path)
+            .map(Some)
+    }
+    fn remove_staging(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)
+    }
+}
+
+#[test]
+fn a_log_whose_staging_memory_cannot_be_mapped_is_written_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("staging");
+    let bytes = MemStore::new();
+    for staging in [Staging::Mapped, Staging::AlwaysMapped] {
+        let store = Unmappable {
+            store: bytes.clone(),
+            path: path.clone(),
+        };
+        let wal = Wal::with_store_and_config(store, quiet().with_staging(staging)).unwrap();
+        assert!(
+            matches!(wal.staging(), Some(StagingInUse::Instead(NotMapped::Refused(_)))),
+            "{:?}",
+            wal.staging()
+        );
+        assert!(!path.exists(), "nothing is left of it");
+        let entry = put(&wal, 1, 100);
+        assert_eq!(all(&wal).last(), Some(&entry));
+        // It is in the store when the call returns, so it is there whatever becomes of this handle.
+        assert_eq!(wal.stats().staged_bytes, 0);
+        wal.close().unwrap();
+    }
+}
+
+#[test]
+fn a_log_says_where_its_records_wait() {
+    let place = Place::fast(Form::File);
+    let in_use = |staging| {
+        let wal = place.open(quiet().with_staging(staging)).unwrap();
+        wal.staging().unwrap().clone()
+    };
+    assert_eq!(in_use(Staging::Mapped), StagingInUse::Mapped);
+    assert_eq!(in_use(Staging::AlwaysMapped), StagingInUse::Mapped);
+    assert_eq!(in_use(Staging::WriteThrough), StagingInUse::WriteThrough);
+    assert_eq!(in_use(Staging::Heap), StagingInUse::Heap);
+    assert_eq!(Wal::open_read_only(place.path()).unwrap().staging(), None);
+    let wal = Wal::with_store_and_config(MemStore::new(), quiet()).unwrap();
+    assert_eq!(wal.staging(), Some(&StagingInUse::Instead(NotMapped::NoFile)));
+    let wal = Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap();
+    assert_eq!(wal.staging(), Some(&StagingInUse::Heap));
+}

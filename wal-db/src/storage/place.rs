@@ -1,0 +1,49 @@
+//! Where staging memory may be. A store into a mapped file that finds no space is a signal, and ends the process. It can
+//! want space where every block is written to a new place, and where the blocks of a file can be shared: somebody copies
+//! the log with `cp`, the copy has the same blocks, and the next store takes a new one. Blocks that were never written
+//! are another such case, which `staging_file` sees to.
+
+use std::fs::File;
+
+use crate::NotMapped;
+
+/// File systems that write a block where it is and share none: ext2 to ext4, tmpfs, ramfs.
+#[cfg(target_os = "linux")]
+const NEVER_SHARE: [u32; 3] = [0xEF53, 0x0102_1994, 0x8584_58F6];
+
+/// File systems that write every block to a new place: Btrfs, ZFS, bcachefs, NILFS2.
+#[cfg(target_os = "linux")]
+const COPY_ON_WRITE: [u32; 4] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E, 0x3434];
+
+/// Why a store into a mapping of the file could want space; `None` if it cannot. The file may be empty.
+pub(crate) fn why_not(file: &File) -> Option<NotMapped> {
+    #[cfg(target_os = "linux")]
+    {
+        // Where the type is not told, the second question decides.
+        let kind = rustix::fs::fstatfs(file).map_or(0, |fs| fs.f_type as u32);
+        if NEVER_SHARE.contains(&kind) {
+            return None;
+        }
+        if COPY_ON_WRITE.contains(&kind) {
+            return Some(NotMapped::CopiesOnWrite);
+        }
+        can_share(file).then_some(NotMapped::SharesBlocks)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        None
+    }
+}
+
+/// Whether another file can come to share the blocks of this one. The file system is asked by having the file share its
+/// blocks with itself, which changes nothing: a file system that cannot share says so before it looks at what is asked,
+/// and one in layers, as containers have, passes the question on.
+#[cfg(target_os = "linux")]
+fn can_share(file: &File) -> bool {
+    use rustix::io::Errno;
+    !matches!(
+        rustix::fs::ioctl_ficlone(file, file),
+        Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS)
+    ) && !seeded_bug!("blocks-taken-for-unshared")
+}
