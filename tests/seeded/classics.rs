@@ -31,6 +31,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["kernels::space::nobody_dies_of_a_full_disk_on_xfs"],
     ),
     bug(
+        "boot-not-known-and-mapped",
+        &[],
+        "staging memory is mapped where nobody can tell whether a dead process's is whole",
+        &["staging::unmapped::a_log_is_written_through_where_nothing_tells_one_boot_from_another"],
+    ),
+    bug(
+        "yields-for-ever",
+        &[],
+        "whoever waits for an append never sleeps, so one of a lower priority never ends",
+        &["staging::waiting::whoever_waits_for_a_long_append_sleeps"],
+    ),
+    bug(
         "holes-in-staging-memory",
         &[],
         "a staging file is used again though it has lost blocks",

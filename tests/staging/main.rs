@@ -6,6 +6,7 @@ mod foreign;
 mod lost;
 mod stale;
 mod unmapped;
+mod waiting;
 
 use std::os::unix::process::ExitStatusExt;
 

@@ -13,14 +13,17 @@ use wal_tests::{
     put, quiet, quiet_heap,
 };
 
-/// A store whose staging file may be written and not read, so that the system refuses to map it, as it does on file
-/// systems without shared mappings.
-struct Unmappable {
+/// A store with a staging file. If that may not be read, the system refuses to map it, as it does on file systems without
+/// shared mappings.
+struct Store {
     store: MemStore,
     path: PathBuf,
+    /// It may be read, and mapped.
+    readable: bool,
+    boot: Option<[u8; 16]>,
 }
 
-impl WalStore for Unmappable {
+impl WalStore for Store {
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         self.store.read_at(pos, buf)
     }
@@ -47,6 +50,7 @@ impl WalStore for Unmappable {
             return Ok(None);
         }
         OpenOptions::new()
+            .read(self.readable)
             .write(true)
             .create(create)
             .truncate(create)
@@ -54,7 +58,13 @@ impl WalStore for Unmappable {
             .map(Some)
     }
     fn remove_staging(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+    fn boot_id(&self) -> Option<[u8; 16]> {
+        self.boot
     }
 }
 
@@ -64,9 +74,11 @@ fn a_log_whose_staging_memory_cannot_be_mapped_is_written_through() {
     let path = dir.path().join("staging");
     let bytes = MemStore::new();
     for staging in [Staging::Mapped, Staging::AlwaysMapped] {
-        let store = Unmappable {
+        let store = Store {
             store: bytes.clone(),
             path: path.clone(),
+            readable: false,
+            boot: Some([1; 16]),
         };
         let wal = Wal::with_store_and_config(store, quiet().with_staging(staging)).unwrap();
         assert!(
@@ -79,6 +91,30 @@ fn a_log_whose_staging_memory_cannot_be_mapped_is_written_through() {
         assert_eq!(all(&wal).last(), Some(&entry));
         // It is in the store when the call returns, so it is there whatever becomes of this handle.
         assert_eq!(wal.stats().staged_bytes, 0);
+        wal.close().unwrap();
+    }
+}
+
+#[test]
+fn a_log_is_written_through_where_nothing_tells_one_boot_from_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let unknown = StagingInUse::Instead(NotMapped::UnknownBoot);
+    let cases = [
+        (None, Staging::Mapped, unknown),
+        (None, Staging::AlwaysMapped, StagingInUse::Mapped),
+        (Some([1; 16]), Staging::Mapped, StagingInUse::Mapped),
+    ];
+    for (boot, staging, in_use) in cases {
+        let store = Store {
+            store: MemStore::new(),
+            path: dir.path().join("staging"),
+            readable: true,
+            boot,
+        };
+        let wal = Wal::with_store_and_config(store, quiet().with_staging(staging)).unwrap();
+        assert_eq!(wal.staging(), Some(&in_use), "{boot:?}, {staging:?}");
+        put(&wal, 1, 100);
+        assert_eq!(wal.stats().staged_bytes == 0, in_use != StagingInUse::Mapped);
         wal.close().unwrap();
     }
 }

@@ -64,13 +64,15 @@ pub enum Staging {
     /// A store into mapped memory that finds the disk full ends the process by a signal. It wants space on file systems
     /// that copy on write (Btrfs, ZFS, bcachefs), and where files can share blocks (XFS, unless it was made without
     /// `reflink`), once somebody has copied the log with `cp`; with containers, what lies below their file system decides.
-    /// It does not on ext4, tmpfs and others. Stores without files have no place for it.
+    /// It does not on ext4, tmpfs and others. Stores without files have no place for it. Where the system does not tell which
+    /// boot of the machine this is (no `/proc` in a chroot; macOS), a dead process's memory could not be trusted either.
     #[default]
     Mapped,
     /// As [`Mapped`](Self::Mapped), wherever the file can be mapped at all. For those who know that nobody copies the log's
     /// files while it is open other than by [`backup_to`](crate::Wal::backup_to), or that the disk is never full: a store
     /// that wants space then **ends the process by a signal** (SIGBUS). What was appended by then is there when the log is
-    /// opened again.
+    /// opened again, unless it is [not known](NotMapped::UnknownBoot) whether the machine went down in between: then what
+    /// was appended after an append that was under way is not.
     AlwaysMapped,
     /// Nowhere: `append` returns when the store holds the record. One system call for each append that no other
     /// thread shares.
@@ -109,6 +111,13 @@ pub enum NotMapped {
     /// Another file can come to share its blocks, by `cp` for example.
     #[error("files can share blocks here, so a store into mapped memory could find the disk full")]
     SharesBlocks,
+    /// Nothing tells one boot of the machine from another (on Linux that is in `/proc`). After a process has died, the next
+    /// one could not know whether staging memory lost a part when the machine went down, and would have to leave out what
+    /// comes after an append that was under way.
+    #[error(
+        "it is not known which boot of the machine this is, so staging memory could not be trusted to be whole"
+    )]
+    UnknownBoot,
     /// The system did not map the file, and said this.
     #[error("the file cannot be mapped: {0}")]
     Refused(String),

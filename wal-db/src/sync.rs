@@ -61,6 +61,20 @@ pub(crate) fn spin_loop() {
     thread::yield_now();
 }
 
+/// Waits a little for what another thread is about to do; `tries` says how often it was not done yet. Spins at first, then
+/// gives the processor away, and then sleeps, longer each time up to a millisecond: a thread of a lower priority has a
+/// processor only while this one sleeps.
+pub(crate) fn back_off(tries: u32) {
+    match tries {
+        0..64 => spin_loop(),
+        #[cfg(not(any(loom, shuttle)))]
+        128.. if !seeded_bug!("yields-for-ever") => {
+            thread::sleep(Duration::from_micros(u64::from(tries - 127).min(100) * 10));
+        }
+        _ => yield_now(),
+    }
+}
+
 /// Another thread may run here, where what comes next is seen by others and is no primitive of this module.
 #[inline(always)]
 pub(crate) fn step() {

@@ -447,6 +447,9 @@ fn mapped_memory(
     always: bool,
 ) -> Result<std::result::Result<Memory, NotMapped>> {
     let making = WalError::io("making staging memory");
+    if header.boot.is_none() && !always && !seeded_bug!("boot-not-known-and-mapped") {
+        return Ok(Err(NotMapped::UnknownBoot));
+    }
     let why_not = |file: &File| place::why_not(file).filter(|_| !always);
     let made = || -> io::Result<_> {
         if let Some(file) = base.store.staging_file(false)?

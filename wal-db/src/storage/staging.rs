@@ -9,6 +9,7 @@
 //! * Bytes between the released position and the tail are zero until their claimer writes them, so a zero word means
 //!   "claimed a moment ago". The claimer first stores the claim's length, then the content, then, with release
 //!   ordering, the final word: whoever sees that word with acquire ordering sees the content.
+//! * Words are stored as little-endian bytes, as recovery and other machines read them.
 //! * The one [`Consumer`] reads the bytes of a claim only after it saw the final word, and zeroes them only before they
 //!   can be claimed again.
 #![allow(unsafe_code)] // the ring hands out disjoint parts of shared memory; the proofs are below
@@ -29,7 +30,7 @@ use super::wiped::Process;
 use crate::format::is_zero;
 use crate::{
     format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind},
-    sync::{MemoryWord, Ordering, fence, spin_loop, step, yield_now},
+    sync::{MemoryWord, Ordering, back_off, fence, step},
 };
 
 /// A part of the ring that belongs to one writer until it is published. Dropped before that, it becomes a void.
@@ -49,7 +50,7 @@ impl<'a> Claim<'a> {
         ring.memory.fetch(pos + FETCH_AHEAD + CACHE_LINE);
         ring.memory
             .word(pos)
-            .store(FrameWord::claimed(len), Ordering::Relaxed);
+            .store(FrameWord::claimed(len).to_le(), Ordering::Relaxed);
         // The claim's length is there before any of its content is: recovery relies on it when the process dies.
         fence(Ordering::Release);
         Claim { ring, pos, len }
@@ -94,7 +95,10 @@ impl<'a> Claim<'a> {
     #[inline]
     pub(crate) fn publish(self, word: u64) {
         step();
-        self.ring.memory.word(self.pos).store(word, Ordering::Release);
+        self.ring
+            .memory
+            .word(self.pos)
+            .store(word.to_le(), Ordering::Release);
         std::mem::forget(self);
     }
 }
@@ -106,7 +110,10 @@ impl Drop for Claim<'_> {
             return;
         }
         let word = FrameWord::void(self.ring.key(), self.pos, self.len);
-        self.ring.memory.word(self.pos).store(word, Ordering::Release);
+        self.ring
+            .memory
+            .word(self.pos)
+            .store(word.to_le(), Ordering::Release);
     }
 }
 
@@ -347,7 +354,7 @@ impl Memory {
     fn set_checked(&self, at: usize, number: u64) {
         for (at, value) in checked_stores(at, number) {
             if let Some(word) = self.header_word(at) {
-                word.store(value, Ordering::Release);
+                word.store(value.to_le(), Ordering::Release);
             }
         }
     }
@@ -378,13 +385,12 @@ impl Memory {
     fn wait_for_word(&self, pos: u64) -> FrameWord {
         let mut tries = 0;
         loop {
-            match FrameWord::parse(self.word(pos).load(Ordering::Acquire)) {
+            match FrameWord::parse(u64::from_le(self.word(pos).load(Ordering::Acquire))) {
                 Some(word) if word.kind != Kind::Claimed => return word,
-                _ if tries < 64 => spin_loop(),
                 // The claimer may have been preempted; it needs a processor more than we do.
-                _ => yield_now(),
+                _ => back_off(tries),
             }
-            tries += 1;
+            tries = tries.saturating_add(1);
         }
     }
 }
