@@ -130,6 +130,11 @@ fn a_codec_that_a_reader_does_not_have_is_named() {
         record.to_value_with::<Marked>(&schemas).expect("reads"),
         wal_db::Value::Unit
     );
+    let refused = record
+        .to_json(&schemas)
+        .expect_err("nothing says what codec 200 is");
+    assert!(refused.to_string().contains("shop.closed"), "{refused}");
+    assert_eq!(record.to_json_with::<Marked>(&schemas).expect("reads"), "null");
 }
 
 /// What is stored in a format for years.

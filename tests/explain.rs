@@ -126,6 +126,9 @@ mod writer {
         #[wal(name = "accounts")] AccountsMade(Vec<Account>);
         #[wal(name = "tier")] TierSet(Tier);
         #[wal(name = "outcome")] Outcome(Result<u8, String>);
+        #[wal(name = "done")] Done(Result<(), Level>);
+        #[wal(name = "tried")] Tried(Vec<Option<Result<Result<u8, ()>, Unit>>>);
+        #[wal(name = "holders")] Holders(Vec<Holder>);
         #[wal(name = "tree")] Planted(Tree);
         #[wal(name = "formula")] Computed(Formula);
         #[wal(name = "took")] Took(Duration);
@@ -212,6 +215,15 @@ mod writer {
             _ => Formula::Number(rng.any()),
         };
         Limit: |rng| Limit(rng.any());
+        Unit: |_rng| Unit;
+        Holder: |rng| match rng.below(6) {
+            0 => Holder::Nothing,
+            1 => Holder::Something(()),
+            2 => Holder::Unit(Unit),
+            3 => Holder::Pair((), Unit),
+            4 => Holder::Single(((),)),
+            _ => Holder::Named { one: () },
+        };
         Empty: |rng| if rng.any() { Empty::Braces {} } else { Empty::Parens() };
         Renamed: |rng| Renamed { first: rng.any(), r#type: rng.any() };
         Uuid: |rng| Uuid(rng.any());
@@ -228,6 +240,20 @@ mod writer {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serializer.serialize_bytes(&self.0)
         }
+    }
+
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
+    struct Unit;
+
+    /// What has no bytes, in each of the ways in which a variant holds something.
+    #[derive(Debug, Serialize, Deserialize, WalSchema)]
+    enum Holder {
+        Nothing,
+        Something(()),
+        Unit(Unit),
+        Pair((), Unit),
+        Single(((),)),
+        Named { one: () },
     }
 
     #[derive(Debug, Serialize, Deserialize, WalSchema)]
@@ -323,6 +349,15 @@ mod reader {
         ("accounts", ACCOUNTS),
         ("tier", TIER),
         ("outcome", "enum {Ok(u8), Err(str)}"),
+        ("done", "enum {Ok(unit), Err(enum {Basic, Gold, Platinum})}"),
+        (
+            "tried",
+            "[option<enum {Ok(enum {Ok(u8), Err(unit)}), Err(unit)}>]",
+        ),
+        (
+            "holders",
+            "[enum {Nothing, Something(unit), Unit(unit), Pair(unit, unit), Single(unit,), Named {one: unit}}]",
+        ),
         ("tree", "rec Tree {value: i32, children: [@Tree]}"),
         (
             "formula",

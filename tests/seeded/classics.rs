@@ -91,6 +91,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["reentrant::closures_of_several_logs_stand_within_one_another"],
     ),
     bug(
+        "newtype-of-nothing-as-nothing",
+        &[],
+        "`Ok(())` is printed as a variant without fields",
+        &["explain::ten_thousand_events_print_as_their_types_would"],
+    ),
+    bug(
         "half-a-chunk-taken-for-a-whole",
         &[],
         "what is read ahead is handed over though the store had less of it",

@@ -148,7 +148,15 @@ impl<'a> Writer<'a> {
         let labels = variants.iter().map(|variant| &variant.label);
         let fields: Vec<_> = variants
             .iter()
-            .map(|variant| self.fields(&variant.fields))
+            .map(|variant| {
+                let fields = self.fields(&variant.fields);
+                let stored = variant.fields.list.iter().filter(|field| field.stored());
+                if variant.fields.style == Style::Newtype && stored.count() == 1 {
+                    let krate = &self.krate;
+                    return quote!(&#krate::__private::Schema::Newtype(#fields));
+                }
+                fields
+            })
             .collect();
         let krate = &self.krate;
         quote! {

@@ -13,7 +13,7 @@ pub(super) fn fields<'a>(shape: &'a Shape, value: &'a Value) -> Vec<(String, &'a
             },
             value,
         ) => fields(inner, value),
-        (Shape::Unit, _) => Vec::new(),
+        (Shape::Unit | Shape::Newtype(_), _) => Vec::new(),
         (Shape::Struct(shapes), Value::Struct(values)) => {
             let fields = shapes.iter().zip(values);
             fields

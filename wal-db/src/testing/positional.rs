@@ -93,6 +93,7 @@ impl Serialize for Positional<'_> {
         }
         match (self.place.shape, self.value) {
             (Shape::Unit, Value::Unit) => serializer.serialize_unit(),
+            (Shape::Newtype(shape), Value::Newtype(value)) => self.part(value, shape).serialize(serializer),
             (Shape::Bool, Value::Bool(value)) => serializer.serialize_bool(*value),
             (Shape::U8, Value::Unsigned(n)) => self.integer::<u8, _, S>(*n, serializer),
             (Shape::U16, Value::Unsigned(n)) => self.integer::<u16, _, S>(*n, serializer),

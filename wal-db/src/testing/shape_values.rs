@@ -134,6 +134,9 @@ fn values(at: &Making<'_>) -> Values {
         Shape::Tuple(items) => plain(tuple(items.iter(), at)?, Value::Tuple),
         Shape::Struct(fields) => structure(fields, at)?,
         Shape::Enum(variants) => enumeration(variants, at)?,
+        Shape::Newtype(single) => plain(values(&at.part(single))?, |single| {
+            Value::Newtype(Box::new(single))
+        }),
         Shape::Opaque { .. } | Shape::Recursive { .. } => values(&at.follow()?)?,
         Shape::Ref(_) => itself(at)?,
     })

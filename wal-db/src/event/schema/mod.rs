@@ -95,6 +95,9 @@ pub enum Schema {
     Struct(&'static [SchemaField]),
     /// One of several variants, by position.
     Enum(&'static [SchemaVariant]),
+    /// The single field of a variant. It may be `()`, which is not the same as no field: serde writes `Ok(())` and a
+    /// variant without fields in two ways where a format has names.
+    Newtype(&'static Schema),
     /// A type that is known by name only; `wire` says what it is written as, if the user has said so.
     Opaque {
         name: &'static str,
@@ -123,7 +126,8 @@ pub struct SchemaField {
 pub struct SchemaVariant {
     /// Its name in the record.
     pub name: &'static str,
-    /// Its fields: [`Schema::Unit`], the type of a single one, [`Schema::Tuple`] or [`Schema::Struct`].
+    /// Its fields: [`Schema::Unit`], [`Schema::Newtype`] or the type of a single one, [`Schema::Tuple`] or
+    /// [`Schema::Struct`].
     pub fields: &'static Schema,
 }
 
@@ -164,6 +168,7 @@ impl Schema {
             Schema::Tuple(items) => Schema::hash_tuple(items, fnv),
             Schema::Struct(fields) => Schema::hash_struct(fields, fnv),
             Schema::Enum(variants) => Schema::hash_enum(variants, fnv),
+            Schema::Newtype(single) => single.hash(fnv),
             Schema::Opaque { name, wire } => {
                 let fnv = fnv.text("opaque ").quoted(name);
                 match wire {
@@ -211,14 +216,23 @@ impl Schema {
             }
             fnv = fnv.name(variants[i].name);
             fnv = match variants[i].fields {
-                Schema::Unit => fnv,
-                Schema::Tuple(items) => Schema::hash_tuple(items, fnv),
-                Schema::Struct(fields) => Schema::hash_struct(fields, fnv.text(" ")),
-                single => single.hash(fnv.text("(")).text(")"),
+                Schema::Newtype(Schema::Unit) => fnv.text("(unit)"),
+                Schema::Newtype(single) => single.hash_fields(fnv),
+                fields => fields.hash_fields(fnv),
             };
             i += 1;
         }
         fnv.text("}")
+    }
+
+    /// The fields of a variant in their shortest form.
+    const fn hash_fields(&self, fnv: Fnv) -> Fnv {
+        match self {
+            Schema::Unit => fnv,
+            Schema::Tuple(items) => Schema::hash_tuple(items, fnv),
+            Schema::Struct(fields) => Schema::hash_struct(fields, fnv.text(" ")),
+            single => single.hash(fnv.text("(")).text(")"),
+        }
     }
 
     /// The owned form.
@@ -266,6 +280,8 @@ impl Schema {
                     })
                     .collect(),
             ),
+            Schema::Newtype(Schema::Unit) => Shape::Newtype(Box::new(Shape::Unit)),
+            Schema::Newtype(single) => single.to_shape(),
             Schema::Opaque { name, wire } => Shape::Opaque {
                 name: (*name).to_owned(),
                 wire: wire.map(boxed),

@@ -47,8 +47,16 @@ pub enum Shape {
     Tuple(Vec<Shape>),
     Struct(Vec<ShapeField>),
     Enum(Vec<ShapeVariant>),
-    Opaque { name: String, wire: Option<Box<Shape>> },
-    Recursive { name: String, body: Box<Shape> },
+    /// The single field of a variant, where that is [`Shape::Unit`]; any other stands there itself.
+    Newtype(Box<Shape>),
+    Opaque {
+        name: String,
+        wire: Option<Box<Shape>>,
+    },
+    Recursive {
+        name: String,
+        body: Box<Shape>,
+    },
     Ref(String),
 }
 
@@ -66,7 +74,8 @@ pub struct ShapeField {
 pub struct ShapeVariant {
     /// Its name in the record.
     pub name: String,
-    /// Its fields: [`Shape::Unit`], the type of a single one, [`Shape::Tuple`] or [`Shape::Struct`].
+    /// Its fields: [`Shape::Unit`], the type of a single one, [`Shape::Newtype`] of `()`, [`Shape::Tuple`] or
+    /// [`Shape::Struct`].
     pub fields: Shape,
 }
 
@@ -137,6 +146,7 @@ impl fmt::Display for Shape {
                     write!(f, "{}", Name(&variant.name))?;
                     match &variant.fields {
                         Shape::Unit => Ok(()),
+                        Shape::Newtype(single) => write!(f, "({single})"),
                         tuple @ Shape::Tuple(_) => tuple.fmt(f),
                         fields @ Shape::Struct(_) => write!(f, " {fields}"),
                         single => write!(f, "({single})"),
@@ -144,6 +154,7 @@ impl fmt::Display for Shape {
                 })?;
                 f.write_str("}")
             }
+            Shape::Newtype(single) => single.fmt(f),
             Shape::Opaque { name, wire } => {
                 write!(f, "opaque {}", Quoted(name))?;
                 wire.iter().try_for_each(|wire| write!(f, " = {wire}"))
@@ -384,12 +395,13 @@ impl Reader<'_> {
             let fields = if self.has("(") {
                 let (mut items, closed_by_comma) = self.items(depth)?;
                 match items.pop() {
-                    Some(single) if items.is_empty() && !closed_by_comma => {
-                        if matches!(single, Shape::Unit | Shape::Tuple(_) | Shape::Struct(_)) {
+                    Some(single) if items.is_empty() && !closed_by_comma => match single {
+                        Shape::Tuple(_) | Shape::Struct(_) => {
                             return Err(self.expected("the fields of a variant in their shortest form"));
                         }
-                        single
-                    }
+                        Shape::Unit => Shape::Newtype(Box::new(single)),
+                        single => single,
+                    },
                     last => Shape::Tuple(items.into_iter().chain(last).collect()),
                 }
             } else if self.has(" {") {

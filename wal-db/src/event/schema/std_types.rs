@@ -175,7 +175,10 @@ impl<T: WalSchema> WalSchema for Bound<T> {
 }
 
 impl<T: WalSchema, E: WalSchema> WalSchema for Result<T, E> {
-    const SCHEMA: &'static Schema = &Schema::Enum(&[variant("Ok", T::SCHEMA), variant("Err", E::SCHEMA)]);
+    const SCHEMA: &'static Schema = &Schema::Enum(&[
+        variant("Ok", &Schema::Newtype(T::SCHEMA)),
+        variant("Err", &Schema::Newtype(E::SCHEMA)),
+    ]);
 }
 
 impl WalSchema for Ipv4Addr {

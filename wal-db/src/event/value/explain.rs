@@ -73,7 +73,17 @@ macro_rules! explaining {
             /// allow.
             #[cfg(feature = "json")]
             pub fn to_json(&self, schemas: &Schemas) -> Result<String, TypedError> {
-                to_json(self.lsn(), self.kind(), self.data(), schemas)
+                self.to_json_with::<DefaultCodec>(schemas)
+            }
+
+            /// As [`to_json`](Self::to_json), for a log with records in the application's own format `C`.
+            ///
+            /// # Errors
+            ///
+            /// As [`to_json`](Self::to_json).
+            #[cfg(feature = "json")]
+            pub fn to_json_with<C: Codec>(&self, schemas: &Schemas) -> Result<String, TypedError> {
+                to_json::<C>(self.lsn(), self.kind(), self.data(), schemas)
             }
         }
     };
@@ -116,12 +126,17 @@ pub(in crate::event) fn value_of<C: Codec>(
 }
 
 #[cfg(feature = "json")]
-fn to_json(lsn: Lsn, kind: RecordKind, payload: &[u8], schemas: &Schemas) -> Result<String, TypedError> {
+fn to_json<C: Codec>(
+    lsn: Lsn,
+    kind: RecordKind,
+    payload: &[u8],
+    schemas: &Schemas,
+) -> Result<String, TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
     let text = if info.codec == codec::CodecId::JSON {
         own_text(bytes)
     } else {
-        let value = to_value::<DefaultCodec>(lsn, kind, payload, schemas)?;
+        let value = to_value::<C>(lsn, kind, payload, schemas)?;
         serde_json::to_string(&value).map_err(CodecError::from)
     };
     text.map_err(|source| failed(lsn, info, schemas, source))

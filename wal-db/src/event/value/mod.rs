@@ -64,8 +64,11 @@ pub enum Value {
     Map(Vec<(Value, Value)>),
     /// The fields of a struct, in the order of declaration.
     Struct(Vec<(Arc<str>, Value)>),
-    /// A variant of an enum and its fields: [`Value::Unit`], a single one, [`Value::Tuple`] or [`Value::Struct`].
+    /// A variant of an enum and its fields: [`Value::Unit`], a single one, [`Value::Newtype`], [`Value::Tuple`] or
+    /// [`Value::Struct`].
     Variant(Arc<str>, Box<Value>),
+    /// The single field of a variant, where that is [`Value::Unit`], as in `Ok(())`; any other stands there itself.
+    Newtype(Box<Value>),
 }
 
 impl Value {

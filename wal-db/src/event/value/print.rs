@@ -43,6 +43,7 @@ impl fmt::Display for Value {
                 f.write_str("}")
             }
             Value::Variant(name, contents) => variant(f, name, contents),
+            Value::Newtype(single) => single.fmt(f),
         }
     }
 }
@@ -51,6 +52,7 @@ fn variant(f: &mut fmt::Formatter<'_>, name: &Arc<str>, contents: &Value) -> fmt
     f.write_str(name)?;
     match contents {
         Value::Unit => Ok(()),
+        Value::Newtype(single) => write!(f, "({single})"),
         Value::Struct(_) => write!(f, " {contents}"),
         Value::Tuple(items) => {
             f.write_str("(")?;
@@ -93,6 +95,7 @@ impl Serialize for Value {
                 map.serialize_entry(&**name, contents)?;
                 map.end()
             }
+            Value::Newtype(single) => single.serialize(serializer),
         }
     }
 }
@@ -117,6 +120,7 @@ mod tests {
             (Value::Map(vec![(Value::Char('c'), one())]), "{'c': 1}"),
             (Value::Struct(vec![("a".into(), one())]), "{a: 1}"),
             (variant(Value::Unit), "V"),
+            (variant(Value::Newtype(Box::new(Value::Unit))), "V(())"),
             (variant(one()), "V(1)"),
             (variant(Value::Tuple(vec![one(), one()])), "V(1, 1)"),
             (variant(Value::Struct(vec![("a".into(), one())])), "V {a: 1}"),

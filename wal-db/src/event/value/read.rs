@@ -75,6 +75,7 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
             Shape::Char => char::deserialize(d).map(Value::Char),
             Shape::Str => String::deserialize(d).map(Value::Str),
             Shape::Bytes => d.deserialize_byte_buf(Bytes),
+            Shape::Newtype(inner) => this.part(inner).deserialize(d),
             Shape::Option(inner) => d.deserialize_option(Maybe(this.part(inner))),
             Shape::Seq(element) => d.deserialize_seq(Elements(this.part(element))),
             Shape::Array(element, len) => d.deserialize_tuple(
@@ -278,6 +279,10 @@ impl<'de> Visitor<'de> for Enum<'_, '_> {
         let contents = match fields {
             Shape::Unit => contents.unit_variant().map(|()| Value::Unit)?,
             Shape::Tuple(items) => contents.tuple_variant(items.len(), Tuple { items, at: self.at })?,
+            Shape::Newtype(single) if !seeded_bug!("newtype-of-nothing-as-nothing") => {
+                let single = contents.newtype_variant_seed(self.at.part(single))?;
+                Value::Newtype(Box::new(single))
+            }
             Shape::Struct(fields) => contents.tuple_variant(fields.len(), Struct { fields, at: self.at })?,
             single => contents.newtype_variant_seed(self.at.part(single))?,
         };
