@@ -230,14 +230,22 @@ class Directory:
             raise NotALog("its manifest is that of a file")
         self.manifest.add_table(files_at(os.path.join(path, "cuts-0"), os.path.join(path, "cuts-1")))
         first, self.last = self.manifest.head_group // self.size, self.manifest.newest_segment
-        if self.last == 0 and not os.path.exists(self.name(0)):
+        if self.last == 0 and not segments:
             self.end = 0  # made, and nothing was ever appended
             return
         for index in range(first, self.last + 1):
             if not os.path.isfile(self.name(index)):
                 raise Damage(index * self.size, f"segment {index} is missing")
-        while os.path.isfile(self.name(self.last + 1)):
+        later = sorted(index for index in map(int, (name[:-4] for name in segments)) if index > self.last)
+        for index in later:
+            wrong = not os.path.isfile(self.name(index)) or \
+                check_segment(read_at(self.name(index), 0, SEGMENT_HEADER), self.manifest, index)
+            if wrong:
+                raise NotALog(f"the name of segment {index} is somebody else's")
+        for index in later:
             self.last += 1
+            if index != self.last:
+                raise Damage(self.last * self.size, f"segment {self.last} is missing")
         bytes_of_last = os.path.getsize(self.name(self.last)) - SEGMENT_HEADER
         self.end = self.last * self.size + max(0, min(self.size, bytes_of_last))
 

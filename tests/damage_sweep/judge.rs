@@ -210,7 +210,8 @@ fn inspected(harm: &Harm, image: &Image, read_only: &wal_db::Result<Wal>) {
         (Ok(inspection), Err(WalError::Corruption(damage))) => {
             assert_eq!(inspection.damage.as_ref(), Some(damage), "{}", harm.what);
         }
-        (Err(WalError::NotALog { .. }), Err(WalError::NotALog { .. })) if harm.not_a_log => {}
+        (Err(WalError::NotALog { .. }), Err(WalError::NotALog { .. }))
+            if harm.not_a_log || harm.not_usable => {}
         (inspected, opened) => panic!("{}: inspect: {inspected:?}, opened: {opened:?}", harm.what),
     }
 }

@@ -5,4 +5,5 @@
 mod beside;
 mod files;
 mod forge;
+mod later;
 mod rules;

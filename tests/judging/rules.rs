@@ -226,8 +226,8 @@ fn name(rule: Rule) -> &'static str {
     }
 }
 
-/// The rules that the reader in Python finds broken; `None`, and a note, if there is no Python.
-fn told_by_python(place: &Place) -> Option<Vec<(u64, String)>> {
+/// The verdict of the reader in Python; `None`, and a note, if there is no Python.
+pub(crate) fn verdict_of_python(place: &Place) -> Option<serde_json::Value> {
     let output = Command::new("python3").arg(READER).arg(place.path()).output();
     let Ok(output) = output else {
         note("skipped: python3 is not there");
@@ -236,7 +236,12 @@ fn told_by_python(place: &Place) -> Option<Vec<(u64, String)>> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.is_empty(), "the reader failed: {errors}");
     let lines = String::from_utf8(output.stdout).unwrap();
-    let verdict: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    Some(serde_json::from_str(lines.lines().last().unwrap()).unwrap())
+}
+
+/// The rules that it finds broken.
+fn told_by_python(place: &Place) -> Option<Vec<(u64, String)>> {
+    let verdict = verdict_of_python(place)?;
     let rules = verdict["rules"].as_array().unwrap_or_else(|| panic!("{verdict}"));
     let mut told: Vec<_> = rules
         .iter()

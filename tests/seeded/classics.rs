@@ -683,6 +683,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         ],
     ),
     bug(
+        "later-segments-not-looked-at",
+        &[],
+        "a file in the place of a later segment is met when it is too late to refuse the log",
+        &["judging::later::a_later_segment_that_is_somebody_elses_refuses_the_log_untouched"],
+    ),
+    bug(
         "wrong-segment-hides-the-one-before",
         &[],
         "records before a damaged segment are not read because a read reaches into it",

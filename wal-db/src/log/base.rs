@@ -262,7 +262,7 @@ impl Base {
     pub(crate) fn read_error(&self, pos: u64, len: usize, error: io::Error) -> WalError {
         let reason = match StoreFault::of(&error) {
             Some(StoreFault::Missing { .. }) => CorruptionReason::MissingSegment,
-            Some(StoreFault::Wrong { .. }) => CorruptionReason::WrongSegment,
+            Some(StoreFault::Wrong { .. } | StoreFault::Foreign { .. }) => CorruptionReason::WrongSegment,
             Some(StoreFault::Version { version }) => {
                 return WalError::UnsupportedVersion { version, features: 0 };
             }

@@ -270,6 +270,13 @@ pub(super) fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> R
             Some(StoreFault::Version { version }) => {
                 return WalError::UnsupportedVersion { version, features: 0 };
             }
+            Some(StoreFault::Foreign { segment }) => {
+                let start = segment.saturating_mul(manifest.segment_len);
+                return WalError::NotALog {
+                    path: store.file_at(start).unwrap_or_default(),
+                    reason: "the log keeps its next segment under this name, and something else has it",
+                };
+            }
             None => return WalError::io("attaching the store")(error),
         };
         let start = segment.saturating_mul(manifest.segment_len);

@@ -239,9 +239,19 @@ pub struct Identity {
 /// What is wrong with a segment file; the source of an `InvalidData` error of the file stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreFault {
-    Missing { segment: u64 },
-    Wrong { segment: u64 },
-    Version { version: u32 },
+    Missing {
+        segment: u64,
+    },
+    Wrong {
+        segment: u64,
+    },
+    Version {
+        version: u32,
+    },
+    /// A name that the log would use next, and no segment of it.
+    Foreign {
+        segment: u64,
+    },
 }
 
 impl StoreFault {
@@ -259,6 +269,7 @@ impl fmt::Display for StoreFault {
         match self {
             StoreFault::Missing { segment } => write!(f, "segment {segment} is missing"),
             StoreFault::Wrong { segment } => write!(f, "segment {segment} is not the one that belongs here"),
+            StoreFault::Foreign { segment } => write!(f, "segment {segment} is somebody else's file"),
             StoreFault::Version { version } => write!(f, "unknown format version {version}"),
         }
     }

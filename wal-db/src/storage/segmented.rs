@@ -375,6 +375,33 @@ impl SegmentedStore {
         Ok(indexes)
     }
 
+    /// That the segments which no manifest names yet are the log's, and that none is missing before one that is there. Its
+    /// writer may be removing some, the last first.
+    fn check_later(&self, indexes: &mut Vec<u64>, newest: u64) -> io::Result<()> {
+        let named = indexes.partition_point(|&index| index <= newest);
+        for at in named..indexes.len() {
+            let Err(error) = self.check_file(indexes[at].saturating_mul(self.segment_len)) else {
+                continue;
+            };
+            match StoreFault::of(&error) {
+                Some(StoreFault::Missing { .. }) => {
+                    indexes.truncate(at);
+                    break;
+                }
+                Some(StoreFault::Wrong { segment }) => return Err(StoreFault::Foreign { segment }.error()),
+                _ => return Err(error),
+            }
+        }
+        let mut expected = newest;
+        for &index in &indexes[named..] {
+            expected += 1;
+            if index != expected && named > 0 {
+                return Err(StoreFault::Missing { segment: expected }.error());
+            }
+        }
+        Ok(())
+    }
+
     fn forget(&self, keep: impl Fn(u64) -> bool) {
         self.open.lock().retain(|(index, _)| keep(*index));
         self.dirty.lock().retain(|index, _| keep(*index));
@@ -495,7 +522,7 @@ impl WalStore for SegmentedStore {
         if !seeded_bug!("old-segment-kept-open") {
             self.open.lock().clear();
         }
-        let indexes = self.listed()?;
+        let mut indexes = self.listed()?;
         let last = indexes.last().copied();
         self.last.store(last.unwrap_or(0), Ordering::Release);
         let there = |index: &u64| indexes.binary_search(index).is_ok();
@@ -508,6 +535,11 @@ impl WalStore for SegmentedStore {
                 return Err(StoreFault::Missing { segment }.error());
             }
         }
+        if !seeded_bug!("later-segments-not-looked-at") {
+            self.check_later(&mut indexes, log.newest_segment)?;
+        }
+        let last = indexes.last().copied();
+        self.last.store(last.unwrap_or(0), Ordering::Release);
         if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
             // It may have been cut by a process that died before that was durable.
             match self.dir.open(segment_name(segment).as_ref(), Access::Write) {
