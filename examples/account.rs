@@ -59,7 +59,8 @@ fn run(dir: &Path, change: impl FnOnce(&mut Live<Balance>) -> anyhow::Result<()>
     let log = Wal::open_segmented(dir, 1 << 20)?.typed::<Account>()?;
     let mut account = log.live::<Balance>()?;
     let Balance { owner, cents } = account.state();
-    println!("started, replayed: owner {owner:?}, {cents} cents");
+    let owner = owner.as_deref().unwrap_or("nobody yet");
+    println!("started, replayed: owner {owner}, {cents} cents");
     change(&mut account)
 }
 

@@ -55,9 +55,12 @@ fn main() -> anyhow::Result<()> {
     open(&flipped)?;
     let inspection = Wal::inspect(&flipped)?;
     println!(
-        "   inspect: {} of 2 manifest copies intact, damaged segment: {:?}",
+        "   inspect: {} of 2 manifest copies intact, {}",
         inspection.intact_manifest_copies,
-        inspection.damage.and_then(|damage| damage.segment)
+        match inspection.damage {
+            Some(damage) => damage.to_string(),
+            None => "no damage".to_owned(),
+        }
     );
     for item in Wal::salvage(&flipped)? {
         match item? {
@@ -94,10 +97,12 @@ fn open(dir: &Path) -> anyhow::Result<()> {
         report.found_records, report.staged_records
     );
     if let Some(cut) = &report.cut {
-        let kept_at = cut.kept_at.as_deref().and_then(Path::file_name);
+        let kept_at = cut.kept_at.as_deref().unwrap_or(Path::new("memory"));
         println!(
-            "   open: bytes {}..{} cut, kept in {kept_at:?}",
-            cut.start, cut.end
+            "   open: bytes {}..{} cut, kept in {}",
+            cut.start,
+            cut.end,
+            kept_at.display()
         );
     }
     for record in wal.iter()? {

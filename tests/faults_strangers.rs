@@ -269,7 +269,10 @@ fn other_versions_and_unknown_features_are_refused_untouched() {
                     Wal::inspect(place.path()).map(|_| ()),
                 ];
                 for refused in refusals {
-                    let Err(WalError::UnsupportedVersion { version, features }) = refused else {
+                    let Err(WalError::UnsupportedVersion {
+                        version, features, ..
+                    }) = refused
+                    else {
                         panic!("{form:?}, {at}: {refused:?}");
                     };
                     assert_eq!((version, features), expected, "{form:?}");

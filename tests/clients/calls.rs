@@ -135,7 +135,7 @@ fn what_salvage_finds_becomes_a_new_log() {
     let items: Salvage = Wal::salvage(place.path()).unwrap();
     for item in items {
         match item.unwrap() {
-            SalvageItem::Record(record) if record.kind() == RecordKind::Schema => {
+            SalvageItem::Schema(record) => {
                 assert!(matches!(
                     new.append_record(&record, &schemas),
                     Err(WalError::Config { .. })

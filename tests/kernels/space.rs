@@ -347,7 +347,7 @@ fn a_disk_without_space_for_staging_memory_is_left_as_it_was() {
         // The first opening makes the log; none after it takes space.
         let free = |attempt: u32| {
             let refused = open(&path, form, WalConfig::new()).map(drop);
-            let Err(error @ WalError::NoStagingSpace { bytes: 8_388_608 }) = refused else {
+            let Err(error @ WalError::NoStagingSpace { bytes: 8_388_608, .. }) = refused else {
                 panic!("{form:?}, {attempt}: {refused:?}");
             };
             assert!(error.to_string().contains("with_staging_bytes"), "{error}");

@@ -724,4 +724,10 @@ pub(super) const CLASSICS: &[Bug] = &[
         "an event that is copied to another log comes without its shape",
         &["clients::calls::records_are_copied_byte_for_byte_with_their_schemas"],
     ),
+    bug(
+        "errors-without-a-path",
+        &[],
+        "an error does not say which log it is about",
+        &["messages::damage_has_a_path_a_place_and_a_way_on"],
+    ),
 ];

@@ -1,6 +1,10 @@
 //! What can go wrong, as facts with numbers.
 
-use std::{io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{Lsn, event::TypedError, format::LogId};
 
@@ -12,10 +16,12 @@ pub type Result<T, E = WalError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum WalError {
     /// The operating system refused a call. Nothing was changed, unless a variant below says so.
-    #[error("I/O error while {context} ({})", source.kind())]
+    #[error("I/O error{} while {context} ({})", Of(" on ", path.as_deref()), source.kind())]
     Io {
         /// What the log was doing.
         context: &'static str,
+        /// The log, or the file beside it; `None` if its store has no path.
+        path: Option<PathBuf>,
         /// What the system said.
         source: io::Error,
     },
@@ -48,39 +54,51 @@ pub enum WalError {
 
     /// There is no space for the record. It was not taken, no LSN was used, and the log works again once there is
     /// space.
-    #[error(
-        "no space left for {needed} more bytes, nothing was appended; free some space and append again \
-         (a log in one file can also have reached the largest file that the file system or the process may have: \
-         then a log in segments is what helps)"
-    )]
+    ///
+    /// A log in one file ends for good at the largest file that its file system takes: the kind is
+    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) then, and no truncation helps. Go on in a log in segments.
+    #[error("{}", no_space(*needed, *kind, path.as_deref()))]
     Full {
         /// Bytes that were asked for.
         needed: u64,
+        /// What is exhausted: [`StorageFull`](io::ErrorKind::StorageFull),
+        /// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) or [`FileTooLarge`](io::ErrorKind::FileTooLarge).
+        kind: io::ErrorKind,
+        /// The log; `None` if its store has no path.
+        path: Option<PathBuf>,
     },
 
     /// There is no space for the staging memory, so the log was not opened. Nothing is left of what was made of it.
     #[error(
-        "no space left for {bytes} bytes of staging memory, so the log was not opened; free some space, ask for less \
-         with WalConfig::with_staging_bytes, or for none with Staging::WriteThrough"
+        "no space left for {bytes} bytes of staging memory, so the log{} was not opened; free some space, ask for less \
+         with WalConfig::with_staging_bytes, or for none with Staging::WriteThrough",
+        Of(" ", path.as_deref())
     )]
     NoStagingSpace {
         /// Bytes that were asked for.
         bytes: u64,
+        /// The log; `None` if its store has no path.
+        path: Option<PathBuf>,
     },
 
     /// The records were taken, and there is no space on the disk to make them durable. They wait in staging memory, survive
     /// the process as any that was appended does, and become durable with the next [`sync`](crate::Wal::sync) that finds
     /// space. Appending one again would have it in the log twice.
     #[error(
-        "{} appended and not durable yet, for want of space for {needed} more bytes; free some space and sync, do not \
-         append again",
-        lsn.map_or_else(|| "what was".to_owned(), |lsn| format!("the record at LSN {lsn} was"))
+        "{} appended{} and {} not durable yet, for want of space for {needed} more bytes; free some space and sync, do \
+         not append {} again",
+        lsn.map_or_else(|| "records were".to_owned(), |lsn| format!("the record at LSN {lsn} was")),
+        Of(" to ", path.as_deref()),
+        if lsn.is_some() { "is" } else { "are" },
+        if lsn.is_some() { "it" } else { "them" },
     )]
     NotDurable {
         /// The record that the call was about; `None` if it was about all of them.
         lsn: Option<Lsn>,
         /// Bytes that were asked for.
         needed: u64,
+        /// The log; `None` if its store has no path.
+        path: Option<PathBuf>,
     },
 
     /// A write or a flush failed: the record may or may not be in the log, now and after a crash. Reopen the log to find
@@ -124,25 +142,27 @@ pub enum WalError {
 
     /// The log was written by a newer version of this crate, or uses a feature that this one does not have. It was
     /// not touched.
-    #[error(
-        "the log has format version {version} with features {features:#x}, this crate reads version 1 without; it was not touched"
-    )]
+    #[error("{}", newer(*version, *features, path.as_deref()))]
     UnsupportedVersion {
         /// The version that is stored.
         version: u32,
         /// The feature bits that are not known.
         features: u32,
+        /// The log; `None` if its store has no path.
+        path: Option<PathBuf>,
     },
 
     /// The LSN is not that of a record.
-    #[error("no record starts at LSN {lsn}")]
+    #[error("no record starts at LSN {lsn}; Wal::iter_from goes on with the next one, if there is one")]
     NoSuchRecord {
         /// The LSN that was asked for.
         lsn: Lsn,
     },
 
     /// The record was removed by a truncation.
-    #[error("the record at LSN {lsn} was truncated; the log starts at LSN {head}")]
+    #[error(
+        "the record at LSN {lsn} was dropped; the log starts at LSN {head} now, and Wal::iter reads it from there"
+    )]
     Truncated {
         /// The LSN that was asked for.
         lsn: Lsn,
@@ -163,7 +183,8 @@ pub enum WalError {
     },
 
     /// The [`Position`](crate::Position) was taken in another log.
-    #[error("the position is one in the log {}, and this is the log {}", hex(.position), hex(.log))]
+    #[error("the position is one in the log {}, and this is the log {}; open that one, or read this one from its head",
+        hex(.position), hex(.log))]
     OtherLog {
         /// The id of the log that the position was taken in.
         position: [u8; 16],
@@ -182,7 +203,10 @@ pub enum WalError {
     },
 
     /// The log was cut back to before what a follower has already delivered. It goes on with what came instead.
-    #[error("the log was cut back to LSN {kept_before}, behind what was delivered; it goes on at LSN {next}")]
+    #[error(
+        "the log was cut back to LSN {kept_before}, before what was delivered; undo what came from there on, and go on at \
+        LSN {next}"
+    )]
     CutBack {
         /// Records from here on, of those that were delivered, are gone.
         kept_before: Lsn,
@@ -202,11 +226,11 @@ pub enum WalError {
     },
 
     /// The handle was opened read-only.
-    #[error("the log is open read-only")]
+    #[error("the log is open read-only; open it with Wal::open or Wal::open_segmented to change it")]
     ReadOnly,
 
     /// The log was closed.
-    #[error("the log is closed")]
+    #[error("the log is closed; open it again")]
     Closed,
 
     /// The log was used inside the closure of its own [`Wal::append_with`](crate::Wal::append_with), which others may
@@ -228,16 +252,101 @@ pub enum WalError {
 
 impl WalError {
     pub(crate) fn io(context: &'static str) -> impl FnOnce(io::Error) -> WalError {
-        move |source| WalError::Io { context, source }
+        move |source| WalError::Io {
+            context,
+            path: None,
+            source,
+        }
     }
+
+    pub(crate) fn full(needed: u64, error: &io::Error) -> WalError {
+        WalError::Full {
+            needed,
+            kind: error.kind(),
+            path: None,
+        }
+    }
+
+    pub(crate) fn newer(version: u32, features: u32) -> WalError {
+        WalError::UnsupportedVersion {
+            version,
+            features,
+            path: None,
+        }
+    }
+
+    /// Says which log it is about, unless it says so already.
+    pub(crate) fn located(mut self, log: Option<&Path>) -> WalError {
+        let Some(log) = log.filter(|_| !seeded_bug!("errors-without-a-path")) else {
+            return self;
+        };
+        match &mut self {
+            WalError::Io { path, .. }
+            | WalError::Full { path, .. }
+            | WalError::NotDurable { path, .. }
+            | WalError::NoStagingSpace { path, .. }
+            | WalError::UnsupportedVersion { path, .. } => {
+                path.get_or_insert_with(|| log.to_owned());
+            }
+            WalError::Corruption(damage) => {
+                damage.log.get_or_insert_with(|| Arc::new(log.to_owned()));
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
+/// A path in a message, if there is one, after a word or two.
+struct Of<'a>(&'static str, Option<&'a Path>);
+
+impl fmt::Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(path) => write!(f, "{}{}", self.0, path.display()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn no_space(needed: u64, kind: io::ErrorKind, path: Option<&Path>) -> String {
+    let log = Of(" in ", path);
+    match kind {
+        io::ErrorKind::FileTooLarge => format!(
+            "no space left{log} for {needed} more bytes, nothing was appended: the file is as long as its file system or a \
+             limit of the process (ulimit -f) lets it be, whatever is dropped from its beginning; raise the limit, or go \
+             on in a log in segments (Wal::open_segmented, Wal::append_record)"
+        ),
+        io::ErrorKind::QuotaExceeded => format!(
+            "no space left{log} for {needed} more bytes, nothing was appended: the quota is used up; free some space or \
+             raise it, and append again"
+        ),
+        _ => format!(
+            "no space left{log} for {needed} more bytes, nothing was appended; free some space and append again"
+        ),
+    }
+}
+
+fn newer(version: u32, features: u32, path: Option<&Path>) -> String {
+    let (log, read) = (Of(" ", path), crate::format::FORMAT_VERSION);
+    let what = if version == read {
+        format!("uses features that this release does not know ({features:#x})")
+    } else {
+        format!("has format version {version}, and this release reads version {read}")
+    };
+    format!("the log{log} {what}; open it with the release that wrote it or a later one; it was not touched")
 }
 
 impl WalError {
     /// For calls that append nothing: "full" is about records that were taken before.
     pub(crate) fn of_what_was_taken(self) -> WalError {
         match self {
-            WalError::Full { needed } if !seeded_bug!("full-said-of-what-was-taken") => {
-                WalError::NotDurable { lsn: None, needed }
+            WalError::Full { needed, path, .. } if !seeded_bug!("full-said-of-what-was-taken") => {
+                WalError::NotDurable {
+                    lsn: None,
+                    needed,
+                    path,
+                }
             }
             error => error,
         }
@@ -261,8 +370,8 @@ impl WalError {
             WalError::InDoubt { cause, .. } | WalError::Poisoned { cause } => {
                 WalError::InDoubt { lsn, cause }
             }
-            WalError::Full { needed } | WalError::NotDurable { needed, .. } => {
-                WalError::NotDurable { lsn, needed }
+            WalError::Full { needed, path, .. } | WalError::NotDurable { needed, path, .. } => {
+                WalError::NotDurable { lsn, needed, path }
             }
             error => error,
         }
@@ -273,9 +382,8 @@ impl WalError {
         use io::ErrorKind;
         match self {
             WalError::Io { source, .. } => source.kind(),
-            WalError::Full { .. } | WalError::NoStagingSpace { .. } | WalError::NotDurable { .. } => {
-                ErrorKind::StorageFull
-            }
+            WalError::Full { kind, .. } => *kind,
+            WalError::NoStagingSpace { .. } | WalError::NotDurable { .. } => ErrorKind::StorageFull,
             WalError::Locked { .. } => ErrorKind::ResourceBusy,
             WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
             WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,
@@ -314,10 +422,7 @@ impl From<WalError> for io::Error {
 
 impl From<io::Error> for WalError {
     fn from(source: io::Error) -> Self {
-        WalError::Io {
-            context: "using the log",
-            source,
-        }
+        WalError::io("using the log")(source)
     }
 }
 
@@ -327,8 +432,8 @@ fn hex(id: &[u8; 16]) -> LogId {
 
 /// Damage: where it is, and what is wrong there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the log is damaged at LSN {lsn}{}, bytes {start}..{end}: {reason}",
-    .segment.map(|index| format!(" (segment {index})")).unwrap_or_default())]
+#[error("the log{} is damaged at LSN {lsn}{}, bytes {start}..{end}: {reason}; Wal::salvage reads what is intact",
+    Of(" ", self.path()), .segment.map(|index| format!(" (segment {index})")).unwrap_or_default())]
 pub struct Corruption {
     /// The first LSN that cannot be trusted.
     pub lsn: Lsn,
@@ -340,6 +445,16 @@ pub struct Corruption {
     pub end: u64,
     /// What is wrong.
     pub reason: CorruptionReason,
+    /// The log.
+    pub(crate) log: Option<Arc<PathBuf>>,
+}
+
+impl Corruption {
+    /// The log that is damaged; `None` if its store has no path.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.log.as_deref().map(PathBuf::as_path)
+    }
 }
 
 /// What is wrong with the bytes.

@@ -153,6 +153,15 @@ pub(super) fn append_batch(wal: &Wal, payloads: &[&[u8]], records: &[&RecordType
     wal.append_batch_described(payloads, &described)
 }
 
+/// The name that schema records give to a type.
+pub(super) fn name_of(held: &[Entry], type_id: u32) -> Option<String> {
+    let mut stored = held
+        .iter()
+        .filter_map(|entry| StoredSchema::parse(&entry.payload));
+    let found = stored.find(|stored| stored.type_id == type_id)?;
+    Some(found.name.to_owned())
+}
+
 /// Compares every version that a program's types read with what the log says of it. Nothing is read as a type that has
 /// not been compared, and nothing is appended as one.
 pub(super) fn check(wal: &Wal, records: &[RecordType]) -> Result<()> {

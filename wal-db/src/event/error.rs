@@ -32,8 +32,8 @@ pub enum TypedError {
 
     /// Another type than the one asked for is stored here.
     #[error(
-        "the record at LSN {lsn} has type id {found:#010x} and is not a `{expected}`: \
-         read it as the type that was appended"
+        "the record at LSN {lsn} is {} and not a `{expected}`: read it as the type that was appended",
+        stored(name.as_deref(), *found)
     )]
     WrongType {
         /// Where the record is.
@@ -42,13 +42,16 @@ pub enum TypedError {
         expected: &'static str,
         /// The type id that is stored.
         found: u32,
+        /// The full name of the type that is stored, if whoever read it had the log to ask.
+        name: Option<String>,
     },
 
     /// No variant of the family has the type id that is stored.
     #[error(
-        "the record at LSN {lsn} has type id {type_id:#010x} (version {version}, {codec}), which no variant of \
-         `{family}` has: a newer program wrote it, or its variant was removed or renamed; \
-         bring the variant back, or its old name with `#[wal(alias = \"...\")]`"
+        "the record at LSN {lsn} is {} (version {version}, {codec}), which no variant of `{family}` is: a newer program \
+         wrote it, or its variant was removed or renamed; bring the variant back, or its old name with \
+         `#[wal(alias = \"...\")]`",
+        stored(name.as_deref(), *type_id)
     )]
     UnknownType {
         /// Where the record is.
@@ -61,6 +64,8 @@ pub enum TypedError {
         version: u16,
         /// The wire format of the event.
         codec: CodecId,
+        /// The full name of the type that is stored, if whoever read it had the log to ask.
+        name: Option<String>,
     },
 
     /// The event was stored by a program that knows a later version of the type.
@@ -274,4 +279,26 @@ pub enum TypedError {
         /// The full name of the other.
         second: &'static str,
     },
+}
+
+/// How a message calls the type of a stored record.
+fn stored(name: Option<&str>, type_id: u32) -> String {
+    match name {
+        Some(name) => format!("a `{name}`"),
+        None => format!("of the type with id {type_id:#010x} (`Wal::schemas` has its name)"),
+    }
+}
+
+impl TypedError {
+    /// With the name of the type that is stored, if the error is about that and the log knows it.
+    pub(super) fn named(mut self, look_up: impl FnOnce(u32) -> Option<String>) -> TypedError {
+        match &mut self {
+            TypedError::WrongType { found: id, name, .. }
+            | TypedError::UnknownType {
+                type_id: id, name, ..
+            } => *name = look_up(*id),
+            _ => {}
+        }
+        self
+    }
 }

@@ -154,8 +154,12 @@ fn decode_otherwise<'de, C: Codec, T: WalDecode<'de>>(
     } = info;
     let Some((index, record)) = with_id::<T>(type_id) else {
         if !T::FAMILY {
-            let (expected, found) = (T::NAME, type_id);
-            return Err(TypedError::WrongType { lsn, expected, found });
+            return Err(TypedError::WrongType {
+                lsn,
+                expected: T::NAME,
+                found: type_id,
+                name: None,
+            });
         }
         let raw = RawRecord {
             type_id,
@@ -169,6 +173,7 @@ fn decode_otherwise<'de, C: Codec, T: WalDecode<'de>>(
             type_id,
             version: stored,
             codec,
+            name: None,
         };
         return T::decode_other(raw).map(Upcast::One).map_err(unknown);
     };

@@ -153,7 +153,8 @@ fn every_mismatch_has_an_error_of_its_own() {
             Err(TypedError::WrongType {
                 lsn: AT,
                 expected: "pair",
-                found: 9
+                found: 9,
+                name: None
             })
         ),
         "{wrong:?}"

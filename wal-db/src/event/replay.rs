@@ -154,7 +154,8 @@ impl<E, C> Replay<E, C> {
     /// Takes the errors that [`Unreadable::Collect`] has kept since the last call, in the order of the log. At most
     /// 1,024 wait to be taken; those that come then are counted in [`skipped`](Self::skipped) and not kept.
     pub fn take_collected(&mut self) -> Vec<TypedError> {
-        std::mem::take(&mut self.notes.collected)
+        let collected = std::mem::take(&mut self.notes.collected);
+        collected.into_iter().map(|error| self.with_name(error)).collect()
     }
 
     /// Of which record types the log holds more than this program knows, so far: later versions of its own, and types
@@ -198,6 +199,16 @@ impl<E: WalRecord, C> fmt::Debug for Replay<E, C> {
     }
 }
 
+impl<E, C> Replay<E, C> {
+    /// The name of a type that the program does not have is for the log to say.
+    fn with_name(&self, error: TypedError) -> TypedError {
+        error.named(|id| {
+            let name = self.records.with_dictionary(|held| dictionary::name_of(held, id));
+            name.ok().flatten()
+        })
+    }
+}
+
 impl<E: WalDecodeOwned, C: Codec> Replay<E, C> {
     fn next_event(&mut self) -> Option<Result<Event<E>>> {
         loop {
@@ -228,7 +239,7 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C> {
                 Err((TypedError::UnknownType { .. }, _)) if seeded_bug!("unknown-type-passed-over") => {}
                 Err((error, info)) => {
                     if let Err(error) = self.notes.unreadable(error, info, self.policy) {
-                        return Some(Err(error.into()));
+                        return Some(Err(self.with_name(error).into()));
                     }
                 }
             }

@@ -195,6 +195,7 @@ mod tests {
             type_id,
             version,
             codec: info.codec,
+            name: None,
         };
         (error, Some(info))
     }

@@ -15,15 +15,14 @@ const TRIES: u32 = 8;
 impl Core {
     /// Copies the log as it is now; returns where the copy goes on.
     pub(crate) fn backup_to(&self, path: &Path) -> Result<Lsn> {
-        for _ in 1..TRIES {
-            if let Some(end) = self.try_backup(path)? {
+        for _ in 0..TRIES {
+            let copied = self.try_backup(path);
+            if let Some(end) = copied.map_err(|error| error.located(Some(path)))? {
                 return Ok(end);
             }
         }
-        self.try_backup(path)?.ok_or(WalError::Io {
-            context: "making a backup",
-            source: io::Error::other("the end of the log was cut off each time it was tried"),
-        })
+        let why = io::Error::other("the end of the log was cut off each time it was tried");
+        Err(WalError::io("making a backup")(why).located(Some(path)))
     }
 
     /// `None` if a truncation took away what was to be copied.

@@ -219,6 +219,7 @@ impl Base {
             start,
             end,
             reason,
+            log: self.store.location().cloned(),
         }
     }
 
@@ -264,13 +265,10 @@ impl Base {
             Some(StoreFault::Missing { .. }) => CorruptionReason::MissingSegment,
             Some(StoreFault::Wrong { .. } | StoreFault::Foreign { .. }) => CorruptionReason::WrongSegment,
             Some(StoreFault::Version { version }) => {
-                return WalError::UnsupportedVersion { version, features: 0 };
+                return self.store.error(WalError::newer(version, 0));
             }
             None => {
-                return WalError::Io {
-                    context: "reading the log",
-                    source: error,
-                };
+                return self.store.error(WalError::io("reading the log")(error));
             }
         };
         let shape = self.now();

@@ -68,6 +68,11 @@ const MARK_EVERY: u64 = if cfg!(shuttle) { 4 << 10 } else { 8 << 20 };
 
 impl Core {
     pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig, read_only: bool) -> Result<Core> {
+        let location = store.location();
+        Self::open_store(store, config, read_only).map_err(|error| error.located(location.as_deref()))
+    }
+
+    fn open_store(store: Box<dyn WalStore>, config: WalConfig, read_only: bool) -> Result<Core> {
         config.check()?;
         let Opened {
             base,
@@ -183,7 +188,9 @@ impl Core {
         let ready = match ready {
             Ok(ready) => ready,
             Err(error) if is_full(&error) && seeded_bug!("full-disk-kept-quiet") => wanted,
-            Err(error) if is_full(&error) => return Err(WalError::Full { needed: need }),
+            Err(error) if is_full(&error) => {
+                return Err(self.base.store.error(WalError::full(need, &error)));
+            }
             Err(_) => {
                 self.fail(writer);
                 return Err(self.poisoned());
@@ -359,10 +366,11 @@ impl Core {
         manifest.staging = None;
         recover::write_manifest(&self.base.store, &mut manifest)?;
         // The space ahead is not needed any more.
-        self.base
-            .store
-            .truncate(mark.pos)
-            .map_err(WalError::io("giving prepared space back"))?;
+        self.base.store.truncate(mark.pos).map_err(|error| {
+            self.base
+                .store
+                .error(WalError::io("giving prepared space back")(error))
+        })?;
         writer.ring.set_clean();
         Ok(())
     }
@@ -473,6 +481,7 @@ fn mapped_memory(
         if is_full(&error) {
             return WalError::NoStagingSpace {
                 bytes: header.capacity,
+                path: None,
             };
         }
         making(error)

@@ -302,11 +302,10 @@ impl Core {
                 if !seeded_bug!("group-without-space-dropped") {
                     committer.pending = Some((closed, header));
                 }
-                return Err(WalError::Full {
-                    needed: closed.next - closed.start,
-                });
+                let full = WalError::full(closed.next - closed.start, &error);
+                return Err(self.base.store.error(full));
             }
-            self.base.store.break_with(format!("writing: {error}"));
+            self.base.store.break_for("writing", &error);
             self.fail(writer);
             return Err(self.in_doubt());
         }

@@ -76,7 +76,8 @@ pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection
         recovery: None,
         damage: None,
     };
-    let store = match store_to_read(&fs, path) {
+    let located = |error: WalError| error.located(Some(path));
+    let store = match store_to_read(&fs, path).map_err(located) {
         Ok(store) => Latched::new(store),
         Err(WalError::Corruption(damage)) => {
             inspection.damage = Some(damage);
@@ -95,7 +96,7 @@ pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection
         inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
         inspection.head = Some(Lsn::from_pos(manifest.head));
     }
-    match reader::open(store, &WalConfig::new()) {
+    match reader::open(store, &WalConfig::new()).map_err(located) {
         Ok(opened) => inspection.recovery = Some(opened.report),
         Err(WalError::Corruption(damage)) => inspection.damage = Some(damage),
         Err(error) => return Err(error),

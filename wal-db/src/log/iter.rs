@@ -5,6 +5,7 @@ use std::{iter::FusedIterator, ops::Bound};
 use super::{
     base::Shape,
     core::Core,
+    dictionary::Entry,
     find,
     record::{Record, RecordKind, RecordRef},
     scan::{Frame, Walker},
@@ -34,6 +35,11 @@ pub struct WalIter {
 }
 
 impl WalIter {
+    /// The newest schema records of the log.
+    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        self.core.with_dictionary(run)
+    }
+
     /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`. What lies before
     /// `to` was appended already.
     pub(crate) fn new(core: Arc<Core>, group: u64, from: u64, to: u64) -> Self {

@@ -344,7 +344,7 @@ pub(super) fn read_copies(store: &Latched) -> Result<Copies> {
         let decoded = slots.each_ref().map(|slot| Manifest::decode(slot));
         for copy in &decoded {
             if let Err(SlotFault::Version { version, features }) = *copy {
-                return Err(WalError::UnsupportedVersion { version, features });
+                return Err(WalError::newer(version, features));
             }
         }
         // The making of a log writes one copy first.

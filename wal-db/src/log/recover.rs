@@ -157,7 +157,7 @@ fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Result<Manifes
                 _ => best = Some((found, slot, bytes)),
             },
             Err(SlotFault::Version { version, features }) => {
-                return Err(WalError::UnsupportedVersion { version, features });
+                return Err(WalError::newer(version, features));
             }
             Err(fault) => faults.push(fault),
         }
@@ -226,7 +226,7 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> std::r
     // Counts in headers that were made up lead here; nobody could open the log again.
     if Manifest::decode(&bytes).is_err() {
         return Err(Unwritten {
-            error: manifest_damage(),
+            error: store.error(manifest_damage()),
             left: Left::Nothing,
         });
     }
@@ -236,7 +236,7 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> std::r
             break;
         }
         store.write_slot(slot, &bytes).map_err(|error| Unwritten {
-            error: WalError::io("writing the manifest")(error),
+            error: store.error(WalError::io("writing the manifest")(error)),
             left,
         })?;
     }
@@ -253,6 +253,7 @@ pub(super) fn manifest_damage() -> WalError {
         start: 0,
         end: 0,
         reason: CorruptionReason::Manifest,
+        log: None,
     })
 }
 
@@ -268,7 +269,7 @@ pub(super) fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> R
             Some(StoreFault::Missing { segment }) => (segment, CorruptionReason::MissingSegment),
             Some(StoreFault::Wrong { segment }) => (segment, CorruptionReason::WrongSegment),
             Some(StoreFault::Version { version }) => {
-                return WalError::UnsupportedVersion { version, features: 0 };
+                return WalError::newer(version, 0);
             }
             Some(StoreFault::Foreign { segment }) => {
                 let start = segment.saturating_mul(manifest.segment_len);
@@ -286,6 +287,7 @@ pub(super) fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> R
             start,
             end: start.saturating_add(manifest.segment_len),
             reason,
+            log: store.location().cloned(),
         })
     })
 }

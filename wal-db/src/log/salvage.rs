@@ -28,7 +28,7 @@ pub enum SalvageItem {
     /// A record that is intact.
     Record(Record),
     /// A schema record that is intact: one of the log's own notes, which is no record of the application and not counted
-    /// as one. [`Schemas::learn`](crate::Schemas::learn) takes it in.
+    /// as one. [`Schemas::take`](crate::Schemas::take) takes it in.
     Schema(Record),
     /// A record that is in staging memory only: appended, by a process that died or by one that is at work, and not durable.
     /// They come last.

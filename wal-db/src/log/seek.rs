@@ -65,8 +65,8 @@ impl Core {
             });
         }
         match self.hand_over(pos) {
-            Err(WalError::Full { needed }) => {
-                self.check_written(lsn, || WalError::NotDurable { lsn: None, needed })?;
+            Err(error @ WalError::Full { .. }) => {
+                self.check_written(lsn, || error.of_what_was_taken())?;
             }
             Ok(()) | Err(WalError::InDoubt { .. } | WalError::Poisoned { .. }) if self.is_poisoned() => {
                 self.check_written(lsn, || self.in_doubt())?

@@ -66,10 +66,8 @@ pub(super) fn write_first(
         };
     store.write_slot(first, &bytes).map_err(|error| {
         nothing(match is_full(&error) {
-            true => WalError::Full {
-                needed: bytes.len() as u64,
-            },
-            false => WalError::io("writing the table of cuts")(error),
+            true => store.error(WalError::full(bytes.len() as u64, &error)),
+            false => store.error(WalError::io("writing the table of cuts")(error)),
         })
     })?;
     manifest.timeline.wrote(name);
@@ -81,7 +79,7 @@ pub(super) fn write_second(store: &Latched, half: &Half) -> std::result::Result<
     match store.write_slot(half.other, &half.bytes) {
         // One copy has to do, until the next table.
         Err(error) if !is_full(&error) => Err(Unwritten {
-            error: WalError::io("writing the table of cuts")(error),
+            error: store.error(WalError::io("writing the table of cuts")(error)),
             left: Left::OneCopy,
         }),
         _ => Ok(()),

@@ -217,7 +217,8 @@ impl Wal {
     /// [`WalError::UnsupportedVersion`](crate::WalError::UnsupportedVersion) and [`WalError::Io`](crate::WalError::Io);
     /// damage is what it reports.
     pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
-        inspect::inspect(Arc::new(System), path.as_ref())
+        let path = path.as_ref();
+        inspect::inspect(Arc::new(System), path).map_err(|error| error.located(Some(path)))
     }
 
     /// Reads every record that is still intact in the log at `path`, in order, across damage, with or without a
@@ -229,7 +230,8 @@ impl Wal {
     /// # Errors
     /// If there is nothing at all to tell which log it is.
     pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage> {
-        salvage::salvage(Arc::new(System), path.as_ref())
+        let path = path.as_ref();
+        salvage::salvage(Arc::new(System), path).map_err(|error| error.located(Some(path)))
     }
 
     /// Copies the log as it is now to `path`, while it is in use: a file for a log in one file, else a directory, which is

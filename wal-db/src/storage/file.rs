@@ -88,7 +88,8 @@ impl FileStore {
     /// [`WalError::Locked`] if it is open for writing elsewhere, [`WalError::NotALog`] if it is something else (it
     /// is not changed then), [`WalError::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_on(Arc::new(System), path.as_ref())
+        let path = path.as_ref();
+        Self::open_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))
     }
 
     /// As [`open`](Self::open), on another file system.
@@ -121,7 +122,8 @@ impl FileStore {
     /// # Errors
     /// [`WalError::NotALog`] if it is something else, [`WalError::Io`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_read_only_on(Arc::new(System), path.as_ref())
+        let path = path.as_ref();
+        Self::open_read_only_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))
     }
 
     /// As [`open_read_only`](Self::open_read_only), on another file system.
@@ -133,10 +135,7 @@ impl FileStore {
                 reason: recognised::UNFINISHED,
             }),
             Some(file) => Self::with_file(fs, file, place),
-            None => Err(WalError::Io {
-                context: "opening the log",
-                source: io::ErrorKind::NotFound.into(),
-            }),
+            None => Err(WalError::io("opening the log")(io::ErrorKind::NotFound.into())),
         }
     }
 
@@ -262,6 +261,10 @@ impl Drop for FileStore {
 }
 
 impl WalStore for FileStore {
+    fn location(&self) -> Option<PathBuf> {
+        Some(self.place.path.clone())
+    }
+
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         read_at(&*self.file, ROW.saturating_add(pos), buf)
     }

@@ -1,14 +1,16 @@
 //! The latch: the first failure of a store is its last.
 
-use std::{io, sync::OnceLock};
+use std::{io, path::PathBuf, sync::OnceLock};
 
 use super::{Identity, Process, WalStore, is_full};
+use crate::WalError;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
 /// A store behind a latch. After a write or a flush has failed, both are refused without being tried: whether a
 /// second flush covers what the first one lost cannot be known.
 pub(crate) struct Latched {
     store: Arc<dyn WalStore>,
+    location: Option<std::sync::Arc<PathBuf>>,
     broken: OnceLock<String>,
     /// Flushes of one file run one at a time: the system reports a failure to one caller only, who has to close the
     /// latch before another flush can say that all is well.
@@ -25,6 +27,7 @@ const FORKED: &str = "the process was forked; open the log in the child";
 impl Latched {
     pub(crate) fn new(store: Box<dyn WalStore>) -> Self {
         Latched {
+            location: store.location().map(std::sync::Arc::new),
             store: store.into(),
             broken: OnceLock::new(),
             flushing: Mutex::new(()),
@@ -40,6 +43,16 @@ impl Latched {
         if !seeded_bug!("lock-kept-by-a-clone") {
             self.store.close();
         }
+    }
+
+    /// The path of the log, if its store has one.
+    pub(crate) fn location(&self) -> Option<&std::sync::Arc<PathBuf>> {
+        self.location.as_ref()
+    }
+
+    /// Says in an error that it is one of this log.
+    pub(crate) fn error(&self, error: WalError) -> WalError {
+        error.located(self.location.as_deref().map(PathBuf::as_path))
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -70,6 +83,13 @@ impl Latched {
         let _ = self.broken.set(cause);
     }
 
+    /// Closes the latch for what a call of the store has returned.
+    pub(crate) fn break_for(&self, doing: &str, error: &io::Error) {
+        let log = self.location.as_ref();
+        let log = log.map_or_else(String::new, |log| format!(" ({})", log.display()));
+        self.break_with(format!("{doing}{log}: {error}"));
+    }
+
     /// The store itself, for reading: that is never refused.
     pub(crate) fn shared(&self) -> Arc<dyn WalStore> {
         self.store.clone()
@@ -92,7 +112,7 @@ impl Latched {
         match self.guarded("flushing", flush) {
             Err(error) => {
                 // For a flush, "full" is a failure like any other: pages may have been dropped.
-                self.break_with(format!("flushing: {error}"));
+                self.break_for("flushing", &error);
                 Err(error)
             }
             Ok(()) => Ok(()),
@@ -125,7 +145,7 @@ impl Latched {
         let _one_at_a_time = self.segment_len().is_none().then(|| self.flushing.lock());
         // Whether the slot holds the old or the new contents cannot be known, so "full" is a failure, too.
         self.guarded("writing the manifest", || self.store.write_slot(slot, bytes))
-            .inspect_err(|error| self.break_with(format!("writing the manifest: {error}")))
+            .inspect_err(|error| self.break_for("writing the manifest", error))
     }
 
     pub(crate) fn lock(&self) -> io::Result<()> {
@@ -213,7 +233,7 @@ impl Latched {
         if let Err(error) = &result
             && !is_full(error)
         {
-            self.break_with(format!("{doing}: {error}"));
+            self.break_for(doing, error);
         }
         result
     }

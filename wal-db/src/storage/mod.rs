@@ -43,6 +43,11 @@ pub(crate) use wiped::Process;
 /// A store must be safe to use from several threads at once. Implementations need the seven methods that have no default; see the
 /// example `custom_store`.
 pub trait WalStore: Send + Sync + 'static {
+    /// Where the store keeps its bytes: the errors of the log name it.
+    fn location(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Takes the bytes for one log that writes, until the store is closed or dropped. Called before anything else when a
     /// log is opened for writing, and not for one that is opened for reading only.
     ///

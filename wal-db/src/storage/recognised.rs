@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     fs::{Access, Dir, File, FileSystem, parent, read_at},
+    segmented::{MANIFEST, NEW_MANIFEST},
     staging_file::StagingHeader,
 };
 use crate::format::{
@@ -68,13 +69,16 @@ fn starts_as_wal_db_1(file: &dyn File) -> io::Result<bool> {
     Ok(crc.value() == stored)
 }
 
-/// What a directory is that has neither a manifest nor segments, by the names in it.
-pub(super) fn directory(names: &[OsString]) -> Option<&'static str> {
+/// What a directory is that has no segments and no manifest with anything in it.
+pub(super) fn directory(dir: &dyn Dir, names: &[OsString]) -> Option<&'static str> {
+    let is_unfinished = |name: &OsString| {
+        (name == MANIFEST || name == NEW_MANIFEST) && dir.len(name).is_ok_and(|len| len == 0)
+    };
     if names.is_empty() {
         Some("the directory is empty")
     } else if names.iter().any(|name| is_segment_of_wal_db_1(name)) {
         Some(WAL_DB_1)
-    } else if names.iter().all(|name| name == super::segmented::NEW_MANIFEST) {
+    } else if names.iter().all(is_unfinished) {
         Some(UNFINISHED)
     } else {
         None
@@ -88,8 +92,11 @@ fn is_segment_of_wal_db_1(name: &OsStr) -> bool {
 
 /// What has a name that a file was to have.
 pub(super) fn instead_of_a_file(dir: &dyn Dir, name: &OsStr) -> &'static str {
-    match dir.open_dir(name).and_then(|dir| dir.list()) {
-        Ok(names) => match directory(&names) {
+    let listed = dir
+        .open_dir(name)
+        .and_then(|dir| dir.list().map(|names| (dir, names)));
+    match listed {
+        Ok((dir, names)) => match directory(&*dir, &names) {
             Some(WAL_DB_1) => WAL_DB_1,
             _ => "it is a directory; a log in a directory is opened with open_segmented",
         },

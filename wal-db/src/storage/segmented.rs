@@ -71,7 +71,8 @@ impl SegmentedStore {
     /// [`WalError::Locked`] if it is open for writing elsewhere, [`WalError::NotALog`] if it holds something else (it
     /// is not changed then), [`WalError::Corruption`] if the manifest is gone, [`WalError::Io`].
     pub fn open(dir: impl AsRef<Path>, segment_size: u64) -> Result<Self> {
-        Self::open_on(Arc::new(System), dir.as_ref(), segment_size)
+        let dir = dir.as_ref();
+        Self::open_on(Arc::new(System), dir, segment_size).map_err(|error| error.located(Some(dir)))
     }
 
     /// As [`open`](Self::open), on another file system.
@@ -108,7 +109,8 @@ impl SegmentedStore {
     /// # Errors
     /// [`WalError::NotALog`] if it holds something else, [`WalError::Io`].
     pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::open_read_only_on(Arc::new(System), dir.as_ref())
+        let dir = dir.as_ref();
+        Self::open_read_only_on(Arc::new(System), dir).map_err(|error| error.located(Some(dir)))
     }
 
     /// As [`open_read_only`](Self::open_read_only), on another file system.
@@ -415,6 +417,10 @@ impl Drop for SegmentedStore {
 }
 
 impl WalStore for SegmentedStore {
+    fn location(&self) -> Option<PathBuf> {
+        Some(self.path.clone())
+    }
+
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         for (index, offset, len) in self.parts(pos, buf.len()) {
@@ -774,11 +780,12 @@ fn no_manifest(dir: &dyn Dir, path: &Path) -> Result<WalError> {
             start: 0,
             end: 0,
             reason: crate::CorruptionReason::MissingManifest,
+            log: None,
         })
     } else {
         WalError::NotALog {
             path: path.to_owned(),
-            reason: recognised::directory(&names)
+            reason: recognised::directory(dir, &names)
                 .unwrap_or("the directory holds something else and no manifest"),
         }
     })
