@@ -194,7 +194,8 @@ fn swapped(image: &Image, tally: &mut Tally) {
             }
         }
         for index in [0, newest + 1, newest + 2, 1 << 30] {
-            let harm = Harm::of(&format!("segment {one} copied to {index}"));
+            let mut harm = Harm::of(&format!("segment {one} copied to {index}"));
+            harm.not_usable = index > newest;
             try_file(image, &name(index), Now::Bytes(bytes.clone()), harm, tally);
         }
     }
