@@ -97,6 +97,24 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["explain::ten_thousand_events_print_as_their_types_would"],
     ),
     bug(
+        "history-without-edges",
+        &[],
+        "random records have few elements and hardly ever a number at the end of its type",
+        &["testing_finds::zero_and_the_ends_of_a_type_are_tried"],
+    ),
+    bug(
+        "kit-without-dead-processes",
+        &[],
+        "a program's replay is not tried on what a dead process leaves",
+        &["testing_finds::small_appends_that_belong_together_and_are_no_batch_are_found"],
+    ),
+    bug(
+        "replay-goes-on-after-a-panic",
+        &[],
+        "a replay whose conversion has panicked goes on after the record",
+        &["testing_finds::a_panic_in_a_conversion_ends_a_replay"],
+    ),
+    bug(
         "half-a-chunk-taken-for-a-whole",
         &[],
         "what is read ahead is handed over though the store had less of it",

@@ -101,6 +101,8 @@ pub struct Event<E> {
 /// beforehand with [`on_unreadable`](Self::on_unreadable). Records in which the log keeps notes of its own are passed
 /// over, and so are events of retired types.
 ///
+/// A panic in a conversion of the program's own, if it is caught, ends the replay as an error does.
+///
 /// Filters look at the header of a record: what they pass over is not decoded, and not an error whatever it is.
 #[must_use = "nothing is read until the iterator is driven"]
 pub struct Replay<E, C = DefaultCodec> {
@@ -179,6 +181,8 @@ impl<E: WalDecodeOwned, C: Codec> Iterator for Replay<E, C> {
         if self.ended {
             return None;
         }
+        // A conversion of the program's may panic, and the panic be caught: the record it was about is a gap.
+        self.ended = !seeded_bug!("replay-goes-on-after-a-panic");
         let item = self.next_event();
         self.ended = !matches!(item, Some(Ok(_)));
         item

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{EventLog, Lsn, Replay, Result, WalDecodeOwned, WalError};
+use crate::{Codec, DefaultCodec, EventLog, Lsn, Replay, Result, WalDecodeOwned, WalError};
 
 /// A value that events change, and nothing else does.
 ///
@@ -79,7 +79,7 @@ pub struct Rebuilt<S> {
     parts: u32,
 }
 
-impl<E: WalDecodeOwned> EventLog<E> {
+impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Folds the whole log into a new state.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl<E: WalDecodeOwned> EventLog<E> {
     /// # Errors
     ///
     /// As [`rebuild`](Self::rebuild).
-    pub fn live<S>(&self) -> Result<Live<S>>
+    pub fn live<S>(&self) -> Result<Live<S, C>>
     where
         S: State<Event = E> + Default,
     {
@@ -126,7 +126,7 @@ impl<E: WalDecodeOwned> EventLog<E> {
 }
 
 impl<S: State> Rebuilt<S> {
-    fn apply_all(&mut self, events: Replay<S::Event>) -> Result<()> {
+    fn apply_all<C: Codec>(&mut self, events: Replay<S::Event, C>) -> Result<()> {
         for event in events {
             let event = event?;
             if event.lsn == self.next && event.part < self.parts {
@@ -160,14 +160,14 @@ impl<S: State> Rebuilt<S> {
 ///
 /// The state is always the fold of a prefix of the log. Others may append to the log as well; their events
 /// are applied in their place, by the next [`commit`](Self::commit) or [`catch_up`](Self::catch_up).
-pub struct Live<S: State> {
+pub struct Live<S: State, C: Codec = DefaultCodec> {
     rebuilt: Rebuilt<S>,
-    log: EventLog<S::Event>,
+    log: EventLog<S::Event, C>,
     /// An event of `commit` is in the log and not yet in the state.
     behind: bool,
 }
 
-impl<S: State> Live<S> {
+impl<S: State, C: Codec> Live<S, C> {
     /// Appends an event, waits until it survives power loss, and applies it; returns its LSN.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl<S: State> Live<S> {
 
     /// The log below.
     #[must_use]
-    pub fn log(&self) -> &EventLog<S::Event> {
+    pub fn log(&self) -> &EventLog<S::Event, C> {
         &self.log
     }
 
@@ -246,7 +246,7 @@ impl<S: State> Live<S> {
     }
 }
 
-impl<S: State + fmt::Debug> fmt::Debug for Live<S> {
+impl<S: State + fmt::Debug, C: Codec> fmt::Debug for Live<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Live")
             .field("rebuilt", &self.rebuilt)

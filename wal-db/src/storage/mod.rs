@@ -12,7 +12,7 @@ mod recognised;
 pub(crate) mod ring;
 mod segmented;
 pub(crate) mod staging;
-mod staging_file;
+pub(crate) mod staging_file;
 mod sys;
 mod table;
 mod wiped;

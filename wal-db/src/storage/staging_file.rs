@@ -9,7 +9,7 @@ use std::{
 use crate::format::{Fields, LogId, SECTOR, is_zero};
 
 /// Where the ring starts in a staging file.
-pub(super) const STAGING_HEADER_LEN: u64 = 4096;
+pub(crate) const STAGING_HEADER_LEN: u64 = 4096;
 pub(super) const RELEASED_AT: usize = 512;
 pub(super) const DURABLE_AT: usize = 1024;
 pub(super) const MAGIC: [u8; 8] = *b"WALDBSTG";

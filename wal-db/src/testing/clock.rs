@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::Mutex;
 
 /// A clock that hands out the same times in every run: each is a fixed step after the one before.
 ///
@@ -16,9 +16,8 @@ use crate::sync::{AtomicU32, Ordering};
 /// ```
 #[derive(Debug)]
 pub struct FixedClock {
-    start: SystemTime,
+    next: Mutex<SystemTime>,
     step: Duration,
-    asked: AtomicU32,
 }
 
 impl FixedClock {
@@ -26,18 +25,19 @@ impl FixedClock {
     #[must_use]
     pub fn new(start: SystemTime, step: Duration) -> Self {
         FixedClock {
-            start,
+            next: Mutex::new(start),
             step,
-            asked: AtomicU32::new(0),
         }
     }
 
-    /// The next time; the last one that [`SystemTime`] can hold stands still. Threads may share the clock.
+    /// The next time. It never goes back: at the last time that [`SystemTime`] can hold the clock stands still. Threads
+    /// may share the clock.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-        let passed = self.step.saturating_mul(asked);
-        self.start.checked_add(passed).unwrap_or(self.start)
+        let mut next = self.next.lock();
+        let now = *next;
+        *next = now.checked_add(self.step).unwrap_or(now);
+        now
     }
 }
 

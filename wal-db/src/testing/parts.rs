@@ -92,10 +92,18 @@ pub(super) fn avoid_zeros(value: &mut Value) {
         Value::Option(Some(inner)) => avoid_zeros(inner),
         Value::List(items) | Value::Tuple(items) => items.iter_mut().for_each(avoid_zeros),
         Value::Map(entries) => {
-            for (key, value) in entries {
+            for (key, value) in entries.iter_mut() {
                 avoid_zeros(key);
                 avoid_zeros(value);
             }
+            // Two keys may be one now, of which a map keeps one.
+            let mut kept: Vec<Value> = Vec::with_capacity(entries.len());
+            entries.retain(|(key, _)| {
+                let key = unordered(key);
+                let new = !kept.contains(&key);
+                kept.push(key);
+                new
+            });
         }
         Value::Struct(fields) => fields.iter_mut().for_each(|(_, value)| avoid_zeros(value)),
         Value::Variant(_, contents) => avoid_zeros(contents),

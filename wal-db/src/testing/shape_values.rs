@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -15,6 +16,8 @@ use crate::{Shape, ShapeField, ShapeVariant, Value};
 /// How often a type that holds itself does so, at most.
 const MAX_NESTING: u32 = 3;
 const MAX_ELEMENTS: usize = 4;
+/// More than the length of a byte counts.
+const LONG: usize = 300;
 
 /// Random values of a shape cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +42,7 @@ pub enum NoValues {
 
 /// Random values of a shape, as a proptest strategy.
 ///
-/// Collections have few elements, and floating point numbers are finite. A struct with the fields of
+/// Collections have few elements, but for a long list now and then; numbers are often at the ends of a type, and floating point numbers are finite. A struct with the fields of
 /// [`Duration`](std::time::Duration) or [`SystemTime`](std::time::SystemTime) is one: its nanoseconds are less than a
 /// second.
 ///
@@ -119,13 +122,13 @@ fn values(at: &Making<'_>) -> Values {
             plain(POSITIVE | NEGATIVE | NORMAL | ZERO, Value::F64)
         }
         Shape::Char => plain(any::<char>(), Value::Char),
-        Shape::Str => plain(vec(any::<char>(), 0..8), |chars| {
+        Shape::Str => plain(some(any::<char>(), true), |chars| {
             Value::Str(chars.into_iter().collect())
         }),
-        Shape::Bytes => plain(vec(any::<u8>(), 0..8), Value::Bytes),
+        Shape::Bytes => plain(some(any::<u8>(), true), Value::Bytes),
         Shape::Option(inner) => option(values(&at.part(inner)))?,
         Shape::Seq(inner) => match values(&at.part(inner)) {
-            Ok(inner) => plain(vec(inner, 0..=MAX_ELEMENTS), Value::List),
+            Ok(elements) => plain(some(elements, is_small(inner)), Value::List),
             Err(NoValues::Empty { .. }) => Just(Value::List(Vec::new())).boxed(),
             Err(error) => return Err(error),
         },
@@ -149,18 +152,74 @@ where
     values.prop_map(of).boxed()
 }
 
-fn unsigned<T: Arbitrary + Into<u128>>() -> BoxedStrategy<Value>
-where
-    T::Strategy: 'static,
-{
-    plain(any::<T>(), |n| Value::Unsigned(n.into()))
+/// Elements of a list: mostly a few, and now and then as many as no conversion handles one by one.
+fn some<S: Strategy + Clone + 'static>(elements: S, long: bool) -> BoxedStrategy<Vec<S::Value>> {
+    let few = vec(elements.clone(), 0..=MAX_ELEMENTS);
+    if !long || seeded_bug!("history-without-edges") {
+        return few.boxed();
+    }
+    prop_oneof![15 => few, 1 => vec(elements, MAX_ELEMENTS..=LONG)].boxed()
 }
 
-fn signed<T: Arbitrary + Into<i128>>() -> BoxedStrategy<Value>
+/// Whether values of a shape are small enough for a long list of them.
+fn is_small(shape: &Shape) -> bool {
+    !matches!(
+        shape,
+        Shape::Seq(_)
+            | Shape::Array(..)
+            | Shape::Map(..)
+            | Shape::Str
+            | Shape::Bytes
+            | Shape::Tuple(_)
+            | Shape::Struct(_)
+            | Shape::Enum(_)
+            | Shape::Recursive { .. }
+            | Shape::Opaque { .. }
+            | Shape::Ref(_)
+    )
+}
+
+/// Any number, and those where a conversion to another type goes wrong: 0, 1, and the ends of every integer type that
+/// `T` holds. Numbers of all sizes are as likely, so that half of a wide type's fit in a narrower one.
+fn integer<T, W>(of: fn(W) -> Value) -> BoxedStrategy<Value>
 where
+    T: Arbitrary + Into<W> + TryFrom<i128> + Copy + fmt::Debug + std::ops::Shr<u32, Output = T> + 'static,
+    T::Strategy: 'static,
+    W: 'static,
+{
+    if seeded_bug!("history-without-edges") {
+        return any::<T>().prop_map(move |n| of(n.into())).boxed();
+    }
+    let bits = 8 * size_of::<T>() as u32;
+    let ends = (3..128).flat_map(|bit: u32| {
+        let power = 1_i128 << bit.min(126);
+        [power - 1, power, -power, -power - 1]
+    });
+    let edges: Vec<T> = [0, 1, -1]
+        .into_iter()
+        .chain(ends)
+        .filter_map(|n| T::try_from(n).ok())
+        .collect();
+    let sized = (any::<T>(), 0..bits).prop_map(|(n, shift)| n >> shift);
+    prop_oneof![2 => any::<T>(), 2 => sized, 1 => proptest::sample::select(edges)]
+        .prop_map(move |n| of(n.into()))
+        .boxed()
+}
+
+fn unsigned<T>() -> BoxedStrategy<Value>
+where
+    T: Arbitrary + Into<u128> + TryFrom<i128> + Copy + fmt::Debug + std::ops::Shr<u32, Output = T> + 'static,
     T::Strategy: 'static,
 {
-    plain(any::<T>(), |n| Value::Signed(n.into()))
+    integer::<T, u128>(Value::Unsigned)
+}
+
+fn signed<T>() -> BoxedStrategy<Value>
+where
+    T: Arbitrary + Into<i128> + TryFrom<i128> + Copy + fmt::Debug + std::ops::Shr<u32, Output = T> + 'static,
+    T::Strategy: 'static,
+{
+    integer::<T, i128>(Value::Signed)
 }
 
 /// A type inside of itself.

@@ -146,6 +146,12 @@ impl Medium {
         }
     }
 
+    /// What mapped memory held last.
+    #[must_use]
+    pub fn staged(&self, path: &Path) -> Option<&[u8]> {
+        self.staged.get(path)?.back().map(Vec::as_slice)
+    }
+
     /// Whether all that was done was flushed, and nothing is in mapped memory.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -1,6 +1,6 @@
 //! A program's own replay, on every crash image of its own run.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, path::Path};
 
 use super::{
     content::mix,
@@ -8,7 +8,7 @@ use super::{
     image::{Image, Step},
     medium::{Arrival, Medium},
 };
-use crate::testing::CheckFailed;
+use crate::{format::FrameWord, storage::staging_file::STAGING_HEADER_LEN, testing::CheckFailed};
 
 /// How thoroughly [`check_crash_prefix`] looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +59,15 @@ impl<S> Promises<S> {
     }
 }
 
-/// Runs a program on a [`SimDisk`], loses the power behind every call that it made to the disk, and replays every image
-/// that can be left. Each has to give a state that the program had: at least the one that it knew to be durable, at most
+/// Runs a program on a [`SimDisk`], loses the power behind every call that it made to the disk, kills the process there and
+/// between appends, and replays every image that can be left. Each has to give a state that the program had: at least the one that it knew to be durable, at most
 /// the one that it was about to reach. What was replayed has to be there after one more power loss.
 ///
 /// The program must not kill the disk itself. It says before each event which state it leads to, [`Promises::next`], and behind each flush that all of it is
 /// durable, [`Promises::durable`]. It begins in the default state. Returns how many images were replayed.
+///
+/// What belongs together has to be one state: between two appends that lead to one, the process may die, unless they are
+/// one batch. A state that equals an earlier one hides what was lost in between, so let a state count its events.
 ///
 /// Staging memory is made anew for every image: the smallest is the quickest.
 ///
@@ -170,6 +173,9 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::Result<S>> Checker<'_,
         };
         let (mut end, mut durable) = (1, 0);
         for (at, step) in self.journal.iter().enumerate() {
+            if let Step::Staging { path, bytes } = step {
+                self.between(&medium, path, bytes, at, durable..end)?;
+            }
             medium.apply(step);
             if let Step::Mark(mark) = step {
                 (end, durable) = marks[*mark];
@@ -187,8 +193,62 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::Result<S>> Checker<'_,
             if let Some(failed) = failed {
                 return Err(failed);
             }
+            self.death(&medium, at, durable..end)?;
         }
         Ok(())
+    }
+
+    /// The process dies, and the machine goes on.
+    fn death(
+        &mut self,
+        medium: &Medium,
+        at: usize,
+        may_be: std::ops::Range<usize>,
+    ) -> Result<(), CheckFailed> {
+        let Some(image) = medium
+            .after_death()
+            .filter(|_| !seeded_bug!("kit-without-dead-processes"))
+        else {
+            return Ok(());
+        };
+        self.image(image, may_be).map_err(|wrong| {
+            let steps = self.steps(at);
+            CheckFailed::one(format!(
+                "{wrong}\nwhat the program did to the disk:\n{steps}the process was killed then"
+            ))
+        })
+    }
+
+    /// The process dies between two appends, which make no call to the disk.
+    fn between(
+        &mut self,
+        medium: &Medium,
+        path: &Path,
+        after: &[u8],
+        at: usize,
+        may_be: std::ops::Range<usize>,
+    ) -> Result<(), CheckFailed> {
+        let before = medium.staged(path).unwrap_or_default().to_vec();
+        for end in appended(&before, after) {
+            let mut medium = medium.clone();
+            let mut bytes = before.clone();
+            bytes[..end].copy_from_slice(&after[..end]);
+            medium.apply(&Step::Staging {
+                path: path.to_owned(),
+                bytes,
+            });
+            self.death(&medium, at, may_be.clone())?;
+        }
+        Ok(())
+    }
+
+    /// What the program did lately, for people.
+    fn steps(&self, at: usize) -> String {
+        let first = at.saturating_sub(40);
+        let steps = self.journal[first..=at].iter().enumerate();
+        steps
+            .map(|(i, step)| format!("  {} {step}\n", first + i))
+            .collect()
     }
 
     fn image(&mut self, image: Image, may_be: std::ops::Range<usize>) -> Result<(), String> {
@@ -232,15 +292,44 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::Result<S>> Checker<'_,
     }
 
     fn describe(&self, wrong: &str, at: usize, medium: &Medium, arrival: &Arrival) -> CheckFailed {
-        let first = at.saturating_sub(40);
-        let steps = self.journal[first..=at].iter().enumerate();
-        let steps = steps.map(|(i, step)| format!("  {} {step}\n", first + i));
         CheckFailed::one(format!(
             "{wrong}\nwhat the program did to the disk:\n{}the power was lost then; {}",
-            steps.collect::<String>(),
+            self.steps(at),
             medium.describe(arrival)
         ))
     }
+}
+
+/// Where staging memory ended after each append but the last that was made since `before`. Nothing was written to the
+/// disk in between, so what is new begins with the first frame that was not there.
+fn appended(before: &[u8], after: &[u8]) -> Vec<usize> {
+    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let header = STAGING_HEADER_LEN as usize;
+    if before.len() != after.len() {
+        return Vec::new();
+    }
+    let changed = (header..after.len())
+        .step_by(8)
+        .find(|&at| word(before, at) != word(after, at));
+    let Some(mut at) = changed else {
+        return Vec::new();
+    };
+    let mut ends = Vec::new();
+    while let Some(frame) = word(after, at)
+        .filter(|word| *word != 0)
+        .and_then(FrameWord::parse)
+    {
+        let end = at + frame.frame_len() as usize;
+        if end > after.len() || before[at..end].iter().any(|byte| *byte != 0) {
+            break;
+        }
+        at = end;
+        if !frame.more {
+            ends.push(at);
+        }
+    }
+    ends.pop();
+    ends
 }
 
 #[cfg(test)]
