@@ -7,3 +7,4 @@ mod files;
 mod forge;
 mod later;
 mod rules;
+mod stores;

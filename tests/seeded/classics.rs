@@ -707,6 +707,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["judging::later::a_later_segment_that_is_somebody_elses_refuses_the_log_untouched"],
     ),
     bug(
+        "short-read-is-the-end",
+        &[],
+        "where a store reads less than it was asked for, the log ends",
+        &["judging::stores::a_store_that_reads_short_loses_nothing"],
+    ),
+    bug(
+        "less-room-than-asked-taken",
+        &[],
+        "a store that makes less room than it was asked for is asked for ever",
+        &["judging::stores::a_store_that_makes_less_room_than_it_was_asked_for_is_full"],
+    ),
+    bug(
         "wrong-segment-hides-the-one-before",
         &[],
         "records before a damaged segment are not read because a read reaches into it",

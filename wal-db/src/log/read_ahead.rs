@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    storage::{Process, WalStore},
+    storage::{Process, WalStore, read_full},
     sync::{Arc, Bell, Mutex, thread},
 };
 
@@ -96,7 +96,7 @@ impl Chunks {
 impl Shared {
     /// Reads the chunk at `start`, which was claimed.
     fn read(&self, start: u64, mut memory: BytesMut) {
-        let read = self.store.read_at(start, &mut memory);
+        let read = read_full(&*self.store, start, &mut memory);
         let chunk = match read {
             Ok(len) if len == memory.len() || seeded_bug!("half-a-chunk-taken-for-a-whole") => {
                 Chunk::Whole(memory)

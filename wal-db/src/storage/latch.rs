@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::OnceLock};
 
-use super::{Identity, Process, WalStore, is_full};
+use super::{Identity, Process, StoreFault, WalStore, is_full};
 use crate::WalError;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
@@ -96,7 +96,7 @@ impl Latched {
     }
 
     pub(crate) fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.store.read_at(pos, buf)
+        read_full(&*self.store, pos, buf)
     }
 
     pub(crate) fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
@@ -161,7 +161,16 @@ impl Latched {
     }
 
     pub(crate) fn prepare(&self, end: u64) -> io::Result<u64> {
-        self.guarded("preparing space", || self.store.prepare(end))
+        let prepare = || match self.store.prepare(end)? {
+            ready if ready < end && !seeded_bug!("less-room-than-asked-taken") => Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("the store made room up to {ready}, and was asked for {end}"),
+            )),
+            // No position is higher.
+            ready if ready > 1 << 62 => Ok(u64::MAX),
+            ready => Ok(ready),
+        };
+        self.guarded("preparing space", prepare)
     }
 
     pub(crate) fn likes_zeros_ahead(&self) -> bool {
@@ -237,6 +246,31 @@ impl Latched {
         }
         result
     }
+}
+
+/// Reads until `buf` is full or the store ends, whatever a single call of the store reads. Where something is wrong with a
+/// segment, what comes before it is read.
+pub(crate) fn read_full(store: &dyn WalStore, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buf.len() {
+        match store.read_at(pos.saturating_add(done as u64), &mut buf[done..]) {
+            Ok(0) => break,
+            Ok(read) if read > buf.len() - done => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the store says that it read more than it was asked for",
+                ));
+            }
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if done > 0 && StoreFault::of(&error).is_some() => break,
+            Err(error) => return Err(error),
+        }
+        if seeded_bug!("short-read-is-the-end") {
+            break;
+        }
+    }
+    Ok(done)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod wiped;
 use std::{fmt, fs::File, io, path::PathBuf};
 
 pub use file::FileStore;
-pub(crate) use latch::Latched;
+pub(crate) use latch::{Latched, read_full};
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::segment_index;
@@ -29,8 +29,12 @@ pub(crate) use wiped::Process;
 
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
 ///
-/// The log writes each byte of the row once, in order, and never rewrites what a [`sync`](Self::sync) has covered.
-/// It never calls a method again after a `write_at` or a `sync` has failed, except to read.
+/// The log writes the row in order and never puts other bytes where a [`sync`](Self::sync) has covered some. Zeros may be
+/// written ahead of what is to come, and recovery may write the same bytes again.
+///
+/// Once a `write_at`, `sync`, `prepare`, `truncate` or `write_slot` has failed, none of these is called again, for whether
+/// another try covers what the first one lost cannot be known. A `write_at` or `prepare` that fails for want of space is the
+/// exception: it is tried again when there may be some. Reading, giving space back and [`close`](Self::close) go on.
 ///
 /// A store that can run out of space says so in [`prepare`](Self::prepare), with an error of the kind
 /// [`StorageFull`](io::ErrorKind::StorageFull), [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) or
@@ -61,7 +65,8 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Reads from `pos` until `buf` is full or the end is reached, and returns how much was read.
+    /// Reads from `pos` on, and returns how much was read: 0 at the end and after it. Less than `buf` holds is no end; the log
+    /// reads on from there.
     ///
     /// # Errors
     /// Whatever the medium says; nothing is assumed about `buf` then.
@@ -99,13 +104,14 @@ pub trait WalStore: Send + Sync + 'static {
     /// Whatever the medium says.
     fn truncate(&self, len: u64) -> io::Result<()>;
 
-    /// The bytes that were last written to slot 0 or 1; none if it never was.
+    /// The bytes that were last written to a slot, and whatever follows them; none or zeros if it never was.
     ///
     /// # Errors
     /// Whatever the medium says.
     fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>>;
 
-    /// Replaces slot 0 or 1, durably. A crash may damage this slot but not the other.
+    /// Replaces a slot, durably. A crash may damage this slot but not another. The first one may come before
+    /// [`attach`](Self::attach).
     ///
     /// # Errors
     /// Whatever the medium says.
@@ -117,8 +123,8 @@ pub trait WalStore: Send + Sync + 'static {
         2
     }
 
-    /// Tells the store which log it holds, once, before anything is written and before the row is read. For stores
-    /// that keep a header of their own.
+    /// Tells the store which log it holds, before the row is read or written. For stores that keep a header of their own. A
+    /// handle that only reads says it again when it finds that the log was truncated: names may stand for other files then.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] if what it holds is another log's.
@@ -134,7 +140,8 @@ pub trait WalStore: Send + Sync + 'static {
     }
 
     /// Makes room up to `end` at least, so that writing there cannot run out of space; returns how far there is room
-    /// now. Called off the append path.
+    /// now. A thread of its own calls it ahead of the records, and whoever appends and finds no room. Less than `end`
+    /// is taken for "full".
     ///
     /// # Errors
     /// An error that means "full" is passed on as [`WalError::Full`](crate::WalError::Full) and tried again later.

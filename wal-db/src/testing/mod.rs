@@ -8,6 +8,7 @@
 //! | [`check_history!`] | a migration that fails or mixes up fields, with random records of every released version |
 //! | [`golden!`] | bytes of an old version that are not the event that was meant any more |
 //! | [`assert_roundtrip!`], [`roundtrip_test!`] | an event that does not come back from a log as it was |
+//! | [`check_store`] | what a store of your own does otherwise than the log needs it |
 //! | [`assert_crash_prefix`] | a state that no crash may leave, on every crash image of a run of your program |
 //!
 //! [`MemLog`] and [`TempLog`] are logs that leave nothing behind, [`FixedClock`] gives the same times in every run.
@@ -35,6 +36,7 @@ mod positional;
 mod roundtrip;
 mod shape_values;
 pub mod sim;
+mod store;
 
 use std::fmt::{self, Write};
 
@@ -50,6 +52,7 @@ pub use self::logs::{MemLog, TempLog, append_payload};
 pub use self::roundtrip::{roundtrip, roundtrip_all};
 pub use self::shape_values::{NoValues, shape_values};
 pub use self::sim::{SimDisk, assert_crash_prefix};
+pub use self::store::check_store;
 #[doc(inline)]
 pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_test};
 
