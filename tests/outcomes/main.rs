@@ -4,4 +4,5 @@
 mod closed;
 mod full;
 mod idle;
+mod opening;
 mod table;

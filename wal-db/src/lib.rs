@@ -2,8 +2,9 @@
 //!
 //! Threads append records at memory speed ([`Wal::append`]), make them durable together ([`Wal::sync`]), and replay
 //! them from any [`Lsn`]. Records are bytes, or events of your own types with names and versions ([`WalRecord`],
-//! [`Wal::typed`]). Opening recovers what a crash left, exactly: every record that was acknowledged as durable is there,
-//! or opening fails and says where the damage is.
+//! [`Wal::typed`]). Opening recovers what a crash left, exactly. Every record that was acknowledged as durable is there, or
+//! is reported as damaged: by opening, which reads the end of the log and changes nothing then, and before that by whoever
+//! reads the place, or [`Wal::verify`].
 //!
 //! ```
 //! # #[cfg(all(feature = "derive", feature = "bincode"))]
@@ -34,6 +35,14 @@
 //!
 //! What each call promises is said where it is documented. Of the repository, `docs/evolution.md` says what to write when
 //! an event changes, `docs/format.md` describes the bytes, `docs/design.md` the workings.
+//!
+//! # Waiting, and async
+//!
+//! [`Wal::append`] copies the record into staging memory and returns. Now and then it waits: for a flush, when staging memory
+//! or the backlog of what was written and not flushed (512 MiB) is full, and for space, when a file has to grow. There is no
+//! runtime inside and no call is `async`: in a task, append with [`Wal::append_durable`] and await the [`Ticket`], which is a
+//! future, and make room for that wait as for any short disk access, with `spawn_blocking` where it would hurt. Calls that
+//! read, [`Wal::sync`] and [`Tail::next_timeout`] block the thread.
 //!
 //! # Features
 //!

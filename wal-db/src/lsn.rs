@@ -8,7 +8,7 @@ use crate::format::GROUP_HEADER_LEN;
 ///
 /// LSNs are unique, grow with the order of the records, have gaps between them (a record's frame, padding and
 /// the headers of groups lie in between) and stay valid for the life of the log: truncation never gives an LSN
-/// to another record. The first record of a new log has LSN 0.
+/// to another record. A new log begins at LSN 0, with its first record, or with the schema of that if it is an event.
 ///
 /// ```
 /// use wal_db::Lsn;
@@ -19,7 +19,7 @@ use crate::format::GROUP_HEADER_LEN;
 pub struct Lsn(u64);
 
 impl Lsn {
-    /// The lowest LSN, that of the first record of a new log.
+    /// The lowest LSN, at which a new log begins: with its first record, or with the schema of that if it is an event.
     pub const ZERO: Lsn = Lsn(0);
 
     /// An LSN from its number, for example one that was stored elsewhere.

@@ -40,7 +40,9 @@ impl Wal {
     /// # Errors
     ///
     /// [`TypedError::Encode`] if the event cannot be encoded or could not be read back, for example because
-    /// it is nested too deeply; otherwise as [`append`](Wal::append). Nothing was appended then.
+    /// it is nested too deeply; [`TypedError::IdTaken`] or [`TypedError::ShapeChanged`] if the log holds another type with
+    /// its id or another shape of its version. Nothing was appended then. Otherwise as [`append`](Wal::append); to find the
+    /// schemas that the log holds it may be read, as by [`schemas`](Wal::schemas).
     pub fn append_typed<T: WalRecord>(&self, event: &T) -> Result<Lsn> {
         Ok(append(self, |buffer| payload::encode::<DefaultCodec, T>(event, buffer))?.0)
     }
@@ -75,8 +77,10 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// [`TypedError::IdCollision`] if two record types of `E` share a type id. The derive finds that at
-    /// compile time.
+    /// [`TypedError::ShapeChanged`] if the log holds another shape of a type and version that `E` reads.
+    /// [`TypedError::IdTaken`] if an id of `E` is that of a type with another name in this log.
+    /// [`TypedError::IdCollision`] if two record types of `E` share a type id; the derive finds that at compile time.
+    /// Else as [`schemas`](Wal::schemas): the schemas are read.
     pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
         self.typed_with::<E, DefaultCodec>()
     }
@@ -243,8 +247,8 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append), with nothing appended. If the flush fails the event is in doubt, as
-    /// after a failed [`Wal::append_and_sync`].
+    /// Those of [`append`](Self::append). [`NotDurable`](crate::WalError::NotDurable) and
+    /// [`InDoubt`](crate::WalError::InDoubt) mean what they do after [`Wal::append_and_sync`].
     pub fn append_and_sync(&self, event: &E) -> Result<Lsn> {
         self.append_durable(event)?.wait()
     }
@@ -266,7 +270,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append), with nothing appended. A failed flush is reported by the ticket.
+    /// Those of [`append`](Self::append). A failed flush is reported by the ticket.
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
         let (lsn, end) = append(&self.wal, |buffer| payload::encode::<C, E>(event, buffer))?;
         Ok(self.wal.ticket_up_to(lsn, end))
@@ -321,7 +325,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// # Errors
     ///
-    /// Those of [`append_with`](Self::append_with), with nothing appended. A failed flush is reported by the ticket.
+    /// Those of [`append_with`](Self::append_with). A failed flush is reported by the ticket.
     pub fn append_durable_with(&self, event: &E, meta: &Meta) -> Result<Ticket> {
         let (lsn, end) = append(&self.wal, |buffer| {
             payload::encode_with::<C, E>(event, meta, buffer)

@@ -104,7 +104,8 @@ impl Wal {
     /// [`WalError::Locked`](crate::WalError::Locked): open for writing elsewhere.
     /// [`WalError::NotALog`](crate::WalError::NotALog): something else is there.
     /// [`WalError::UnsupportedVersion`](crate::WalError::UnsupportedVersion): written by a newer version.
-    /// [`WalError::Corruption`](crate::WalError::Corruption): acknowledged records are damaged; see
+    /// [`WalError::Corruption`](crate::WalError::Corruption): acknowledged records are damaged, of those that opening reads,
+    /// after the log's last mark; see
     /// [`OpenPolicy`](crate::OpenPolicy), [`inspect`](Self::inspect) and [`salvage`](Self::salvage).
     /// [`WalError::Config`](crate::WalError::Config): a setting is out of its range.
     /// [`WalError::NoStagingSpace`](crate::WalError::NoStagingSpace): the disk has no space for the staging memory.
@@ -210,7 +211,8 @@ impl Wal {
         self.owner.close()
     }
 
-    /// Looks at the log at `path` without opening it, whatever state it is in. Changes nothing.
+    /// Looks at the log at `path` without opening it, whatever state it is in. Reads what opening would read, the end of the
+    /// log; [`verify`](Self::verify) and [`salvage`](Self::salvage) read all of it. Changes nothing.
     ///
     /// # Errors
     /// [`WalError::NotALog`](crate::WalError::NotALog),
@@ -228,7 +230,8 @@ impl Wal {
     /// manifest still names it.
     ///
     /// # Errors
-    /// If there is nothing at all to tell which log it is.
+    /// [`WalError::NotALog`](crate::WalError::NotALog) if nothing tells which log it is, and
+    /// [`WalError::Io`](crate::WalError::Io).
     pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage> {
         let path = path.as_ref();
         salvage::salvage(Arc::new(System), path).map_err(|error| error.located(Some(path)))
@@ -268,6 +271,8 @@ impl Wal {
 impl Wal {
     /// Appends a record and returns its LSN. The record survives the process now, and the power after the next
     /// [`sync`](Self::sync).
+    ///
+    /// It waits for a flush when the staging memory or the backlog of what is written and not flushed is full.
     ///
     /// # Errors
     /// The record was not taken: [`RecordTooLarge`](crate::WalError::RecordTooLarge),
@@ -323,9 +328,10 @@ impl Wal {
     /// Appends a record and returns once it survives power loss. Threads that do so at the same time share flushes.
     ///
     /// # Errors
-    /// As for [`append`](Self::append), with nothing taken. [`NotDurable`](crate::WalError::NotDurable): the record was taken
-    /// and the disk is full; it becomes durable with a later [`sync`](Self::sync), and appending it again would have it twice.
-    /// [`InDoubt`](crate::WalError::InDoubt): a write or the flush failed. `docs/errors.md` has the whole table.
+    /// [`NotDurable`](crate::WalError::NotDurable): the record was taken and the disk is full; it becomes durable with a later
+    /// [`sync`](Self::sync), and appending it again would have it twice. [`InDoubt`](crate::WalError::InDoubt): a write or
+    /// the flush failed, and the record may be there. After any other error of [`append`](Self::append) nothing was taken.
+    /// `docs/errors.md` has the whole table.
     pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
         let (pos, end) = self.core().append(Kind::Data, record)?;
         self.core().sync_record(Lsn::from_pos(pos), end)?;
@@ -746,7 +752,8 @@ impl Wal {
         self.core().record_count()
     }
 
-    /// Where the log starts: the LSN of its first record, or that of the first record to come.
+    /// Where the log starts: no record has a lower LSN. It is that of the first record, or of the first to come; in a log
+    /// that begins with an event and was never truncated, that of the event's schema.
     pub fn head(&self) -> Lsn {
         Lsn::from_pos(self.core().base.shape().head)
     }
