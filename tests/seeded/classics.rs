@@ -4,6 +4,36 @@ use super::{Bug, bug};
 
 pub(super) const CLASSICS: &[Bug] = &[
     bug(
+        "file-that-cannot-be-made-poisons",
+        &[],
+        "a segment that cannot be made for want of a descriptor poisons the log",
+        &["limits::moments::a_segment_that_cannot_be_made_for_a_moment_refuses_the_record_and_no_more"],
+    ),
+    bug(
+        "unflushed-files-without-end",
+        &[],
+        "every segment that was written stays open until somebody asks for a flush",
+        &["limits::moments::few_files_wait_for_their_flush_and_every_one_is_flushed"],
+    ),
+    bug(
+        "flush-after-a-failed-one-of-a-write",
+        &[],
+        "a flush that a write made has failed, and the next one says that all is durable",
+        &["limits::moments::a_failed_flush_of_a_write_is_heard_by_the_next_sync"],
+    ),
+    bug(
+        "everything-prepared-in-one-turn",
+        &[],
+        "whoever waits for space waits until all segments ahead are made",
+        &["limits::moments::an_append_waits_for_few_segments_and_a_close_removes_few"],
+    ),
+    bug(
+        "close-fails-after-all-is-durable",
+        &[],
+        "closing fails because a file cannot be removed that nobody needs",
+        &["limits::moments::closing_is_done_when_all_is_durable_whatever_cannot_be_removed"],
+    ),
+    bug(
         "group-header-not-checked",
         &[],
         "the checksum of a group's header is not compared",

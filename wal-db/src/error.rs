@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Lsn, event::TypedError, format::LogId};
+use crate::{Lsn, event::TypedError, format::LogId, storage::is_for_now};
 
 /// A `Result` of this crate.
 pub type Result<T, E = WalError> = std::result::Result<T, E>;
@@ -81,12 +81,11 @@ pub enum WalError {
         path: Option<PathBuf>,
     },
 
-    /// The records were taken, and there is no space on the disk to make them durable. They wait in staging memory, survive
-    /// the process as any that was appended does, and become durable with the next [`sync`](crate::Wal::sync) that finds
-    /// space. Appending one again would have it in the log twice.
+    /// The records were taken and cannot be made durable at the moment: the disk is full, or a file cannot be opened. They
+    /// wait in staging memory, survive the process as any that was appended does, and become durable with the next
+    /// [`sync`](crate::Wal::sync) that finds space. Appending one again would have it in the log twice.
     #[error(
-        "{} appended{} and {} not durable yet, for want of space for {needed} more bytes; free some space and sync, do \
-         not append {} again",
+        "{} appended{} and {} not durable yet: {cause} and sync, do not append {} again",
         lsn.map_or_else(|| "records were".to_owned(), |lsn| format!("the record at LSN {lsn} was")),
         Of(" to ", path.as_deref()),
         if lsn.is_some() { "is" } else { "are" },
@@ -95,8 +94,8 @@ pub enum WalError {
     NotDurable {
         /// The record that the call was about; `None` if it was about all of them.
         lsn: Option<Lsn>,
-        /// Bytes that were asked for.
-        needed: u64,
+        /// What is missing, and what to do about it.
+        cause: String,
         /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
@@ -338,18 +337,37 @@ fn newer(version: u32, features: u32, path: Option<&Path>) -> String {
 }
 
 impl WalError {
-    /// For calls that append nothing: "full" is about records that were taken before.
-    pub(crate) fn of_what_was_taken(self) -> WalError {
+    /// Whether nothing was changed and the call may work later.
+    pub(crate) fn is_for_now(&self) -> bool {
         match self {
-            WalError::Full { needed, path, .. } if !seeded_bug!("full-said-of-what-was-taken") => {
-                WalError::NotDurable {
-                    lsn: None,
-                    needed,
-                    path,
-                }
-            }
-            error => error,
+            WalError::Full { .. } => true,
+            WalError::Io { source, .. } => is_for_now(source),
+            _ => false,
         }
+    }
+
+    /// For calls that append nothing: what cannot be done at the moment is about records that were taken before.
+    pub(crate) fn of_what_was_taken(self) -> WalError {
+        self.about_taken(None)
+    }
+
+    fn about_taken(self, lsn: Option<Lsn>) -> WalError {
+        if seeded_bug!("full-said-of-what-was-taken") {
+            return self;
+        }
+        let (cause, path) = match self {
+            WalError::Full { needed, path, .. } => (
+                format!("no space left for {needed} more bytes; free some space"),
+                path,
+            ),
+            WalError::Io {
+                context,
+                path,
+                source,
+            } if is_for_now(&source) => (format!("{context} failed, {source}; mend that"), path),
+            error => return error,
+        };
+        WalError::NotDurable { lsn, cause, path }
     }
 
     /// For calls that fail before they take a record: of that nothing is in doubt.
@@ -370,10 +388,8 @@ impl WalError {
             WalError::InDoubt { cause, .. } | WalError::Poisoned { cause } => {
                 WalError::InDoubt { lsn, cause }
             }
-            WalError::Full { needed, path, .. } | WalError::NotDurable { needed, path, .. } => {
-                WalError::NotDurable { lsn, needed, path }
-            }
-            error => error,
+            WalError::NotDurable { cause, path, .. } => WalError::NotDurable { lsn, cause, path },
+            error => error.about_taken(lsn),
         }
     }
 

@@ -183,7 +183,12 @@ impl Core {
     }
 
     fn is_behind(&self) -> bool {
-        self.backlog() >= BEHIND_MAX
+        self.backlog() >= self.behind_max()
+    }
+
+    /// How many bytes may be written and not flushed before the preparer flushes them.
+    fn behind_max(&self) -> u64 {
+        BEHIND_MAX.min(self.segments(SEGMENTS_BEHIND))
     }
 
     /// Bytes that were written and not flushed.
@@ -194,7 +199,7 @@ impl Core {
 
     /// Where appends are faster than the disk, they wait for it before the backlog has grown to twice its measure.
     pub(crate) fn flush_far_behind(&self, writer: &Writer) {
-        if self.backlog() >= 2 * BEHIND_MAX {
+        if self.backlog() >= 2 * self.behind_max() {
             flush_behind(self, writer);
         }
     }
@@ -269,11 +274,14 @@ fn flush_loop(core: &Core, writer: &Writer) {
     core.tell_failed(writer);
 }
 
-/// How many bytes may be written and not flushed before the preparer flushes them. Twice of it, and the space that is
+/// How many bytes may be written and not flushed at most before the preparer flushes them. Twice of it, and the space that is
 /// ready, bounds what a `sync` has to wait for and what recovery reads; a flush that runs beside them slows appends down,
 /// so it is not done more often.
 /// Little under shuttle, whose logs are short.
 const BEHIND_MAX: u64 = if cfg!(shuttle) { 1 << 10 } else { 512 << 20 };
+
+/// And how many segments: each is an open file until it is flushed.
+const SEGMENTS_BEHIND: u64 = 8;
 
 /// Zeros are written this far ahead, in steps of a quarter.
 const ZEROS_AHEAD: u64 = 1 << 20;
@@ -285,9 +293,11 @@ fn prepare_loop(core: &Core, writer: &Writer) {
     while core.goes_on(writer) {
         if !core.is_poisoned() {
             // Space comes first: nobody makes any while a backlog is flushed.
-            if core.should_prepare(writer) {
+            while core.should_make_ready(writer) && !writer.background.stopping() {
                 // Who appends finds out by itself if there is no space.
-                let _ = core.guarded(writer, || core.make_ready(writer, 0));
+                if core.guarded(writer, || core.make_ready(writer, 0)).is_err() {
+                    break;
+                }
             }
             core.guarded(writer, || flush_behind(core, writer));
             if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {

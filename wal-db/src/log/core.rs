@@ -19,7 +19,7 @@ use crate::{
     NotMapped, Result, Staging, StagingInUse, WalConfig, WalError,
     format::{Manifest, Mark},
     storage::{
-        Latched, WalStore, is_full, place,
+        Latched, WalStore, is_for_now, is_full, place,
         ring::{Ring, SLACK},
         staging::{self, Memory, StagingHeader},
     },
@@ -62,6 +62,12 @@ pub(crate) struct Writer {
 /// The most space that is made ready ahead of the tail, see [`Core::ahead`]. After a crash all of it is looked at.
 const AHEAD_MAX: u64 = 64 << 20;
 
+/// And the most segments: making one takes some flushes, however short it is, and closing the log removes them again.
+const SEGMENTS_AHEAD: u64 = 8;
+
+/// How many of them are made before those who wait for space hear of it.
+const SEGMENTS_A_TURN: u64 = 4;
+
 /// A crash makes the next opening read this much, and what was not durable.
 /// Little under shuttle, whose logs are short.
 const MARK_EVERY: u64 = if cfg!(shuttle) { 4 << 10 } else { 8 << 20 };
@@ -102,7 +108,8 @@ impl Core {
         if let Some(writer) = &core.writer {
             match core.make_ready(writer, 0) {
                 // A log on a full disk can be read, and truncated to make room; who appends is told.
-                Ok(()) | Err(WalError::Full { .. }) => {}
+                Ok(()) => {}
+                Err(error) if error.is_for_now() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -179,10 +186,10 @@ impl Core {
         let tail = writer.ring.tail();
         // Not a byte more: what is refused to a record must not be given to nobody by the preparer.
         let least = writer.ring.end_of(tail, need) + SLACK;
-        let wanted = least + self.ahead(tail);
+        let wanted = self.turn(writer, least, least + self.ahead(tail));
         let ready = match self.base.store.prepare(wanted) {
             // What is left of the disk may be enough for now.
-            Err(error) if is_full(&error) => self.base.store.prepare(least),
+            Err(error) if is_for_now(&error) => self.base.store.prepare(least),
             result => result,
         };
         let ready = match ready {
@@ -190,6 +197,9 @@ impl Core {
             Err(error) if is_full(&error) && seeded_bug!("full-disk-kept-quiet") => wanted,
             Err(error) if is_full(&error) => {
                 return Err(self.base.store.error(WalError::full(need, &error)));
+            }
+            Err(error) if is_for_now(&error) => {
+                return Err(self.base.store.error(WalError::io("making a segment")(error)));
             }
             Err(_) => {
                 self.fail(writer);
@@ -235,6 +245,24 @@ impl Core {
         (tail.saturating_sub(self.report.end.pos()) / 4)
             .max(self.base.store.prepare_step())
             .min(AHEAD_MAX)
+            .min(self.segments(SEGMENTS_AHEAD))
+    }
+
+    /// How far to prepare in one turn, of what is wanted: those who wait for `least` do not wait for all of it.
+    fn turn(&self, writer: &Writer, least: u64, wanted: u64) -> u64 {
+        if seeded_bug!("everything-prepared-in-one-turn") {
+            return wanted;
+        }
+        let ready = writer.ring.disk().max(self.base.written());
+        wanted.min(least.max(ready.saturating_add(self.segments(SEGMENTS_A_TURN))))
+    }
+
+    /// How many bytes so many segments hold; no bound in a log without segments.
+    pub(super) fn segments(&self, count: u64) -> u64 {
+        match self.base.segment_len {
+            0 => u64::MAX,
+            len => len.saturating_mul(count),
+        }
     }
 
     /// Why a claim was refused for good.
@@ -365,12 +393,16 @@ impl Core {
         manifest.newest_segment = self.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
         manifest.staging = None;
         recover::write_manifest(&self.base.store, &mut manifest)?;
-        // The space ahead is not needed any more.
-        self.base.store.truncate(mark.pos).map_err(|error| {
-            self.base
-                .store
-                .error(WalError::io("giving prepared space back")(error))
-        })?;
+        // The space ahead is not needed any more. What cannot be given back now the next opening gives back, as after a
+        // crash.
+        match self.base.store.truncate(mark.pos) {
+            Err(error) if is_for_now(&error) && !seeded_bug!("close-fails-after-all-is-durable") => {}
+            given_back => given_back.map_err(|error| {
+                self.base
+                    .store
+                    .error(WalError::io("giving prepared space back")(error))
+            })?,
+        }
         writer.ring.set_clean();
         Ok(())
     }

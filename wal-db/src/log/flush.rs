@@ -9,7 +9,7 @@ use crate::{
     Durability, Lsn, Result, WalError,
     format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
     storage::{
-        is_full,
+        is_for_now, is_full,
         ring::{Closed, Consumer, Denied, Settled},
     },
 };
@@ -298,12 +298,15 @@ impl Core {
             if seeded_bug!("ring-given-back-after-a-failed-write") {
                 committer.consumer.release(&writer.ring, closed.next, closed.next);
             }
-            if is_full(&error) && !writer.write_through {
+            if is_for_now(&error) && !writer.write_through {
                 if !seeded_bug!("group-without-space-dropped") {
                     committer.pending = Some((closed, header));
                 }
-                let full = WalError::full(closed.next - closed.start, &error);
-                return Err(self.base.store.error(full));
+                let len = closed.next - closed.start;
+                return Err(self.base.store.error(match is_full(&error) {
+                    true => WalError::full(len, &error),
+                    false => WalError::io("writing to the log")(error),
+                }));
             }
             self.base.store.break_for("writing", &error);
             self.fail(writer);

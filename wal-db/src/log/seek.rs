@@ -65,7 +65,7 @@ impl Core {
             });
         }
         match self.hand_over(pos) {
-            Err(error @ WalError::Full { .. }) => {
+            Err(error) if error.is_for_now() => {
                 self.check_written(lsn, || error.of_what_was_taken())?;
             }
             Ok(()) | Err(WalError::InDoubt { .. } | WalError::Poisoned { .. }) if self.is_poisoned() => {

@@ -8,7 +8,7 @@ use super::recover::{Left, Unwritten, manifest_damage};
 use crate::{
     Result, WalError,
     format::{Manifest, manifest::TableName, table},
-    storage::{Latched, is_full},
+    storage::{Latched, is_for_now, is_full},
 };
 
 pub(super) const SLOTS: [usize; 2] = [2, 3];
@@ -78,7 +78,7 @@ pub(super) fn write_first(
 pub(super) fn write_second(store: &Latched, half: &Half) -> std::result::Result<(), Unwritten> {
     match store.write_slot(half.other, &half.bytes) {
         // One copy has to do, until the next table.
-        Err(error) if !is_full(&error) => Err(Unwritten {
+        Err(error) if !is_for_now(&error) => Err(Unwritten {
             error: store.error(WalError::io("writing the table of cuts")(error)),
             left: Left::OneCopy,
         }),

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::OnceLock};
 
-use super::{Identity, Process, StoreFault, WalStore, is_full};
+use super::{Identity, Process, StoreFault, WalStore, is_for_now};
 use crate::WalError;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
@@ -240,7 +240,7 @@ impl Latched {
         }
         let result = call();
         if let Err(error) = &result
-            && !is_full(error)
+            && !is_for_now(error)
         {
             self.break_for(doing, error);
         }

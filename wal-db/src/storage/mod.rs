@@ -4,6 +4,7 @@ pub(crate) mod copy;
 #[cfg_attr(not(unix), path = "dir_path.rs")]
 mod dir;
 mod file;
+mod files;
 pub(crate) mod fs;
 mod latch;
 mod memory;
@@ -289,8 +290,39 @@ impl fmt::Display for StoreFault {
 
 impl std::error::Error for StoreFault {}
 
+/// A file could not be opened, made or removed, for want of a descriptor or of a permission: nothing was changed, and it may
+/// work later. Wraps what the system said.
+#[derive(Debug)]
+pub(crate) struct ForNow(io::Error);
+
+impl ForNow {
+    fn error(source: io::Error) -> io::Error {
+        if is_full(&source) || seeded_bug!("file-that-cannot-be-made-poisons") {
+            return source;
+        }
+        io::Error::new(source.kind(), ForNow(source))
+    }
+}
+
+impl fmt::Display for ForNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for ForNow {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 /// Whether an error only says that there is no space at the moment.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// Whether the call that failed has changed nothing and may work later.
+pub(crate) fn is_for_now(error: &io::Error) -> bool {
+    is_full(error) || error.get_ref().is_some_and(|error| error.is::<ForNow>())
 }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    Identity, Process, StoreFault, WalStore,
+    ForNow, Identity, Process, StoreFault, WalStore,
     file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
+    files::Files,
     fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
     recognised,
     sys::{self, System},
@@ -33,9 +34,6 @@ const SUFFIX: &str = ".seg";
 /// The smallest segment; smaller requests are rounded up. Little under shuttle, whose logs are short.
 const MIN_SEGMENT_LEN: u64 = if cfg!(shuttle) { 4 << 10 } else { 64 << 10 };
 
-/// How many segment files are kept open for reading.
-const OPEN_FILES: usize = 32;
-
 /// A log in a directory: `manifest`, `staging`, and the row in files of one size, `0000000000.seg` and so on.
 ///
 /// The directory is found once, when it is opened: it may be moved while the log is open, and another one may get its
@@ -54,11 +52,7 @@ pub struct SegmentedStore {
     last: AtomicU64,
     /// Up to where the row can be written.
     prepared: Mutex<u64>,
-    /// Recently used files, the latest last.
-    open: Mutex<Vec<(u64, Arc<dyn File>)>>,
-    /// Written since the last flush. All of them are flushed, not just the newest: writes to a segment may still
-    /// come after the first write to the next.
-    dirty: Mutex<BTreeMap<u64, Arc<dyn File>>>,
+    files: Files,
     /// Who opened it.
     process: Process,
 }
@@ -176,8 +170,7 @@ impl SegmentedStore {
             log: Mutex::new(Some(log)),
             last: AtomicU64::new(*indexes.end()),
             prepared: Mutex::new(0),
-            open: Mutex::new(Vec::new()),
-            dirty: Mutex::new(BTreeMap::new()),
+            files: Files::new(),
             process: Process::this(),
         };
         Ok((store, log, indexes))
@@ -249,24 +242,17 @@ impl SegmentedStore {
             log: Mutex::new(None),
             last: AtomicU64::new(0),
             prepared: Mutex::new(0),
-            open: Mutex::new(Vec::new()),
-            dirty: Mutex::new(BTreeMap::new()),
+            files: Files::new(),
             process: Process::this(),
         })
     }
 
     /// The file of a segment, checked to be the right one; `None` if it is not there.
     fn segment(&self, index: u64) -> io::Result<Option<Arc<dyn File>>> {
-        let mut open = self.open.lock();
-        if let Some(at) = open.iter().position(|(held, _)| *held == index) {
-            // Move it to the end, unless it is among the last already.
-            if at + 4 < open.len() {
-                let entry = open.remove(at);
-                open.push(entry);
-                return Ok(open.last().map(|(_, file)| file.clone()));
-            }
-            return Ok(Some(open[at].1.clone()));
-        }
+        self.files.get(index, || self.open_segment(index))
+    }
+
+    fn open_segment(&self, index: u64) -> io::Result<Option<Arc<dyn File>>> {
         let access = if self.read_only {
             Access::Read
         } else {
@@ -278,12 +264,11 @@ impl SegmentedStore {
             Err(error) if sys::is_not_a_file(&error) => {
                 return Err(StoreFault::Wrong { segment: index }.error());
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(ForNow::error(error)),
         };
         if let Some(log) = *self.log.lock() {
             attach_header(&*file, 0, log, index, self.segment_len, true)?;
         }
-        hold(&mut open, index, file.clone());
         self.last.fetch_max(index, Ordering::Release);
         Ok(Some(file))
     }
@@ -316,7 +301,8 @@ impl SegmentedStore {
             if seeded_bug!("no-directory-flush-on-rotation") {
                 return Ok(());
             }
-            // The name is there now: whatever the error, this is not tried again.
+            // The name is there now: whatever the error, this is not tried again. Each name is durable before the next
+            // one is made: they arrive in any order, and a hole reads as damage.
             self.dir.sync().map_err(io::Error::other)
         })();
         if result.is_err() {
@@ -324,8 +310,7 @@ impl SegmentedStore {
             let _ = self.dir.remove(new_name);
         }
         result?;
-        // Who writes to it has it open: a descriptor that cannot be had then comes too late to refuse a record.
-        hold(&mut self.open.lock(), index, file);
+        self.files.hold(index, file);
         self.last.fetch_max(index, Ordering::Release);
         Ok(())
     }
@@ -334,9 +319,9 @@ impl SegmentedStore {
     fn new_file(&self, name: &OsStr, log: LogId) -> io::Result<Arc<dyn File>> {
         match self.dir.open(name, Access::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => return result,
+            result => return result.map_err(ForNow::error),
         }
-        let file = self.dir.open(name, Access::Write)?;
+        let file = self.dir.open(name, Access::Write).map_err(ForNow::error)?;
         if log_of(&*file)? != Some(log) && !is_all_zero(&*file)? && !seeded_bug!("foreign-file-emptied") {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -360,9 +345,12 @@ impl SegmentedStore {
         let is_ours = match self.dir.open(name, Access::Read) {
             Ok(file) => log_of(&*file)? == Some(log) || seeded_bug!("foreign-segment-removed"),
             Err(error) if error.kind() == io::ErrorKind::NotFound || sys::is_not_a_file(&error) => false,
-            Err(error) => return Err(error),
+            Err(error) => return Err(ForNow::error(error)),
         };
-        if is_ours { self.dir.remove(name) } else { Ok(()) }
+        match is_ours {
+            true => self.dir.remove(name).map_err(ForNow::error),
+            false => Ok(()),
+        }
     }
 
     fn listed(&self) -> io::Result<Vec<u64>> {
@@ -402,11 +390,6 @@ impl SegmentedStore {
             }
         }
         Ok(())
-    }
-
-    fn forget(&self, keep: impl Fn(u64) -> bool) {
-        self.open.lock().retain(|(index, _)| keep(*index));
-        self.dirty.lock().retain(|index, _| keep(*index));
     }
 }
 
@@ -452,19 +435,15 @@ impl WalStore for SegmentedStore {
                 .segment(index)?
                 .ok_or_else(|| StoreFault::Missing { segment: index }.error())?;
             write_at(&*file, offset, part)?;
-            // Only now: a flush that runs meanwhile must not take the entry away before the bytes are there.
-            self.dirty.lock().insert(index, file);
+            // Only now: a flush that runs meanwhile must not count before the bytes are there.
+            self.files.wrote(index, file)?;
             bytes = rest;
         }
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut dirty = std::mem::take(&mut *self.dirty.lock());
-        if seeded_bug!("only-the-newest-segment-flushed") {
-            dirty = dirty.pop_last().into_iter().collect();
-        }
-        dirty.values().try_for_each(|file| file.sync_data())
+        self.files.flush()
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -482,7 +461,7 @@ impl WalStore for SegmentedStore {
         let (index, rest) = (len / self.segment_len, len % self.segment_len);
         let keep = if rest == 0 && index > 0 { index - 1 } else { index };
         let doomed: Vec<u64> = self.listed()?.into_iter().filter(|&index| index > keep).collect();
-        self.forget(|index| index <= keep);
+        self.files.forget(|index| index <= keep);
         for index in doomed.iter().rev() {
             self.remove(*index)?;
             // One by one, the last first: names arrive in any order, and a hole before what is left reads as damage.
@@ -526,7 +505,7 @@ impl WalStore for SegmentedStore {
         *self.log.lock() = Some(LogId(log.log_id));
         // A reader attaches again when the log has moved on: an unused segment may have gone and been made anew.
         if !seeded_bug!("old-segment-kept-open") {
-            self.open.lock().clear();
+            self.files.forget(|_| false);
         }
         let mut indexes = self.listed()?;
         let last = indexes.last().copied();
@@ -594,7 +573,7 @@ impl WalStore for SegmentedStore {
             .into_iter()
             .filter(|&index| index < first)
             .collect();
-        self.forget(|index| index >= first);
+        self.files.forget(|index| index >= first);
         // The oldest first, so that what is left after a crash has no hole.
         for index in &doomed {
             self.remove(*index)?;
@@ -678,14 +657,6 @@ fn is_all_zero(file: &dyn File) -> io::Result<bool> {
             len => pos += len as u64,
         }
     }
-}
-
-/// Keeps a file open, in place of the one that was not used for longest.
-fn hold(open: &mut Vec<(u64, Arc<dyn File>)>, index: u64, file: Arc<dyn File>) {
-    if open.len() >= OPEN_FILES {
-        open.remove(0);
-    }
-    open.push((index, file));
 }
 
 pub(super) fn segment_name(index: u64) -> String {

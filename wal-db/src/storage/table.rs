@@ -2,7 +2,10 @@
 
 use std::{ffi::OsStr, io};
 
-use super::fs::{Access, Dir, read_at, write_at};
+use super::{
+    ForNow,
+    fs::{Access, Dir, read_at, write_at},
+};
 use crate::format::{is_zero, manifest::MAX_TABLE, table::MAGIC};
 
 /// More than the longest table has.
@@ -23,7 +26,7 @@ pub(super) fn read(dir: &dyn Dir, name: &OsStr) -> io::Result<Vec<u8>> {
 
 /// Replaces what is there, durably; something that is no table is not touched.
 pub(super) fn write(dir: &dyn Dir, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
-    let file = dir.open(name, Access::Create)?;
+    let file = dir.open(name, Access::Create).map_err(ForNow::error)?;
     let mut start = [0; MAGIC.len()];
     let read = read_at(&*file, 0, &mut start)?;
     if start != MAGIC && !is_zero(&start[..read]) && !seeded_bug!("foreign-table-overwritten") {
