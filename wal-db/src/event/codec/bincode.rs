@@ -10,7 +10,15 @@ use serde::de::DeserializeSeed;
 
 use super::{Codec, CodecError, CodecId};
 
-/// bincode 2 through serde.
+// bincode 2 casts a length of 64 bits to `usize`: on a target of 32 bits a stored length of 2^33 would be an empty list,
+// and the crate is not maintained any more. A wrong value is worse than a build that fails.
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "the feature `bincode` of wal-db needs a target of 64 bits, because bincode 2 shortens lengths on others: \
+     use `default-features = false, features = [\"derive\", \"postcard\"]`"
+);
+
+/// bincode 2 through serde. On targets of 64 bits only; the codec of the feature `postcard` is for all.
 ///
 /// It is called without a byte limit: decoding borrows from the payload, so a length beyond the end is found
 /// before anything is allocated (`bounded` asks for borrowed strings and bytes only).
@@ -112,6 +120,14 @@ mod tests {
             250, 251, 251, 0, 1, 2, b'h', b'i', 1, 1, 0, 0, 0xC0, 0x3F, 0xC3, 0xA9,
         ];
         assert_eq!(out, frozen);
+    }
+
+    #[test]
+    fn a_length_beyond_32_bits_is_no_short_list() {
+        let mut bytes = vec![253];
+        bytes.extend_from_slice(&(1_u64 << 33).to_le_bytes());
+        assert!(Bincode::decode(PhantomData::<Vec<u8>>, &bytes).is_err());
+        assert!(Bincode::decode(PhantomData::<String>, &bytes).is_err());
     }
 
     #[test]

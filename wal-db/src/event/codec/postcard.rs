@@ -133,6 +133,14 @@ mod tests {
     }
 
     #[test]
+    fn a_length_beyond_32_bits_is_no_short_list() {
+        // 2^33 in groups of seven bits
+        let bytes = [0x80, 0x80, 0x80, 0x80, 0x20];
+        assert!(Postcard::decode(PhantomData::<Vec<u8>>, &bytes).is_err());
+        assert!(Postcard::decode(PhantomData::<&str>, &bytes).is_err());
+    }
+
+    #[test]
     fn errors_are_sentences() {
         let error = Postcard::decode(PhantomData::<u64>, &[0x80]).expect_err("too short");
         assert_eq!(error.to_string(), "the bytes end too early");
