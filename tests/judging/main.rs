@@ -5,6 +5,7 @@
 mod beside;
 mod files;
 mod forge;
+mod kept;
 mod later;
 mod rules;
 mod stores;

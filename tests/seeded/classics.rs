@@ -749,6 +749,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["judging::stores::a_store_that_makes_less_room_than_it_was_asked_for_is_full"],
     ),
     bug(
+        "kept-files-not-read",
+        &[],
+        "nothing reads the files that keep what was cut off a log",
+        &["judging::kept::salvage_reads_what_was_cut_at_damage_with_its_lsns"],
+    ),
+    bug(
         "wrong-segment-hides-the-one-before",
         &[],
         "records before a damaged segment are not read because a read reaches into it",

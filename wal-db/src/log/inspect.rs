@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{reader, report::RecoveryReport};
+use super::{kept, reader, report::RecoveryReport};
 use crate::{
     Corruption, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
     format::Manifest,
@@ -27,6 +27,8 @@ pub struct Inspection {
     pub segment_size: Option<u64>,
     /// The files that hold the log, in order.
     pub segments: Vec<SegmentInfo>,
+    /// The files that keep what was cut off its end when it was opened, for [`Wal::salvage`](crate::Wal::salvage).
+    pub kept: Vec<PathBuf>,
     /// How many of the two copies of the manifest are intact.
     pub intact_manifest_copies: u32,
     /// Where the log starts.
@@ -71,6 +73,7 @@ pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection
         log_id: None,
         segment_size: None,
         segments: segments(&fs, path)?,
+        kept: kept::list(&fs, path),
         intact_manifest_copies: 0,
         head: None,
         recovery: None,

@@ -16,6 +16,7 @@ mod flush;
 mod in_memory;
 mod inspect;
 mod iter;
+mod kept;
 mod ordinal;
 mod read_ahead;
 mod reader;

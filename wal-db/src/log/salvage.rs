@@ -8,6 +8,7 @@ use std::path::Path;
 use super::{
     base::{Base, Shape},
     find, inspect, iter,
+    kept::{self, Kept},
     reader::{self, View},
     record::{Record, RecordKind},
     recover,
@@ -130,7 +131,12 @@ struct Remains {
 
 fn open_damaged(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Remains> {
     if !inspect::is_dir(fs, path) {
-        let store = FileStore::open_read_only_on(fs.clone(), path)?;
+        let store = match FileStore::open_read_only_on(fs.clone(), path) {
+            Err(error @ WalError::NotALog { .. }) if !seeded_bug!("kept-files-not-read") => {
+                return kept(fs, path).ok_or(error);
+            }
+            store => store?,
+        };
         let of_header = store.log_id();
         let store = Latched::new(Box::new(store));
         let manifest = newest_manifest(&store);
@@ -165,6 +171,22 @@ fn open_damaged(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Remains> {
         log,
         manifest: None,
         first,
+    })
+}
+
+/// What was cut off a log and kept aside. The log says which one it is, if anything is left of it; its timeline says
+/// nothing of what it does not hold any more.
+fn kept(fs: &Arc<dyn FileSystem>, path: &Path) -> Option<Remains> {
+    let (log, start) = kept::log_of(path)?;
+    // A file of such a name is no log by itself.
+    kept::log_of(&log).is_none().then_some(())?;
+    let log = open_damaged(fs, &log).ok()?.log;
+    let store = Kept::open(fs, path, start).ok()?;
+    Some(Remains {
+        store: Latched::new(Box::new(store)),
+        log,
+        manifest: None,
+        first: start,
     })
 }
 

@@ -229,6 +229,9 @@ impl Wal {
     /// Reads every record that is still intact in the log at `path`, in order, across damage, with or without a
     /// manifest. Changes nothing. What is in staging memory only comes last.
     ///
+    /// The path of a file that keeps what was cut off a log ([`Cut::kept_at`](crate::Cut::kept_at)) will do as well, as long
+    /// as it lies where it was made: the records in it come with the LSNs that they had.
+    ///
     /// It works beside a writer: a place is called damaged only if it still is after whatever came later was seen, and the
     /// manifest still names it.
     ///

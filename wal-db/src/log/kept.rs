@@ -1,0 +1,119 @@
+//! The files that keep what was cut off the end of a log: bytes of its stream, from the position in their name on.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Result, WalError,
+    storage::{
+        WalStore,
+        fs::{Access, File, FileSystem, parent, read_at},
+    },
+    sync::Arc,
+};
+
+/// The position in the name of a file that keeps what was cut off a log in a directory: `cut-P`, or `cut-P-n`.
+fn start_in(name: &str) -> Option<u64> {
+    let number = |digits: &str| {
+        digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| digits.parse().ok())
+    };
+    let rest = name.strip_prefix("cut-")?;
+    let (start, copy) = rest.split_once('-').unwrap_or((rest, "1"));
+    number(copy)??;
+    number(start)?.filter(|&start: &u64| start < 1 << 62)
+}
+
+/// Of which log a file keeps something, by its name, and from where on.
+pub(super) fn log_of(path: &Path) -> Option<(PathBuf, u64)> {
+    let name = path.file_name()?.to_str()?;
+    if let Some(start) = start_in(name) {
+        return Some((parent(path).to_owned(), start));
+    }
+    let at = name.rfind(".cut-")?;
+    let start = start_in(&name[at + 1..])?;
+    (at > 0).then(|| (path.with_file_name(&name[..at]), start))
+}
+
+/// The files that keep something of the log at `path`; none where the directory may not be listed.
+pub(super) fn list(fs: &Arc<dyn FileSystem>, path: &Path) -> Vec<PathBuf> {
+    let is_dir = fs.open_dir(path);
+    let beside = path.file_name().and_then(|name| name.to_str());
+    let (names, prefix) = match (is_dir, beside) {
+        (Ok(dir), _) => (dir.list(), String::new()),
+        (Err(_), Some(name)) => {
+            let names = fs.open_dir(parent(path)).and_then(|dir| dir.list());
+            (names, format!("{name}."))
+        }
+        (Err(_), None) => return Vec::new(),
+    };
+    let names = names.unwrap_or_default();
+    let names = names.iter().filter_map(|name| name.to_str());
+    let ours = names.filter(|name| name.strip_prefix(&prefix).and_then(start_in).is_some());
+    let mut kept: Vec<_> = ours
+        .map(|name| match prefix.is_empty() {
+            true => path.join(name),
+            false => path.with_file_name(name),
+        })
+        .collect();
+    kept.sort();
+    kept
+}
+
+/// Such a file as a store that only reads.
+pub(super) struct Kept {
+    file: Arc<dyn File>,
+    start: u64,
+}
+
+impl Kept {
+    pub(super) fn open(fs: &Arc<dyn FileSystem>, path: &Path, start: u64) -> Result<Kept> {
+        let dir = fs.open_dir(parent(path))?;
+        let file = dir.open(path.file_name().unwrap_or_default(), Access::Read);
+        Ok(Kept {
+            file: file.map_err(WalError::io("opening what was kept aside"))?,
+            start,
+        })
+    }
+}
+
+fn only_reads<T>() -> io::Result<T> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl WalStore for Kept {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match pos.checked_sub(self.start) {
+            Some(offset) => read_at(&*self.file, offset, buf),
+            None => Ok(0),
+        }
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        only_reads()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        only_reads()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.start.saturating_add(self.file.len()?))
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        only_reads()
+    }
+
+    fn read_slot(&self, _: usize) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn write_slot(&self, _: usize, _: &[u8]) -> io::Result<()> {
+        only_reads()
+    }
+}
