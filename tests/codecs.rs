@@ -374,3 +374,76 @@ fn a_careless_codec_harms_no_record_and_panics_nowhere() {
     };
     assert!(source.to_string().contains("the codec says it took"), "{source}");
 }
+
+#[test]
+fn what_cannot_be_read_again_is_refused_if_that_is_asked_for() {
+    /// Its field is public, and what it is read from takes even numbers only.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalSchema)]
+    #[serde(try_from = "u32", into = "u32")]
+    struct Even(u32);
+
+    impl From<Even> for u32 {
+        fn from(even: Even) -> u32 {
+            even.0
+        }
+    }
+
+    impl TryFrom<u32> for Even {
+        type Error = String;
+
+        fn try_from(n: u32) -> Result<Self, String> {
+            if n.is_multiple_of(2) {
+                Ok(Even(n))
+            } else {
+                Err(format!("{n} is odd"))
+            }
+        }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "halves")]
+    enum Halves {
+        Made(Even),
+    }
+
+    fn check<C: Codec>() {
+        let wal = wal();
+        let log = wal.typed_with::<Halves, C>().expect("typed").with_read_back(true);
+        assert!(log.clone().read_back());
+        let meta = wal_db::Meta::new().with_stream("s");
+        let odd = || Halves::Made(Even(3));
+        let refused = [
+            log.append(&odd()),
+            log.append_with(&odd(), &meta),
+            log.append_and_sync(&odd()),
+            log.append_batch(&[Halves::Made(Even(2)), odd()])
+                .map(|lsns| lsns[0]),
+            log.append_batch_with(&[(odd(), meta.clone())])
+                .map(|lsns| lsns[0]),
+        ];
+        for refused in refused {
+            let Err(WalError::Typed(TypedError::Encode { name, source, .. })) = refused else {
+                panic!("{}: {refused:?}", C::ID);
+            };
+            assert_eq!(name, "halves.made");
+            let said = source.to_string();
+            assert!(said.starts_with("it could not be read again"), "{said}");
+        }
+        assert_eq!(wal.iter().expect("reads").count(), 0, "nothing was appended");
+        let lsn = log.append_with(&Halves::Made(Even(2)), &meta).expect("appends");
+        assert_eq!(
+            wal.read(lsn)
+                .expect("reads")
+                .decode_with::<Halves, C>()
+                .expect("decodes"),
+            Halves::Made(Even(2))
+        );
+        // As it is if nothing is asked for: durable, and not readable.
+        let lsn = log.with_read_back(false).append(&odd()).expect("appends");
+        assert!(wal.read(lsn).expect("reads").decode_with::<Halves, C>().is_err());
+    }
+    check::<Bincode>();
+    check::<Postcard>();
+    check::<Json>();
+    check::<Marked>();
+}

@@ -265,3 +265,28 @@ fn logs_in_files_can_be_made_inside() {
         assert_eq!(all(&one).len(), 1);
     });
 }
+
+/// What a program that copies or restores files does to staging memory.
+#[test]
+fn the_bytes_that_a_closure_gets_are_zero_whatever_staging_memory_held() {
+    for form in files::FORMS {
+        let place = files::Place::new(form);
+        place.open(quiet()).unwrap().close().unwrap();
+        let staging = place.staging();
+        if !staging.exists() {
+            wal_tests::note("skipped: staging memory is not mapped here");
+            continue;
+        }
+        let mut bytes = std::fs::read(&staging).unwrap();
+        bytes[4096..].fill(0xAA);
+        std::fs::write(&staging, bytes).unwrap();
+        let wal = place.open(quiet()).unwrap();
+        for len in [1, 100, 5000] {
+            let mut zero = false;
+            wal.append_with(len, |bytes| zero = bytes.iter().all(|byte| *byte == 0))
+                .unwrap();
+            assert!(zero, "{form:?}: {len} bytes");
+        }
+        assert_eq!(all(&wal).len(), 3);
+    }
+}

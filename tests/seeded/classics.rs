@@ -145,6 +145,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["testing_finds::a_panic_in_a_conversion_ends_a_replay"],
     ),
     bug(
+        "not-read-back",
+        &[],
+        "an event is not read again although the handle says so",
+        &["codecs::what_cannot_be_read_again_is_refused_if_that_is_asked_for"],
+    ),
+    bug(
         "half-a-chunk-taken-for-a-whole",
         &[],
         "what is read ahead is handed over though the store had less of it",

@@ -11,7 +11,7 @@ use super::record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord};
 use super::replay::Replay;
 use super::stored::Upcast;
 use super::{dictionary, payload, scratch};
-use crate::{Lsn, Record, RecordRef, Result, Ticket, Wal};
+use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal};
 
 impl Wal {
     /// Appends one event; returns its LSN.
@@ -97,8 +97,30 @@ impl Wal {
         dictionary::check(self, E::RECORDS)?;
         Ok(EventLog {
             wal: self.clone(),
+            reads_back: false,
             events: PhantomData,
         })
+    }
+}
+
+/// Refuses what would be in the log and could not be read.
+#[cold]
+fn read_back<E: WalDecodeOwned, C: Codec>(record: &RecordType, payload: &[u8]) -> Result<(), TypedError> {
+    match payload::decode::<C, E>(Lsn::ZERO, RecordKind::Typed, payload) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let cause =
+                std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            let because = match &error {
+                TypedError::Codec { .. } => cause,
+                other => format!(": {other}{cause}"),
+            };
+            Err(TypedError::Encode {
+                name: record.name,
+                version: record.version,
+                source: format!("it could not be read again{because}").into(),
+            })
+        }
     }
 }
 
@@ -221,17 +243,83 @@ decoding!(RecordRef<'_>);
 /// ```
 pub struct EventLog<E, C = DefaultCodec> {
     wal: Wal,
+    reads_back: bool,
     events: PhantomData<fn(E) -> (E, C)>,
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
+    /// Whether every event is read again from its bytes before it is appended through this handle and its clones. What
+    /// cannot be read is then refused with [`TypedError::Encode`] instead of being kept for ever unread: a value that its
+    /// own `try_from` does not take, a `deserialize_with` that is stricter than its `serialize_with`, a field that asks
+    /// a compact format what comes next.
+    ///
+    /// It costs one decoding for each append, and what that allocates. Off if nothing is said: most types cannot fail
+    /// here, and `testing::roundtrip_test!` finds those that can before they are released.
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// # use serde::{Deserialize, Serialize};
+    /// # use wal_db::{MemStore, Wal, WalRecord};
+    /// #[derive(Serialize, Deserialize, WalRecord)]
+    /// #[wal(name = "sold")]
+    /// struct Sold(#[serde(deserialize_with = "even")] u32);
+    ///
+    /// # fn even<'de, D: serde::Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    /// #     let n = u32::deserialize(d)?;
+    /// #     if n % 2 == 0 { Ok(n) } else { Err(serde::de::Error::custom("odd")) }
+    /// # }
+    /// # fn main() -> wal_db::Result<()> {
+    /// let log = Wal::with_store(MemStore::new())?.typed::<Sold>()?.with_read_back(true);
+    /// log.append(&Sold(2))?;
+    /// assert!(log.append(&Sold(3)).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_read_back(mut self, on: bool) -> Self {
+        self.reads_back = on;
+        self
+    }
+
+    /// Whether every event is read again before it is appended; see [`with_read_back`](Self::with_read_back).
+    #[must_use]
+    pub fn read_back(&self) -> bool {
+        self.reads_back
+    }
+
+    #[inline]
+    fn encode(&self, event: &E, buffer: &mut Vec<u8>) -> Result<&'static RecordType, TypedError> {
+        let start = buffer.len();
+        let record = payload::encode::<C, E>(event, buffer)?;
+        self.check(record, &buffer[start..])
+    }
+
+    fn encode_with(
+        &self,
+        event: &E,
+        meta: &Meta,
+        buffer: &mut Vec<u8>,
+    ) -> Result<&'static RecordType, TypedError> {
+        let start = buffer.len();
+        let record = payload::encode_with::<C, E>(event, meta, buffer)?;
+        self.check(record, &buffer[start..])
+    }
+
+    #[inline]
+    fn check(&self, record: &'static RecordType, payload: &[u8]) -> Result<&'static RecordType, TypedError> {
+        if self.reads_back && !seeded_bug!("not-read-back") {
+            read_back::<E, C>(record, payload)?;
+        }
+        Ok(record)
+    }
+
     /// Appends one event; as [`Wal::append_typed`].
     ///
     /// # Errors
     ///
     /// As [`Wal::append_typed`].
     pub fn append(&self, event: &E) -> Result<Lsn> {
-        Ok(append(&self.wal, |buffer| payload::encode::<C, E>(event, buffer))?.0)
+        Ok(append(&self.wal, |buffer| self.encode(event, buffer))?.0)
     }
 
     /// Appends events, all or none; as [`Wal::append_typed_batch`].
@@ -240,7 +328,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed_batch`].
     pub fn append_batch(&self, events: &[E]) -> Result<Vec<Lsn>> {
-        append_each(&self.wal, events, payload::encode::<C, E>)
+        append_each(&self.wal, events, |event, buffer| self.encode(event, buffer))
     }
 
     /// Appends one event and waits until it survives power loss.
@@ -272,7 +360,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// Those of [`append`](Self::append). A failed flush is reported by the ticket.
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
-        let (lsn, end) = append(&self.wal, |buffer| payload::encode::<C, E>(event, buffer))?;
+        let (lsn, end) = append(&self.wal, |buffer| self.encode(event, buffer))?;
         Ok(self.wal.ticket_up_to(lsn, end))
     }
 
@@ -303,10 +391,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed_meta`].
     pub fn append_with(&self, event: &E, meta: &Meta) -> Result<Lsn> {
-        Ok(append(&self.wal, |buffer| {
-            payload::encode_with::<C, E>(event, meta, buffer)
-        })?
-        .0)
+        Ok(append(&self.wal, |buffer| self.encode_with(event, meta, buffer))?.0)
     }
 
     /// As [`append_batch`](Self::append_batch), each event with metadata.
@@ -316,7 +401,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// As [`Wal::append_typed_batch`] and [`Wal::append_typed_meta`].
     pub fn append_batch_with(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
         append_each(&self.wal, events, |(event, meta), buffer| {
-            payload::encode_with::<C, E>(event, meta, buffer)
+            self.encode_with(event, meta, buffer)
         })
     }
 
@@ -327,9 +412,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// Those of [`append_with`](Self::append_with). A failed flush is reported by the ticket.
     pub fn append_durable_with(&self, event: &E, meta: &Meta) -> Result<Ticket> {
-        let (lsn, end) = append(&self.wal, |buffer| {
-            payload::encode_with::<C, E>(event, meta, buffer)
-        })?;
+        let (lsn, end) = append(&self.wal, |buffer| self.encode_with(event, meta, buffer))?;
         Ok(self.wal.ticket_up_to(lsn, end))
     }
 
@@ -357,6 +440,7 @@ impl<E, C> Clone for EventLog<E, C> {
     fn clone(&self) -> Self {
         EventLog {
             wal: self.wal.clone(),
+            reads_back: self.reads_back,
             events: PhantomData,
         }
     }
