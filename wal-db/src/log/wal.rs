@@ -34,7 +34,9 @@ use crate::{
 /// [`Poisoned`](crate::WalError::Poisoned), or [`InDoubt`](crate::WalError::InDoubt) for a record that the parent appended,
 /// and dropping one does nothing; iterators and followers hand out what they had read. The child may open other logs, and this
 /// one once the parent has closed it. (If the parent dies instead, the child keeps the lock as long as it has the files
-/// open: that is until it ends, or runs another program.) A child that is forked in the closure of
+/// open: that is until it ends, or runs another program. And what holds for every library in the child of a process with
+/// several threads holds for a log that is opened there: a lock that is shared by all locks of a process, such as that of the
+/// allocator or of `parking_lot`'s waiting threads, may be held by a thread that is not there.) A child that is forked in the closure of
 /// [`append_with`](Self::append_with) must not use the bytes. Starting a program is no such fork, and disturbs nothing.
 ///
 /// (With [`Staging::Heap`](crate::Staging::Heap) `append` promises nothing; with a store in memory nothing outlives
