@@ -20,7 +20,8 @@ pub struct RecoveryReport {
     pub found_records: u64,
     /// Records that a dead process had appended and not yet written to the store.
     pub staged_records: u64,
-    /// Bytes that appends had claimed and never published when their process died.
+    /// Bytes that appends had claimed and never published when their process died, or that staging memory has lost since:
+    /// the two look alike. Each is a hole between records that were appended.
     pub void_bytes: u64,
     /// Residue of a crash that was cut off. No record that was acknowledged as durable is in it.
     pub cut: Option<Cut>,
