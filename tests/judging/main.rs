@@ -5,6 +5,8 @@
 mod beside;
 mod files;
 mod forge;
+#[cfg(target_os = "linux")]
+mod holes;
 mod kept;
 mod later;
 mod rules;

@@ -761,6 +761,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["judging::kept::salvage_reads_what_was_cut_at_damage_with_its_lsns"],
     ),
     bug(
+        "holes-are-read",
+        &[],
+        "what was taken and never written is read to find the end of the log",
+        &["judging::holes::a_file_that_was_extended_by_much_is_not_read_through"],
+    ),
+    bug(
         "wrong-segment-hides-the-one-before",
         &[],
         "records before a damaged segment are not read because a read reaches into it",

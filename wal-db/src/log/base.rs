@@ -5,7 +5,7 @@ use std::io;
 use super::{core::Core, reader::View};
 use crate::{
     Corruption, CorruptionReason, Lsn, Result, WalError,
-    format::{FrameKey, GroupHeader, LogId, Mark, manifest::Timeline},
+    format::{FrameKey, GroupHeader, LogId, Mark, SECTOR, manifest::Timeline},
     storage::{Latched, StoreFault},
     sync::{Arc, AtomicU64, CachePadded, Ordering, RwLock},
 };
@@ -247,6 +247,15 @@ impl Base {
             self.read_some(pos, &mut [0])?;
         }
         Ok(())
+    }
+
+    /// Where to read on at `pos`, where zeros were met, and before `end`: after the hole, if that is one. A sector that is not
+    /// all in it is read.
+    pub(crate) fn skip_hole(&self, pos: u64, end: u64) -> u64 {
+        match self.store.next_data(pos) {
+            Ok(data) if !seeded_bug!("holes-are-read") => (data / SECTOR * SECTOR).clamp(pos, end.max(pos)),
+            _ => pos,
+        }
     }
 
     /// Where to read on after `got` of `want` bytes were read at `pos`: a segment that is cut short is no reason to leave

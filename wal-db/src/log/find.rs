@@ -114,7 +114,11 @@ pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Res
                 return Ok(Some(header));
             }
         }
+        let is_zero = format::is_zero(&buf[..got]);
         pos = shape.skip_cut(base.after_read(pos, got, want));
+        if is_zero && pos < to {
+            pos = shape.skip_cut(base.skip_hole(pos, to));
+        }
     }
     Ok(None)
 }

@@ -258,7 +258,7 @@ fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
         found,
         damage,
         used: survey.used.max(end),
-        scanned: survey.end - manifest.mark.pos.min(survey.end),
+        scanned: survey.read + end.saturating_sub(manifest.mark.pos),
         staged,
         has_staging,
         staging_ignored,

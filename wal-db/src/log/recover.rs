@@ -81,7 +81,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
     }
     let mut found = scan_to_end(&base, from, u64::MAX)?;
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
-    report.scanned_bytes = survey.end - manifest.mark.pos.min(survey.end);
+    report.scanned_bytes = survey.read + found.mark.pos.saturating_sub(manifest.mark.pos);
     report.found_records = found.mark.ordinal.saturating_sub(manifest.mark.ordinal);
     if !seeded_bug!("later-headers-not-believed") {
         found.durable = found.durable.max(survey.durable);
@@ -376,15 +376,15 @@ pub(super) struct Survey {
     pub(super) durable: u64,
     /// Behind the last byte that is not zero.
     pub(super) used: u64,
-    /// Where the store ends.
-    pub(super) end: u64,
+    /// So many bytes of it were read.
+    pub(super) read: u64,
 }
 
 pub(super) fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
     let mut survey = Survey {
         durable: 0,
         used: from,
-        end: end.max(from),
+        read: 0,
     };
     let mut buf = vec![0; 256 << 10];
     let mut pos = from;
@@ -404,7 +404,12 @@ pub(super) fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<
                 survey.durable = survey.durable.max(header.durable);
             }
         }
+        survey.read += got as u64;
+        let is_zero = survey.used <= pos;
         pos = base.after_read(pos, got, want).min(end);
+        if is_zero {
+            pos = base.skip_hole(pos, end);
+        }
     }
     Ok(survey)
 }

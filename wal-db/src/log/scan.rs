@@ -536,7 +536,12 @@ impl Walker {
             headless: true,
             checked: false,
         };
-        self.resync_in(base, group, self.pos + GROUP_HEADER_LEN as u64)
+        self.resync_in(base, group, self.pos + GROUP_HEADER_LEN as u64)?;
+        if self.group.is_none() {
+            // No group is longer than that.
+            self.pos = self.pos.max(next);
+        }
+        Ok(())
     }
 
     /// The epoch of the group at the position where no timeline tells it: its own header says so, if all that is wrong is
@@ -557,6 +562,13 @@ impl Walker {
             let Some(offset) = self.window.find(base, pos, FRAME_HEADER_LEN, self.end)? else {
                 break;
             };
+            if offset == 0 && format::is_zero(self.window.bytes()) {
+                let behind = pos + self.window.bytes().len() as u64;
+                pos = base
+                    .skip_hole(behind, end)
+                    .next_multiple_of(FRAME_HEADER_LEN as u64);
+                continue;
+            }
             let word =
                 FrameWord::read(&self.window.bytes()[offset..]).filter(|word| word.kind != Kind::Claimed);
             if let Some(word) = word.filter(|word| pos + word.frame_len() <= end) {

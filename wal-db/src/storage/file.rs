@@ -269,6 +269,11 @@ impl WalStore for FileStore {
         read_at(&*self.file, ROW.saturating_add(pos), buf)
     }
 
+    fn next_data(&self, pos: u64) -> io::Result<u64> {
+        let data = self.file.next_data(ROW.saturating_add(pos))?;
+        Ok(data.map_or(u64::MAX, |data| data.saturating_sub(ROW)))
+    }
+
     fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         write_at(&*self.file, ROW + pos, bytes)
     }

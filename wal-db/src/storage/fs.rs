@@ -96,6 +96,12 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
     /// Gives blocks back; the range then reads as zeros. Where that is not possible nothing happens.
     fn punch(&self, start: u64, end: u64) -> io::Result<()>;
 
+    /// Where the first byte from `offset` on may be that is not in a hole, which reads as zeros; `None` if there is none. Where
+    /// holes are not known, that is `offset` itself.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset))
+    }
+
     /// Whether nobody else has the file locked; it is ours then, until it is closed.
     fn try_lock(&self) -> io::Result<bool>;
 

@@ -99,6 +99,10 @@ impl Latched {
         read_full(&*self.store, pos, buf)
     }
 
+    pub(crate) fn next_data(&self, pos: u64) -> io::Result<u64> {
+        self.store.next_data(pos)
+    }
+
     pub(crate) fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         self.guarded("writing", || self.store.write_at(pos, bytes))
     }

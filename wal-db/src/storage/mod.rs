@@ -73,6 +73,15 @@ pub trait WalStore: Send + Sync + 'static {
     /// Whatever the medium says; nothing is assumed about `buf` then.
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Where the first byte from `pos` on may be that is not zero; `u64::MAX` if there is none. So what was taken and never
+    /// written need not be read: the log asks after it has read many zeros in a row.
+    ///
+    /// # Errors
+    /// Whatever the medium says; it is read then.
+    fn next_data(&self, pos: u64) -> io::Result<u64> {
+        Ok(pos)
+    }
+
     /// Writes all of `bytes` at `pos`. What it wrote survives the process, if the store is one that does.
     ///
     /// # Errors

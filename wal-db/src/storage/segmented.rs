@@ -427,6 +427,18 @@ impl WalStore for SegmentedStore {
         Ok(done)
     }
 
+    fn next_data(&self, pos: u64) -> io::Result<u64> {
+        let (index, offset) = (pos / self.segment_len, pos % self.segment_len);
+        let Some(file) = self.segment(index)? else {
+            return Ok(pos);
+        };
+        let start = index * self.segment_len;
+        let data = file.next_data(SEGMENT_HEADER_LEN + offset)?;
+        let within = data.map(|data| data.saturating_sub(SEGMENT_HEADER_LEN));
+        // What comes after this segment is for the next question.
+        Ok(start + within.unwrap_or(u64::MAX).min(self.segment_len))
+    }
+
     fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         let mut bytes = bytes;
         for (index, offset, len) in self.parts(pos, bytes.len()) {

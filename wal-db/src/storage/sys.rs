@@ -98,6 +98,17 @@ impl File for fs::File {
         Ok(())
     }
 
+    #[cfg(target_os = "linux")]
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        use rustix::{fs::SeekFrom, io::Errno};
+        match rustix::fs::seek(self, SeekFrom::Data(offset)) {
+            Ok(data) => Ok(Some(data)),
+            Err(Errno::NXIO) => Ok(None),
+            // A file system that does not tell.
+            Err(_) => Ok(Some(offset)),
+        }
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         match fs::File::try_lock(self) {
             Ok(()) => Ok(true),
