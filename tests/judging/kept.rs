@@ -48,7 +48,11 @@ fn salvage_reads_what_was_cut_at_damage_with_its_lsns() {
             // All but the record that is damaged.
             assert_eq!(read(&kept), entries[7..there], "{what}");
             assert_same_files(&before, &image.bytes(), &what);
-            assert_eq!(Wal::inspect(image.path()).unwrap().kept, [kept.clone()], "{what}");
+            assert_eq!(
+                Wal::inspect(image.path()).unwrap().kept,
+                std::slice::from_ref(&kept),
+                "{what}"
+            );
             // A second file of the same place has a longer name.
             let mut name = kept.clone().into_os_string();
             name.push("-1");
