@@ -158,9 +158,9 @@ fn a_callback_that_forks_disturbs_nothing() {
             assert!(outcome.is_ok());
             // One that was durable at once is told of here, and not by the thread of the log.
             let in_thread = std::thread::current().name() == Some("wal-flusher");
-            // In the child that thread goes on after the callback, and must end.
+            // The child leaves here, as one that is forked beside other threads should.
             match in_thread.then(fork_and_go_on) {
-                Some(None) => std::mem::forget(tell),
+                Some(None) => leave(0),
                 forked => tell.send(forked.flatten()).unwrap(),
             }
         });
