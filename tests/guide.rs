@@ -32,3 +32,7 @@ struct Evolution;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/from-wal-db-1.md")]
 struct FromWalDb1;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/checkpoint.md")]
+struct Checkpoint;
