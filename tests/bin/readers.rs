@@ -247,7 +247,14 @@ fn salvage(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
     while Instant::now() < end {
         seen.last = None;
         for item in Wal::salvage(dir).map_err(text)? {
-            match item.map_err(text)? {
+            let item = match item {
+                Ok(item) => item,
+                Err(error) => {
+                    seen.moved(error)?;
+                    continue;
+                }
+            };
+            match item {
                 SalvageItem::Damage(damage) => return Err(damage.to_string()),
                 SalvageItem::Record(record) | SalvageItem::Staged(record) => {
                     let now = number(&record);
@@ -256,8 +263,7 @@ fn salvage(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
                         .is_some_and(|last| now.0 == last.0 && now.1 > last.1 + 1);
                     if jumped {
                         // The oldest records are dropped meanwhile; then all that is missing is.
-                        let first = open(dir).and_then(|wal| wal.iter()?.next().transpose());
-                        let head = first.map_err(text)?.map(|record| number(&record).1);
+                        let head = first_of(dir)?;
                         if head.is_some_and(|head| head < now.1) {
                             return Err(format!(
                                 "{now:?} after {:?}, and the log starts at {head:?}",
@@ -275,6 +281,16 @@ fn salvage(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
         seen.rounds += 1;
     }
     Ok(())
+}
+
+/// The number of the first record; `None` if the log has moved on before that was read.
+fn first_of(dir: &Path) -> std::result::Result<Option<u64>, Failed> {
+    let first = open(dir).and_then(|wal| wal.iter()?.next().transpose());
+    match first {
+        Ok(first) => Ok(first.map(|record| number(&record).1)),
+        Err(WalError::Truncated { .. }) => Ok(None),
+        Err(error) => Err(text(error)),
+    }
 }
 
 fn inspect(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {

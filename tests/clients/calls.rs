@@ -194,7 +194,7 @@ fn an_empty_log_has_no_bytes_and_a_log_without_bytes_is_empty() {
         let is = |wal: &Wal, empty: bool, what: &str| {
             let records = wal.iter().unwrap().count();
             assert_eq!(
-                (wal.is_empty(), wal.len() == 0),
+                (wal.is_empty(), matches!(wal.len(), 0)),
                 (empty, empty),
                 "{form:?}: {what}"
             );

@@ -5,4 +5,5 @@
 mod backup;
 mod following;
 mod interleaved;
+mod listing;
 mod staged;

@@ -4,6 +4,12 @@ use super::{Bug, bug};
 
 pub(super) const CLASSICS: &[Bug] = &[
     bug(
+        "listing-taken-for-a-moment",
+        &[],
+        "a segment that was made while the directory was listed is missing for a reader",
+        &["readers::listing::segments_that_are_made_while_the_directory_is_listed_are_no_damage"],
+    ),
+    bug(
         "file-that-cannot-be-made-poisons",
         &[],
         "a segment that cannot be made for want of a descriptor poisons the log",

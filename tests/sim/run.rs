@@ -357,8 +357,8 @@ impl Recorder {
         let last = end - 1 - self.rng.below((end - head).min(4));
         let mut kept = last + 1;
         // Named by the first record that goes, where that can be; now and then that is the first one of all.
-        let empties = last == head && last % 3 == 0;
-        let from = (empties || kept < end && last % 2 == 0) && self.log().can_truncate_from();
+        let empties = last == head && last.is_multiple_of(3);
+        let from = (empties || kept < end && last.is_multiple_of(2)) && self.log().can_truncate_from();
         if from && empties {
             kept = last;
         }

@@ -359,3 +359,29 @@ pub(crate) fn positions(start: Bound<&Lsn>, end: Bound<&Lsn>) -> (Option<u64>, u
     };
     (from, to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemStore, Retention, Wal};
+
+    /// A walk begins where its start was looked up, and the log may be truncated in between.
+    #[test]
+    fn what_was_dropped_before_the_walk_began_is_no_damage() {
+        let wal = Wal::with_store(MemStore::new()).unwrap();
+        let lsns: Vec<_> = (0..60)
+            .map(|_| wal.append_and_sync(&[7; 1 << 20]).unwrap())
+            .collect();
+        let core = wal.core();
+        let end = wal.end().pos();
+        let starts = [5, 57].map(|i| core.walk_start(lsns[i].pos()).unwrap());
+        wal.retain(&Retention::new().with_max_bytes(4 << 20)).unwrap();
+        let mut dropped = WalIter::new(core.clone(), starts[0], lsns[5].pos(), end);
+        let first = dropped.next();
+        let first = first.unwrap().map(|record| record.lsn());
+        assert!(matches!(first, Err(WalError::Truncated { .. })), "{first:?}");
+        assert!(dropped.next().is_none());
+        let mut kept = WalIter::new(core.clone(), starts[1], lsns[57].pos(), end);
+        assert_eq!(kept.next().unwrap().unwrap().lsn(), lsns[57]);
+    }
+}

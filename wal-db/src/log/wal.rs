@@ -264,7 +264,7 @@ impl Wal {
         self.here()?.backup_to(path.as_ref())
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(super) fn core(&self) -> &Arc<Core> {
         &self.owner.core
     }
 

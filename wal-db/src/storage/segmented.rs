@@ -366,30 +366,43 @@ impl SegmentedStore {
     }
 
     /// That the segments which no manifest names yet are the log's, and that none is missing before one that is there. Its
-    /// writer may be removing some, the last first.
+    /// writer may be making some, in order, or removing some, the last first; a directory is not listed in one moment, so a
+    /// segment that was not listed may be there.
     fn check_later(&self, indexes: &mut Vec<u64>, newest: u64) -> io::Result<()> {
         let named = indexes.partition_point(|&index| index <= newest);
+        let mut expected = newest + 1;
         for at in named..indexes.len() {
-            let Err(error) = self.check_file(indexes[at].saturating_mul(self.segment_len)) else {
-                continue;
-            };
-            match StoreFault::of(&error) {
-                Some(StoreFault::Missing { .. }) => {
-                    indexes.truncate(at);
+            let index = indexes[at];
+            let mut missing = None;
+            while named > 0 && expected < index {
+                if !self.is_later(expected)? || seeded_bug!("listing-taken-for-a-moment") {
+                    missing = Some(expected);
                     break;
                 }
-                Some(StoreFault::Wrong { segment }) => return Err(StoreFault::Foreign { segment }.error()),
-                _ => return Err(error),
+                expected += 1;
             }
-        }
-        let mut expected = newest;
-        for &index in &indexes[named..] {
-            expected += 1;
-            if index != expected && named > 0 {
-                return Err(StoreFault::Missing { segment: expected }.error());
+            if !self.is_later(index)? {
+                indexes.truncate(at);
+                break;
             }
+            if let Some(segment) = missing {
+                return Err(StoreFault::Missing { segment }.error());
+            }
+            expected = index + 1;
         }
         Ok(())
+    }
+
+    /// Whether a segment that no manifest names is there.
+    fn is_later(&self, index: u64) -> io::Result<bool> {
+        let Err(error) = self.check_file(index.saturating_mul(self.segment_len)) else {
+            return Ok(true);
+        };
+        match StoreFault::of(&error) {
+            Some(StoreFault::Missing { .. }) => Ok(false),
+            Some(StoreFault::Wrong { segment }) => Err(StoreFault::Foreign { segment }.error()),
+            _ => Err(error),
+        }
     }
 }
 

@@ -54,6 +54,20 @@ struct SimDir {
 }
 
 impl SimDir {
+    fn names(&self) -> io::Result<Vec<OsString>> {
+        let state = self.disk.enter(Call::Look)?;
+        state.check_dir(&self.path)?;
+        let staging = state.seen.staging.keys();
+        let there = state
+            .seen
+            .names
+            .keys()
+            .chain(staging)
+            .filter(|path| parent(path) == self.path);
+        let names = there.filter_map(|path| Some(path.file_name()?.to_owned()));
+        Ok(names.collect())
+    }
+
     fn path(&self, name: &OsStr) -> PathBuf {
         if self.path == Path::new(".") {
             PathBuf::from(name)
@@ -69,17 +83,21 @@ impl Dir for SimDir {
     }
 
     fn list(&self) -> io::Result<Vec<OsString>> {
-        let state = self.disk.enter(Call::Look)?;
-        state.check_dir(&self.path)?;
-        let staging = state.seen.staging.keys();
-        let there = state
-            .seen
-            .names
-            .keys()
-            .chain(staging)
-            .filter(|path| parent(path) == self.path);
-        let names = there.filter_map(|path| Some(path.file_name()?.to_owned()));
-        Ok(names.collect())
+        // A listing is no moment: what others make and remove meanwhile is in it or not, one by one.
+        let early = self.names()?;
+        let late = self.names()?;
+        let comes_early = |name: &OsString| {
+            name.as_encoded_bytes()
+                .iter()
+                .map(|&byte| u32::from(byte))
+                .sum::<u32>()
+                % 2
+                == 0
+        };
+        let early = early.into_iter().filter(comes_early);
+        Ok(early
+            .chain(late.into_iter().filter(|name| !comes_early(name)))
+            .collect())
     }
 
     fn len(&self, name: &OsStr) -> io::Result<u64> {
