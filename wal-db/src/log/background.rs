@@ -294,8 +294,11 @@ fn prepare_loop(core: &Core, writer: &Writer) {
         if !core.is_poisoned() {
             // Space comes first: nobody makes any while a backlog is flushed.
             while core.should_make_ready(writer) && !writer.background.stopping() {
+                let ready = writer.ring.disk();
                 // Who appends finds out by itself if there is no space.
-                if core.guarded(writer, || core.make_ready(writer, 0)).is_err() {
+                let made = core.guarded(writer, || core.make_ready(writer, 0));
+                // On a disk that is nearly full it may be no more than there was.
+                if made.is_err() || writer.ring.disk() <= ready {
                     break;
                 }
             }
