@@ -262,7 +262,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// # use wal_db::{MemStore, Wal, WalRecord};
     /// #[derive(Serialize, Deserialize, WalRecord)]
     /// #[wal(name = "sold")]
-    /// struct Sold(#[serde(deserialize_with = "even")] u32);
+    /// struct Sold(#[serde(deserialize_with = "even")] #[wal(opaque = "even@1")] u32);
     ///
     /// # fn even<'de, D: serde::Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     /// #     let n = u32::deserialize(d)?;
