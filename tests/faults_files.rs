@@ -35,6 +35,25 @@ fn a_missing_segment_is_named_and_nothing_is_unlinked() {
 }
 
 #[test]
+fn a_segment_that_is_missing_with_all_that_follow_it_is_named() {
+    let (closed, image, _) = many_segments();
+    for place in [&closed, &image] {
+        for index in 0..5 {
+            let place = place.killed();
+            let later = (index..).map(|index| place.segment(index));
+            for segment in later.take_while(|segment| segment.exists()) {
+                fs::remove_file(segment).unwrap();
+            }
+            let damage = refused(&place);
+            assert_eq!(
+                (damage.reason, damage.segment),
+                (CorruptionReason::MissingSegment, Some(index))
+            );
+        }
+    }
+}
+
+#[test]
 fn damage_of_the_first_segment_is_corruption_and_not_truncation() {
     let (closed, _, _) = many_segments();
     fs::copy(closed.segment(1), closed.segment(0)).unwrap();

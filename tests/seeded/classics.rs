@@ -412,7 +412,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "segment-used-before-it-is-named",
         &[],
         "the manifest does not say which segments were made ready",
-        &["faults_files::a_missing_segment_is_named_and_nothing_is_unlinked"],
+        &["faults_files::a_segment_that_is_missing_with_all_that_follow_it_is_named"],
     ),
     bug(
         "head-not-written",
@@ -595,12 +595,6 @@ pub(super) const CLASSICS: &[Bug] = &[
         &[],
         "a follower whose last record ended where the cut ends does not hear of it",
         &["positions::cuts::a_follower_whose_last_record_ended_on_a_sector_hears_of_the_cut"],
-    ),
-    bug(
-        "cut-group-still-continued",
-        &[],
-        "what a reader has read of a group that was cut off since must be continued by what came instead",
-        &["positions::cuts::a_follower_that_passed_an_empty_group_goes_on_after_a_cut"],
     ),
     bug(
         "batch-goes-on-after-a-cut",

@@ -598,10 +598,6 @@ impl Walker {
         while let Some(cut) = self.cut.filter(|cut| self.pos >= cut.cut) {
             self.pos = self.pos.max(cut.start);
             self.group = None;
-            if !seeded_bug!("cut-group-still-continued") {
-                // What was read of it before it was cut off is not continued by what came instead.
-                self.previous = self.previous.filter(|previous| previous.pos < cut.cut);
-            }
             self.find_cut();
         }
     }
