@@ -1,4 +1,4 @@
-//! Readers in another process beside a writer at full speed: `cargo run --release -p wal-tests --bin readers`.
+//! Readers in another process beside a writer at full speed: `cargo run --release -p wal-tests --bin live-readers`.
 //!
 //! `--seconds S` (600), `--readers N` of each sort (10), `--dir DIR` (a temporary one). Two writers do the same in two logs:
 //! they append, sync, rotate, drop the oldest records and cut off the newest. The readers are at one of the logs, so the
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             ("--seconds", Ok(seconds)) => options.seconds = seconds,
             ("--readers", Ok(readers)) => options.readers = readers,
             _ => {
-                eprintln!("usage: readers [--seconds S] [--readers N] [--dir DIR]");
+                eprintln!("usage: live-readers [--seconds S] [--readers N] [--dir DIR]");
                 return ExitCode::from(2);
             }
         }
