@@ -4,17 +4,10 @@ use std::process::Command;
 
 use wal_db::WalConfig;
 use wal_tests::{
-    child::{Reporter, command, told},
-    files::{Form, Place},
+    child::{Reporter, command, open_here},
+    files::{Form, Place, SEGMENT},
     note, payload, within,
 };
-
-const SEGMENT: u64 = 64 << 10;
-
-/// As `child::open_here`, in the smallest segments and with the settings that programs have.
-fn open_here() -> wal_db::Wal {
-    wal_db::Wal::open_segmented_with(told("WAL_TESTS_PATH"), SEGMENT, WalConfig::new()).unwrap()
-}
 
 /// Runs a role under the limit; returns what it reported.
 fn under_the_limit(role: &str, place: &Place) -> String {
@@ -68,7 +61,7 @@ const LEN: usize = 6000;
 #[ignore = "the process of a_burst_through_small_segments_needs_few_descriptors"]
 fn appends_a_burst() {
     let most = within("appending a burst", || {
-        let wal = open_here();
+        let wal = open_here(WalConfig::new());
         let mut most = 0;
         for i in 0..RECORDS {
             wal.append(&payload(i, LEN)).unwrap();
@@ -88,7 +81,7 @@ fn appends_a_burst() {
 #[ignore = "the process of a_log_of_many_small_segments_opens_under_the_limit"]
 fn reads_it_all() {
     let read = within("reading it all", || {
-        let wal = open_here();
+        let wal = open_here(WalConfig::new());
         let mut read = 0;
         for (i, record) in wal.iter().unwrap().enumerate() {
             assert!(record.unwrap().data() == payload(i, LEN), "record {i}");

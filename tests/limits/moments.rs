@@ -7,15 +7,18 @@ use wal_db::{
         sim::{Call, Fault},
     },
 };
-use wal_tests::{all, payload, put, quiet_heap, within};
+use wal_tests::{
+    all,
+    files::{FORMS, Form, SEGMENT},
+    payload, put, quiet_heap,
+    sim::log,
+    within,
+};
 
 const EIO: i32 = 5;
 const EMFILE: i32 = 24;
 const EACCES: i32 = 13;
 const EROFS: i32 = 30;
-
-/// The smallest segments there are.
-const SEGMENT: u64 = 64 << 10;
 
 fn open(disk: &SimDisk, config: WalConfig) -> Wal {
     disk.open_segmented("log", SEGMENT, config).unwrap()
@@ -110,24 +113,21 @@ fn a_group_whose_segment_cannot_be_opened_waits_and_is_there_once() {
 }
 
 /// What a program does with a log in its life, in two openings. Returns what was acknowledged as durable.
-fn live(disk: &SimDisk, segmented: bool, config: WalConfig) -> Vec<Vec<u8>> {
+fn live(disk: &SimDisk, form: Form, config: WalConfig) -> Vec<Vec<u8>> {
     let mut durable: Vec<Vec<u8>> = Vec::new();
-    let open = || match segmented {
-        true => disk.open_segmented("log", SEGMENT, config),
-        false => disk.open("log", config),
-    };
+    let open = || log::open(disk, form, config);
     for life in 0..2 {
         let Ok(wal) = open().or_else(|_| open()) else {
             panic!("it fails once only")
         };
         for i in 0..40 {
             let content = payload(life * 1000 + i, 6000);
-            let appended = match wal.append_and_sync(&content) {
-                Err(WalError::NotDurable { .. }) => wal.sync().map(|()| true),
-                Err(WalError::Io { .. }) => wal.append_and_sync(&content).map(|_| true),
-                other => other.map(|_| true),
-            };
-            assert!(appended.unwrap());
+            match wal.append_and_sync(&content) {
+                Err(WalError::NotDurable { .. }) => wal.sync(),
+                Err(WalError::Io { .. }) => wal.append_and_sync(&content).map(drop),
+                other => other.map(drop),
+            }
+            .unwrap();
             durable.push(content);
             if i % 8 == 0 {
                 let kept = wal.last_lsn().unwrap().unwrap();
@@ -148,11 +148,11 @@ fn live(disk: &SimDisk, segmented: bool, config: WalConfig) -> Vec<Vec<u8>> {
 
 #[test]
 fn no_call_that_opens_a_file_is_one_that_must_not_fail() {
-    for segmented in [true, false] {
+    for form in FORMS {
         // So few that some cuts go to the table.
         let config = quiet_heap().with_timeline_entries(4);
         let disk = SimDisk::new();
-        live(&disk, segmented, config);
+        live(&disk, form, config);
         let calls = disk.calls(Some(Call::Open));
         assert!(calls > 5, "{calls}");
         for after in 0..calls {
@@ -165,16 +165,10 @@ fn no_call_that_opens_a_file_is_one_that_must_not_fail() {
                     forever: false,
                 });
             });
-            let durable = live(&disk, segmented, config);
-            let wal = match segmented {
-                true => disk.open_segmented("log", SEGMENT, config),
-                false => disk.open("log", config),
-            };
-            let there: Vec<Vec<u8>> = all(&wal.unwrap()).into_iter().map(|entry| entry.1).collect();
-            assert!(
-                there == durable,
-                "call {after} of {calls}, segmented: {segmented}"
-            );
+            let durable = live(&disk, form, config);
+            let wal = log::open(&disk, form, config).unwrap();
+            let there: Vec<Vec<u8>> = all(&wal).into_iter().map(|entry| entry.1).collect();
+            assert!(there == durable, "call {after} of {calls}, {form:?}");
         }
     }
 }

@@ -10,9 +10,8 @@ use wal_db::testing::{
     SimDisk,
     sim::{Call, Fault},
 };
-use wal_tests::{all, payload, put, quiet_heap};
+use wal_tests::{all, files::SEGMENT, payload, put, quiet_heap};
 
-const SEGMENT: u64 = 64 << 10;
 const EMFILE: i32 = 24;
 
 /// Opens a log for reading. In its call number `at` the writer makes segments until it has opened so many files, and is

@@ -293,7 +293,7 @@ fn prepare_loop(core: &Core, writer: &Writer) {
     while core.goes_on(writer) {
         if !core.is_poisoned() {
             // Space comes first: nobody makes any while a backlog is flushed.
-            while core.should_make_ready(writer) && !writer.background.stopping() {
+            while core.should_make_ready(writer) && core.goes_on(writer) {
                 let ready = writer.ring.disk();
                 // Who appends finds out by itself if there is no space.
                 let made = core.guarded(writer, || core.make_ready(writer, 0));

@@ -16,14 +16,9 @@ const UNFLUSHED_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Files {
     open: Mutex<Vec<Open>>,
-    /// One flush at a time, and none after one that has failed: that one may have been told of a failure that the next
-    /// one would not hear of.
-    flush: Mutex<Flush>,
-}
-
-#[derive(Debug)]
-struct Flush {
-    failed: bool,
+    /// Whether a flush has failed, locked while one goes on: one at a time, and none after a failed one, which was told of
+    /// what the next one would not hear of.
+    has_failed: Mutex<bool>,
 }
 
 #[derive(Debug)]
@@ -46,7 +41,7 @@ impl Files {
     pub(super) fn new() -> Self {
         Files {
             open: Mutex::new(Vec::new()),
-            flush: Mutex::new(Flush { failed: false }),
+            has_failed: Mutex::new(false),
         }
     }
 
@@ -103,8 +98,8 @@ impl Files {
     /// Makes durable what was written before. All files, not just the newest: writes to a segment may still come after
     /// the first write to the next.
     pub(super) fn flush(&self) -> io::Result<()> {
-        let mut flush = self.flush.lock();
-        if flush.failed && !seeded_bug!("flush-after-a-failed-one-of-a-write") {
+        let mut has_failed = self.has_failed.lock();
+        if *has_failed && !seeded_bug!("flush-after-a-failed-one-of-a-write") {
             return Err(io::Error::other("an earlier flush has failed"));
         }
         let mut dirty = Vec::new();
@@ -121,7 +116,7 @@ impl Files {
             .lock()
             .iter_mut()
             .for_each(|open| open.is_flushing = false);
-        flush.failed = flushed.is_err();
+        *has_failed = flushed.is_err();
         flushed
     }
 
