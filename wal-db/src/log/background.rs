@@ -290,6 +290,7 @@ const ZEROS_AHEAD: u64 = 1 << 20;
 const SMALL_COMMIT: u64 = 64 << 10;
 
 fn prepare_loop(core: &Core, writer: &Writer) {
+    fault_in_the_rest(core, writer);
     while core.goes_on(writer) {
         if !core.is_poisoned() {
             // Space comes first: nobody makes any while a backlog is flushed.
@@ -308,6 +309,19 @@ fn prepare_loop(core: &Core, writer: &Writer) {
             }
         }
         writer.background.preparer.sleep(None);
+    }
+}
+
+/// Makes the pages of staging memory ready that the opening has left: they cost more than all the rest of it.
+fn fault_in_the_rest(core: &Core, writer: &Writer) {
+    const STEP: u64 = 256 << 10;
+    let start = writer.ring.tail();
+    let end = start + writer.ring.capacity();
+    for pos in (start..end).step_by(STEP as usize) {
+        if !core.goes_on(writer) {
+            return;
+        }
+        writer.ring.fault_in(pos, pos + STEP);
     }
 }
 

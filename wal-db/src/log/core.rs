@@ -420,7 +420,15 @@ impl Writer {
         let (memory, staging) = staging_memory(base, &mut manifest, config)?;
         let write_through = matches!(staging, StagingInUse::WriteThrough | StagingInUse::Instead(_));
         recover::write_manifest(&base.store, &mut manifest)?;
-        let (ring, consumer) = Ring::new(memory, manifest.mark.pos, base.key(epoch));
+        let start = manifest.mark.pos;
+        let (ring, consumer) = Ring::new(memory, start, base.key(epoch));
+        // The rest is the preparer's, where there is one.
+        let first = if config.background_flush() {
+            FAULTED_IN_FIRST
+        } else {
+            ring.capacity()
+        };
+        ring.fault_in(start, start + first);
         Ok(Writer {
             takes_at_once: !write_through && ring.refuses_children(),
             ring,
@@ -519,6 +527,9 @@ fn mapped_memory(
         making(error)
     })
 }
+
+/// How many bytes of staging memory an opening makes ready: what is appended until the preparer has done the rest.
+const FAULTED_IN_FIRST: u64 = 256 << 10;
 
 /// A number that staging memory of the same log and epoch has by chance only.
 fn random_number() -> Result<u32> {

@@ -119,6 +119,11 @@ impl Ring {
         )
     }
 
+    /// Makes the pages ready in which the records from `pos` to `end` will lie.
+    pub(crate) fn fault_in(&self, pos: u64, end: u64) {
+        self.memory.fault_in(pos, end.min(pos + self.capacity()));
+    }
+
     /// The longest claim that this ring takes.
     pub(crate) fn max_claim(&self) -> u64 {
         self.max_claim

@@ -253,9 +253,6 @@ impl Memory {
         let map = memmap2::MmapOptions::new()
             .len(STAGING_HEADER_LEN as usize + len)
             .map_raw(file)?;
-        // Fault all pages in now and not in the appends.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::PopulateWrite);
         // What a child stored would go into its parent's ring.
         #[cfg(target_os = "linux")]
         map.advise(memmap2::Advice::DontFork)?;
@@ -287,6 +284,30 @@ impl Memory {
         // SAFETY: a mapped header is 4 KiB at a page boundary; its words are only used as atomics once the ring
         // is in use.
         (!header.is_null()).then(|| unsafe { MemoryWord::from_ptr(header.add(offset).cast()) })
+    }
+
+    /// Faults the pages in that the bytes from `pos` to `end` lie in, so that no append has to.
+    pub(super) fn fault_in(&self, pos: u64, end: u64) {
+        #[cfg(target_os = "linux")]
+        if let Backing::Mapped { map, process } = &self.backing
+            && process.is_this()
+        {
+            let mut pos = pos;
+            while pos < end {
+                let from = pos & (self.len - 1);
+                let len = (end - pos).min(self.len - from);
+                // It changes no byte, so it may run beside those who use the memory. What it cannot do is done later, page
+                // by page.
+                let _ = map.advise_range(
+                    memmap2::Advice::PopulateWrite,
+                    (STAGING_HEADER_LEN + from) as usize,
+                    len as usize,
+                );
+                pos += len;
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (pos, end);
     }
 
     fn at(&self, pos: u64) -> *mut u8 {
@@ -439,6 +460,8 @@ impl Memory {
     }
 
     pub(super) fn change_header(&self, _: impl FnOnce(&mut StagingHeader)) {}
+
+    pub(super) fn fault_in(&self, _: u64, _: u64) {}
 
     pub(super) fn set_released(&self, _: u64) {}
 
