@@ -336,8 +336,12 @@ fn json_refuses_what_it_would_change() {
     assert!(append::<_, Json>(&wal, &Chain(Some(Chain(None).into()))).is_err());
 }
 
-/// A codec of an application with two mistakes in it.
+/// A codec of an application with two mistakes in it, of which it makes one only after a while.
 struct Careless;
+
+thread_local! {
+    static OVERSTATES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
 
 impl Codec for Careless {
     const ID: CodecId = CodecId::new(201);
@@ -356,7 +360,7 @@ impl Codec for Careless {
     ) -> Result<(S::Value, usize), CodecError> {
         let (value, used) = Postcard::decode(seed, bytes)?;
         // It says that it took a byte that is not there.
-        Ok((value, used + 1))
+        Ok((value, used + usize::from(OVERSTATES.get())))
     }
 }
 
@@ -368,6 +372,13 @@ fn a_careless_codec_harms_no_record_and_panics_nowhere() {
     let lsn = log.append(&event).expect("appended");
     let record = wal.read(lsn).expect("read");
     assert_eq!(record.info().expect("an envelope").codec, Careless::ID);
+    OVERSTATES.set(true);
+    let refused =
+        Wal::with_store(MemStore::new()).and_then(|wal| wal.typed_with::<Shop, Careless>()?.append(&event));
+    assert!(
+        matches!(refused, Err(WalError::Typed(TypedError::Encode { .. }))),
+        "{refused:?}"
+    );
     let refused = record.decode_with::<Shop, Careless>();
     let Err(TypedError::Codec { source, .. }) = refused else {
         panic!("more bytes than there are: {refused:?}");

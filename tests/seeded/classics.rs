@@ -157,6 +157,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["codecs::what_cannot_be_read_again_is_refused_if_that_is_asked_for"],
     ),
     bug(
+        "first-event-not-read-back",
+        &[],
+        "the first event of a type is appended although it cannot be read again",
+        &["typed_read_back::a_type_that_asks_what_comes_next_is_refused_at_its_first_append"],
+    ),
+    bug(
         "half-a-chunk-taken-for-a-whole",
         &[],
         "what is read ahead is handed over though the store had less of it",

@@ -32,6 +32,7 @@ pub(crate) fn record(
         is_family,
         &quote!(#(#types),*),
         &index(source),
+        &read_back(source),
     );
     let items = &shapes.items;
     let marker = shapes.marker();
@@ -118,7 +119,7 @@ pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     }
     let krate = source.krate();
     let ident = source.ident;
-    let imp = record_impl(source, &quote!(""), false, &quote!(), &quote!(0));
+    let imp = record_impl(source, &quote!(""), false, &quote!(), &quote!(0), &quote!());
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let predicates = predicates(source);
     let params = source.generics.params.iter().map(without_default);
@@ -140,6 +141,7 @@ fn record_impl(
     is_family: bool,
     records: &TokenStream,
     index: &TokenStream,
+    read_back: &TokenStream,
 ) -> TokenStream {
     let krate = source.krate();
     let ident = source.ident;
@@ -160,6 +162,24 @@ fn record_impl(
             fn record_index(&self) -> ::core::primitive::usize {
                 #index
             }
+
+            #read_back
+        }
+    }
+}
+
+/// What was encoded is read as the type, which may borrow from it.
+fn read_back(source: &Source<'_>) -> TokenStream {
+    let krate = source.krate();
+    let ident = source.ident;
+    let (_, ty_generics, _) = source.generics.split_for_impl();
+    let ty = tokens::living(quote!(#ident #ty_generics), "__wal");
+    let written = Ident::new("written", Span::mixed_site());
+    quote! {
+        fn read_back<'__wal, __C: #krate::__private::Codec>(
+            #written: &#krate::__private::Written<'__wal, __C>,
+        ) -> ::core::result::Result<(), #krate::__private::TypedError> {
+            #written.read::<#ty>()
         }
     }
 }

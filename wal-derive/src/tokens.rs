@@ -6,10 +6,15 @@ use syn::{GenericArgument, PathArguments, Type};
 
 /// The type with every lifetime made `'static`, for a place where there is no other.
 pub(crate) fn owned(ty: impl ToTokens) -> TokenStream {
+    living(ty, "static")
+}
+
+/// The type with every lifetime made this one.
+pub(crate) fn living(ty: impl ToTokens, lifetime: &str) -> TokenStream {
     let mut after_quote = false;
     map(ty.into_token_stream(), &mut |token, out| {
         let token = match token {
-            TokenTree::Ident(ident) if after_quote => Ident::new("static", ident.span()).into(),
+            TokenTree::Ident(ident) if after_quote => Ident::new(lifetime, ident.span()).into(),
             token => token,
         };
         after_quote = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');

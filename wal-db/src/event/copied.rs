@@ -4,7 +4,7 @@ use super::dictionary::StoredSchema;
 use super::envelope;
 use super::error::TypedError;
 use super::value::{RecordSchema, Schemas};
-use crate::log::{Described, Entry};
+use crate::log::{Describe, Described, Entry};
 use crate::{Lsn, Record, RecordKind, Result, Wal, WalError};
 
 impl Wal {
@@ -50,15 +50,28 @@ impl Wal {
                 let info = envelope::parse(payload)
                     .map_err(|reason| TypedError::Envelope { lsn, reason })?
                     .info;
-                let schema = schemas.of(&info);
-                let entry = |held: &[Entry]| schema.map_or(Ok(None), |schema| missing(schema, held));
+                let copied = schemas.of(&info).map(Copied);
                 let key = schemas
                     .key_of(&info)
                     .filter(|_| !seeded_bug!("copied-without-its-schema"));
-                let described = key.map(|key| Described { key, entry: &entry });
+                let described = key.zip(copied.as_ref()).map(|(key, of)| Described { key, of });
                 Ok(self.append_described(payload, described)?.0)
             }
         }
+    }
+}
+
+/// The schema of a record that comes from another log.
+struct Copied<'a>(&'a RecordSchema);
+
+impl Describe for Copied<'_> {
+    /// It was read already.
+    fn check(&self, _: &[&[u8]]) -> Result<()> {
+        Ok(())
+    }
+
+    fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>> {
+        missing(self.0, held)
     }
 }
 

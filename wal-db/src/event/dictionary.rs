@@ -9,15 +9,18 @@
 //! ...      the shape as text, to the end
 //! ```
 
+use std::marker::PhantomData;
+
 use super::codec::Codec;
 use super::error::TypedError;
 use super::log::EventLog;
+use super::read_back::{self, ReadsBack};
 use super::record::{self, RecordType, WalDecodeOwned};
 use super::schema::{Fnv, Schema, Shape, differences};
 use super::unreadable::Ahead;
 use super::value::{RecordSchema, Schemas};
 use crate::format::schema::Link;
-use crate::log::{Described, Entry};
+use crate::log::{Describe, Described, Entry};
 use crate::{Lsn, Record, RecordKind, Result, Wal};
 
 /// A schema record, taken apart.
@@ -59,8 +62,8 @@ impl<'a> StoredSchema<'a> {
 impl RecordType {
     /// Stands for this type, its name, version and shape in the search for its schema; never 0.
     #[inline]
-    pub(super) fn key(&self) -> u64 {
-        record::key(self.id, self.version, self.fingerprint)
+    pub(super) fn key<C: Codec>(&self) -> u64 {
+        record::key(self.id, self.version, self.fingerprint, C::ID)
     }
 
     /// The schema record to be added to those that the log holds; `None` if it is among them.
@@ -126,28 +129,52 @@ impl RecordType {
     }
 }
 
+/// What a log asks about a record type of the program that it has not met.
+struct New<R>(&'static RecordType, PhantomData<fn() -> R>);
+
+impl<R: ReadsBack> Describe for New<R> {
+    fn check(&self, payloads: &[&[u8]]) -> Result<()> {
+        let New(record, _) = *self;
+        let mut own = payloads
+            .iter()
+            .filter(|payload| read_back::is_of(record, payload) && !seeded_bug!("first-event-not-read-back"));
+        own.try_for_each(|payload| R::check(record, payload))?;
+        Ok(())
+    }
+
+    fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>> {
+        self.0.entry(held)
+    }
+}
+
 /// Appends an event of a record type; returns where it is and where it ends.
 #[inline]
-pub(super) fn append(wal: &Wal, payload: &[u8], record: &RecordType) -> Result<(Lsn, u64)> {
-    let entry = |held: &[Entry]| record.entry(held);
+pub(super) fn append<R: ReadsBack>(
+    wal: &Wal,
+    payload: &[u8],
+    record: &'static RecordType,
+) -> Result<(Lsn, u64)> {
+    let new = New::<R>(record, PhantomData);
     let described = record.schema.map(|_| Described {
-        key: record.key(),
-        entry: &entry,
+        key: record.key::<R::Codec>(),
+        of: &new,
     });
     wal.append_described(payload, described)
 }
 
 /// Appends events of these record types, all or none.
-pub(super) fn append_batch(wal: &Wal, payloads: &[&[u8]], records: &[&RecordType]) -> Result<Vec<Lsn>> {
-    let with_schema = || records.iter().filter(|record| record.schema.is_some());
-    let entries: Vec<_> = with_schema()
-        .map(|record| |held: &[Entry]| record.entry(held))
-        .collect();
-    let described: Vec<_> = with_schema()
-        .zip(&entries)
-        .map(|(record, entry)| Described {
-            key: record.key(),
-            entry,
+pub(super) fn append_batch<R: ReadsBack>(
+    wal: &Wal,
+    payloads: &[&[u8]],
+    records: &[&'static RecordType],
+) -> Result<Vec<Lsn>> {
+    let with_schema = records.iter().filter(|record| record.schema.is_some());
+    let new: Vec<_> = with_schema.map(|record| New::<R>(record, PhantomData)).collect();
+    let described: Vec<_> = new
+        .iter()
+        .map(|new| Described {
+            key: new.0.key::<R::Codec>(),
+            of: new,
         })
         .collect();
     wal.append_batch_described(payloads, &described)

@@ -7,11 +7,15 @@ use std::ops::RangeBounds;
 use super::codec::{Codec, DefaultCodec};
 use super::error::TypedError;
 use super::meta::Meta;
+use super::read_back::{AsDeclared, AsEvent, ReadsBack};
 use super::record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord};
 use super::replay::Replay;
 use super::stored::Upcast;
 use super::{dictionary, payload, scratch};
-use crate::{Lsn, Record, RecordKind, RecordRef, Result, Ticket, Wal};
+use crate::{Lsn, Record, RecordRef, Result, Ticket, Wal};
+
+/// Whether every event is read again before it is appended if nothing is said.
+const READS_BACK: bool = cfg!(debug_assertions);
 
 impl Wal {
     /// Appends one event; returns its LSN.
@@ -44,7 +48,8 @@ impl Wal {
     /// its id or another shape of its version. Nothing was appended then. Otherwise as [`append`](Wal::append); to find the
     /// schemas that the log holds it may be read, as by [`schemas`](Wal::schemas).
     pub fn append_typed<T: WalRecord>(&self, event: &T) -> Result<Lsn> {
-        Ok(append(self, |buffer| payload::encode::<DefaultCodec, T>(event, buffer))?.0)
+        let encode = |buffer: &mut Vec<u8>| payload::encode::<DefaultCodec, T>(event, buffer);
+        Ok(append::<Declared<T>>(self, READS_BACK, encode)?.0)
     }
 
     /// Appends events so that after a crash either all of them are there or none; returns their LSNs in
@@ -56,7 +61,7 @@ impl Wal {
     ///
     /// As [`append_typed`](Wal::append_typed). One event that cannot be encoded refuses the whole batch.
     pub fn append_typed_batch<T: WalRecord>(&self, events: &[T]) -> Result<Vec<Lsn>> {
-        append_each(self, events, payload::encode::<DefaultCodec, T>)
+        append_each::<Declared<T>, T>(self, READS_BACK, events, payload::encode::<DefaultCodec, T>)
     }
 
     /// As [`append_typed`](Wal::append_typed), with metadata, which is read with [`Record::meta`] or as part of an
@@ -67,10 +72,8 @@ impl Wal {
     /// As [`append_typed`](Wal::append_typed); [`TypedError::Encode`] from a [`MetaError`](crate::MetaError) if the
     /// metadata cannot be stored.
     pub fn append_typed_meta<T: WalRecord>(&self, event: &T, meta: &Meta) -> Result<Lsn> {
-        Ok(append(self, |buffer| {
-            payload::encode_with::<DefaultCodec, T>(event, meta, buffer)
-        })?
-        .0)
+        let encode = |buffer: &mut Vec<u8>| payload::encode_with::<DefaultCodec, T>(event, meta, buffer);
+        Ok(append::<Declared<T>>(self, READS_BACK, encode)?.0)
     }
 
     /// This log as a log of events of one type.
@@ -97,56 +100,47 @@ impl Wal {
         dictionary::check(self, E::RECORDS)?;
         Ok(EventLog {
             wal: self.clone(),
-            reads_back: false,
+            reads_back: READS_BACK,
             events: PhantomData,
         })
     }
 }
 
-/// Refuses what would be in the log and could not be read.
-#[cold]
-fn read_back<E: WalDecodeOwned, C: Codec>(record: &RecordType, payload: &[u8]) -> Result<(), TypedError> {
-    match payload::decode::<C, E>(Lsn::ZERO, RecordKind::Typed, payload) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let cause =
-                std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            let because = match &error {
-                TypedError::Codec { .. } => cause,
-                other => format!(": {other}{cause}"),
-            };
-            Err(TypedError::Encode {
-                name: record.name,
-                version: record.version,
-                source: format!("it could not be read again{because}").into(),
-            })
-        }
-    }
-}
+/// An event of which only that it can be written is known.
+type Declared<T> = AsDeclared<DefaultCodec, T>;
 
 /// Appends what `encode` makes; returns where it is and where it ends.
 #[inline]
-fn append(
+fn append<R: ReadsBack>(
     wal: &Wal,
+    reads_back: bool,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
 ) -> Result<(Lsn, u64)> {
     scratch::with(|buffer| {
         let record = encode(buffer)?;
-        dictionary::append(wal, buffer, record)
+        if reads_back && !seeded_bug!("not-read-back") {
+            R::check(record, buffer)?;
+        }
+        dictionary::append::<R>(wal, buffer, record)
     })
 }
 
 /// Appends what `encode` makes of each event, all or none.
-fn append_each<T>(
+fn append_each<R: ReadsBack, T>(
     wal: &Wal,
+    reads_back: bool,
     events: &[T],
     encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
 ) -> Result<Vec<Lsn>> {
     scratch::with(|buffer| {
         let mut ends = Vec::with_capacity(events.len());
-        let mut records: Vec<&RecordType> = Vec::new();
+        let mut records: Vec<&'static RecordType> = Vec::new();
         for event in events {
+            let start = buffer.len();
             let record = encode(event, buffer)?;
+            if reads_back {
+                R::check(record, &buffer[start..])?;
+            }
             if !records.contains(&record) {
                 records.push(record);
             }
@@ -160,7 +154,7 @@ fn append_each<T>(
             payloads.push(payload);
             (rest, start) = (after, end);
         }
-        dictionary::append_batch(wal, &payloads, &records)
+        dictionary::append_batch::<R>(wal, &payloads, &records)
     })
 }
 
@@ -248,13 +242,15 @@ pub struct EventLog<E, C = DefaultCodec> {
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
-    /// Whether every event is read again from its bytes before it is appended through this handle and its clones. What
-    /// cannot be read is then refused with [`TypedError::Encode`] instead of being kept for ever unread: a value that its
-    /// own `try_from` does not take, a `deserialize_with` that is stricter than its `serialize_with`, a field that asks
-    /// a compact format what comes next.
+    /// Whether every event is read again from its bytes, and written again, before it is appended through this handle and
+    /// its clones. What cannot be read, or would be read as something else, is then refused with [`TypedError::Encode`]
+    /// instead of being kept for ever unread: a value that its own `try_from` does not take, a `deserialize_with` that is
+    /// stricter than its `serialize_with`.
     ///
-    /// It costs one decoding for each append, and what that allocates. Off if nothing is said: most types cannot fail
-    /// here, and `testing::roundtrip_test!` finds those that can before they are released.
+    /// It costs a decoding and an encoding for each append, and what they allocate. If nothing is said it is on in a debug
+    /// build and off in a release build, where only the first event of a type is read again, which finds a
+    /// [type that cannot be read](WalRecord#what-is-written-can-be-read) and no odd value.
+    /// `testing::roundtrip_test!` finds the values before they are released.
     ///
     #[cfg_attr(feature = "derive", doc = "```")]
     #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -288,29 +284,24 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     }
 
     #[inline]
-    fn encode(&self, event: &E, buffer: &mut Vec<u8>) -> Result<&'static RecordType, TypedError> {
-        let start = buffer.len();
-        let record = payload::encode::<C, E>(event, buffer)?;
-        self.check(record, &buffer[start..])
+    fn append_one(&self, event: &E) -> Result<(Lsn, u64)> {
+        append::<AsEvent<C, E>>(&self.wal, self.reads_back, |buffer| {
+            payload::encode::<C, E>(event, buffer)
+        })
     }
 
-    fn encode_with(
+    fn append_one_with(&self, event: &E, meta: &Meta) -> Result<(Lsn, u64)> {
+        append::<AsEvent<C, E>>(&self.wal, self.reads_back, |buffer| {
+            payload::encode_with::<C, E>(event, meta, buffer)
+        })
+    }
+
+    fn append_all<T>(
         &self,
-        event: &E,
-        meta: &Meta,
-        buffer: &mut Vec<u8>,
-    ) -> Result<&'static RecordType, TypedError> {
-        let start = buffer.len();
-        let record = payload::encode_with::<C, E>(event, meta, buffer)?;
-        self.check(record, &buffer[start..])
-    }
-
-    #[inline]
-    fn check(&self, record: &'static RecordType, payload: &[u8]) -> Result<&'static RecordType, TypedError> {
-        if self.reads_back && !seeded_bug!("not-read-back") {
-            read_back::<E, C>(record, payload)?;
-        }
-        Ok(record)
+        events: &[T],
+        encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
+    ) -> Result<Vec<Lsn>> {
+        append_each::<AsEvent<C, E>, T>(&self.wal, self.reads_back, events, encode)
     }
 
     /// Appends one event; as [`Wal::append_typed`].
@@ -319,7 +310,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed`].
     pub fn append(&self, event: &E) -> Result<Lsn> {
-        Ok(append(&self.wal, |buffer| self.encode(event, buffer))?.0)
+        Ok(self.append_one(event)?.0)
     }
 
     /// Appends events, all or none; as [`Wal::append_typed_batch`].
@@ -328,7 +319,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed_batch`].
     pub fn append_batch(&self, events: &[E]) -> Result<Vec<Lsn>> {
-        append_each(&self.wal, events, |event, buffer| self.encode(event, buffer))
+        self.append_all(events, payload::encode::<C, E>)
     }
 
     /// Appends one event and waits until it survives power loss.
@@ -360,7 +351,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// Those of [`append`](Self::append). A failed flush is reported by the ticket.
     pub fn append_durable(&self, event: &E) -> Result<Ticket> {
-        let (lsn, end) = append(&self.wal, |buffer| self.encode(event, buffer))?;
+        let (lsn, end) = self.append_one(event)?;
         Ok(self.wal.ticket_up_to(lsn, end))
     }
 
@@ -391,7 +382,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed_meta`].
     pub fn append_with(&self, event: &E, meta: &Meta) -> Result<Lsn> {
-        Ok(append(&self.wal, |buffer| self.encode_with(event, meta, buffer))?.0)
+        Ok(self.append_one_with(event, meta)?.0)
     }
 
     /// As [`append_batch`](Self::append_batch), each event with metadata.
@@ -400,8 +391,8 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// As [`Wal::append_typed_batch`] and [`Wal::append_typed_meta`].
     pub fn append_batch_with(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
-        append_each(&self.wal, events, |(event, meta), buffer| {
-            self.encode_with(event, meta, buffer)
+        self.append_all(events, |(event, meta), buffer| {
+            payload::encode_with::<C, E>(event, meta, buffer)
         })
     }
 
@@ -412,7 +403,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// Those of [`append_with`](Self::append_with). A failed flush is reported by the ticket.
     pub fn append_durable_with(&self, event: &E, meta: &Meta) -> Result<Ticket> {
-        let (lsn, end) = append(&self.wal, |buffer| self.encode_with(event, meta, buffer))?;
+        let (lsn, end) = self.append_one_with(event, meta)?;
         Ok(self.wal.ticket_up_to(lsn, end))
     }
 

@@ -14,6 +14,8 @@
 //! | `bounded` | limits on depth and element count, the same for writing and for reading |
 //! | `stored` | an event while it is read, and the way from an earlier version to today's type |
 //! | `payload` | envelope, contents, limits and codec put together: event to bytes and back |
+//! | `read_back` | reading again what was encoded, before the first append of a type |
+//! | `trace` | where in an event an error is |
 //! | `scratch` | the reused buffer that an append encodes into |
 //! | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
 //! | `copied` | records that were read and are appended as they are |
@@ -36,11 +38,13 @@ mod meta;
 mod payload;
 #[cfg(feature = "testing")]
 pub(crate) mod probe;
+mod read_back;
 mod record;
 mod replay;
 mod schema;
 mod scratch;
 mod stored;
+mod trace;
 mod unreadable;
 mod value;
 
@@ -71,6 +75,7 @@ pub mod __private {
 
     pub use super::codec::Codec;
     pub use super::error::TypedError;
+    pub use super::read_back::Written;
     pub use super::record::{ChainProblem, OlderVersion, RecordType, WalDecode, WalRecord};
     pub use super::schema::{Schema, SchemaField, SchemaVariant, WalSchema};
     pub use super::stored::{Is, RawRecord, Retired, Stored, Upcast};

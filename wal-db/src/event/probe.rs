@@ -11,7 +11,7 @@ use super::record::{RecordType, WalDecodeOwned, WalRecord};
 use super::schema::Shape;
 pub(crate) use super::schema::differences;
 use super::stored::Upcast;
-pub(crate) use super::value::{NoShape, Place};
+pub(crate) use super::value::{NoShape, Place, unordered};
 use super::value::{Value, value_of};
 use crate::{Lsn, RecordKind};
 

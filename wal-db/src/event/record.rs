@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::Codec;
+use super::codec::{Codec, CodecId};
 use super::error::TypedError;
+use super::read_back::Written;
 use super::schema::{Fnv, Schema};
 use super::stored::{RawRecord, Stored, Upcast};
 
@@ -107,9 +108,18 @@ use super::stored::{RawRecord, Stored, Upcast};
 /// An event may nest 128 levels deep (options, newtype structs, sequences, maps, tuples, structs and the
 /// fields of enum variants are a level each), and its sequences and maps may have no more elements together
 /// than the event has bytes, plus 1024. They bound what damaged or hostile bytes can cost, and an event
-/// beyond them is refused when it is appended. A type that asks the format what comes next
-/// (`serde_json::Value`, `#[serde(untagged)]` inside the event) can be appended but never read: the format
-/// does not say.
+/// beyond them is refused when it is appended.
+///
+/// # What is written can be read
+///
+/// A type can write what it does not read: it asks the format what comes next (`serde_json::Value`, many decimal numbers,
+/// `#[serde(untagged)]` inside the event), which only JSON says, or its `Serialize` and `Deserialize` do not agree. So the
+/// first event of a record type that is appended to an open log in a format, of a batch every one, and now and then a later
+/// one are read again and written again before they are appended. If it cannot be read, or is written as other bytes then (what has no order, such as
+/// a `HashSet`, may come in another one), it is refused with [`TypedError::Encode`], which names the field. In a debug build
+/// every event is: a single value can be odd, too. In a release build [`EventLog::with_read_back`] asks for that.
+///
+/// [`EventLog::with_read_back`]: crate::EventLog::with_read_back
 ///
 /// # Implementing it by hand
 ///
@@ -136,6 +146,12 @@ pub trait WalRecord: Serialize {
 
     /// The index into [`RECORDS`](Self::RECORDS) of this value's record type.
     fn record_index(&self) -> usize;
+
+    /// Reads again what was encoded, as this type; without one that reads it, by its schema.
+    #[doc(hidden)]
+    fn read_back<C: Codec>(written: &Written<'_, C>) -> Result<(), TypedError> {
+        written.read_by_schema()
+    }
 }
 
 /// A [`WalRecord`] that can be read back, as `Deserialize<'de>` is to `Serialize`: it may borrow from the record.
@@ -360,11 +376,13 @@ const fn same(a: &str, b: &str) -> bool {
     true
 }
 
-/// Stands for a type, its name, version and shape in the search for its schema; never 0.
+/// Stands for a type, its name, version and shape in the search for its schema; never 0. A type that is written in two
+/// formats is searched for twice, because it can be read in one and not in the other.
 #[inline]
-pub(crate) fn key(type_id: u32, version: u16, fingerprint: u64) -> u64 {
+pub(crate) fn key(type_id: u32, version: u16, fingerprint: u64, codec: CodecId) -> u64 {
     let own = u64::from(type_id) << 16 | u64::from(version);
-    (own ^ fingerprint).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
+    let factor = 0x9E37_79B9_7F4A_7C15 ^ u64::from(codec.get()) << 1;
+    (own ^ fingerprint).wrapping_mul(factor) | 1
 }
 
 /// FNV-1a, 32 bits, over the UTF-8 bytes of the full name. `wal-derive` computes the same to find collisions

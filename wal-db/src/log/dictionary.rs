@@ -55,16 +55,23 @@ pub(crate) struct Entry {
     pub(crate) payload: Vec<u8>,
 }
 
-type MakeEntry<'a> = dyn Fn(&[Entry]) -> Result<Option<Vec<u8>>> + 'a;
-
 /// The schema of a record that is to be appended.
 #[derive(Clone, Copy)]
 pub(crate) struct Described<'a> {
     /// Stands for it; never 0.
     pub(crate) key: u64,
-    /// Asked if it is not known whether the log holds it: given the entries that it holds, returns a new one, nothing if
-    /// it is among them, or refuses the record.
-    pub(crate) entry: &'a MakeEntry<'a>,
+    /// Asked if it is not known whether the log holds it.
+    pub(crate) of: &'a dyn Describe,
+}
+
+/// A schema that the log may not hold.
+pub(crate) trait Describe {
+    /// Asked first, before the records are appended, and with nothing locked: it may run the program's code, which may
+    /// use the log. Refuses the records.
+    fn check(&self, payloads: &[&[u8]]) -> Result<()>;
+
+    /// Given the entries that the log holds, returns a new one, nothing if it is among them, or refuses the record.
+    fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>>;
 }
 
 impl Dictionary {
@@ -163,7 +170,7 @@ impl Core {
     pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
         loop {
             let cuts = self.dictionary.cuts();
-            let before = self.described_before(schema)?;
+            let before = self.described_before(schema, &[payload])?;
             if let Some((pos, end)) = self.append_before(Kind::Typed, payload, before)? {
                 if self.dictionary.cuts() == cuts {
                     return Ok((pos, end));
@@ -187,7 +194,7 @@ impl Core {
             let cuts = self.dictionary.cuts();
             let mut before = u64::MAX;
             for schema in schemas {
-                before = before.min(self.described_before(schema)?);
+                before = before.min(self.described_before(schema, payloads)?);
             }
             if let Some((lsns, _)) = self.append_batch_before(Kind::Typed, payloads, before)? {
                 let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
@@ -201,11 +208,17 @@ impl Core {
 
     /// A typed record that starts before the position that is returned has this schema in front of it.
     #[inline]
-    fn described_before(&self, schema: &Described<'_>) -> Result<u64> {
+    fn described_before(&self, schema: &Described<'_>, payloads: &[&[u8]]) -> Result<u64> {
         match self.dictionary.covered(schema.key) {
             Some(before) if before > self.tail() => Ok(before),
-            _ => self.describe(schema),
+            _ => self.describe_new(schema, payloads),
         }
+    }
+
+    #[cold]
+    fn describe_new(&self, schema: &Described<'_>, payloads: &[&[u8]]) -> Result<u64> {
+        schema.of.check(payloads)?;
+        self.describe(schema)
     }
 
     /// For records that are in the log already, after a truncation came between or in the window that they reach into.
@@ -326,7 +339,7 @@ impl Core {
         let writer = self.usable_writer()?;
         let mut set = self.dictionary.lock();
         let entries = self.loaded(&mut set)?;
-        let new = (schema.entry)(entries)?;
+        let new = schema.of.entry(entries)?;
         let until = self.write_set(writer, entries, new)?;
         self.dictionary.add_known(schema.key);
         Ok(until)

@@ -40,7 +40,7 @@ mod window;
 #[cfg(feature = "testing")]
 pub(crate) use clock::set as set_clock;
 pub use cursor::Cursor;
-pub(crate) use dictionary::{Described, Entry};
+pub(crate) use dictionary::{Describe, Described, Entry};
 #[cfg(feature = "testing")]
 pub(crate) use inspect::inspect as inspect_on;
 pub use inspect::{Inspection, SegmentInfo};

@@ -1,5 +1,6 @@
 //! The parts of a value: how the checks name, compare and change them.
 
+pub(super) use crate::event::probe::unordered;
 use crate::{Shape, Value};
 
 /// The fields of a struct, tuple or array with their names or positions; any other value is one field without a name.
@@ -49,39 +50,6 @@ pub(super) fn at<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Va
         _ => None,
     };
     at(field?, rest)
-}
-
-/// Lists sorted and without repetitions, maps sorted: a set is a list, too, and what it holds has no order.
-pub(super) fn unordered(value: &Value) -> Value {
-    let all = |items: &[Value]| items.iter().map(unordered).collect::<Vec<_>>();
-    match value {
-        Value::Option(Some(inner)) => Value::Option(Some(Box::new(unordered(inner)))),
-        Value::List(items) => {
-            let mut items = all(items);
-            items.sort_by_cached_key(ToString::to_string);
-            items.dedup();
-            Value::List(items)
-        }
-        Value::Map(entries) => {
-            let entries = entries.iter();
-            let mut entries: Vec<_> = entries
-                .map(|(key, value)| (unordered(key), unordered(value)))
-                .collect();
-            entries.sort_by_cached_key(|(key, _)| key.to_string());
-            Value::Map(entries)
-        }
-        Value::Tuple(items) => Value::Tuple(all(items)),
-        Value::Struct(fields) => {
-            let fields = fields.iter();
-            Value::Struct(
-                fields
-                    .map(|(name, value)| (name.clone(), unordered(value)))
-                    .collect(),
-            )
-        }
-        Value::Variant(name, contents) => Value::Variant(name.clone(), Box::new(unordered(contents))),
-        plain => plain.clone(),
-    }
 }
 
 /// Puts ones in place of zeros, which the types that cannot be zero refuse.

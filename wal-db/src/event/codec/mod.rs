@@ -121,6 +121,10 @@ pub trait Codec: Send + Sync + 'static {
     #[doc(hidden)]
     const BUILT_IN: Option<BuiltIn> = None;
 
+    /// Whether it is asked before this crate's own: only what stands around one of them may be.
+    #[doc(hidden)]
+    const FIRST: bool = false;
+
     /// Appends the bytes of `value` to `out`. After an error `out` may hold a part of them.
     ///
     /// # Errors
@@ -218,6 +222,7 @@ where
 {
     const { check::<C>() }
     match id {
+        id if C::FIRST && id == C::ID => Some(decode_own::<C, S>(seed, bytes)),
         // First, so that no codec of an application stands in for them.
         #[cfg(feature = "bincode")]
         CodecId::BINCODE_2 => Some(Bincode::decode(seed, bytes)),
@@ -225,14 +230,22 @@ where
         CodecId::POSTCARD_1 => Some(Postcard::decode(seed, bytes)),
         #[cfg(feature = "json")]
         CodecId::JSON => Some(Json::decode(seed, bytes)),
-        id if id == C::ID => Some(C::decode(seed, bytes).and_then(|(value, used)| {
-            if used > bytes.len() {
-                return Err(format!("the codec says it took {used} bytes of {}", bytes.len()).into());
-            }
-            Ok((value, used))
-        })),
+        id if id == C::ID => Some(decode_own::<C, S>(seed, bytes)),
         _ => None,
     }
+}
+
+#[inline]
+fn decode_own<'de, C, S>(seed: S, bytes: &'de [u8]) -> Result<(S::Value, usize), CodecError>
+where
+    C: Codec,
+    S: serde::de::DeserializeSeed<'de>,
+{
+    let (value, used) = C::decode(seed, bytes)?;
+    if used > bytes.len() {
+        return Err(format!("the codec says it took {used} bytes of {}", bytes.len()).into());
+    }
+    Ok((value, used))
 }
 
 /// Whether values in the format `id` are read without their schema, by `C` or this build.

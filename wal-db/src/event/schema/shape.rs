@@ -114,6 +114,22 @@ const WORDS: [(&str, Shape); 17] = [
 ];
 
 impl Shape {
+    /// Whether it says of every part what that is written as.
+    pub(crate) fn says_all(&self) -> bool {
+        match self {
+            Shape::Opaque { wire, .. } => wire.as_ref().is_some_and(|wire| wire.says_all()),
+            Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) | Shape::Newtype(inner) => {
+                inner.says_all()
+            }
+            Shape::Recursive { body, .. } => body.says_all(),
+            Shape::Map(key, value) => key.says_all() && value.says_all(),
+            Shape::Tuple(items) => items.iter().all(Shape::says_all),
+            Shape::Struct(fields) => fields.iter().all(|field| field.shape.says_all()),
+            Shape::Enum(variants) => variants.iter().all(|variant| variant.fields.says_all()),
+            _ => true,
+        }
+    }
+
     /// The fingerprint, as [`Schema::fingerprint`](super::Schema::fingerprint).
     #[must_use]
     pub fn fingerprint(&self) -> u64 {

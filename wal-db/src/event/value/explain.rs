@@ -99,19 +99,28 @@ fn to_value<C: Codec>(
     schemas: &Schemas,
 ) -> Result<Value, TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
-    let read = if codec::is_self_describing::<C>(info.codec) {
-        read_whole::<C, _>(info, bytes, Any)
-    } else {
-        let Some(schema) = schemas.of(&info) else {
-            return Err(TypedError::NoSchema {
-                lsn,
-                type_id: info.type_id,
-                version: info.version,
-            });
-        };
-        value_of::<C>(info, bytes, &schema.shape)
-    };
-    read.map_err(|source| failed(lsn, info, schemas, source))
+    let shape = schemas.of(&info).map(|schema| &schema.shape);
+    if shape.is_none() && !codec::is_self_describing::<C>(info.codec) {
+        return Err(TypedError::NoSchema {
+            lsn,
+            type_id: info.type_id,
+            version: info.version,
+        });
+    }
+    value_as_stored::<C>(info, bytes, shape).map_err(|source| failed(lsn, info, schemas, source))
+}
+
+/// Reads contents by their shape, or without it if they are in a format that describes itself.
+pub(in crate::event) fn value_as_stored<C: Codec>(
+    info: RecordInfo,
+    bytes: &[u8],
+    shape: Option<&Shape>,
+) -> Result<Value, CodecError> {
+    match shape {
+        _ if codec::is_self_describing::<C>(info.codec) => read_whole::<C, _>(info, bytes, Any),
+        Some(shape) => value_of::<C>(info, bytes, shape),
+        None => Err("it has no schema".into()),
+    }
 }
 
 /// Reads contents by their shape.

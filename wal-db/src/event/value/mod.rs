@@ -7,6 +7,7 @@
 //! | `place` | a shape, and what the names in it stand for |
 //! | `budget` | what reading one value may cost, whatever the shape and the bytes claim |
 //! | `any` | a value from a format that describes itself |
+//! | `unordered` | values whose sets and maps have no order, and where two differ |
 //! | `print` | a value as text, and through serde |
 //! | `explain` | `Record::to_value` and `Record::to_json` |
 
@@ -17,14 +18,19 @@ mod place;
 mod print;
 mod read;
 mod schemas;
+mod unordered;
 
 use std::sync::Arc;
 
+pub(super) use explain::value_as_stored;
 #[cfg(feature = "testing")]
 pub(super) use explain::value_of;
 #[cfg(feature = "testing")]
 pub(crate) use place::{NoShape, Place};
 pub use schemas::{RecordSchema, Schemas};
+pub(super) use unordered::first_difference;
+#[cfg(feature = "testing")]
+pub(crate) use unordered::unordered;
 
 /// An event, or a part of one, that was read without its type.
 ///

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::event::RecordInfo;
 use crate::event::record::{self, RecordType, type_id};
 use crate::event::schema::{Fnv, Shape};
+use crate::event::{CodecId, RecordInfo};
 
 /// What one version of a record type looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,9 @@ pub struct Schemas {
     places: HashMap<(u32, u16), usize>,
 }
 
+/// In place of the format in the keys of records that are copied: no event of the program was read again then.
+const COPIED: CodecId = CodecId::new(0);
+
 impl Schemas {
     /// The schema of a type and version.
     #[must_use]
@@ -96,7 +99,7 @@ impl Schemas {
                 place.insert(self.list.len());
                 let fingerprint = Fnv::of_stored(&schema.name, &schema.shape.to_string());
                 self.keys
-                    .push(record::key(schema.type_id, schema.version, fingerprint));
+                    .push(record::key(schema.type_id, schema.version, fingerprint, COPIED));
                 self.list.push(schema);
                 true
             }

@@ -1,0 +1,215 @@
+//! What was encoded is read again before a log takes the first event of its type: a type whose two halves do not agree
+//! is refused while nothing is lost by it.
+//!
+//! It runs where the log looks for the schema of a type that it has not met (`log/dictionary.rs`), so that an append of a
+//! known type pays nothing for it.
+
+use std::marker::PhantomData;
+
+use super::RecordInfo;
+use super::codec::Codec;
+use super::envelope;
+use super::error::TypedError;
+use super::payload;
+use super::record::{RecordType, WalDecode, WalDecodeOwned, WalRecord};
+use super::stored::Upcast;
+use super::trace::{Located, Traced};
+use super::value::{Value, first_difference, value_as_stored};
+use crate::Lsn;
+
+/// How an append reads again what it has encoded.
+pub(super) trait ReadsBack {
+    /// Asks for this format only.
+    type Codec: Codec;
+
+    /// Refuses what would be in the log and could not be read, or would be read as something else.
+    fn check(record: &'static RecordType, payload: &[u8]) -> Result<(), TypedError>;
+}
+
+/// As `E`, which can be read.
+pub(super) struct AsEvent<C, E>(PhantomData<(C, E)>);
+
+impl<C: Codec, E: WalDecodeOwned> ReadsBack for AsEvent<C, E> {
+    type Codec = C;
+
+    #[cold]
+    fn check(record: &'static RecordType, payload: &[u8]) -> Result<(), TypedError> {
+        Written::<C>::check(record, payload, |written| written.read::<E>())
+    }
+}
+
+/// As `T` says that it is read, of which only that it can be written is known.
+pub(super) struct AsDeclared<C, T>(PhantomData<(C, T)>);
+
+impl<C: Codec, T: WalRecord> ReadsBack for AsDeclared<C, T> {
+    type Codec = C;
+
+    #[cold]
+    fn check(record: &'static RecordType, payload: &[u8]) -> Result<(), TypedError> {
+        Written::<C>::check(record, payload, T::read_back)
+    }
+}
+
+/// An event that was encoded and is not appended yet.
+#[doc(hidden)]
+pub struct Written<'p, C> {
+    record: &'static RecordType,
+    info: RecordInfo,
+    body: &'p [u8],
+    codec: PhantomData<C>,
+}
+
+impl<'p, C: Codec> Written<'p, C> {
+    fn check(
+        record: &'static RecordType,
+        payload: &'p [u8],
+        read: impl FnOnce(&Self) -> Result<(), TypedError>,
+    ) -> Result<(), TypedError> {
+        match envelope::parse(payload) {
+            Ok(envelope) => read(&Written {
+                record,
+                info: envelope.info,
+                body: envelope.body,
+                codec: PhantomData,
+            }),
+            Err(reason) => Err(TypedError::Envelope {
+                lsn: Lsn::ZERO,
+                reason,
+            }),
+        }
+    }
+
+    /// Reads it as `T`, and writes that again.
+    ///
+    /// # Errors
+    ///
+    /// [`TypedError::Encode`] if it cannot be read, or is written otherwise then.
+    pub fn read<T: WalDecode<'p>>(&self) -> Result<(), TypedError> {
+        let read = payload::decode_body::<Traced<C>, T>(Lsn::ZERO, self.info, self.body);
+        let event = match read {
+            Ok(Upcast::One(event)) => event,
+            // Nothing is written in a version that is converted when it is read.
+            Ok(Upcast::Many(_)) => return Ok(()),
+            Err(error) => return Err(self.unreadable(&error)),
+        };
+        let mut again = Vec::new();
+        let record = payload::encode::<C, T>(&event, &mut again)?;
+        if record.id != self.record.id {
+            return Err(self.refused(format!(
+                "it would be read as something else: as a `{}`",
+                record.name
+            )));
+        }
+        match envelope::parse(&again) {
+            Ok(envelope) if !self.is_same(envelope.body) => Err(self.changed(envelope.body)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads it without its type, by its schema. A type without one, and a format that says itself what it holds, are
+    /// taken at their word.
+    ///
+    /// # Errors
+    ///
+    /// [`TypedError::Encode`] if it does not have the shape.
+    pub fn read_by_schema(&self) -> Result<(), TypedError> {
+        let Some(schema) = self.record.schema.filter(|_| !C::SELF_DESCRIBING) else {
+            return Ok(());
+        };
+        let shape = schema.to_shape();
+        if !shape.says_all() {
+            return Ok(());
+        }
+        match value_as_stored::<C>(self.info, self.body, Some(&shape)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refused(format!(
+                "it could not be read again by its schema `{shape}`: {error}: let the schema say what its `Serialize` writes"
+            ))),
+        }
+    }
+
+    /// Sets and maps may come back in another order.
+    fn is_same(&self, again: &[u8]) -> bool {
+        if again == self.body {
+            return true;
+        }
+        match self.values(again) {
+            Some([before, after]) => first_difference(&before, &after).is_none(),
+            None => sorted(again) == sorted(self.body),
+        }
+    }
+
+    /// What was written first, and what was written again; `None` if that cannot be read without the type.
+    fn values(&self, again: &[u8]) -> Option<[Value; 2]> {
+        let shape = self.record.schema.map(|schema| schema.to_shape());
+        let value = |bytes| value_as_stored::<C>(self.info, bytes, shape.as_ref()).ok();
+        Some([value(self.body)?, value(again)?])
+    }
+
+    fn changed(&self, again: &[u8]) -> TypedError {
+        let difference = self
+            .values(again)
+            .and_then(|[before, after]| first_difference(&before, &after));
+        let what = match difference {
+            Some((path, before, after)) => format!("{} is {before} and would be {after}", field(&path)),
+            None => "its bytes are others then".to_owned(),
+        };
+        self.refused(format!(
+            "it would be read as something else: {what}: its `Deserialize` has to give back what its `Serialize` has \
+             written"
+        ))
+    }
+
+    fn unreadable(&self, error: &TypedError) -> TypedError {
+        let source = std::error::Error::source(error);
+        let located = source.and_then(|source| source.downcast_ref::<Located>());
+        let why = match located {
+            Some(Located {
+                path, asked: true, ..
+            }) => format!(
+                "{} asks what comes next, which {} does not say: store it as text or as a number with \
+                 `#[serde(with = \"...\")]`, or store the events as JSON",
+                field(path),
+                C::ID
+            ),
+            Some(Located { path, source, .. }) => format!(
+                "{}: {source}: its `Deserialize` has to take what its `Serialize` writes",
+                field(path)
+            ),
+            None => match (error, source) {
+                (TypedError::Trailing { left, .. }, _) => {
+                    format!("its `Deserialize` leaves {left} bytes of what its `Serialize` writes")
+                }
+                (TypedError::Codec { .. }, Some(source)) => source.to_string(),
+                (error, _) => error.to_string(),
+            },
+        };
+        self.refused(format!("it could not be read again: {why}"))
+    }
+
+    fn refused(&self, why: String) -> TypedError {
+        TypedError::Encode {
+            name: self.record.name,
+            version: self.record.version,
+            source: why.into(),
+        }
+    }
+}
+
+fn field(path: &[String]) -> String {
+    match path {
+        [] => "the event".to_owned(),
+        path => format!("the field `{}`", path.join(".")),
+    }
+}
+
+fn sorted(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes.sort_unstable();
+    bytes
+}
+
+/// Whether the payload is one of this record type.
+pub(super) fn is_of(record: &RecordType, payload: &[u8]) -> bool {
+    envelope::parse(payload).is_ok_and(|envelope| envelope.info.type_id == record.id)
+}
