@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod callbacks;
 mod calls;
 mod children;
 mod others;

@@ -146,37 +146,6 @@ fn a_child_that_is_forked_in_the_closure_of_append_with_appends_nothing() {
 }
 
 #[test]
-fn a_callback_that_forks_disturbs_nothing() {
-    let place = Place::fast(Form::File);
-    let config = config(Staging::Mapped, true);
-    let wal = place.open(config).unwrap();
-    let mut count = 0;
-    let child = loop {
-        count += 1;
-        let (tell, told) = std::sync::mpsc::channel();
-        wal.append_durable(b"x").unwrap().on_durable(move |outcome| {
-            assert!(outcome.is_ok());
-            // One that was durable at once is told of here, and not by the thread of the log.
-            let in_thread = std::thread::current().name() == Some("wal-flusher");
-            // The child leaves here, as one that is forked beside other threads should.
-            match in_thread.then(fork_and_go_on) {
-                Some(None) => leave(0),
-                forked => tell.send(forked.flatten()).unwrap(),
-            }
-        });
-        if let Some(child) = told.recv().unwrap() {
-            break child;
-        }
-    };
-    wait(child).expect("the child ends");
-    (0..200).for_each(|i| drop(put(&wal, i, 1000)));
-    wal.sync().unwrap();
-    assert_eq!(all(&wal).len(), 200 + count);
-    wal.close().unwrap();
-    assert!(place.open(config).unwrap().recovery().clean);
-}
-
-#[test]
 fn a_handle_that_only_reads_is_its_parents_as_well() {
     let place = Place::fast(Form::Segmented);
     let writer = place.open(config(Staging::Mapped, true)).unwrap();

@@ -109,6 +109,24 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["fork::others::a_child_opens_another_log_and_its_parents_once_that_is_closed"],
     ),
     bug(
+        "thread-of-a-child-ends-as-others-do",
+        &[],
+        "a thread of the log that a callback forked ends in the child by the standard library, whose lock may be held",
+        &["fork::callbacks::a_child_that_comes_out_of_a_callback_into_a_thread_of_the_log_ends"],
+    ),
+    bug(
+        "callbacks-called-in-a-child",
+        &[],
+        "after a callback that forks, the child calls the others as well",
+        &["fork::callbacks::of_callbacks_that_are_due_together_a_child_calls_no_other_one"],
+    ),
+    bug(
+        "preparer-waits-in-a-child",
+        &[],
+        "the preparing thread, out of a callback that forked, sleeps in the child for ever",
+        &["fork::callbacks::a_child_that_comes_out_of_a_callback_into_the_preparing_thread_ends"],
+    ),
+    bug(
         "codec-trusted-with-the-envelope",
         &[],
         "an application's codec gets the buffer with the envelope in it",

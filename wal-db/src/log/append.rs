@@ -178,6 +178,8 @@ impl Core {
         if need > writer.ring.max_claim() {
             let mut payload = vec![0; len];
             self.in_closure(|| fill(&mut payload));
+            // It may have forked the process.
+            self.check_process()?;
             let pos = self
                 .append_apart(writer, Kind::Data, &[&payload], u64::MAX)?
                 .unwrap_or(0);

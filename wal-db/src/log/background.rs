@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Result, WalError,
+    storage::end_thread_of_child,
     sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread},
 };
 
@@ -89,6 +90,9 @@ impl Background {
                 // A panic in the store has poisoned the log; whoever holds a ticket has to hear of it.
                 if panic::catch_unwind(AssertUnwindSafe(|| run(&core, writer))).is_err() {
                     core.tell_failed(writer);
+                }
+                if core.is_in_child() {
+                    end_thread_of_child();
                 }
             };
             thread::Builder::new()
@@ -172,7 +176,7 @@ impl Core {
     }
 
     /// Whether the background threads have to go on. A callback may have forked the process, and then one of them returns
-    /// from it in the child.
+    /// from it in the child, where it must not wait for anything.
     fn goes_on(&self, writer: &Writer) -> bool {
         !writer.background.stopping() && !self.is_in_child()
     }
@@ -266,9 +270,6 @@ fn flush_loop(core: &Core, writer: &Writer) {
             idle_since = tail;
         }
     }
-    if core.is_in_child() {
-        return;
-    }
     // Who was not woken because this thread would come: a callback in the preparer, for which closing waits.
     writer.room.ring();
     core.tell_failed(writer);
@@ -308,7 +309,9 @@ fn prepare_loop(core: &Core, writer: &Writer) {
                 core.guarded(writer, || zeros_ahead(core, writer));
             }
         }
-        writer.background.preparer.sleep(None);
+        if core.goes_on(writer) || seeded_bug!("preparer-waits-in-a-child") {
+            writer.background.preparer.sleep(None);
+        }
     }
 }
 
@@ -348,7 +351,7 @@ fn zeros_ahead(core: &Core, writer: &Writer) {
     if !core.base.store.likes_zeros_ahead() {
         return;
     }
-    while !writer.background.stopping() {
+    while core.goes_on(writer) {
         // Under the committer's lock: a group and the zeros never race for the same bytes.
         let mut turn = Turn::take(writer);
         let committer = turn.committer();

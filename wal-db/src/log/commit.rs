@@ -347,9 +347,22 @@ impl Core {
 
     /// Wakes and tells those whom something other than a commit has made durable.
     pub(crate) fn wake_covered(&self, writer: &Writer) {
+        if self.is_in_child() {
+            return;
+        }
         writer.line.wake_all();
-        for waiting in writer.line.take_covered(self.base.durable()) {
-            waiting.tell.tell(Ok(()));
+        self.tell_all(writer.line.take_covered(self.base.durable()), || Ok(()));
+    }
+
+    /// Tells them, in whatever thread this is. No lock is held: what a callback does is not known. If one forks the
+    /// process, those that are left are told by the parent, and in the child they are not even dropped.
+    pub(crate) fn tell_all(&self, waiting: Vec<Waiting>, outcome: impl Fn() -> Result<()>) {
+        let mut waiting = waiting.into_iter();
+        while let Some(next) = waiting.next() {
+            next.tell.tell(outcome());
+            if self.is_in_child() && !seeded_bug!("callbacks-called-in-a-child") {
+                return std::mem::forget(waiting);
+            }
         }
     }
 
@@ -359,10 +372,10 @@ impl Core {
         Some((waiting, if durable { Ok(()) } else { Err(self.in_doubt()) }))
     }
 
-    /// Tells those who hold a ticket that the store has failed. No lock is held: what a callback does is not known.
+    /// Tells those who hold a ticket that the store has failed.
     pub(crate) fn tell_failed(&self, writer: &Writer) {
-        for waiting in writer.line.take_failed() {
-            waiting.tell.tell(Err(self.in_doubt()));
+        if !self.is_in_child() {
+            self.tell_all(writer.line.take_failed(), || Err(self.in_doubt()));
         }
     }
 
@@ -387,9 +400,7 @@ impl Core {
         if wants_zeros {
             writer.background.want_zeros();
         }
-        for waiting in done {
-            waiting.tell.tell(Ok(()));
-        }
+        self.tell_all(done, || Ok(()));
         outcome
     }
 

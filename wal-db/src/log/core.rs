@@ -178,6 +178,8 @@ impl Core {
     /// Takes space on the disk so that `need` more bytes and what usually follows fit; not more than once per caller
     /// that finds it missing.
     pub(crate) fn make_ready(&self, writer: &Writer, need: u64) -> Result<()> {
+        // A callback that the caller has run may have forked the process.
+        self.check_process()?;
         let mut manifest = writer.manifest.lock();
         if self.base.store.is_closed() {
             // By somebody who had the manifest a moment ago.
@@ -363,11 +365,9 @@ impl Core {
         drop(closed);
         writer.finished.store(true, Ordering::Release);
         writer.progress.ring();
-        for waiting in told {
-            waiting.tell.tell(Ok(()));
-        }
+        self.tell_all(told, || Ok(()));
         self.wake_covered(writer);
-        if result.is_err() {
+        if result.is_err() && !self.is_in_child() {
             // Nobody flushes any more.
             writer.line.fail();
             self.tell_failed(writer);

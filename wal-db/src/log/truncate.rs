@@ -81,9 +81,8 @@ impl Core {
             .thaw(&writer.ring, self.base.key(committer.mark.epoch));
         let done = writer.line.arrive(self.base.durable());
         drop(turn);
-        // What a callback does is not known.
         drop(schemas);
-        done.into_iter().for_each(|waiting| waiting.tell.tell(Ok(())));
+        self.tell_all(done, || Ok(()));
         match result.map_err(WalError::of_what_was_taken)? {
             Dead::Nothing => {}
             // The space is given back if the store can; the cut holds in any case.

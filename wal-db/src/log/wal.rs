@@ -35,9 +35,13 @@ use crate::{
 /// and dropping one does nothing; iterators and followers hand out what they had read. The child may open other logs, and this
 /// one once the parent has closed it. (If the parent dies instead, the child keeps the lock as long as it has the files
 /// open: that is until it ends, or runs another program. And what holds for every library in the child of a process with
-/// several threads holds for a log that is opened there: a lock that is shared by all locks of a process, such as that of the
-/// allocator or of `parking_lot`'s waiting threads, may be held by a thread that is not there.) A child that is forked in the closure of
-/// [`append_with`](Self::append_with) must not use the bytes. Starting a program is no such fork, and disturbs nothing.
+/// several threads holds for a log that is opened there: a lock that is shared by all locks of a process, such as that of
+/// the allocator or of `parking_lot`'s waiting threads, may be held by a thread that is not there.)
+///
+/// A child that is forked in the closure of [`append_with`](Self::append_with) must not use the bytes. One that is forked
+/// in a callback of a [`Ticket`](crate::Ticket) calls no other callback, and where it comes back out of it into a thread of
+/// the log, that thread ends; so does the child, with the status 0 and without anything that happens at an exit, if it has
+/// started no other. Starting a program is no such fork, and disturbs nothing.
 ///
 /// (With [`Staging::Heap`](crate::Staging::Heap) `append` promises nothing; with a store in memory nothing outlives
 /// the process.)

@@ -26,7 +26,7 @@ pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::segment_index;
 pub(crate) use sys::{System, is_not_a_file};
-pub(crate) use wiped::Process;
+pub(crate) use wiped::{Process, end_thread_of_child};
 
 /// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
 ///
@@ -45,7 +45,8 @@ pub(crate) use wiped::Process;
 ///
 /// Bytes that were never written, or that [`truncate`](Self::truncate) removed, read as zero or as the end.
 ///
-/// A store must be safe to use from several threads at once. Implementations need the seven methods that have no default; see the
+/// A store must be safe to use from several threads at once. A method that forks the process must not return in the child: the
+/// log has locks then, and what it is doing is half done. Implementations need the seven methods that have no default; see the
 /// example `custom_store`.
 pub trait WalStore: Send + Sync + 'static {
     /// Where the store keeps its bytes: the errors of the log name it.

@@ -6,6 +6,7 @@
 //! make them, is not told apart, and changes nothing.
 
 pub(crate) use page::Wiped;
+pub(crate) use thread::end_thread_of_child;
 
 /// The process in which it was made. Its children, and theirs, are others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +150,29 @@ mod page {
             }
         }
     }
+}
+
+#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
+mod thread {
+    #![allow(unsafe_code)] // one call of the system
+
+    /// Ends this thread, in a child that was forked off in it, and the child if that has no other thread. It is the system
+    /// that ends it: on the usual way out the standard library takes a lock that a thread may hold which is not there, and
+    /// the last thread does what its parent does when that exits.
+    pub(crate) fn end_thread_of_child() {
+        if seeded_bug!("thread-of-a-child-ends-as-others-do") {
+            return;
+        }
+        // SAFETY: the thread is one of the log's, so nobody waits for it in the child; nothing that lies on its stack or
+        // belongs to it is lent to another thread there, as there was none when the child began.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
+mod thread {
+    /// The thread returns then, which can take locks.
+    pub(crate) fn end_thread_of_child() {}
 }
 
 #[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
