@@ -1,4 +1,6 @@
-//! The list of mistakes that the command `seeded-bugs` puts in says what the code says.
+//! The lists of mistakes: what the command `seeded-bugs` puts in, and what `cargo mutants` tries.
+
+use std::{fs, path::Path};
 
 use wal_tests::seeded;
 
@@ -6,4 +8,20 @@ use wal_tests::seeded;
 fn every_seeded_bug_is_in_the_code_and_has_tests_and_every_mistake_has_one() {
     let wrong = seeded::wrong_with_the_registry();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn cargo_mutants_is_told_of_programs_that_there_are() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| fs::read_to_string(here.join(path)).unwrap();
+    let (settings, manifest) = (text("../.cargo/mutants.toml"), text("Cargo.toml"));
+    let programs: Vec<&str> = settings
+        .split("\"--test\", \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(!programs.is_empty());
+    for program in programs {
+        assert!(manifest.contains(&format!("name = \"{program}\"\n")), "{program}");
+    }
 }
