@@ -38,6 +38,19 @@ fn no_power_cut_loses_or_invents_or_refuses_anything() {
     );
 }
 
+/// The campaign tells a log that keeps its promises from one that does not: this one reads damage as the end.
+#[cfg(feature = "wal-db-1-1-0")]
+#[test]
+fn the_campaign_finds_what_wal_db_1_loses() {
+    let figures = campaign::run(Plan {
+        images: 2_000,
+        design: Design::WalDb110,
+        ..PLAN
+    });
+    assert!(figures.images >= 2_000, "{figures:?}");
+    assert!(!figures.is_clean() && figures.damaged.silent > 0, "{figures:?}");
+}
+
 /// A run that never meets a full disk proves nothing about it.
 #[test]
 fn runs_meet_everything_that_can_be_met() {
