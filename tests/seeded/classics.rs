@@ -151,6 +151,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["explain::ten_thousand_events_print_as_their_types_would"],
     ),
     bug(
+        "odd-keys-not-printed",
+        &[],
+        "a record with a map whose keys are tuples does not print as JSON at all",
+        &["typed_json::a_map_whose_keys_json_does_not_have_is_a_list_of_pairs"],
+    ),
+    bug(
         "history-without-edges",
         &[],
         "random records have few elements and hardly ever a number at the end of its type",

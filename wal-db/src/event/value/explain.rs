@@ -4,6 +4,8 @@ use serde::de::{DeserializeSeed, Deserializer};
 
 use super::any::Any;
 use super::budget::Budget;
+#[cfg(feature = "json")]
+use super::print::for_json;
 use super::read::Reading;
 use super::{Schemas, Value};
 use crate::event::bounded::{self, Limits, Shared};
@@ -64,13 +66,14 @@ macro_rules! explaining {
             /// The event as JSON, read without its type: the text that `serde_json` gives for what the event
             /// contains. A record that is stored as JSON is its own text.
             ///
-            /// Of types that serde writes in one way for programs and in another for humans, such as IP addresses, it
-            /// shows what is stored.
+            /// A float that is infinite or not a number is `null`, as it is there; [`to_value`](Self::to_value) tells
+            /// them apart. What `serde_json` does not print, a map with keys that are no text or number, is a list of
+            /// pairs. Of types that serde writes in one way for programs and in another for humans, such as IP
+            /// addresses, it shows what is stored.
             ///
             /// # Errors
             ///
-            /// As [`to_value`](Self::to_value); also [`TypedError::Explain`] if a map has keys that JSON does not
-            /// allow.
+            /// As [`to_value`](Self::to_value).
             #[cfg(feature = "json")]
             pub fn to_json(&self, schemas: &Schemas) -> Result<String, TypedError> {
                 self.to_json_with::<DefaultCodec>(schemas)
@@ -146,7 +149,7 @@ fn to_json<C: Codec>(
         own_text(bytes)
     } else {
         let value = to_value::<C>(lsn, kind, payload, schemas)?;
-        serde_json::to_string(&value).map_err(CodecError::from)
+        serde_json::to_string(&for_json(&value)).map_err(CodecError::from)
     };
     text.map_err(|source| failed(lsn, info, schemas, source))
 }

@@ -65,7 +65,62 @@ fn variant(f: &mut fmt::Formatter<'_>, name: &Arc<str>, contents: &Value) -> fmt
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
+        Handed {
+            value: self,
+            to_json: false,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// The value for JSON, where a map with keys that JSON does not have is a list of pairs.
+#[cfg(feature = "json")]
+pub(super) fn for_json(value: &Value) -> impl Serialize {
+    Handed { value, to_json: true }
+}
+
+/// A value that is handed to a format.
+#[derive(Clone, Copy)]
+struct Handed<'a> {
+    value: &'a Value,
+    to_json: bool,
+}
+
+impl<'a> Handed<'a> {
+    fn part(self, value: &'a Value) -> Self {
+        Handed { value, ..self }
+    }
+
+    fn map<S: Serializer>(self, entries: &'a [(Value, Value)], serializer: S) -> Result<S::Ok, S::Error> {
+        let entries_of = || {
+            entries
+                .iter()
+                .map(|(key, value)| (self.part(key), self.part(value)))
+        };
+        let has_odd_keys = || !entries.iter().all(|(key, _)| is_json_key(key));
+        if self.to_json && has_odd_keys() && !seeded_bug!("odd-keys-not-printed") {
+            serializer.collect_seq(entries_of())
+        } else {
+            serializer.collect_map(entries_of())
+        }
+    }
+}
+
+/// Whether `serde_json` makes it the name of an entry.
+fn is_json_key(key: &Value) -> bool {
+    match key {
+        Value::Str(_) | Value::Char(_) | Value::Bool(_) | Value::Unsigned(_) | Value::Signed(_) => true,
+        Value::F32(value) => value.is_finite(),
+        Value::F64(value) => value.is_finite(),
+        Value::Option(Some(inner)) | Value::Newtype(inner) => is_json_key(inner),
+        Value::Variant(_, contents) => **contents == Value::Unit,
+        _ => false,
+    }
+}
+
+impl Serialize for Handed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
             Value::Unit => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(*value),
             Value::Unsigned(value) => match u64::try_from(*value) {
@@ -82,20 +137,22 @@ impl Serialize for Value {
             Value::Str(value) => serializer.serialize_str(value),
             Value::Bytes(value) => serializer.serialize_bytes(value),
             Value::Option(None) => serializer.serialize_none(),
-            Value::Option(Some(value)) => serializer.serialize_some(value),
-            Value::List(items) | Value::Tuple(items) => serializer.collect_seq(items),
-            Value::Map(entries) => serializer.collect_map(entries.iter().map(|(key, value)| (key, value))),
+            Value::Option(Some(value)) => serializer.serialize_some(&self.part(value)),
+            Value::List(items) | Value::Tuple(items) => {
+                serializer.collect_seq(items.iter().map(|item| self.part(item)))
+            }
+            Value::Map(entries) => self.map(entries, serializer),
             Value::Struct(fields) => {
-                serializer.collect_map(fields.iter().map(|(name, value)| (&**name, value)))
+                serializer.collect_map(fields.iter().map(|(name, value)| (&**name, self.part(value))))
             }
             // As serde tags a variant where a format has no variants of its own; names here are not static.
             Value::Variant(name, contents) if **contents == Value::Unit => serializer.serialize_str(name),
             Value::Variant(name, contents) => {
                 let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry(&**name, contents)?;
+                map.serialize_entry(&**name, &self.part(contents))?;
                 map.end()
             }
-            Value::Newtype(single) => single.serialize(serializer),
+            Value::Newtype(single) => self.part(single).serialize(serializer),
         }
     }
 }
