@@ -458,3 +458,68 @@ fn what_cannot_be_read_again_is_refused_if_that_is_asked_for() {
     check::<Json>();
     check::<Marked>();
 }
+
+/// A format with an id of the application's range.
+struct Numbered<const ID: u8>;
+
+impl<const ID: u8> Codec for Numbered<ID> {
+    const ID: CodecId = CodecId::new(ID);
+
+    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        Marked::encode(value, out)
+    }
+
+    fn decode<'de, S: DeserializeSeed<'de>>(
+        seed: S,
+        bytes: &'de [u8],
+    ) -> Result<(S::Value, usize), CodecError> {
+        Marked::decode(seed, bytes)
+    }
+}
+
+#[test]
+fn the_first_and_the_last_id_of_applications_are_theirs_and_no_codec_reads_anothers() {
+    fn check<const ID: u8, const OTHER: u8>() {
+        let wal = wal();
+        let lsn = append::<_, Numbered<ID>>(&wal, &Shop::Sold(1, vec![2])).expect("appends");
+        let record = wal.read(lsn).expect("reads");
+        assert_eq!(
+            record.decode_with::<Shop, Numbered<ID>>().expect("its own"),
+            Shop::Sold(1, vec![2])
+        );
+        let schemas = wal.schemas().expect("reads");
+        assert_eq!(
+            record.to_json_with::<Numbered<ID>>(&schemas).expect("its own"),
+            "[1,[2]]"
+        );
+        assert!(matches!(
+            record.decode_with::<Shop, Numbered<OTHER>>(),
+            Err(TypedError::UnknownCodec { .. })
+        ));
+        assert!(record.to_json_with::<Numbered<OTHER>>(&schemas).is_err());
+    }
+    check::<128, 255>();
+    check::<255, 128>();
+}
+
+#[test]
+fn ids_that_no_release_writes_are_unknown_and_not_guessed() {
+    let wal = wal();
+    let good = append::<_, Postcard>(&wal, &Shop::Closed).expect("appends");
+    let payload = wal.read(good).expect("reads").data().to_vec();
+    for id in [0, 4, 5, 127] {
+        let mut payload = payload.clone();
+        payload[1] = id;
+        let lsn = wal_db::testing::append_payload(&wal, &payload).expect("appends");
+        let record = wal.read(lsn).expect("reads");
+        for read in [
+            record.decode::<Shop>(),
+            record.decode_with::<Shop, Numbered<128>>(),
+        ] {
+            let Err(TypedError::UnknownCodec { codec, .. }) = read else {
+                panic!("{id}: {read:?}");
+            };
+            assert_eq!(codec.get(), id);
+        }
+    }
+}

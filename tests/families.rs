@@ -1,7 +1,7 @@
 //! Families of events that share a log, an id or the beginning of a name.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, TypedError, Wal, WalError, WalRecord};
+use wal_db::{MemStore, Schemas, TypedError, Wal, WalDecodeOwned, WalError, WalRecord};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "bank")]
@@ -58,4 +58,191 @@ fn a_family_is_not_ahead_because_another_ones_name_begins_like_its_own() {
     wal.append_typed(&Returns::Lost(3)).expect("appended");
     let ahead = wal.typed::<Shop>().expect("typed").ahead().expect("read");
     assert!(ahead.is_empty(), "{ahead:?}");
+}
+
+// ---- names that have changed, and logs that are copied --------------------------------------------------------------
+
+/// `shop`, which was called `kiosk` and `stall` before.
+mod renamed {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "kiosk")]
+    pub(crate) enum Kiosk {
+        #[wal(id = 7)]
+        Sold {
+            cents: u64,
+        },
+        Closed(u8),
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "stall", alias = "kiosk")]
+    pub(crate) enum Stall {
+        #[wal(id = 7)]
+        Sold {
+            cents: u64,
+        },
+        Closed(u8),
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "shop", alias = "stall", alias = "kiosk")]
+    pub(crate) enum Shop {
+        #[wal(id = 7, version = 2)]
+        Sold {
+            cents: u64,
+            #[wal(since = 2, default)]
+            tax: u64,
+        },
+        Closed(u8),
+    }
+}
+
+use renamed::{Kiosk, Shop as NewShop, Stall};
+
+fn log() -> Wal {
+    Wal::with_store(MemStore::new()).expect("opens")
+}
+
+fn copy(from: &Wal, to: &Wal, schemas: &Schemas) -> Result<(), WalError> {
+    from.iter()?
+        .try_for_each(|record| to.append_record(&record?, schemas).map(drop))
+}
+
+fn replayed<E: WalDecodeOwned>(wal: &Wal) -> Vec<E> {
+    let log = wal.typed::<E>().expect("typed");
+    log.replay(..)
+        .expect("reads")
+        .map(|event| event.expect("reads").event)
+        .collect()
+}
+
+/// What the releases under three names have written to one log.
+fn lived_through() -> (Wal, Vec<NewShop>) {
+    let wal = log();
+    wal.append_typed(&Kiosk::Sold { cents: 1 }).expect("appends");
+    wal.append_typed(&Kiosk::Closed(1)).expect("appends");
+    wal.append_typed(&Stall::Sold { cents: 2 }).expect("appends");
+    wal.append_typed(&Stall::Closed(2)).expect("appends");
+    wal.append_typed(&NewShop::Sold { cents: 3, tax: 1 })
+        .expect("appends");
+    wal.append_typed(&NewShop::Closed(3)).expect("appends");
+    let sold = |cents, tax| NewShop::Sold { cents, tax };
+    let expected = vec![
+        sold(1, 0),
+        NewShop::Closed(1),
+        sold(2, 0),
+        NewShop::Closed(2),
+        sold(3, 1),
+        NewShop::Closed(3),
+    ];
+    (wal, expected)
+}
+
+#[test]
+fn a_family_that_was_renamed_twice_is_read_and_never_ahead() {
+    let (wal, expected) = lived_through();
+    assert_eq!(replayed::<NewShop>(&wal), expected);
+    let shop = wal.typed::<NewShop>().expect("typed");
+    assert_eq!(shop.ahead().expect("reads"), []);
+    // The release before knows what came after by its id or its name only.
+    let ahead = wal.typed::<Stall>().map(|_| ());
+    let Err(WalError::Typed(TypedError::IdTaken { stored, .. })) = ahead else {
+        panic!("{ahead:?}");
+    };
+    assert_eq!(stored, "shop.sold");
+}
+
+#[test]
+fn a_log_whose_types_were_renamed_is_copied() {
+    let (wal, expected) = lived_through();
+    let schemas = wal.schemas().expect("reads");
+    let copied = log();
+    copy(&wal, &copied, &schemas).expect("every name is one that the log itself gave to the id");
+    assert_eq!(replayed::<NewShop>(&copied), expected);
+    let names = |wal: &Wal| {
+        let schemas = wal.schemas().expect("reads");
+        let mut all: Vec<_> = schemas
+            .iter()
+            .map(|schema| (schema.type_id, schema.version, schema.name.clone()))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(names(&copied), names(&wal));
+}
+
+#[test]
+fn a_record_of_a_type_that_the_log_knows_by_its_new_name_comes_in_if_the_program_says_so() {
+    let (old, new) = (log(), log());
+    old.append_typed(&Kiosk::Sold { cents: 1 }).expect("appends");
+    new.append_typed(&Stall::Sold { cents: 2 }).expect("appends");
+    let mut schemas = old.schemas().expect("reads");
+    let refused = copy(&old, &new, &schemas).expect_err("a log does not know what is the same");
+    let WalError::Typed(error @ TypedError::OtherSchema { .. }) = &refused else {
+        panic!("{refused:?}");
+    };
+    let text = error.to_string();
+    assert!(
+        text.contains("`kiosk.sold` version 1")
+            && text.contains("stall.sold")
+            && text.contains("Schemas::learn"),
+        "{text}"
+    );
+    assert_eq!(new.record_count(), 1, "nothing was taken");
+
+    schemas.learn(Stall::RECORDS);
+    copy(&old, &new, &schemas).expect("the program says that they are one");
+    assert_eq!(
+        replayed::<Stall>(&new),
+        [Stall::Sold { cents: 2 }, Stall::Sold { cents: 1 }]
+    );
+    assert_eq!(new.schemas().expect("reads").len(), 1);
+
+    // What is not the same is refused whatever is said.
+    let bank = log();
+    bank.append_typed(&Bank::Deposited(1)).expect("appends");
+    let refused = copy(&bank, &new, &{
+        let mut schemas = bank.schemas().expect("reads");
+        schemas.learn(Stall::RECORDS);
+        schemas
+    });
+    assert!(
+        matches!(refused, Err(WalError::Typed(TypedError::OtherSchema { .. }))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_copy_that_was_made_first_does_not_open_a_log_to_another_type() {
+    let (bank, wal) = (log(), log());
+    bank.append_typed(&Bank::Deposited(100)).expect("appends");
+    let shop = wal.typed::<Shop>().expect("typed");
+    copy(&bank, &wal, &bank.schemas().expect("reads")).expect("copies");
+    is_taken(shop.append(&Shop::Ordered(900)));
+    is_taken(shop.append_batch(&[Shop::Ordered(900)]));
+    is_taken(shop.replay(..).map(|_| ()));
+    is_taken(wal.typed::<Shop>().map(|_| ()));
+}
+
+#[test]
+fn a_replay_that_has_begun_hands_out_nothing_of_a_type_that_came_later() {
+    let wal = log();
+    let shop = wal.typed::<Shop>().expect("typed");
+    wal.append(b"bytes").expect("appends");
+    let (mut whole, mut of) = (
+        shop.replay(..).expect("reads"),
+        wal.replay_of::<Shop>(..).expect("reads"),
+    );
+    wal.append_typed(&Bank::Deposited(100)).expect("appends");
+    let handed_out = [
+        whole.next().map(|event| event.map(|event| event.event)),
+        whole.next().map(|event| event.map(|event| event.event)),
+        of.next().map(|event| event.map(|event| event.event)),
+    ];
+    assert!(
+        !handed_out.iter().any(|event| matches!(event, Some(Ok(_)))),
+        "{handed_out:?}"
+    );
 }

@@ -827,6 +827,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["cuts::from::a_log_that_was_cut_from_its_first_record_is_empty_and_goes_on"],
     ),
     bug(
+        "copied-under-any-name",
+        &[],
+        "an event that is copied becomes one of another type that has its id",
+        &["families::a_record_of_a_type_that_the_log_knows_by_its_new_name_comes_in_if_the_program_says_so"],
+    ),
+    bug(
         "copied-without-its-schema",
         &[],
         "an event that is copied to another log comes without its shape",

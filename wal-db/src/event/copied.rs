@@ -13,6 +13,9 @@ impl Wal {
     /// [`Schemas::take`] has collected from [`Wal::salvage`]): the shape of the event is written as well, unless this log
     /// holds it. Returns the new LSN.
     ///
+    /// If a type that was renamed kept its id, this log may know it by another name than the one that it comes from:
+    /// [`Schemas::learn`] tells `schemas` that they are one.
+    ///
     /// The record is one of its own afterwards, also if it was part of a batch. An LSN inside it, such as the causation in
     /// its metadata, is copied like everything else.
     ///
@@ -34,7 +37,7 @@ impl Wal {
     ///
     /// # Errors
     /// As for [`append`](Wal::append), with nothing taken. [`WalError::Typed`] with [`TypedError::OtherSchema`] if this log
-    /// holds the type under another name or in another shape, or with [`TypedError::Envelope`] if the event says of itself
+    /// holds the id under a name that is not known to mean the same type, or the version in another shape, or with [`TypedError::Envelope`] if the event says of itself
     /// what this release does not know. [`WalError::Config`] for a [schema](RecordKind::Schema), which is no record.
     pub fn append_record(&self, record: &Record, schemas: &Schemas) -> Result<Lsn> {
         match record.kind() {
@@ -50,7 +53,7 @@ impl Wal {
                 let info = envelope::parse(payload)
                     .map_err(|reason| TypedError::Envelope { lsn, reason })?
                     .info;
-                let copied = schemas.of(&info).map(Copied);
+                let copied = schemas.of(&info).map(|schema| Copied { schema, schemas });
                 let key = schemas
                     .key_of(&info)
                     .filter(|_| !seeded_bug!("copied-without-its-schema"));
@@ -62,7 +65,11 @@ impl Wal {
 }
 
 /// The schema of a record that comes from another log.
-struct Copied<'a>(&'a RecordSchema);
+struct Copied<'a> {
+    schema: &'a RecordSchema,
+    /// What else is known of its type.
+    schemas: &'a Schemas,
+}
 
 impl Describe for Copied<'_> {
     /// It was read already.
@@ -71,33 +78,32 @@ impl Describe for Copied<'_> {
     }
 
     fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>> {
-        missing(self.0, held)
-    }
-}
-
-/// The schema record to be added to those that the log holds; `None` if it is among them.
-fn missing(schema: &RecordSchema, held: &[Entry]) -> Result<Option<Vec<u8>>> {
-    let shape = schema.shape.to_string();
-    let wanted = StoredSchema {
-        type_id: schema.type_id,
-        version: schema.version,
-        name: &schema.name,
-        shape: &shape,
-    };
-    let held = held
-        .iter()
-        .filter_map(|entry| StoredSchema::parse(&entry.payload));
-    let mut is_held = false;
-    for stored in held.filter(|stored| stored.type_id == wanted.type_id) {
-        if stored.name != wanted.name || stored.version == wanted.version && stored.shape != wanted.shape {
-            return Err(TypedError::OtherSchema {
-                name: schema.name.clone(),
-                version: schema.version,
-                stored: format!("{} version {}", stored.name, stored.version),
+        let schema = self.schema;
+        let shape = schema.shape.to_string();
+        let wanted = StoredSchema {
+            type_id: schema.type_id,
+            version: schema.version,
+            name: &schema.name,
+            shape: &shape,
+        };
+        let held = held
+            .iter()
+            .filter_map(|entry| StoredSchema::parse(&entry.payload));
+        let mut is_held = false;
+        for stored in held.filter(|stored| stored.type_id == wanted.type_id) {
+            // A type that kept its id when it was renamed has several names, also in one log.
+            let is_same = self.schemas.are_one(stored.type_id, stored.name, wanted.name)
+                || seeded_bug!("copied-under-any-name");
+            if !is_same || stored.version == wanted.version && stored.shape != wanted.shape {
+                return Err(TypedError::OtherSchema {
+                    name: schema.name.clone(),
+                    version: schema.version,
+                    stored: format!("{} version {}", stored.name, stored.version),
+                }
+                .into());
             }
-            .into());
+            is_held |= stored.version == wanted.version;
         }
-        is_held |= stored.version == wanted.version;
+        Ok((!is_held).then(|| wanted.encode()))
     }
-    Ok((!is_held).then(|| wanted.encode()))
 }

@@ -224,7 +224,8 @@ impl Wal {
         let stored = held
             .iter()
             .filter_map(|entry| StoredSchema::parse(&entry.payload));
-        Ok(stored.filter_map(StoredSchema::to_record_schema).collect())
+        let schemas: Schemas = stored.filter_map(StoredSchema::to_record_schema).collect();
+        Ok(schemas.of_one_log())
     }
 }
 

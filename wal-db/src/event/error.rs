@@ -170,7 +170,7 @@ pub enum TypedError {
     /// A record that was read in another log is of a type that this log knows under another name or in another shape.
     #[error(
         "the type id of `{name}` version {version} is that of `{stored}` in this log, or that has another shape: \
-         copy the record into a log of its own"
+         copy the record into a log of its own, or tell `Schemas::learn` of the types if one is the new name of the other"
     )]
     OtherSchema {
         /// The full name of the record's type.

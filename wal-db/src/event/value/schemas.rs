@@ -50,6 +50,8 @@ pub struct Schemas {
     /// As [`RecordType::key`](crate::RecordType), for each of them.
     keys: Vec<u64>,
     places: HashMap<(u32, u16), usize>,
+    /// Names that mean one type, with its id.
+    names: Vec<(u32, Vec<String>)>,
 }
 
 /// In place of the format in the keys of records that are copied: no event of the program was read again then.
@@ -89,6 +91,46 @@ impl Schemas {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Adds what a program knows: every version that its types read, and that a former name, one in `alias`, means the
+    /// same type. [`Wal::append_record`](crate::Wal::append_record) asks for it.
+    pub fn learn(&mut self, records: &[RecordType]) {
+        for record in records {
+            let former = record.aliases.iter().map(|alias| (type_id(alias), *alias));
+            for (id, name) in [(record.id, record.name)].into_iter().chain(former) {
+                for known in record.history() {
+                    self.push(RecordSchema::new(
+                        id,
+                        name,
+                        known.version,
+                        known.schema.to_shape(),
+                    ));
+                }
+            }
+            // With an id of its own it keeps that under every name.
+            let names = record.aliases.iter().chain([&record.name]);
+            self.names
+                .push((record.id, names.map(|name| (*name).to_owned()).collect()));
+        }
+    }
+
+    /// Says that all of these are of one log, in which an id is always the same type.
+    pub(crate) fn of_one_log(mut self) -> Self {
+        for schema in &self.list {
+            match self.names.iter_mut().find(|(id, _)| *id == schema.type_id) {
+                Some((_, names)) => names.push(schema.name.clone()),
+                None => self.names.push((schema.type_id, vec![schema.name.clone()])),
+            }
+        }
+        self
+    }
+
+    /// Whether two names are known to mean one type, which has this id.
+    pub(crate) fn are_one(&self, type_id: u32, name: &str, other: &str) -> bool {
+        let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+        let mut known = self.names.iter().filter(|(id, _)| *id == type_id);
+        name == other || known.any(|(_, names)| has(names, name) && has(names, other))
     }
 
     /// Adds one. The first of a type and version stays: `false` if there is one already.
@@ -139,19 +181,7 @@ impl Extend<RecordSchema> for Schemas {
 impl From<&[RecordType]> for Schemas {
     fn from(records: &[RecordType]) -> Self {
         let mut schemas = Schemas::default();
-        for record in records {
-            let former = record.aliases.iter().map(|alias| (type_id(alias), *alias));
-            for (id, name) in [(record.id, record.name)].into_iter().chain(former) {
-                for known in record.history() {
-                    schemas.push(RecordSchema::new(
-                        id,
-                        name,
-                        known.version,
-                        known.schema.to_shape(),
-                    ));
-                }
-            }
-        }
+        schemas.learn(records);
         schemas
     }
 }
