@@ -108,6 +108,100 @@ fn replay_of(log: &EventLog<Moved>) -> Result<(u64, i64)> {
     })
 }
 
+// ---- states that repeat ---------------------------------------------------------------------------------------------
+
+/// Only the sum: it is the same again and again.
+fn sum(disk: &SimDisk) -> Result<i64> {
+    open(disk)?
+        .replay(..)?
+        .try_fold(0, |sum, event| Ok(sum + event?.event.0))
+}
+
+/// Moves there and back, and says that it is durable whenever `says` does.
+fn there_and_back(
+    disk: &SimDisk,
+    promises: &mut Promises<i64>,
+    says: impl Fn(&EventLog<Moved>, i64) -> Result<bool>,
+) -> Result<()> {
+    let log = open(disk)?;
+    for n in 0..4 {
+        let forth = n % 2 == 0;
+        promises.next(i64::from(forth));
+        log.append(&Moved(if forth { 1 } else { -1 }))?;
+        if says(&log, n)? {
+            promises.durable();
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_promise_that_is_made_too_early_is_found_behind_a_state_that_repeats() {
+    let too_early =
+        |disk: &SimDisk, promises: &mut Promises<i64>| there_and_back(disk, promises, |_, n| Ok(n == 1));
+    let found = check_crash_prefix(CrashPlan::default(), too_early, sum)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        found.contains("gives 0, which is also the state number 2 of the run, but the log goes up to the event of state number 0"),
+        "{found}"
+    );
+
+    // No image gives another sum than 0, however many events are lost.
+    for synced in [0, 1] {
+        let batches = |disk: &SimDisk, promises: &mut Promises<i64>| {
+            let log = open(disk)?;
+            for n in 1..4 {
+                promises.next(0);
+                log.append_batch(&[Moved(n), Moved(-n)])?;
+                if n <= synced {
+                    log.wal().sync()?;
+                }
+            }
+            promises.durable();
+            Ok(())
+        };
+        let found = check_crash_prefix(CrashPlan::default(), batches, sum)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            found.contains(&format!(
+                "the log goes up to the event of state number {synced}: events were lost"
+            )),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn a_program_whose_states_repeat_and_that_is_right_is_content() {
+    let every = |disk: &SimDisk, promises: &mut Promises<i64>| {
+        there_and_back(disk, promises, |log, _| log.wal().sync().map(|()| true))
+    };
+    assert!(check_crash_prefix(CrashPlan::default(), every, sum).unwrap() > 50);
+    let last = |disk: &SimDisk, promises: &mut Promises<i64>| {
+        there_and_back(disk, promises, |log, n| {
+            if n == 3 {
+                log.wal().sync()?;
+            }
+            Ok(n == 3)
+        })
+    };
+    assert!(check_crash_prefix(CrashPlan::default(), last, sum).unwrap() > 20);
+    // Batches, which lead to the state that was there, and records that are no events.
+    let batches = |disk: &SimDisk, promises: &mut Promises<i64>| {
+        let log = open(disk)?;
+        for _ in 0..3 {
+            promises.next(0);
+            log.append_batch(&[Moved(1), Moved(-1)])?;
+            log.wal().sync()?;
+            promises.durable();
+        }
+        Ok(())
+    };
+    check_crash_prefix(CrashPlan::default(), batches, sum).unwrap();
+}
+
 // ---- histories ------------------------------------------------------------------------------------------------------
 
 /// What the conversion below does to a record of version 1.

@@ -163,6 +163,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["testing_finds::zero_and_the_ends_of_a_type_are_tried"],
     ),
     bug(
+        "repeated-states-not-told-apart",
+        &[],
+        "a program's lost events are hidden by a state that it had before",
+        &["testing_finds::a_promise_that_is_made_too_early_is_found_behind_a_state_that_repeats"],
+    ),
+    bug(
         "kit-without-dead-processes",
         &[],
         "a program's replay is not tried on what a dead process leaves",

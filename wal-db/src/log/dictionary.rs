@@ -164,6 +164,12 @@ impl Dictionary {
 }
 
 impl Core {
+    /// How often the end of the log was cut off since it was opened.
+    #[cfg(feature = "testing")]
+    pub(crate) fn cuts(&self) -> u64 {
+        self.dictionary.cuts()
+    }
+
     /// Appends a typed record behind the schema of its type; returns where its frame starts, and up to where the log has
     /// to be durable for the record to be, with its schema.
     #[inline]

@@ -35,6 +35,8 @@ mod ticket;
 mod truncate;
 mod verify;
 mod wal;
+#[cfg(feature = "testing")]
+mod watched;
 mod window;
 
 #[cfg(feature = "testing")]
@@ -54,3 +56,5 @@ pub use tail::{Follow, Tail};
 pub use ticket::Ticket;
 pub use truncate::Retention;
 pub use wal::{Stats, Wal};
+#[cfg(feature = "testing")]
+pub(crate) use watched::Watched;

@@ -12,7 +12,8 @@ use super::{
     image::{FileId, Image, Step},
 };
 use crate::{
-    FileStore, Inspection, Result, Salvage, SegmentedStore, Wal, WalConfig, storage::fs::FileSystem,
+    FileStore, Inspection, Lsn, Result, Salvage, SegmentedStore, Wal, WalConfig, log::Watched,
+    storage::fs::FileSystem,
 };
 
 /// A disk in memory under real logs, which notes everything that they do to it. Clones are the same disk, until it is
@@ -120,6 +121,24 @@ pub struct Behaviour {
     pub moods: Option<u64>,
 }
 
+/// A log that a program has opened.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    path: PathBuf,
+    segmented: bool,
+    config: WalConfig,
+    pub(super) watched: Watched,
+}
+
+impl Opened {
+    /// The last record of this log on a disk that holds this; `None` if there is none.
+    pub(super) fn last_record(&self, image: Image) -> Result<Option<Lsn>> {
+        let disk = SimDisk::of(image);
+        let wal = disk.open_read_only(&self.path, self.segmented, self.config.clone())?;
+        wal.last_lsn()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) seen: Image,
@@ -133,6 +152,7 @@ pub(super) struct State {
     dead: bool,
     calls: BTreeMap<Call, u64>,
     pub(super) all_calls: u64,
+    opened: Vec<Opened>,
     /// Calls that the fault looked at.
     matched: u64,
     failed: u64,
@@ -210,7 +230,10 @@ impl SimDisk {
     /// # Errors
     /// As [`Wal::open_with`].
     pub fn open(&self, path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
-        Wal::with_store_and_config(self.file_store(path)?, config)
+        let (path, kept) = (path.as_ref(), config.clone());
+        let wal = Wal::with_store_and_config(self.file_store(path)?, config)?;
+        self.watch(path, false, kept, &wal);
+        Ok(wal)
     }
 
     /// Opens a log in a directory of this disk, as [`Wal::open_segmented_with`] does.
@@ -218,7 +241,27 @@ impl SimDisk {
     /// # Errors
     /// As [`Wal::open_segmented_with`].
     pub fn open_segmented(&self, dir: impl AsRef<Path>, segment_size: u64, config: WalConfig) -> Result<Wal> {
-        Wal::with_store_and_config(self.segmented_store(dir, segment_size)?, config)
+        let (dir, kept) = (dir.as_ref(), config.clone());
+        let wal = Wal::with_store_and_config(self.segmented_store(dir, segment_size)?, config)?;
+        self.watch(dir, true, kept, &wal);
+        Ok(wal)
+    }
+
+    fn watch(&self, path: &Path, segmented: bool, config: WalConfig, wal: &Wal) {
+        self.state().opened.push(Opened {
+            path: path.to_owned(),
+            segmented,
+            config,
+            watched: wal.watched(),
+        });
+    }
+
+    /// The log that was opened here last; `None` if that was none, or more than one.
+    pub(super) fn only_log(&self) -> Option<Opened> {
+        let state = self.state();
+        let last = state.opened.last()?;
+        let is_only = state.opened.iter().all(|other| other.path == last.path);
+        is_only.then(|| last.clone())
     }
 
     /// The store of [`open`](Self::open) alone.

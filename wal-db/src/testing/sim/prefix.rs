@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, path::Path};
 
 use super::{
     content::mix,
-    disk::SimDisk,
+    disk::{Opened, SimDisk},
     image::{Image, Step},
     medium::{Arrival, Medium},
 };
@@ -35,15 +35,30 @@ impl Default for CrashPlan {
 pub struct Promises<S> {
     disk: SimDisk,
     states: Vec<S>,
+    /// For each of them but the first: what was in the log before the event that leads to it; `None` if that is not
+    /// known.
+    ends: Vec<Option<End>>,
     /// For every mark in the journal: how many states there were, and the first that may be left.
     marks: Vec<(usize, usize)>,
     durable: usize,
+}
+
+/// Where a log ended while the program ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    /// Records before it were there, and none after it.
+    position: u64,
+    /// How often the log was cut off since it was opened, which uses positions again.
+    cuts: u64,
 }
 
 impl<S> Promises<S> {
     /// The state behind the event that is appended next. From now on a crash may leave it.
     pub fn next(&mut self, state: S) {
         self.states.push(state);
+        let log = self.disk.only_log();
+        let end = log.and_then(|log| log.watched.end());
+        self.ends.push(end.map(|(position, cuts)| End { position, cuts }));
         self.mark();
     }
 
@@ -51,6 +66,14 @@ impl<S> Promises<S> {
     pub fn durable(&mut self) {
         self.durable = self.states.len() - 1;
         self.mark();
+    }
+
+    /// Where the log ended before each state but the first, if that is known of all of them: then a later one is never
+    /// lower.
+    fn steady_ends(&self) -> Option<Vec<u64>> {
+        let ends: Vec<End> = self.ends.iter().copied().collect::<Option<_>>()?;
+        let is_steady = ends.iter().all(|end| end.cuts == 0) && ends.is_sorted_by_key(|end| end.position);
+        is_steady.then(|| ends.iter().map(|end| end.position).collect())
     }
 
     fn mark(&mut self) {
@@ -67,7 +90,11 @@ impl<S> Promises<S> {
 /// durable, [`Promises::durable`]. It begins in the default state. Returns how many images were replayed.
 ///
 /// What belongs together has to be one state: between two appends that lead to one, the process may die, unless they are
-/// one batch. A state that equals an earlier one hides what was lost in between, so let a state count its events.
+/// one batch.
+///
+/// A state that equals an earlier one is told from it by what is in the log, if the program opens one log through the disk
+/// ([`SimDisk::open`], [`SimDisk::open_segmented`]), keeps it open and never cuts off its end. Else it hides what was lost in
+/// between, so let a state count its events then.
 ///
 /// Staging memory is made anew for every image: the smallest is the quickest.
 ///
@@ -130,10 +157,12 @@ pub fn check_crash_prefix<S: Default + PartialEq + fmt::Debug>(
     let mut promises = Promises {
         disk: disk.clone(),
         states: vec![S::default()],
+        ends: Vec::new(),
         marks: Vec::new(),
         durable: 0,
     };
     let ended = program(&disk, &mut promises);
+    let log = disk.only_log();
     let journal = disk.kill().journal();
     ended.map_err(|error| CheckFailed::one(format!("the program itself: {error}")))?;
     let marks = journal
@@ -147,6 +176,7 @@ pub fn check_crash_prefix<S: Default + PartialEq + fmt::Debug>(
     let mut checker = Checker {
         journal: &journal,
         states: &promises.states,
+        log: log.zip(promises.steady_ends()),
         replay,
         known: HashMap::new(),
         images: 0,
@@ -158,9 +188,11 @@ pub fn check_crash_prefix<S: Default + PartialEq + fmt::Debug>(
 struct Checker<'a, S, R> {
     journal: &'a [Step],
     states: &'a [S],
+    /// The log of the program, and where it ended before each state.
+    log: Option<(Opened, Vec<u64>)>,
     replay: R,
-    /// What images gave, by their hash.
-    known: HashMap<u64, S>,
+    /// What images gave, by their hash, and up to which state their log goes if that decides.
+    known: HashMap<u64, (S, Option<usize>)>,
     images: u64,
 }
 
@@ -254,22 +286,48 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::Result<S>> Checker<'_,
     fn image(&mut self, image: Image, may_be: std::ops::Range<usize>) -> Result<(), String> {
         self.images += 1;
         let hash = image.hash();
-        let state = match self.known.remove(&hash) {
-            Some(state) => state,
-            None => self.replay_twice(image)?,
+        let (state, reached) = match self.known.remove(&hash) {
+            Some(known) => known,
+            None => {
+                let state = self.replay_twice(image.clone())?;
+                let reached = self.reached(&state, image);
+                (state, reached)
+            }
         };
-        let legal = self.states[may_be.clone()].contains(&state);
-        let wrong = || {
-            format!(
+        let mut legal = may_be.clone().filter(|&at| self.states[at] == state);
+        // The event of the last state that the log goes up to may be there and not yet all that belongs to it.
+        let is_reached = |at: usize| reached.is_none_or(|last| at == last || at + 1 == last);
+        let outcome = if legal.clone().any(is_reached) {
+            Ok(())
+        } else if let (Some(hidden), Some(last)) = (legal.next(), reached) {
+            Err(format!(
+                "the replay gives {state:?}, which is also the state number {hidden} of the run, but the log goes up to \
+                 the event of state number {last}: events were lost, and it has to be the state number {} to {}",
+                may_be.start,
+                may_be.end - 1
+            ))
+        } else {
+            Err(format!(
                 "the replay gives {state:?}; it has to give the state number {} to {} of the run: {:?}",
                 may_be.start,
                 may_be.end - 1,
                 &self.states[may_be.clone()]
-            )
+            ))
         };
-        let outcome = if legal { Ok(()) } else { Err(wrong()) };
-        self.known.insert(hash, state);
+        self.known.insert(hash, (state, reached));
         outcome
+    }
+
+    /// Up to the event of which state the log of an image goes, if the state that it gave was there more than once.
+    fn reached(&self, state: &S, image: Image) -> Option<usize> {
+        let (log, ends) = self.log.as_ref()?;
+        let repeats = self.states.iter().filter(|other| *other == state).count() > 1;
+        if !repeats || seeded_bug!("repeated-states-not-told-apart") {
+            return None;
+        }
+        // A log that is only half made has no record, and what it gives is judged by the state alone.
+        let last = log.last_record(image).ok()?;
+        Some(ends.partition_point(|end| last.is_some_and(|last| last.pos() >= *end)))
     }
 
     /// Replays an image, and what is left of it when the power is lost right behind.
