@@ -134,7 +134,7 @@ impl Opened {
     /// The last record of this log on a disk that holds this; `None` if there is none.
     pub(super) fn last_record(&self, image: Image) -> Result<Option<Lsn>> {
         let disk = SimDisk::of(image);
-        let wal = disk.open_read_only(&self.path, self.segmented, self.config.clone())?;
+        let wal = disk.open_read_only(&self.path, self.segmented, self.config)?;
         wal.last_lsn()
     }
 }
@@ -230,9 +230,9 @@ impl SimDisk {
     /// # Errors
     /// As [`Wal::open_with`].
     pub fn open(&self, path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
-        let (path, kept) = (path.as_ref(), config.clone());
+        let path = path.as_ref();
         let wal = Wal::with_store_and_config(self.file_store(path)?, config)?;
-        self.watch(path, false, kept, &wal);
+        self.watch(path, false, config, &wal);
         Ok(wal)
     }
 
@@ -241,9 +241,9 @@ impl SimDisk {
     /// # Errors
     /// As [`Wal::open_segmented_with`].
     pub fn open_segmented(&self, dir: impl AsRef<Path>, segment_size: u64, config: WalConfig) -> Result<Wal> {
-        let (dir, kept) = (dir.as_ref(), config.clone());
+        let dir = dir.as_ref();
         let wal = Wal::with_store_and_config(self.segmented_store(dir, segment_size)?, config)?;
-        self.watch(dir, true, kept, &wal);
+        self.watch(dir, true, config, &wal);
         Ok(wal)
     }
 
