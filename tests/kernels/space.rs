@@ -279,6 +279,24 @@ fn nobody_dies_of_a_full_disk_in_a_container() {
     }
 }
 
+/// ZFS below a container says neither that it copies on write nor, as long as it does not clone, that blocks can be shared.
+/// A file system in memory says as little.
+#[test]
+fn a_log_in_layers_above_what_cannot_be_told_is_written_through() {
+    if lacks_mounts(&["tmpfs", "overlay"], &TOOLS) {
+        return;
+    }
+    let host = Host::new();
+    for form in FORMS {
+        let below = host.memory(64);
+        let layers = host.layers(&below);
+        let unknown = StagingInUse::Instead(NotMapped::UnknownLayers);
+        assert_eq!(staging(layers.path(), form, quiet()), unknown, "{form:?}");
+        layers.unmount();
+        below.unmount();
+    }
+}
+
 #[test]
 fn nobody_dies_of_a_full_file_system_in_memory() {
     if lacks_mounts(&["tmpfs"], &TOOLS) {

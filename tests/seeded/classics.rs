@@ -127,6 +127,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["fork::callbacks::a_child_that_comes_out_of_a_callback_into_the_preparing_thread_ends"],
     ),
     bug(
+        "layers-taken-for-safe",
+        &[],
+        "what lies below the layers of a container is taken for a file system that writes in place",
+        &["kernels::space::a_log_in_layers_above_what_cannot_be_told_is_written_through"],
+    ),
+    bug(
         "codec-trusted-with-the-envelope",
         &[],
         "an application's codec gets the buffer with the envelope in it",

@@ -63,7 +63,8 @@ pub enum Staging {
     ///
     /// A store into mapped memory that finds the disk full ends the process by a signal. It wants space on file systems
     /// that copy on write (Btrfs, ZFS, bcachefs), and where files can share blocks (XFS, unless it was made without
-    /// `reflink`), once somebody has copied the log with `cp`; with containers, what lies below their file system decides.
+    /// `reflink`), once somebody has copied the log with `cp`; with containers, what lies below their file system decides,
+    /// and where that cannot be told the log is written through as well.
     /// It does not on ext4, tmpfs and others. Stores without files have no place for it. Where the system does not tell which
     /// boot of the machine this is (no `/proc` in a chroot; macOS), a dead process's memory could not be trusted either.
     #[default]
@@ -111,6 +112,10 @@ pub enum NotMapped {
     /// Another file can come to share its blocks, by `cp` for example.
     #[error("files can share blocks here, so a store into mapped memory could find the disk full")]
     SharesBlocks,
+    /// The file system has layers, as in a container, and what lies below them could copy on write: it does nothing by which
+    /// it could be told that it does not.
+    #[error("it is not known what lies below the layers of the file system, which could copy on write")]
+    UnknownLayers,
     /// Nothing tells one boot of the machine from another (on Linux that is in `/proc`). After a process has died, the next
     /// one could not know whether staging memory lost a part when the machine went down, and would have to leave out what
     /// comes after an append that was under way.

@@ -15,6 +15,10 @@ const NEVER_SHARE: [u32; 3] = [0xEF53, 0x0102_1994, 0x8584_58F6];
 #[cfg(target_os = "linux")]
 const COPY_ON_WRITE: [u32; 4] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E, 0x3434];
 
+/// File systems in layers, as containers have them. They do not tell what lies below.
+#[cfg(target_os = "linux")]
+const LAYERS: u32 = 0x794C_7630;
+
 /// Why a store into a mapping of the file could want space; `None` if it cannot. The file may be empty.
 pub(crate) fn why_not(file: &File) -> Option<NotMapped> {
     #[cfg(target_os = "linux")]
@@ -27,7 +31,11 @@ pub(crate) fn why_not(file: &File) -> Option<NotMapped> {
         if COPY_ON_WRITE.contains(&kind) {
             return Some(NotMapped::CopiesOnWrite);
         }
-        can_share(file).then_some(NotMapped::SharesBlocks)
+        if can_share(file) {
+            return Some(NotMapped::SharesBlocks);
+        }
+        let is_unknown = kind == LAYERS && !moves_blocks(file) && !seeded_bug!("layers-taken-for-safe");
+        is_unknown.then_some(NotMapped::UnknownLayers)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -46,4 +54,15 @@ fn can_share(file: &File) -> bool {
         rustix::fs::ioctl_ficlone(file, file),
         Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS)
     ) && !seeded_bug!("blocks-taken-for-unshared")
+}
+
+/// Whether the file system can take blocks out of the middle of a file, which it is asked with a range after the end, so
+/// that nothing is done. Of those that cannot share blocks, the ones that keep files in extents that are written in place
+/// can (ext4, F2FS), and those that write every block to a new place cannot (ZFS as long as it does not clone, NILFS2).
+#[cfg(target_os = "linux")]
+fn moves_blocks(file: &File) -> bool {
+    use rustix::{fs::FallocateFlags, io::Errno};
+    const AFTER_ANY_END: u64 = 64 << 30;
+    let asked = rustix::fs::fallocate(file, FallocateFlags::COLLAPSE_RANGE, AFTER_ANY_END, 1 << 20);
+    asked == Err(Errno::INVAL)
 }
