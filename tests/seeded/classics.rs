@@ -133,6 +133,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["kernels::space::a_log_in_layers_above_what_cannot_be_told_is_written_through"],
     ),
     bug(
+        "limit-of-the-process-met-by-a-signal",
+        &[],
+        "the limit on the length of files is not asked for before a file grows, and its signal ends the process",
+        &["edges::lengths::a_log_under_a_limit_on_the_length_of_files_is_full_and_nobody_dies"],
+    ),
+    bug(
         "codec-trusted-with-the-envelope",
         &[],
         "an application's codec gets the buffer with the envelope in it",

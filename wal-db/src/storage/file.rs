@@ -229,10 +229,11 @@ impl FileStore {
             ));
         }
         Ok(FileStore {
-            fs,
             file,
             place,
-            prepared: AtomicU64::new(len - ROW),
+            // What is there already and is longer than this process may make a file is for reading.
+            prepared: AtomicU64::new(len.min(fs.longest_file()).saturating_sub(ROW)),
+            fs,
             process: Process::this(),
         })
     }

@@ -31,6 +31,11 @@ pub(crate) trait FileSystem: Send + Sync + fmt::Debug {
 
     /// How much room is taken at a time, at least.
     fn prepare_step(&self) -> u64;
+
+    /// How long this process may make a file, at the moment.
+    fn longest_file(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// An open directory: names, and the files behind them. It stays the same directory wherever it is moved.

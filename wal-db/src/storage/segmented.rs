@@ -12,7 +12,7 @@ use super::{
     file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
     files::Files,
     fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
-    recognised,
+    is_full, recognised,
     sys::{self, System},
     table,
 };
@@ -273,6 +273,14 @@ impl SegmentedStore {
         Ok(Some(file))
     }
 
+    /// Up to where there is space. What is longer than this process may make a file is for reading.
+    fn writable(&self) -> io::Result<u64> {
+        let len = self.len()?;
+        let start = len.saturating_sub(1) / self.segment_len * self.segment_len;
+        let longest = self.fs.longest_file().saturating_sub(SEGMENT_HEADER_LEN);
+        Ok(len.min(start.saturating_add(longest)))
+    }
+
     /// The parts of `pos..pos + len` by segment: (segment, offset in its file, length).
     fn parts(&self, pos: u64, len: usize) -> impl Iterator<Item = (u64, u64, usize)> + use<> {
         let segment_len = self.segment_len;
@@ -504,7 +512,7 @@ impl WalStore for SegmentedStore {
                 file.sync_all()?;
             }
         }
-        *self.prepared.lock() = self.len()?;
+        *self.prepared.lock() = self.writable()?;
         Ok(())
     }
 
@@ -558,7 +566,7 @@ impl WalStore for SegmentedStore {
                 Err(error) => return Err(error),
             }
         }
-        *self.prepared.lock() = self.len()?;
+        *self.prepared.lock() = self.writable()?;
         Ok(())
     }
 
@@ -572,11 +580,21 @@ impl WalStore for SegmentedStore {
         while *prepared < end {
             let (index, offset) = (*prepared / self.segment_len, *prepared % self.segment_len);
             let wanted = (end - index * self.segment_len).min(self.segment_len);
-            let next = wanted.next_multiple_of(self.prepare_step()).min(self.segment_len);
-            match self.segment(index)? {
-                Some(file) => file.allocate(SEGMENT_HEADER_LEN + offset, SEGMENT_HEADER_LEN + next)?,
-                None => self.create_segment(index, log, next)?,
-            }
+            let whole = wanted.next_multiple_of(self.prepare_step()).min(self.segment_len);
+            let make = |next| match self.segment(index)? {
+                Some(file) => file.allocate(SEGMENT_HEADER_LEN + offset, SEGMENT_HEADER_LEN + next),
+                None => self.create_segment(index, log, next),
+            };
+            let next = match make(whole) {
+                // What is left of the disk may be enough for what was asked for.
+                Err(error)
+                    if is_full(&error) && wanted < whole && !seeded_bug!("only-whole-steps-are-prepared") =>
+                {
+                    make(wanted)?;
+                    wanted
+                }
+                made => made.map(|()| whole)?,
+            };
             *prepared = index * self.segment_len + next;
         }
         Ok(*prepared)

@@ -6,6 +6,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
 };
 
+use super::sys::check_end;
 use crate::format::{Fields, LogId, SECTOR, is_zero};
 
 /// Where the ring starts in a staging file.
@@ -250,6 +251,7 @@ pub(crate) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
     let mut page = [0; PIECE];
     page[..USED].copy_from_slice(&header.encode());
     let mut writer = file;
+    check_end(STAGING_HEADER_LEN + header.capacity)?;
     file.set_len(0)?;
     writer.seek(SeekFrom::Start(0))?;
     writer.write_all(&page)?;

@@ -27,6 +27,32 @@ impl FileSystem for System {
     fn prepare_step(&self) -> u64 {
         PREPARE_STEP
     }
+
+    fn longest_file(&self) -> u64 {
+        longest_file()
+    }
+}
+
+/// How long this process may make a file.
+fn longest_file() -> u64 {
+    if seeded_bug!("limit-of-the-process-met-by-a-signal") {
+        return u64::MAX;
+    }
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Fsize)
+        .current
+        .unwrap_or(u64::MAX);
+    #[cfg(not(unix))]
+    u64::MAX
+}
+
+/// Refuses what would make a file longer than this process may make one: who asks the system for it gets a signal, which
+/// ends the process unless it is ignored.
+pub(super) fn check_end(end: u64) -> io::Result<()> {
+    if end > longest_file() {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(())
 }
 
 impl File for fs::File {
@@ -38,6 +64,7 @@ impl File for fs::File {
     }
 
     fn write_some(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        check_end(offset.saturating_add(bytes.len() as u64))?;
         #[cfg(unix)]
         return std::os::unix::fs::FileExt::write_at(self, bytes, offset);
         #[cfg(windows)]
@@ -49,6 +76,9 @@ impl File for fs::File {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        if len > File::len(self)? {
+            check_end(len)?;
+        }
         fs::File::set_len(self, len)
     }
 
@@ -61,6 +91,7 @@ impl File for fs::File {
     }
 
     fn allocate(&self, start: u64, end: u64) -> io::Result<()> {
+        check_end(end)?;
         #[cfg(target_os = "linux")]
         {
             use rustix::{fs::FallocateFlags, io::Errno};
