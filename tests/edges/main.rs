@@ -2,7 +2,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod descriptors;
 mod lengths;
+mod process;
 
 use std::process::{Command, Output};
 

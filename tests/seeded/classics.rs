@@ -139,6 +139,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["edges::lengths::a_log_under_a_limit_on_the_length_of_files_is_full_and_nobody_dies"],
     ),
     bug(
+        "descriptor-of-the-output-taken",
+        &[],
+        "a program that has closed its output prints into the log, which has its descriptor",
+        &["edges::descriptors::what_a_program_prints_that_has_closed_its_output_is_not_in_the_log"],
+    ),
+    bug(
         "codec-trusted-with-the-envelope",
         &[],
         "an application's codec gets the buffer with the envelope in it",

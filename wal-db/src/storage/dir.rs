@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs, io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
@@ -21,8 +21,6 @@ use super::{
     sys::not_a_file,
 };
 
-const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
-
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct OpenDir {
@@ -37,7 +35,7 @@ impl OpenDir {
     }
 
     fn open_at(at: impl AsFd, path: &Path) -> io::Result<OpenDir> {
-        let open = |flags| uninterrupted(|| openat(&at, path, OPEN | flags, Mode::empty()));
+        let open = |flags| open_above_standard(&at, path, OFlags::DIRECTORY | flags, Mode::empty());
         match open(OFlags::RDONLY) {
             #[cfg(target_os = "linux")]
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(OpenDir {
@@ -53,7 +51,7 @@ impl OpenDir {
 
     fn open_file(&self, name: &OsStr, access: Access) -> io::Result<fs::File> {
         // Without NONBLOCK, opening a pipe waits for its other end.
-        let mut flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         if seeded_bug!("links-followed") {
             flags.remove(OFlags::NOFOLLOW);
         }
@@ -68,7 +66,7 @@ impl OpenDir {
         } else {
             Mode::RUSR | Mode::WUSR
         };
-        let file = fs::File::from(uninterrupted(|| openat(&self.fd, name, flags, mode))?);
+        let file = fs::File::from(open_above_standard(&self.fd, name, flags, mode)?);
         if file.metadata()?.is_file() {
             Ok(file)
         } else {
@@ -201,6 +199,21 @@ impl Dir for OpenDir {
             result => result,
         }
     }
+}
+
+/// Opens something under a descriptor that nobody takes for the input or the output of a program, even if the program has
+/// closed those: what it prints then would be written to the log.
+fn open_above_standard(
+    at: impl AsFd,
+    path: impl rustix::path::Arg + Copy,
+    flags: OFlags,
+    mode: Mode,
+) -> io::Result<OwnedFd> {
+    let fd = uninterrupted(|| openat(&at, path, flags | OFlags::CLOEXEC, mode))?;
+    if fd.as_raw_fd() > 2 || seeded_bug!("descriptor-of-the-output-taken") {
+        return Ok(fd);
+    }
+    uninterrupted(|| rustix::io::fcntl_dupfd_cloexec(&fd, 3))
 }
 
 fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
