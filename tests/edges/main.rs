@@ -4,7 +4,9 @@
 
 mod descriptors;
 mod lengths;
+mod names;
 mod process;
+mod special;
 
 use std::process::{Command, Output};
 

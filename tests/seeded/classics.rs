@@ -145,6 +145,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["edges::descriptors::what_a_program_prints_that_has_closed_its_output_is_not_in_the_log"],
     ),
     bug(
+        "name-too-long-after-a-crash",
+        &[],
+        "a log may have a name that leaves no room for that of what recovery keeps aside",
+        &["edges::names::a_log_whose_name_is_as_long_as_it_can_be_opens_after_a_crash_as_well"],
+    ),
+    bug(
         "codec-trusted-with-the-envelope",
         &[],
         "an application's codec gets the buffer with the envelope in it",

@@ -28,37 +28,29 @@ fn start_in(name: &str) -> Option<u64> {
     number(start)?.filter(|&start: &u64| start < 1 << 62)
 }
 
-/// Of which log a file keeps something, by its name, and from where on.
+/// Of which log a file keeps something, by its name, and from where on. Names need not be text.
 pub(super) fn log_of(path: &Path) -> Option<(PathBuf, u64)> {
-    let name = path.file_name()?.to_str()?;
-    if let Some(start) = start_in(name) {
+    if let Some(start) = path.file_name()?.to_str().and_then(start_in) {
         return Some((parent(path).to_owned(), start));
     }
-    let at = name.rfind(".cut-")?;
-    let start = start_in(&name[at + 1..])?;
-    (at > 0).then(|| (path.with_file_name(&name[..at]), start))
+    let start = start_in(path.extension()?.to_str()?)?;
+    Some((path.with_file_name(path.file_stem()?), start))
 }
 
 /// The files that keep something of the log at `path`; none where the directory may not be listed.
 pub(super) fn list(fs: &Arc<dyn FileSystem>, path: &Path) -> Vec<PathBuf> {
-    let is_dir = fs.open_dir(path);
-    let beside = path.file_name().and_then(|name| name.to_str());
-    let (names, prefix) = match (is_dir, beside) {
-        (Ok(dir), _) => (dir.list(), String::new()),
-        (Err(_), Some(name)) => {
-            let names = fs.open_dir(parent(path)).and_then(|dir| dir.list());
-            (names, format!("{name}."))
-        }
-        (Err(_), None) => return Vec::new(),
+    let dir = fs.open_dir(path);
+    let names = match &dir {
+        Ok(dir) => dir.list(),
+        Err(_) => fs.open_dir(parent(path)).and_then(|dir| dir.list()),
     };
-    let names = names.unwrap_or_default();
-    let names = names.iter().filter_map(|name| name.to_str());
-    let ours = names.filter(|name| name.strip_prefix(&prefix).and_then(start_in).is_some());
-    let mut kept: Vec<_> = ours
-        .map(|name| match prefix.is_empty() {
-            true => path.join(name),
-            false => path.with_file_name(name),
-        })
+    let place = |name| match dir.is_ok() {
+        true => path.join(name),
+        false => path.with_file_name(name),
+    };
+    let names = names.unwrap_or_default().into_iter().map(place);
+    let mut kept: Vec<_> = names
+        .filter(|kept| log_of(kept).is_some_and(|(log, _)| log == path))
         .collect();
     kept.sort();
     kept

@@ -109,4 +109,11 @@ impl Dir for OpenDir {
             Err(error) => Err(error),
         }
     }
+
+    fn remove_staging(&self, name: &OsStr) -> io::Result<()> {
+        match self.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
 }

@@ -75,6 +75,17 @@ impl Place {
         }
     }
 
+    /// That the file system takes the names of all files that the log may come to have beside it: one that it does not take
+    /// would be found out after a crash.
+    fn check_names_beside(&self) -> Result<()> {
+        if seeded_bug!("name-too-long-after-a-crash") {
+            return Ok(());
+        }
+        let longest = self.beside(&format!(".cut-{}-9999", u64::MAX));
+        let choosing = WalError::io("choosing names for the files beside the log");
+        self.dir.exists(&longest.name).map(drop).map_err(choosing)
+    }
+
     /// Opens what is there if anything is.
     fn open(&self, access: Access) -> Result<Option<Arc<dyn File>>> {
         open_existing(&*self.dir, &self.name, &self.path, access)
@@ -108,6 +119,7 @@ impl FileStore {
         }
         if file.len()? == 0 {
             // It was made for us, and may be all that we may write here.
+            place.check_names_beside()?;
             not_somebody_elses(&place.beside(".staging"))?;
             file.set_len(ROW)?;
         }
@@ -154,6 +166,7 @@ impl FileStore {
 
     /// A file appears under its name with all it needs, or not at all.
     fn create(fs: Arc<dyn FileSystem>, place: Place) -> Result<Self> {
+        place.check_names_beside()?;
         not_somebody_elses(&place.beside(".staging"))?;
         let new = place.beside(".new");
         let (file, is_ours) = open_new(&*new.dir, &new.name, &new.path)?;
