@@ -2,10 +2,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod callbacks;
 mod descriptors;
 mod lengths;
 mod names;
 mod process;
+mod signals;
 mod special;
 
 use std::process::{Command, Output};

@@ -151,6 +151,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["edges::names::a_log_whose_name_is_as_long_as_it_can_be_opens_after_a_crash_as_well"],
     ),
     bug(
+        "panic-dropped-where-nothing-holds",
+        &[],
+        "what a callback panicked with is dropped in the flusher, and panics again",
+        &["edges::callbacks::a_callback_whose_panic_panics_harms_nobody_else"],
+    ),
+    bug(
+        "threads-of-logs-wait-for-each-other",
+        &[],
+        "a callback that drops the last handle of another log waits for the thread of that log, which does the same",
+        &["edges::callbacks::callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other"],
+    ),
+    bug(
         "codec-trusted-with-the-envelope",
         &[],
         "an application's codec gets the buffer with the envelope in it",

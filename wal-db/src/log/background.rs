@@ -1,19 +1,17 @@
 //! The two threads that keep work off the append path: the flusher writes, seals and serves tickets; the preparer
 //! makes space ready and flushes what has been left behind.
 
-use std::{
-    panic::{self, AssertUnwindSafe},
-    time::Duration,
-};
+use std::{cell::Cell, time::Duration};
 
 use super::{
     commit::Turn,
     core::{Core, Writer},
+    panics::caught,
 };
 use crate::{
     Result, WalError,
     storage::end_thread_of_child,
-    sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread},
+    sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread, thread_local},
 };
 
 /// What the appending threads and the background share.
@@ -62,6 +60,11 @@ impl Alarm {
     }
 }
 
+thread_local! {
+    /// Whether this thread is one of a log, of whatever log.
+    static IS_OF_A_LOG: Cell<bool> = const { Cell::new(false) };
+}
+
 impl Background {
     pub(crate) fn new() -> Self {
         Background {
@@ -87,8 +90,9 @@ impl Background {
             let core = core.clone();
             let body = move || {
                 let Ok(writer) = core.writer() else { return };
+                IS_OF_A_LOG.with(|is| is.set(true));
                 // A panic in the store has poisoned the log; whoever holds a ticket has to hear of it.
-                if panic::catch_unwind(AssertUnwindSafe(|| run(&core, writer))).is_err() {
+                if caught(|| run(&core, writer)).is_none() {
                     core.tell_failed(writer);
                 }
                 if core.is_in_child() {
@@ -116,8 +120,12 @@ impl Background {
         self.running.store(false, Ordering::Release);
         self.flusher.ring();
         self.preparer.ring();
+        // The last handle may be dropped by a callback, in a thread of this log or of another one. A thread of this log may be in
+        // a callback that waits for the thread that this is.
+        if IS_OF_A_LOG.with(Cell::get) && !seeded_bug!("threads-of-logs-wait-for-each-other") {
+            return;
+        }
         for handle in threads {
-            // The last handle may be dropped by a callback, in one of the threads themselves.
             if handle.thread().id() != thread::current().id() {
                 // A thread that panicked has poisoned the log; there is nothing to add.
                 let _ = handle.join();
@@ -361,6 +369,10 @@ fn zeros_ahead(core: &Core, writer: &Writer) {
         }
         let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
         if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
+            return;
+        }
+        if !core.goes_on(writer) {
+            // The log may have been closed, and nobody waits for this thread.
             return;
         }
         if core.base.store.write_at(from, &ZEROS).is_err() {

@@ -8,6 +8,7 @@ use std::task::Waker;
 use super::{
     core::{Core, Writer},
     flush::Committer,
+    panics::caught,
 };
 use crate::{
     Lsn, Result, WalError,
@@ -60,7 +61,7 @@ pub(crate) enum Tell {
 impl Tell {
     /// Runs the callback or wakes the task, in whatever thread this is. A callback that panics harms nobody else.
     pub(crate) fn tell(self, outcome: Result<()>) {
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match self {
+        caught(|| match self {
             Tell::Wake(slot) => {
                 let waker = slot.lock().take();
                 if let Some(waker) = waker {
@@ -68,7 +69,7 @@ impl Tell {
                 }
             }
             Tell::Call(call) => call(outcome),
-        }));
+        });
     }
 }
 

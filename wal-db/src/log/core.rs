@@ -181,9 +181,9 @@ impl Core {
         // A callback that the caller has run may have forked the process.
         self.check_process()?;
         let mut manifest = writer.manifest.lock();
-        if self.base.store.is_closed() {
+        if self.base.store.is_closed() || writer.ring.is_shut() {
             // By somebody who had the manifest a moment ago.
-            return Err(WalError::Closed);
+            return Err(self.shut_error());
         }
         let tail = writer.ring.tail();
         // Not a byte more: what is refused to a record must not be given to nobody by the preparer.

@@ -18,6 +18,7 @@ mod inspect;
 mod iter;
 mod kept;
 mod ordinal;
+mod panics;
 mod read_ahead;
 mod reader;
 mod record;

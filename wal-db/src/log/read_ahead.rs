@@ -1,12 +1,10 @@
 //! A thread that reads the stream ahead of a long walk, and beside it.
 
-use std::{
-    collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use super::panics::caught;
 use crate::{
     storage::{Process, WalStore, read_full},
     sync::{Arc, Bell, Mutex, thread},
@@ -126,7 +124,7 @@ impl Shared {
             match claimed {
                 Some((start, memory)) => {
                     // A store that panics does so again when the walk reads the same place.
-                    if catch_unwind(AssertUnwindSafe(|| self.read(start, memory))).is_err() {
+                    if caught(|| self.read(start, memory)).is_none() {
                         self.put(start, Chunk::Missing);
                     }
                 }

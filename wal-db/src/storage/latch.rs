@@ -115,8 +115,11 @@ impl Latched {
         };
         match self.guarded("flushing", flush) {
             Err(error) => {
-                // For a flush, "full" is a failure like any other: pages may have been dropped.
-                self.break_for("flushing", &error);
+                // For a flush, "full" is a failure like any other: pages may have been dropped. A log that was closed has
+                // nothing to lose.
+                if !self.is_closed() {
+                    self.break_for("flushing", &error);
+                }
                 Err(error)
             }
             Ok(()) => Ok(()),

@@ -1,0 +1,307 @@
+//! Callbacks that panic while they panic, drop the last handle, or wait for each other; and very many threads.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind, panic_any},
+    pin::pin,
+    sync::{Arc, Barrier, RwLock, mpsc::channel},
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use wal_db::{MemStore, Ticket, Wal, WalError, WalStore};
+use wal_tests::{
+    all,
+    files::{Form, Place},
+    payload,
+};
+
+/// Longer than anything here takes on a busy machine.
+const HANG: Duration = Duration::from_secs(60);
+
+/// Panics when the panic that carries it is over.
+struct Again;
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("again");
+        }
+    }
+}
+
+fn told(ticket: Ticket) -> wal_db::Result<wal_db::Lsn> {
+    let (tell, told) = channel();
+    ticket.on_durable(move |outcome| tell.send(outcome).unwrap());
+    told.recv_timeout(HANG).expect("it is told")
+}
+
+#[test]
+fn a_callback_whose_panic_panics_harms_nobody_else() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    for _ in 0..3 {
+        let (tell, called) = channel();
+        wal.append_durable(b"x").unwrap().on_durable(move |_| {
+            tell.send(thread::current().name().map(str::to_owned)).unwrap();
+            panic_any(Again);
+        });
+        called.recv_timeout(HANG).unwrap();
+        assert!(told(wal.append_durable(b"y").unwrap()).is_ok());
+        // One that is durable already is told by the thread that asks.
+        let lsn = wal.append_and_sync(b"z").unwrap();
+        let ticket = wal.ticket(lsn).unwrap();
+        assert!(catch_unwind(AssertUnwindSafe(|| ticket.on_durable(|_| panic_any(Again)))).is_ok());
+    }
+    // A future has nobody else who would flush for it.
+    let (tell, woken) = channel();
+    let mut ticket = pin!(wal.append_durable(b"last").unwrap());
+    let waker = Waker::from(Arc::new(Tell(tell)));
+    let mut poll = || ticket.as_mut().poll_once(&waker);
+    while poll().is_pending() {
+        woken.recv_timeout(HANG).expect("it is woken");
+    }
+    wal.close().unwrap();
+}
+
+struct Tell(std::sync::mpsc::Sender<()>);
+
+impl std::task::Wake for Tell {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+trait PollOnce: Future + Sized {
+    fn poll_once(self: std::pin::Pin<&mut Self>, waker: &Waker) -> Poll<Self::Output> {
+        self.poll(&mut Context::from_waker(waker))
+    }
+}
+
+impl PollOnce for Ticket {}
+
+/// A store in memory whose flushes begin when the gate is open.
+struct Gated(MemStore, Arc<RwLock<()>>);
+
+impl WalStore for Gated {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(pos, buf)
+    }
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(pos, bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        drop(self.1.read().unwrap());
+        self.0.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.0.truncate(len)
+    }
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        self.0.read_slot(slot)
+    }
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_slot(slot, bytes)
+    }
+}
+
+#[test]
+fn callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other() {
+    for _ in 0..20 {
+        let gate = Arc::new(RwLock::new(()));
+        let logs = [(); 2].map(|()| Wal::with_store(Gated(MemStore::new(), gate.clone())).unwrap());
+        let closed = gate.write().unwrap();
+        let both = Arc::new(Barrier::new(2));
+        let (tell, told) = channel();
+        for (mine, other) in [(0, 1), (1, 0)] {
+            let (both, tell, other) = (both.clone(), tell.clone(), logs[other].clone());
+            logs[mine].append_durable(b"x").unwrap().on_durable(move |_| {
+                both.wait();
+                // The last one, because the test has dropped its own.
+                drop(other);
+                tell.send(thread::current().name().map(str::to_owned)).unwrap();
+            });
+        }
+        drop(logs);
+        drop(closed);
+        for _ in 0..2 {
+            let thread = told.recv_timeout(HANG).expect("neither waits for the other");
+            assert_eq!(thread.as_deref(), Some("wal-flusher"));
+        }
+    }
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_and_the_log_closed_in_a_callback() {
+    let place = Place::fast(Form::File);
+    for round in 0..20 {
+        let wal = place.open(wal_db::WalConfig::new()).unwrap();
+        let (tell, told) = channel();
+        let (handle, ticket) = (wal.clone(), wal.append_durable(b"x").unwrap());
+        ticket.on_durable(move |outcome| {
+            assert!(outcome.is_ok());
+            match round % 3 {
+                0 => drop(handle),
+                1 => handle.close().unwrap(),
+                _ => {
+                    handle.append_and_sync(b"in a callback").unwrap();
+                    handle.truncate_before(handle.end()).unwrap();
+                }
+            }
+            tell.send(()).unwrap();
+        });
+        drop(wal);
+        told.recv_timeout(HANG).expect("the callback returns");
+        let opened = (0..6000).find_map(|_| match place.open(wal_db::WalConfig::new()) {
+            Err(WalError::Locked { .. }) => {
+                thread::sleep(Duration::from_millis(10));
+                None
+            }
+            opened => Some(opened.unwrap()),
+        });
+        opened.expect("it is closed").close().unwrap();
+    }
+}
+
+#[test]
+fn hundreds_of_threads_append_and_drop_their_handles() {
+    let place = Place::fast(Form::Segmented);
+    let config = wal_db::WalConfig::new().with_staging_bytes(64 << 10);
+    let wal = place.open(config).unwrap();
+    let threads: Vec<_> = (0..300)
+        .map(|n| {
+            let wal = wal.clone();
+            thread::spawn(move || {
+                for i in 0..20 {
+                    let handle = wal.clone();
+                    handle.append(&payload(n * 20 + i, 300)).unwrap();
+                    let ticket = handle.append_durable(b"").unwrap();
+                    match i % 4 {
+                        0 => drop(ticket),
+                        1 => ticket.on_durable(move |outcome| drop((outcome.unwrap(), handle))),
+                        2 if n % 16 == 0 => drop(ticket.wait().unwrap()),
+                        _ => drop(handle.tail_from_head().unwrap()),
+                    }
+                }
+            })
+        })
+        .collect();
+    drop(wal);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let opened = (0..6000).find_map(|_| match place.open(config) {
+        Err(WalError::Locked { .. }) => {
+            thread::sleep(Duration::from_millis(10));
+            None
+        }
+        opened => Some(opened.unwrap()),
+    });
+    let wal = opened.expect("the last one has closed it");
+    assert!(wal.recovery().clean);
+    assert_eq!(all(&wal).len(), 300 * 20 * 2);
+}
+
+#[test]
+fn records_of_no_bytes_and_batches_of_nothing_are_what_they_are() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    assert_eq!(wal.append_batch::<&[u8]>(&[]).unwrap(), []);
+    let lsns = wal.append_batch(&vec![b""; 200_000]).unwrap();
+    assert_eq!(lsns.len(), 200_000);
+    let empty = wal.append_with(0, |space| assert!(space.is_empty())).unwrap();
+    wal.append(b"").unwrap();
+    wal.sync().unwrap();
+    assert_eq!(
+        wal.iter()
+            .unwrap()
+            .filter(|record| record.as_ref().unwrap().is_empty())
+            .count(),
+        200_002
+    );
+    assert_eq!(wal.ordinal_of(empty).unwrap(), 200_000);
+    assert_eq!(wal.read(lsns[199_999]).unwrap().data(), b"");
+    let too_long = vec![0; (64 << 20) + 1];
+    assert!(matches!(
+        wal.append(&too_long),
+        Err(WalError::RecordTooLarge { .. })
+    ));
+    assert!(matches!(
+        wal.append_with(usize::MAX, |_| ()),
+        Err(WalError::RecordTooLarge { .. })
+    ));
+    let longest = &too_long[1..];
+    // One frame more than fits.
+    assert!(matches!(
+        wal.append_batch(&[longest; 32]),
+        Err(WalError::BatchTooLarge { .. })
+    ));
+    let lsn = wal.append(longest).unwrap();
+    assert_eq!(wal.read(lsn).unwrap().len(), 64 << 20);
+    wal.truncate_before(wal.end()).unwrap();
+    assert!(wal.is_empty());
+}
+
+#[test]
+fn no_position_panics() {
+    use wal_db::{Lsn, Retention};
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    let lsns: Vec<_> = (0..100).map(|i| wal.append(&payload(i, 100)).unwrap()).collect();
+    wal.sync().unwrap();
+    wal.truncate_after(lsns[80]).unwrap();
+    wal.truncate_before(lsns[10]).unwrap();
+    wal.append(b"after").unwrap();
+    let bits = (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, u64::MAX - (1 << bit), u64::MAX]);
+    let near = lsns
+        .iter()
+        .flat_map(|lsn| [lsn.get().wrapping_sub(1), lsn.get(), lsn.get() + 1]);
+    let far = [
+        Duration::ZERO,
+        Duration::from_nanos(1),
+        Duration::MAX,
+        Duration::from_secs(u64::MAX),
+    ];
+    for lsn in bits.chain(near).map(Lsn::new) {
+        let _ = (
+            wal.read(lsn),
+            wal.time_of(lsn),
+            wal.ordinal_of(lsn),
+            wal.ticket(lsn),
+            wal.sync_to(lsn),
+        );
+        let _ = (
+            wal.position_of(lsn),
+            wal.position_after(lsn),
+            wal.cursor(lsn).map(|cursor| cursor.advance(lsn)),
+        );
+        let _ = wal.tail(lsn).map(|mut tail| {
+            (
+                tail.try_next(),
+                tail.next_timeout(Duration::ZERO),
+                tail.position(),
+            )
+        });
+        let _ = (
+            wal.iter_from(lsn).map(Iterator::count),
+            wal.range(..=lsn).map(Iterator::count),
+        );
+        let _ = (
+            wal.range(lsn..lsns[20]).map(Iterator::count),
+            wal.read_ordinal(lsn.get()),
+        );
+        let _ = wal.iter_from_ordinal(lsn.get()).map(Iterator::count);
+        assert!(wal.truncate_after(lsn).is_err() || lsns.contains(&lsn) || lsn.get() > lsns[99].get());
+    }
+    for time in far {
+        for time in [
+            std::time::SystemTime::UNIX_EPOCH.checked_add(time),
+            std::time::SystemTime::UNIX_EPOCH.checked_sub(time),
+        ] {
+            let _ = time.map(|time| wal.iter_from_time(time).map(Iterator::count));
+        }
+        wal.retain(&Retention::new().with_max_age(time)).unwrap();
+    }
+    for bytes in [u64::MAX, 1 << 62, 1, 0] {
+        wal.retain(&Retention::new().with_max_bytes(bytes)).unwrap();
+    }
+}
