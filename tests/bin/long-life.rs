@@ -207,13 +207,14 @@ fn cuts(path: &Path, lives: u64) -> Outcome<()> {
     if found != kept.len() {
         return Err(format!("{found} records of {}", kept.len()).into());
     }
-    // The table of cuts is as long as there are cuts, and is read by an opening.
-    let table = lives * 64;
+    // An opening reads one copy of the table of cuts, 24 bytes each. Who cuts holds the old one, the new one, and one
+    // that is compared with it.
+    let table = lives * 24;
     late.check(
         &format!("{lives} cuts"),
         early.unwrap_or(late),
-        table + (256 << 10),
-        4 * table + (8 << 20),
+        table + (64 << 10),
+        4 * table + (2 << 20),
     )
 }
 

@@ -186,13 +186,13 @@ fn one_copy_of_the_table_is_enough_and_none_is_damage() {
             let reader = Wal::open_read_only(place.path()).unwrap();
             assert_eq!(all(&reader), kept, "{form:?}");
             drop(reader);
-            assert_eq!(all(&place.open(quiet()).unwrap()), kept, "{form:?}");
-            // It was mended.
-            assert_eq!(
-                fs::read(&copies(&place)[0]).unwrap(),
-                fs::read(&copies(&place)[1]).unwrap(),
-                "{form:?}"
-            );
+            // Openings read the copies in turn; one of the next ones mends it.
+            let is_mended = (0..16).any(|_| {
+                assert_eq!(all(&place.open(quiet()).unwrap()), kept, "{form:?}");
+                let [one, other] = copies(&place).map(|copy| fs::read(copy).unwrap());
+                one == other
+            });
+            assert!(is_mended, "{form:?}, copy {copy}");
         }
         flip(0);
         flip(1);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, GroupHeader, LogId, SECTOR, is_zero};
+use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, GroupHeader, LogId, SECTOR, is_zero, table::Table};
 
 /// The room for one of the two copies.
 pub(crate) const SLOT_LEN: usize = 64 * 1024;
@@ -60,6 +60,12 @@ pub(crate) struct EpochStart {
     pub(crate) epoch: u32,
 }
 
+impl EpochStart {
+    fn is_before(&self, next: &EpochStart) -> bool {
+        self.start < next.start && self.epoch < next.epoch
+    }
+}
+
 /// How the timeline may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
@@ -80,7 +86,7 @@ pub(crate) struct TableName {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Timeline {
     /// Those that the manifest has no room for; all of them start before the first one of `epochs`.
-    older: Arc<[EpochStart]>,
+    older: Table,
     /// The table in which they are stored, if one is.
     table: Option<TableName>,
     /// The table is still to be written.
@@ -120,9 +126,9 @@ impl Timeline {
         self.older.len() + self.epochs.len()
     }
 
-    fn get(&self, index: usize) -> Option<&EpochStart> {
+    fn get(&self, index: usize) -> Option<EpochStart> {
         match index.checked_sub(self.older.len()) {
-            Some(index) => self.epochs.get(index),
+            Some(index) => self.epochs.get(index).copied(),
             None => self.older.get(index),
         }
     }
@@ -142,33 +148,27 @@ impl Timeline {
 
     /// How many entries start at or before `pos`.
     fn begun_by(&self, pos: u64) -> usize {
-        let begun = |entries: &[EpochStart]| entries.partition_point(|entry| entry.start <= pos);
         match self.epochs.first() {
-            Some(first) if pos < first.start => begun(&self.older),
-            _ => self.older.len() + begun(&self.epochs),
+            Some(first) if pos < first.start => self.older.begun_by(pos),
+            _ => self.older.len() + self.epochs.partition_point(|entry| entry.start <= pos),
         }
     }
 
     /// Where the log goes on if `pos` was cut off.
     pub(crate) fn cut_around(&self, pos: u64) -> Option<EpochStart> {
-        let next = self.get(self.begun_by(pos)).copied();
+        let next = self.get(self.begun_by(pos));
         next.filter(|entry| entry.cut <= pos)
     }
 
     /// The first cut that ends after `pos`. Entries that cut nothing are in the manifest only, so there are few.
     pub(crate) fn next_cut_after(&self, pos: u64) -> Option<EpochStart> {
         let mut entries = (self.begun_by(pos)..self.len()).filter_map(|index| self.get(index));
-        entries.find(|entry| entry.cut < entry.start).copied()
+        entries.find(|entry| entry.cut < entry.start)
     }
 
     /// Every entry, the newest one first.
-    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &EpochStart> {
-        self.epochs.iter().rev().chain(self.older.iter().rev())
-    }
-
-    /// The entries for which a manifest has no room.
-    pub(crate) fn older(&self) -> &[EpochStart] {
-        &self.older
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = EpochStart> {
+        self.epochs.iter().rev().copied().chain(self.older.iter().rev())
     }
 
     /// The table that the manifest names.
@@ -176,14 +176,20 @@ impl Timeline {
         self.table
     }
 
-    /// What has to be written to a table before a manifest names it.
-    pub(crate) fn unwritten(&self) -> Option<&[EpochStart]> {
-        (self.is_new && !self.older.is_empty()).then_some(&self.older)
+    /// The bytes of the table, if there is one; it has its name from now on.
+    pub(crate) fn sealed(&mut self, log: LogId) -> Option<Arc<Vec<u8>>> {
+        if self.older.is_empty() {
+            return None;
+        }
+        if self.is_new {
+            (self.table, self.is_new) = (Some(self.older.seal(log)), false);
+        }
+        Some(self.older.bytes().clone())
     }
 
-    /// The table was written under this name.
-    pub(crate) fn wrote(&mut self, table: TableName) {
-        (self.table, self.is_new) = (Some(table), false);
+    /// Whether the table has to be written before a manifest names it.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.is_new && !self.older.is_empty()
     }
 
     /// The table is to be written again.
@@ -193,27 +199,38 @@ impl Timeline {
 
     /// Adds what the table holds. `false`: it is no table that goes before these entries.
     #[must_use]
-    pub(crate) fn complete(&mut self, older: Vec<EpochStart>) -> bool {
-        let first = self.epochs.first().copied();
-        let pairs = older.iter().zip(older.iter().skip(1).chain(first.as_ref()));
-        let in_order =
-            |(one, next): (&EpochStart, &EpochStart)| one.start < next.start && one.epoch < next.epoch;
-        let is_sound = |entry: &EpochStart| entry.cut <= entry.start && entry.start.is_multiple_of(SECTOR);
-        if !pairs.into_iter().all(in_order) || !older.iter().all(is_sound) {
-            return false;
+    pub(crate) fn complete(&mut self, older: Table) -> bool {
+        let in_order = older
+            .iter()
+            .zip(older.iter().skip(1))
+            .all(|(one, next)| one.is_before(&next));
+        let is_sound = |entry: EpochStart| entry.cut <= entry.start && entry.start.is_multiple_of(SECTOR);
+        in_order && older.iter().all(is_sound) && self.go_on_after(older)
+    }
+
+    fn go_on_after(&mut self, older: Table) -> bool {
+        let pair = older.iter().next_back().zip(self.epochs.first());
+        let is_sound = pair.is_none_or(|(last, first)| last.is_before(first));
+        if is_sound {
+            self.older = older;
         }
-        self.older = older.into();
-        true
+        is_sound
+    }
+
+    /// Takes the table from another timeline, if that has the one of this name.
+    #[must_use]
+    pub(crate) fn complete_as(&mut self, other: &Timeline) -> bool {
+        self.table == other.table && !other.is_new && self.go_on_after(other.older.clone())
     }
 
     /// The cut because of which somebody who had read up to `pos` has read what is gone. It holds the position and does not
     /// start there, or ends there: nothing can start where an epoch does, but a record may have ended there before.
     pub(crate) fn cut_behind(&self, pos: u64) -> Option<EpochStart> {
         let at = pos.checked_sub(1).map_or(0, |before| self.begun_by(before));
-        let reaches = |entry: &&EpochStart| {
+        let reaches = |entry: &EpochStart| {
             entry.cut < pos && !(seeded_bug!("cut-that-ends-at-a-position-not-told") && entry.start == pos)
         };
-        self.get(at).filter(reaches).copied()
+        self.get(at).filter(reaches)
     }
 
     /// Whether there is a number for one more epoch.
@@ -288,7 +305,7 @@ impl Timeline {
         if !plain.is_empty() {
             self.forgotten_before = self.forgotten_before.max(known_from);
         }
-        self.older = self.older.iter().chain(&cuts).copied().collect();
+        self.older = self.older.with(self.older.len(), &cuts);
         self.is_new = true;
         true
     }
@@ -299,8 +316,8 @@ impl Timeline {
             return;
         }
         let kept = self.older.len() - count.min(self.older.len());
-        self.epochs = self.older[kept..].to_vec();
-        self.older = self.older[..kept].into();
+        self.epochs = self.older.iter().skip(kept).collect();
+        self.older = self.older.with(kept, &[]);
         self.is_new = true;
     }
 
@@ -311,11 +328,12 @@ impl Timeline {
         let Some(owner) = owner.checked_sub(self.older.len()) else {
             return 0;
         };
-        let mut gone = self.epochs[..owner].iter().rev().chain(self.older.iter().rev());
-        let cut = gone
+        let newer = self.epochs[..owner].iter().rev().copied();
+        let cut = newer
+            .chain(self.older.iter().rev())
             .find(|entry| entry.cut < entry.start)
             .map_or(0, |cut| cut.start);
-        self.older = Arc::default();
+        self.older = Table::default();
         self.epochs.drain(..owner);
         cut
     }

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use super::{base::Base, base::mark_after, core::Core, find, inspect, verify, window::WINDOW_LEN};
 use crate::{
     CorruptionReason, Lsn, Result, WalError,
-    format::{GROUP_HEADER_LEN, Manifest, table},
+    format::{GROUP_HEADER_LEN, Manifest},
     storage::copy::Copy,
 };
 
@@ -64,9 +64,7 @@ impl Core {
         manifest.generation += 1;
         copy.drop_before(manifest.head_group.min(end.saturating_sub(1)))
             .map_err(making())?;
-        if !manifest.timeline.older().is_empty() {
-            let (table, name) = table::encode(manifest.log, manifest.timeline.older());
-            manifest.timeline.wrote(name);
+        if let Some(table) = manifest.timeline.sealed(manifest.log) {
             copy.put_table(&table).map_err(making())?;
         }
         let bytes = manifest.encode();

@@ -363,7 +363,7 @@ pub(super) fn read_copies(store: &Latched) -> Result<Copies> {
         let intact = u32::from(first.is_some()) + u32::from(second.is_some());
         if !damaged || unmoved == 2 {
             let mut newest = newer(first, second).ok_or_else(recover::manifest_damage)?;
-            match table::complete(&mut newest, store.slots(), |slot| store.read_slot(slot)) {
+            match table::complete(store, &mut newest) {
                 Ok(_) => {
                     return Ok(Copies {
                         newest,
@@ -419,7 +419,8 @@ impl Base {
         if let Some(view) = &self.view
             && !seeded_bug!("manifest-read-once")
         {
-            let newest = newest_copy(&self.store);
+            let known = view.seen.lock().manifest.clone();
+            let newest = newest_copy(&self.store, &known);
             self.take(&mut view.seen.lock(), newest);
         }
         self.shape()
@@ -446,11 +447,14 @@ impl Base {
     }
 }
 
-/// The newest copy of the manifest that is whole at the moment.
-fn newest_copy(store: &Latched) -> Option<Manifest> {
+/// The newest copy of the manifest that is whole at the moment. The table of cuts is read if it is not the one of `known`.
+fn newest_copy(store: &Latched, known: &Manifest) -> Option<Manifest> {
     let [first, second] = [0, 1].map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
     let mut newest = newer(first, second)?;
-    let complete = table::complete(&mut newest, store.slots(), |slot| store.read_slot(slot));
+    if newest.log == known.log && newest.timeline.complete_as(&known.timeline) {
+        return Some(newest);
+    }
+    let complete = table::complete(store, &mut newest);
     complete.ok().map(|_| newest)
 }
 

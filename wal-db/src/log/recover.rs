@@ -163,7 +163,7 @@ fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Result<Manifes
         }
     }
     if let Some((mut best, slot, bytes)) = best {
-        let incomplete = table::complete(&mut best, store.slots(), |slot| store.read_slot(slot))?;
+        let incomplete = table::complete(store, &mut best)?;
         if incomplete {
             best.timeline.write_again();
         }

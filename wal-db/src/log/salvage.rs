@@ -200,7 +200,7 @@ fn newest_manifest(store: &Latched) -> Option<Manifest> {
     let slots = slots.filter_map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
     let mut newest = slots.max_by_key(|manifest| manifest.generation)?;
     // What is left of a timeline says more than none.
-    let _ = table::complete(&mut newest, store.slots(), |slot| store.read_slot(slot));
+    let _ = table::complete(store, &mut newest);
     Some(newest)
 }
 

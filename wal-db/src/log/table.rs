@@ -2,45 +2,49 @@
 //! does not hold what the last manifest names is written first, then the manifest, then the other copy: whenever the
 //! process dies or the power goes, the manifest that counts names a table that is whole.
 
-use std::io;
-
 use super::recover::{Left, Unwritten, manifest_damage};
 use crate::{
     Result, WalError,
-    format::{Manifest, manifest::TableName, table},
+    format::{Manifest, manifest::TableName, table::Table},
     storage::{Latched, is_for_now, is_full},
+    sync::Arc,
 };
 
 pub(super) const SLOTS: [usize; 2] = [2, 3];
 
-/// Adds to a manifest what is in its table; returns whether a copy of that is missing.
-pub(super) fn complete(
-    manifest: &mut Manifest,
-    slots: usize,
-    read: impl Fn(usize) -> io::Result<Vec<u8>>,
-) -> Result<bool> {
+/// Adds to a manifest what is in its table. One copy is read, and the other one only if that is not the table; returns
+/// whether that was so.
+pub(super) fn complete(store: &Latched, manifest: &mut Manifest) -> Result<bool> {
     let Some(name) = manifest.timeline.table() else {
         return Ok(false);
     };
-    let mut found = None;
-    let mut missing = false;
-    for slot in SLOTS.into_iter().filter(|&slot| slot < slots) {
-        let bytes = read(slot).map_err(WalError::io("reading the table of cuts"))?;
-        match table::decode(manifest.log, &bytes, name) {
-            Some(entries) => found = Some(entries),
-            None => missing = true,
+    let first = first_to_read(manifest.generation);
+    for slot in [first, SLOTS[0] + SLOTS[1] - first] {
+        if slot >= store.slots() {
+            continue;
+        }
+        let bytes = store
+            .read_slot(slot)
+            .map_err(WalError::io("reading the table of cuts"))?;
+        if let Some(table) = Table::decode(manifest.log, bytes, name) {
+            return match manifest.timeline.complete(table) {
+                true => Ok(slot != first),
+                false => Err(manifest_damage()),
+            };
         }
     }
-    if found.is_some_and(|entries| manifest.timeline.complete(entries)) {
-        Ok(missing)
-    } else {
-        Err(manifest_damage())
-    }
+    Err(manifest_damage())
+}
+
+/// Openings take turns, so that neither copy is damaged for long without being noticed. However many manifests are written
+/// between one opening and the next, the numbers of ones in generations are not even all the time, nor odd.
+fn first_to_read(generation: u64) -> usize {
+    SLOTS[generation.count_ones() as usize % 2]
 }
 
 /// A table of which one copy is written.
 pub(super) struct Half {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     other: usize,
 }
 
@@ -49,15 +53,17 @@ pub(super) fn write_first(
     store: &Latched,
     manifest: &mut Manifest,
 ) -> std::result::Result<Option<Half>, Unwritten> {
-    let Some(entries) = manifest.timeline.unwritten() else {
+    if !manifest.timeline.is_unwritten() {
+        return Ok(None);
+    }
+    let stored = manifest.timeline.table();
+    let Some(bytes) = manifest.timeline.sealed(manifest.log) else {
         return Ok(None);
     };
-    let (bytes, name) = table::encode(manifest.log, entries);
     let nothing = |error| Unwritten {
         error,
         left: Left::Nothing,
     };
-    let stored = manifest.timeline.table();
     let [first, other] =
         if holds(store, manifest, SLOTS[0], stored) && !seeded_bug!("table-over-the-one-in-use") {
             [SLOTS[1], SLOTS[0]]
@@ -70,7 +76,6 @@ pub(super) fn write_first(
             false => store.error(WalError::io("writing the table of cuts")(error)),
         })
     })?;
-    manifest.timeline.wrote(name);
     Ok(Some(Half { bytes, other }))
 }
 
@@ -90,5 +95,5 @@ pub(super) fn write_second(store: &Latched, half: &Half) -> std::result::Result<
 fn holds(store: &Latched, manifest: &Manifest, slot: usize, name: Option<TableName>) -> bool {
     let Some(name) = name else { return false };
     let read = store.read_slot(slot);
-    read.is_ok_and(|bytes| table::decode(manifest.log, &bytes, name).is_some())
+    read.is_ok_and(|bytes| Table::decode(manifest.log, bytes, name).is_some())
 }
