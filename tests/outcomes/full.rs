@@ -121,6 +121,22 @@ fn a_ticket_that_was_taken_before_a_failure_is_in_doubt_and_says_of_which_record
 }
 
 #[test]
+fn an_error_names_the_place_that_the_record_would_have_had() {
+    // In the ring, and longer than that.
+    for len in [1_000, 100_000] {
+        let (data, config) = (payload(7, len), quiet_heap().with_staging_bytes(64 << 10));
+        let healthy = open(&Disk::new(), config).append_and_sync(&data).unwrap();
+        let disk = Disk::new();
+        let wal = open(&disk, config);
+        disk.set(Op::Write, Fault::Fail(EIO));
+        match wal.append_and_sync(&data) {
+            Err(WalError::InDoubt { lsn, .. }) => assert_eq!(lsn, Some(healthy), "{len} bytes"),
+            other => panic!("{len} bytes: not InDoubt: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_record_before_which_a_write_fails_was_not_taken() {
     for len in [1_000, 100_000] {
         let disk = Disk::new();
