@@ -199,6 +199,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["testing_finds::zero_and_the_ends_of_a_type_are_tried"],
     ),
     bug(
+        "named-fields-by-position",
+        &[],
+        "the kit reads fields by position in a format that has names",
+        &["testing_finds::histories_are_checked_in_every_format"],
+    ),
+    bug(
         "repeated-states-not-told-apart",
         &[],
         "a program's lost events are hidden by a state that it had before",

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::history::sentence;
 use super::{CheckFailed, hex};
 use crate::event::probe;
-use crate::{DefaultCodec, WalDecodeOwned};
+use crate::{Codec, DefaultCodec, WalDecodeOwned};
 
 const BYTES_IN_LINE: usize = 32;
 
@@ -62,12 +62,26 @@ pub fn golden<T>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<
 where
     T: WalDecodeOwned + PartialEq + Debug,
 {
-    check(dir, name, value, mode).map_err(CheckFailed::one)
+    golden_with::<T, DefaultCodec>(dir, name, value, mode)
 }
 
-fn check<T>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<(), String>
+/// As [`golden`], for a record in the format `C`.
+///
+/// # Errors
+///
+/// As [`golden`].
+pub fn golden_with<T, C>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,
+    C: Codec,
+{
+    check::<T, C>(dir, name, value, mode).map_err(CheckFailed::one)
+}
+
+fn check<T, C>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<(), String>
+where
+    T: WalDecodeOwned + PartialEq + Debug,
+    C: Codec,
 {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
@@ -82,7 +96,7 @@ where
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && mode == GoldenMode::New => {
-            let text = written(value)?;
+            let text = written::<T, C>(value)?;
             fs::create_dir_all(&dir).map_err(io)?;
             let mut file = OpenOptions::new()
                 .write(true)
@@ -100,7 +114,7 @@ where
         Err(error) => return Err(io(error)),
     };
     let payload = bytes(&text).map_err(|problem| format!("`{shown}` {problem}"))?;
-    let events = probe::decode::<DefaultCodec, T>(&payload);
+    let events = probe::decode::<C, T>(&payload);
     let events =
         events.map_err(|error| format!("`{shown}` cannot be read any more: {}", sentence(&error)))?;
     match &events[..] {
@@ -110,8 +124,8 @@ where
     }
 }
 
-fn written<T: WalDecodeOwned>(value: &T) -> Result<String, String> {
-    let (record, payload) = probe::encode::<DefaultCodec, T>(value).map_err(|error| sentence(&error))?;
+fn written<T: WalDecodeOwned, C: Codec>(value: &T) -> Result<String, String> {
+    let (record, payload) = probe::encode::<C, T>(value).map_err(|error| sentence(&error))?;
     let mut text = format!("# `{}` version {}\n", record.name, record.version);
     for line in payload.chunks(BYTES_IN_LINE) {
         text.push_str(&hex(line));

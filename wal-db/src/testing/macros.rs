@@ -38,6 +38,8 @@ macro_rules! check_lock {
 /// fields. A field that is meant to change is listed behind `except`, as `"name.field"`; so is, as `"name"`, a record
 /// type of which no values can be made. The order of elements counts where the type of today keeps it.
 ///
+/// The records are in the default format, or in the one behind `codec`, before `except`.
+///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize};
@@ -46,14 +48,18 @@ macro_rules! check_lock {
 /// # struct Order;
 /// // in a #[test]
 /// wal_db::testing::check_history!(Order; except ["order.total"]);
+/// wal_db::testing::check_history!(Order; codec wal_db::Bincode; except ["order.total"]);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! check_history {
     ($($ty:ty),+ $(,)? $(; except [$($except:expr),* $(,)?])?) => {
+        $crate::check_history!($($ty),+; codec $crate::DefaultCodec $(; except [$($except),*])?)
+    };
+    ($($ty:ty),+ $(,)?; codec $codec:ty $(; except [$($except:expr),* $(,)?])?) => {
         if let ::core::result::Result::Err(failed) = $crate::testing::check_history(
             ::std::path::Path::new(::core::env!("CARGO_MANIFEST_DIR")),
-            &[$($crate::testing::ReadableType::of::<$ty>()),+],
+            &[$($crate::testing::ReadableType::with_codec::<$ty, $codec>()),+],
             &[$($($except),*)?],
         ) {
             ::core::panic!("{failed}");
@@ -61,7 +67,8 @@ macro_rules! check_history {
     };
 }
 
-/// Appends an event to a log in memory, reads it back and compares, and writes it again and compares the bytes.
+/// Appends an event to a log in memory, reads it back and compares, and writes it again and compares the bytes. In the
+/// default format, or in the one behind `codec`.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
@@ -70,19 +77,23 @@ macro_rules! check_history {
 /// # #[wal(name = "order")]
 /// # struct Order(u64);
 /// wal_db::testing::assert_roundtrip!(Order(7));
+/// wal_db::testing::assert_roundtrip!(Order(7); codec wal_db::Bincode);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! assert_roundtrip {
     ($event:expr $(,)?) => {
-        if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip(&$event) {
+        $crate::assert_roundtrip!($event; codec $crate::DefaultCodec)
+    };
+    ($event:expr; codec $codec:ty) => {
+        if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip_with::<_, $codec>(&$event) {
             ::core::panic!("{failed}");
         }
     };
 }
 
 /// A test that does for events of a proptest strategy what [`assert_roundtrip!`](crate::testing::assert_roundtrip) does
-/// for one.
+/// for one, and takes a `codec` as that does.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
@@ -98,10 +109,15 @@ macro_rules! assert_roundtrip {
 #[macro_export]
 macro_rules! roundtrip_test {
     ($(#[$attr:meta])* $name:ident, $ty:ty, $events:expr $(,)?) => {
+        $crate::roundtrip_test!($(#[$attr])* $name, $ty, $events; codec $crate::DefaultCodec);
+    };
+    ($(#[$attr:meta])* $name:ident, $ty:ty, $events:expr; codec $codec:ty) => {
         $(#[$attr])*
         #[test]
         fn $name() {
-            if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip_all::<_, $ty>($events) {
+            if let ::core::result::Result::Err(failed) =
+                $crate::testing::roundtrip_all_with::<_, $ty, $codec>($events)
+            {
                 ::core::panic!("{failed}");
             }
         }
@@ -109,7 +125,8 @@ macro_rules! roundtrip_test {
 }
 
 /// Reads the record in `tests/golden/name.hex`, in the directory of the crate's `Cargo.toml`, and compares it with an
-/// event. A third argument is a directory to use in place of `tests`.
+/// event. A third argument is a directory to use in place of `tests`. The record is in the default format, or in the one
+/// behind `codec`.
 ///
 /// Make the file while a version is current, with `WAL_GOLDEN=new cargo test`, and commit it: later versions then have to
 /// read these very bytes as the event that stands in the test. A file that is there is never overwritten.
@@ -122,19 +139,27 @@ macro_rules! roundtrip_test {
 /// # struct Order(u64);
 /// // in a #[test]
 /// wal_db::testing::golden!("order_1", Order(7));
+/// wal_db::testing::golden!("order_1_bincode", Order(7); codec wal_db::Bincode);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! golden {
     ($name:expr, $value:expr $(,)?) => {
+        $crate::golden!($name, $value; codec $crate::DefaultCodec)
+    };
+    ($name:expr, $value:expr, $dir:expr $(,)?) => {
+        $crate::golden!($name, $value, $dir; codec $crate::DefaultCodec)
+    };
+    ($name:expr, $value:expr; codec $codec:ty) => {
         $crate::golden!(
             $name,
             $value,
-            ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/tests")
+            ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/tests");
+            codec $codec
         )
     };
-    ($name:expr, $value:expr, $dir:expr $(,)?) => {
-        if let ::core::result::Result::Err(failed) = $crate::testing::golden(
+    ($name:expr, $value:expr, $dir:expr; codec $codec:ty) => {
+        if let ::core::result::Result::Err(failed) = $crate::testing::golden_with::<_, $codec>(
             ::core::convert::AsRef::<::std::path::Path>::as_ref(&$dir),
             $name,
             &$value,

@@ -11,6 +11,8 @@
 //! | [`check_store`] | what a store of your own does otherwise than the log needs it |
 //! | [`assert_crash_prefix`] | a state that no crash may leave, on every crash image of a run of your program |
 //!
+//! Those that read or write events take the format that a log is in: `codec MyCodec` behind a semicolon.
+//!
 //! [`MemLog`] and [`TempLog`] are logs that leave nothing behind, [`FixedClock`] gives the same times in every run.
 //!
 //! ```text
@@ -45,11 +47,11 @@ pub use self::clock::FixedClock;
 #[doc(hidden)]
 pub use self::clock::set_clock;
 pub use self::differences::differences;
-pub use self::golden::{GoldenMode, golden};
+pub use self::golden::{GoldenMode, golden, golden_with};
 pub use self::history::{ReadableType, check_history};
 pub use self::lock::{Lock, LockError, LockLine};
 pub use self::logs::{MemLog, TempLog, append_payload};
-pub use self::roundtrip::{roundtrip, roundtrip_all};
+pub use self::roundtrip::{roundtrip, roundtrip_all, roundtrip_all_with, roundtrip_with};
 pub use self::shape_values::{NoValues, shape_values};
 pub use self::sim::{SimDisk, assert_crash_prefix};
 pub use self::store::check_store;

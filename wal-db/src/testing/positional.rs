@@ -1,13 +1,32 @@
-//! A value written by position, as serde's derives write the type that it is of.
+//! A value written as serde's derives write the type that it is of.
 
-use serde::ser::{Error, Serialize, SerializeTuple, SerializeTupleVariant, Serializer};
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use serde::ser::{
+    Error, Serialize, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleVariant,
+    Serializer,
+};
 
 use crate::event::probe::Place;
-use crate::{Shape, ShapeVariant, Value};
+use crate::{Shape, ShapeField, ShapeVariant, Value};
+
+/// serde wants names to be constants. Each is kept for ever, once a thread; the types of a program have few.
+fn constant(name: &str) -> &'static str {
+    thread_local! {
+        static NAMES: RefCell<HashSet<&'static str>> = RefCell::default();
+    }
+    NAMES.with_borrow_mut(|names| match names.get(name) {
+        Some(known) => known,
+        None => {
+            let name: &'static str = name.to_owned().leak();
+            names.insert(name);
+            name
+        }
+    })
+}
 
 /// A value beside its shape, which knows what a [`Value`] does not: the sizes of numbers, and the positions of variants.
-///
-/// Names are not written: this is for formats that do not describe themselves.
 pub(super) struct Positional<'a> {
     value: &'a Value,
     place: Place<'a>,
@@ -71,17 +90,35 @@ impl<'a> Positional<'a> {
             return Err(self.mismatch());
         };
         let contents = self.part(contents, &variant.fields);
-        // serde wants names to be constants.
+        let name = constant(name);
+        let parts = |fields| contents.fields(fields).ok_or_else(|| self.mismatch());
         match &variant.fields {
-            Shape::Unit => serializer.serialize_unit_variant("", index, ""),
-            fields @ (Shape::Tuple(_) | Shape::Struct(_)) => {
-                let fields = contents.fields(fields).ok_or_else(|| self.mismatch())?;
-                let mut tuple = serializer.serialize_tuple_variant("", index, "", fields.len())?;
-                fields.iter().try_for_each(|field| tuple.serialize_field(field))?;
+            Shape::Unit => serializer.serialize_unit_variant("", index, name),
+            fields @ Shape::Tuple(_) => {
+                let parts = parts(fields)?;
+                let mut tuple = serializer.serialize_tuple_variant("", index, name, parts.len())?;
+                parts.iter().try_for_each(|part| tuple.serialize_field(part))?;
                 tuple.end()
             }
-            _ => serializer.serialize_newtype_variant("", index, "", &contents),
+            shape @ Shape::Struct(fields) => {
+                let parts = parts(shape)?;
+                let mut named = serializer.serialize_struct_variant("", index, name, parts.len())?;
+                for (part, field) in parts.iter().zip(fields) {
+                    named.serialize_field(constant(&field.name), part)?;
+                }
+                named.end()
+            }
+            _ => serializer.serialize_newtype_variant("", index, name, &contents),
         }
+    }
+
+    fn structure<S: Serializer>(&self, fields: &'a [ShapeField], serializer: S) -> Result<S::Ok, S::Error> {
+        let parts = self.fields(self.place.shape).ok_or_else(|| self.mismatch())?;
+        let mut named = serializer.serialize_struct("", parts.len())?;
+        for (part, field) in parts.iter().zip(fields) {
+            named.serialize_field(constant(&field.name), part)?;
+        }
+        named.end()
     }
 }
 
@@ -124,6 +161,7 @@ impl Serialize for Positional<'_> {
             (Shape::Enum(variants), Value::Variant(name, contents)) => {
                 self.variant(variants, (name, contents), serializer)
             }
+            (Shape::Struct(fields), _) => self.structure(fields, serializer),
             (shape, _) => {
                 let fields = self.fields(shape).ok_or_else(|| self.mismatch())?;
                 let mut tuple = serializer.serialize_tuple(fields.len())?;

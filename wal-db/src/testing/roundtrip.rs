@@ -6,10 +6,11 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use super::history::sentence;
+use super::logs::append_payload;
 use super::parts::unordered;
 use super::{CheckFailed, hex};
 use crate::event::probe;
-use crate::{DefaultCodec, MemStore, Wal, WalDecodeOwned, WalRecord};
+use crate::{Codec, DefaultCodec, MemStore, Wal, WalDecodeOwned, WalRecord};
 
 /// Appends an event to a log in memory, reads it, and writes it again.
 ///
@@ -23,7 +24,20 @@ pub fn roundtrip<T>(event: &T) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,
 {
-    one(event).map_err(CheckFailed::one)
+    roundtrip_with::<T, DefaultCodec>(event)
+}
+
+/// As [`roundtrip`], in the format `C`.
+///
+/// # Errors
+///
+/// As [`roundtrip`].
+pub fn roundtrip_with<T, C>(event: &T) -> Result<(), CheckFailed>
+where
+    T: WalDecodeOwned + PartialEq + Debug,
+    C: Codec,
+{
+    one::<T, C>(event).map_err(CheckFailed::one)
 }
 
 /// Checks random events as [`roundtrip`] does, as many as `PROPTEST_CASES` says or 256.
@@ -38,20 +52,37 @@ where
     S: Strategy<Value = T>,
     T: WalDecodeOwned + PartialEq + Debug,
 {
+    roundtrip_all_with::<S, T, DefaultCodec>(events)
+}
+
+/// As [`roundtrip_all`], in the format `C`.
+///
+/// # Errors
+///
+/// As [`roundtrip_all`].
+pub fn roundtrip_all_with<S, T, C>(events: S) -> Result<(), CheckFailed>
+where
+    S: Strategy<Value = T>,
+    T: WalDecodeOwned + PartialEq + Debug,
+    C: Codec,
+{
     let config = Config {
         failure_persistence: None,
         ..Config::default()
     };
-    let result = TestRunner::new(config).run(&events, |event| one(&event).map_err(TestCaseError::fail));
+    let result =
+        TestRunner::new(config).run(&events, |event| one::<T, C>(&event).map_err(TestCaseError::fail));
     result.map_err(|error| match error {
         TestError::Fail(reason, event) => CheckFailed::one(format!("{reason}\n    the event: {event:?}")),
         TestError::Abort(reason) => CheckFailed::one(format!("no events to check: {reason}")),
     })
 }
 
-fn one<T: WalDecodeOwned + PartialEq + Debug>(event: &T) -> Result<(), String> {
+fn one<T: WalDecodeOwned + PartialEq + Debug, C: Codec>(event: &T) -> Result<(), String> {
     let log = Wal::with_store(MemStore::new()).map_err(|error| sentence(&error))?;
-    let lsn = log.append_typed(event).map_err(|error| sentence(&error))?;
+    // Not as an event, because that would be refused with less to say of it.
+    let (_, payload) = probe::encode::<C, T>(event).map_err(|error| sentence(&error))?;
+    let lsn = append_payload(&log, &payload).map_err(|error| sentence(&error))?;
     let record = log.read(lsn).map_err(|error| sentence(&error))?;
     let explained = |problem: String| {
         let shape = shape_of(event).map_or_else(|| "not known".to_owned(), |shape| shape.to_string());
@@ -60,12 +91,14 @@ fn one<T: WalDecodeOwned + PartialEq + Debug>(event: &T) -> Result<(), String> {
             hex(record.data())
         )
     };
-    let back: T = record.decode().map_err(|error| explained(sentence(&error)))?;
+    let back: T = record
+        .decode_with::<T, C>()
+        .map_err(|error| explained(sentence(&error)))?;
     if back != *event {
         return Err(explained(format!("{event:?} was appended and {back:?} was read")));
     }
-    let (_, again) = probe::encode::<DefaultCodec, T>(&back).map_err(|error| explained(sentence(&error)))?;
-    if again == record.data() || same_but_for_order(event, record.data(), &again) {
+    let (_, again) = probe::encode::<C, T>(&back).map_err(|error| explained(sentence(&error)))?;
+    if again == record.data() || same_but_for_order::<T, C>(event, record.data(), &again) {
         return Ok(());
     }
     Err(explained(format!(
@@ -80,12 +113,12 @@ fn shape_of<T: WalRecord>(event: &T) -> Option<crate::Shape> {
 }
 
 /// A set that was read may hand out its elements in another order.
-fn same_but_for_order<T: WalRecord>(event: &T, first: &[u8], second: &[u8]) -> bool {
+fn same_but_for_order<T: WalRecord, C: Codec>(event: &T, first: &[u8], second: &[u8]) -> bool {
     let Some(shape) = shape_of(event) else {
         return false;
     };
     let [first, second] = [first, second].map(|payload| {
-        let value = probe::value::<DefaultCodec>(payload, &shape).ok()?;
+        let value = probe::value::<C>(payload, &shape).ok()?;
         Some(unordered(&value))
     });
     first.is_some() && first == second

@@ -1,7 +1,7 @@
 //! Random values of a shape.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -133,7 +133,10 @@ fn values(at: &Making<'_>) -> Values {
             Err(error) => return Err(error),
         },
         Shape::Array(inner, len) => plain(vec(values(&at.part(inner))?, *len), Value::List),
-        Shape::Map(key, value) => map(values(&at.part(key)), values(&at.part(value)))?,
+        Shape::Map(key, value) => {
+            let long = is_small(key) && is_small(value);
+            map(values(&at.part(key)), values(&at.part(value)), long)?
+        }
         Shape::Tuple(items) => plain(tuple(items.iter(), at)?, Value::Tuple),
         Shape::Struct(fields) => structure(fields, at)?,
         Shape::Enum(variants) => enumeration(variants, at)?,
@@ -163,20 +166,34 @@ fn some<S: Strategy + Clone + 'static>(elements: S, long: bool) -> BoxedStrategy
 
 /// Whether values of a shape are small enough for a long list of them.
 fn is_small(shape: &Shape) -> bool {
-    !matches!(
-        shape,
+    match shape {
+        Shape::Tuple(items) => items.len() <= MAX_ELEMENTS && items.iter().all(is_plain),
+        Shape::Struct(fields) => {
+            fields.len() <= MAX_ELEMENTS && fields.iter().all(|field| is_plain(&field.shape))
+        }
+        Shape::Option(inner) => is_plain(inner),
+        plain => is_plain(plain),
+    }
+}
+
+/// Whether it has no parts.
+fn is_plain(shape: &Shape) -> bool {
+    match shape {
+        Shape::Newtype(inner) => is_plain(inner),
         Shape::Seq(_)
-            | Shape::Array(..)
-            | Shape::Map(..)
-            | Shape::Str
-            | Shape::Bytes
-            | Shape::Tuple(_)
-            | Shape::Struct(_)
-            | Shape::Enum(_)
-            | Shape::Recursive { .. }
-            | Shape::Opaque { .. }
-            | Shape::Ref(_)
-    )
+        | Shape::Array(..)
+        | Shape::Map(..)
+        | Shape::Str
+        | Shape::Bytes
+        | Shape::Option(_)
+        | Shape::Tuple(_)
+        | Shape::Struct(_)
+        | Shape::Enum(_)
+        | Shape::Recursive { .. }
+        | Shape::Opaque { .. }
+        | Shape::Ref(_) => false,
+        _ => true,
+    }
 }
 
 /// Any number, and those where a conversion to another type goes wrong: 0, 1, and the ends of every integer type that
@@ -258,7 +275,7 @@ fn option(inner: Values) -> Values {
 }
 
 /// Without two entries of one key, which a map would not keep.
-fn map(key: Values, value: Values) -> Values {
+fn map(key: Values, value: Values, long: bool) -> Values {
     let (key, value) = match (key, value) {
         (Ok(key), Ok(value)) => (key, value),
         (Err(error @ NoValues::Opaque { .. }), _) | (_, Err(error @ NoValues::Opaque { .. })) => {
@@ -266,19 +283,11 @@ fn map(key: Values, value: Values) -> Values {
         }
         _ => return Ok(Just(Value::Map(Vec::new())).boxed()),
     };
-    let entries = vec((key, value), 0..=MAX_ELEMENTS).prop_map(|entries| {
-        let mut unique: Vec<(Value, Value)> = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            if unique
-                .iter()
-                .all(|(other, _)| unordered(other) != unordered(&key))
-            {
-                unique.push((key, value));
-            }
-        }
-        Value::Map(unique)
-    });
-    Ok(entries.boxed())
+    Ok(plain(some((key, value), long), |mut entries| {
+        let mut keys = HashSet::new();
+        entries.retain(|(key, _)| keys.insert(unordered(key).to_string()));
+        Value::Map(entries)
+    }))
 }
 
 fn tuple<'a>(

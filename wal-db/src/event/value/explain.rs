@@ -133,7 +133,8 @@ pub(in crate::event) fn value_of<C: Codec>(
     shape: &Shape,
 ) -> Result<Value, CodecError> {
     let budget = Budget::new(bytes.len());
-    read_whole::<C, _>(info, bytes, Reading::new(shape, &budget))
+    let named = codec::is_self_describing::<C>(info.codec);
+    read_whole::<C, _>(info, bytes, Reading::new(shape, &budget, named))
         .map_err(|source| budget.failure().map_or(source, CodecError::from))
 }
 

@@ -4,8 +4,8 @@
 use std::fmt;
 
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 
 use super::Value;
@@ -21,12 +21,18 @@ const MAX_RESERVED: usize = 8;
 pub(super) struct Reading<'c> {
     place: Place<'c>,
     budget: &'c Budget,
+    /// Whether the format has names for fields, as one has that describes itself.
+    named: bool,
 }
 
 impl<'c> Reading<'c> {
-    pub(super) fn new(shape: &'c Shape, budget: &'c Budget) -> Self {
+    pub(super) fn new(shape: &'c Shape, budget: &'c Budget, named: bool) -> Self {
         let place = Place::whole(shape);
-        Reading { place, budget }
+        Reading { place, budget, named }
+    }
+
+    fn has_names(&self) -> bool {
+        self.named && !seeded_bug!("named-fields-by-position")
     }
 
     /// The same for a part of the value.
@@ -90,6 +96,9 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
                 value: this.part(value),
             }),
             Shape::Tuple(items) => d.deserialize_tuple(items.len(), Tuple { items, at: &this }),
+            Shape::Struct(fields) if this.has_names() => {
+                d.deserialize_struct("", &[], Struct { fields, at: &this })
+            }
             Shape::Struct(fields) => d.deserialize_tuple(fields.len(), Struct { fields, at: &this }),
             Shape::Enum(variants) => d.deserialize_enum("", &[], Enum { variants, at: &this }),
             // `resolve` has followed them.
@@ -110,10 +119,19 @@ macro_rules! expecting {
 
 pub(super) struct Bytes;
 
-impl Visitor<'_> for Bytes {
+impl<'de> Visitor<'de> for Bytes {
     type Value = Value;
 
     expecting!("bytes");
+
+    /// As a format writes them that has no bytes.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = seq.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Value::Bytes(bytes))
+    }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Value, E> {
         Ok(Value::Bytes(bytes.to_vec()))
@@ -252,6 +270,25 @@ impl<'de> Visitor<'de> for Struct<'_, '_> {
         }
         Ok(Value::Struct(values))
     }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let names = || self.fields.iter().map(|field| field.name.as_str());
+        let mut values: Vec<Option<Value>> = vec![None; self.fields.len()];
+        while let Some(at) = map.next_key_seed(Index(names))? {
+            let place = usize::try_from(at).ok().filter(|at| *at < values.len());
+            match place {
+                Some(at) => values[at] = Some(map.next_value_seed(self.at.part(&self.fields[at].shape))?),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        let mut fields = Vec::with_capacity(values.len().min(MAX_RESERVED));
+        for (ShapeField { name, .. }, value) in self.fields.iter().zip(values) {
+            let value =
+                value.ok_or_else(|| A::Error::custom(format_args!("the field `{name}` is missing")))?;
+            fields.push((self.at.budget.name(name)?, value));
+        }
+        Ok(Value::Struct(fields))
+    }
 }
 
 struct Enum<'c, 'r> {
@@ -265,7 +302,8 @@ impl<'de> Visitor<'de> for Enum<'_, '_> {
     expecting!("an enum");
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
-        let (index, contents) = access.variant_seed(Index)?;
+        let names = || self.variants.iter().map(|variant| variant.name.as_str());
+        let (index, contents) = access.variant_seed(Index(names))?;
         let variant = usize::try_from(index)
             .ok()
             .and_then(|index| self.variants.get(index));
@@ -283,6 +321,9 @@ impl<'de> Visitor<'de> for Enum<'_, '_> {
                 let single = contents.newtype_variant_seed(self.at.part(single))?;
                 Value::Newtype(Box::new(single))
             }
+            Shape::Struct(fields) if self.at.has_names() => {
+                contents.struct_variant(&[], Struct { fields, at: self.at })?
+            }
             Shape::Struct(fields) => contents.tuple_variant(fields.len(), Struct { fields, at: self.at })?,
             single => contents.newtype_variant_seed(self.at.part(single))?,
         };
@@ -290,10 +331,15 @@ impl<'de> Visitor<'de> for Enum<'_, '_> {
     }
 }
 
-/// The position of a variant, asked for as derived implementations do.
-struct Index;
+/// The position of a variant or field among these names, asked for as derived implementations do. A format has either
+/// the position or the name.
+struct Index<F>(F);
 
-impl<'de> DeserializeSeed<'de> for Index {
+impl<'de, 'n, F, I> DeserializeSeed<'de> for Index<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item = &'n str>,
+{
     type Value = u64;
 
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<u64, D::Error> {
@@ -301,10 +347,20 @@ impl<'de> DeserializeSeed<'de> for Index {
     }
 }
 
-impl Visitor<'_> for Index {
+impl<'n, F, I> Visitor<'_> for Index<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item = &'n str>,
+{
     type Value = u64;
 
-    expecting!("the position of a variant");
+    expecting!("the position of a variant, or its name");
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<u64, E> {
+        // A name that is not there has a position that is not there.
+        let at = self.0().position(|known| known == name);
+        Ok(at.map_or(u64::MAX, |at| at as u64))
+    }
 
     fn visit_u64<E: Error>(self, index: u64) -> Result<u64, E> {
         Ok(index)
