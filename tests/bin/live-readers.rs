@@ -3,14 +3,19 @@
 //! `--seconds S` (600), `--readers N` of each sort (10), `--dir DIR` (a temporary one). Two writers do the same in two logs:
 //! they append, sync, rotate, drop the oldest records and cut off the newest. The readers are at one of the logs, so the
 //! ratio of what the two have appended is what readers cost a writer, whatever else the machine does. The sorts of
-//! readers: open and iterate, verify, salvage, inspect, follow. The exit code is 1 if one of them hears of damage, misses a
-//! record, or is shown one twice.
+//! readers: open and iterate, verify, salvage, inspect, follow; `--sort NAME` runs one of them alone. The exit code is 1 if
+//! one of them hears of damage, misses a record, or is shown one twice.
+//!
+//! Readers that never rest take the processors from both writers, and which of the two they take more from is up to the
+//! scheduler. So they run with the policy `SCHED_IDLE`, where `chrt` can set it, and with `nice` 19 elsewhere: they take
+//! what the writers leave over. `--on other` is the control: the same readers are at a third log, which nobody writes, so the
+//! ratio is what is not theirs.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -34,6 +39,8 @@ fn main() -> ExitCode {
         seconds: 600,
         readers: 10,
         dir: None,
+        on: "log".to_owned(),
+        sort: None,
     };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
@@ -41,10 +48,14 @@ fn main() -> ExitCode {
         match (name.as_str(), value.parse()) {
             ("--role", _) => options.role = value,
             ("--dir", _) => options.dir = Some(value.into()),
+            ("--on", _) if ["log", "other"].contains(&&*value) => options.on = value,
+            ("--sort", _) if SORTS.iter().any(|(name, _)| *name == value) => options.sort = Some(value),
             ("--seconds", Ok(seconds)) => options.seconds = seconds,
             ("--readers", Ok(readers)) => options.readers = readers,
             _ => {
-                eprintln!("usage: live-readers [--seconds S] [--readers N] [--dir DIR]");
+                eprintln!(
+                    "usage: live-readers [--seconds S] [--readers N] [--dir DIR] [--on log|other] [--sort NAME]"
+                );
                 return ExitCode::from(2);
             }
         }
@@ -68,6 +79,8 @@ struct Options {
     seconds: u64,
     readers: u64,
     dir: Option<PathBuf>,
+    on: String,
+    sort: Option<String>,
 }
 
 impl Options {
@@ -80,42 +93,78 @@ fn text(error: impl std::fmt::Display) -> Failed {
     error.to_string()
 }
 
+/// Starts a part of this in a process of its own, by way of the command in front of it.
+fn start(options: &Options, role: &str, log: &Path, seconds: u64, by: &[&str]) -> std::io::Result<Child> {
+    let exe = std::env::current_exe()?;
+    let mut command = match by {
+        [] => Command::new(&exe),
+        [name, arguments @ ..] => {
+            let mut command = Command::new(name);
+            command.args(arguments).arg(&exe);
+            command
+        }
+    };
+    command
+        .args(["--role", role, "--on", &options.on, "--dir"])
+        .arg(log)
+        .args(["--seconds", &seconds.to_string()])
+        .args(["--readers", &options.readers.to_string()]);
+    if let Some(sort) = &options.sort {
+        command.args(["--sort", sort]);
+    }
+    command.stdout(Stdio::piped()).spawn()
+}
+
+/// What starts a process that takes only what others leave over of the processors.
+fn in_the_background() -> &'static [&'static str] {
+    const IDLE: &[&str] = &["chrt", "--idle", "0"];
+    const NICE: &[&str] = &["nice", "-n", "19"];
+    let tried = Command::new(IDLE[0]).args(&IDLE[1..]).arg("true").status();
+    match tried {
+        Ok(status) if status.success() => IDLE,
+        _ => NICE,
+    }
+}
+
 fn run(options: &Options) -> std::result::Result<(), Failed> {
     let temporary = tempfile::tempdir().map_err(text)?;
     let root = options.dir.as_deref().unwrap_or(temporary.path());
-    let start = |role: &str, log: &str| {
-        Command::new(std::env::current_exe()?)
-            .args(["--role", role, "--dir"])
-            .arg(root.join(log))
-            .args(["--seconds", &options.seconds.to_string()])
-            .args(["--readers", &options.readers.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-    };
-    for log in ["read", "alone"] {
+    let log = |name: &str| root.join(name);
+    for name in ["read", "alone"] {
         // The readers find a log.
-        Wal::open_segmented(root.join(log), SEGMENT)
+        Wal::open_segmented(log(name), SEGMENT)
             .and_then(Wal::close)
             .map_err(text)?;
     }
-    let read = start("writer", "read").map_err(text)?;
-    let alone = start("writer", "alone").map_err(text)?;
-    let readers = start("readers", "read").map_err(text)?;
-    let mut reports = Vec::new();
-    for child in [read, alone, readers] {
-        let output = child.wait_with_output().map_err(text)?;
-        if !output.status.success() {
-            return Err(format!("a process failed: {}", output.status));
+    let to_read = match options.on.as_str() {
+        "log" => log("read"),
+        _ => {
+            let other = start(options, "writer", &log("other"), 2, &[]).map_err(text)?;
+            output(other)?;
+            log("other")
         }
-        reports.push(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let number = |report: &str| report.trim().parse::<f64>().map_err(text);
-    let (read, alone) = (number(&reports[0])?, number(&reports[1])?);
-    print!("{}", reports[2]);
+    };
+    let by = in_the_background();
+    let read = start(options, "writer", &log("read"), options.seconds, &[]).map_err(text)?;
+    let alone = start(options, "writer", &log("alone"), options.seconds, &[]).map_err(text)?;
+    let readers = start(options, "readers", &to_read, options.seconds, by).map_err(text)?;
+    let number = |report: String| report.trim().parse::<f64>().map_err(text);
+    let (read, alone) = (number(output(read)?)?, number(output(alone)?)?);
+    print!("{}", output(readers)?);
+    println!("{:<44}{:>14}", "the readers were started by", by.join(" "));
     println!("{:<44}{read:>14}", "records appended beside the readers");
     println!("{:<44}{alone:>14}", "records appended by the writer alone");
     println!("{:<44}{:>14.3}", "ratio", read / alone);
     Ok(())
+}
+
+/// What a process has said, once it has ended well.
+fn output(child: Child) -> std::result::Result<String, Failed> {
+    let output = child.wait_with_output().map_err(text)?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(format!("a process failed: {}", output.status)),
+    }
 }
 
 /// Appends records that say how often the log was cut before, and which they are.
@@ -305,6 +354,8 @@ fn inspect(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
 }
 
 fn follow(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {
+    // A log that nobody writes is followed from its beginning again and again.
+    let is_written = !dir.ends_with("other");
     while Instant::now() < end {
         let wal = open(dir).map_err(text)?;
         seen.last = None;
@@ -312,7 +363,8 @@ fn follow(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), 
         while Instant::now() < end {
             match tail.next_timeout(Duration::from_millis(100)) {
                 Ok(Some(record)) => seen.next(&record, true)?,
-                Ok(None) => {}
+                Ok(None) if is_written => {}
+                Ok(None) => break,
                 Err(error @ WalError::CutBack { .. }) => seen.moved(error)?,
                 Err(error) => {
                     // Overtaken by the retention: it begins again.
@@ -333,7 +385,8 @@ fn read(options: &Options) -> std::result::Result<(), Failed> {
     let mut failures = Vec::new();
     std::thread::scope(|scope| {
         let mut readers = Vec::new();
-        for (name, run) in SORTS {
+        let wanted = |name: &str| options.sort.as_deref().is_none_or(|sort| sort == name);
+        for (name, run) in SORTS.into_iter().filter(|(name, _)| wanted(name)) {
             for _ in 0..options.readers {
                 let body = move || {
                     let mut seen = Seen::default();
