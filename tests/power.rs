@@ -160,6 +160,7 @@ fn what_a_store_has_cut_off_stays_cut_off() {
                 head: 0,
                 newest_segment: 0,
                 read_only: false,
+                in_use: false,
             };
             store.attach(&identity).unwrap();
             store.prepare(3 * SEGMENT).unwrap();

@@ -181,6 +181,7 @@ fn store_of_many_segments(disk: &SimDisk) -> SegmentedStore {
         head: 0,
         newest_segment: 0,
         read_only: false,
+        in_use: false,
     };
     store.attach(&identity).unwrap();
     assert!(store.prepare(40 * SEGMENT).unwrap() >= 40 * SEGMENT);

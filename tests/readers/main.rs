@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod backup;
+mod closing;
+#[cfg(target_os = "linux")]
+mod costs;
 mod following;
 mod interleaved;
 mod listing;

@@ -559,6 +559,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["readers::interleaved::a_log_is_opened_and_read_whatever_its_writer_does_meanwhile"],
     ),
     bug(
+        "unused-segments-missed",
+        &[],
+        "a reader misses segments that were made ready and went when the log was closed",
+        &["readers::closing::segments_that_go_when_a_log_is_closed_are_not_missed"],
+    ),
+    bug(
         "manifest-read-once",
         &[],
         "a reader does not look at the manifest again before it calls something damage",

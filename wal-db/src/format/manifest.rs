@@ -455,6 +455,12 @@ impl Manifest {
         bytes
     }
 
+    /// How many bytes a manifest has that starts like this, damaged or not.
+    pub(crate) fn len_of(start: &[u8]) -> Option<usize> {
+        let start = start.strip_prefix(&MAGIC)?;
+        Some(Fields(start.get(12..16)?).u32() as usize)
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SlotFault> {
         if is_zero(bytes) {
             return Err(SlotFault::Empty);

@@ -35,6 +35,7 @@ mod tail;
 mod ticket;
 mod truncate;
 mod verify;
+mod waiting;
 mod wal;
 #[cfg(feature = "testing")]
 mod watched;

@@ -14,18 +14,16 @@ use super::{
     core::Core,
     find,
     in_memory::InMemory,
-    recover::{self, Found, Opened, Stop},
+    recover::{self, Access, Found, Opened, Stop, Survey},
     report::{Cut, RecoveryReport},
     staged::{self, Staged},
     table,
+    waiting::{Waiting, meet, scan_on},
 };
 use crate::{
     Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
     format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::SlotFault},
-    storage::{
-        Latched,
-        staging::{self, Leftover, Peeked, StagingHeader},
-    },
+    storage::{Latched, staging::Leftover},
     sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
 };
 
@@ -226,7 +224,12 @@ impl Looked {
 
 /// Finds the end of the log. What comes while it looks is left for later, so the work is bounded by what was there.
 fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
-    recover::attach(&base.store, manifest, true)?;
+    let access = match manifest.staging {
+        Some(_) => Access::ReadInUse,
+        None => Access::Read,
+    };
+    recover::attach(&base.store, manifest, access)?;
+    let (mut waiting, staging_ignored) = Waiting::find(base, manifest);
     let len = base
         .store
         .len()
@@ -237,23 +240,34 @@ fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
     }
     recover::check_mark(base, manifest)?;
     let mut found = recover::scan_to_end(base, manifest.mark, len)?;
-    let survey = recover::survey(base, &base.shape(), found.mark.pos, len)?;
+    meet(base, &mut waiting, &mut found, len)?;
+    let survey = match &waiting {
+        Some(waiting) if waiting.nothing_follows(base, &found) => Survey::nothing(found.mark.pos),
+        _ => recover::survey(base, &base.shape(), found.mark.pos, len)?,
+    };
+    let durable = waiting.as_ref().and_then(|waiting| waiting.leftover.durable);
     found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
-    let (leftover, staging_ignored) = read_leftover(base, manifest);
-    if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable) {
-        found.durable = found.durable.max(durable);
-    }
+    found.durable = found.durable.max(durable.unwrap_or(0));
     // It may have grown since it was asked for its length.
     let limit = len.max(found.durable);
-    let damage = settle(base, &mut found, leftover.as_ref(), limit)?;
-    // What was published when the memory was read, and is not in the store by now. A claim that is not published may be
-    // any moment, so what comes after it is not shown yet.
+    let leftover = waiting.as_ref().map(|waiting| &waiting.leftover);
+    let damage = settle(base, &mut found, leftover, limit)?;
+    if waiting
+        .as_ref()
+        .is_some_and(|waiting| found.mark.pos > waiting.gap)
+    {
+        meet(base, &mut waiting, &mut found, limit)?;
+    }
+    if access == Access::ReadInUse && !waiting.as_ref().is_some_and(Waiting::has_moved) {
+        recover::attach(&base.store, manifest, Access::Read)?;
+    }
+    // A claim that is not published may be any moment, so what comes after it is not shown yet.
     let end = found.mark.pos;
-    let key = base.key(manifest.timeline.newest().epoch);
-    let has_staging = leftover.is_some();
-    let staged = leftover
-        .filter(|_| damage.is_none())
-        .and_then(|leftover| staged::collect(&leftover, end, seeded_bug!("staged-read-behind-a-gap"), key));
+    let has_staging = waiting.is_some();
+    let staged = waiting.filter(|_| damage.is_none()).and_then(|waiting| {
+        let complete = seeded_bug!("staged-read-behind-a-gap");
+        staged::collect(&waiting.leftover, end, complete, waiting.key)
+    });
     Ok(Looked {
         found,
         damage,
@@ -273,26 +287,17 @@ fn settle(
     limit: u64,
 ) -> Result<Option<Corruption>> {
     loop {
-        let was = found.mark.pos;
-        // What the headers after it, staging memory or the mark call durable was written before they said so.
-        if !seeded_bug!("end-read-once") {
-            scan_on(base, found, limit)?;
-        }
         let damage = recover::judge(base, found, leftover);
-        if damage.is_none() || found.mark.pos == was {
+        if damage.is_none() || seeded_bug!("end-read-once") {
             return Ok(damage);
         }
+        let was = found.mark.pos;
+        // What the headers after it, staging memory or the mark call durable was written before they said so.
+        scan_on(base, found, limit)?;
+        if found.mark.pos == was {
+            return Ok(recover::judge(base, found, leftover));
+        }
     }
-}
-
-fn scan_on(base: &Base, found: &mut Found, limit: u64) -> Result<()> {
-    let more = recover::scan_to_end(base, found.mark, limit)?;
-    *found = Found {
-        durable: found.durable.max(more.durable),
-        schema: more.schema.or(found.schema),
-        ..more
-    };
-    Ok(())
 }
 
 /// The last place up to `durable`, which is not before the mark, where a group starts or the log ends. A header of
@@ -307,31 +312,6 @@ fn boundary(base: &Base, durable: u64, mark: &Mark) -> u64 {
         Ok(header) => header.pos,
         Err(_) => mark.pos,
     }
-}
-
-/// Staging memory that belongs to the log, and whether there is some that does not. It is never missed: nothing durable
-/// depends on it.
-pub(super) fn read_leftover(base: &Base, manifest: &Manifest) -> (Option<Leftover>, bool) {
-    let Ok(Some(file)) = base.store.staging_file(false) else {
-        return (None, false);
-    };
-    // Its two words may be read between the one and the other.
-    for _ in 0..LOOKS {
-        match Leftover::find(&file, base.log, |header| is_of(header, base, manifest)) {
-            Ok(staging::Found::Ours(leftover)) => return (Some(leftover), false),
-            Ok(staging::Found::Nothing | staging::Found::Foreign) => return (None, false),
-            Ok(staging::Found::Ignored) => {}
-            Err(_) => break,
-        }
-    }
-    (None, true)
-}
-
-/// Whether staging memory is that of the opening that the manifest tells of.
-fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
-    header.log == base.log
-        && header.epoch == manifest.timeline.newest().epoch
-        && header.number == manifest.staging.unwrap_or(0)
 }
 
 /// Reads both copies of the manifest until they are whole, or remain what they are.
@@ -438,7 +418,7 @@ impl Base {
         if shape != *self.shape() {
             self.set_shape(shape);
             // Names of segments may stand for other files by now. What is missing is met when it is read.
-            let _ = recover::attach(&self.store, &newest, true);
+            let _ = recover::attach(&self.store, &newest, Access::ReadInUse);
         }
         if is_cut || newest.mark.pos >= seen.mark.pos {
             seen.mark = newest.mark;
@@ -526,11 +506,10 @@ impl Core {
     /// Reads on from where the last look ended.
     fn catch_up(&self, seen: &Seen, staged: bool) -> Result<CaughtUp> {
         let base = &self.base;
-        let epoch = seen.manifest.timeline.newest().epoch;
         // Read first: what it calls durable was in the store by then.
-        let durable = durable_in_staging(base, &seen.manifest)
-            .unwrap_or(0)
-            .max(seen.manifest.mark.pos);
+        let mut waiting = Waiting::find(base, &seen.manifest).0;
+        let durable = waiting.as_ref().and_then(|waiting| waiting.leftover.durable);
+        let durable = durable.unwrap_or(0).max(seen.manifest.mark.pos);
         let len = base
             .store
             .len()
@@ -541,13 +520,12 @@ impl Core {
             let damage = base.damage(found.mark.pos, found.durable, CorruptionReason::GroupHeader);
             return Err(damage.into());
         }
-        let mut leftover = None;
         if staged {
-            leftover = read_leftover(base, &seen.manifest).0;
-            scan_on(base, &mut found, len)?;
+            meet(base, &mut waiting, &mut found, len)?;
         }
-        let key = base.key(epoch);
-        let staged = leftover.and_then(|leftover| staged::collect(&leftover, found.mark.pos, false, key));
+        let staged = waiting
+            .filter(|_| staged)
+            .and_then(|waiting| staged::collect(&waiting.leftover, found.mark.pos, false, waiting.key));
         Ok(CaughtUp {
             staged: staged.map(|staged| {
                 let log = into_log(staged, base, &found.mark, &seen.manifest, &self.config);
@@ -569,16 +547,4 @@ struct CaughtUp {
     staged: Option<Arc<Core>>,
     /// The manifest's mark.
     from: Mark,
-}
-
-/// How far staging memory says that the log is durable.
-fn durable_in_staging(base: &Base, manifest: &Manifest) -> Option<u64> {
-    peek(base, manifest)?.durable
-}
-
-/// What staging memory that belongs to the log says of itself.
-pub(super) fn peek(base: &Base, manifest: &Manifest) -> Option<Peeked> {
-    let file = base.store.staging_file(false).ok()??;
-    let peeked = Leftover::peek(&file).ok()??;
-    (is_of(&peeked.header, base, manifest) && !peeked.header.clean).then_some(peeked)
 }

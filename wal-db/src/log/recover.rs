@@ -55,7 +55,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
     take(&store)?;
     let mut report = RecoveryReport::default();
     let manifest = load_manifest(&store, &mut report)?;
-    attach(&store, &manifest, false)?;
+    attach(&store, &manifest, Access::Write)?;
     let base = Base::new(
         store,
         manifest.log,
@@ -257,12 +257,22 @@ pub(super) fn manifest_damage() -> WalError {
     })
 }
 
-pub(super) fn attach(store: &Latched, manifest: &Manifest, read_only: bool) -> Result<()> {
+/// Who attaches to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Write,
+    Read,
+    /// To read a log that may be written meanwhile.
+    ReadInUse,
+}
+
+pub(super) fn attach(store: &Latched, manifest: &Manifest, access: Access) -> Result<()> {
     let identity = Identity {
         log_id: manifest.log.0,
         head: manifest.head_group,
         newest_segment: manifest.newest_segment,
-        read_only,
+        read_only: access != Access::Write,
+        in_use: access == Access::ReadInUse,
     };
     store.attach(&identity).map_err(|error| {
         let (segment, reason) = match StoreFault::of(&error) {
@@ -380,12 +390,19 @@ pub(super) struct Survey {
     pub(super) read: u64,
 }
 
+impl Survey {
+    /// Of what need not be read to know that it is nothing.
+    pub(super) fn nothing(from: u64) -> Survey {
+        Survey {
+            durable: 0,
+            used: from,
+            read: 0,
+        }
+    }
+}
+
 pub(super) fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
-    let mut survey = Survey {
-        durable: 0,
-        used: from,
-        read: 0,
-    };
+    let mut survey = Survey::nothing(from);
     let mut buf = vec![0; 256 << 10];
     let mut pos = from;
     while pos < end {

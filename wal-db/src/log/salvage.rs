@@ -3,7 +3,10 @@
 //! A writer may be at work, so what looks damaged is looked at again, after whatever came later was seen: a group is in
 //! the file before anything that comes after it is, and the manifest says what was taken away before it goes.
 
-use std::path::Path;
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use super::{
     base::{Base, Shape},
@@ -11,9 +14,9 @@ use super::{
     kept::{self, Kept},
     reader::{self, View},
     record::{Record, RecordKind},
-    recover,
+    recover::{self, Access},
     scan::{Frame, Place, Walker},
-    staged, table,
+    staged, table, waiting,
 };
 use crate::{
     Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalError,
@@ -41,13 +44,10 @@ pub enum SalvageItem {
 /// The readable records of a log in any state, from [`Wal::salvage`](crate::Wal::salvage).
 ///
 /// Without a manifest it is not known which records were cut off by a truncation, so those are found as well.
-#[derive(Debug)]
 pub struct Salvage {
     base: Base,
     walker: Walker,
-    /// The numbers of the segments that are there, in order: in between there may be room for more than anybody can
-    /// try.
-    segments: Vec<u64>,
+    segments: Listing,
     head: u64,
     /// After the last record that was handed out.
     past: u64,
@@ -58,6 +58,34 @@ pub struct Salvage {
     phase: Phase,
 }
 
+/// The numbers of the segments that are there, in order: in between there may be room for more than anybody can try. The
+/// directory is listed when that is asked, which a log that is intact never does: its writer would have to wait.
+struct Listing {
+    fs: Arc<dyn FileSystem>,
+    path: PathBuf,
+    segments: Option<Vec<u64>>,
+}
+
+impl Listing {
+    fn get(&mut self) -> &[u64] {
+        let (fs, path) = (&self.fs, &self.path);
+        self.segments.get_or_insert_with(|| {
+            let segments = inspect::segments(fs, path).unwrap_or_default();
+            segments.iter().map(|segment| segment.index).collect()
+        })
+    }
+
+    fn after(&mut self, segment: u64) -> u64 {
+        let segments = self.get();
+        let behind = segments.partition_point(|&there| there <= segment);
+        segments.get(behind).copied().unwrap_or(u64::MAX)
+    }
+
+    fn foreign_from(&mut self, base: &Base, pos: u64) -> Option<Corruption> {
+        foreign_from(base, self.get().iter().copied(), pos)
+    }
+}
+
 enum Phase {
     Store,
     /// Once more from where the store ended, after this was read from staging memory.
@@ -66,14 +94,12 @@ enum Phase {
     Done,
 }
 
-impl std::fmt::Debug for Phase {
+impl std::fmt::Debug for Salvage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Phase::Store => "Store",
-            Phase::Rest(_) => "Rest",
-            Phase::Staged(_) => "Staged",
-            Phase::Done => "Done",
-        })
+        f.debug_struct("Salvage")
+            .field("base", &self.base)
+            .field("walker", &self.walker)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,11 +110,10 @@ pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
         manifest,
         first,
     } = open_damaged(&fs, path)?;
-    let end = store.len().map_err(WalError::io("reading the log's length"))?;
     let (shape, segment_len) = match &manifest {
         Some(manifest) => {
             // A missing or foreign segment is what the walk will report.
-            let _ = recover::attach(&store, manifest, true);
+            let _ = recover::attach(&store, manifest, Access::ReadInUse);
             (recover::shape_of(manifest), manifest.segment_len)
         }
         None => {
@@ -102,15 +127,19 @@ pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
             (shape, store.segment_len().unwrap_or(0))
         }
     };
+    let end = store.len().map_err(WalError::io("reading the log's length"))?;
     let (head, group) = (shape.head, shape.head_group);
     let mut base = Base::new(store, log, segment_len, shape, end);
     base.view = manifest.map(View::new);
     let walker = Walker::new(base.shape(), group, end).with_schemas();
-    let segments = inspect::segments(&fs, path)?;
     Ok(Salvage {
         base,
         walker,
-        segments: segments.iter().map(|segment| segment.index).collect(),
+        segments: Listing {
+            fs,
+            path: path.to_owned(),
+            segments: None,
+        },
         head,
         past: 0,
         stop: None,
@@ -279,7 +308,7 @@ impl Salvage {
             }
             WalError::UnsupportedVersion { .. } => {
                 let pos = self.walker.pos();
-                match foreign_from(&self.base, self.segments.iter().copied(), pos) {
+                match self.segments.foreign_from(&self.base, pos) {
                     Some(damage) => Ok(Some(damage)),
                     None => Err(error),
                 }
@@ -356,7 +385,7 @@ impl Salvage {
         };
         self.base.now();
         let manifest = view.manifest();
-        let staging = reader::peek(&self.base, &manifest);
+        let staging = waiting::peek(&self.base, &manifest);
         let durable = staging.as_ref().and_then(|staging| staging.durable);
         if group < manifest.mark.pos.max(durable.unwrap_or(0)) {
             return Unfinished::No;
@@ -377,7 +406,7 @@ impl Salvage {
         let manifest = self.base.view.as_ref().map(View::manifest);
         self.phase = match (phase, manifest) {
             (Phase::Store, Some(manifest)) => {
-                let leftover = reader::read_leftover(&self.base, &manifest).0;
+                let leftover = waiting::read_leftover(&self.base, &manifest);
                 let end = self.base.store.len().unwrap_or(0).max(self.walker.end());
                 self.walker.go_to(&stop);
                 self.walker.extend(self.base.now(), end);
@@ -414,12 +443,10 @@ impl Salvage {
     }
 
     fn resync(&mut self) -> Result<()> {
-        let segments = &self.segments;
-        let next = |segment: u64| {
-            let behind = segments.partition_point(|&there| there <= segment);
-            segments.get(behind).copied().unwrap_or(u64::MAX)
-        };
-        resync(&mut self.walker, &self.base, next, segments.iter().copied())
+        let segments = RefCell::new(&mut self.segments);
+        let next = |segment| segments.borrow_mut().after(segment);
+        let foreign = |base: &Base, pos| segments.borrow_mut().foreign_from(base, pos);
+        resync(&mut self.walker, &self.base, next, foreign)
     }
 }
 
@@ -443,23 +470,21 @@ enum Unfinished {
 }
 
 /// Goes on behind damage, across segments that are not there or not the log's; `next` names the one to try after
-/// another, `there` all of them.
+/// another, and `foreign` the first one from a position on that is not the log's.
 pub(super) fn resync(
     walker: &mut Walker,
     base: &Base,
     next: impl Fn(u64) -> u64,
-    there: impl Iterator<Item = u64> + Clone,
+    foreign: impl Fn(&Base, u64) -> Option<Corruption>,
 ) -> Result<()> {
     let mut result = walker.resync(base);
     loop {
         let at = match result {
             Err(WalError::Corruption(damage)) if base.segment_len > 0 => damage.start,
-            Err(error @ WalError::UnsupportedVersion { .. }) => {
-                match foreign_from(base, there.clone(), walker.pos()) {
-                    Some(damage) => damage.start,
-                    None => return Err(error),
-                }
-            }
+            Err(error @ WalError::UnsupportedVersion { .. }) => match foreign(base, walker.pos()) {
+                Some(damage) => damage.start,
+                None => return Err(error),
+            },
             // Who goes on hears of it.
             Err(WalError::Truncated { .. }) => return Ok(()),
             result => return result,

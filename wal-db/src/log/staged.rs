@@ -1,5 +1,7 @@
-//! What a dead process had appended and not yet written to the store: from the bytes of its staging memory to a group
-//! that the log can go on with.
+//! What a process has appended and not yet written to the store: from the bytes of its staging memory to a group that
+//! the log can go on with.
+
+use std::{fs::File, io};
 
 use bytes::Bytes;
 
@@ -18,6 +20,38 @@ pub(crate) struct Staged {
     key: FrameKey,
     /// Bytes of claims before the last frame that were never published.
     pub(crate) unpublished: u64,
+}
+
+/// How much of the ring is read at first and at most at a time, where it is not known how much is in it.
+const PART_MIN: u64 = 4 << 10;
+const PART_MAX: u64 = 256 << 10;
+
+/// Reads the ring of a process that may be at work, from the group at `start` on to the first gap, and returns where that
+/// is. Nothing after it can be shown before it is.
+pub(crate) fn read_to_the_gap(
+    file: &File,
+    leftover: &mut Leftover,
+    start: u64,
+    key: FrameKey,
+) -> io::Result<u64> {
+    let start = start.max(leftover.released);
+    leftover.start_at(start);
+    let (mut pos, mut part) = (start + GROUP_HEADER_LEN as u64, PART_MIN);
+    loop {
+        pos += match look_at(leftover, pos, key) {
+            Some(Found::Short) => {
+                if !leftover.read_on(file, part)? {
+                    return Ok(pos);
+                }
+                part = PART_MAX.min(4 * part);
+                continue;
+            }
+            Some(Found::Frame(bytes)) => bytes.len() as u64,
+            Some(Found::Header) => GROUP_HEADER_LEN as u64,
+            Some(Found::Claim(len) | Found::Zeros(len)) if seeded_bug!("staged-read-behind-a-gap") => len,
+            Some(Found::Claim(_) | Found::Zeros(_)) | None => return Ok(pos),
+        };
+    }
 }
 
 /// Walks the ring from the group that starts at `start`. `complete`: the memory is as the process left it, so what
@@ -43,6 +77,7 @@ pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: Fram
                 GROUP_HEADER_LEN as u64
             }
             Found::Header => GROUP_HEADER_LEN as u64,
+            Found::Short => break,
             Found::Claim(_) if seeded_bug!("unpublished-claim-ends-recovery") => break,
             Found::Claim(_) | Found::Zeros(_) if !complete => break,
             Found::Claim(len) => {
@@ -81,6 +116,8 @@ enum Found<'a> {
     Zeros(u64),
     /// The header of a group, or the place of one that was not written.
     Header,
+    /// More of the ring has to be read to know.
+    Short,
 }
 
 fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
@@ -88,7 +125,12 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
     let bytes = leftover.at(pos);
     let block = block_len(leftover.header.capacity);
     let left = left.min(block - pos % block);
-    let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+    let left = usize::try_from(left).unwrap_or(usize::MAX);
+    let bytes = &bytes[..bytes.len().min(left)];
+    let is_short = |len: usize| bytes.len() < len.min(left);
+    if is_short(FRAME_HEADER_LEN) {
+        return Some(Found::Short);
+    }
     let word = bytes.first_chunk::<8>().map(|word| u64::from_le_bytes(*word))?;
     if word == 0 && pos.is_multiple_of(block) {
         return Some(Found::Header);
@@ -104,11 +146,14 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
     let word = FrameWord::parse(word)?;
     let len = usize::try_from(word.frame_len())
         .ok()
-        .filter(|&len| len >= FRAME_HEADER_LEN && len % 8 == 0)?;
-    let frame = bytes.get(..len)?;
+        .filter(|&len| len >= FRAME_HEADER_LEN && len % 8 == 0 && len <= left)?;
     if word.kind == Kind::Claimed {
         return Some(Found::Claim(len as u64));
     }
+    if is_short(len) {
+        return Some(Found::Short);
+    }
+    let frame = bytes.get(..len)?;
     let payload = &frame[FRAME_HEADER_LEN..][..word.len as usize];
     word.matches(key, pos, payload).then_some(Found::Frame(frame))
 }

@@ -100,8 +100,8 @@ impl Verifier<'_> {
                     let damage = self.as_damage(error, walker.pos())?;
                     self.damaged_at(&walker)?;
                     self.report_damage(damage);
-                    let there = self.segments();
-                    resync(&mut walker, base, |segment| segment + 1, there)?;
+                    let foreign = |base: &Base, pos| foreign_from(base, self.segments(), pos);
+                    resync(&mut walker, base, |segment| segment + 1, foreign)?;
                 }
             }
         }

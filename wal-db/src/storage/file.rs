@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Result, WalError,
     format::{
-        LogId, SLOT_LEN, is_zero,
+        LogId, Manifest, SLOT_LEN, is_zero,
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},
     },
     sync::{Arc, AtomicU64, Ordering},
@@ -472,9 +472,18 @@ pub(super) fn unlock(file: &dyn File, process: Process) {
     }
 }
 
+/// How much of a slot is read at first: more than most manifests have.
+const SLOT_START: usize = 4096;
+
+/// Reads a manifest; all of the slot if none starts there.
 pub(super) fn read_slot(file: &dyn File, slot: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; SLOT_LEN];
-    let len = read_at(file, (slot * SLOT_LEN) as u64, &mut bytes)?;
+    let start = (slot * SLOT_LEN) as u64;
+    let mut bytes = vec![0; SLOT_START];
+    let mut len = read_at(file, start, &mut bytes)?;
+    if len == SLOT_START && Manifest::len_of(&bytes).is_none_or(|len| len > SLOT_START) {
+        bytes.resize(SLOT_LEN, 0);
+        len += read_at(file, start + len as u64, &mut bytes[len..])?;
+    }
     bytes.truncate(len);
     Ok(bytes)
 }

@@ -24,7 +24,7 @@ pub use file::FileStore;
 pub(crate) use latch::{Latched, read_full};
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
-pub(crate) use segmented::segment_index;
+pub(crate) use segmented::{segment_index, segment_name};
 pub(crate) use sys::{System, is_not_a_file};
 pub(crate) use wiped::{Process, end_thread_of_child};
 
@@ -257,6 +257,9 @@ pub struct Identity {
     pub newest_segment: u64,
     /// Whether the log is open for reading only.
     pub read_only: bool,
+    /// With `read_only`, whether its writer may be at work: then a directory that the writer changes is better not listed,
+    /// for that makes it wait. The log says it again, without this, if it turns out that nothing moves.
+    pub in_use: bool,
 }
 
 /// What is wrong with a segment file; the source of an `InvalidData` error of the file stores.

@@ -23,7 +23,7 @@ use crate::{
         manifest::SlotFault,
         segment::{SEGMENT_HEADER_USED, SegmentHeader},
     },
-    sync::{Arc, AtomicU64, Mutex, Ordering},
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering},
 };
 
 pub(super) const MANIFEST: &str = "manifest";
@@ -50,6 +50,11 @@ pub struct SegmentedStore {
     log: Mutex<Option<LogId>>,
     /// The highest segment that is there.
     last: AtomicU64,
+    /// The highest segment that has to be there: of a log that is only read, its writer may remove later ones that it has
+    /// not used.
+    needed: AtomicU64,
+    /// Every segment of the log was there.
+    attached: AtomicBool,
     /// Up to where the row can be written.
     prepared: Mutex<u64>,
     files: Files,
@@ -169,6 +174,8 @@ impl SegmentedStore {
             read_only: true,
             log: Mutex::new(Some(log)),
             last: AtomicU64::new(*indexes.end()),
+            needed: AtomicU64::new(*indexes.end()),
+            attached: AtomicBool::new(false),
             prepared: Mutex::new(0),
             files: Files::new(),
             process: Process::this(),
@@ -241,6 +248,8 @@ impl SegmentedStore {
             read_only,
             log: Mutex::new(None),
             last: AtomicU64::new(0),
+            needed: AtomicU64::new(u64::MAX),
+            attached: AtomicBool::new(false),
             prepared: Mutex::new(0),
             files: Files::new(),
             process: Process::this(),
@@ -373,6 +382,117 @@ impl SegmentedStore {
         Ok(indexes)
     }
 
+    fn file_len(&self, index: u64) -> io::Result<u64> {
+        self.dir.len(segment_name(index).as_ref())
+    }
+
+    /// Where the row ends if this file is its last one.
+    fn end_in(&self, index: u64, file_len: u64) -> u64 {
+        index * self.segment_len + file_len.saturating_sub(SEGMENT_HEADER_LEN).min(self.segment_len)
+    }
+
+    /// The length for a handle that only reads, which asks for it again and again: segments are made one after the other,
+    /// so the last one is found by names. Who lists a directory keeps its writer from making and removing names meanwhile,
+    /// for as long as the reader does not get a processor.
+    fn len_without_listing(&self) -> io::Result<Option<u64>> {
+        if !self.read_only || !self.attached.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let (mut last, mut len) = (self.last.load(Ordering::Acquire), None);
+        loop {
+            match self.file_len(last) {
+                Ok(file_len) => len = Some(self.end_in(last, file_len)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            }
+            self.last.fetch_max(last, Ordering::Release);
+            last += 1;
+        }
+        Ok(len)
+    }
+
+    fn attach_here(&self, log: &Identity) -> io::Result<()> {
+        *self.log.lock() = Some(LogId(log.log_id));
+        // A reader attaches again when the log has moved on: an unused segment may have gone and been made anew.
+        if !seeded_bug!("old-segment-kept-open") {
+            self.files.forget(|_| false);
+        }
+        if log.read_only && !seeded_bug!("unused-segments-missed") {
+            self.needed.store(log.newest_segment, Ordering::Release);
+        }
+        if log.read_only && log.in_use && self.attach_without_listing(log) {
+            return Ok(());
+        }
+        let mut indexes = self.listed()?;
+        let last = indexes.last().copied();
+        self.last.store(last.unwrap_or(0), Ordering::Release);
+        let there = |index: &u64| indexes.binary_search(index).is_ok();
+        let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;
+        if !never_used {
+            let first = log.head / self.segment_len;
+            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index))
+                && !seeded_bug!("missing-segment-passed-over")
+            {
+                return Err(StoreFault::Missing { segment }.error());
+            }
+        }
+        if !seeded_bug!("later-segments-not-looked-at") {
+            self.check_later(&mut indexes, log.newest_segment)?;
+        }
+        let last = indexes.last().copied();
+        self.last.store(last.unwrap_or(0), Ordering::Release);
+        if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
+            // It may have been cut by a process that died before that was durable.
+            match self.dir.open(segment_name(segment).as_ref(), Access::Write) {
+                Ok(file) => file.sync_data()?,
+                Err(error) if sys::is_not_a_file(&error) => return Err(StoreFault::Wrong { segment }.error()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.attached.store(true, Ordering::Release);
+        *self.prepared.lock() = self.writable()?;
+        Ok(())
+    }
+
+    /// The file of a segment as it is there now.
+    fn check_segment(&self, index: u64) -> io::Result<()> {
+        let log = self.attached()?;
+        let file = match self.dir.open(segment_name(index).as_ref(), Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreFault::Missing { segment: index }.error());
+            }
+            Err(error) if sys::is_not_a_file(&error) => {
+                return Err(StoreFault::Wrong { segment: index }.error());
+            }
+            file => file?,
+        };
+        attach_header(&*file, 0, log, index, self.segment_len, true)
+    }
+
+    /// Attaches to a log that is being written. `false`: something is wrong, and a listing says what it is.
+    fn attach_without_listing(&self, log: &Identity) -> bool {
+        if self.attached.load(Ordering::Acquire) {
+            // What is missing by now is met by who reads it.
+            self.last.fetch_max(log.newest_segment, Ordering::Release);
+            return true;
+        }
+        let mut named = log.head / self.segment_len..=log.newest_segment;
+        if !named.all(|index| self.file_len(index).is_ok()) {
+            return false;
+        }
+        let mut last = log.newest_segment;
+        loop {
+            match self.is_later(last + 1) {
+                Ok(true) => last += 1,
+                Ok(false) => break,
+                Err(_) => return false,
+            }
+        }
+        self.last.store(last, Ordering::Release);
+        self.attached.store(true, Ordering::Release);
+        true
+    }
+
     /// That the segments which no manifest names yet are the log's, and that none is missing before one that is there. Its
     /// writer may be making some, in order, or removing some, the last first; a directory is not listed in one moment, so a
     /// segment that was not listed may be there.
@@ -403,7 +523,7 @@ impl SegmentedStore {
 
     /// Whether a segment that no manifest names is there.
     fn is_later(&self, index: u64) -> io::Result<bool> {
-        let Err(error) = self.check_file(index.saturating_mul(self.segment_len)) else {
+        let Err(error) = self.check_segment(index) else {
             return Ok(true);
         };
         match StoreFault::of(&error) {
@@ -434,7 +554,8 @@ impl WalStore for SegmentedStore {
                 file => file?,
             };
             let Some(file) = file else {
-                if done == 0 && index < self.last.load(Ordering::Acquire) {
+                let needed = self.needed.load(Ordering::Acquire);
+                if done == 0 && index <= needed && index < self.last.load(Ordering::Acquire) {
                     return Err(StoreFault::Missing { segment: index }.error());
                 }
                 break;
@@ -480,14 +601,20 @@ impl WalStore for SegmentedStore {
     }
 
     fn len(&self) -> io::Result<u64> {
-        let Some(&last) = self.listed()?.last() else {
-            return Ok(0);
-        };
-        let bytes = self
-            .dir
-            .len(segment_name(last).as_ref())?
-            .saturating_sub(SEGMENT_HEADER_LEN);
-        Ok(last * self.segment_len + bytes.min(self.segment_len))
+        if let Some(len) = self.len_without_listing()? {
+            return Ok(len);
+        }
+        for index in self.listed()?.into_iter().rev() {
+            match self.file_len(index) {
+                // Unused segments go when the log is closed, the last one first.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.read_only => {}
+                len => {
+                    self.last.fetch_min(index, Ordering::Release);
+                    return Ok(self.end_in(index, len?));
+                }
+            }
+        }
+        Ok(0)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -535,39 +662,7 @@ impl WalStore for SegmentedStore {
     }
 
     fn attach(&self, log: &Identity) -> io::Result<()> {
-        *self.log.lock() = Some(LogId(log.log_id));
-        // A reader attaches again when the log has moved on: an unused segment may have gone and been made anew.
-        if !seeded_bug!("old-segment-kept-open") {
-            self.files.forget(|_| false);
-        }
-        let mut indexes = self.listed()?;
-        let last = indexes.last().copied();
-        self.last.store(last.unwrap_or(0), Ordering::Release);
-        let there = |index: &u64| indexes.binary_search(index).is_ok();
-        let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;
-        if !never_used {
-            let first = log.head / self.segment_len;
-            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index))
-                && !seeded_bug!("missing-segment-passed-over")
-            {
-                return Err(StoreFault::Missing { segment }.error());
-            }
-        }
-        if !seeded_bug!("later-segments-not-looked-at") {
-            self.check_later(&mut indexes, log.newest_segment)?;
-        }
-        let last = indexes.last().copied();
-        self.last.store(last.unwrap_or(0), Ordering::Release);
-        if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
-            // It may have been cut by a process that died before that was durable.
-            match self.dir.open(segment_name(segment).as_ref(), Access::Write) {
-                Ok(file) => file.sync_data()?,
-                Err(error) if sys::is_not_a_file(&error) => return Err(StoreFault::Wrong { segment }.error()),
-                Err(error) => return Err(error),
-            }
-        }
-        *self.prepared.lock() = self.writable()?;
-        Ok(())
+        self.attach_here(log)
     }
 
     fn segment_len(&self) -> Option<u64> {
@@ -648,18 +743,7 @@ impl WalStore for SegmentedStore {
     }
 
     fn check_file(&self, pos: u64) -> io::Result<()> {
-        let index = pos / self.segment_len;
-        let log = self.attached()?;
-        let file = match self.dir.open(segment_name(index).as_ref(), Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreFault::Missing { segment: index }.error());
-            }
-            Err(error) if sys::is_not_a_file(&error) => {
-                return Err(StoreFault::Wrong { segment: index }.error());
-            }
-            file => file?,
-        };
-        attach_header(&*file, 0, log, index, self.segment_len, true)
+        self.check_segment(pos / self.segment_len)
     }
 
     fn file_at(&self, pos: u64) -> Option<PathBuf> {
@@ -702,7 +786,7 @@ fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     }
 }
 
-pub(super) fn segment_name(index: u64) -> String {
+pub(crate) fn segment_name(index: u64) -> String {
     format!("{index:010}{SUFFIX}")
 }
 

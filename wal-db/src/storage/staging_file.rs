@@ -76,7 +76,9 @@ pub(crate) struct Leftover {
     pub(crate) released: u64,
     /// Everything before it is durable, if the process got to say so.
     pub(crate) durable: Option<u64>,
-    pub(super) ring: Vec<u8>,
+    /// Where in the stream starts what was read of the ring.
+    from: u64,
+    bytes: Vec<u8>,
 }
 
 /// What the first 4 KiB of a staging file say.
@@ -113,9 +115,22 @@ impl Leftover {
         }))
     }
 
-    /// Looks at what is under the name of `log`'s staging file. Nothing but its first 4 KiB is read, and nothing is
-    /// allocated, before `ours` has taken the header.
+    /// Looks at what is under the name of `log`'s staging file, and reads it. Nothing but its first 4 KiB is read, and
+    /// nothing is allocated, before `ours` has taken the header.
     pub(crate) fn find(file: &File, log: LogId, ours: impl Fn(&StagingHeader) -> bool) -> io::Result<Found> {
+        let mut found = Self::find_header(file, log, ours)?;
+        if let Found::Ours(leftover) = &mut found {
+            leftover.read_on(file, leftover.header.capacity)?;
+        }
+        Ok(found)
+    }
+
+    /// As [`find`](Self::find), and reads nothing of the ring.
+    pub(crate) fn find_header(
+        file: &File,
+        log: LogId,
+        ours: impl Fn(&StagingHeader) -> bool,
+    ) -> io::Result<Found> {
         let len = file.metadata()?.len();
         let head = read_head(file)?;
         if len == 0 {
@@ -140,16 +155,39 @@ impl Leftover {
         let (Some(released), durable) = words(&head, &header) else {
             return Ok(Found::Ignored);
         };
-        let mut ring = vec![0; header.capacity as usize];
-        let mut reader = file;
-        reader.seek(SeekFrom::Start(STAGING_HEADER_LEN))?;
-        reader.read_exact(&mut ring)?;
         Ok(Found::Ours(Leftover {
             header,
             released,
             durable,
-            ring,
+            from: released,
+            bytes: Vec::new(),
         }))
+    }
+
+    /// Forgets what was read of the ring: it is to be read from this position on.
+    pub(crate) fn start_at(&mut self, pos: u64) {
+        self.from = pos;
+        self.bytes.clear();
+    }
+
+    /// Reads on in the ring, `len` bytes if there are so many. Returns whether there were any.
+    pub(crate) fn read_on(&mut self, file: &File, len: u64) -> io::Result<bool> {
+        let mut reader = file;
+        let upto = self.end().min(self.read_to().saturating_add(len));
+        let any = self.read_to() < upto;
+        while self.read_to() < upto {
+            let (had, at) = (self.bytes.len(), self.read_to() & (self.header.capacity - 1));
+            let part = (upto - self.read_to()).min(self.header.capacity - at) as usize;
+            self.bytes.resize(had + part, 0);
+            reader.seek(SeekFrom::Start(STAGING_HEADER_LEN + at))?;
+            reader.read_exact(&mut self.bytes[had..])?;
+        }
+        Ok(any)
+    }
+
+    /// The position up to which the ring was read.
+    pub(crate) fn read_to(&self) -> u64 {
+        self.from + self.bytes.len() as u64
     }
 
     /// The position up to which the ring can hold anything.
@@ -157,9 +195,14 @@ impl Leftover {
         self.released.saturating_add(self.header.capacity)
     }
 
-    /// The bytes at a position, up to the end of the lap.
+    /// What was read from a position on.
     pub(crate) fn at(&self, pos: u64) -> &[u8] {
-        &self.ring[(pos & (self.header.capacity - 1)) as usize..]
+        let offset = pos
+            .checked_sub(self.from)
+            .and_then(|offset| usize::try_from(offset).ok());
+        offset
+            .and_then(|offset| self.bytes.get(offset..))
+            .unwrap_or_default()
     }
 }
 

@@ -94,6 +94,7 @@ fn bytes_stay<S: WalStore>(make: &mut impl FnMut() -> WalResult<S>) -> Result<()
         head: 0,
         newest_segment: 0,
         read_only: false,
+        in_use: false,
     };
     called("attach", store.attach(&log))?;
     called("attach, a second time", store.attach(&log))?;

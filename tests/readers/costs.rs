@@ -1,0 +1,66 @@
+//! What readers cost: they read what they need and no more, and take no lock of the file system that a writer waits for.
+
+use wal_db::{Follow, Wal, WalConfig};
+use wal_tests::{
+    all,
+    files::{FORMS, Form, Place},
+    note, put,
+};
+
+/// How many bytes this thread has read so far, from files whether they were in memory or not.
+fn bytes_read() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/thread-self/io").ok()?;
+    let read = counts.lines().find_map(|line| line.strip_prefix("rchar: "))?;
+    read.trim().parse().ok()
+}
+
+/// How many bytes a call reads; `None` where the system does not say.
+fn cost<T>(call: impl FnOnce() -> T) -> Option<(T, u64)> {
+    let before = bytes_read()?;
+    let result = call();
+    Some((result, bytes_read()? - before))
+}
+
+/// A log with staging memory of 8 MiB, some records in the store and some that wait.
+fn live(form: Form) -> (Place, Wal) {
+    let place = Place::new(form);
+    let wal = place.open(WalConfig::new().with_background_flush(false)).unwrap();
+    for seed in 0..5 {
+        put(&wal, seed, 300);
+    }
+    wal.sync().unwrap();
+    for seed in 5..12 {
+        put(&wal, seed, 300);
+    }
+    (place, wal)
+}
+
+#[test]
+fn who_looks_at_a_log_that_is_written_reads_only_what_is_there() {
+    for form in FORMS {
+        let (place, wal) = live(form);
+        let Some((reader, opening)) = cost(|| Wal::open_read_only(place.path()).unwrap()) else {
+            note("skipped: the system does not say how much a thread reads");
+            return;
+        };
+        assert_eq!(reader.recovery().staged_records, 7, "{form:?}");
+        assert_eq!(all(&reader).len(), 12);
+        assert!(opening < 64 << 10, "{form:?}: opening reads {opening} bytes");
+        let inspect = || Wal::inspect(place.path()).unwrap();
+        let (inspection, inspecting) = cost(inspect).unwrap();
+        assert_eq!(inspection.recovery.unwrap().staged_records, 7);
+        assert!(
+            inspecting < 96 << 10,
+            "{form:?}: inspecting reads {inspecting} bytes"
+        );
+
+        let mut tail = reader.tail(reader.head()).unwrap().follow(Follow::Written);
+        while tail.try_next().unwrap().is_some() {}
+        let (none, looking) = cost(|| tail.try_next().unwrap().is_none()).unwrap();
+        assert!(
+            none && looking < 32 << 10,
+            "{form:?}: a look reads {looking} bytes"
+        );
+        wal.close().unwrap();
+    }
+}
