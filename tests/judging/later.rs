@@ -65,7 +65,13 @@ fn a_later_segment_that_is_somebody_elses_refuses_the_log_untouched() {
                 for _ in 0..2 {
                     refused(place.open(quiet()), &path, &what);
                     refused(Wal::open_read_only(place.path()), &path, &what);
-                    refused(Wal::inspect(place.path()), &path, &what);
+                    let inspection = Wal::inspect(place.path()).unwrap();
+                    let files: Vec<_> = inspection.files.iter().map(|file| file.path.clone()).collect();
+                    assert_eq!(files, [Some(path.clone())], "{what}");
+                    assert!(
+                        inspection.log_id.is_some() && inspection.recovery.is_none(),
+                        "{what}"
+                    );
                 }
                 assert_same_files(&before, &place.bytes(), &what);
                 if let Some(verdict) = crate::rules::verdict_of_python(&place) {

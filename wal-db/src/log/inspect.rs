@@ -1,18 +1,22 @@
 //! Looking at a log from outside, whatever state it is in. Nothing here writes.
 
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
 };
 
-use super::{kept, reader, report::RecoveryReport};
+use super::{
+    kept, reader,
+    report::{FileFault, RecoveryReport},
+};
 use crate::{
-    Corruption, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
+    Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
     format::Manifest,
     storage::{
         Latched, System, WalStore,
         fs::{FileSystem, parent},
-        segment_index,
+        segment_index, segment_name,
     },
     sync::Arc,
 };
@@ -29,13 +33,16 @@ pub struct Inspection {
     pub segments: Vec<SegmentInfo>,
     /// The files that keep what was cut off its end when it was opened, for [`Wal::salvage`](crate::Wal::salvage).
     pub kept: Vec<PathBuf>,
+    /// Files that keep the log from opening: one that is missing, or that has the name of one of the log's, of the next
+    /// one it would make as well, and is not it.
+    pub files: Vec<FileFault>,
     /// How many of the two copies of the manifest are intact.
     pub intact_manifest_copies: u32,
     /// Where the log starts.
     pub head: Option<Lsn>,
     /// What opening would find, if it would succeed.
     pub recovery: Option<RecoveryReport>,
-    /// What would keep it from opening.
+    /// The damage that would keep it from opening.
     pub damage: Option<Corruption>,
 }
 
@@ -69,11 +76,14 @@ pub(super) fn is_dir(fs: &Arc<dyn FileSystem>, path: &Path) -> bool {
 }
 
 pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection> {
+    // Listed once: who makes names there waits meanwhile.
+    let (names, is_dir) = names(&fs, path)?;
     let mut inspection = Inspection {
         log_id: None,
         segment_size: None,
-        segments: segments(&fs, path)?,
-        kept: kept::list(&fs, path),
+        segments: segments_among(&fs, path, &names, is_dir)?,
+        kept: kept::among(&names, path, is_dir),
+        files: Vec::new(),
         intact_manifest_copies: 0,
         head: None,
         recovery: None,
@@ -94,6 +104,7 @@ pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection
         Err(_) => intact_copies(&store)?,
     };
     inspection.intact_manifest_copies = intact;
+    let segment_len = newest.as_ref().map_or(0, |manifest| manifest.segment_len);
     if let Some(manifest) = newest {
         inspection.log_id = Some(manifest.log.to_string());
         inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
@@ -101,10 +112,39 @@ pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection
     }
     match reader::open(store, &WalConfig::new()).map_err(located) {
         Ok(opened) => inspection.recovery = Some(opened.report),
-        Err(WalError::Corruption(damage)) => inspection.damage = Some(damage),
+        Err(WalError::Corruption(damage)) => {
+            inspection.files.extend(fault_of(&damage, path, segment_len));
+            inspection.damage = Some(damage);
+        }
+        // The log is one, or this would have been said earlier: it is about a file that has the name of its next segment.
+        Err(WalError::NotALog { path, .. }) if segment_len > 0 => {
+            let name = path.file_name().and_then(|name| name.to_str());
+            inspection.files.push(FileFault {
+                segment: name.and_then(segment_index),
+                path: Some(path),
+                reason: CorruptionReason::WrongSegment,
+            });
+        }
         Err(error) => return Err(error),
     }
     Ok(inspection)
+}
+
+/// The file that damage is about, if it is about one.
+fn fault_of(damage: &Corruption, path: &Path, segment_len: u64) -> Option<FileFault> {
+    let is_of_a_file = matches!(
+        damage.reason,
+        CorruptionReason::MissingSegment | CorruptionReason::WrongSegment
+    );
+    let in_dir = |segment| path.join(segment_name(segment));
+    is_of_a_file.then(|| FileFault {
+        path: Some(match damage.segment {
+            Some(segment) if segment_len > 0 => in_dir(segment),
+            _ => path.to_owned(),
+        }),
+        segment: damage.segment,
+        reason: damage.reason,
+    })
 }
 
 /// How many copies of the manifest are intact, and the newest of them.
@@ -125,10 +165,33 @@ fn intact_copies(store: &Latched) -> Result<(u32, Option<Manifest>)> {
     Ok((intact, newest))
 }
 
+/// The names in a log's directory, or beside a log in one file, and whether it is a directory.
+fn names(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<(Vec<OsString>, bool)> {
+    let looking = WalError::io("looking at the log");
+    Ok(match fs.open_dir(path) {
+        Ok(dir) => (dir.list().map_err(looking)?, true),
+        // What lies beside a file may be none of the reader's business.
+        Err(_) => {
+            let above = fs.open_dir(parent(path)).and_then(|dir| dir.list());
+            (above.unwrap_or_default(), false)
+        }
+    })
+}
+
 /// The files that hold the log. One that goes in the meantime is left out.
 pub(super) fn segments(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Vec<SegmentInfo>> {
+    let (names, is_dir) = names(fs, path)?;
+    segments_among(fs, path, &names, is_dir)
+}
+
+fn segments_among(
+    fs: &Arc<dyn FileSystem>,
+    path: &Path,
+    names: &[OsString],
+    is_dir: bool,
+) -> Result<Vec<SegmentInfo>> {
     let looking = |error| WalError::io("looking at the log")(error);
-    let Ok(dir) = fs.open_dir(path) else {
+    if !is_dir {
         let dir = fs.open_dir(parent(path)).map_err(looking)?;
         let name = path.file_name().unwrap_or_default();
         return Ok(vec![SegmentInfo {
@@ -136,13 +199,14 @@ pub(super) fn segments(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Vec<Segm
             path: path.to_owned(),
             file_bytes: dir.len(name).map_err(looking)?,
         }]);
-    };
+    }
+    let dir = fs.open_dir(path).map_err(looking)?;
     let mut segments = Vec::new();
-    for name in dir.list().map_err(looking)? {
+    for name in names {
         let Some(index) = name.to_str().and_then(segment_index) else {
             continue;
         };
-        let file_bytes = match dir.len(&name) {
+        let file_bytes = match dir.len(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             len => len.map_err(looking)?,
         };

@@ -1,6 +1,7 @@
 //! The files that keep what was cut off the end of a log: bytes of its stream, from the position in their name on.
 
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
 };
@@ -37,19 +38,15 @@ pub(super) fn log_of(path: &Path) -> Option<(PathBuf, u64)> {
     Some((path.with_file_name(path.file_stem()?), start))
 }
 
-/// The files that keep something of the log at `path`; none where the directory may not be listed.
-pub(super) fn list(fs: &Arc<dyn FileSystem>, path: &Path) -> Vec<PathBuf> {
-    let dir = fs.open_dir(path);
-    let names = match &dir {
-        Ok(dir) => dir.list(),
-        Err(_) => fs.open_dir(parent(path)).and_then(|dir| dir.list()),
-    };
-    let place = |name| match dir.is_ok() {
+/// Those of the names beside a log, or in it if it is a directory, that are of files which keep something of the log.
+pub(super) fn among(names: &[OsString], path: &Path, is_dir: bool) -> Vec<PathBuf> {
+    let place = |name| match is_dir {
         true => path.join(name),
         false => path.with_file_name(name),
     };
-    let names = names.unwrap_or_default().into_iter().map(place);
     let mut kept: Vec<_> = names
+        .iter()
+        .map(place)
         .filter(|kept| log_of(kept).is_some_and(|(log, _)| log == path))
         .collect();
     kept.sort();
