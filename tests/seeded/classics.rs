@@ -565,6 +565,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["readers::closing::segments_that_go_when_a_log_is_closed_are_not_missed"],
     ),
     bug(
+        "removed-log-called-damaged",
+        &[],
+        "a reader of a log that was removed takes the log that has its place for damage",
+        &["readers::hostile::a_log_that_is_made_anew_under_a_reader_is_another_one"],
+    ),
+    bug(
         "manifest-read-once",
         &[],
         "a reader does not look at the manifest again before it calls something damage",

@@ -107,6 +107,9 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
         Ok(Some(offset))
     }
 
+    /// Whether the file has lost its last name.
+    fn is_removed(&self) -> io::Result<bool>;
+
     /// Whether nobody else has the file locked; it is ours then, until it is closed.
     fn try_lock(&self) -> io::Result<bool>;
 

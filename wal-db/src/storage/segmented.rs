@@ -290,6 +290,19 @@ impl SegmentedStore {
         Ok(len.min(start.saturating_add(longest)))
     }
 
+    /// What is wrong with a segment of a log that is only read; of one that was removed meanwhile, that. Another log may be
+    /// in its place.
+    fn fault(&self, error: io::Error) -> io::Error {
+        let is_of_a_segment = StoreFault::of(&error).is_some();
+        if !self.read_only || !is_of_a_segment || seeded_bug!("removed-log-called-damaged") {
+            return error;
+        }
+        match self.manifest.is_removed() {
+            Ok(true) => io::Error::new(io::ErrorKind::NotFound, "the log was removed while it was read"),
+            _ => error,
+        }
+    }
+
     /// The parts of `pos..pos + len` by segment: (segment, offset in its file, length).
     fn parts(&self, pos: u64, len: usize) -> impl Iterator<Item = (u64, u64, usize)> + use<> {
         let segment_len = self.segment_len;
@@ -551,12 +564,12 @@ impl WalStore for SegmentedStore {
             let file = match self.segment(index) {
                 // What is wrong with it is said to who reads from its start: what comes before is right.
                 Err(_) if done > 0 && !seeded_bug!("wrong-segment-hides-the-one-before") => break,
-                file => file?,
+                file => file.map_err(|error| self.fault(error))?,
             };
             let Some(file) = file else {
                 let needed = self.needed.load(Ordering::Acquire);
                 if done == 0 && index <= needed && index < self.last.load(Ordering::Acquire) {
-                    return Err(StoreFault::Missing { segment: index }.error());
+                    return Err(self.fault(StoreFault::Missing { segment: index }.error()));
                 }
                 break;
             };
@@ -662,7 +675,8 @@ impl WalStore for SegmentedStore {
     }
 
     fn attach(&self, log: &Identity) -> io::Result<()> {
-        self.attach_here(log)
+        let attached = self.attach_here(log);
+        attached.map_err(|error| self.fault(error))
     }
 
     fn segment_len(&self) -> Option<u64> {
@@ -743,7 +757,8 @@ impl WalStore for SegmentedStore {
     }
 
     fn check_file(&self, pos: u64) -> io::Result<()> {
-        self.check_segment(pos / self.segment_len)
+        let checked = self.check_segment(pos / self.segment_len);
+        checked.map_err(|error| self.fault(error))
     }
 
     fn file_at(&self, pos: u64) -> Option<PathBuf> {

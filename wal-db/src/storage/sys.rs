@@ -140,6 +140,14 @@ impl File for fs::File {
         }
     }
 
+    fn is_removed(&self) -> io::Result<bool> {
+        #[cfg(unix)]
+        return Ok(std::os::unix::fs::MetadataExt::nlink(&self.metadata()?) == 0);
+        // A file that is open is not removed there.
+        #[cfg(windows)]
+        return Ok(false);
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         match fs::File::try_lock(self) {
             Ok(()) => Ok(true),

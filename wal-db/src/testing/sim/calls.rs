@@ -262,6 +262,11 @@ impl File for SimFile {
         Ok(())
     }
 
+    fn is_removed(&self) -> io::Result<bool> {
+        let state = self.disk.enter(Call::Look)?;
+        Ok(!state.seen.names.values().any(|file| *file == Some(self.id)))
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         let free = self.disk.enter(Call::Lock)?.locked.insert(self.id);
         self.has_lock.fetch_or(free, Ordering::Relaxed);
