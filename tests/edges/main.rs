@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod callbacks;
+mod closed;
 mod descriptors;
 mod lengths;
 mod names;
+mod permissions;
 mod process;
 mod signals;
 mod special;

@@ -163,6 +163,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["edges::callbacks::callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other"],
     ),
     bug(
+        "closed-handle-finds-damage",
+        &[],
+        "an iterator of a closed handle calls damaged what the next handle has truncated",
+        &["edges::closed::whoever_reads_on_after_closing_hears_of_no_damage"],
+    ),
+    bug(
+        "unlistable-directory-without-a-reason",
+        &[],
+        "a directory that may be searched and not listed is an uncategorized error",
+        &["edges::permissions::whatever_is_forbidden_is_said_and_nothing_is_lost"],
+    ),
+    bug(
         "codec-trusted-with-the-envelope",
         &[],
         "an application's codec gets the buffer with the envelope in it",

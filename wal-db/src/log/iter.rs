@@ -153,6 +153,7 @@ impl WalIter {
 
     #[cold]
     fn after_error(&mut self, error: WalError) -> WalError {
+        let error = self.core.base.of_closed(error);
         let skip = self.core.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
         if !skip || !matches!(error, WalError::Corruption(_)) {
             self.done = true;
@@ -293,6 +294,13 @@ impl RevIter {
         Ok(true)
     }
 
+    /// Yields nothing after the error.
+    fn ended_by(&mut self, error: WalError) -> WalError {
+        self.items.clear();
+        (self.next, self.before) = (None, None);
+        self.core.base.of_closed(error)
+    }
+
     fn fill(&mut self, pos: u64, end: u64) -> Result<()> {
         let loaded = self.load(pos, end);
         let damaged = loaded.is_err() || self.items.iter().any(Result::is_err);
@@ -314,18 +322,14 @@ impl Iterator for RevIter {
             };
             let checked = self.core.check_process();
             if let Err(error) = checked.and_then(|()| self.fill(pos, end)) {
-                self.items.clear();
-                (self.next, self.before) = (None, None);
-                return Some(Err(error));
+                return Some(Err(self.ended_by(error)));
             }
         }
-        let item = self.items.pop()?;
         let skip = self.core.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
-        if item.is_err() && !skip {
-            self.items.clear();
-            (self.next, self.before) = (None, None);
+        match self.items.pop()?.map_err(|error| self.core.base.of_closed(error)) {
+            Err(error) if !skip || matches!(error, WalError::Closed) => Some(Err(self.ended_by(error))),
+            item => Some(item),
         }
-        Some(item)
     }
 }
 

@@ -45,7 +45,8 @@ pub enum Follow {
 /// A follower on a handle that [only reads](crate::Wal::open_read_only) follows the writer in whatever process it is, and
 /// stays when there is none. Nobody wakes it, so it looks again after pauses of up to 20 ms, and it is shown as durable
 /// what the log itself says is: after a [`sync`](crate::Wal::sync) that may be some milliseconds later, when the log is
-/// sealed.
+/// sealed. A log that has neither [mapped staging memory](crate::Staging::Mapped) nor
+/// [threads of its own](crate::WalConfig::with_background_flush) says so with its next commit, or when it is closed.
 ///
 /// As an [`Iterator`] it waits for each record without end. It ends when the log is closed, or after an error other than
 /// [`CutBack`](WalError::CutBack), which would only come again; [`next_timeout`](Self::next_timeout) still tries.
@@ -208,6 +209,9 @@ impl Tail {
                     if self.looked != Some(self.core.base.shapes()) =>
                 {
                     continue;
+                }
+                Some(Err(WalError::Corruption(_))) if self.core.base.store.is_closed() => {
+                    Err(WalError::Closed)
                 }
                 Some(Err(WalError::Corruption(damage))) => {
                     self.broken = Some(damage.clone());

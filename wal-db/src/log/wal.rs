@@ -190,7 +190,8 @@ impl Wal {
 
     fn start(core: Core) -> Result<Wal> {
         let core = Arc::new(core);
-        let threads = Mutex::new(Background::start(&core)?);
+        let started = Background::start(&core).map_err(|error| core.base.store.error(error));
+        let threads = Mutex::new(started?);
         Ok(Wal {
             owner: Arc::new(Owner { core, threads }),
         })
@@ -210,7 +211,8 @@ impl Wal {
 
     /// Makes everything durable and closes the log for all of its handles: the lock is free then, and whatever other
     /// handles, tickets, followers and iterators of it are left, the log can be opened again. Their calls give
-    /// [`Closed`](crate::WalError::Closed); a follower or an iterator goes on to the end that it had. Dropping the last handle
+    /// [`Closed`](crate::WalError::Closed); a follower or an iterator goes on to the end that it had, unless whoever opens the
+    /// log next has taken something away by then: that is `Closed` as well. Dropping the last handle
     /// closes as well, but cannot say whether it went well.
     ///
     /// # Errors

@@ -102,6 +102,9 @@ impl Dir for OpenDir {
     }
 
     fn list(&self) -> io::Result<Vec<OsString>> {
+        if !self.readable && !seeded_bug!("unlistable-directory-without-a-reason") {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();

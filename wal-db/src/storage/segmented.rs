@@ -130,18 +130,21 @@ impl SegmentedStore {
         path: &Path,
     ) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
         let dir = fs.open_dir(path).map_err(opening_dir)?;
-        let mut headers = Vec::new();
+        let (mut headers, mut refused) = (Vec::new(), None);
         for name in dir.list().map_err(opening_dir)? {
             let Some(index) = name.to_str().and_then(segment_index) else {
                 continue;
             };
             let mut bytes = [0; SEGMENT_HEADER_USED];
-            if let Ok(file) = dir.open(&name, Access::Read)
-                && read_at(&*file, 0, &mut bytes).is_ok()
-                && let Ok(header) = SegmentHeader::decode(&bytes)
-                && header.index == index
-            {
-                headers.push((header, file));
+            let opened = dir.open(&name, Access::Read);
+            match opened.and_then(|file| read_at(&*file, 0, &mut bytes).map(|_| file)) {
+                Ok(file) => {
+                    let header = SegmentHeader::decode(&bytes).ok();
+                    let header = header.filter(|header| header.index == index);
+                    headers.extend(header.map(|header| (header, file)));
+                }
+                Err(error) if sys::is_not_a_file(&error) => {}
+                Err(error) => refused = refused.or(Some(error)),
             }
         }
         headers.sort_by_key(|(header, _)| header.index);
@@ -154,6 +157,9 @@ impl SegmentedStore {
             headers.retain(|(header, _)| header.log.0 == most);
         }
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+            if let Some(refused) = refused {
+                return Err(WalError::io("reading the segments")(refused));
+            }
             return Err(match no_manifest(&*dir, path)? {
                 WalError::Corruption(_) => WalError::NotALog {
                     path: path.to_owned(),
