@@ -679,3 +679,64 @@ impl wal_db::Codec for Own {
         Postcard::decode(seed, bytes)
     }
 }
+
+/// Its conversion fails the first time, as one that needs a moment.
+mod moody {
+    use super::*;
+
+    thread_local! {
+        pub(crate) static IN_A_MOOD: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+
+    #[derive(Debug, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "moody")]
+    pub(crate) struct Before(pub(crate) u8);
+
+    #[derive(Debug, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "moody", version = 2, from = Before)]
+    pub(crate) struct Now(pub(crate) i64);
+
+    impl From<Before> for Now {
+        fn from(old: Before) -> Self {
+            assert!(!(old.0 == 2 && IN_A_MOOD.take()), "the conversion fails");
+            Now(old.0.into())
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Seen(pub(crate) Vec<i64>);
+
+    impl State for Seen {
+        type Event = Now;
+
+        fn apply(&mut self, event: Now, _: At) {
+            self.0.push(event.0);
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_a_conversion_that_is_caught_loses_a_live_state_nothing() {
+    use moody::{Before, IN_A_MOOD, Now, Seen};
+
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    let mut live = wal.typed::<Now>().unwrap().live::<Seen>().unwrap();
+    for n in 1..4 {
+        wal.append_typed(&Before(n)).unwrap();
+    }
+    IN_A_MOOD.set(true);
+    assert!(catch_unwind(AssertUnwindSafe(|| live.catch_up().is_ok())).is_err());
+    assert_eq!(live.state().0, [1]);
+    assert_eq!(live.catch_up().unwrap(), 2);
+    assert_eq!(live.state().0, [1, 2, 3]);
+
+    wal.append_typed(&Before(2)).unwrap();
+    IN_A_MOOD.set(true);
+    assert!(catch_unwind(AssertUnwindSafe(|| live.commit(Now(9)).is_ok())).is_err());
+    assert_eq!(
+        live.catch_up().unwrap(),
+        2,
+        "the other's event, and the one of the commit"
+    );
+    assert_eq!(live.state().0, [1, 2, 3, 2, 9]);
+}

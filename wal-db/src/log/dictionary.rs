@@ -176,7 +176,7 @@ impl Core {
     pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
         loop {
             let cuts = self.dictionary.cuts();
-            let before = self.described_before(schema, &[payload])?;
+            let before = self.described_before(schema, || self.describe_one(schema, payload))?;
             if let Some((pos, end)) = self.append_before(Kind::Typed, payload, before)? {
                 if self.dictionary.cuts() == cuts {
                     return Ok((pos, end));
@@ -200,7 +200,7 @@ impl Core {
             let cuts = self.dictionary.cuts();
             let mut before = u64::MAX;
             for schema in schemas {
-                before = before.min(self.described_before(schema, payloads)?);
+                before = before.min(self.described_before(schema, || self.describe_new(schema, payloads))?);
             }
             if let Some((lsns, _)) = self.append_batch_before(Kind::Typed, payloads, before)? {
                 let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
@@ -214,11 +214,20 @@ impl Core {
 
     /// A typed record that starts before the position that is returned has this schema in front of it.
     #[inline]
-    fn described_before(&self, schema: &Described<'_>, payloads: &[&[u8]]) -> Result<u64> {
+    fn described_before(
+        &self,
+        schema: &Described<'_>,
+        describe: impl FnOnce() -> Result<u64>,
+    ) -> Result<u64> {
         match self.dictionary.covered(schema.key) {
             Some(before) if before > self.tail() => Ok(before),
-            _ => self.describe_new(schema, payloads),
+            _ => describe(),
         }
+    }
+
+    #[cold]
+    fn describe_one(&self, schema: &Described<'_>, payload: &[u8]) -> Result<u64> {
+        self.describe_new(schema, &[payload])
     }
 
     #[cold]
