@@ -16,7 +16,7 @@ use super::{
     expect::{Expect, Verdict},
     log::{Design, index_of},
     run::Run,
-    watchdog::Watchdog,
+    watchdog::{self, Watchdog},
 };
 use crate::{files::Form, random::Rng};
 
@@ -238,6 +238,7 @@ impl Checker<'_> {
         let mut expect = Expect::default();
         let mut earlier = Vec::new();
         for (at, step) in self.run.journal.iter().enumerate() {
+            watchdog::step();
             medium.apply(step);
             if matches!(step, Step::Write { .. }) {
                 earlier.push(step);

@@ -1,8 +1,10 @@
-//! Ends a process that hangs, and says at what.
+//! Ends a process that hangs, and says at what. On a machine that has other things to do a piece of work takes as long as
+//! it takes, so what counts is whether it goes on.
 
 use std::{
     sync::{
         Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
         mpsc::{RecvTimeoutError, Sender, channel},
     },
     thread::{self, ThreadId},
@@ -11,17 +13,46 @@ use std::{
 
 use crate::note;
 
-/// Longer than any piece of work takes on a busy machine; only a hang reaches it.
+/// Longer than a step takes on a busy machine; only a hang reaches it.
 const HANG: Duration = Duration::from_secs(300);
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// What threads are at, and since when. A piece that never ends cannot be ended from outside: the process is.
+thread_local! {
+    /// The steps that this thread has done.
+    static STEPS: Arc<AtomicU64> = Arc::default();
+}
+
+/// The thread has done a step of its piece of work.
+pub fn step() {
+    STEPS.with(|steps| steps.fetch_add(1, Ordering::Relaxed));
+}
+
+/// What threads are at. A piece that never ends cannot be ended from outside: the process is.
 #[derive(Debug)]
 pub struct Watchdog {
-    at: Arc<Mutex<Vec<(ThreadId, u64, Instant)>>>,
+    at: Arc<Mutex<Vec<Watched>>>,
     /// The watching thread ends with it.
     _alive: Sender<()>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    thread: ThreadId,
+    piece: u64,
+    steps: Arc<AtomicU64>,
+    /// How many steps there were when it was last seen to go on, and when that was.
+    seen: (u64, Instant),
+}
+
+impl Watched {
+    fn hangs(&mut self, hang: Duration) -> bool {
+        let steps = self.steps.load(Ordering::Relaxed);
+        if steps != self.seen.0 {
+            self.seen = (steps, Instant::now());
+        }
+        self.seen.1.elapsed() > hang
+    }
 }
 
 impl Watchdog {
@@ -37,14 +68,14 @@ impl Watchdog {
         look: Duration,
         end: impl FnOnce() + Send + 'static,
     ) -> Watchdog {
-        let at: Arc<Mutex<Vec<(ThreadId, u64, Instant)>>> = Arc::default();
+        let at: Arc<Mutex<Vec<Watched>>> = Arc::default();
         let (alive, ended) = channel::<()>();
         let watched = at.clone();
         thread::spawn(move || {
             while ended.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
-                let hangs = |(.., since): &&(ThreadId, u64, Instant)| since.elapsed() > hang;
-                if let Some((_, piece, _)) = watched.lock().unwrap().iter().find(hangs) {
-                    note(&format!("{kind} {piece}: hangs"));
+                let mut watched = watched.lock().unwrap();
+                if let Some(watched) = watched.iter_mut().find_map(|one| one.hangs(hang).then_some(one)) {
+                    note(&format!("{kind} {}: hangs", watched.piece));
                     return end();
                 }
             }
@@ -54,10 +85,17 @@ impl Watchdog {
 
     /// Does a piece of work.
     pub fn while_at<T>(&self, piece: u64, work: impl FnOnce() -> T) -> T {
-        let me = thread::current().id();
-        self.at.lock().unwrap().push((me, piece, Instant::now()));
+        let thread = thread::current().id();
+        let steps = STEPS.with(Arc::clone);
+        let seen = (steps.load(Ordering::Relaxed), Instant::now());
+        self.at.lock().unwrap().push(Watched {
+            thread,
+            piece,
+            steps,
+            seen,
+        });
         let outcome = work();
-        self.at.lock().unwrap().retain(|(thread, ..)| *thread != me);
+        self.at.lock().unwrap().retain(|watched| watched.thread != thread);
         outcome
     }
 }
@@ -76,5 +114,21 @@ mod tests {
         assert_eq!(bark, Ok(()));
         watchdog.while_at(8, || ());
         assert!(watchdog.at.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn work_that_goes_on_does_not_hang_however_long_it_takes() {
+        let long_ago = Instant::now().checked_sub(HANG * 2).unwrap_or_else(Instant::now);
+        let steps: Arc<AtomicU64> = Arc::default();
+        let mut watched = Watched {
+            thread: thread::current().id(),
+            piece: 1,
+            steps: steps.clone(),
+            seen: (0, long_ago),
+        };
+        steps.fetch_add(1, Ordering::Relaxed);
+        assert!(!watched.hangs(HANG));
+        watched.seen.1 = long_ago;
+        assert!(watched.hangs(HANG));
     }
 }
