@@ -208,6 +208,78 @@ fn a_program_whose_states_repeat_and_that_is_right_is_content() {
     check_crash_prefix(CrashPlan::default(), batches, sum).unwrap();
 }
 
+/// Programs that keep every promise, with states that repeat, records that are no events, and all that moves the ends of
+/// a log: none may be blamed.
+#[test]
+fn programs_that_are_right_are_never_blamed() {
+    fn log_of(disk: &SimDisk, segmented: bool) -> Result<EventLog<Moved>> {
+        let config = WalConfig::new()
+            .with_staging_bytes(64 << 10)
+            .with_background_flush(false);
+        let wal = if segmented {
+            disk.open_segmented("ledger", 4 << 10, config)?
+        } else {
+            disk.open("ledger", config)?
+        };
+        wal.typed()
+    }
+
+    fn parity(disk: &SimDisk, segmented: bool) -> Result<u8> {
+        let log = log_of(disk, segmented)?;
+        let all = log.wal().head_ordinal() + log.wal().iter()?.count() as u64;
+        Ok((all % 2) as u8)
+    }
+
+    for seed in 0..6 * u64::from(wal_tests::scale()) {
+        let segmented = seed % 2 == 1;
+        let mut rng = wal_tests::random::Rng::new(seed);
+        let mut pick = |end: usize| rng.below(end);
+        let mut choices: Vec<usize> = (0..10).map(|_| pick(7)).collect();
+        choices.push(0);
+        let program = |disk: &SimDisk, promises: &mut Promises<u8>| {
+            let (mut log, mut count) = (log_of(disk, segmented)?, 0_u64);
+            for choice in &choices {
+                match choice {
+                    // Both are one record: the state counts records by their parity alone.
+                    0..3 => {
+                        count += 1;
+                        promises.next((count % 2) as u8);
+                        log.append(&Moved(count as i64))?;
+                    }
+                    3 => {
+                        count += 2;
+                        promises.next((count % 2) as u8);
+                        log.append_batch(&[Moved(1), Moved(2)])?;
+                    }
+                    4 => {
+                        log.wal().sync()?;
+                        promises.durable();
+                    }
+                    5 => {
+                        log.wal().clone().close()?;
+                        promises.durable();
+                        log = log_of(disk, segmented)?;
+                    }
+                    _ => {
+                        log.wal().sync()?;
+                        promises.durable();
+                        if let Some(last) = log.wal().last_lsn()? {
+                            log.wal().truncate_before(last)?;
+                        }
+                    }
+                }
+            }
+            log.wal().sync()?;
+            promises.durable();
+            Ok(())
+        };
+        let checked = check_crash_prefix(CrashPlan::default(), program, |disk| parity(disk, segmented));
+        if let Err(failed) = checked {
+            panic!("seed {seed}: {choices:?}: {failed}");
+        }
+    }
+}
+
 // ---- histories ------------------------------------------------------------------------------------------------------
 
 /// What the conversion below does to a record of version 1.

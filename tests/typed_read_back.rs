@@ -484,3 +484,27 @@ fn what_reads_an_event_may_append_to_the_same_log() {
     LOG.set(None);
     assert_eq!(wal.iter().expect("reads").count(), 2);
 }
+
+#[test]
+fn a_copied_event_and_one_that_was_there_say_nothing_of_how_the_program_writes() {
+    let store = MemStore::new();
+    let (old, new) = (wal(), Wal::with_store(store.clone()).expect("opens"));
+    let lsn = old
+        .typed_with::<Shop, Json>()
+        .and_then(|log| log.append(&sold()))
+        .expect("JSON takes it");
+    let record = old.read(lsn).expect("reads");
+    new.append_record(&record, &old.schemas().expect("reads"))
+        .expect("copies");
+    let is_refused = |wal: Wal| {
+        let log = wal.typed::<Shop>().expect("typed").with_read_back(false);
+        let refused = log.append(&sold());
+        assert!(
+            matches!(refused, Err(WalError::Typed(TypedError::Encode { .. }))),
+            "{refused:?}"
+        );
+        assert_eq!(wal.iter().expect("reads").count(), 1);
+    };
+    is_refused(new);
+    is_refused(Wal::with_store(store).expect("opens again"));
+}

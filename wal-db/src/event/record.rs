@@ -125,7 +125,8 @@ use super::stored::{RawRecord, Stored, Upcast};
 ///
 /// It works and is not covered by compatibility: hidden items come and go. `FAMILY` says that the type is an
 /// enum with serde's derived implementations; `RECORDS` then has one entry for each variant in the order of
-/// declaration and `record_index` is the position of the variant. Otherwise `RECORDS` has one entry. An event
+/// declaration and `record_index` is the position of the variant. Otherwise `RECORDS` has one entry. A record type without a
+/// schema is not read again at its first append, and one that is only ever written is read by its schema. An event
 /// whose `record_index` is out of range, or whose `Serialize` writes another variant, is refused with
 /// [`TypedError::Encode`] when it is appended.
 #[diagnostic::on_unimplemented(
