@@ -60,6 +60,13 @@ fn a_log_whose_name_is_as_long_as_it_can_be_opens_after_a_crash_as_well() {
         }
     }
     assert!(opened > 5 && refused > 1, "{opened} {refused}");
+    // A copy is to be used like a log.
+    let dir = tempfile::tempdir().unwrap();
+    let wal = Wal::open_with(dir.path().join("log"), quiet()).unwrap();
+    let copied = wal.backup_to(dir.path().join("n".repeat(240)));
+    assert!(matches!(copied, Err(WalError::Io { .. })), "{copied:?}");
+    wal.close().unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 #[test]

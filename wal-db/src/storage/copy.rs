@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    file::check_names_beside,
     fs::{Access, Dir, File, FileSystem, create_dirs, parent, write_at},
     segmented::{MANIFEST, NEW_MANIFEST, segment_name},
     sys::System,
@@ -60,6 +61,7 @@ impl Copy {
             is_finished: false,
         };
         if segment_len == 0 {
+            check_names_beside(&*copy.dir, &copy.name)?;
             copy.make(0)?;
         }
         Ok(copy)

@@ -75,15 +75,9 @@ impl Place {
         }
     }
 
-    /// That the file system takes the names of all files that the log may come to have beside it: one that it does not take
-    /// would be found out after a crash.
     fn check_names_beside(&self) -> Result<()> {
-        if seeded_bug!("name-too-long-after-a-crash") {
-            return Ok(());
-        }
-        let longest = self.beside(&format!(".cut-{}-9999", u64::MAX));
         let choosing = WalError::io("choosing names for the files beside the log");
-        self.dir.exists(&longest.name).map(drop).map_err(choosing)
+        check_names_beside(&*self.dir, &self.name).map_err(choosing)
     }
 
     /// Opens what is there if anything is.
@@ -250,6 +244,16 @@ impl FileStore {
             process: Process::this(),
         })
     }
+}
+
+/// That the file system takes the names of all files that a log may come to have beside it: one that it does not take would
+/// be found out after a crash.
+pub(super) fn check_names_beside(dir: &dyn Dir, name: &OsStr) -> io::Result<()> {
+    if seeded_bug!("name-too-long-after-a-crash") {
+        return Ok(());
+    }
+    let longest = with_suffix(name, &format!(".cut-{}-9999", u64::MAX));
+    dir.exists(&longest).map(drop)
 }
 
 /// Whether a new log may have a file as its staging memory: it is not there, or a log has left it.
