@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use wal_db::{MemStore, Ticket, Wal, WalError, WalStore};
+use serde::{Deserialize, Serialize};
+use wal_db::{MemStore, Staging, Ticket, Wal, WalConfig, WalError, WalRecord, WalStore};
 use wal_tests::{
     all,
     files::{Form, Place},
@@ -132,6 +133,120 @@ fn callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other() {
             assert_eq!(thread.as_deref(), Some("wal-flusher"));
         }
     }
+}
+
+/// Its schema takes more room than a record.
+#[derive(Default, Serialize, Deserialize, WalRecord)]
+#[wal(name = "wide")]
+struct Wide {
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_a: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_b: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_c: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_d: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_e: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_f: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_g: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_h: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_i: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_j: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_k: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_l: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_m: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_n: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_o: u8,
+    a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_p: u8,
+}
+
+/// A store in memory with segments, which has made this much room when it is opened, and more when it is asked.
+struct Roomy(MemStore, Arc<RwLock<()>>);
+
+const ROOM: u64 = 4 << 20;
+
+impl WalStore for Roomy {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(pos, buf)
+    }
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(pos, bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        drop(self.1.read().unwrap());
+        self.0.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.0.truncate(len)
+    }
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        self.0.read_slot(slot)
+    }
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_slot(slot, bytes)
+    }
+    fn segment_len(&self) -> Option<u64> {
+        Some(64 << 10)
+    }
+    fn prepare(&self, end: u64) -> io::Result<u64> {
+        Ok(end.max(ROOM))
+    }
+}
+
+/// A callback that keeps the thread that calls it until it is let go: which thread, and how.
+fn keep(ticket: Ticket) -> (std::sync::mpsc::Receiver<String>, std::sync::mpsc::Sender<()>) {
+    let ((tell, kept), (go, goes)) = (channel(), channel());
+    ticket.on_durable(move |_| {
+        tell.send(thread::current().name().unwrap_or("?").to_owned())
+            .unwrap();
+        let _ = goes.recv();
+    });
+    (kept, go)
+}
+
+/// An appender that meets the end of the space with much left behind flushes that itself, and has a lock if what it appends
+/// is a schema.
+#[test]
+fn no_callback_is_called_with_a_lock_that_it_may_want() {
+    let config = WalConfig::new()
+        .with_staging(Staging::Heap)
+        .with_staging_bytes(64 << 10);
+    let gate = Arc::new(RwLock::new(()));
+    let wal = Wal::with_store_and_config(Roomy(MemStore::new(), gate.clone()), config).unwrap();
+    let log = wal.typed::<Wide>().unwrap();
+    let free = || ROOM - 4096 - (wal.end().get() + 64);
+    // Both threads of the log are kept, each in a callback.
+    let closed = gate.write().unwrap();
+    let (in_flusher, let_flusher_go) = keep(wal.append_durable(b"first").unwrap());
+    drop(closed);
+    assert_eq!(in_flusher.recv_timeout(HANG).unwrap(), "wal-flusher");
+    let second = wal.append(b"second").unwrap();
+    let (in_preparer, let_preparer_go) = keep(wal.ticket(second).unwrap());
+    while ROOM - free() < 800_000 {
+        wal.append(&[1; 2000]).unwrap();
+    }
+    assert_eq!(in_preparer.recv_timeout(HANG).unwrap(), "wal-preparer");
+    let third = wal.append(b"third").unwrap();
+    let (tell, told) = channel();
+    let handle = wal.clone();
+    wal.ticket(third).unwrap().on_durable(move |durable| {
+        assert!(durable.is_ok());
+        handle.schemas().unwrap();
+        handle.truncate_before(third).unwrap();
+        tell.send(()).unwrap();
+    });
+    for (len, left) in [(2000, 20_000), (100, 1000)] {
+        while free() >= left {
+            wal.append(&vec![2; len]).unwrap();
+        }
+    }
+    let (appended, done) = channel();
+    thread::spawn(move || appended.send(log.append(&Wide::default()).unwrap()));
+    done.recv_timeout(HANG).expect("the append waits for nobody");
+    let_flusher_go.send(()).unwrap();
+    let_preparer_go.send(()).unwrap();
+    told.recv_timeout(HANG).expect("it is told");
+    wal.close().unwrap();
 }
 
 #[test]

@@ -163,6 +163,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["edges::callbacks::callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other"],
     ),
     bug(
+        "callbacks-called-with-a-lock",
+        &[],
+        "an appender of a schema calls the callbacks that its flush was for, while it has the lock of the schemas",
+        &["edges::callbacks::no_callback_is_called_with_a_lock_that_it_may_want"],
+    ),
+    bug(
         "closed-handle-finds-damage",
         &[],
         "an iterator of a closed handle calls damaged what the next handle has truncated",

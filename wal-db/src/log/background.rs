@@ -211,9 +211,15 @@ impl Core {
 
     /// Where appends are faster than the disk, they wait for it before the backlog has grown to twice its measure.
     pub(crate) fn flush_far_behind(&self, writer: &Writer) {
-        if self.backlog() >= 2 * self.behind_max() {
-            flush_behind(self, writer);
+        if self.backlog() < 2 * self.behind_max() || !flush_behind(self, writer) {
+            return;
         }
+        if seeded_bug!("callbacks-called-with-a-lock") {
+            return self.wake_covered(writer);
+        }
+        // Callbacks are for the flusher to call: who appends a schema has a lock that they may want.
+        writer.line.wake_all();
+        writer.background.ring_flusher();
     }
 
     /// For the flusher, before it rests: whether there may be something to seal when the log has been idle. If not, it
@@ -312,7 +318,9 @@ fn prepare_loop(core: &Core, writer: &Writer) {
                     break;
                 }
             }
-            core.guarded(writer, || flush_behind(core, writer));
+            if core.guarded(writer, || flush_behind(core, writer)) {
+                core.wake_covered(writer);
+            }
             if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {
                 core.guarded(writer, || zeros_ahead(core, writer));
             }
@@ -336,19 +344,23 @@ fn fault_in_the_rest(core: &Core, writer: &Writer) {
     }
 }
 
-/// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once.
-fn flush_behind(core: &Core, writer: &Writer) {
+/// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once. Whether
+/// something is durable now of which those who wait have to hear.
+fn flush_behind(core: &Core, writer: &Writer) -> bool {
     if !core.is_behind() {
-        return;
+        return false;
     }
     let mark = writer.line.written_mark();
     match core.base.store.sync() {
         Ok(()) => {
             core.flushed_up_to(writer, mark);
             writer.background.watch_for_idleness();
-            core.wake_covered(writer);
+            true
         }
-        Err(_) => core.fail(writer),
+        Err(_) => {
+            core.fail(writer);
+            false
+        }
     }
 }
 

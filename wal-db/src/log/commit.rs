@@ -157,7 +157,7 @@ impl Line {
     }
 
     /// Durability has moved without a flush that somebody lined up for: everybody looks.
-    fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         self.state.lock().asleep = [0; 2];
         self.cohorts.iter().for_each(Gate::open_all);
     }

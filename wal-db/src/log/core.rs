@@ -178,8 +178,6 @@ impl Core {
     /// Takes space on the disk so that `need` more bytes and what usually follows fit; not more than once per caller
     /// that finds it missing.
     pub(crate) fn make_ready(&self, writer: &Writer, need: u64) -> Result<()> {
-        // A callback that the caller has run may have forked the process.
-        self.check_process()?;
         let mut manifest = writer.manifest.lock();
         if self.base.store.is_closed() || writer.ring.is_shut() {
             // By somebody who had the manifest a moment ago.
