@@ -91,19 +91,25 @@ fn a_group_whose_segment_cannot_be_opened_waits_and_is_there_once() {
     drop(wal);
     let wal = open(&disk, quiet_heap());
     put(&wal, 1200, 100);
-    // Every segment is read once, so that those to be written are not open any more.
-    for record in wal.iter_from(first).unwrap() {
+    // So many segments are read, none of them at the end, that those to be written are not open any more.
+    for record in wal.iter_from(first).unwrap().take(1100) {
         record.unwrap();
     }
     nothing_can_be_opened(&disk, EMFILE);
-    let lsn = match wal.append_and_sync(&payload(1201, 100)) {
-        Ok(lsn) => lsn,
-        Err(WalError::NotDurable { lsn, cause, .. }) => {
-            assert!(!cause.contains("space"), "{cause}");
-            lsn.expect("the record that was taken")
-        }
-        Err(other) => panic!("{other:?}"),
+    let refused = wal.append_and_sync(&payload(1201, 100)).unwrap_err();
+    let WalError::NotDurable {
+        lsn: Some(lsn),
+        cause,
+        kind,
+        ..
+    } = &refused
+    else {
+        panic!("{refused:?}");
     };
+    assert!(!cause.contains("space"), "{cause}");
+    let (lsn, missing) = (*lsn, std::io::Error::from_raw_os_error(EMFILE).kind());
+    assert_eq!(*kind, missing, "a program can tell it from a full disk");
+    assert_eq!(std::io::Error::from(refused).kind(), missing);
     assert_eq!(wal.poisoned_by(), None);
     disk.heal();
     wal.sync().unwrap();

@@ -170,7 +170,10 @@ fn an_error_of_the_log_becomes_one_of_std_and_keeps_its_source() {
     let source = error
         .get_ref()
         .and_then(|source| source.downcast_ref::<WalError>());
-    assert!(matches!(source, Some(WalError::NotDurable { .. })), "{error:?}");
+    let Some(WalError::NotDurable { kind, .. }) = source else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*kind, io::ErrorKind::StorageFull);
     let missing: io::Error = wal.read(wal_db::Lsn::new(8)).unwrap_err().into();
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
 }

@@ -607,6 +607,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["readers::staged::a_reader_stops_at_a_record_that_is_being_appended"],
     ),
     bug(
+        "not-durable-is-always-a-full-disk",
+        &[],
+        "a record that waits for a descriptor is said to wait for space on the disk",
+        &["limits::moments::a_group_whose_segment_cannot_be_opened_waits_and_is_there_once"],
+    ),
+    bug(
         "full-said-of-what-was-taken",
         &[],
         "a full disk that is found after a record was taken sounds as if it had not been",

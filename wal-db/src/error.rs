@@ -96,6 +96,9 @@ pub enum WalError {
         lsn: Option<Lsn>,
         /// What is missing, and what to do about it.
         cause: String,
+        /// As in [`Full`](Self::Full) where the disk is full; another one, as the system has it, where a file cannot be opened:
+        /// descriptors or a permission are missing.
+        kind: io::ErrorKind,
         /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
@@ -355,19 +358,25 @@ impl WalError {
         if seeded_bug!("full-said-of-what-was-taken") {
             return self;
         }
-        let (cause, path) = match self {
-            WalError::Full { needed, path, .. } => (
-                format!("no space left for {needed} more bytes; free some space"),
+        match self {
+            WalError::Full { needed, kind, path } => WalError::NotDurable {
+                lsn,
+                cause: format!("no space left for {needed} more bytes; free some space"),
+                kind,
                 path,
-            ),
+            },
             WalError::Io {
                 context,
                 path,
                 source,
-            } if is_for_now(&source) => (format!("{context} failed, {source}; mend that"), path),
-            error => return error,
-        };
-        WalError::NotDurable { lsn, cause, path }
+            } if is_for_now(&source) => WalError::NotDurable {
+                lsn,
+                cause: format!("{context} failed, {source}; mend that"),
+                kind: source.kind(),
+                path,
+            },
+            error => error,
+        }
     }
 
     /// For calls that fail before they take a record: of that nothing is in doubt.
@@ -388,7 +397,14 @@ impl WalError {
             WalError::InDoubt { cause, .. } | WalError::Poisoned { cause } => {
                 WalError::InDoubt { lsn, cause }
             }
-            WalError::NotDurable { cause, path, .. } => WalError::NotDurable { lsn, cause, path },
+            WalError::NotDurable {
+                cause, kind, path, ..
+            } => WalError::NotDurable {
+                lsn,
+                cause,
+                kind,
+                path,
+            },
             error => error.about_taken(lsn),
         }
     }
@@ -398,8 +414,11 @@ impl WalError {
         use io::ErrorKind;
         match self {
             WalError::Io { source, .. } => source.kind(),
-            WalError::Full { kind, .. } => *kind,
-            WalError::NoStagingSpace { .. } | WalError::NotDurable { .. } => ErrorKind::StorageFull,
+            WalError::NotDurable { .. } if seeded_bug!("not-durable-is-always-a-full-disk") => {
+                ErrorKind::StorageFull
+            }
+            WalError::Full { kind, .. } | WalError::NotDurable { kind, .. } => *kind,
+            WalError::NoStagingSpace { .. } => ErrorKind::StorageFull,
             WalError::Locked { .. } => ErrorKind::ResourceBusy,
             WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
             WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,
