@@ -19,6 +19,9 @@ const SEGMENT: u64 = 4 << 10;
 /// EIO.
 const BROKEN: i32 = 5;
 
+/// EMFILE.
+const NO_DESCRIPTOR: i32 = 24;
+
 /// Whether the log is one file or many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -67,6 +70,18 @@ impl Disk {
                 after: after as u64,
                 error: BROKEN,
                 forever: choose(2) == 0,
+            });
+        });
+    }
+
+    /// Whether files can be opened from now on.
+    pub(crate) fn give_descriptors(&self, some: bool) {
+        self.calls.behave(|disk| {
+            disk.fault = (!some).then_some(Fault {
+                call: Some(Call::Open),
+                after: 0,
+                error: NO_DESCRIPTOR,
+                forever: true,
             });
         });
     }

@@ -122,6 +122,63 @@ fn a_full_disk_is_no_failure() {
     });
 }
 
+/// So many records were taken that wait for a descriptor.
+static WAITED: AtomicUsize = AtomicUsize::new(0);
+
+/// Where no file can be opened for a moment, records are refused, or taken and not durable yet; later they are, once.
+#[test]
+fn missing_descriptors_are_no_failure() {
+    explore(100, || {
+        let log = Witness::in_segments(quiet().with_background_flush(choose(2) == 0));
+        // More segments than are open at a time, one each.
+        for _ in 0..6 {
+            log.append(60_000).unwrap();
+        }
+        log.sync().unwrap();
+        beside(
+            &log,
+            &[commit_small, commit_small, read_the_oldest, lose_descriptors],
+        );
+        log.clone().close().unwrap();
+        log.check();
+    });
+    assert!(WAITED.load(Ordering::Relaxed) > 0, "no schedule came to it");
+}
+
+fn commit_small(log: &Witness) {
+    for _ in 0..2 {
+        while let Err(error) = log.append_and_sync(20) {
+            match error {
+                WalError::NotDurable { .. } => {
+                    WAITED.fetch_add(1, Ordering::Relaxed);
+                    while let Err(error) = log.sync() {
+                        assert!(matches!(error, WalError::NotDurable { .. }), "{error}");
+                        thread::yield_now();
+                    }
+                    break;
+                }
+                WalError::Io { .. } => thread::yield_now(),
+                error => panic!("missing descriptors are no failure: {error}"),
+            }
+        }
+    }
+}
+
+/// So the segment that is written next is closed.
+fn read_the_oldest(log: &Witness) {
+    let oldest = log.wal.iter().unwrap().take(5);
+    oldest.for_each(drop);
+}
+
+fn lose_descriptors(log: &Witness) {
+    for _ in 0..2 {
+        for some in [false, true] {
+            thread::yield_now();
+            log.disk.give_descriptors(some);
+        }
+    }
+}
+
 fn append_in_the_end(log: &Witness) {
     for len in [1000, 3000, 9000] {
         in_the_end(|| log.append(len).map(drop));

@@ -38,10 +38,11 @@ pub(crate) enum Fate {
     Refused,
 }
 
-/// `truncate_after`.
+/// `truncate_after` or `truncate_from`.
 #[derive(Debug)]
 pub(crate) struct Cut {
-    pub(crate) kept_to: Lsn,
+    /// Records from here on are cut off.
+    pub(crate) kept_before: Lsn,
     /// The records that it removed.
     pub(crate) removed: u64,
 }
@@ -116,8 +117,9 @@ impl Notes {
     pub(crate) fn settle(&mut self, live: &[Lsn]) {
         let head = self.heads.last().map_or(Lsn::ZERO, |head| head.lsn);
         let gone = self.mask(|fact| fact.lsn.is_some_and(|lsn| lsn >= head && !live.contains(&lsn)));
-        let kept_to = self.cut.as_ref().map_or(Lsn::new(u64::MAX), |cut| cut.kept_to);
-        let cut_off = self.mask(|fact| fact.lsn.is_some_and(|lsn| lsn > kept_to));
+        let cut = self.cut.as_ref();
+        let kept_before = cut.map_or(Lsn::new(u64::MAX), |cut| cut.kept_before);
+        let cut_off = self.mask(|fact| fact.lsn.is_some_and(|lsn| lsn >= kept_before));
         assert_eq!(
             gone & !cut_off,
             0,

@@ -27,6 +27,11 @@ fn cut(log: &Witness) {
     log.truncate_after(lsn).unwrap();
 }
 
+fn cut_from(log: &Witness) {
+    let lsn = log.some_lsn();
+    log.truncate_from(lsn).unwrap();
+}
+
 fn move_head(log: &Witness) {
     for _ in 0..2 {
         let lsn = log.some_lsn();
@@ -58,6 +63,31 @@ fn a_cut_beside_readers_shows_them_the_log_before_or_behind_it() {
         some_records(&log);
         beside(&log, &[append, read, cut]);
         log.read();
+        log.check();
+    });
+}
+
+#[test]
+fn a_cut_from_a_record_on_beside_appenders_is_durable() {
+    explore(400, || {
+        let log = Witness::new(any_config());
+        some_records(&log);
+        beside(&log, &[append, commit, cut_from]);
+        log.check();
+    });
+}
+
+/// The record may be the first one: then nothing is left but what comes later.
+#[test]
+fn a_cut_from_a_record_on_shows_readers_the_log_before_or_after_it() {
+    explore(300, || {
+        let log = Witness::new(any_config());
+        some_records(&log);
+        let followers = start(&log, &[Witness::follow]);
+        beside(&log, &[append, read, cut_from]);
+        log.read();
+        log.clone().close().unwrap();
+        join(followers);
         log.check();
     });
 }

@@ -112,6 +112,11 @@ impl Watch {
                     fact.lsn = Some(lsns[i]);
                     Fate::Appended
                 }
+                Err(WalError::NotDurable { lsn, .. }) => {
+                    // It was taken, and is no batch: of a batch nobody says this.
+                    fact.lsn = *lsn;
+                    Fate::Appended
+                }
                 Err(WalError::InDoubt { .. }) => Fate::InDoubt,
                 Err(_) => otherwise,
             };

@@ -197,19 +197,29 @@ impl Witness {
 
 /// # Truncating
 impl Witness {
-    /// `truncate_after`, once.
+    /// `truncate_after`; a log is cut once.
     pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
+        let kept_before = Lsn::new(lsn.get() + 1);
+        self.cut("truncate_after", kept_before, || self.wal.truncate_after(lsn))
+    }
+
+    /// `truncate_from`; a log is cut once.
+    pub(crate) fn truncate_from(&self, lsn: Lsn) -> Result<()> {
+        self.cut("truncate_from", lsn, || self.wal.truncate_from(lsn))
+    }
+
+    fn cut(&self, what: &'static str, kept_before: Lsn, cut: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut notes = self.notes();
         assert!(notes.cut.is_none(), "one cut is what the oracle knows");
         let before = notes.mask(|fact| fact.fate == Fate::Appended);
-        let kept = notes.mask(|fact| fact.lsn.is_some_and(|known| known <= lsn));
+        let kept = notes.mask(|fact| fact.lsn.is_some_and(|lsn| lsn < kept_before));
         notes.cut = Some(Cut {
-            kept_to: lsn,
+            kept_before,
             removed: 0,
         });
         let too_late = notes.heard_failure;
         drop(notes);
-        let outcome = self.wal.truncate_after(lsn);
+        let outcome = cut();
         let mut notes = self.notes();
         match &outcome {
             Ok(()) => {
@@ -218,7 +228,7 @@ impl Witness {
                 // These were there when it began. Of the others the end tells.
                 notes.cut.as_mut().unwrap().removed |= before & !kept;
                 drop(notes);
-                self.acknowledge("truncate_after", kept);
+                self.acknowledge(what, kept);
             }
             Err(error) => {
                 notes.cut = None;
@@ -350,6 +360,12 @@ fn same(error: &WalError) -> WalError {
             cause: cause.clone(),
         },
         WalError::Poisoned { cause } => WalError::Poisoned { cause: cause.clone() },
+        WalError::NotDurable { lsn, cause, kind, .. } => WalError::NotDurable {
+            lsn: *lsn,
+            cause: cause.clone(),
+            kind: *kind,
+            path: None,
+        },
         _ => WalError::Closed,
     }
 }
