@@ -176,3 +176,21 @@ fn a_lower_position_does_not_move_the_head_back() {
         assert_eq!(wal.record_count(), 10);
     }
 }
+
+#[test]
+fn a_cursor_in_what_was_cut_off_keeps_what_came_instead_and_no_more() {
+    let wal = wal();
+    let entries: Vec<_> = (0..10).map(|i| put(&wal, i, 100)).collect();
+    wal.sync().unwrap();
+    let cursor = wal.cursor(entries[7].0).unwrap();
+    wal.truncate_after(entries[3].0).unwrap();
+    let instead: Vec<_> = (0..10).map(|i| put(&wal, i, 100)).collect();
+    let nothing = Retention::new().with_max_bytes(0);
+    // It was after all that is left of what came before the cut.
+    assert_eq!(wal.retain(&nothing).unwrap(), instead[0].0);
+    assert_eq!(all(&wal), instead);
+    assert!(cursor.lsn() <= instead[0].0);
+    cursor.advance(instead[6].0).unwrap();
+    assert_eq!(wal.retain(&nothing).unwrap(), instead[6].0);
+    assert_eq!(all(&wal), instead[6..]);
+}

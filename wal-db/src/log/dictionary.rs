@@ -131,6 +131,20 @@ impl Dictionary {
         self.newest_before(u64::MAX)
     }
 
+    /// Forgets where schema frames were before `pos`, except the newest one.
+    fn forget_before(&self, pos: u64) {
+        let mut positions = self.positions.lock();
+        let gone = positions.partition_point(|&at| at < pos);
+        let gone = gone.min(positions.len().saturating_sub(1));
+        positions.drain(..gone);
+    }
+
+    /// How many schema frames it knows the place of.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.positions.lock().len()
+    }
+
     #[inline]
     fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Acquire)
@@ -456,8 +470,38 @@ impl Core {
 
     /// The beginning was cut off. If that took the set, the next typed record brings it again.
     pub(crate) fn head_moved(&self) {
+        let first = self.window_start(self.base.shape().head_group);
+        self.dictionary.forget_before(first);
         if self.dictionary.newest().is_some_and(|pos| !self.is_there(pos)) {
             self.dictionary.until.store(0, Ordering::Release);
         }
+    }
+}
+
+#[cfg(all(test, feature = "bincode", not(loom), not(shuttle)))]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use crate::{Wal, WalConfig, WalRecord};
+
+    #[derive(Debug, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "long")]
+    struct Long(Vec<u8>);
+
+    #[test]
+    fn the_places_of_schemas_go_with_the_records_that_they_described() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = WalConfig::new().with_background_flush(false);
+        let wal = Wal::open_segmented_with(dir.path().join("log"), 64 << 10, config).expect("a log");
+        let log = wal.typed::<Long>().expect("no collision");
+        for i in 0..60 {
+            let lsn = log.append_and_sync(&Long(vec![7; 30_000])).expect("append");
+            if i % 10 == 9 {
+                assert!(wal.core().dictionary.places() > 2);
+                wal.truncate_before(lsn).expect("truncate");
+                assert_eq!(wal.core().dictionary.places(), 1, "after {i}");
+            }
+        }
+        assert_eq!(wal.schemas().expect("schemas").iter().count(), 1);
     }
 }
