@@ -881,6 +881,14 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["judging::holes::a_file_that_was_extended_by_much_is_not_read_through"],
     ),
     bug(
+        "tail-before-staged-records-not-rewritten",
+        &[],
+        "recovery does not write again what was not flushed, if records of staging memory follow it",
+        &[
+            "staging::following::what_was_not_flushed_is_written_again_before_the_staged_records_that_follow_it",
+        ],
+    ),
+    bug(
         "wrong-segment-hides-the-one-before",
         &[],
         "records before a damaged segment are not read because a read reaches into it",

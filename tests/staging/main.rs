@@ -2,6 +2,7 @@
 //! anything else is left out or refused, and what is missing is reported.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
+mod following;
 mod foreign;
 mod lost;
 mod stale;

@@ -547,7 +547,8 @@ fn mend(
         && !unreadable
         && !report.staging_missing;
 
-    if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") {
+    let is_followed = staged.is_some() && seeded_bug!("tail-before-staged-records-not-rewritten");
+    if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") && !is_followed {
         rewrite(&base, found.durable, end)?;
     }
     let over =
