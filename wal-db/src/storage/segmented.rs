@@ -565,27 +565,18 @@ impl WalStore for SegmentedStore {
     }
 
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        for (index, offset, len) in self.parts(pos, buf.len()) {
-            let file = match self.segment(index) {
-                // What is wrong with it is said to who reads from its start: what comes before is right.
-                Err(_) if done > 0 && !seeded_bug!("wrong-segment-hides-the-one-before") => break,
-                file => file.map_err(|error| self.fault(error))?,
-            };
-            let Some(file) = file else {
-                let needed = self.needed.load(Ordering::Acquire);
-                if done == 0 && index <= needed && index < self.last.load(Ordering::Acquire) {
-                    return Err(self.fault(StoreFault::Missing { segment: index }.error()));
-                }
-                break;
-            };
-            let read = read_at(&*file, offset, &mut buf[done..done + len])?;
-            done += read;
-            if read < len {
-                break;
+        // What comes after this segment is for the next call.
+        let Some((index, offset, len)) = self.parts(pos, buf.len()).next() else {
+            return Ok(0);
+        };
+        let needed = self.needed.load(Ordering::Acquire);
+        match self.segment(index).map_err(|error| self.fault(error))? {
+            Some(file) => read_at(&*file, offset, &mut buf[..len]),
+            None if index <= needed && index < self.last.load(Ordering::Acquire) => {
+                Err(self.fault(StoreFault::Missing { segment: index }.error()))
             }
+            None => Ok(0),
         }
-        Ok(done)
     }
 
     fn next_data(&self, pos: u64) -> io::Result<u64> {
