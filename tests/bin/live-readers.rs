@@ -3,7 +3,7 @@
 //! `--seconds S` (600), `--readers N` of each sort (10), `--dir DIR` (a temporary one). Two writers do the same in two logs:
 //! they append, sync, rotate, drop the oldest records and cut off the newest. The readers are at one of the logs, so the
 //! ratio of what the two have appended is what readers cost a writer, whatever else the machine does. The sorts of
-//! readers: open and iterate, verify, salvage, inspect, follow; `--sort NAME` runs one of them alone. The exit code is 1 if
+//! readers: open and iterate, verify, salvage, inspect, follow; `--sort NAME`, which may be given again, runs those alone. The exit code is 1 if
 //! one of them hears of damage, misses a record, or is shown one twice.
 //!
 //! Readers that never rest take the processors from both writers, and which of the two they take more from is up to the
@@ -31,6 +31,9 @@ const DROP_EVERY: u64 = 16;
 const CUT_EVERY: u64 = 50;
 const CUT_OFF: u64 = 100;
 
+/// Who inspects does so now and then: it lists the directory, and the writer has to wait if it makes a name meanwhile.
+const REST: Duration = Duration::from_secs(1);
+
 type Failed = String;
 
 fn main() -> ExitCode {
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
         readers: 10,
         dir: None,
         on: "log".to_owned(),
-        sort: None,
+        sorts: Vec::new(),
     };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
@@ -49,7 +52,7 @@ fn main() -> ExitCode {
             ("--role", _) => options.role = value,
             ("--dir", _) => options.dir = Some(value.into()),
             ("--on", _) if ["log", "other"].contains(&&*value) => options.on = value,
-            ("--sort", _) if SORTS.iter().any(|(name, _)| *name == value) => options.sort = Some(value),
+            ("--sort", _) if SORTS.iter().any(|(name, _)| *name == value) => options.sorts.push(value),
             ("--seconds", Ok(seconds)) => options.seconds = seconds,
             ("--readers", Ok(readers)) => options.readers = readers,
             _ => {
@@ -80,7 +83,7 @@ struct Options {
     readers: u64,
     dir: Option<PathBuf>,
     on: String,
-    sort: Option<String>,
+    sorts: Vec<String>,
 }
 
 impl Options {
@@ -109,7 +112,7 @@ fn start(options: &Options, role: &str, log: &Path, seconds: u64, by: &[&str]) -
         .arg(log)
         .args(["--seconds", &seconds.to_string()])
         .args(["--readers", &options.readers.to_string()]);
-    if let Some(sort) = &options.sort {
+    for sort in &options.sorts {
         command.args(["--sort", sort]);
     }
     command.stdout(Stdio::piped()).spawn()
@@ -349,6 +352,7 @@ fn inspect(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
             return Err(damage.to_string());
         }
         seen.rounds += 1;
+        std::thread::sleep(REST);
     }
     Ok(())
 }
@@ -385,7 +389,7 @@ fn read(options: &Options) -> std::result::Result<(), Failed> {
     let mut failures = Vec::new();
     std::thread::scope(|scope| {
         let mut readers = Vec::new();
-        let wanted = |name: &str| options.sort.as_deref().is_none_or(|sort| sort == name);
+        let wanted = |name: &str| options.sorts.is_empty() || options.sorts.iter().any(|sort| sort == name);
         for (name, run) in SORTS.into_iter().filter(|(name, _)| wanted(name)) {
             for _ in 0..options.readers {
                 let body = move || {

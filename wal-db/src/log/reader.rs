@@ -258,9 +258,6 @@ fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
     {
         meet(base, &mut waiting, &mut found, limit)?;
     }
-    if access == Access::ReadInUse && !waiting.as_ref().is_some_and(Waiting::has_moved) {
-        recover::attach(&base.store, manifest, Access::Read)?;
-    }
     // A claim that is not published may be any moment, so what comes after it is not shown yet.
     let end = found.mark.pos;
     let has_staging = waiting.is_some();

@@ -113,7 +113,8 @@ pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
     let (shape, segment_len) = match &manifest {
         Some(manifest) => {
             // A missing or foreign segment is what the walk will report.
-            let _ = recover::attach(&store, manifest, Access::ReadInUse);
+            let attached = recover::attach(&store, manifest, Access::ReadInUse);
+            let _ = attached.or_else(|_| recover::attach(&store, manifest, Access::Read));
             (recover::shape_of(manifest), manifest.segment_len)
         }
         None => {

@@ -44,16 +44,6 @@ impl Waiting {
         (waiting, is_ignored)
     }
 
-    /// Whether its process has done something since it was found.
-    pub(super) fn has_moved(&self) -> bool {
-        let now = Leftover::peek(&self.file).ok().flatten();
-        now.is_some_and(|now| {
-            let was = &self.leftover;
-            let has_written = now.released > Some(was.released) || now.durable > was.durable;
-            !now.header.clean && (has_written || now.header != was.header)
-        })
-    }
-
     /// Whether what lies at and after the end that was found in the store is nothing: all that was handed to the store
     /// comes before, and of a write that was interrupted in this boot its beginning is there.
     pub(super) fn nothing_follows(&self, base: &Base, found: &Found) -> bool {
@@ -165,7 +155,6 @@ mod tests {
         let mut found = recover::scan_to_end(&base, manifest.mark, len).unwrap();
         let before = found.mark.pos;
         append(30);
-        assert!(waiting.as_ref().unwrap().has_moved());
         meet(&base, &mut waiting, &mut found, len).unwrap();
 
         let (end, waiting) = (found.mark.pos, waiting.unwrap());

@@ -258,7 +258,7 @@ pub struct Identity {
     /// Whether the log is open for reading only.
     pub read_only: bool,
     /// With `read_only`, whether its writer may be at work: then a directory that the writer changes is better not listed,
-    /// for that makes it wait. The log says it again, without this, if it turns out that nothing moves.
+    /// for that makes it wait.
     pub in_use: bool,
 }
 

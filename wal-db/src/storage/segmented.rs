@@ -31,6 +31,9 @@ pub(super) const NEW_MANIFEST: &str = "manifest.new";
 const STAGING: &str = "staging";
 const SUFFIX: &str = ".seg";
 
+/// How many names after its last segment are looked at in a log whose directory is not listed.
+const LATER_NAMES: u64 = 4;
+
 /// The smallest segment; smaller requests are rounded up. Little under shuttle, whose logs are short.
 const MIN_SEGMENT_LEN: u64 = if cfg!(shuttle) { 4 << 10 } else { 64 << 10 };
 
@@ -439,7 +442,7 @@ impl SegmentedStore {
         if log.read_only && !seeded_bug!("unused-segments-missed") {
             self.needed.store(log.newest_segment, Ordering::Release);
         }
-        if log.read_only && log.in_use && self.attach_without_listing(log) {
+        if log.read_only && log.in_use && self.attach_without_listing(log)? {
             return Ok(());
         }
         let mut indexes = self.listed()?;
@@ -488,28 +491,49 @@ impl SegmentedStore {
         attach_header(&*file, 0, log, index, self.segment_len, true)
     }
 
-    /// Attaches to a log that is being written. `false`: something is wrong, and a listing says what it is.
-    fn attach_without_listing(&self, log: &Identity) -> bool {
+    /// Attaches to a log that is being written. Its head may have moved meanwhile: then a segment is missing that the next
+    /// manifest does not name. `false`: nothing is there, and a listing says whether that is right.
+    fn attach_without_listing(&self, log: &Identity) -> io::Result<bool> {
         if self.attached.load(Ordering::Acquire) {
             // What is missing by now is met by who reads it.
             self.last.fetch_max(log.newest_segment, Ordering::Release);
-            return true;
+            return Ok(true);
         }
-        let mut named = log.head / self.segment_len..=log.newest_segment;
-        if !named.all(|index| self.file_len(index).is_ok()) {
-            return false;
+        for segment in log.head / self.segment_len..=log.newest_segment {
+            match self.file_len(segment) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return match log.newest_segment {
+                        0 => Ok(false),
+                        _ => Err(StoreFault::Missing { segment }.error()),
+                    };
+                }
+                len => len.map(drop)?,
+            }
         }
         let mut last = log.newest_segment;
-        loop {
-            match self.is_later(last + 1) {
-                Ok(true) => last += 1,
-                Ok(false) => break,
-                Err(_) => return false,
-            }
+        while let Some(later) = self.find_later(last)? {
+            last = later;
         }
         self.last.store(last, Ordering::Release);
         self.attached.store(true, Ordering::Release);
-        true
+        Ok(true)
+    }
+
+    /// The first later segment among the next few names.
+    fn find_later(&self, last: u64) -> io::Result<Option<u64>> {
+        for index in last + 1..=last + LATER_NAMES {
+            if !self.is_later(index)? {
+                continue;
+            }
+            // Its writer may have made it, and those before it, since they were looked for.
+            for segment in last + 1..index {
+                if !self.is_later(segment)? {
+                    return Err(StoreFault::Missing { segment }.error());
+                }
+            }
+            return Ok(Some(index));
+        }
+        Ok(None)
     }
 
     /// That the segments which no manifest names yet are the log's, and that none is missing before one that is there. Its
