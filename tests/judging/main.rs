@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod beside;
+mod copies;
 mod files;
 mod forge;
 #[cfg(target_os = "linux")]

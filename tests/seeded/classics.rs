@@ -589,6 +589,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["readers::hostile::a_log_that_is_made_anew_under_a_reader_is_another_one"],
     ),
     bug(
+        "bad-copies-kept-quiet",
+        &[],
+        "verify does not say that one of two copies is damaged",
+        &["judging::copies::a_log_that_lives_on_one_copy_of_two_says_so"],
+    ),
+    bug(
         "manifest-read-once",
         &[],
         "a reader does not look at the manifest again before it calls something damage",

@@ -94,9 +94,9 @@ pub use event::{
     Unreadable, Value, WalDecode, WalDecodeOwned, WalRecord, WalSchema,
 };
 pub use log::{
-    Cursor, Cut, FileFault, Follow, Inspection, Record, RecordKind, RecordRef, RecoveryReport, Retention,
-    RevIter, Rule, Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket, VerifyReport, Violation, Wal,
-    WalIter,
+    Copied, CopyFault, Cursor, Cut, FileFault, Follow, Inspection, Record, RecordKind, RecordRef,
+    RecoveryReport, Retention, RevIter, Rule, Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket,
+    VerifyReport, Violation, Wal, WalIter,
 };
 pub use lsn::Lsn;
 pub use position::{ParsePositionError, Position};

@@ -50,7 +50,7 @@ pub(crate) use inspect::inspect as inspect_on;
 pub use inspect::{Inspection, SegmentInfo};
 pub use iter::{RevIter, WalIter};
 pub use record::{Record, RecordKind, RecordRef};
-pub use report::{Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
+pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use salvage::salvage as salvage_on;
 pub use salvage::{Salvage, SalvageItem};

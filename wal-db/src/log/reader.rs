@@ -88,8 +88,8 @@ impl View {
 /// The copies of the manifest as they were read together.
 pub(super) struct Copies {
     pub(super) newest: Manifest,
-    /// One of them is damaged.
-    damaged: bool,
+    /// The one that is damaged, if one is.
+    pub(super) damaged: Option<usize>,
     /// So many are intact.
     pub(super) intact: u32,
 }
@@ -162,7 +162,7 @@ fn opened(mut base: Base, copies: Copies, looked: Looked, config: &WalConfig) ->
             kept_at: None,
         }),
         damage: looked.damage,
-        manifest_copy_damaged: copies.damaged,
+        manifest_copy_damaged: copies.damaged.is_some(),
         staging_ignored: looked.staging_ignored,
         end: Lsn::from_pos(staged_end + GROUP_HEADER_LEN as u64),
         epoch: manifest.timeline.newest().epoch,
@@ -330,7 +330,7 @@ pub(super) fn read_copies(store: &Latched) -> Result<Copies> {
             Ok(_) => false,
             Err(fault) => *fault != SlotFault::Empty || !is_new,
         };
-        let damaged = decoded.iter().any(is_bad);
+        let damaged = decoded.iter().position(is_bad);
         unmoved = if before.as_ref() == Some(&slots) {
             unmoved + 1
         } else {
@@ -338,7 +338,7 @@ pub(super) fn read_copies(store: &Latched) -> Result<Copies> {
         };
         let [first, second] = decoded.map(Result::ok);
         let intact = u32::from(first.is_some()) + u32::from(second.is_some());
-        if !damaged || unmoved == 2 {
+        if damaged.is_none() || unmoved == 2 {
             let mut newest = newer(first, second).ok_or_else(recover::manifest_damage)?;
             match table::complete(store, &mut newest) {
                 Ok(_) => {

@@ -74,17 +74,42 @@ pub struct VerifyReport {
     pub damage: Vec<Corruption>,
     /// Files that are missing, or are not what their names say. What can be read of them all the same was read.
     pub files: Vec<FileFault>,
+    /// Of what the log keeps two copies of, those that are damaged. The other copy of each is whole, so the log is, too, and
+    /// [`is_intact`](Self::is_intact) does not ask for them: but one more fault there, and it is not. Opening the log for
+    /// writing writes both copies again.
+    pub copies: Vec<CopyFault>,
     /// What is intact and breaks a rule of `docs/format.md`: its checksums are right, so it was written like this, by another
     /// implementation. Only the padding after a group, which no checksum covers, may have been damaged since.
     pub violations: Vec<Violation>,
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong.
+    /// Whether nothing is wrong with what can be read. A copy that is damaged beside a whole one, see [`copies`](Self::copies),
+    /// is not.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.damage.is_empty() && self.files.is_empty() && self.violations.is_empty()
     }
+}
+
+/// A damaged copy of something of which there is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CopyFault {
+    /// What it is a copy of.
+    pub of: Copied,
+    /// Which of the two copies it is, 0 or 1: the slot of the manifest, or the number in the name of the file.
+    pub copy: usize,
+}
+
+/// What a log keeps two copies of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Copied {
+    /// The manifest.
+    Manifest,
+    /// The table of the cuts that the manifest has no room for.
+    Cuts,
 }
 
 /// A file that is not the one that belongs to the log.

@@ -36,6 +36,40 @@ pub(super) fn complete(store: &Latched, manifest: &mut Manifest) -> Result<bool>
     Err(manifest_damage())
 }
 
+/// Which copies, 0 or 1, are not the table that the manifest names. With `is_underway` its writer may not have come to the
+/// second one, which is the table before it then, or none.
+pub(super) fn bad_copies(store: &Latched, manifest: &Manifest, is_underway: bool) -> Result<Vec<usize>> {
+    let Some(name) = manifest.timeline.table() else {
+        return Ok(Vec::new());
+    };
+    let mut bad = Vec::new();
+    for (copy, slot) in SLOTS
+        .into_iter()
+        .enumerate()
+        .filter(|(_, slot)| *slot < store.slots())
+    {
+        let bytes = store
+            .read_slot(slot)
+            .map_err(WalError::io("reading the table of cuts"))?;
+        if is_underway && bytes.is_empty() {
+            continue;
+        }
+        let older = name_in(&bytes).filter(|_| is_underway);
+        if Table::decode(manifest.log, bytes, older.unwrap_or(name)).is_none() {
+            bad.push(copy);
+        }
+    }
+    Ok(bad)
+}
+
+/// What a manifest would call this table.
+fn name_in(bytes: &[u8]) -> Option<TableName> {
+    let count = u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?);
+    let end = usize::try_from(count).ok()?.checked_mul(24)?.checked_add(32)?;
+    let crc = u32::from_le_bytes(*bytes.get(end..)?.first_chunk()?);
+    Some(TableName { count, crc })
+}
+
 /// Openings take turns, so that neither copy is damaged for long without being noticed. However many manifests are written
 /// between one opening and the next, the numbers of ones in generations are not even all the time, nor odd.
 fn first_to_read(generation: u64) -> usize {

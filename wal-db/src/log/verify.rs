@@ -5,10 +5,12 @@ use super::{
     base::{Base, Shape},
     core::Core,
     find::{self, Content},
-    report::{FileFault, VerifyReport},
+    reader,
+    report::{Copied, CopyFault, FileFault, VerifyReport},
     rules::{Before, Group, Seen},
     salvage::{foreign_from, resync},
     scan::{Frame, Walker},
+    table,
 };
 use crate::{
     Corruption, CorruptionReason, Result, WalError,
@@ -30,6 +32,7 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
         group: None,
         before: None,
     };
+    verifier.check_copies(core)?;
     verifier.check_files()?;
     verifier.walk()?;
     Ok(verifier.report)
@@ -53,6 +56,29 @@ impl Verifier<'_> {
     fn segments(&self) -> std::ops::RangeInclusive<u64> {
         let of = |pos| self.base.segment_of(pos).unwrap_or(0);
         of(self.shape.head_group)..=of(self.end.max(self.shape.head_group + 1) - 1)
+    }
+
+    /// The copies of what there are two of. Where another process writes, the second copy of a table may be still to come.
+    fn check_copies(&mut self, core: &Core) -> Result<()> {
+        let writer = core.writer().ok();
+        let held = writer.map(|writer| writer.manifest.lock());
+        let copies = match reader::read_copies(&self.base.store) {
+            Err(WalError::Corruption(damage)) => {
+                self.report.damage.push(damage);
+                return Ok(());
+            }
+            copies => copies?,
+        };
+        let is_underway = held.is_none() && copies.newest.staging.is_some();
+        let manifest = copies.damaged.map(|copy| (Copied::Manifest, copy));
+        let tables = table::bad_copies(&self.base.store, &copies.newest, is_underway)?;
+        drop(held);
+        let faults = manifest
+            .into_iter()
+            .chain(tables.into_iter().map(|copy| (Copied::Cuts, copy)));
+        let faults = faults.filter(|_| !seeded_bug!("bad-copies-kept-quiet"));
+        self.report.copies = faults.map(|(of, copy)| CopyFault { of, copy }).collect();
+        Ok(())
     }
 
     fn check_files(&mut self) -> Result<()> {
