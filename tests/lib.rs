@@ -1,5 +1,6 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
-//! command ([`disk`]), a run that uses everything ([`everything`]), a disk that loses power ([`sim`]), what has to be
+//! command ([`disk`]), a run that uses everything ([`everything`]), a store of which a few calls are a test's ([`forwarding`]), a log that is looked at
+//! while it is written ([`written`]), a disk that loses power ([`sim`]), what has to be
 //! true of a damaged log ([`damage`]), processes of their own ([`child`]), mistakes to put in ([`seeded`]), random
 //! values ([`random`]), what the examples of the guides need ([`guide`]), and a watchdog ([`within`]).
 #![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
@@ -9,11 +10,13 @@ pub mod damage;
 pub mod disk;
 pub mod everything;
 pub mod files;
+pub mod forwarding;
 pub mod fuzz_targets;
 pub mod guide;
 pub mod random;
 pub mod seeded;
 pub mod sim;
+pub mod written;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},

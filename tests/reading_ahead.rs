@@ -13,7 +13,11 @@ use std::{
 };
 
 use wal_db::{Lsn, MemStore, RecoveryPolicy, Wal, WalConfig, WalStore};
-use wal_tests::{Entry, all, put};
+use wal_tests::{
+    Entry, all,
+    forwarding::{Forwarding, Over},
+    put,
+};
 
 /// What the thread that reads ahead meets.
 #[derive(Clone, Copy, PartialEq)]
@@ -61,7 +65,11 @@ impl Watched {
     }
 }
 
-impl WalStore for Watched {
+impl Over for Watched {
+    fn store(&self) -> &MemStore {
+        &self.store
+    }
+
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         if thread::current().name() != Some("wal-reader") {
             if NOT_ALONE.contains(&pos) && !self.is_alone {
@@ -83,21 +91,7 @@ impl WalStore for Watched {
             Meets::ShortReads => self.store.read_at(pos, &mut buf[..half]),
         }
     }
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.store.write_at(pos, bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.store.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.store.len()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.store.truncate(len)
-    }
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.store.read_slot(slot)
-    }
+
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
         self.store.write_slot(slot, bytes)
     }
@@ -141,7 +135,7 @@ fn alone() -> WalConfig {
 #[test]
 fn a_long_replay_is_read_ahead_and_has_every_record() {
     let store = Watched::new(Meets::Nothing, 0);
-    let wal = Wal::with_store(store.clone()).unwrap();
+    let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
     let entries = fill(&wal);
     assert!(entries == all(&wal));
     assert!(store.read_ahead() > 0);
@@ -169,7 +163,7 @@ fn a_short_look_and_a_log_without_threads_are_not_read_ahead() {
         is_alone: true,
         ..Watched::new(Meets::Nothing, 0)
     };
-    let wal = Wal::with_store(store.clone()).unwrap();
+    let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
     let entries = fill(&wal);
     let first: Vec<_> = wal
         .iter()
@@ -188,7 +182,7 @@ fn a_short_look_and_a_log_without_threads_are_not_read_ahead() {
     assert_eq!(store.read_ahead(), 0);
     wal.close().unwrap();
 
-    let wal = Wal::with_store_and_config(store.clone(), alone()).unwrap();
+    let wal = Wal::with_store_and_config(Forwarding(store.clone()), alone()).unwrap();
     assert!(entries == all(&wal));
     assert_eq!(store.read_ahead(), 0);
 }
@@ -198,7 +192,7 @@ fn what_the_thread_cannot_read_the_replay_reads_itself() {
     for meets in [Meets::AnError, Meets::APanic, Meets::ShortReads] {
         for after in [0, 1, 2 << 20] {
             let store = Watched::new(meets, after);
-            let wal = Wal::with_store(store.clone()).unwrap();
+            let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
             let entries = fill(&wal);
             assert!(entries == all(&wal));
             assert!(store.read_ahead() > 0);
@@ -209,7 +203,7 @@ fn what_the_thread_cannot_read_the_replay_reads_itself() {
 #[test]
 fn what_was_cut_off_is_jumped_over() {
     let store = Watched::new(Meets::Nothing, 0);
-    let wal = Wal::with_store(store.clone()).unwrap();
+    let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
     let mut entries = fill(&wal);
     let last = entries.len() / 2;
     wal.truncate_after(entries[last].0).unwrap();

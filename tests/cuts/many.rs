@@ -13,6 +13,7 @@ use wal_tests::{
     Entry, all, corruption,
     disk::Disk,
     files::{FORMS, Form, Place},
+    forwarding::{Forwarding, Over},
     put, quiet, quiet_heap,
     random::Rng,
     scale,
@@ -284,25 +285,11 @@ struct Noting {
     written: Arc<Mutex<Vec<usize>>>,
 }
 
-impl WalStore for Noting {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.store.read_at(pos, buf)
+impl Over for Noting {
+    fn store(&self) -> &MemStore {
+        &self.store
     }
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.store.write_at(pos, bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.store.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.store.len()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.store.truncate(len)
-    }
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.store.read_slot(slot)
-    }
+
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
         if slot > 1 {
             let mut written = self.written.lock().unwrap();
@@ -313,6 +300,7 @@ impl WalStore for Noting {
         }
         self.store.write_slot(slot, bytes)
     }
+
     fn slots(&self) -> usize {
         4
     }
@@ -321,7 +309,7 @@ impl WalStore for Noting {
 #[test]
 fn a_table_is_never_written_over_the_only_good_one() {
     let store = Noting::default();
-    let wal = Wal::with_store_and_config(store.clone(), small(quiet_heap())).unwrap();
+    let wal = Wal::with_store_and_config(Forwarding(store.clone()), small(quiet_heap())).unwrap();
     let mut kept = Vec::new();
     while store.written.lock().unwrap().len() < 4 {
         kept.push(put(&wal, kept.len(), 20));

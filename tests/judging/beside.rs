@@ -6,10 +6,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use wal_db::{Lsn, SalvageItem, Staging, Wal, WalConfig, testing::SimDisk};
-use wal_tests::{Entry, files::SEGMENT, note, payload, scale};
-
-const NAME: &str = "log";
+use wal_db::{Lsn, SalvageItem, Staging, testing::SimDisk};
+use wal_tests::{Entry, note, payload, scale, written::Written};
 
 /// In segments or in one file, and what becomes of what was not written yet.
 const FORMS: [(bool, Staging); 4] = [
@@ -55,10 +53,7 @@ const LIFE: &[Op] = &[
 ];
 
 struct Writer {
-    disk: SimDisk,
-    segmented: bool,
-    config: WalConfig,
-    wal: Option<Wal>,
+    log: Written,
     live: Vec<Entry>,
     /// The log after each operation.
     states: Vec<Vec<Entry>>,
@@ -66,32 +61,15 @@ struct Writer {
 
 impl Writer {
     fn new(segmented: bool, staging: Staging) -> Writer {
-        let config = WalConfig::new()
-            .with_background_flush(false)
-            .with_staging_bytes(64 << 10)
-            .with_staging(staging);
-        let mut writer = Writer {
-            disk: SimDisk::new(),
-            segmented,
-            config,
-            wal: None,
+        Writer {
+            log: Written::new(segmented, staging),
             live: Vec::new(),
             states: vec![Vec::new()],
-        };
-        writer.open();
-        writer
-    }
-
-    fn open(&mut self) {
-        self.wal = Some(if self.segmented {
-            self.disk.open_segmented(NAME, SEGMENT, self.config).unwrap()
-        } else {
-            self.disk.open(NAME, self.config).unwrap()
-        });
+        }
     }
 
     fn run(&mut self, op: Op) {
-        let wal = self.wal.as_ref().unwrap();
+        let wal = self.log.wal();
         match op {
             Op::Append(len) => {
                 let data = payload(self.states.len(), len);
@@ -106,10 +84,7 @@ impl Writer {
                 wal.truncate_before(self.live[dropped].0).unwrap();
                 self.live.drain(..dropped);
             }
-            Op::Reopen => {
-                self.wal.take().unwrap().close().unwrap();
-                self.open();
-            }
+            Op::Reopen => self.log.reopen(),
         }
         self.states.push(self.live.clone());
     }
@@ -122,7 +97,7 @@ type Look = fn(&SimDisk, &str) -> Option<(Vec<Entry>, Vec<Lsn>)>;
 /// many calls there were.
 fn run(form: (bool, Staging), before: usize, at: u64, count: usize, look: Look) -> u64 {
     let mut writer = Writer::new(form.0, form.1);
-    let disk = writer.disk.clone();
+    let disk = writer.log.disk.clone();
     LIFE[..before].iter().for_each(|&op| writer.run(op));
     let writer = Arc::new(Mutex::new(writer));
     let calls = Arc::new(AtomicU64::new(0));
@@ -141,7 +116,7 @@ fn run(form: (bool, Staging), before: usize, at: u64, count: usize, look: Look) 
     if let Some((found, staged)) = found {
         judge(&writer.states[before..], &found, &what);
         if count == 0 && form.1 == Staging::Mapped {
-            let durable = writer.wal.as_ref().unwrap().durable_lsn();
+            let durable = writer.log.wal().durable_lsn();
             assert!(
                 staged.iter().all(|lsn| *lsn >= durable),
                 "{what}: {staged:?}, {durable}"
@@ -199,7 +174,7 @@ fn everywhere(look: Look) {
 fn salvage_beside_a_writer_finds_what_is_there_and_no_damage() {
     everywhere(|disk, what| {
         let (mut found, mut staged) = (Vec::new(), Vec::new());
-        for item in disk.salvage(NAME).unwrap() {
+        for item in disk.salvage(Written::NAME).unwrap() {
             let record = match item.unwrap_or_else(|error| panic!("{what}: {error:?}")) {
                 SalvageItem::Record(record) => {
                     assert!(staged.is_empty(), "{what}: what is staged comes last");
@@ -221,7 +196,7 @@ fn salvage_beside_a_writer_finds_what_is_there_and_no_damage() {
 fn inspecting_beside_a_writer_finds_no_damage() {
     everywhere(|disk, what| {
         let inspection = disk
-            .inspect(NAME)
+            .inspect(Written::NAME)
             .unwrap_or_else(|error| panic!("{what}: {error:?}"));
         assert_eq!(inspection.damage, None, "{what}");
         assert_eq!(inspection.intact_manifest_copies, 2, "{what}");
@@ -235,8 +210,8 @@ fn salvage_of_a_log_whose_process_died_shows_what_is_staged_last() {
     for op in [Op::Append(100), Op::Sync, Op::Append(200), Op::Append(300)] {
         writer.run(op);
     }
-    let dead = writer.disk.kill();
-    let items: Vec<_> = dead.salvage(NAME).unwrap().map(Result::unwrap).collect();
+    let dead = writer.log.disk.kill();
+    let items: Vec<_> = dead.salvage(Written::NAME).unwrap().map(Result::unwrap).collect();
     assert!(
         matches!(
             &items[..],

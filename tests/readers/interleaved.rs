@@ -9,10 +9,8 @@ use std::{
     },
 };
 
-use wal_db::{Lsn, Staging, Wal, WalConfig, WalError, testing::SimDisk};
-use wal_tests::{Entry, files::SEGMENT, note, payload, scale};
-
-const NAME: &str = "log";
+use wal_db::{Lsn, Staging, WalConfig, WalError, testing::SimDisk};
+use wal_tests::{Entry, note, payload, scale, written::Written};
 
 /// In segments or in one file, and what becomes of what was not written yet.
 const FORMS: [(bool, Staging); 3] = [
@@ -21,10 +19,10 @@ const FORMS: [(bool, Staging); 3] = [
     (true, Staging::WriteThrough),
 ];
 
-/// What the writer does.
 /// What a reader saw, and after which calls.
 type Said = (Option<Seen>, String);
 
+/// What the writer does.
 #[derive(Debug, Clone, Copy)]
 enum Op {
     /// Appends so many bytes.
@@ -44,10 +42,7 @@ enum Op {
 
 /// A log that is written, and what was ever in it.
 struct Writer {
-    disk: SimDisk,
-    segmented: bool,
-    config: WalConfig,
-    wal: Option<Wal>,
+    log: Written,
     seed: usize,
     /// The log after each operation.
     states: Vec<State>,
@@ -63,28 +58,11 @@ struct State {
 
 impl Writer {
     fn new(segmented: bool, staging: Staging) -> Writer {
-        let config = WalConfig::new()
-            .with_background_flush(false)
-            .with_staging_bytes(64 << 10)
-            .with_staging(staging);
-        let mut writer = Writer {
-            disk: SimDisk::new(),
-            segmented,
-            config,
-            wal: None,
+        Writer {
+            log: Written::new(segmented, staging),
             seed: 0,
             states: vec![State::default()],
-        };
-        writer.open();
-        writer
-    }
-
-    fn open(&mut self) {
-        self.wal = Some(if self.segmented {
-            self.disk.open_segmented(NAME, SEGMENT, self.config).unwrap()
-        } else {
-            self.disk.open(NAME, self.config).unwrap()
-        });
+        }
     }
 
     fn run(&mut self, op: Op) {
@@ -93,38 +71,26 @@ impl Writer {
             Op::Append(len) => {
                 self.seed += 1;
                 let data = payload(self.seed, len);
-                let lsn = self.wal.as_ref().unwrap().append(&data).unwrap();
+                let lsn = self.log.wal().append(&data).unwrap();
                 state.live.push(Entry(lsn, data));
             }
-            Op::Sync => self.wal.as_ref().unwrap().sync().unwrap(),
-            Op::Flush => self.wal.as_ref().unwrap().flush().unwrap(),
+            Op::Sync => self.log.wal().sync().unwrap(),
+            Op::Flush => self.log.wal().flush().unwrap(),
             Op::CutAfter(kept) => {
-                self.wal
-                    .as_ref()
-                    .unwrap()
-                    .truncate_after(state.live[kept - 1].0)
-                    .unwrap();
+                self.log.wal().truncate_after(state.live[kept - 1].0).unwrap();
                 state.live.truncate(kept);
             }
             Op::CutBefore(dropped) => {
                 let lsn = state.live[dropped].0;
-                assert_eq!(self.wal.as_ref().unwrap().truncate_before(lsn).unwrap(), lsn);
+                assert_eq!(self.log.wal().truncate_before(lsn).unwrap(), lsn);
                 state.live.drain(..dropped);
                 state.stored -= dropped;
                 state.head_moved = true;
             }
-            Op::Reopen => {
-                self.wal.take().unwrap().close().unwrap();
-                self.open();
-            }
-            Op::Die => {
-                // The staging memory stays mapped, and nobody writes to it any more.
-                std::mem::forget(self.wal.take());
-                self.disk.unlock_all();
-                self.open();
-            }
+            Op::Reopen => self.log.reopen(),
+            Op::Die => self.log.die(),
         }
-        if !matches!(op, Op::Append(_)) || self.config.staging() == Staging::WriteThrough {
+        if !matches!(op, Op::Append(_)) || self.log.config.staging() == Staging::WriteThrough {
             state.stored = state.live.len();
         }
         self.states.push(state);
@@ -149,7 +115,7 @@ struct Seen {
 fn run(script: &[Op], form: (bool, Staging), before: usize, during: &[(u64, usize)], read: ReadFn) -> u64 {
     let (segmented, staging) = form;
     let mut writer = Writer::new(segmented, staging);
-    let disk = writer.disk.clone();
+    let disk = writer.log.disk.clone();
     script[..before].iter().for_each(|&op| writer.run(op));
     let writer = Arc::new(Mutex::new((writer, before)));
     let calls = Arc::new(AtomicU64::new(0));
@@ -252,7 +218,7 @@ fn judge(states: &[State], seen: &Seen, what: &str) {
 
 fn opens_and_reads(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
     let from = now();
-    let wal = match disk.open_read_only(NAME, segmented, quiet()) {
+    let wal = match disk.open_read_only(Written::NAME, segmented, quiet()) {
         Ok(wal) => wal,
         Err(error) => panic!("{what}: opening: {error:?}"),
     };
@@ -276,7 +242,7 @@ fn opens_and_reads_backwards(
 ) -> Option<Seen> {
     let from = now();
     let wal = disk
-        .open_read_only(NAME, segmented, quiet())
+        .open_read_only(Written::NAME, segmented, quiet())
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let mut entries = Vec::new();
     let mut error = None;
@@ -311,12 +277,15 @@ fn opens_and_reads_backwards(
 
 fn verifies(disk: &SimDisk, segmented: bool, _: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
     let wal = disk
-        .open_read_only(NAME, segmented, quiet())
+        .open_read_only(Written::NAME, segmented, quiet())
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let report = wal
         .verify()
         .unwrap_or_else(|error| panic!("{what}: verify: {error:?}"));
-    assert!(report.is_intact(), "{what}: {report:?}");
+    assert!(
+        report.is_intact() && report.copies.is_empty(),
+        "{what}: {report:?}"
+    );
     None
 }
 
@@ -324,7 +293,7 @@ fn verifies(disk: &SimDisk, segmented: bool, _: &dyn Fn() -> usize, what: &str) 
 fn follows(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
     let from = now();
     let wal = disk
-        .open_read_only(NAME, segmented, quiet())
+        .open_read_only(Written::NAME, segmented, quiet())
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let mut tail = loop {
         match wal.tail(wal.head()) {
@@ -442,8 +411,8 @@ fn between_any_two_calls(read: ReadFn) {
             let mut writer = Writer::new(segmented, staging);
             let done = Arc::new(AtomicUsize::new(0));
             let seen: Arc<Mutex<Vec<Said>>> = Arc::default();
-            let disk = writer.disk.clone();
-            writer.disk = disk.beside({
+            let disk = writer.log.disk.clone();
+            writer.log.disk = disk.beside({
                 let (disk, done, seen) = (disk.clone(), done.clone(), seen.clone());
                 move || {
                     let now = done.load(Ordering::Relaxed);

@@ -6,10 +6,11 @@ use std::{
     path::PathBuf,
 };
 
-use wal_db::{MemStore, NotMapped, Staging, StagingInUse, Wal, WalStore};
+use wal_db::{MemStore, NotMapped, Staging, StagingInUse, Wal};
 use wal_tests::{
     all,
     files::{Form, Place},
+    forwarding::{Forwarding, Over},
     put, quiet, quiet_heap,
 };
 
@@ -23,28 +24,11 @@ struct Store {
     boot: Option<[u8; 16]>,
 }
 
-impl WalStore for Store {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.store.read_at(pos, buf)
+impl Over for Store {
+    fn store(&self) -> &MemStore {
+        &self.store
     }
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.store.write_at(pos, bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.store.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.store.len()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.store.truncate(len)
-    }
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.store.read_slot(slot)
-    }
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.store.write_slot(slot, bytes)
-    }
+
     fn staging_file(&self, create: bool) -> io::Result<Option<File>> {
         if !create && !self.path.exists() {
             return Ok(None);
@@ -57,12 +41,14 @@ impl WalStore for Store {
             .open(&self.path)
             .map(Some)
     }
+
     fn remove_staging(&self) -> io::Result<()> {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
+
     fn boot_id(&self) -> Option<[u8; 16]> {
         self.boot
     }
@@ -80,7 +66,7 @@ fn a_log_whose_staging_memory_cannot_be_mapped_is_written_through() {
             readable: false,
             boot: Some([1; 16]),
         };
-        let wal = Wal::with_store_and_config(store, quiet().with_staging(staging)).unwrap();
+        let wal = Wal::with_store_and_config(Forwarding(store), quiet().with_staging(staging)).unwrap();
         assert!(
             matches!(wal.staging(), Some(StagingInUse::Instead(NotMapped::Refused(_)))),
             "{:?}",
@@ -111,7 +97,7 @@ fn a_log_is_written_through_where_nothing_tells_one_boot_from_another() {
             readable: true,
             boot,
         };
-        let wal = Wal::with_store_and_config(store, quiet().with_staging(staging)).unwrap();
+        let wal = Wal::with_store_and_config(Forwarding(store), quiet().with_staging(staging)).unwrap();
         assert_eq!(wal.staging(), Some(&in_use), "{boot:?}, {staging:?}");
         put(&wal, 1, 100);
         assert_eq!(wal.stats().staged_bytes == 0, in_use != StagingInUse::Mapped);
