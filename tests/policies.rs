@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use wal_db::__private::{Stored, Upcast};
 use wal_db::{
-    Ahead, Codec, CodecError, CodecId, Lsn, MemStore, RecordType, RecoveryPolicy, Replay, Retired, Skipped,
-    TypedError, Unreadable, Wal, WalConfig, WalDecode, WalError, WalRecord, WalStore,
+    Ahead, Bincode, Codec, CodecError, CodecId, Lsn, MemStore, RecordType, RecoveryPolicy, Replay, Retired,
+    Skipped, TypedError, Unreadable, Wal, WalConfig, WalDecode, WalError, WalRecord, WalStore,
 };
 
 fn wal() -> Wal {
@@ -88,22 +88,21 @@ stored_as! {
     Paused(u8) = "job.paused", 5;
 }
 
-/// A format that this program does not have.
+/// A format of another program, which the one that replays does not have.
 enum Foreign {}
 
 impl Codec for Foreign {
     const ID: CodecId = CodecId::new(200);
 
-    fn encode<T: Serialize + ?Sized>(_: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        out.push(0);
-        Ok(())
+    fn encode<T: Serialize + ?Sized>(event: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        Bincode::encode(event, out)
     }
 
-    fn decode<'de, S>(_: S, _: &'de [u8]) -> Result<(S::Value, usize), CodecError>
+    fn decode<'de, S>(seed: S, bytes: &'de [u8]) -> Result<(S::Value, usize), CodecError>
     where
         S: serde::de::DeserializeSeed<'de>,
     {
-        Err("it is only written here".into())
+        Bincode::decode(seed, bytes)
     }
 }
 
