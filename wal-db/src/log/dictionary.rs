@@ -139,12 +139,6 @@ impl Dictionary {
         positions.drain(..gone);
     }
 
-    /// How many schema frames it knows the place of.
-    #[cfg(test)]
-    pub(crate) fn places(&self) -> usize {
-        self.positions.lock().len()
-    }
-
     #[inline]
     fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Acquire)
@@ -488,6 +482,11 @@ mod tests {
     #[wal(name = "long")]
     struct Long(Vec<u8>);
 
+    /// How many schema frames the log knows the place of.
+    fn places(wal: &Wal) -> usize {
+        wal.core().dictionary.positions.lock().len()
+    }
+
     #[test]
     fn the_places_of_schemas_go_with_the_records_that_they_described() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -497,9 +496,9 @@ mod tests {
         for i in 0..60 {
             let lsn = log.append_and_sync(&Long(vec![7; 30_000])).expect("append");
             if i % 10 == 9 {
-                assert!(wal.core().dictionary.places() > 2);
+                assert!(places(&wal) > 2);
                 wal.truncate_before(lsn).expect("truncate");
-                assert_eq!(wal.core().dictionary.places(), 1, "after {i}");
+                assert_eq!(places(&wal), 1, "after {i}");
             }
         }
         assert_eq!(wal.schemas().expect("schemas").iter().count(), 1);
