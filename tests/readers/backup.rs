@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use wal_db::{Wal, WalConfig, WalError};
+use wal_db::{CorruptionReason, Wal, WalConfig, WalError};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place, tree},
@@ -170,6 +170,29 @@ fn a_backup_overwrites_nothing_and_one_that_fails_leaves_nothing() {
         };
         assert_eq!(left, 0, "{form:?}");
     }
+}
+
+#[test]
+fn a_log_of_which_a_segment_is_missing_is_not_copied_and_the_error_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, target) = (dir.path().join("log"), dir.path().join("copy"));
+    let open = || Wal::open_segmented_with(&path, 64 << 10, quiet()).unwrap();
+    let wal = open();
+    (0..12).for_each(|seed| drop(put(&wal, seed, 20_000)));
+    wal.close().unwrap();
+    // What is read again when it is opened is the end.
+    let wal = open();
+    fs::remove_file(path.join("0000000001.seg")).unwrap();
+    match wal.backup_to(&target) {
+        Err(WalError::Corruption(damage)) => {
+            assert_eq!(
+                (damage.reason, damage.segment),
+                (CorruptionReason::MissingSegment, Some(1))
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!target.exists() || tree(&target).is_empty());
 }
 
 #[test]
