@@ -1,9 +1,9 @@
 //! What a process left in staging memory when it died is shown by who only looks, and marked.
 
-use wal_db::{Lsn, Wal};
+use wal_db::{Lsn, SalvageItem, Wal};
 use wal_tests::{
     Entry, all,
-    files::{FORMS, Place, assert_same_files},
+    files::{FORMS, Place, SECTOR, assert_same_files},
     put, quiet,
 };
 
@@ -67,6 +67,39 @@ fn inspecting_counts_what_staging_memory_holds() {
         let inspection = Wal::inspect(place.path()).unwrap();
         assert_eq!(inspection.recovery.unwrap().staged_records, 7, "{form:?}");
         assert_eq!(inspection.damage, None);
+    }
+}
+
+/// A process that dies in the middle of handing a group to the store leaves half of it there, and all of it in staging
+/// memory.
+#[test]
+fn half_of_a_group_in_the_store_is_no_damage_if_staging_memory_has_all_of_it() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let mut entries: Vec<_> = (0..5).map(|seed| put(&wal, seed, 300)).collect();
+        wal.sync().unwrap();
+        entries.extend((5..12).map(|seed| put(&wal, seed, 300)));
+        let left = place.killed();
+        wal.flush().unwrap();
+        let group = entries[5].0.get();
+        left.overwrite(group, &place.stream(group, 2 * SECTOR));
+
+        let mut found = Vec::new();
+        for item in Wal::salvage(left.path()).unwrap() {
+            match item.unwrap() {
+                SalvageItem::Record(record) | SalvageItem::Staged(record) => {
+                    found.push(Entry(record.lsn(), record.data().to_vec()));
+                }
+                other => panic!("{form:?}: {other:?}"),
+            }
+        }
+        assert_eq!(found, entries, "{form:?}");
+        assert_eq!(Wal::inspect(left.path()).unwrap().damage, None, "{form:?}");
+        let reader = Wal::open_read_only(left.path()).unwrap();
+        assert_eq!(all(&reader), entries, "{form:?}");
+        assert!(reader.verify().unwrap().is_intact(), "{form:?}");
+        assert_eq!(all(&left.open(quiet()).unwrap()), entries, "{form:?}");
     }
 }
 
