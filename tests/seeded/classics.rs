@@ -121,12 +121,6 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["fork::callbacks::of_callbacks_that_are_due_together_a_child_calls_no_other_one"],
     ),
     bug(
-        "preparer-waits-in-a-child",
-        &[],
-        "the preparing thread, out of a callback that forked, sleeps in the child for ever",
-        &["fork::callbacks::a_child_that_comes_out_of_a_callback_into_the_preparing_thread_ends"],
-    ),
-    bug(
         "layers-taken-for-safe",
         &[],
         "what lies below the layers of a container is taken for a file system that writes in place",
@@ -244,7 +238,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "not-read-back",
         &[],
         "an event is not read again although the handle says so",
-        &["codecs::what_cannot_be_read_again_is_refused_if_that_is_asked_for"],
+        &["typed_read_back::only_the_first_append_reads_and_in_a_debug_build_all_do"],
     ),
     bug(
         "first-event-not-read-back",
@@ -571,12 +565,6 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["policies::by_default_the_first_record_that_cannot_be_read_ends_the_replay"],
     ),
     bug(
-        "end-read-once",
-        &[],
-        "a reader takes the first end that it met for the end, though headers that came later call more durable",
-        &["readers::interleaved::a_log_is_opened_and_read_whatever_its_writer_does_meanwhile"],
-    ),
-    bug(
         "unused-segments-missed",
         &[],
         "a reader misses segments that were made ready and went when the log was closed",
@@ -599,12 +587,6 @@ pub(super) const CLASSICS: &[Bug] = &[
         &[],
         "a reader does not look at the manifest again before it calls something damage",
         &["readers::interleaved::a_log_is_opened_and_read_whatever_its_writer_does_meanwhile"],
-    ),
-    bug(
-        "old-segment-kept-open",
-        &[],
-        "a reader goes on reading an unused segment that its writer has removed and made anew",
-        &["readers::following::a_segment_that_is_made_again_under_the_name_of_an_unused_one_is_read"],
     ),
     bug(
         "staged-read-behind-a-gap",

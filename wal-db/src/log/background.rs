@@ -325,7 +325,7 @@ fn prepare_loop(core: &Core, writer: &Writer) {
                 core.guarded(writer, || zeros_ahead(core, writer));
             }
         }
-        if core.goes_on(writer) || seeded_bug!("preparer-waits-in-a-child") {
+        if core.goes_on(writer) {
             writer.background.preparer.sleep(None);
         }
     }

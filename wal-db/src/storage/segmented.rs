@@ -436,9 +436,7 @@ impl SegmentedStore {
     fn attach_here(&self, log: &Identity) -> io::Result<()> {
         *self.log.lock() = Some(LogId(log.log_id));
         // A reader attaches again when the log has moved on: an unused segment may have gone and been made anew.
-        if !seeded_bug!("old-segment-kept-open") {
-            self.files.forget(|_| false);
-        }
+        self.files.forget(|_| false);
         if log.read_only && !seeded_bug!("unused-segments-missed") {
             self.needed.store(log.newest_segment, Ordering::Release);
         }
