@@ -210,8 +210,15 @@ fn inspected(harm: &Harm, image: &Image, read_only: &wal_db::Result<Wal>) {
         (Ok(inspection), Err(WalError::Corruption(damage))) => {
             assert_eq!(inspection.damage.as_ref(), Some(damage), "{}", harm.what);
         }
-        (Err(WalError::NotALog { .. }), Err(WalError::NotALog { .. }))
-            if harm.not_a_log || harm.not_usable => {}
+        // A later segment that is somebody else's is named.
+        (Ok(inspection), Err(WalError::NotALog { path, .. })) if harm.not_usable => {
+            let is_named = inspection
+                .files
+                .iter()
+                .any(|file| file.path.as_ref() == Some(path));
+            assert!(is_named, "{}: {:?}", harm.what, inspection.files);
+        }
+        (Err(WalError::NotALog { .. }), Err(WalError::NotALog { .. })) if harm.not_a_log => {}
         (inspected, opened) => panic!("{}: inspect: {inspected:?}, opened: {opened:?}", harm.what),
     }
 }
