@@ -14,6 +14,21 @@ pub trait Over: Send + Sync + 'static {
         self.store().read_at(pos, buf)
     }
 
+    /// See [`WalStore::sync`].
+    fn sync(&self) -> io::Result<()> {
+        self.store().sync()
+    }
+
+    /// See [`WalStore::segment_len`].
+    fn segment_len(&self) -> Option<u64> {
+        self.store().segment_len()
+    }
+
+    /// See [`WalStore::prepare`].
+    fn prepare(&self, end: u64) -> io::Result<u64> {
+        self.store().prepare(end)
+    }
+
     /// See [`WalStore::write_slot`].
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
         self.store().write_slot(slot, bytes)
@@ -54,7 +69,15 @@ impl<T: Over> WalStore for Forwarding<T> {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.store().sync()
+        self.0.sync()
+    }
+
+    fn segment_len(&self) -> Option<u64> {
+        self.0.segment_len()
+    }
+
+    fn prepare(&self, end: u64) -> io::Result<u64> {
+        self.0.prepare(end)
     }
 
     fn len(&self) -> io::Result<u64> {

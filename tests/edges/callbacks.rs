@@ -15,6 +15,7 @@ use wal_db::{MemStore, Staging, Ticket, Wal, WalConfig, WalError, WalRecord, Wal
 use wal_tests::{
     all,
     files::{Form, Place},
+    forwarding::{Forwarding, Over},
     payload,
 };
 
@@ -84,28 +85,13 @@ impl PollOnce for Ticket {}
 /// A store in memory whose flushes begin when the gate is open.
 struct Gated(MemStore, Arc<RwLock<()>>);
 
-impl WalStore for Gated {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(pos, buf)
-    }
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_at(pos, bytes)
+impl Over for Gated {
+    fn store(&self) -> &MemStore {
+        &self.0
     }
     fn sync(&self) -> io::Result<()> {
         drop(self.1.read().unwrap());
         self.0.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.truncate(len)
-    }
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.0.read_slot(slot)
-    }
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_slot(slot, bytes)
     }
 }
 
@@ -113,7 +99,8 @@ impl WalStore for Gated {
 fn callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other() {
     for _ in 0..20 {
         let gate = Arc::new(RwLock::new(()));
-        let logs = [(); 2].map(|()| Wal::with_store(Gated(MemStore::new(), gate.clone())).unwrap());
+        let logs =
+            [(); 2].map(|()| Wal::with_store(Forwarding(Gated(MemStore::new(), gate.clone()))).unwrap());
         let closed = gate.write().unwrap();
         let both = Arc::new(Barrier::new(2));
         let (tell, told) = channel();
@@ -158,32 +145,16 @@ struct Wide {
 }
 
 /// A store in memory with segments, which has made this much room when it is opened, and more when it is asked.
-struct Roomy(MemStore, Arc<RwLock<()>>);
+struct Roomy(Gated);
 
 const ROOM: u64 = 4 << 20;
 
-impl WalStore for Roomy {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(pos, buf)
-    }
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_at(pos, bytes)
+impl Over for Roomy {
+    fn store(&self) -> &MemStore {
+        self.0.store()
     }
     fn sync(&self) -> io::Result<()> {
-        drop(self.1.read().unwrap());
         self.0.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.truncate(len)
-    }
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.0.read_slot(slot)
-    }
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_slot(slot, bytes)
     }
     fn segment_len(&self) -> Option<u64> {
         Some(64 << 10)
@@ -212,7 +183,8 @@ fn no_callback_is_called_with_a_lock_that_it_may_want() {
         .with_staging(Staging::Heap)
         .with_staging_bytes(64 << 10);
     let gate = Arc::new(RwLock::new(()));
-    let wal = Wal::with_store_and_config(Roomy(MemStore::new(), gate.clone()), config).unwrap();
+    let wal =
+        Wal::with_store_and_config(Forwarding(Roomy(Gated(MemStore::new(), gate.clone()))), config).unwrap();
     let log = wal.typed::<Wide>().unwrap();
     let free = || ROOM - 4096 - (wal.end().get() + 64);
     // Both threads of the log are kept, each in a callback.
