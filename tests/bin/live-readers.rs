@@ -1,21 +1,26 @@
 //! Readers in another process beside a writer at full speed: `cargo run --release -p wal-tests --bin live-readers`.
 //!
-//! `--seconds S` (600), `--readers N` of each sort (10), `--dir DIR` (a temporary one). Two writers do the same in two logs:
-//! they append, sync, rotate, drop the oldest records and cut off the newest. The readers are at one of the logs, so the
-//! ratio of what the two have appended is what readers cost a writer, whatever else the machine does. The sorts of
-//! readers: open and iterate, verify, salvage, inspect, follow; `--sort NAME`, which may be given again, runs those alone. The exit code is 1 if
-//! one of them hears of damage, misses a record, or is shown one twice.
+//! `--seconds S` (600), `--readers N` of each sort (10), `--dir DIR` (a temporary one). The sorts of readers: open and
+//! iterate, verify, salvage, inspect, follow; `--sort NAME`, which may be given again, runs those alone. The exit code
+//! is 1 if one of them hears of damage, misses a record, or is shown one twice.
 //!
-//! Readers that never rest take the processors from both writers, and which of the two they take more from is up to the
-//! scheduler. So they run with the policy `SCHED_IDLE`, where `chrt` can set it, and with `nice` 19 elsewhere: they take
-//! what the writers leave over. `--on other` is the control: the same readers are at a third log, which nobody writes, so the
-//! ratio is what is not theirs.
+//! Two writers do the same in two logs: they append, sync, rotate, drop the oldest records and cut off the newest. The
+//! readers are at one of the two, in turns of some seconds at the one and at the other. So the ratio of what the
+//! writers have appended is what readers cost a writer, whatever else the machine does and whichever writer has the
+//! better processor. Readers that never rest take the processors from both, and it would be the same for any other
+//! program: the control says how much of the ratio that is. Its readers are at a third log of the same size, which a
+//! process has open and does not write. Run and control take turns, `--seconds` of each; `--on log` and `--on other`
+//! run one of them alone.
+//!
+//! Readers are started as any program is. With a lower priority they would cost the writer more, not less: one that
+//! holds a lock of the directory and does not get a processor keeps the writer from making the next segment meanwhile.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, ChildStdin, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -31,6 +36,9 @@ const DROP_EVERY: u64 = 16;
 const CUT_EVERY: u64 = 50;
 const CUT_OFF: u64 = 100;
 
+/// How many seconds the readers are at one log, about.
+const TURN: u64 = 3;
+
 /// Who inspects does so now and then: it lists the directory, and the writer has to wait if it makes a name meanwhile.
 const REST: Duration = Duration::from_secs(1);
 
@@ -42,7 +50,7 @@ fn main() -> ExitCode {
         seconds: 600,
         readers: 10,
         dir: None,
-        on: "log".to_owned(),
+        on: None,
         sorts: Vec::new(),
     };
     let mut given = std::env::args().skip(1);
@@ -51,7 +59,7 @@ fn main() -> ExitCode {
         match (name.as_str(), value.parse()) {
             ("--role", _) => options.role = value,
             ("--dir", _) => options.dir = Some(value.into()),
-            ("--on", _) if ["log", "other"].contains(&&*value) => options.on = value,
+            ("--on", _) if ["log", "other"].contains(&&*value) => options.on = Some(value),
             ("--sort", _) if SORTS.iter().any(|(name, _)| *name == value) => options.sorts.push(value),
             ("--seconds", Ok(seconds)) => options.seconds = seconds,
             ("--readers", Ok(readers)) => options.readers = readers,
@@ -64,7 +72,8 @@ fn main() -> ExitCode {
         }
     }
     let done = match options.role.as_str() {
-        "writer" => write(&options),
+        "writer" => options.dir().and_then(|dir| write(dir, options.seconds)),
+        "keeper" => options.dir().and_then(keep),
         "readers" => read(&options),
         _ => run(&options),
     };
@@ -82,7 +91,8 @@ struct Options {
     seconds: u64,
     readers: u64,
     dir: Option<PathBuf>,
-    on: String,
+    /// Run or control; `None` for both.
+    on: Option<String>,
     sorts: Vec<String>,
 }
 
@@ -96,110 +106,258 @@ fn text(error: impl std::fmt::Display) -> Failed {
     error.to_string()
 }
 
-/// Starts a part of this in a process of its own, by way of the command in front of it.
-fn start(options: &Options, role: &str, log: &Path, seconds: u64, by: &[&str]) -> std::io::Result<Child> {
-    let exe = std::env::current_exe()?;
-    let mut command = match by {
-        [] => Command::new(&exe),
-        [name, arguments @ ..] => {
-            let mut command = Command::new(name);
-            command.args(arguments).arg(&exe);
-            command
-        }
-    };
+/// Starts a part of this in a process of its own.
+fn start(options: &Options, role: &str, log: &Path, seconds: u64) -> std::result::Result<Child, Failed> {
+    let mut command = Command::new(std::env::current_exe().map_err(text)?);
     command
-        .args(["--role", role, "--on", &options.on, "--dir"])
+        .args(["--role", role, "--dir"])
         .arg(log)
         .args(["--seconds", &seconds.to_string()])
         .args(["--readers", &options.readers.to_string()]);
     for sort in &options.sorts {
         command.args(["--sort", sort]);
     }
-    command.stdout(Stdio::piped()).spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().map_err(text)
 }
 
-/// What starts a process that takes only what others leave over of the processors.
-fn in_the_background() -> &'static [&'static str] {
-    const IDLE: &[&str] = &["chrt", "--idle", "0"];
-    const NICE: &[&str] = &["nice", "-n", "19"];
-    let tried = Command::new(IDLE[0]).args(&IDLE[1..]).arg("true").status();
-    match tried {
-        Ok(status) if status.success() => IDLE,
-        _ => NICE,
+/// What a process has said until it ended, and whether it ended well.
+fn output(child: Child) -> std::result::Result<(String, bool), Failed> {
+    let output = child.wait_with_output().map_err(text)?;
+    Ok((
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        output.status.success(),
+    ))
+}
+
+/// What the two writers appended in a second, the one that was read and the one that was not, turn by turn.
+#[derive(Default)]
+struct Rates(Vec<[f64; 2]>);
+
+impl Rates {
+    /// The middle of the ratios, and its standard error: one writer may be twice as fast as the other for a turn, only
+    /// because its threads have the better processor.
+    fn ratio(&self) -> Measured {
+        let logs = self.0.iter().map(|[read, alone]| (read / alone).ln());
+        let count = self.0.len() as f64;
+        let mean = logs.clone().sum::<f64>() / count;
+        let squares: f64 = logs.map(|log| (log - mean).powi(2)).sum();
+        Measured {
+            ratio: mean.exp(),
+            error: (squares / (count - 1.0).max(1.0) / count).sqrt() * mean.exp(),
+        }
+    }
+
+    fn mean(&self, of: usize) -> f64 {
+        self.0.iter().map(|rates| rates[of]).sum::<f64>() / self.0.len() as f64
+    }
+
+    fn print(&self, name: &str) {
+        let line = |what: &str, rate| println!("{:<56}{rate:>14.0}", format!("{name}: {what}"));
+        line("records a second of the writer with readers", self.mean(0));
+        line("records a second of the other writer", self.mean(1));
+        self.ratio().print(&format!("{name}: ratio"));
     }
 }
+
+struct Measured {
+    ratio: f64,
+    error: f64,
+}
+
+impl Measured {
+    fn over(&self, other: &Measured) -> Measured {
+        let ratio = self.ratio / other.ratio;
+        Measured {
+            ratio,
+            error: (self.error / self.ratio).hypot(other.error / other.ratio) * ratio,
+        }
+    }
+
+    fn print(&self, what: &str) {
+        println!("{what:<56}{:>14.3} +- {:.3}", self.ratio, self.error);
+    }
+}
+
+/// What the readers of a sort have seen: rounds, records, and how often they heard that the log had moved on.
+type Sums = BTreeMap<String, [u64; 3]>;
 
 fn run(options: &Options) -> std::result::Result<(), Failed> {
     let temporary = tempfile::tempdir().map_err(text)?;
     let root = options.dir.as_deref().unwrap_or(temporary.path());
-    let log = |name: &str| root.join(name);
-    for name in ["read", "alone"] {
-        // The readers find a log.
-        Wal::open_segmented(log(name), SEGMENT)
-            .and_then(Wal::close)
-            .map_err(text)?;
+    let logs = ["first", "second", "other"].map(|name| root.join(name));
+    let mut keeper = start(options, "keeper", &logs[2], 0)?;
+    for log in &logs[..2] {
+        fill(log)?;
     }
-    let to_read = match options.on.as_str() {
-        "log" => log("read"),
-        _ => {
-            let other = start(options, "writer", &log("other"), 2, &[]).map_err(text)?;
-            output(other)?;
-            log("other")
+    let kept = wait_until_filled(&mut keeper)?;
+
+    let is_wanted = |name: &str| options.on.as_deref().is_none_or(|on| on == name);
+    let turns = (options.seconds / TURN).max(1);
+    let (mut run, mut control) = (Rates::default(), Rates::default());
+    let (mut sums, mut is_well) = (Sums::new(), true);
+    for turn in 0..turns {
+        let of_turn = (options.seconds / turns) + u64::from(turn < options.seconds % turns);
+        let (read, alone) = match turn % 2 {
+            0 => (&logs[0], &logs[1]),
+            _ => (&logs[1], &logs[0]),
+        };
+        let mut take = |to_read: &Path, rates: &mut Rates| {
+            is_well &= take_turn(options, [read, alone, to_read], of_turn, rates, &mut sums)?;
+            Ok::<_, Failed>(())
+        };
+        if is_wanted("log") {
+            take(read, &mut run)?;
         }
-    };
-    let by = in_the_background();
-    let read = start(options, "writer", &log("read"), options.seconds, &[]).map_err(text)?;
-    let alone = start(options, "writer", &log("alone"), options.seconds, &[]).map_err(text)?;
-    let readers = start(options, "readers", &to_read, options.seconds, by).map_err(text)?;
-    let number = |report: String| report.trim().parse::<f64>().map_err(text);
-    let (read, alone) = (number(output(read)?)?, number(output(alone)?)?);
-    print!("{}", output(readers)?);
-    println!("{:<44}{:>14}", "the readers were started by", by.join(" "));
-    println!("{:<44}{read:>14}", "records appended beside the readers");
-    println!("{:<44}{alone:>14}", "records appended by the writer alone");
-    println!("{:<44}{:>14.3}", "ratio", read / alone);
-    Ok(())
-}
+        if is_wanted("other") {
+            take(&logs[2], &mut control)?;
+        }
+    }
+    drop(kept);
+    output(keeper)?;
 
-/// What a process has said, once it has ended well.
-fn output(child: Child) -> std::result::Result<String, Failed> {
-    let output = child.wait_with_output().map_err(text)?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("a process failed: {}", output.status)),
+    for (name, [rounds, records, moved]) in sums {
+        println!(
+            "{name:<18} rounds {rounds:>8} records {records:>12} heard that the log moved on {moved:>8}"
+        );
+    }
+    let rates = [("run", &run), ("control", &control)];
+    for (name, rates) in rates.into_iter().filter(|(_, rates)| !rates.0.is_empty()) {
+        rates.print(name);
+    }
+    if options.on.is_none() {
+        run.ratio().over(&control.ratio()).print("ratio of the ratios");
+    }
+    match is_well {
+        true => Ok(()),
+        false => Err("false alarms, misses or repeats: see above".to_owned()),
     }
 }
 
-/// Appends records that say how often the log was cut before, and which they are.
-fn write(options: &Options) -> std::result::Result<(), Failed> {
-    let end = Instant::now() + Duration::from_secs(options.seconds);
-    let wal = Wal::open_segmented(options.dir()?, SEGMENT).map_err(text)?;
-    let (mut cuts, mut seq, mut appended, mut syncs) = (0_u64, 0_u64, 0_u64, 0_u64);
-    let mut payload = [0x5A; LEN];
-    while Instant::now() < end {
+/// One turn: two writers, and the readers at one of their logs or at a third one. Whether all went well.
+fn take_turn(
+    options: &Options,
+    [read, alone, to_read]: [&Path; 3],
+    seconds: u64,
+    rates: &mut Rates,
+    sums: &mut Sums,
+) -> std::result::Result<bool, Failed> {
+    let writers = [read, alone].map(|log| start(options, "writer", log, seconds));
+    let readers = start(options, "readers", to_read, seconds)?;
+    let [read, alone] = writers.map(|writer| {
+        let (rate, is_well) = output(writer?)?;
+        match is_well {
+            true => rate.trim().parse::<f64>().map_err(text),
+            false => Err("a writer failed".to_owned()),
+        }
+    });
+    rates.0.push([read?, alone?]);
+    let (report, is_well) = output(readers)?;
+    for line in report.lines() {
+        let mut parts = line.split('\t');
+        let sum = sums
+            .entry(parts.next().unwrap_or_default().to_owned())
+            .or_default();
+        for (sum, part) in sum.iter_mut().zip(parts) {
+            *sum += part.parse::<u64>().map_err(text)?;
+        }
+    }
+    Ok(is_well)
+}
+
+/// Appends records that say how often the log was cut or opened before, and which they are.
+struct Writer {
+    wal: Wal,
+    cuts: u64,
+    seq: u64,
+    syncs: u64,
+    appended: u64,
+    payload: [u8; LEN],
+}
+
+impl Writer {
+    fn open(dir: &Path) -> Result<Writer> {
+        let wal = Wal::open_segmented(dir, SEGMENT)?;
+        let last = wal.iter_rev()?.next().transpose()?;
+        let (cuts, seq) = last.map_or((0, 0), |last| {
+            let (cuts, seq) = number(&last);
+            (cuts + 1, seq + 1)
+        });
+        Ok(Writer {
+            wal,
+            cuts,
+            seq,
+            syncs: 0,
+            appended: 0,
+            payload: [0x5A; LEN],
+        })
+    }
+
+    fn batch(&mut self) -> Result<()> {
         let mut kept = Lsn::ZERO;
         for i in 0..BATCH {
-            payload[..8].copy_from_slice(&cuts.to_le_bytes());
-            payload[8..16].copy_from_slice(&seq.to_le_bytes());
-            let lsn = wal.append(&payload).map_err(text)?;
+            self.payload[..8].copy_from_slice(&self.cuts.to_le_bytes());
+            self.payload[8..16].copy_from_slice(&self.seq.to_le_bytes());
+            let lsn = self.wal.append(&self.payload)?;
             if i == BATCH - 1 - CUT_OFF {
                 kept = lsn;
             }
-            (seq, appended) = (seq + 1, appended + 1);
+            (self.seq, self.appended) = (self.seq + 1, self.appended + 1);
         }
-        wal.sync().map_err(text)?;
-        syncs += 1;
-        if syncs.is_multiple_of(CUT_EVERY) {
-            wal.truncate_after(kept).map_err(text)?;
-            (cuts, seq) = (cuts + 1, seq - CUT_OFF);
+        self.wal.sync()?;
+        self.syncs += 1;
+        if self.syncs.is_multiple_of(CUT_EVERY) {
+            self.wal.truncate_after(kept)?;
+            (self.cuts, self.seq) = (self.cuts + 1, self.seq - CUT_OFF);
         }
-        if syncs.is_multiple_of(DROP_EVERY) {
-            wal.retain(&Retention::new().with_max_bytes(KEPT)).map_err(text)?;
+        if self.syncs.is_multiple_of(DROP_EVERY) {
+            self.wal.retain(&Retention::new().with_max_bytes(KEPT))?;
         }
+        Ok(())
     }
-    wal.close().map_err(text)?;
-    println!("{appended}");
+
+    /// Writes until the log is as long as it will be.
+    fn fill(&mut self) -> Result<()> {
+        while self.appended * (LEN as u64) < 2 * KEPT {
+            self.batch()?;
+        }
+        Ok(())
+    }
+}
+
+fn fill(dir: &Path) -> std::result::Result<(), Failed> {
+    let mut writer = Writer::open(dir).map_err(text)?;
+    writer.fill().and_then(|()| writer.wal.close()).map_err(text)
+}
+
+/// Says how many records it appends in a second.
+fn write(dir: &Path, seconds: u64) -> std::result::Result<(), Failed> {
+    let mut writer = Writer::open(dir).map_err(text)?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(seconds) {
+        writer.batch().map_err(text)?;
+    }
+    let rate = writer.appended as f64 / start.elapsed().as_secs_f64();
+    writer.wal.close().map_err(text)?;
+    println!("{rate}");
     Ok(())
+}
+
+/// Fills a log, says so, and has it open until its input ends.
+fn keep(dir: &Path) -> std::result::Result<(), Failed> {
+    let mut writer = Writer::open(dir).map_err(text)?;
+    writer.fill().map_err(text)?;
+    println!();
+    let mut nothing = Vec::new();
+    std::io::stdin().read_to_end(&mut nothing).map_err(text)?;
+    writer.wal.close().map_err(text)
+}
+
+/// Returns what the keeper's input ends with.
+fn wait_until_filled(keeper: &mut Child) -> std::result::Result<Option<ChildStdin>, Failed> {
+    let said = keeper.stdout.as_mut().ok_or("no output")?;
+    said.read_exact(&mut [0]).map_err(text)?;
+    Ok(keeper.stdin.take())
 }
 
 /// Which record it is: how many cuts came before, and its number.
@@ -412,11 +570,8 @@ fn read(options: &Options) -> std::result::Result<(), Failed> {
         }
     });
     for (name, (rounds, records, moved)) in sums {
-        println!(
-            "{name:<18} rounds {rounds:>8} records {records:>12} heard that the log moved on {moved:>8}"
-        );
+        println!("{name}\t{rounds}\t{records}\t{moved}");
     }
-    println!("{:<44}{:>14}", "false alarms, misses and repeats", failures.len());
     match failures.is_empty() {
         true => Ok(()),
         false => Err(failures.join("\n")),
