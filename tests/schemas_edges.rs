@@ -1,9 +1,13 @@
 //! Schemas at the edges: of windows, of truncations that run beside appends, of full disks and of damage.
 
-use std::sync::mpsc;
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, mpsc},
+    thread,
+};
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Lsn, RecordType, Schema, Staging, TypedError, Wal, WalConfig, WalError, WalRecord};
+use wal_db::{Lsn, RecordType, Schema, Staging, TypedError, Wal, WalConfig, WalError, WalRecord, WalStore};
 use wal_tests::disk::{self, Disk, Op};
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::{quiet, within};
@@ -298,4 +302,160 @@ fn small_commits_from_threads_poison_nothing() {
         }
     });
     assert_eq!(wal.record_count(), 60_000);
+}
+
+/// A disk in segments that is ready up to a place at first, and blocks writes to where a test says.
+#[derive(Clone)]
+struct Gated {
+    disk: Disk,
+    ready: u64,
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+}
+
+struct Gate {
+    /// Writes from here on are blocked.
+    from: u64,
+    /// The highest place that somebody has come to write at.
+    asked: u64,
+    blocked: u32,
+}
+
+impl Gated {
+    fn new(ready: u64) -> Gated {
+        let gate = Gate {
+            from: u64::MAX,
+            asked: 0,
+            blocked: 0,
+        };
+        Gated {
+            disk: Disk::new(),
+            ready,
+            gate: Arc::new((Mutex::new(gate), Condvar::new())),
+        }
+    }
+
+    fn block_from(&self, pos: u64) {
+        self.gate.0.lock().unwrap().from = pos;
+        self.gate.1.notify_all();
+    }
+
+    /// Returns the highest place that somebody has come to write at.
+    fn wait_until(&self, done: impl Fn(&Gate) -> bool) -> u64 {
+        let gate = self.gate.0.lock().unwrap();
+        self.gate.1.wait_while(gate, |gate| !done(gate)).unwrap().asked
+    }
+}
+
+impl WalStore for Gated {
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.disk.read_at(pos, buf)
+    }
+
+    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut gate = self.gate.0.lock().unwrap();
+        gate.asked = gate.asked.max(pos);
+        gate.blocked += 1;
+        self.gate.1.notify_all();
+        gate = self.gate.1.wait_while(gate, |gate| pos >= gate.from).unwrap();
+        gate.blocked -= 1;
+        drop(gate);
+        self.disk.write_at(pos, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.sync()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.disk.len()
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.disk.truncate(len)
+    }
+
+    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
+        self.disk.read_slot(slot)
+    }
+
+    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        self.disk.write_slot(slot, bytes)
+    }
+
+    fn segment_len(&self) -> Option<u64> {
+        Some(SEGMENT)
+    }
+
+    fn prepare(&self, end: u64) -> io::Result<u64> {
+        Ok(end.max(self.ready))
+    }
+}
+
+/// The appender of a schema has published it and written its group, and is held in the write of the next group, before
+/// the log knows where the schema is. Meanwhile another appender flushes and moves the mark.
+#[test]
+fn the_mark_does_not_pass_a_schema_that_is_being_written() {
+    /// Of the smallest ring; what does not fit is in the next one, and a group of its own.
+    const BLOCK: u64 = 16 << 10;
+    /// More than twice of what is left to be flushed at most, 8 segments.
+    const NEXT: u64 = 66 * BLOCK;
+    let config = quiet()
+        .with_staging(Staging::WriteThrough)
+        .with_staging_bytes(4 * BLOCK as usize);
+    within("the appends", move || {
+        // Enough for the first record of the next block and not for two, 4 KiB of slack included.
+        let store = Gated::new(NEXT + 12 * 1024);
+        let wal = &Wal::with_store_and_config(store.clone(), config).unwrap();
+        while wal.end().get() + 5000 < NEXT {
+            wal.append(&[2; 4000]).unwrap();
+        }
+        while wal.end().get() + 1500 < NEXT {
+            wal.append(&[2]).unwrap();
+        }
+        let ends_after = |end: u64| {
+            while wal.end().get() <= end {
+                thread::yield_now();
+            }
+            wal.end().get()
+        };
+        let store = &store;
+        let calls = || [Op::Sync, Op::WriteSlot].map(|op| store.disk.calls(op));
+        thread::scope(|scope| {
+            store.block_from(0);
+            let end = wal.end().get();
+            scope.spawn(|| wal.append(b"has the turn").unwrap());
+            let first = store.wait_until(|gate| gate.blocked == 1);
+            let end = ends_after(end);
+            scope.spawn(|| wal.append_typed(&short("x")).unwrap());
+            let described = ends_after(end);
+            // It does not ask for the turn before the other one has it, and writes.
+            let fill = move |_: &mut [u8]| {
+                store.wait_until(|gate| gate.asked > first);
+            };
+            scope.spawn(move || wal.append_with(4096, fill).unwrap());
+            ends_after(NEXT + 4096);
+            store.block_from(NEXT);
+            store.wait_until(|gate| gate.asked >= NEXT);
+            let (end, before) = (wal.end().get(), calls());
+            scope.spawn(|| wal.append(&[3; 8000]).unwrap());
+            ends_after(end);
+            let now = calls();
+            store.block_from(u64::MAX);
+            assert!(described < NEXT, "the schema is in the block before");
+            assert_eq!(
+                [now[0] - before[0], now[1] - before[1]],
+                [1, 2],
+                "one flush and one manifest"
+            );
+        });
+        wal.sync().unwrap();
+        let disk = store.disk.after_power_loss(|_| true);
+        let again = Gated {
+            disk,
+            ..Gated::new(0)
+        };
+        let wal = Wal::with_store_and_config(again, config).unwrap();
+        assert_eq!(wal.replay_of::<Short>(..).unwrap().count(), 1);
+        assert_explained(&wal, "after a crash");
+    });
 }

@@ -529,6 +529,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["schemas::a_schema_that_was_cut_off_is_written_again_by_the_next_process"],
     ),
     bug(
+        "mark-passes-a-schema-that-is-not-told",
+        &[],
+        "a manifest that is written while a schema is names neither the schema nor a place before it",
+        &["schemas_edges::the_mark_does_not_pass_a_schema_that_is_being_written"],
+    ),
+    bug(
         "cut-schema-not-written-again",
         &[],
         "a schema that a cut of the end removed counts as being there",

@@ -230,7 +230,8 @@ impl Core {
 
     /// Moves the manifest's mark, and what it says of the records before it.
     pub(crate) fn set_mark(&self, manifest: &mut Manifest, mark: Mark) {
-        if self.dictionary.tells_all_before(mark.pos) {
+        if self.dictionary.tells_all_before(mark.pos) || seeded_bug!("mark-passes-a-schema-that-is-not-told")
+        {
             manifest.mark = mark;
             manifest.schema = self.dictionary.newest_before(mark.pos).or(manifest.schema);
         }
