@@ -1,10 +1,11 @@
 //! What readers cost: they read what they need and no more, and take no lock of the file system that a writer waits for.
 
-use wal_db::{Follow, Wal, WalConfig};
+use wal_db::{Follow, Staging, Wal, WalConfig, testing::sim::Call};
 use wal_tests::{
     all,
     files::{FORMS, Form, Place},
     note, put,
+    written::Written,
 };
 
 /// How many bytes this thread has read so far, from files whether they were in memory or not.
@@ -62,5 +63,37 @@ fn who_looks_at_a_log_that_is_written_reads_only_what_is_there() {
             "{form:?}: a look reads {looking} bytes"
         );
         wal.close().unwrap();
+    }
+}
+
+/// The writer waits while a name is looked up that is not there, and the next segment's is not for most of the time.
+#[test]
+fn who_follows_looks_for_no_name_before_the_log_comes_to_it() {
+    for staging in [Staging::Mapped, Staging::WriteThrough] {
+        let log = Written::new(true, staging);
+        let (disk, wal) = (&log.disk, log.wal());
+        let first = put(wal, 0, 100);
+        wal.sync().unwrap();
+        let reader = disk.open_read_only(Written::NAME, true, log.config).unwrap();
+        let mut tail = reader.tail(first.0).unwrap().follow(Follow::Written);
+        assert!(tail.try_next().unwrap().is_some());
+        let asked = || [Call::Look, Call::Open].map(|call| disk.calls(Some(call)));
+        let mut opened = 0;
+        for seed in 1..40 {
+            put(wal, seed, 10_000);
+            wal.sync().unwrap();
+            let before = asked();
+            let (record, none) = (tail.try_next().unwrap(), tail.try_next().unwrap());
+            let after = asked();
+            assert!(record.is_some() && none.is_none(), "{staging:?}: {seed}");
+            let there = after[1] - before[1];
+            opened += there;
+            assert!(there <= 1, "{staging:?}: {seed}: {there} files opened");
+            // Without staging memory nobody says how far the log goes, where a segment ends.
+            let looks = after[0] - before[0];
+            let expected = if staging == Staging::Mapped { 0 } else { 3 * there };
+            assert!(looks <= expected, "{staging:?}: {seed}: {looks} names asked for");
+        }
+        assert!((5..10).contains(&opened), "{staging:?}: {opened} segments");
     }
 }

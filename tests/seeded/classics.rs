@@ -577,6 +577,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["readers::closing::segments_that_go_when_a_log_is_closed_are_not_missed"],
     ),
     bug(
+        "followers-ask-for-names",
+        &[],
+        "each look of a follower asks for the name of the next segment, and the log's writer waits",
+        &["readers::costs::who_follows_looks_for_no_name_before_the_log_comes_to_it"],
+    ),
+    bug(
+        "end-of-a-segment-ends-a-look",
+        &[],
+        "a follower that has come to the end of what it knows of does not ask whether there is more",
+        &["readers::following::a_reader_process_follows_a_writer"],
+    ),
+    bug(
         "removed-log-called-damaged",
         &[],
         "a reader of a log that was removed takes the log that has its place for damage",

@@ -500,6 +500,28 @@ impl Core {
         })
     }
 
+    /// Follows the groups from `mark` on, and says up to where it would have. The store is asked for its length only if they
+    /// go on to where something else says that there may be more: for a log in segments that is a look at names, one of which
+    /// is not there, and the log's writer waits while such a name is looked up.
+    fn read_on(&self, mark: Mark, waiting: Option<&Waiting>) -> Result<(Found, u64)> {
+        let base = &self.base;
+        // What was appended by now ends before the first; what is in the file at hand, before the second.
+        let mut limit = match waiting {
+            _ if seeded_bug!("followers-ask-for-names") => 0,
+            Some(waiting) => waiting.leftover.end(),
+            None => base
+                .segment_of(mark.pos)
+                .map_or(0, |segment| (segment + 1) * base.segment_len),
+        };
+        let mut found = recover::scan_to_end(base, mark, limit)?;
+        if found.mark.pos >= limit && !seeded_bug!("end-of-a-segment-ends-a-look") {
+            let len = base.store.len();
+            limit = len.map_err(WalError::io("reading the log's length"))?;
+            scan_on(base, &mut found, limit)?;
+        }
+        Ok((found, limit))
+    }
+
     /// Reads on from where the last look ended.
     fn catch_up(&self, seen: &Seen, staged: bool) -> Result<CaughtUp> {
         let base = &self.base;
@@ -507,18 +529,14 @@ impl Core {
         let mut waiting = Waiting::find(base, &seen.manifest).0;
         let durable = waiting.as_ref().and_then(|waiting| waiting.leftover.durable);
         let durable = durable.unwrap_or(0).max(seen.manifest.mark.pos);
-        let len = base
-            .store
-            .len()
-            .map_err(WalError::io("reading the log's length"))?;
-        let mut found = recover::scan_to_end(base, seen.mark, len.max(seen.mark.pos))?;
+        let (mut found, limit) = self.read_on(seen.mark, waiting.as_ref())?;
         found.durable = found.durable.max(durable);
         if found.mark.pos < found.durable {
             let damage = base.damage(found.mark.pos, found.durable, CorruptionReason::GroupHeader);
             return Err(damage.into());
         }
         if staged {
-            meet(base, &mut waiting, &mut found, len)?;
+            meet(base, &mut waiting, &mut found, limit)?;
         }
         let staged = waiting
             .filter(|_| staged)
