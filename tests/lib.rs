@@ -16,6 +16,7 @@ pub mod guide;
 pub mod random;
 pub mod seeded;
 pub mod sim;
+pub mod stops;
 pub mod written;
 
 use std::{

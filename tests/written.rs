@@ -13,6 +13,8 @@ pub struct Written {
     pub config: WalConfig,
     segmented: bool,
     wal: Option<Wal>,
+    /// The handles of processes that died.
+    dead: Vec<Wal>,
 }
 
 impl Written {
@@ -31,6 +33,7 @@ impl Written {
             config,
             segmented,
             wal: None,
+            dead: Vec::new(),
         };
         log.open();
         log
@@ -59,8 +62,16 @@ impl Written {
     /// The process dies; another one opens the log.
     pub fn die(&mut self) {
         // The staging memory stays mapped, and nobody writes to it any more.
-        std::mem::forget(self.wal.take());
+        self.dead.extend(self.wal.take());
         self.disk.unlock_all();
         self.open();
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        drop(self.wal.take());
+        // What the dead would still do as they are dropped does not arrive.
+        let _ = self.disk.kill();
     }
 }

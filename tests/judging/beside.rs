@@ -10,7 +10,7 @@ use wal_db::{Lsn, SalvageItem, Staging, testing::SimDisk};
 use wal_tests::{Entry, note, payload, scale, written::Written};
 
 /// In segments or in one file, and what becomes of what was not written yet.
-const FORMS: [(bool, Staging); 4] = [
+pub(super) const FORMS: [(bool, Staging); 4] = [
     (true, Staging::Mapped),
     (false, Staging::Mapped),
     (true, Staging::WriteThrough),
@@ -18,7 +18,7 @@ const FORMS: [(bool, Staging); 4] = [
 ];
 
 #[derive(Debug, Clone, Copy)]
-enum Op {
+pub(super) enum Op {
     /// Appends so many bytes.
     Append(usize),
     Sync,
@@ -31,7 +31,7 @@ enum Op {
 }
 
 /// Small groups and large ones, segments that end, cuts at both ends, and another opening.
-const LIFE: &[Op] = &[
+pub(super) const LIFE: &[Op] = &[
     Op::Append(100),
     Op::Sync,
     Op::Append(60_000),
@@ -52,15 +52,15 @@ const LIFE: &[Op] = &[
     Op::Append(70),
 ];
 
-struct Writer {
-    log: Written,
+pub(super) struct Writer {
+    pub(super) log: Written,
     live: Vec<Entry>,
     /// The log after each operation.
-    states: Vec<Vec<Entry>>,
+    pub(super) states: Vec<Vec<Entry>>,
 }
 
 impl Writer {
-    fn new(segmented: bool, staging: Staging) -> Writer {
+    pub(super) fn new(segmented: bool, staging: Staging) -> Writer {
         Writer {
             log: Written::new(segmented, staging),
             live: Vec::new(),
@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    fn run(&mut self, op: Op) {
+    pub(super) fn run(&mut self, op: Op) {
         let wal = self.log.wal();
         match op {
             Op::Append(len) => {
@@ -91,7 +91,7 @@ impl Writer {
 }
 
 /// What is done from outside, by a name for the message.
-type Look = fn(&SimDisk, &str) -> Option<(Vec<Entry>, Vec<Lsn>)>;
+pub(super) type Look = fn(&SimDisk, &str) -> Option<(Vec<Entry>, Vec<Lsn>)>;
 
 /// Runs the first `before` operations, then the look, before whose call number `at` the next `count` are run. Returns how
 /// many calls there were.
@@ -127,7 +127,7 @@ fn run(form: (bool, Staging), before: usize, at: u64, count: usize, look: Look) 
 }
 
 /// What may be found in a log that went through these states meanwhile.
-fn judge(states: &[Vec<Entry>], found: &[Entry], what: &str) {
+pub(super) fn judge(states: &[Vec<Entry>], found: &[Entry], what: &str) {
     assert!(
         found.windows(2).all(|pair| pair[0].0 < pair[1].0),
         "{what}: not in order: {found:?}"
@@ -172,36 +172,40 @@ fn everywhere(look: Look) {
 
 #[test]
 fn salvage_beside_a_writer_finds_what_is_there_and_no_damage() {
-    everywhere(|disk, what| {
-        let (mut found, mut staged) = (Vec::new(), Vec::new());
-        for item in disk.salvage(Written::NAME).unwrap() {
-            let record = match item.unwrap_or_else(|error| panic!("{what}: {error:?}")) {
-                SalvageItem::Record(record) => {
-                    assert!(staged.is_empty(), "{what}: what is staged comes last");
-                    record
-                }
-                SalvageItem::Staged(record) => {
-                    staged.push(record.lsn());
-                    record
-                }
-                other => panic!("{what}: {other:?} after {found:?}"),
-            };
-            found.push(Entry(record.lsn(), record.into_data()));
-        }
-        Some((found, staged))
-    });
+    everywhere(salvages);
+}
+
+pub(super) fn salvages(disk: &SimDisk, what: &str) -> Option<(Vec<Entry>, Vec<Lsn>)> {
+    let (mut found, mut staged) = (Vec::new(), Vec::new());
+    for item in disk.salvage(Written::NAME).unwrap() {
+        let record = match item.unwrap_or_else(|error| panic!("{what}: {error:?}")) {
+            SalvageItem::Record(record) => {
+                assert!(staged.is_empty(), "{what}: what is staged comes last");
+                record
+            }
+            SalvageItem::Staged(record) => {
+                staged.push(record.lsn());
+                record
+            }
+            other => panic!("{what}: {other:?} after {found:?}"),
+        };
+        found.push(Entry(record.lsn(), record.into_data()));
+    }
+    Some((found, staged))
 }
 
 #[test]
 fn inspecting_beside_a_writer_finds_no_damage() {
-    everywhere(|disk, what| {
-        let inspection = disk
-            .inspect(Written::NAME)
-            .unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        assert_eq!(inspection.damage, None, "{what}");
-        assert_eq!(inspection.intact_manifest_copies, 2, "{what}");
-        None
-    });
+    everywhere(inspects);
+}
+
+pub(super) fn inspects(disk: &SimDisk, what: &str) -> Option<(Vec<Entry>, Vec<Lsn>)> {
+    let inspection = disk
+        .inspect(Written::NAME)
+        .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    assert_eq!(inspection.damage, None, "{what}");
+    assert_eq!(inspection.intact_manifest_copies, 2, "{what}");
+    None
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod beside;
 mod copies;
 mod files;
 mod forge;
+mod halves;
 #[cfg(target_os = "linux")]
 mod holes;
 mod kept;

@@ -13,7 +13,7 @@ use wal_db::{Lsn, Staging, WalConfig, WalError, testing::SimDisk};
 use wal_tests::{Entry, note, payload, scale, written::Written};
 
 /// In segments or in one file, and what becomes of what was not written yet.
-const FORMS: [(bool, Staging); 3] = [
+pub(super) const FORMS: [(bool, Staging); 3] = [
     (true, Staging::Mapped),
     (false, Staging::Mapped),
     (true, Staging::WriteThrough),
@@ -24,7 +24,7 @@ type Said = (Option<Seen>, String);
 
 /// What the writer does.
 #[derive(Debug, Clone, Copy)]
-enum Op {
+pub(super) enum Op {
     /// Appends so many bytes.
     Append(usize),
     Sync,
@@ -41,15 +41,15 @@ enum Op {
 }
 
 /// A log that is written, and what was ever in it.
-struct Writer {
-    log: Written,
+pub(super) struct Writer {
+    pub(super) log: Written,
     seed: usize,
     /// The log after each operation.
-    states: Vec<State>,
+    pub(super) states: Vec<State>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct State {
+pub(super) struct State {
     live: Vec<Entry>,
     /// So many of them are in the store.
     stored: usize,
@@ -57,7 +57,7 @@ struct State {
 }
 
 impl Writer {
-    fn new(segmented: bool, staging: Staging) -> Writer {
+    pub(super) fn new(segmented: bool, staging: Staging) -> Writer {
         Writer {
             log: Written::new(segmented, staging),
             seed: 0,
@@ -65,7 +65,7 @@ impl Writer {
         }
     }
 
-    fn run(&mut self, op: Op) {
+    pub(super) fn run(&mut self, op: Op) {
         let mut state = self.states.last().unwrap().clone();
         match op {
             Op::Append(len) => {
@@ -99,16 +99,16 @@ impl Writer {
 
 /// The records that a reader was shown, and what it was told at their end.
 #[derive(Debug)]
-struct Seen {
+pub(super) struct Seen {
     /// A cut may come between two of them: they were read from the newest on.
-    backwards: bool,
+    pub(super) backwards: bool,
     /// What waits in staging memory is shown, too.
-    with_staged: bool,
-    entries: Vec<Entry>,
-    error: Option<WalError>,
+    pub(super) with_staged: bool,
+    pub(super) entries: Vec<Entry>,
+    pub(super) error: Option<WalError>,
     /// The records were asked for between these two states.
-    from: usize,
-    to: usize,
+    pub(super) from: usize,
+    pub(super) to: usize,
 }
 
 /// Runs the first `before` operations, then a reader, before whose call number `at` the next `during` are run.
@@ -144,10 +144,10 @@ fn run(script: &[Op], form: (bool, Staging), before: usize, during: &[(u64, usiz
     calls.load(Ordering::Relaxed)
 }
 
-type ReadFn = fn(&SimDisk, bool, &dyn Fn() -> usize, &str) -> Option<Seen>;
+pub(super) type ReadFn = fn(&SimDisk, bool, &dyn Fn() -> usize, &str) -> Option<Seen>;
 
 /// What may be seen of a log that went from one state to another meanwhile.
-fn judge(states: &[State], seen: &Seen, what: &str) {
+pub(super) fn judge(states: &[State], seen: &Seen, what: &str) {
     let Seen {
         backwards,
         with_staged,
@@ -216,7 +216,12 @@ fn judge(states: &[State], seen: &Seen, what: &str) {
     }
 }
 
-fn opens_and_reads(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
+pub(super) fn opens_and_reads(
+    disk: &SimDisk,
+    segmented: bool,
+    now: &dyn Fn() -> usize,
+    what: &str,
+) -> Option<Seen> {
     let from = now();
     let wal = match disk.open_read_only(Written::NAME, segmented, quiet()) {
         Ok(wal) => wal,
@@ -275,7 +280,7 @@ fn opens_and_reads_backwards(
     })
 }
 
-fn verifies(disk: &SimDisk, segmented: bool, _: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
+pub(super) fn verifies(disk: &SimDisk, segmented: bool, _: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
     let wal = disk
         .open_read_only(Written::NAME, segmented, quiet())
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
@@ -290,7 +295,7 @@ fn verifies(disk: &SimDisk, segmented: bool, _: &dyn Fn() -> usize, what: &str) 
 }
 
 /// A follower that starts at the head; what it missed or was shown twice is seen at the end.
-fn follows(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
+pub(super) fn follows(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, what: &str) -> Option<Seen> {
     let from = now();
     let wal = disk
         .open_read_only(Written::NAME, segmented, quiet())
@@ -338,7 +343,7 @@ fn quiet() -> WalConfig {
 }
 
 /// The writer's whole life: small groups and large ones, a segment that ends, cuts at both ends, and another process.
-const LIFE: &[Op] = &[
+pub(super) const LIFE: &[Op] = &[
     Op::Append(100),
     Op::Sync,
     Op::Append(20_000),

@@ -7,6 +7,7 @@ mod closing;
 #[cfg(target_os = "linux")]
 mod costs;
 mod following;
+mod halves;
 mod hostile;
 mod interleaved;
 mod listing;

@@ -831,6 +831,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["staging::lost::staged_records_behind_a_cut_at_damage_are_kept_aside_and_counted"],
     ),
     bug(
+        "write-that-ends-called-damage",
+        &[],
+        "a group is whole by the time that salvage asks whether it was, and was read before",
+        &["judging::halves::salvage_while_a_write_is_under_way_finds_no_damage"],
+    ),
+    bug(
         "salvage-looks-once",
         &[],
         "what salvage finds half written is called damage",

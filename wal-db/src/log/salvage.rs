@@ -326,7 +326,9 @@ impl Salvage {
         self.resync()?;
         let there = self.walker.place();
         let nothing_follows = self.walker.pos() >= self.walker.end();
-        // What follows was written later: if nobody has damaged this, it is whole by now.
+        let unfinished = self.unfinished(here.group_start());
+        // What follows was written later, and what is called written or durable was that before it was said: if nobody has
+        // damaged this, it is whole by now.
         self.walker.go_to(&here);
         if !seeded_bug!("salvage-looks-once") {
             match self.walker.next_frame(&self.base) {
@@ -341,7 +343,11 @@ impl Salvage {
                 self.stop = Some(here);
                 return Ok(Verdict::End);
             }
-            match self.unfinished(here.group_start()) {
+            let unfinished = match seeded_bug!("write-that-ends-called-damage") {
+                true => self.unfinished(here.group_start()),
+                false => unfinished,
+            };
+            match unfinished {
                 Unfinished::Staged => {
                     self.stop = Some(here);
                     return Ok(Verdict::End);
@@ -386,15 +392,16 @@ impl Salvage {
         };
         self.base.now();
         let manifest = view.manifest();
-        let staging = waiting::peek(&self.base, &manifest);
-        let durable = staging.as_ref().and_then(|staging| staging.durable);
+        let leftover = waiting::find_leftover(&self.base, &manifest).0;
+        let leftover = leftover.map(|(_, leftover)| leftover);
+        let durable = leftover.as_ref().and_then(|leftover| leftover.durable);
         if group < manifest.mark.pos.max(durable.unwrap_or(0)) {
             return Unfinished::No;
         }
-        match staging {
+        match leftover {
             None => Unfinished::Perhaps,
-            Some(staging) if !recover::same_boot(&self.base, &staging.header) => Unfinished::No,
-            Some(staging) if staging.released.is_some_and(|released| released <= group) => Unfinished::Staged,
+            Some(leftover) if !recover::same_boot(&self.base, &leftover.header) => Unfinished::No,
+            Some(leftover) if leftover.released <= group => Unfinished::Staged,
             Some(_) => Unfinished::No,
         }
     }

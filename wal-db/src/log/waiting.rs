@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Result,
     format::{FrameKey, Manifest},
-    storage::staging::{self, Leftover, Peeked, StagingHeader},
+    storage::staging::{self, Leftover, StagingHeader},
 };
 
 /// Staging memory of a process that may be at work.
@@ -89,7 +89,7 @@ pub(super) fn read_leftover(base: &Base, manifest: &Manifest) -> Option<Leftover
 }
 
 /// As [`read_leftover`], with nothing of the ring, and whether there is staging memory that does not belong to the log.
-fn find_leftover(base: &Base, manifest: &Manifest) -> (Option<(File, Leftover)>, bool) {
+pub(super) fn find_leftover(base: &Base, manifest: &Manifest) -> (Option<(File, Leftover)>, bool) {
     let Ok(Some(file)) = base.store.staging_file(false) else {
         return (None, false);
     };
@@ -110,13 +110,6 @@ fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
     header.log == base.log
         && header.epoch == manifest.timeline.newest().epoch
         && header.number == manifest.staging.unwrap_or(0)
-}
-
-/// What staging memory that belongs to the log says of itself.
-pub(super) fn peek(base: &Base, manifest: &Manifest) -> Option<Peeked> {
-    let file = base.store.staging_file(false).ok()??;
-    let peeked = Leftover::peek(&file).ok()??;
-    (is_of(&peeked.header, base, manifest) && !peeked.header.clean).then_some(peeked)
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -23,7 +23,7 @@ use super::ring::{Closed, Consumer, Ring, Settled};
 use super::staging_file::{
     DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, was_left_clean,
 };
-pub(crate) use super::staging_file::{Found, Leftover, Peeked, StagingHeader, fill};
+pub(crate) use super::staging_file::{Found, Leftover, StagingHeader, fill};
 #[cfg(not(loom))]
 use super::wiped::Process;
 #[cfg(not(loom))]

@@ -81,14 +81,6 @@ pub(crate) struct Leftover {
     bytes: Vec<u8>,
 }
 
-/// What the first 4 KiB of a staging file say.
-pub(crate) struct Peeked {
-    pub(crate) header: StagingHeader,
-    /// As in [`Leftover`], if it can be believed.
-    pub(crate) released: Option<u64>,
-    pub(crate) durable: Option<u64>,
-}
-
 /// What lies under the name of a staging file.
 pub(crate) enum Found {
     /// Nothing, or what the making of a staging file leaves when the machine goes down.
@@ -102,19 +94,6 @@ pub(crate) enum Found {
 }
 
 impl Leftover {
-    /// Whose memory it is, and how far it says that the log is durable, while its process may be at work.
-    pub(crate) fn peek(file: &File) -> io::Result<Option<Peeked>> {
-        let head = read_head(file)?;
-        Ok(StagingHeader::decode(&head).map(|header| {
-            let (released, durable) = words(&head, &header);
-            Peeked {
-                header,
-                released,
-                durable,
-            }
-        }))
-    }
-
     /// Looks at what is under the name of `log`'s staging file, and reads it. Nothing but its first 4 KiB is read, and
     /// nothing is allocated, before `ours` has taken the header.
     pub(crate) fn find(file: &File, log: LogId, ours: impl Fn(&StagingHeader) -> bool) -> io::Result<Found> {

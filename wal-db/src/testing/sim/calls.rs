@@ -173,8 +173,19 @@ impl File for SimFile {
         let mut state = self.disk.enter(Call::Read)?;
         let len = shortened(&mut state, buf.len())?;
         let pos = usize::try_from(offset).unwrap_or(usize::MAX);
-        let content = state.seen.files.get(&self.id);
-        Ok(content.map_or(0, |content| content.read(pos, &mut buf[..len])))
+        let read = |state: &State, pos, buf: &mut [u8]| {
+            let content = state.seen.files.get(&self.id);
+            content.map_or(0, |content| content.read(pos, buf))
+        };
+        let mut done = 0;
+        if let Some(middle) = self.disk.middle(pos, len) {
+            done = read(&state, pos, &mut buf[..middle]);
+            if done < middle {
+                return Ok(done);
+            }
+            state = self.disk.in_the_middle(state);
+        }
+        Ok(done + read(&state, pos + done, &mut buf[done..len]))
     }
 
     fn write_some(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
@@ -195,6 +206,10 @@ impl File for SimFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let bytes = &bytes[..len];
+        if let Some(middle) = self.disk.middle(pos, len) {
+            state.change(self.id).write(pos, &bytes[..middle]);
+            state = self.disk.in_the_middle(state);
+        }
         state.change(self.id).write(pos, bytes);
         state.note(Step::Write {
             file: self.id,

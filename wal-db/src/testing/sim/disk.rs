@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     content::Content,
-    image::{FileId, Image, Step},
+    image::{FileId, Image, SECTOR, Step},
 };
 use crate::{
     FileStore, Inspection, Lsn, Result, Salvage, SegmentedStore, Wal, WalConfig, log::Watched,
@@ -38,7 +38,7 @@ pub struct SimDisk {
     before: Option<Before>,
 }
 
-/// Runs before each call.
+/// Runs before each call, and in the middle of those that are no moment.
 #[derive(Clone)]
 struct Before(Arc<dyn Fn() + Send + Sync>);
 
@@ -180,7 +180,8 @@ impl SimDisk {
     }
 
     /// The same disk as another process sees it, which lets `before` run before each of its calls: what others do there,
-    /// through other clones of the disk, they do between any two calls of this one.
+    /// through other clones of the disk, they do between any two calls of this one, and in the middle of long reads and
+    /// writes.
     #[must_use]
     #[doc(hidden)]
     pub fn beside(&self, before: impl Fn() + Send + Sync + 'static) -> SimDisk {
@@ -375,6 +376,28 @@ impl SimDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn let_others_run(&self) {
+        if let Some(Before(run)) = &self.before
+            && !self.state().dead
+        {
+            run();
+        }
+    }
+
+    /// Where somebody else may come between the two parts of reading or writing so many bytes, if anybody is beside: the
+    /// system copies one page after the other.
+    pub(super) fn middle(&self, pos: usize, len: usize) -> Option<usize> {
+        let middle = ((pos + len / 2) / SECTOR * SECTOR).checked_sub(pos)?;
+        (self.before.is_some() && middle > 0).then_some(middle)
+    }
+
+    /// Lets others run in the middle of a call.
+    pub(super) fn in_the_middle<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        drop(state);
+        self.let_others_run();
+        self.state()
+    }
+
     /// Begins a call: counts it, and fails it if it is to fail.
     pub(super) fn enter(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
         let (state, error) = self.enter_failing(call)?;
@@ -384,9 +407,7 @@ impl SimDisk {
     /// As [`enter`](Self::enter), for a call that leaves something behind when it fails.
     pub(super) fn enter_failing(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, Option<io::Error>)> {
         crate::sync::step();
-        if let Some(Before(run)) = &self.before {
-            run();
-        }
+        self.let_others_run();
         let mut state = self.state();
         if state.dead {
             return Err(io::Error::other("the process is dead"));
