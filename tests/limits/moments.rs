@@ -18,6 +18,7 @@ use wal_tests::{
 const EIO: i32 = 5;
 const EMFILE: i32 = 24;
 const EACCES: i32 = 13;
+const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 
 fn open(disk: &SimDisk, config: WalConfig) -> Wal {
@@ -268,4 +269,46 @@ fn closing_is_done_when_all_is_durable_whatever_cannot_be_removed() {
     let wal = open(&disk, quiet_heap());
     assert!(wal.recovery().clean);
     assert_eq!(all(&wal).len(), 200);
+}
+
+/// Closing gives space back after all is durable, and flushes that, too.
+#[test]
+fn whatever_flush_fails_while_a_log_is_closed_is_heard_on_a_full_disk_as_well() {
+    let lives = |form, failing: Option<(Call, u64)>| {
+        let disk = SimDisk::new();
+        let wal = log::open(&disk, form, quiet_heap()).unwrap();
+        for i in 0..200 {
+            put(&wal, i, 6000);
+        }
+        wal.sync().unwrap();
+        let flushes = [Call::Sync, Call::SyncDir].map(|call| (call, disk.calls(Some(call))));
+        disk.behave(|behaviour| {
+            behaviour.fault = failing.map(|(call, after)| Fault {
+                call: Some(call),
+                after,
+                error: ENOSPC,
+                forever: false,
+            });
+        });
+        let closed = wal.close();
+        let failed = disk.heal();
+        let flushes = flushes.map(|(call, before)| (call, disk.calls(Some(call)) - before));
+        let wal = log::open(&disk, form, quiet_heap()).unwrap();
+        assert_eq!(all(&wal).len(), 200, "{form:?}, {failing:?}");
+        (closed, failed, flushes)
+    };
+    for form in FORMS {
+        let (closed, _, flushes) = lives(form, None);
+        closed.unwrap();
+        for (call, count) in flushes {
+            for after in 0..count {
+                let (closed, failed, _) = lives(form, Some((call, after)));
+                assert_eq!(
+                    closed.is_err(),
+                    failed > 0,
+                    "{form:?}, {call:?} {after}: {closed:?}"
+                );
+            }
+        }
+    }
 }

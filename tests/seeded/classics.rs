@@ -40,6 +40,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["limits::moments::closing_is_done_when_all_is_durable_whatever_cannot_be_removed"],
     ),
     bug(
+        "failed-flush-on-a-full-disk-is-none",
+        &[],
+        "a flush that fails while a log is closed is taken for space that is missing",
+        &["limits::moments::whatever_flush_fails_while_a_log_is_closed_is_heard_on_a_full_disk_as_well"],
+    ),
+    bug(
         "group-header-not-checked",
         &[],
         "the checksum of a group's header is not compared",

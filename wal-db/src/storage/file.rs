@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Identity, Process, StoreFault, WalStore,
+    Identity, Process, StoreFault, WalStore, for_good,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
     is_full, recognised,
     staging_file::{STAGING_HEADER_LEN, may_be_replaced},
@@ -309,7 +309,7 @@ impl WalStore for FileStore {
             self.file.set_len(ROW + len)?;
             self.prepared.store(len, Ordering::Release);
             if !seeded_bug!("cut-not-flushed") {
-                self.file.sync_all()?;
+                for_good(self.file.sync_all())?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::fs::File;
+use super::{for_good, fs::File};
 use crate::sync::{Arc, Mutex};
 
 /// How many files are open at most, outside a call that opens one; few where schedules are explored, so that some meet it.
@@ -89,8 +89,7 @@ impl Files {
             files.iter().filter(|open| open.is_unflushed()).count()
         };
         if unflushed > UNFLUSHED_MAX && !seeded_bug!("unflushed-files-without-end") {
-            // "Full" is a failure like any other here: what was written before may be lost.
-            return self.flush().map_err(io::Error::other);
+            return for_good(self.flush());
         }
         Ok(())
     }

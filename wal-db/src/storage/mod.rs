@@ -329,6 +329,14 @@ impl std::error::Error for ForNow {
     }
 }
 
+/// What a flush has returned. For a flush, "full" is a failure like any other: what was to be durable may be lost.
+pub(crate) fn for_good(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if seeded_bug!("failed-flush-on-a-full-disk-is-none") => Err(error),
+        result => result.map_err(io::Error::other),
+    }
+}
+
 /// Whether an error only says that there is no space at the moment.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

@@ -11,6 +11,7 @@ use super::{
     ForNow, Identity, Process, StoreFault, WalStore,
     file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
     files::Files,
+    for_good,
     fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
     is_full, recognised,
     sys::{self, System},
@@ -342,7 +343,7 @@ impl SegmentedStore {
             }
             // The name is there now: whatever the error, this is not tried again. Each name is durable before the next
             // one is made: they arrive in any order, and a hole reads as damage.
-            self.dir.sync().map_err(io::Error::other)
+            for_good(self.dir.sync())
         })();
         if result.is_err() {
             // Also gives back what a full disk let us take.
@@ -658,7 +659,7 @@ impl WalStore for SegmentedStore {
             self.remove(*index)?;
             // One by one, the last first: names arrive in any order, and a hole before what is left reads as damage.
             if !seeded_bug!("no-directory-flush-on-a-cut") {
-                self.dir.sync()?;
+                for_good(self.dir.sync())?;
             }
         }
         self.last.store(keep, Ordering::Release);
@@ -668,7 +669,7 @@ impl WalStore for SegmentedStore {
         {
             file.set_len(SEGMENT_HEADER_LEN + rest)?;
             if !seeded_bug!("cut-not-flushed") {
-                file.sync_all()?;
+                for_good(file.sync_all())?;
             }
         }
         *self.prepared.lock() = self.writable()?;

@@ -3,7 +3,7 @@
 use std::{ffi::OsStr, io};
 
 use super::{
-    ForNow,
+    ForNow, for_good,
     fs::{Access, Dir, read_at, write_at},
 };
 use crate::format::{is_zero, manifest::MAX_TABLE, table::MAGIC};
@@ -39,5 +39,5 @@ pub(super) fn write(dir: &dyn Dir, name: &OsStr, bytes: &[u8]) -> io::Result<()>
         file.sync_all()?;
     }
     // Who made the name may have died, or met a full disk, before it was durable.
-    dir.sync()
+    for_good(dir.sync())
 }
