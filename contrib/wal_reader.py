@@ -116,6 +116,13 @@ class Manifest:
         owners = [epoch for start, _, epoch in self.timeline if start <= pos]
         return owners[-1] if owners else None
 
+    def epochs_around(self, pos):
+        """The epochs of which one owns a position, or did before it was forgotten; the highest first."""
+        before = [epoch for start, _, epoch in self.timeline if start <= pos]
+        after = [epoch for start, _, epoch in self.timeline if start > pos]
+        lowest, highest = before[-1] if before else 1, after[0] - 1 if after else self.newest_epoch()
+        return range(highest, lowest - 1, -1)[: 1 << 20]
+
     def newest_epoch(self):
         return self.timeline[-1][2]
 
@@ -558,13 +565,28 @@ def describe(pos, kind, more, payload, shapes=None):
     return record
 
 
+def epochs_of(store, pos, first):
+    """The epochs that a frame can have which lies in what is there from `first` on."""
+    m = store.manifest
+    if m.epoch(pos) is not None:
+        return [m.epoch(pos)]
+    for at in range(pos // SECTOR * SECTOR, first - 1, -SECTOR):
+        group = group_at(store.read(at, HEADER), at, m.log_id)
+        if group:
+            return [group.epoch] if group.end > pos else []
+    return m.epochs_around(pos)
+
+
 def schemas(store, pos):
     """The schema records from the last one back, by their links."""
     found, m = [], store.manifest
     window = m.segment_size or 16 << 20
-    while pos is not None and pos >= m.head_group // window * window and m.epoch(pos) is not None:
+    first = m.head_group // window * window
+    while pos is not None and pos >= first:
         length = int.from_bytes(store.read(pos + 4, 4), "little") & 0xFFFFFFF
-        frame = frame_at(store.read(pos, up(8 + length, 8)), 0, pos, frame_key(m.log_id, m.epoch(pos)))
+        raw = store.read(pos, up(8 + length, 8))
+        frames = (frame_at(raw, 0, pos, frame_key(m.log_id, epoch)) for epoch in epochs_of(store, pos, first))
+        frame = next((frame for frame in frames if frame), None)
         if frame is None or frame[0] != SCHEMA:
             raise Damage(pos, "a schema record is not where it should be")
         entry = schema(frame[2])

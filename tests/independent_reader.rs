@@ -21,6 +21,7 @@ use wal_tests::{
     note, payload, quiet,
     random::Rng,
     scale,
+    straddled::{counted, forgetful, straddled},
 };
 
 const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../contrib/wal_reader.py");
@@ -218,6 +219,29 @@ fn check(place: &Place, what: &str) -> Option<Reading> {
     let reading = readings.pop()?;
     agrees(&place.path(), &reading, what);
     Some(reading)
+}
+
+#[test]
+fn schemas_of_which_the_epoch_was_forgotten_are_read() {
+    for form in FORMS {
+        let place = straddled(form);
+        let Some(reading) = check(&place, "a group whose header is gone") else {
+            return;
+        };
+        assert_eq!(reading.schemas().len(), 1, "{form:?}");
+        let place = Place::new(form);
+        place
+            .open(forgetful())
+            .unwrap()
+            .append_typed(&counted(0))
+            .unwrap();
+        for _ in 0..12 {
+            place.open(forgetful()).unwrap().append(b"x").unwrap();
+        }
+        place.open(forgetful()).unwrap().close().unwrap();
+        let reading = check(&place, "a group that is there").unwrap();
+        assert_eq!(reading.schemas().len(), 1, "{form:?}");
+    }
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]

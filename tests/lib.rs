@@ -1,6 +1,6 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
 //! command ([`disk`]), a run that uses everything ([`everything`]), a store of which a few calls are a test's ([`forwarding`]), a log that is looked at
-//! while it is written ([`written`]), a disk that loses power ([`sim`]), what has to be
+//! while it is written ([`written`]), one whose schema is hard to place ([`straddled`]), a disk that loses power ([`sim`]), what has to be
 //! true of a damaged log ([`damage`]), processes of their own ([`child`]), mistakes to put in ([`seeded`]), random
 //! values ([`random`]), what the examples of the guides need ([`guide`]), and a watchdog ([`within`]).
 #![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
@@ -17,6 +17,7 @@ pub mod random;
 pub mod seeded;
 pub mod sim;
 pub mod stops;
+pub mod straddled;
 pub mod written;
 
 use std::{

@@ -9,6 +9,7 @@ mod kinds;
 mod many;
 mod openings;
 mod retention;
+mod straddling;
 
 use std::time::{Duration, SystemTime};
 

@@ -699,6 +699,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["cuts::openings::a_typed_log_that_was_opened_two_thousand_times_is_read_and_appended_to"],
     ),
     bug(
+        "schema-needs-a-header-that-is-gone",
+        &[],
+        "a schema whose epoch is forgotten cannot be read if the header of its group went with what was dropped",
+        &["cuts::straddling::a_schema_in_the_rest_of_a_group_is_read_when_its_epoch_is_forgotten"],
+    ),
+    bug(
         "chain-of-rebuilt-headers",
         &[],
         "the chain compares the checksum of what a header was understood to say, not of its bytes",

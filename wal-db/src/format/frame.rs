@@ -1,6 +1,6 @@
 //! A frame: one record, or a void, at its place in the stream. See `docs/format.md`, "Frames".
 
-use super::{Fields, FrameKey, checksum::crc32};
+use super::{Fields, FrameKey, LogId, checksum::crc32};
 
 /// Bytes before the payload.
 pub(crate) const FRAME_HEADER_LEN: usize = 8;
@@ -119,6 +119,19 @@ impl FrameWord {
         };
         self.crc == payload_crc ^ key.place(pos, high_half(self.kind, self.more, self.len))
     }
+
+    /// The first of `epochs` of a log in which this word, found at `pos`, belongs to `payload`. Not for voids.
+    pub(crate) fn epoch_among(
+        self,
+        log: LogId,
+        pos: u64,
+        payload: &[u8],
+        mut epochs: impl Iterator<Item = u32>,
+    ) -> Option<u32> {
+        let place = self.crc ^ crc32(payload);
+        let high = high_half(self.kind, self.more, self.len);
+        epochs.find(|&epoch| FrameKey::new(log, epoch).place(pos, high) == place)
+    }
 }
 
 #[inline]
@@ -151,7 +164,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::format::LogId;
 
     fn key() -> FrameKey {
         FrameKey::new(LogId([3; 16]), 9)

@@ -1,7 +1,7 @@
 //! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`,
 //! "Manifest".
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, GroupHeader, LogId, SECTOR, is_zero, table::Table};
 
@@ -139,6 +139,14 @@ impl Timeline {
             return None;
         }
         Some(self.get(self.begun_by(pos).checked_sub(1)?)?.epoch)
+    }
+
+    /// The epochs of which one owns `pos`, or did before it was forgotten.
+    pub(crate) fn epochs_around(&self, pos: u64) -> RangeInclusive<u32> {
+        let next = self.begun_by(pos);
+        let last = next.checked_sub(1).and_then(|last| self.get(last));
+        let before = self.get(next).map(|entry| entry.epoch.saturating_sub(1));
+        last.map_or(1, |entry| entry.epoch)..=before.unwrap_or(self.newest().epoch)
     }
 
     /// Whether no other epoch starts inside a group.
@@ -739,6 +747,35 @@ mod tests {
         assert!(!with(4608, 0, 9216));
         assert!(with(4608, 4608, 9216));
         assert!(!with(4608, 9728, 9216));
+    }
+
+    #[test]
+    fn a_forgotten_epoch_is_one_of_those_around_it() {
+        let mut timeline = Timeline::begin(3);
+        let room = Room {
+            entries: 4,
+            table: true,
+        };
+        for i in 1..20u64 {
+            let (start, epoch) = (i * 4096, 3 + 2 * i as u32);
+            // Some are cuts, and go to the table.
+            let cut = start - if i % 4 == 1 { 512 } else { 0 };
+            assert!(timeline.push_within(EpochStart { start, cut, epoch }, room));
+        }
+        for i in 0..20u64 {
+            let epoch = 3 + 2 * i as u32;
+            let around = timeline.epochs_around(i * 4096);
+            assert!(around.contains(&epoch), "{epoch} in {around:?}");
+            assert!(around.end() - around.start() <= 8, "{around:?}");
+            if let Some(known) = timeline.epoch_at(i * 4096) {
+                assert_eq!((known, *around.start()), (epoch, epoch));
+            }
+        }
+        assert_eq!(
+            timeline.epochs_around(0),
+            1..=4,
+            "before every entry that is left"
+        );
     }
 
     #[test]

@@ -28,6 +28,10 @@ const WINDOW: u64 = 16 << 20;
 /// Few under shuttle, to which each is a step.
 const KNOWN: usize = if cfg!(shuttle) { 4 } else { 1024 };
 
+/// In how many epochs a schema is looked for whose own has been forgotten, at most. Those who damage a log can say that there
+/// were very many.
+const EPOCHS_TRIED: usize = 1 << 20;
+
 /// What an open log knows of its schemas.
 pub(crate) struct Dictionary {
     /// A typed record that starts before it, and whose key is known, has its schema in front of it.
@@ -345,15 +349,31 @@ impl Core {
     /// the oldest openings of a log that was opened very often.
     fn schema_by_its_group(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
         // It may lie before the head: what is in the head's window is there.
+        let first = self.window_start(shape.head_group);
         let whole = Shape {
-            head: 0,
-            head_group: 0,
+            head: first,
+            head_group: first,
             ..shape.clone()
         };
         match self.read_in_group(&Arc::new(whole), pos) {
             Err(WalError::NoSuchRecord { .. }) => Ok(None),
+            Err(error @ WalError::Corruption(_)) if !seeded_bug!("schema-needs-a-header-that-is-gone") => {
+                self.schema_of_any_epoch(shape, pos)?.map(Some).ok_or(error)
+            }
             record => record.map(Some),
         }
+    }
+
+    /// Reads a frame of a group that begins before the window, so that its header may be gone: in one of the epochs that
+    /// can have been those of the position.
+    fn schema_of_any_epoch(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        let found = self.read_unchecked(shape, pos)?;
+        let found = found.filter(|(word, _)| word.kind == Kind::Schema);
+        Ok(found.and_then(|(word, record)| {
+            let epochs = shape.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
+            let epoch = word.epoch_among(self.base.log, pos, &record.data, epochs);
+            epoch.map(|_| record)
+        }))
     }
 
     /// Sees to it that the schema stands in the window where the next record will, and returns where that ends.

@@ -107,6 +107,14 @@ impl Core {
         let Some(epoch) = shape.timeline.epoch_at(pos) else {
             return Ok(None);
         };
+        let found = self.read_unchecked(shape, pos)?;
+        let key = self.base.key(epoch);
+        let intact = found.filter(|(word, record)| word.matches(key, pos, &record.data));
+        Ok(intact.map(|(_, record)| record))
+    }
+
+    /// Reads what would be a frame at `pos`, whatever its checksum says.
+    pub(crate) fn read_unchecked(&self, shape: &Shape, pos: u64) -> Result<Option<(FrameWord, Record)>> {
         let mut buf = BytesMut::zeroed(GUESS);
         let got = self.base.read(pos, &mut buf)?;
         let Some(word) = buf
@@ -135,9 +143,7 @@ impl Core {
             more: word.more && !shape.is_cut_at(pos + word.frame_len()),
             data,
         };
-        Ok(word
-            .matches(self.base.key(epoch), pos, &record.data)
-            .then_some(record))
+        Ok(Some((word, record)))
     }
 
     /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.

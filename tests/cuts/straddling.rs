@@ -1,0 +1,66 @@
+//! A window that begins inside a group whose header is gone with what was dropped, and a timeline that has forgotten whose
+//! the group was: the schemas in the group's rest are those of the log.
+
+use wal_db::{RecordKind, Schemas, TypedError, Wal};
+use wal_tests::{
+    files::{FORMS, Form},
+    quiet,
+    straddled::{Counted, counted, forgetful, straddled},
+};
+
+/// Those of the events among the records.
+fn numbers(wal: &Wal) -> Vec<u64> {
+    wal.typed::<Counted>().unwrap();
+    let records = wal.iter().unwrap().map(Result::unwrap);
+    let typed = records.filter(|record| record.kind() == RecordKind::Typed);
+    typed
+        .map(|record| record.decode::<Counted>().unwrap().number)
+        .collect()
+}
+
+fn assert_explained(wal: &Wal, schemas: &Schemas, what: &str) {
+    for record in wal.iter().unwrap() {
+        match record.unwrap().to_value(schemas) {
+            Ok(_) | Err(TypedError::NotTyped { .. }) => {}
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_schema_in_the_rest_of_a_group_is_read_when_its_epoch_is_forgotten() {
+    for form in FORMS {
+        let place = straddled(form);
+        let what = format!("{form:?}");
+        if form == Form::Segmented {
+            assert!(!place.segment(0).exists(), "the group's header is gone");
+        }
+        let reader = Wal::open_read_only_with(place.path(), quiet()).unwrap();
+        assert_eq!(numbers(&reader), [1, 2], "{what}");
+        let wal = place.open(forgetful()).unwrap();
+        let schemas = wal.schemas().unwrap();
+        assert_eq!(schemas.iter().count(), 1, "{what}");
+        assert_explained(&wal, &schemas, &what);
+        assert!(wal.verify().unwrap().is_intact(), "{what}");
+        let copy = place.root().join("copy");
+        wal.backup_to(&copy).unwrap();
+        let copied = Wal::open_read_only_with(&copy, quiet()).unwrap();
+        assert_eq!(numbers(&copied), [1, 2], "{what}");
+        wal.append_typed(&counted(3)).unwrap();
+        assert_eq!(numbers(&wal), [1, 2, 3], "{what}");
+        wal.sync().unwrap();
+        // A cut that removes what was appended, and leads back to the schema.
+        let last = wal
+            .iter()
+            .unwrap()
+            .map(|record| record.unwrap().lsn())
+            .nth(1)
+            .unwrap();
+        wal.truncate_after(last).unwrap();
+        assert_eq!(numbers(&wal), [1, 2], "{what}");
+        wal.append_typed(&counted(4)).unwrap();
+        wal.close().unwrap();
+        let wal = place.open(forgetful()).unwrap();
+        assert_eq!(numbers(&wal), [1, 2, 4], "{what}");
+    }
+}
