@@ -43,7 +43,7 @@ const fn window(form: Form) -> u64 {
 /// If the log cannot be made, or its events not be read.
 #[must_use]
 pub fn straddled(form: Form) -> Place {
-    let place = Place::new(form);
+    let place = Place::fast(form);
     let wal = place.open(forgetful()).unwrap();
     let end = window(form);
     while wal.end().get() + 32_000 < end {

@@ -6,6 +6,7 @@ mod damage;
 mod failing;
 mod from;
 mod kinds;
+mod lives;
 mod many;
 mod openings;
 mod retention;

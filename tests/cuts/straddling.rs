@@ -1,9 +1,10 @@
 //! A window that begins inside a group whose header is gone with what was dropped, and a timeline that has forgotten whose
 //! the group was: the schemas in the group's rest are those of the log.
 
-use wal_db::{RecordKind, Schemas, TypedError, Wal};
+use wal_db::{OpenPolicy, RecordKind, Schemas, TypedError, Wal};
 use wal_tests::{
-    files::{FORMS, Form},
+    all,
+    files::{FORMS, Form, Place, SECTOR, SEGMENT},
     quiet,
     straddled::{Counted, counted, forgetful, straddled},
 };
@@ -63,4 +64,55 @@ fn a_schema_in_the_rest_of_a_group_is_read_when_its_epoch_is_forgotten() {
         let wal = place.open(forgetful()).unwrap();
         assert_eq!(numbers(&wal), [1, 2, 4], "{what}");
     }
+}
+
+#[test]
+fn a_schema_in_the_last_group_is_read_when_the_group_before_it_is_gone() {
+    let place = Place::fast(Form::Segmented);
+    let wal = place.open(forgetful()).unwrap();
+    wal.append(&vec![1; SEGMENT as usize]).unwrap();
+    wal.sync().unwrap();
+    let kept = wal.append_typed(&counted(1)).unwrap();
+    wal.sync().unwrap();
+    wal.truncate_before(kept).unwrap();
+    wal.close().unwrap();
+    assert!(!place.segment(0).exists(), "the group before is gone");
+    for _ in 0..12 {
+        let wal = place.open(forgetful()).unwrap();
+        wal.append(&[3; 16]).unwrap();
+        wal.close().unwrap();
+    }
+    let wal = place.open(forgetful()).unwrap();
+    // Now nothing follows that would name the group.
+    wal.truncate_after(kept).unwrap();
+    assert_eq!(numbers(&wal), [1]);
+    wal.close().unwrap();
+    let wal = place.open(forgetful()).unwrap();
+    assert_eq!(numbers(&wal), [1]);
+}
+
+#[test]
+fn a_log_is_cut_at_damage_where_the_last_schema_was_the_first_one() {
+    let place = Place::fast(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    wal.append(&vec![1; SEGMENT as usize]).unwrap();
+    wal.sync().unwrap();
+    let kept = wal.append(b"kept").unwrap();
+    wal.sync().unwrap();
+    wal.truncate_before(kept).unwrap();
+    let event = wal.append_typed(&counted(1)).unwrap();
+    wal.sync().unwrap();
+    wal.append(b"cut").unwrap();
+    wal.truncate_after(event).unwrap();
+    wal.close().unwrap();
+    assert!(!place.segment(0).exists(), "what was before is gone");
+    // In the header of the group that the mark follows: the group of `kept` is one sector.
+    place.flip(kept.get() + SECTOR + 20);
+    let cutting = quiet().with_open_policy(OpenPolicy::TruncateAtDamage);
+    let wal = place.open(cutting).unwrap();
+    assert!(wal.recovery().damage.is_some());
+    assert_eq!(all(&wal).len(), 1);
+    wal.append_typed(&counted(2)).unwrap();
+    assert_eq!(numbers(&wal), [2]);
+    assert_explained(&wal, &wal.schemas().unwrap(), "cut");
 }

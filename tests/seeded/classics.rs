@@ -699,6 +699,18 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["cuts::openings::a_typed_log_that_was_opened_two_thousand_times_is_read_and_appended_to"],
     ),
     bug(
+        "group-before-the-first-one-read",
+        &[],
+        "whether a schema's group is of the log is asked of the one before it, which went with what was dropped",
+        &["cuts::straddling::a_schema_in_the_last_group_is_read_when_the_group_before_it_is_gone"],
+    ),
+    bug(
+        "repair-reads-what-was-dropped",
+        &[],
+        "a log cannot be cut at damage, because a schema is looked for in what was dropped",
+        &["cuts::straddling::a_log_is_cut_at_damage_where_the_last_schema_was_the_first_one"],
+    ),
+    bug(
         "schema-needs-a-header-that-is-gone",
         &[],
         "a schema whose epoch is forgotten cannot be read if the header of its group went with what was dropped",

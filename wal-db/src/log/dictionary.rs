@@ -8,7 +8,7 @@
 //! What an entry says is up to the layer of events; here it is bytes.
 
 use super::{
-    base::Shape,
+    base::{Base, Shape},
     core::{Core, Writer},
     record::{Record, RecordKind},
 };
@@ -456,7 +456,7 @@ impl Core {
     }
 
     fn window_end(&self, pos: u64) -> u64 {
-        self.window_start(pos) + self.window_len()
+        self.base.window_start(pos) + self.base.window_len()
     }
 
     /// The last schema frame that is still there.
@@ -470,16 +470,9 @@ impl Core {
         pos >= self.window_start(self.base.shape().head_group)
     }
 
-    /// Where the window of a position begins. What is in it stays as long as a record of it does.
+    /// See [`Base::window_start`].
     pub(crate) fn window_start(&self, pos: u64) -> u64 {
-        pos - pos % self.window_len()
-    }
-
-    fn window_len(&self) -> u64 {
-        match self.base.segment_len {
-            0 => WINDOW,
-            len => len,
-        }
+        self.base.window_start(pos)
     }
 
     /// The beginning was cut off. If that took the set, the next typed record brings it again.
@@ -488,6 +481,21 @@ impl Core {
         self.dictionary.forget_before(first);
         if self.dictionary.newest().is_some_and(|pos| !self.is_there(pos)) {
             self.dictionary.until.store(0, Ordering::Release);
+        }
+    }
+}
+
+impl Base {
+    /// Where the window of a position begins. What is in it stays as long as a record of it does; what is before that of the
+    /// head group may be gone.
+    pub(crate) fn window_start(&self, pos: u64) -> u64 {
+        pos - pos % self.window_len()
+    }
+
+    fn window_len(&self) -> u64 {
+        match self.segment_len {
+            0 => WINDOW,
+            len => len,
         }
     }
 }

@@ -167,8 +167,10 @@ fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
     if header.prev >= header.pos || header.pos <= shape.head_group {
         return Ok(true);
     }
-    match read_header(base, header.prev)? {
-        Ok(prev) => Ok(prev.digest(base.log) == header.prev_digest),
-        Err(_) => Ok(check_content(base, header)? == Content::Intact),
+    // What was there before the first group may be gone.
+    let is_there = header.prev >= shape.head_group || seeded_bug!("group-before-the-first-one-read");
+    if is_there && let Ok(prev) = read_header(base, header.prev)? {
+        return Ok(prev.digest(base.log) == header.prev_digest);
     }
+    Ok(check_content(base, header)? == Content::Intact)
 }
