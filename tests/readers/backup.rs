@@ -4,14 +4,19 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use wal_db::{CorruptionReason, Wal, WalConfig, WalError};
+use serde::{Deserialize, Serialize};
+use wal_db::{CorruptionReason, MemStore, Wal, WalConfig, WalError, WalRecord, WalStore};
 use wal_tests::{
     Entry, all,
-    files::{FORMS, Form, Place, tree},
-    note, put, quiet,
+    files::{FORMS, Form, Place, SLOT, tree},
+    forwarding::{Forwarding, Over},
+    note, put, quiet, quiet_heap,
 };
 
 fn open(form: Form, path: &Path) -> Wal {
@@ -83,6 +88,7 @@ fn a_log_with_a_table_of_cuts_is_copied_with_it() {
         }
         let target = place.root().join("copy");
         wal.backup_to(&target).unwrap();
+        assert_doubled(form, &target);
         let copy = Wal::open_read_only(&target).unwrap();
         assert_eq!(all(&copy), entries, "{form:?}");
         assert!(!copy.recovery().staging_missing, "{form:?}");
@@ -92,6 +98,95 @@ fn a_log_with_a_table_of_cuts_is_copied_with_it() {
         assert_eq!(all(&copy), entries, "{form:?}");
         let report = copy.recovery();
         assert!(report.clean && !report.staging_missing, "{form:?}: {report:?}");
+    }
+}
+
+/// The manifest and the table of cuts are there twice, each.
+fn assert_doubled(form: Form, log: &Path) {
+    let (manifest, tables) = match form {
+        Form::File => (
+            log.to_owned(),
+            ["cuts-0", "cuts-1"].map(|name| log.with_extension(name)),
+        ),
+        Form::Segmented => (
+            log.join("manifest"),
+            ["cuts-0", "cuts-1"].map(|name| log.join(name)),
+        ),
+    };
+    let bytes = fs::read(manifest).unwrap();
+    let slot = SLOT as usize;
+    let len = u32::from_le_bytes([bytes[20], bytes[21], bytes[22], bytes[23]]) as usize;
+    assert_eq!(bytes[..len], bytes[slot..slot + len], "{form:?}");
+    let [one, other] = tables.map(|table| fs::read(table).unwrap());
+    assert_eq!(one, other, "{form:?}");
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "staged")]
+struct Event(u64);
+
+#[test]
+fn the_schema_of_what_is_staged_only_is_in_a_backup() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let lsn = wal.append_typed(&Event(7)).unwrap();
+        let left = place.killed();
+        drop(wal);
+        let target = place.root().join("copy");
+        Wal::open_read_only(left.path())
+            .unwrap()
+            .backup_to(&target)
+            .unwrap();
+        let copy = open(form, &target);
+        let schemas = copy.schemas().unwrap();
+        assert_eq!(schemas.iter().count(), 1, "{form:?}");
+        let record = copy.read(lsn).unwrap();
+        assert_eq!(record.decode::<Event>().unwrap(), Event(7));
+        record.to_value(&schemas).unwrap();
+    }
+}
+
+/// A store that does something before it is read the next time.
+#[derive(Clone)]
+struct Meanwhile(MemStore, Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+
+impl Over for Meanwhile {
+    fn store(&self) -> &MemStore {
+        &self.0
+    }
+
+    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let act = self.1.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+        }
+        self.0.read_at(pos, buf)
+    }
+}
+
+#[test]
+fn a_backup_knows_what_was_dropped_while_it_was_made() {
+    let store = Meanwhile(MemStore::new(), Arc::default());
+    let wal = Wal::with_store_and_config(Forwarding(store.clone()), quiet_heap()).unwrap();
+    let entries: Vec<_> = (0..12).map(|seed| put(&wal, seed, 1000)).collect();
+    wal.sync().unwrap();
+    wal.truncate_before(entries[2].0).unwrap();
+    let (handle, head) = (wal.clone(), entries[8].0);
+    *store.1.lock().unwrap() = Some(Box::new(move || {
+        handle.truncate_before(head).unwrap();
+    }));
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("copy");
+    wal.backup_to(&target).unwrap();
+    assert_eq!(wal.head(), head, "it was truncated meanwhile");
+    let copy = Wal::open_read_only(&target).unwrap();
+    assert_eq!(all(&copy), entries[8..]);
+    assert_eq!(copy.head(), head);
+    // Who has read up to the sixth has missed the two after it.
+    for log in [&wal, &copy] {
+        let behind = log.tail(entries[6].0).map(drop);
+        assert!(matches!(behind, Err(WalError::Truncated { .. })), "{behind:?}");
     }
 }
 
