@@ -147,9 +147,11 @@ fn the_schema_of_what_is_staged_only_is_in_a_backup() {
     }
 }
 
+type Act = Box<dyn FnOnce() + Send>;
+
 /// A store that does something before it is read the next time.
 #[derive(Clone)]
-struct Meanwhile(MemStore, Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct Meanwhile(MemStore, Arc<Mutex<Option<Act>>>);
 
 impl Over for Meanwhile {
     fn store(&self) -> &MemStore {
