@@ -460,3 +460,31 @@ fn the_mark_does_not_pass_a_schema_that_is_being_written() {
         assert_explained(&wal, "after a crash");
     });
 }
+
+#[test]
+fn a_reader_keeps_the_schemas_that_it_has_seen() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append(b"before").unwrap();
+        wal.sync().unwrap();
+        let reader = Wal::open_read_only_with(place.path(), quiet()).unwrap();
+        wal.append_typed(&short("x")).unwrap();
+        for i in 0..3 {
+            wal.sync().unwrap();
+            assert_eq!(reader.iter().unwrap().count(), 2 + i);
+            assert_explained(&reader, &format!("{form:?}, look {i}"));
+            // Without a schema.
+            wal.append(b"after").unwrap();
+        }
+        // One that is cut off is not kept.
+        let first = wal.iter().unwrap().next().unwrap().unwrap().lsn();
+        wal.truncate_after(first).unwrap();
+        assert_eq!(reader.iter().unwrap().count(), 1);
+        assert_eq!(reader.schemas().unwrap().iter().count(), 0, "{form:?}");
+        wal.append_typed(&long()).unwrap();
+        wal.sync().unwrap();
+        assert_eq!(reader.iter().unwrap().count(), 2);
+        assert_explained(&reader, &format!("{form:?}, after the cut"));
+    }
+}

@@ -711,6 +711,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["cuts::straddling::a_log_is_cut_at_damage_where_the_last_schema_was_the_first_one"],
     ),
     bug(
+        "readers-forget-schemas",
+        &[],
+        "a reader that looks again beside a writer forgets the schemas that it saw since the manifest was written",
+        &["schemas_edges::a_reader_keeps_the_schemas_that_it_has_seen"],
+    ),
+    bug(
         "schema-needs-a-header-that-is-gone",
         &[],
         "a schema whose epoch is forgotten cannot be read if the header of its group went with what was dropped",

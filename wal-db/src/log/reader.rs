@@ -541,6 +541,10 @@ impl Core {
         let staged = waiting
             .filter(|_| staged)
             .and_then(|waiting| staged::collect(&waiting.leftover, found.mark.pos, false, waiting.key));
+        // An earlier look may have gone further than the manifest's mark.
+        let is_kept = |pos: &u64| seen.manifest.timeline.cut_around(*pos).is_none();
+        let known = self.dictionary.newest_before(seen.mark.pos).filter(is_kept);
+        let known = known.filter(|_| !seeded_bug!("readers-forget-schemas"));
         Ok(CaughtUp {
             staged: staged.map(|staged| {
                 let log = into_log(staged, base, &found.mark, &seen.manifest, &self.config);
@@ -548,7 +552,7 @@ impl Core {
             }),
             mark: found.mark,
             durable: found.durable,
-            schema: found.schema.or(seen.manifest.schema),
+            schema: found.schema.or(known.max(seen.manifest.schema)),
             from: seen.manifest.mark,
         })
     }
