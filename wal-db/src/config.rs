@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    Result, WalError,
+    error::{Result, WalError},
     format::{
         MAX_PAYLOAD,
         manifest::{MAX_EPOCHS, Room},

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Lsn, event::TypedError, format::LogId, storage::is_for_now};
+use crate::{event::TypedError, for_now::is_for_now, format::LogId, lsn::Lsn};
 
 /// A `Result` of this crate.
 pub type Result<T, E = WalError> = std::result::Result<T, E>;

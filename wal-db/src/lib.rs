@@ -67,6 +67,7 @@ mod seeded;
 mod config;
 mod error;
 mod event;
+mod for_now;
 mod format;
 mod log;
 mod lsn;

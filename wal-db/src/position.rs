@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    Lsn,
     format::{Fields, LogId},
+    lsn::Lsn,
 };
 
 /// What is hashed before a position's bytes, so that no other 52 bytes with a CRC-32 are taken for one.

@@ -26,6 +26,8 @@ mod real;
 use std::time::{Duration, Instant};
 
 pub(crate) use std::sync::{Arc, atomic::Ordering};
+/// Not of the models: nobody waits for the one, and what the other holds never changes.
+pub(crate) use std::sync::{LazyLock, OnceLock};
 
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use real::{

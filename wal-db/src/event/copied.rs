@@ -1,11 +1,16 @@
 //! Records that were read and are appended as they are, in the same log or in another.
 
-use super::dictionary::StoredSchema;
-use super::envelope;
-use super::error::TypedError;
-use super::value::{RecordSchema, Schemas};
-use crate::log::{Describe, Described, Entry};
-use crate::{Lsn, Record, RecordKind, Result, Wal, WalError};
+use super::{
+    dictionary::StoredSchema,
+    envelope,
+    error::TypedError,
+    value::{RecordSchema, Schemas},
+};
+use crate::{
+    error::{Result, WalError},
+    log::{Describe, Described, Entry, Record, RecordKind, Wal},
+    lsn::Lsn,
+};
 
 impl Wal {
     /// Appends a record that was read, byte for byte: an event stays an event, with its type, version, codec and metadata,

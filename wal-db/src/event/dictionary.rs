@@ -11,17 +11,22 @@
 
 use std::marker::PhantomData;
 
-use super::codec::Codec;
-use super::error::TypedError;
-use super::log::EventLog;
-use super::read_back::{self, ReadsBack};
-use super::record::{self, RecordType, WalDecodeOwned};
-use super::schema::{Fnv, Schema, Shape, differences};
-use super::unreadable::Ahead;
-use super::value::{RecordSchema, Schemas};
-use crate::format::schema::Link;
-use crate::log::{Describe, Described, Entry};
-use crate::{Lsn, Record, RecordKind, Result, Wal};
+use super::{
+    codec::Codec,
+    error::TypedError,
+    log::EventLog,
+    read_back::{self, ReadsBack},
+    record::{self, RecordType, WalDecodeOwned},
+    schema::{Fnv, Schema, Shape, differences},
+    unreadable::Ahead,
+    value::{RecordSchema, Schemas},
+};
+use crate::{
+    error::Result,
+    format::schema::Link,
+    log::{Describe, Described, Entry, Record, RecordKind, Wal},
+    lsn::Lsn,
+};
 
 /// A schema record, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,7 @@
 //! Flag bits 1 to 3 are reserved. A record that sets one was written by a later release and is refused,
 //! because what the bit stands for may change how the rest is read.
 
-use super::codec::CodecId;
-use super::meta::MetaRef;
+use super::{codec::CodecId, meta::MetaRef};
 
 const LAYOUT_MASK: u8 = 0xF0;
 const LAYOUT: u8 = 0xE0;
@@ -209,8 +208,7 @@ pub(super) fn take_varint(rest: &mut &[u8], max: u32, field: &'static str) -> Re
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
-    use crate::event::meta::Meta;
+    use super::{super::meta::Meta, *};
 
     fn info(type_id: u32, version: u16, codec: u8) -> RecordInfo {
         RecordInfo {
@@ -327,7 +325,7 @@ mod tests {
             .with_time_us(-1)
             .with_event_id([0x80; 16])
             .with_correlation_id([0; 16])
-            .with_causation(crate::Lsn::new(1 << 40))
+            .with_causation(crate::lsn::Lsn::new(1 << 40))
             .with_stream("s\u{e9}")
             .with_tag("a")
             .with_tag("")

@@ -1,8 +1,7 @@
 //! What can be wrong with a typed record.
 
-use super::codec::CodecId;
-use super::envelope::EnvelopeError;
-use crate::Lsn;
+use super::{codec::CodecId, envelope::EnvelopeError};
+use crate::lsn::Lsn;
 
 /// Why an event could not be stored or read.
 ///

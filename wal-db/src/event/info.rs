@@ -1,9 +1,14 @@
 //! Looking at a record's envelope, which needs no codec and no type.
 
-use super::envelope::{self, Envelope};
-use super::error::TypedError;
-use super::{MetaRef, RecordInfo};
-use crate::{Lsn, Record, RecordKind, RecordRef};
+use super::{
+    envelope::{self, Envelope, RecordInfo},
+    error::TypedError,
+    meta::MetaRef,
+};
+use crate::{
+    log::{Record, RecordKind, RecordRef},
+    lsn::Lsn,
+};
 
 impl Record {
     /// The type id, the version and the codec of a typed record, without decoding the event.

@@ -4,15 +4,23 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-use super::codec::{Codec, DefaultCodec};
-use super::error::TypedError;
-use super::meta::Meta;
-use super::read_back::{AsDeclared, AsEvent, ReadsBack};
-use super::record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord};
-use super::replay::Replay;
-use super::stored::Upcast;
-use super::{dictionary, payload, scratch};
-use crate::{Lsn, Record, RecordRef, Result, Ticket, Wal};
+use super::{
+    codec::{Codec, DefaultCodec},
+    dictionary,
+    error::TypedError,
+    meta::Meta,
+    payload,
+    read_back::{AsDeclared, AsEvent, ReadsBack},
+    record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord},
+    replay::Replay,
+    scratch,
+    stored::Upcast,
+};
+use crate::{
+    error::Result,
+    log::{Record, RecordRef, Ticket, Wal},
+    lsn::Lsn,
+};
 
 /// Whether every event is read again before it is appended if nothing is said.
 const READS_BACK: bool = cfg!(debug_assertions);

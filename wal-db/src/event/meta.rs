@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::envelope::{EnvelopeError, put_varint, take_varint};
-use crate::Lsn;
+use crate::lsn::Lsn;
 
 const TIME: u8 = 1;
 const EVENT_ID: u8 = 2;

@@ -6,17 +6,18 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use super::RecordInfo;
-use super::bounded::{self, Limits, Shared};
-use super::codec::{self, Codec, CodecError};
-use super::contents::{Fields, Stored as StoredVariant};
-use super::envelope;
-use super::error::TypedError;
-use super::info;
-use super::meta::{Meta, MetaError};
-use super::record::{RecordType, WalDecode, WalRecord};
-use super::stored::{RawRecord, Stored, Upcast};
-use crate::{Lsn, RecordKind};
+use super::{
+    bounded::{self, Limits, Shared},
+    codec::{self, Codec, CodecError},
+    contents::{Fields, Stored as StoredVariant},
+    envelope::{self, RecordInfo},
+    error::TypedError,
+    info,
+    meta::{Meta, MetaError},
+    record::{RecordType, WalDecode, WalRecord},
+    stored::{RawRecord, Stored, Upcast},
+};
+use crate::{log::RecordKind, lsn::Lsn};
 
 /// The record type of an event.
 fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedError> {

@@ -6,8 +6,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::bounded::{MAX_DEPTH, SPARE_ELEMENTS};
-use super::*;
+use super::{
+    bounded::{MAX_DEPTH, SPARE_ELEMENTS},
+    *,
+};
 use crate::{Bincode, CodecId, WalDecodeOwned, WalRecord, WalSchema};
 
 const AT: Lsn = Lsn::new(512);

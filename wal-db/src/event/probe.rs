@@ -2,18 +2,20 @@
 
 use serde::Serialize;
 
-use super::codec::{self, Codec, CodecError};
-use super::envelope::{self, RecordInfo};
-use super::error::TypedError;
-use super::payload;
 pub(crate) use super::record::type_id;
-use super::record::{RecordType, WalDecodeOwned, WalRecord};
-use super::schema::Shape;
 pub(crate) use super::schema::differences;
 use super::stored::Upcast;
 pub(crate) use super::value::{NoShape, Place, unordered};
-use super::value::{Value, value_of};
-use crate::{Lsn, RecordKind};
+use super::{
+    codec::{self, Codec, CodecError},
+    envelope::{self, RecordInfo},
+    error::TypedError,
+    payload,
+    record::{RecordType, WalDecodeOwned, WalRecord},
+    schema::Shape,
+    value::{Value, value_of},
+};
+use crate::{log::RecordKind, lsn::Lsn};
 
 /// The payload of an event, and its record type.
 pub(crate) fn encode<C: Codec, T: WalRecord>(

@@ -6,16 +6,17 @@
 
 use std::marker::PhantomData;
 
-use super::RecordInfo;
-use super::codec::Codec;
-use super::envelope;
-use super::error::TypedError;
-use super::payload;
-use super::record::{RecordType, WalDecode, WalDecodeOwned, WalRecord};
-use super::stored::Upcast;
-use super::trace::{Located, Traced};
-use super::value::{Value, first_difference, value_as_stored};
-use crate::Lsn;
+use super::{
+    codec::Codec,
+    envelope::{self, RecordInfo},
+    error::TypedError,
+    payload,
+    record::{RecordType, WalDecode, WalDecodeOwned, WalRecord},
+    stored::Upcast,
+    trace::{Located, Traced},
+    value::{Value, first_difference, value_as_stored},
+};
+use crate::lsn::Lsn;
 
 /// How an append reads again what it has encoded.
 pub(super) trait ReadsBack {

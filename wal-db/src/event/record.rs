@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{Codec, CodecId};
-use super::error::TypedError;
-use super::read_back::Written;
-use super::schema::{Fnv, Schema};
-use super::stored::{RawRecord, Stored, Upcast};
+use super::{
+    codec::{Codec, CodecId},
+    error::TypedError,
+    read_back::Written,
+    schema::{Fnv, Schema},
+    stored::{RawRecord, Stored, Upcast},
+};
 
 /// A type that can be appended to a log and read back from it.
 ///

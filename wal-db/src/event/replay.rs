@@ -5,15 +5,23 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-use super::codec::{Codec, DefaultCodec};
-use super::envelope::Envelope;
-use super::error::TypedError;
-use super::meta::Meta;
-use super::record::{self, WalDecodeOwned, WalRecord};
-use super::stored::Upcast;
-use super::unreadable::{Ahead, Notes, Skipped, Unreadable};
-use super::{dictionary, info, payload};
-use crate::{Lsn, RecordKind, RecordRef, Result, Wal, WalIter};
+use super::{
+    codec::{Codec, DefaultCodec},
+    dictionary,
+    envelope::Envelope,
+    error::TypedError,
+    info,
+    meta::Meta,
+    payload,
+    record::{self, WalDecodeOwned, WalRecord},
+    stored::Upcast,
+    unreadable::{Ahead, Notes, Skipped, Unreadable},
+};
+use crate::{
+    error::Result,
+    log::{RecordKind, RecordRef, Wal, WalIter},
+    lsn::Lsn,
+};
 
 impl Wal {
     /// The events of type `T` in `range`, oldest first, in a log that holds others as well.

@@ -5,13 +5,15 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::RecordInfo;
-use super::codec::{Codec, CodecId};
-use super::error::TypedError;
-use super::payload;
-use super::record::{RecordType, WalDecode};
-use super::schema::{Schema, WalSchema};
-use crate::Lsn;
+use super::{
+    codec::{Codec, CodecId},
+    envelope::RecordInfo,
+    error::TypedError,
+    payload,
+    record::{RecordType, WalDecode},
+    schema::{Schema, WalSchema},
+};
+use crate::lsn::Lsn;
 
 /// An event in the version in which it was stored.
 #[doc(hidden)]

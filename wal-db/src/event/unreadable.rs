@@ -1,8 +1,9 @@
 //! What a replay does about records that it cannot read, and what it remembers of them.
 
-use super::RecordInfo;
-use super::envelope::EnvelopeError;
-use super::error::TypedError;
+use super::{
+    envelope::{EnvelopeError, RecordInfo},
+    error::TypedError,
+};
 
 /// How many errors are kept for [`Replay::take_collected`](crate::Replay::take_collected), and how many types for
 /// [`Replay::ahead`](crate::Replay::ahead): a log full of foreign records must not fill the memory.

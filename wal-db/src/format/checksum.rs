@@ -1,8 +1,8 @@
 //! Checksums that are bound to a place, so that bytes which are right elsewhere are wrong here.
 
-use std::sync::LazyLock;
-
 use crc32fast::Hasher;
+
+use crate::sync::LazyLock;
 
 /// Finding out which instructions the processor has costs as much as the checksum of a short record; it is done once.
 static HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::new);

@@ -1,6 +1,9 @@
 //! A frame: one record, or a void, at its place in the stream. See `docs/format.md`, "Frames".
 
-use super::{Fields, FrameKey, LogId, checksum::crc32};
+use super::{
+    Fields,
+    checksum::{FrameKey, LogId, crc32},
+};
 
 /// Bytes before the payload.
 pub(crate) const FRAME_HEADER_LEN: usize = 8;

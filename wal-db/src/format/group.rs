@@ -1,6 +1,6 @@
 //! A group: what one flush writes. See `docs/format.md`, "Groups".
 
-use super::{Fields, LogId, SECTOR, align_sector};
+use super::{Fields, SECTOR, align_sector, checksum::LogId};
 
 /// The header; it never straddles a sector because a group starts on one.
 pub(crate) const GROUP_HEADER_LEN: usize = 64;

@@ -1,6 +1,6 @@
 //! The header of a segment file. See `docs/format.md`, "Segments".
 
-use super::{FORMAT_VERSION, Fields, LogId};
+use super::{FORMAT_VERSION, Fields, checksum::LogId};
 
 /// Where the stream's bytes start in a segment file.
 pub(crate) const SEGMENT_HEADER_LEN: u64 = 4096;

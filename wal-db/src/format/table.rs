@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Fields, LogId, crc32,
+    Fields,
+    checksum::{LogId, crc32},
     manifest::{EpochStart, TableName},
 };
 

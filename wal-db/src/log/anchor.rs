@@ -2,9 +2,10 @@
 
 use super::{base::Shape, core::Core, find, iter::WalIter, seek::cut_back, tail::Tail};
 use crate::{
-    Lsn, Position, Result, WalError,
+    error::{Result, WalError},
     format::{GROUP_HEADER_LEN, GroupHeader, manifest::EpochStart},
-    position::Anchor,
+    lsn::Lsn,
+    position::{Anchor, Position},
     sync::Arc,
 };
 

@@ -6,8 +6,9 @@ use super::{
     flush::{AROUND, Apart, Placed},
 };
 use crate::{
-    Lsn, Result, WalError,
+    error::{Result, WalError},
     format::{self, FRAME_HEADER_LEN, FrameWord, Kind},
+    lsn::Lsn,
     storage::{ring::Denied, staging::Claim},
 };
 

@@ -9,7 +9,7 @@ use super::{
     panics::caught,
 };
 use crate::{
-    Result, WalError,
+    error::{Result, WalError},
     storage::end_thread_of_child,
     sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread, thread_local},
 };

@@ -2,10 +2,16 @@
 
 use std::{io, path::Path};
 
-use super::{base::Base, base::mark_after, core::Core, find, inspect, verify, window::WINDOW_LEN};
+use super::{
+    base::{Base, mark_after},
+    core::Core,
+    find, inspect, verify,
+    window::WINDOW_LEN,
+};
 use crate::{
-    CorruptionReason, Lsn, Result, WalError,
+    error::{CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest},
+    lsn::Lsn,
     storage::copy::Copy,
 };
 
@@ -145,7 +151,7 @@ fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
 
 /// Opens the copy and reads all of it.
 fn check(path: &Path) -> Result<()> {
-    let config = crate::WalConfig::new().with_background_flush(false);
+    let config = crate::config::WalConfig::new().with_background_flush(false);
     let core = Core::open(inspect::read_only_store(path)?, config, true)?;
     let report = verify::verify(&core)?;
     match report.damage.into_iter().next() {

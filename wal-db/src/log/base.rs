@@ -4,8 +4,9 @@ use std::io;
 
 use super::{core::Core, reader::View};
 use crate::{
-    Corruption, CorruptionReason, Lsn, Result, WalError,
+    error::{Corruption, CorruptionReason, Result, WalError},
     format::{FrameKey, GroupHeader, LogId, Mark, SECTOR, manifest::Timeline},
+    lsn::Lsn,
     storage::{Latched, StoreFault},
     sync::{Arc, AtomicU64, CachePadded, Ordering, RwLock},
 };

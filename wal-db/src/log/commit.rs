@@ -11,8 +11,9 @@ use super::{
     panics::caught,
 };
 use crate::{
-    Lsn, Result, WalError,
+    error::{Result, WalError},
     format::Mark,
+    lsn::Lsn,
     sync::{Gate, Mutex, MutexGuard},
 };
 

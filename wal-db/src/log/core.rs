@@ -16,10 +16,12 @@ use super::{
     report::RecoveryReport,
 };
 use crate::{
-    NotMapped, Result, Staging, StagingInUse, WalConfig, WalError,
+    config::{NotMapped, Staging, StagingInUse, WalConfig},
+    error::{Result, WalError},
+    for_now::{is_for_now, is_full},
     format::{Manifest, Mark},
     storage::{
-        Latched, WalStore, is_for_now, is_full, place,
+        Latched, WalStore, place,
         ring::{Ring, SLACK},
         staging::{self, Memory, StagingHeader},
     },

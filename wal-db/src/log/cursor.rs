@@ -4,7 +4,8 @@ use std::sync::Weak;
 
 use super::core::Core;
 use crate::{
-    Lsn, Result,
+    error::Result,
+    lsn::Lsn,
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
 };
 

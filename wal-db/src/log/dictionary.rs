@@ -13,11 +13,12 @@ use super::{
     record::{Record, RecordKind},
 };
 use crate::{
-    CorruptionReason, Lsn, Result, WalError,
+    error::{CorruptionReason, Result, WalError},
     format::{
         Kind,
         schema::{LINK_LEN, Link},
     },
+    lsn::Lsn,
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
 };
 

@@ -5,7 +5,7 @@ use super::{
     window::WINDOW_LEN,
 };
 use crate::{
-    CorruptionReason, Result,
+    error::{CorruptionReason, Result},
     format::{self, GROUP_HEADER_LEN, GroupHeader, HeaderFault, SECTOR},
 };
 

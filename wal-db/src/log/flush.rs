@@ -6,12 +6,12 @@ use super::{
     core::{Core, Writer},
 };
 use crate::{
-    Durability, Lsn, Result, WalError,
+    config::Durability,
+    error::{Result, WalError},
+    for_now::{is_for_now, is_full},
     format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
-    storage::{
-        is_for_now, is_full,
-        ring::{Closed, Consumer, Denied, Settled},
-    },
+    lsn::Lsn,
+    storage::ring::{Closed, Consumer, Denied, Settled},
 };
 
 /// What only the committing thread needs.

@@ -11,10 +11,12 @@ use super::{
     report::{FileFault, RecoveryReport},
 };
 use crate::{
-    Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalConfig, WalError,
+    config::WalConfig,
+    error::{Corruption, CorruptionReason, Result, WalError},
     format::Manifest,
+    lsn::Lsn,
     storage::{
-        Latched, System, WalStore,
+        FileStore, Latched, SegmentedStore, System, WalStore,
         fs::{FileSystem, parent},
         segment_index, segment_name,
     },

@@ -10,7 +10,13 @@ use super::{
     record::{Record, RecordKind, RecordRef},
     scan::{Frame, Walker},
 };
-use crate::{CorruptionReason, Lsn, RecoveryPolicy, Result, WalError, format::GROUP_HEADER_LEN, sync::Arc};
+use crate::{
+    config::RecoveryPolicy,
+    error::{CorruptionReason, Result, WalError},
+    format::GROUP_HEADER_LEN,
+    lsn::Lsn,
+    sync::Arc,
+};
 
 /// The records of a log in order, from [`Wal::iter`](crate::Wal::iter) and its relatives.
 ///

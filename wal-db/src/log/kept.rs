@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Result, WalError,
+    error::{Result, WalError},
     storage::{
         WalStore,
         fs::{Access, File, FileSystem, parent, read_at},

@@ -9,8 +9,9 @@ use super::{
     scan::Walker,
 };
 use crate::{
-    CorruptionReason, Lsn, Result, WalError,
+    error::{CorruptionReason, Result, WalError},
     format::{GroupHeader, SECTOR},
+    lsn::Lsn,
     sync::{Arc, Mutex},
 };
 

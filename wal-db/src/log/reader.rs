@@ -21,8 +21,10 @@ use super::{
     waiting::{Waiting, meet, scan_on},
 };
 use crate::{
-    Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
+    config::{OpenPolicy, WalConfig},
+    error::{Corruption, CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::SlotFault},
+    lsn::Lsn,
     storage::{Latched, staging::Leftover},
     sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
 };

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Lsn, format::Kind};
+use crate::{format::Kind, lsn::Lsn};
 
 /// What a record holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use super::{
     recover::last_schema,
 };
 use crate::{
-    Result, WalError,
+    error::{Result, WalError},
     format::{self, GROUP_HEADER_LEN, GroupHeader, Manifest, Mark, SECTOR, group},
 };
 

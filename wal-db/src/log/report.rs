@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{Corruption, CorruptionReason, Lsn};
+use crate::{
+    error::{Corruption, CorruptionReason},
+    lsn::Lsn,
+};
 
 /// What opening a log found and did. See [`Wal::recovery`](crate::Wal::recovery).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -6,11 +6,11 @@ use super::{
     report::{Rule, Violation},
 };
 use crate::{
-    Lsn,
     format::{
         GROUP_HEADER_LEN, GroupHeader, Kind,
         group::{FLAG_SCHEMAS, FLAG_SEAL},
     },
+    lsn::Lsn,
 };
 
 /// A group while its frames are gone through.

@@ -19,9 +19,10 @@ use super::{
     staged, table, waiting,
 };
 use crate::{
-    Corruption, CorruptionReason, FileStore, Lsn, Result, SegmentedStore, WalError,
+    error::{Corruption, CorruptionReason, Result, WalError},
     format::{Kind, LogId, Manifest, manifest::Timeline},
-    storage::{Latched, StoreFault, fs::FileSystem, staging::Leftover},
+    lsn::Lsn,
+    storage::{FileStore, Latched, SegmentedStore, StoreFault, fs::FileSystem, staging::Leftover},
     sync::Arc,
 };
 

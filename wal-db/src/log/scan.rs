@@ -9,7 +9,7 @@ use super::{
     window::{WINDOW_LEN, Window},
 };
 use crate::{
-    CorruptionReason, Result, WalError,
+    error::{CorruptionReason, Result, WalError},
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind,
         SECTOR, manifest::EpochStart,

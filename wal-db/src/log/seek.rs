@@ -14,10 +14,11 @@ use super::{
     scan::Walker,
 };
 use crate::{
-    Lsn, Result, WalError,
+    error::{Result, WalError},
     format::{
         FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR, manifest::EpochStart,
     },
+    lsn::Lsn,
     sync::Arc,
 };
 

@@ -4,9 +4,10 @@
 
 use super::recover::{Left, Unwritten, manifest_damage};
 use crate::{
-    Result, WalError,
+    error::{Result, WalError},
+    for_now::{is_for_now, is_full},
     format::{Manifest, manifest::TableName, table::Table},
-    storage::{Latched, is_for_now, is_full},
+    storage::Latched,
     sync::Arc,
 };
 

@@ -11,8 +11,10 @@ use super::{
     seek::cut_back,
 };
 use crate::{
-    Corruption, Lsn, Position, Result, WalError,
+    error::{Corruption, Result, WalError},
     format::GROUP_HEADER_LEN,
+    lsn::Lsn,
+    position::Position,
     sync::{Arc, Deadline},
 };
 

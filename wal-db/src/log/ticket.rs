@@ -12,7 +12,7 @@ use super::{
     commit::{Tell, Waiting},
     core::Core,
 };
-use crate::{Lsn, Result, sync::Mutex};
+use crate::{error::Result, lsn::Lsn, sync::Mutex};
 
 /// A record on its way to stable storage, from [`Wal::append_durable`](crate::Wal::append_durable).
 ///

@@ -20,8 +20,9 @@ use super::{
     scan::Walker,
 };
 use crate::{
-    Lsn, Result, WalError,
+    error::{Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::EpochStart},
+    lsn::Lsn,
     sync::Arc,
 };
 

@@ -13,7 +13,7 @@ use super::{
     table,
 };
 use crate::{
-    Corruption, CorruptionReason, Result, WalError,
+    error::{Corruption, CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, GroupHeader, Kind},
     storage::StoreFault,
     sync::Arc,

@@ -13,7 +13,7 @@ use super::{
     staged,
 };
 use crate::{
-    Result,
+    error::Result,
     format::{FrameKey, Manifest},
     storage::staging::{self, Leftover, StagingHeader},
 };
@@ -115,12 +115,11 @@ fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
 #[cfg(all(test, not(any(loom, shuttle))))]
 #[allow(clippy::unwrap_used)] // clippy does not see that this is a test
 mod tests {
-    use super::*;
-    use crate::{
-        Wal, WalConfig,
-        log::{inspect, reader::read_copies, recover::Access},
-        storage::Latched,
+    use super::{
+        super::{inspect, reader::read_copies, recover::Access},
+        *,
     };
+    use crate::{Wal, WalConfig, storage::Latched};
 
     /// The ring is not read in one moment with its header or with the store: what was in it goes to the store meanwhile,
     /// and more comes.

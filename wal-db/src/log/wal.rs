@@ -19,8 +19,11 @@ use super::{
     verify,
 };
 use crate::{
-    Lsn, Position, Result, StagingInUse, WalConfig, WalError,
+    config::{StagingInUse, WalConfig},
+    error::{Result, WalError},
     format::{GROUP_HEADER_LEN, Kind},
+    lsn::Lsn,
+    position::Position,
     storage::{FileStore, SegmentedStore, System, WalStore},
     sync::{Mutex, thread::JoinHandle},
 };
@@ -640,7 +643,7 @@ impl Wal {
         loop {
             match self.tail(self.head()) {
                 // The head has moved in between.
-                Err(crate::WalError::Truncated { .. }) => {}
+                Err(crate::error::WalError::Truncated { .. }) => {}
                 tail => return tail,
             }
         }

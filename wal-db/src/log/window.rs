@@ -6,7 +6,7 @@ use super::{
     base::Base,
     read_ahead::{ReadAhead, is_next},
 };
-use crate::Result;
+use crate::error::Result;
 
 /// How much is read at a time.
 pub(crate) const WINDOW_LEN: usize = 256 << 10;
@@ -133,8 +133,7 @@ impl Window {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
-    use super::super::base::Shape;
-    use super::*;
+    use super::{super::base::Shape, *};
     use crate::{
         format::{LogId, manifest::Timeline},
         storage::{Latched, MemStore},

@@ -3,7 +3,11 @@
 
 use std::fmt;
 
-use crate::{Codec, DefaultCodec, EventLog, Lsn, Replay, Result, WalDecodeOwned, WalError};
+use crate::{
+    error::{Result, WalError},
+    event::{Codec, DefaultCodec, EventLog, Replay, WalDecodeOwned},
+    lsn::Lsn,
+};
 
 /// A value that events change, and nothing else does.
 ///

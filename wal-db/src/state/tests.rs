@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::__private::{Stored, Upcast};
-use crate::{Codec, MemStore, RecordType, TypedError, Wal, WalDecode, WalRecord};
+use crate::{
+    __private::{Stored, Upcast},
+    Codec, MemStore, RecordType, TypedError, Wal, WalDecode, WalRecord,
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "note")]

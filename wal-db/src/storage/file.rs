@@ -7,15 +7,17 @@ use std::{
 };
 
 use super::{
-    Identity, Process, StoreFault, WalStore, for_good,
+    Identity, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
-    is_full, recognised,
+    recognised,
     staging_file::{STAGING_HEADER_LEN, may_be_replaced},
     sys::{self, System},
     table,
+    wiped::Process,
 };
 use crate::{
-    Result, WalError,
+    error::{Result, WalError},
+    for_now::{for_good, is_full},
     format::{
         LogId, Manifest, SLOT_LEN, is_zero,
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},

@@ -2,8 +2,11 @@
 
 use std::io;
 
-use super::{for_good, fs::File};
-use crate::sync::{Arc, Mutex};
+use super::fs::File;
+use crate::{
+    for_now::for_good,
+    sync::{Arc, Mutex},
+};
 
 /// How many files are open at most, outside a call that opens one; few where schedules are explored, so that some meet it.
 const OPEN_MAX: usize = if cfg!(shuttle) { 4 } else { 32 };

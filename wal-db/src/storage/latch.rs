@@ -1,10 +1,13 @@
 //! The latch: the first failure of a store is its last.
 
-use std::{io, path::PathBuf, sync::OnceLock};
+use std::{io, path::PathBuf};
 
-use super::{Identity, Process, StoreFault, WalStore, is_for_now};
-use crate::WalError;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use super::{Identity, StoreFault, WalStore, wiped::Process};
+use crate::{
+    error::WalError,
+    for_now::is_for_now,
+    sync::{Arc, AtomicBool, Mutex, OnceLock, Ordering},
+};
 
 /// A store behind a latch. After a write or a flush has failed, both are refused without being tried: whether a
 /// second flush covers what the first one lost cannot be known.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{Process, WalStore};
+use super::{WalStore, wiped::Process};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// The row is kept in pieces of this size, so that what is not needed any more can be given back.

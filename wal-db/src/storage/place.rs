@@ -5,7 +5,7 @@
 
 use std::fs::File;
 
-use crate::NotMapped;
+use crate::config::NotMapped;
 
 /// File systems that write a block where it is and share none: ext2 to ext4, tmpfs, ramfs.
 #[cfg(target_os = "linux")]

@@ -8,17 +8,18 @@ use std::{
 };
 
 use super::{
-    ForNow, Identity, Process, StoreFault, WalStore,
+    Identity, StoreFault, WalStore,
     file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
     files::Files,
-    for_good,
     fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
-    is_full, recognised,
+    recognised,
     sys::{self, System},
     table,
+    wiped::Process,
 };
 use crate::{
-    Result, WalError,
+    error::{Result, WalError},
+    for_now::{ForNow, for_good, is_full},
     format::{
         LogId, Manifest, SEGMENT_HEADER_LEN, is_zero,
         manifest::SlotFault,
@@ -907,12 +908,12 @@ fn has_segments(names: &[OsString]) -> bool {
 fn no_manifest(dir: &dyn Dir, path: &Path) -> Result<WalError> {
     let names = dir.list().map_err(opening_dir)?;
     Ok(if has_segments(&names) {
-        WalError::Corruption(crate::Corruption {
-            lsn: crate::Lsn::ZERO,
+        WalError::Corruption(crate::error::Corruption {
+            lsn: crate::lsn::Lsn::ZERO,
             segment: None,
             start: 0,
             end: 0,
-            reason: crate::CorruptionReason::MissingManifest,
+            reason: crate::error::CorruptionReason::MissingManifest,
             log: None,
         })
     } else {

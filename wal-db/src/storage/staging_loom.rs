@@ -4,9 +4,11 @@
 
 use loom::{sync::Arc, thread};
 
-use super::super::ring::{Denied, SLACK};
 use super::*;
-use crate::format::{FrameKey, LogId};
+use crate::{
+    format::{FrameKey, LogId},
+    storage::ring::{Denied, SLACK},
+};
 
 const RING: usize = 8192;
 

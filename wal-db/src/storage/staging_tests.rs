@@ -2,10 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use super::super::ring::{Denied, SLACK, block_len};
 use super::*;
-use crate::format::{FrameKey, LogId};
-use crate::storage::staging_file::{was_left_clean, words};
+use crate::{
+    format::{FrameKey, LogId},
+    storage::{
+        ring::{Denied, SLACK, block_len},
+        staging_file::{was_left_clean, words},
+    },
+};
 
 fn ring(len: usize) -> (Ring, Consumer) {
     let (ring, consumer) = Ring::new(Memory::heap(len), 512, FrameKey::new(LogId([1; 16]), 1));

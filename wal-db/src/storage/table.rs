@@ -2,11 +2,11 @@
 
 use std::{ffi::OsStr, io};
 
-use super::{
-    ForNow, for_good,
-    fs::{Access, Dir, read_at, write_at},
+use super::fs::{Access, Dir, read_at, write_at};
+use crate::{
+    for_now::{ForNow, for_good},
+    format::{is_zero, manifest::MAX_TABLE, table::MAGIC},
 };
-use crate::format::{is_zero, manifest::MAX_TABLE, table::MAGIC};
 
 /// More than the longest table has.
 const MAX_LEN: u64 = MAX_TABLE as u64 * 24 + 64;

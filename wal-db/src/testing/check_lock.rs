@@ -5,9 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use super::lock::{Lock, LockError, LockLine, has_name};
-use super::{CheckFailed, differences};
-use crate::{RecordType, WalRecord};
+use super::{
+    CheckFailed,
+    differences::differences,
+    lock::{Lock, LockError, LockLine, has_name},
+};
+use crate::event::{RecordType, WalRecord};
 
 const FILE: &str = "wal.lock";
 const HEADER: &str = "\

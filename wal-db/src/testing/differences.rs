@@ -1,7 +1,6 @@
 //! How two shapes differ, field by field.
 
-use crate::Shape;
-use crate::event::probe;
+use crate::event::{Shape, probe};
 
 /// What differs between a shape in `wal.lock` and that of the program, one sentence for each place; none if the shapes
 /// are equal.

@@ -5,10 +5,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::history::sentence;
-use super::{CheckFailed, hex};
-use crate::event::probe;
-use crate::{Codec, DefaultCodec, WalDecodeOwned};
+use super::{CheckFailed, hex, history::sentence};
+use crate::event::{Codec, DefaultCodec, WalDecodeOwned, probe};
 
 const BYTES_IN_LINE: usize = 32;
 

@@ -4,12 +4,18 @@ use std::path::Path;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use super::lock::{Lock, LockLine};
-use super::parts::{at, avoid_zeros, fields, unordered};
-use super::positional::Positional;
-use super::{CheckFailed, EventType, hex, shape_values};
-use crate::event::probe;
-use crate::{Codec, CodecError, DefaultCodec, RecordType, Shape, TypedError, Value, WalDecodeOwned};
+use super::{
+    CheckFailed,
+    check_lock::EventType,
+    hex,
+    lock::{Lock, LockLine},
+    parts::{at, avoid_zeros, fields, unordered},
+    positional::Positional,
+    shape_values::shape_values,
+};
+use crate::event::{
+    Codec, CodecError, DefaultCodec, RecordType, Shape, TypedError, Value, WalDecodeOwned, probe,
+};
 
 /// Two elements keep their order by chance in half of the trials.
 const ORDER_TRIALS: u32 = 32;

@@ -12,8 +12,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::{fmt, fs, io};
 
-use crate::event::probe::type_id;
-use crate::{RecordType, Shape};
+use crate::event::{RecordType, Shape, probe::type_id};
 
 /// The lines of a `wal.lock`.
 ///

@@ -5,7 +5,13 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::{Codec, DefaultCodec, EventLog, Lsn, MemStore, Result, Wal, WalDecodeOwned};
+use crate::{
+    error::Result,
+    event::{Codec, DefaultCodec, EventLog, WalDecodeOwned},
+    log::Wal,
+    lsn::Lsn,
+    storage::MemStore,
+};
 
 /// Small, so that a test crosses the end of a segment when it writes a little more.
 const SEGMENT_SIZE: u64 = 1 << 20;

@@ -8,8 +8,7 @@ use serde::ser::{
     Serializer,
 };
 
-use crate::event::probe::Place;
-use crate::{Shape, ShapeField, ShapeVariant, Value};
+use crate::event::{Shape, ShapeField, ShapeVariant, Value, probe::Place};
 
 /// serde wants names to be constants. Each is kept for ever, once a thread; the types of a program have few.
 fn constant(name: &str) -> &'static str {
@@ -186,10 +185,11 @@ mod tests {
     use serde::de::DeserializeOwned;
     use serde::{Deserialize, Serialize};
 
-    use super::*;
-    use crate::event::probe;
-    use crate::testing::{parts::unordered, shape_values};
-    use crate::{Bincode, Codec, Postcard, WalSchema};
+    use super::{
+        super::{parts::unordered, shape_values},
+        *,
+    };
+    use crate::{Bincode, Codec, Postcard, WalSchema, event::probe};
 
     #[derive(Debug, Serialize, Deserialize, WalSchema)]
     struct Nothing;

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-use super::history::sentence;
-use super::logs::append_payload;
-use super::parts::unordered;
-use super::{CheckFailed, hex};
-use crate::event::probe;
-use crate::{Codec, DefaultCodec, MemStore, Wal, WalDecodeOwned, WalRecord};
+use super::{CheckFailed, hex, history::sentence, logs::append_payload, parts::unordered};
+use crate::{
+    event::{Codec, DefaultCodec, WalDecodeOwned, WalRecord, probe},
+    log::Wal,
+    storage::MemStore,
+};
 
 /// Appends an event to a log in memory, reads it, and writes it again.
 ///
@@ -107,7 +107,7 @@ fn one<T: WalDecodeOwned + PartialEq + Debug, C: Codec>(event: &T) -> Result<(),
     )))
 }
 
-fn shape_of<T: WalRecord>(event: &T) -> Option<crate::Shape> {
+fn shape_of<T: WalRecord>(event: &T) -> Option<crate::event::Shape> {
     let record = T::RECORDS.get(event.record_index())?;
     Some(record.schema?.to_shape())
 }

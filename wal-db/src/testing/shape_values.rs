@@ -10,8 +10,10 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::parts::unordered;
-use crate::event::probe::{NoShape, Place};
-use crate::{Shape, ShapeField, ShapeVariant, Value};
+use crate::event::{
+    Shape, ShapeField, ShapeVariant, Value,
+    probe::{NoShape, Place},
+};
 
 /// How often a type that holds itself does so, at most.
 const MAX_NESTING: u32 = 3;

@@ -3,7 +3,13 @@
 use std::{io, sync::Arc};
 
 use super::CheckFailed;
-use crate::{Identity, Result as WalResult, Staging, Wal, WalConfig, WalError, WalStore, format::Manifest};
+use crate::{
+    config::{Staging, WalConfig},
+    error::{Result as WalResult, WalError},
+    format::Manifest,
+    log::Wal,
+    storage::{Identity, WalStore},
+};
 
 /// Tries whether a store of your own does what [`WalStore`] says, and what a log does in it: reading and writing at any
 /// place, cutting, slots, making room, exclusion, and that everything is there when it is opened again. What only a lost

@@ -2,18 +2,21 @@
 
 use serde::de::{DeserializeSeed, Deserializer};
 
-use super::any::Any;
-use super::budget::Budget;
 #[cfg(feature = "json")]
 use super::print::for_json;
-use super::read::Reading;
-use super::{Schemas, Value};
-use crate::event::bounded::{self, Limits, Shared};
-use crate::event::codec::{self, Codec, CodecError, DefaultCodec};
-use crate::event::error::TypedError;
-use crate::event::schema::Shape;
-use crate::event::{RecordInfo, info};
-use crate::{Lsn, Record, RecordKind, RecordRef};
+use super::{Schemas, Value, any::Any, budget::Budget, read::Reading};
+use crate::{
+    event::{
+        bounded::{self, Limits, Shared},
+        codec::{self, Codec, CodecError, DefaultCodec},
+        envelope::RecordInfo,
+        error::TypedError,
+        info,
+        schema::Shape,
+    },
+    log::{Record, RecordKind, RecordRef},
+    lsn::Lsn,
+};
 
 macro_rules! explaining {
     ($record:ty) => {

@@ -8,9 +8,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use super::Value;
-use super::budget::Budget;
-use super::place::Place;
+use super::{Value, budget::Budget, place::Place};
 use crate::event::schema::{Shape, ShapeField, ShapeVariant};
 
 /// No collection reserves room for more than this before its parts are there.

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::event::record::{self, RecordType, type_id};
-use crate::event::schema::{Fnv, Shape};
-use crate::event::{CodecId, RecordInfo};
+use crate::event::{
+    codec::CodecId,
+    envelope::RecordInfo,
+    record::{self, RecordType, type_id},
+    schema::{Fnv, Shape},
+};
 
 /// What one version of a record type looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]

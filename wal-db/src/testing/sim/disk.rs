@@ -12,8 +12,11 @@ use super::{
     image::{FileId, Image, SECTOR, Step},
 };
 use crate::{
-    FileStore, Inspection, Lsn, Result, Salvage, SegmentedStore, Wal, WalConfig, log::Watched,
-    storage::fs::FileSystem,
+    config::WalConfig,
+    error::Result,
+    log::{Inspection, Salvage, Wal, Watched},
+    lsn::Lsn,
+    storage::{FileStore, SegmentedStore, fs::FileSystem},
 };
 
 /// A disk in memory under real logs, which notes everything that they do to it. Clones are the same disk, until it is
@@ -218,7 +221,7 @@ impl SimDisk {
         crate::log::inspect_on(self.fs(), path.as_ref())
     }
 
-    fn store_to_read(&self, path: &Path, segmented: bool) -> Result<Box<dyn crate::WalStore>> {
+    fn store_to_read(&self, path: &Path, segmented: bool) -> Result<Box<dyn crate::storage::WalStore>> {
         Ok(if segmented {
             Box::new(SegmentedStore::open_read_only_on(self.fs(), path)?)
         } else {

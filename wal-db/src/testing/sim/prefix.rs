@@ -135,8 +135,8 @@ impl<S> Promises<S> {
 /// assert!(images > 50);
 /// ```
 pub fn assert_crash_prefix<S: Default + PartialEq + fmt::Debug>(
-    program: impl FnOnce(&SimDisk, &mut Promises<S>) -> crate::Result<()>,
-    replay: impl Fn(&SimDisk) -> crate::Result<S>,
+    program: impl FnOnce(&SimDisk, &mut Promises<S>) -> crate::error::Result<()>,
+    replay: impl Fn(&SimDisk) -> crate::error::Result<S>,
 ) -> u64 {
     match check_crash_prefix(CrashPlan::default(), program, replay) {
         Ok(images) => images,
@@ -150,8 +150,8 @@ pub fn assert_crash_prefix<S: Default + PartialEq + fmt::Debug>(
 /// The first image that gives another state or an error; an error of the program.
 pub fn check_crash_prefix<S: Default + PartialEq + fmt::Debug>(
     plan: CrashPlan,
-    program: impl FnOnce(&SimDisk, &mut Promises<S>) -> crate::Result<()>,
-    replay: impl Fn(&SimDisk) -> crate::Result<S>,
+    program: impl FnOnce(&SimDisk, &mut Promises<S>) -> crate::error::Result<()>,
+    replay: impl Fn(&SimDisk) -> crate::error::Result<S>,
 ) -> Result<u64, CheckFailed> {
     let disk = SimDisk::new();
     let mut promises = Promises {
@@ -196,7 +196,7 @@ struct Checker<'a, S, R> {
     images: u64,
 }
 
-impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::Result<S>> Checker<'_, S, R> {
+impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::error::Result<S>> Checker<'_, S, R> {
     fn walk(&mut self, plan: CrashPlan, marks: &[(usize, usize)]) -> Result<(), CheckFailed> {
         let (mut medium, mut number) = (Medium::default(), plan.seed);
         let mut random = || {
@@ -395,7 +395,7 @@ mod tests {
     use super::*;
     use crate::{Staging, Wal, WalConfig};
 
-    fn open(disk: &SimDisk) -> crate::Result<Wal> {
+    fn open(disk: &SimDisk) -> crate::error::Result<Wal> {
         let config = WalConfig::new()
             .with_background_flush(false)
             .with_staging(Staging::Heap)
@@ -403,12 +403,12 @@ mod tests {
         disk.open_segmented("log", 64 << 10, config)
     }
 
-    fn count(disk: &SimDisk) -> crate::Result<u64> {
+    fn count(disk: &SimDisk) -> crate::error::Result<u64> {
         open(disk)?.iter()?.map(|record| record.map(|_| 1)).sum()
     }
 
     /// Says that a record is durable before it is.
-    fn too_early(disk: &SimDisk, promises: &mut Promises<u64>) -> crate::Result<()> {
+    fn too_early(disk: &SimDisk, promises: &mut Promises<u64>) -> crate::error::Result<()> {
         let log = open(disk)?;
         promises.next(1);
         log.append(b"a")?;
