@@ -3,7 +3,13 @@
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use super::{FORMAT_VERSION, Fields, GROUP_HEADER_LEN, GroupHeader, LogId, SECTOR, is_zero, table::Table};
+use super::{
+    FORMAT_VERSION, Fields, SECTOR,
+    checksum::LogId,
+    group::{GROUP_HEADER_LEN, GroupHeader},
+    is_zero,
+    table::Table,
+};
 
 /// The room for one of the two copies.
 pub(crate) const SLOT_LEN: usize = 64 * 1024;
@@ -470,38 +476,10 @@ impl Manifest {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SlotFault> {
-        if is_zero(bytes) {
-            return Err(SlotFault::Empty);
-        }
-        if !bytes.starts_with(&MAGIC) {
-            return Err(SlotFault::Foreign);
-        }
-        if bytes.len() < FIXED_LEN + 4 {
-            return Err(SlotFault::Damaged);
-        }
-        let mut fields = Fields(&bytes[8..]);
-        let (version, read_features, write_features, len) =
-            (fields.u32(), fields.u32(), fields.u32(), fields.u32() as usize);
-        let known_len = (FIXED_LEN + 4..=SLOT_LEN.min(bytes.len())).contains(&len);
-        if !known_len || crc32fast::hash(&bytes[..len - 4]).to_le_bytes() != bytes[len - 4..len] {
-            return Err(SlotFault::Damaged);
-        }
-        // Only after the checksum: a flipped bit in the version is damage, not the future.
-        let unknown = read_features & !FEATURE_TABLE
-            | write_features & !(FEATURE_SCHEMA | FEATURE_STAGING | FEATURE_DROPPED);
-        if version != FORMAT_VERSION || unknown != 0 {
-            return Err(SlotFault::Version {
-                version,
-                features: unknown,
-            });
-        }
-        let extras_len = 8 * u64::from(write_features.count_ones());
-
-        let table_len = if read_features & FEATURE_TABLE == 0 {
-            0
-        } else {
-            TABLE_LEN as u64
-        };
+        let (mut fields, features) = Self::checked(bytes)?;
+        let Features { read, write, len } = features;
+        let extras_len = 8 * u64::from(write.count_ones());
+        let table_len = u64::from(read & FEATURE_TABLE != 0) * TABLE_LEN as u64;
 
         let log = LogId(fields.take());
         let [generation, segment_len, head, head_group, head_ordinal] = [(); 5].map(|()| fields.u64());
@@ -513,67 +491,27 @@ impl Manifest {
         if count == 0 || expected != Some((len - 4 - FIXED_LEN) as u64) {
             return Err(SlotFault::Damaged);
         }
-        let epochs: Vec<EpochStart> = (0..count)
-            .map(|_| EpochStart {
-                start: fields.u64(),
-                cut: fields.u64(),
-                epoch: fields.u64() as u32,
-            })
-            .collect();
-        let mut extra = |bit| (write_features & bit != 0).then(|| fields.u64());
+        let epoch = |_| EpochStart {
+            start: fields.u64(),
+            cut: fields.u64(),
+            epoch: fields.u64() as u32,
+        };
+        let epochs: Vec<EpochStart> = (0..count).map(epoch).collect();
+        let mut extra = |bit| (write & bit != 0).then(|| fields.u64());
         let (schema, staging, dropped) = (
             extra(FEATURE_SCHEMA),
             extra(FEATURE_STAGING),
             extra(FEATURE_DROPPED),
         );
+        // A number that does not fit is none that was ever given.
+        let staging = staging.map(|number| u32::try_from(number).unwrap_or(0));
         // A manifest that does not say it is older than the field.
         let dropped = dropped.unwrap_or(if head_ordinal > 0 { head } else { 0 });
         let table = (table_len > 0).then(|| TableName {
             count: fields.u64(),
             crc: fields.u64() as u32,
         });
-        // The checksum says that these bytes were written, not that they make sense.
-        let positions = [head, head_group, pos, prev, forgotten_before, segment_len];
-        let in_order = epochs
-            .windows(2)
-            .all(|pair| pair[0].start < pair[1].start && pair[0].epoch < pair[1].epoch);
-        if positions
-            .iter()
-            .chain(epochs.iter().map(|entry| &entry.start))
-            .any(|&at| at > MAX_POSITION)
-            // A record takes more than one byte.
-            || ordinal > pos
-            || head_ordinal > ordinal
-            || [head_group, pos, prev].iter().any(|at| at % SECTOR != 0)
-            // What is appended behind the mark must not lie before the head.
-            || head_group > pos
-            || head % 8 != 0
-            || head < head_group + GROUP_HEADER_LEN as u64
-            || head >= pos && head != pos + GROUP_HEADER_LEN as u64
-            // Between the head's group and the mark is the group before the mark, if any is.
-            || (head > pos || prev < head_group || prev == pos) && head_group != pos
-            || schema.is_some_and(|at| at >= pos || at % 8 != 0)
-            || dropped > head
-            || staging.is_some_and(|number| number == 0 || number > u64::from(u32::MAX))
-            || !in_order
-            || forgotten_before > pos
-            // Who owns the head is known, or was forgotten, or it is before all that was cut off.
-            || table.is_none() && epochs[0].cut > head.max(forgotten_before)
-            || table.is_some_and(|table| !(1..=MAX_TABLE as u64).contains(&table.count))
-            || epochs.iter().any(|entry| {
-                entry.cut > entry.start
-                    || entry.start % SECTOR != 0
-                    || entry.epoch > MAX_EPOCH
-                    // The newest epoch began where the log ended, and a mark was put there.
-                    || entry.start > pos
-                    // The head is a record of its group, or will be.
-                    || (entry.cut..entry.start).contains(&head)
-                    || (head_group + 1..=head).contains(&entry.start)
-            })
-        {
-            return Err(SlotFault::Damaged);
-        }
-        Ok(Manifest {
+        let manifest = Manifest {
             generation,
             log,
             segment_len,
@@ -590,15 +528,113 @@ impl Manifest {
             newest_segment,
             schema,
             dropped,
-            staging: staging.map(|number| number as u32),
+            staging,
             timeline: Timeline {
                 table,
                 epochs,
                 forgotten_before,
                 ..Timeline::default()
             },
-        })
+        };
+        // The checksum says that these bytes were written, not that they make sense.
+        manifest
+            .makes_sense()
+            .then_some(manifest)
+            .ok_or(SlotFault::Damaged)
     }
+
+    /// The fields of bytes that are whole and of a version that is known.
+    fn checked(bytes: &[u8]) -> Result<(Fields<'_>, Features), SlotFault> {
+        if is_zero(bytes) {
+            return Err(SlotFault::Empty);
+        }
+        if !bytes.starts_with(&MAGIC) {
+            return Err(SlotFault::Foreign);
+        }
+        if bytes.len() < FIXED_LEN + 4 {
+            return Err(SlotFault::Damaged);
+        }
+        let mut fields = Fields(&bytes[8..]);
+        let version = fields.u32();
+        let (read, write, len) = (fields.u32(), fields.u32(), fields.u32() as usize);
+        let known_len = (FIXED_LEN + 4..=SLOT_LEN.min(bytes.len())).contains(&len);
+        if !known_len || crc32fast::hash(&bytes[..len - 4]).to_le_bytes() != bytes[len - 4..len] {
+            return Err(SlotFault::Damaged);
+        }
+        // Only after the checksum: a flipped bit in the version is damage, not the future.
+        let unknown = read & !FEATURE_TABLE | write & !(FEATURE_SCHEMA | FEATURE_STAGING | FEATURE_DROPPED);
+        if version != FORMAT_VERSION || unknown != 0 {
+            return Err(SlotFault::Version {
+                version,
+                features: unknown,
+            });
+        }
+        Ok((fields, Features { read, write, len }))
+    }
+
+    /// Whether an intact manifest can be true.
+    fn makes_sense(&self) -> bool {
+        let Manifest {
+            head,
+            head_group,
+            head_ordinal,
+            mark: Mark {
+                pos, ordinal, prev, ..
+            },
+            timeline:
+                Timeline {
+                    table,
+                    epochs,
+                    forgotten_before,
+                    ..
+                },
+            ..
+        } = self;
+        let starts = epochs.iter().map(|entry| &entry.start);
+        let positions = [head, head_group, pos, prev, forgotten_before, &self.segment_len];
+        let in_order = epochs
+            .windows(2)
+            .all(|pair| pair[0].start < pair[1].start && pair[0].epoch < pair[1].epoch);
+        let is_possible = |entry: &EpochStart| {
+            entry.cut <= entry.start
+                && entry.start.is_multiple_of(SECTOR)
+                && entry.epoch <= MAX_EPOCH
+                // The newest epoch began where the log ended, and a mark was put there.
+                && entry.start <= *pos
+                // The head is a record of its group, or will be.
+                && !(entry.cut..entry.start).contains(head)
+                && !(head_group + 1..=*head).contains(&entry.start)
+        };
+        positions.into_iter().chain(starts).all(|&at| at <= MAX_POSITION)
+            // A record takes more than one byte.
+            && ordinal <= pos
+            && head_ordinal <= ordinal
+            && [head_group, pos, prev].iter().all(|at| **at % SECTOR == 0)
+            // What is appended after the mark must not lie before the head.
+            && head_group <= pos
+            && head % 8 == 0
+            && *head >= head_group + GROUP_HEADER_LEN as u64
+            && (head < pos || *head == pos + GROUP_HEADER_LEN as u64)
+            // Between the head's group and the mark is the group before the mark, if any is.
+            && (head <= pos && prev >= head_group && prev != pos || head_group == pos)
+            && self.schema.is_none_or(|at| at < *pos && at % 8 == 0)
+            && self.dropped <= *head
+            && self.staging != Some(0)
+            && in_order
+            && forgotten_before <= pos
+            // Who owns the head is known, or was forgotten, or it is before all that was cut off.
+            && (table.is_some() || epochs[0].cut <= *head.max(forgotten_before))
+            && table.is_none_or(|table| (1..=MAX_TABLE as u64).contains(&table.count))
+            && epochs.iter().all(is_possible)
+    }
+}
+
+/// What the start of a slot says of the rest.
+struct Features {
+    read: u32,
+    write: u32,
+    /// Bytes up to the end of the checksum.
+    len: usize,
 }
 
 const _: () = assert!(FIXED_LEN + MAX_EPOCHS * EPOCH_LEN + 3 * 8 + TABLE_LEN + 4 <= SLOT_LEN);

@@ -18,11 +18,13 @@ use super::{
     table,
 };
 use crate::{
-    Corruption, CorruptionReason, Lsn, OpenPolicy, Result, WalConfig, WalError,
+    config::{OpenPolicy, WalConfig},
+    error::{Corruption, CorruptionReason, Result, WalError},
     format::{
         self, GroupHeader, HeaderFault, Kind, LogId, Manifest, Mark,
         manifest::{EpochStart, Room, SlotFault},
     },
+    lsn::Lsn,
     storage::{
         Identity, Latched, StoreFault, WalStore, is_not_a_file,
         staging::{self, Leftover, StagingHeader},
@@ -520,32 +522,8 @@ fn mend(
     room: Room,
 ) -> Result<Opened> {
     let end = found.mark.pos;
-    let key = base.key(manifest.timeline.newest().epoch);
-    let staged = match &leftover {
-        Some(leftover) if report.damage.is_none() => {
-            staged::collect(leftover, end, same_boot(&base, &leftover.header), key)
-        }
-        _ => None,
-    };
-    let behind_damage = match &leftover {
-        Some(leftover) if report.damage.is_some() && !seeded_bug!("staged-records-behind-damage-dropped") => {
-            let start = end.max(leftover.released);
-            staged::collect(leftover, start, same_boot(&base, &leftover.header), key)
-        }
-        _ => None,
-    };
-    let unreadable = report.damage.is_none()
-        && leftover
-            .as_ref()
-            .is_some_and(|leftover| !leftover.header.clean && end < leftover.released);
-    // What went into the system's cache and was lost there has a gap before what is still in staging memory.
-    report.staging_ignored |= unreadable;
-    report.clean = end == manifest.mark.pos
-        && survey.used == end
-        && staged.is_none()
-        && behind_damage.is_none()
-        && !unreadable
-        && !report.staging_missing;
+    let (staged, behind_damage) = take_staged(&base, &manifest, end, leftover.as_ref(), &mut report);
+    report.clean &= end == manifest.mark.pos && survey.used == end;
 
     let is_followed = staged.is_some() && seeded_bug!("tail-before-staged-records-not-rewritten");
     if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") && !is_followed {
@@ -557,34 +535,11 @@ fn mend(
         .as_ref()
         .map_or(survey.used, |over| survey.used.max(over.end()));
     if used > end {
-        let mut junk = StreamReader {
-            base: &base,
-            pos: end,
-            missing_to: end,
-            over,
-            end: used,
-        };
-        let kept_at = base
-            .store
-            .keep_aside(end, &mut junk)
-            .map_err(WalError::io("keeping cut bytes aside"))?;
-        report.cut = Some(Cut {
-            start: end,
-            end: used,
-            kept_at,
-        });
+        report.cut = Some(keep_aside(&base, end, used, over)?);
     }
     // What was cut at damage had been acknowledged: it stays where it is, and its places are not used again.
     if survey.used > end && report.damage.is_none() {
-        // First the manifest stops promising segments, then they go.
-        let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
-        if newest < manifest.newest_segment && !seeded_bug!("cut-before-the-manifest-lets-go") {
-            manifest.newest_segment = newest;
-            write_manifest(&base.store, &mut manifest)?;
-        }
-        base.store
-            .truncate(end)
-            .map_err(WalError::io("cutting off what a crash left"))?;
+        cut_off(&base, &mut manifest, end)?;
     }
     let mut mark = found.mark;
     let mut newest_schema = found.schema.or(manifest.schema);
@@ -604,29 +559,87 @@ fn mend(
         newest_schema = repair::schema_before(&base, &mark, newest_schema)?;
         mark = repair::go_on_after(&base, &mut manifest, mark, acknowledged)?;
     }
-    let next = EpochStart {
-        start: mark.pos,
-        cut,
-        epoch: manifest.timeline.newest().epoch + 1,
-    };
-    if !seeded_bug!("no-epoch-at-opening") && !manifest.timeline.push_within(next, room) {
-        return Err(WalError::TooManyTruncations {
-            count: manifest.timeline.len(),
-        });
-    }
+    begin_epoch(&mut manifest, mark.pos, cut, room)?;
     manifest.mark = mark;
     manifest.schema = newest_schema;
     base.set_shape(shape_of(&manifest));
     base.set_written(mark.pos);
     base.raise_durable(mark.pos);
     report.end = Lsn::from_pos(mark.pos + format::GROUP_HEADER_LEN as u64);
-    report.epoch = next.epoch;
+    report.epoch = manifest.timeline.newest().epoch;
     Ok(Opened {
         base,
         manifest,
         newest_schema,
         report,
     })
+}
+
+/// What staging memory has to add at the end, or after damage, where nobody has read it. Says in the report what is known
+/// of it.
+fn take_staged(
+    base: &Base,
+    manifest: &Manifest,
+    end: u64,
+    leftover: Option<&Leftover>,
+    report: &mut RecoveryReport,
+) -> (Option<Staged>, Option<Staged>) {
+    let key = base.key(manifest.timeline.newest().epoch);
+    let is_damaged = report.damage.is_some();
+    let collect =
+        |leftover: &Leftover, start| staged::collect(leftover, start, same_boot(base, &leftover.header), key);
+    let staged = leftover
+        .filter(|_| !is_damaged)
+        .and_then(|leftover| collect(leftover, end));
+    let behind_damage = leftover
+        .filter(|_| is_damaged && !seeded_bug!("staged-records-behind-damage-dropped"))
+        .and_then(|leftover| collect(leftover, end.max(leftover.released)));
+    let unreadable =
+        !is_damaged && leftover.is_some_and(|leftover| !leftover.header.clean && end < leftover.released);
+    // What went into the system's cache and was lost there has a gap before what is still in staging memory.
+    report.staging_ignored |= unreadable;
+    report.clean = staged.is_none() && behind_damage.is_none() && !unreadable && !report.staging_missing;
+    (staged, behind_damage)
+}
+
+/// Keeps what lies in `end..used`, of which some may be in `over`.
+fn keep_aside(base: &Base, end: u64, used: u64, over: Option<Over>) -> Result<Cut> {
+    let mut junk = StreamReader {
+        base,
+        pos: end,
+        missing_to: end,
+        over,
+        end: used,
+    };
+    let kept_at = base.store.keep_aside(end, &mut junk);
+    Ok(Cut {
+        start: end,
+        end: used,
+        kept_at: kept_at.map_err(WalError::io("keeping cut bytes aside"))?,
+    })
+}
+
+/// Cuts off what a crash left after the end: first the manifest stops promising segments, then they go.
+fn cut_off(base: &Base, manifest: &mut Manifest, end: u64) -> Result<()> {
+    let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
+    if newest < manifest.newest_segment && !seeded_bug!("cut-before-the-manifest-lets-go") {
+        manifest.newest_segment = newest;
+        write_manifest(&base.store, manifest)?;
+    }
+    let cut = base.store.truncate(end);
+    cut.map_err(WalError::io("cutting off what a crash left"))
+}
+
+/// Notes the epoch of who goes on at `start`, in a log that ends at `cut`.
+fn begin_epoch(manifest: &mut Manifest, start: u64, cut: u64, room: Room) -> Result<()> {
+    let epoch = manifest.timeline.newest().epoch + 1;
+    let next = EpochStart { start, cut, epoch };
+    if !seeded_bug!("no-epoch-at-opening") && !manifest.timeline.push_within(next, room) {
+        return Err(WalError::TooManyTruncations {
+            count: manifest.timeline.len(),
+        });
+    }
+    Ok(())
 }
 
 /// Writes the same bytes again: the system's cache may be ahead of the disk, or hold pages that a failed flush has
