@@ -1,0 +1,201 @@
+//! Appending and committing.
+
+use super::Wal;
+use crate::{
+    error::{Result, WalError},
+    format::Kind,
+    log::{
+        dictionary::{Described, Entry},
+        ticket::Ticket,
+    },
+    lsn::Lsn,
+};
+
+/// # Appending
+impl Wal {
+    /// Appends a record and returns its LSN. The record survives the process now, and the power after the next
+    /// [`sync`](Self::sync).
+    ///
+    /// It waits for a flush when the staging memory or the backlog of what is written and not flushed is full.
+    ///
+    /// # Errors
+    /// The record was not taken: [`RecordTooLarge`](crate::WalError::RecordTooLarge),
+    /// [`Full`](crate::WalError::Full) (try again when there is space), [`Poisoned`](crate::WalError::Poisoned),
+    /// [`Closed`](crate::WalError::Closed), [`ReadOnly`](crate::WalError::ReadOnly),
+    /// [`Reentrant`](crate::WalError::Reentrant). With a store that is written through, or a record of more than
+    /// 64 KiB, also [`InDoubt`](crate::WalError::InDoubt): it may have been taken.
+    #[inline]
+    pub fn append(&self, record: &[u8]) -> Result<Lsn> {
+        self.core()
+            .append(Kind::Data, record)
+            .map(|(pos, _)| Lsn::from_pos(pos))
+    }
+
+    /// Appends several records that stand one after another, and returns their LSNs. After a crash all of them are
+    /// there or none. Together they may have 2 GiB, framing included.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append), for all of them: [`InDoubt`](crate::WalError::InDoubt) names the first one.
+    /// [`BatchTooLarge`](crate::WalError::BatchTooLarge): nothing was taken.
+    pub fn append_batch<B: AsRef<[u8]>>(&self, records: &[B]) -> Result<Vec<Lsn>> {
+        let records: Vec<&[u8]> = records.iter().map(AsRef::as_ref).collect();
+        self.core()
+            .append_batch(Kind::Data, &records)
+            .map(|(lsns, _)| lsns)
+    }
+
+    /// Appends a record of `len` bytes that `fill` writes in place; they are zero when it gets them. If it panics,
+    /// nothing was appended and the panic goes on.
+    ///
+    /// Others wait for `fill` to end before they can flush this log: keep it short. Inside, every call on this log that
+    /// reads or writes, on any of its handles, is [`Reentrant`](crate::WalError::Reentrant). Other logs can be used, and
+    /// the last handle of another log that is dropped there closes it.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let lsn = wal.append_with(8, |bytes| bytes.copy_from_slice(&7u64.to_le_bytes()))?;
+    /// assert_eq!(wal.read(lsn)?.data(), 7u64.to_le_bytes());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
+        self.core()
+            .append_with(len, fill)
+            .map(|(pos, _)| Lsn::from_pos(pos))
+    }
+
+    /// Appends a record and returns once it survives power loss. Threads that do so at the same time share flushes.
+    ///
+    /// # Errors
+    /// [`NotDurable`](crate::WalError::NotDurable): the record was taken and the disk is full; it becomes durable with a later
+    /// [`sync`](Self::sync), and appending it again would have it twice. [`InDoubt`](crate::WalError::InDoubt): a write or
+    /// the flush failed, and the record may be there. After any other error of [`append`](Self::append) nothing was taken.
+    /// `docs/errors.md` has the whole table.
+    pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
+        let (pos, end) = self.core().append(Kind::Data, record)?;
+        self.core().sync_record(Lsn::from_pos(pos), end)?;
+        Ok(Lsn::from_pos(pos))
+    }
+
+    /// Appends a record and returns a [`Ticket`] for its durability, without waiting.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let tickets: Vec<_> = (0..10u8).map(|i| wal.append_durable(&[i])).collect::<Result<_, _>>()?;
+    /// for ticket in tickets {
+    ///     ticket.wait()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append_durable(&self, record: &[u8]) -> Result<Ticket> {
+        let (pos, end) = self.core().append(Kind::Data, record)?;
+        Ok(self.ticket_up_to(Lsn::from_pos(pos), end))
+    }
+
+    /// A [`Ticket`] for the durability of a record that was appended in whatever way: in a batch, of which the last
+    /// record stands for all, by [`append_with`](Self::append_with), as an event.
+    ///
+    /// # Errors
+    /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let lsns = wal.append_batch(&["debit", "credit"])?;
+    /// wal.ticket(lsns[1])?.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ticket(&self, lsn: Lsn) -> Result<Ticket> {
+        let end = self.here()?.durable_target(lsn)?;
+        Ok(self.ticket_up_to(lsn, end))
+    }
+
+    /// Returns once everything that was appended before the call survives power loss.
+    ///
+    /// # Errors
+    /// [`InDoubt`](crate::WalError::InDoubt) if a write or the flush failed: no record that was not durable before is
+    /// promised, and none is denied. [`Poisoned`](crate::WalError::Poisoned) if that had happened before.
+    /// [`NotDurable`](crate::WalError::NotDurable) if the disk is full: call it again when there is space.
+    pub fn sync(&self) -> Result<()> {
+        let core = self.here()?;
+        core.sync_to(core.tail())
+    }
+
+    /// Returns once the record at `lsn`, and everything before it, survives power loss.
+    ///
+    /// # Errors
+    /// As for [`sync`](Self::sync); [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
+    pub fn sync_to(&self, lsn: Lsn) -> Result<()> {
+        let core = self.here().map_err(|forked| forked.about(lsn))?;
+        let target = core.durable_target(lsn)?;
+        core.sync_record(lsn, target)
+    }
+
+    /// Hands everything that was appended to the store, without making it durable. Only of interest with
+    /// [`Staging::Heap`](crate::Staging::Heap): it survives the process then.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    pub fn flush(&self) -> Result<()> {
+        self.here()?
+            .hand_over(u64::MAX)
+            .map_err(WalError::of_what_was_taken)?;
+        // That is for readers too, whom a log that has failed shows what it has written.
+        if self.core().is_poisoned() {
+            return Err(self.core().poisoned());
+        }
+        Ok(())
+    }
+
+    /// Appends an event, behind its schema if there is one; returns where it is and where it ends.
+    #[inline]
+    pub(crate) fn append_described(
+        &self,
+        payload: &[u8],
+        described: Option<Described<'_>>,
+    ) -> Result<(Lsn, u64)> {
+        let (pos, end) = match described {
+            Some(described) => self.core().append_described(payload, &described)?,
+            None => self.core().append(Kind::Typed, payload)?,
+        };
+        Ok((Lsn::from_pos(pos), end))
+    }
+
+    /// Appends events behind their schemas, all or none.
+    pub(crate) fn append_batch_described(
+        &self,
+        payloads: &[&[u8]],
+        entries: &[Described<'_>],
+    ) -> Result<Vec<Lsn>> {
+        self.core().append_batch_described(payloads, entries)
+    }
+
+    /// A ticket for a record that ends at `end`.
+    pub(crate) fn ticket_up_to(&self, lsn: Lsn, end: u64) -> Ticket {
+        self.core().want_durable(end);
+        Ticket::new(self.core().clone(), lsn, end)
+    }
+
+    /// That nothing was cut off of what was read before `lsn`.
+    pub(crate) fn check_followed(&self, lsn: Lsn) -> Result<()> {
+        self.here()?.check_followed(lsn.pos())
+    }
+
+    /// The newest schema records.
+    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        self.here()?.with_dictionary(run)
+    }
+}
