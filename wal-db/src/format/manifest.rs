@@ -629,6 +629,60 @@ impl Manifest {
     }
 }
 
+/// What the two slots of a log hold.
+pub(crate) struct Copies([Result<Manifest, SlotFault>; 2]);
+
+impl Copies {
+    pub(crate) fn decode(slots: &[Vec<u8>; 2]) -> Copies {
+        Copies(slots.each_ref().map(|slot| Manifest::decode(slot)))
+    }
+
+    /// The slot that counts, and what it holds: the newer one, and of two that are equally new the first.
+    pub(crate) fn newest(&self) -> Option<(usize, &Manifest)> {
+        match &self.0 {
+            [Ok(first), Ok(second)] if second.generation > first.generation => Some((1, second)),
+            [Ok(first), _] => Some((0, first)),
+            [_, second] => second.as_ref().ok().map(|second| (1, second)),
+        }
+    }
+
+    pub(crate) fn into_newest(self) -> Option<Manifest> {
+        let slot = self.newest()?.0;
+        self.0.into_iter().nth(slot)?.ok()
+    }
+
+    /// Whether both are there, and equally new.
+    pub(crate) fn are_both_written(&self) -> bool {
+        matches!(&self.0, [Ok(first), Ok(second)] if first.generation == second.generation)
+    }
+
+    /// The version and the features of one that this program does not know.
+    pub(crate) fn unknown(&self) -> Option<(u32, u32)> {
+        self.0.iter().find_map(|copy| match copy {
+            Err(SlotFault::Version { version, features }) => Some((*version, *features)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn has(&self, fault: SlotFault) -> bool {
+        self.0.iter().any(|copy| copy.as_ref().err() == Some(&fault))
+    }
+
+    /// The one that is damaged, if one is. The making of a log writes one copy first, so the other may be empty then.
+    pub(crate) fn damaged(&self) -> Option<usize> {
+        let is_new = self.0.iter().flatten().all(|copy| copy.generation == 1);
+        let is_bad = |copy: &Result<Manifest, SlotFault>| match copy {
+            Ok(_) => false,
+            Err(fault) => *fault != SlotFault::Empty || !is_new,
+        };
+        self.0.iter().position(is_bad)
+    }
+
+    pub(crate) fn intact(&self) -> u32 {
+        self.0.iter().flatten().map(|_| 1).sum()
+    }
+}
+
 /// What the start of a slot says of the rest.
 struct Features {
     read: u32,

@@ -10,6 +10,7 @@ use super::{
     cursor::Cursors,
     dictionary::Dictionary,
     flush::Committer,
+    keeper,
     ordinal::Ordinals,
     reader::{self, View},
     recover::{self, Opened},
@@ -220,7 +221,7 @@ impl Core {
                 manifest.newest_segment = newest.max(manifest.newest_segment);
             }
             self.set_mark(&mut manifest, mark);
-            recover::write_manifest(&self.base.store, &mut manifest).map_err(|_| {
+            keeper::write_manifest(&self.base.store, &mut manifest).map_err(|_| {
                 self.fail(writer);
                 self.poisoned()
             })?;
@@ -393,7 +394,7 @@ impl Core {
         self.set_mark(&mut manifest, mark);
         manifest.newest_segment = self.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
         manifest.staging = None;
-        recover::write_manifest(&self.base.store, &mut manifest)?;
+        keeper::write_manifest(&self.base.store, &mut manifest)?;
         // The space ahead is not needed any more. What cannot be given back now the next opening gives back, as after a
         // crash.
         match self.base.store.truncate(mark.pos) {
@@ -420,7 +421,7 @@ impl Writer {
         let epoch = manifest.timeline.newest().epoch;
         let (memory, staging) = staging_memory(base, &mut manifest, config)?;
         let write_through = matches!(staging, StagingInUse::WriteThrough | StagingInUse::Instead(_));
-        recover::write_manifest(&base.store, &mut manifest)?;
+        keeper::write_manifest(&base.store, &mut manifest)?;
         let start = manifest.mark.pos;
         let (ring, consumer) = Ring::new(memory, start, base.key(epoch));
         // The rest is the preparer's, where there is one.

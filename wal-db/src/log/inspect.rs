@@ -7,13 +7,12 @@ use std::{
 };
 
 use super::{
-    kept, reader,
+    keeper, kept, reader,
     report::{FileFault, RecoveryReport},
 };
 use crate::{
     config::WalConfig,
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::Manifest,
     lsn::Lsn,
     storage::{
         FileStore, Latched, SegmentedStore, System, WalStore,
@@ -100,11 +99,7 @@ pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection
         }
         Err(error) => return Err(error),
     };
-    // A copy that is just being written looks damaged for a moment.
-    let (intact, newest) = match reader::read_copies(&store) {
-        Ok(copies) => (copies.intact, Some(copies.newest)),
-        Err(_) => intact_copies(&store)?,
-    };
+    let (intact, newest) = keeper::read_remains(&store);
     inspection.intact_manifest_copies = intact;
     let segment_len = newest.as_ref().map_or(0, |manifest| manifest.segment_len);
     if let Some(manifest) = newest {
@@ -147,24 +142,6 @@ fn fault_of(damage: &Corruption, path: &Path, segment_len: u64) -> Option<FileFa
         segment: damage.segment,
         reason: damage.reason,
     })
-}
-
-/// How many copies of the manifest are intact, and the newest of them.
-fn intact_copies(store: &Latched) -> Result<(u32, Option<Manifest>)> {
-    let (mut intact, mut newest) = (0, None::<Manifest>);
-    for slot in 0..2 {
-        let Ok(manifest) = Manifest::decode(&store.read_slot(slot)?) else {
-            continue;
-        };
-        intact += 1;
-        if newest
-            .as_ref()
-            .is_none_or(|newest| newest.generation < manifest.generation)
-        {
-            newest = Some(manifest);
-        }
-    }
-    Ok((intact, newest))
 }
 
 /// The names in a log's directory, or beside a log in one file, and whether it is a directory.

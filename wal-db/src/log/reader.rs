@@ -14,16 +14,16 @@ use super::{
     core::Core,
     find,
     in_memory::InMemory,
+    keeper::{self, Loaded, read_copies},
     recover::{self, Access, Found, Opened, Stop, Survey},
     report::{Cut, RecoveryReport},
     staged::{self, Staged},
-    table,
     waiting::{Waiting, meet, scan_on},
 };
 use crate::{
     config::{OpenPolicy, WalConfig},
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::SlotFault},
+    format::{GROUP_HEADER_LEN, Manifest, Mark},
     lsn::Lsn,
     storage::{Latched, staging::Leftover},
     sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
@@ -87,15 +87,6 @@ impl View {
     }
 }
 
-/// The copies of the manifest as they were read together.
-pub(super) struct Copies {
-    pub(super) newest: Manifest,
-    /// The one that is damaged, if one is.
-    pub(super) damaged: Option<usize>,
-    /// So many are intact.
-    pub(super) intact: u32,
-}
-
 /// What one look at the log found.
 struct Looked {
     found: Found,
@@ -145,7 +136,7 @@ pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
     opened(base, copies, looked, config)
 }
 
-fn opened(mut base: Base, copies: Copies, looked: Looked, config: &WalConfig) -> Result<Opened> {
+fn opened(mut base: Base, copies: Loaded, looked: Looked, config: &WalConfig) -> Result<Opened> {
     let Looked { found, used, .. } = looked;
     let (manifest, mark) = (copies.newest, found.mark);
     let end = mark.pos;
@@ -313,62 +304,6 @@ fn boundary(base: &Base, durable: u64, mark: &Mark) -> u64 {
     }
 }
 
-/// Reads both copies of the manifest until they are whole, or remain what they are.
-pub(super) fn read_copies(store: &Latched) -> Result<Copies> {
-    let (mut before, mut unmoved) = (None, 0);
-    loop {
-        let copies = [0, 1].map(|slot| store.read_slot(slot));
-        let [first, second] = copies.map(|copy| copy.map_err(WalError::io("reading the manifest")));
-        let slots = [first?, second?];
-        let decoded = slots.each_ref().map(|slot| Manifest::decode(slot));
-        for copy in &decoded {
-            if let Err(SlotFault::Version { version, features }) = *copy {
-                return Err(WalError::newer(version, features));
-            }
-        }
-        // The making of a log writes one copy first.
-        let is_new = decoded.iter().flatten().all(|copy| copy.generation == 1);
-        let is_bad = |copy: &Result<Manifest, SlotFault>| match copy {
-            Ok(_) => false,
-            Err(fault) => *fault != SlotFault::Empty || !is_new,
-        };
-        let damaged = decoded.iter().position(is_bad);
-        unmoved = if before.as_ref() == Some(&slots) {
-            unmoved + 1
-        } else {
-            0
-        };
-        let [first, second] = decoded.map(Result::ok);
-        let intact = u32::from(first.is_some()) + u32::from(second.is_some());
-        if damaged.is_none() || unmoved == 2 {
-            let mut newest = newer(first, second).ok_or_else(recover::manifest_damage)?;
-            match table::complete(store, &mut newest) {
-                Ok(_) => {
-                    return Ok(Copies {
-                        newest,
-                        damaged,
-                        intact,
-                    });
-                }
-                // A writer may have come to the next one.
-                Err(error) if unmoved == 2 => return Err(error),
-                Err(_) => {}
-            }
-        }
-        before = Some(slots);
-        // It may be half of a write that is under way.
-        pause(1);
-    }
-}
-
-/// Of two that are equally new the first one counts.
-fn newer(first: Option<Manifest>, second: Option<Manifest>) -> Option<Manifest> {
-    match (first, second) {
-        (Some(first), Some(second)) if second.generation > first.generation => Some(second),
-        (first, second) => first.or(second),
-    }
-}
-
 /// What staging memory holds, as a log that goes on where the one in the store ends.
 fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, config: &WalConfig) -> Core {
     let last_schema = staged.last_schema();
@@ -399,7 +334,7 @@ impl Base {
             && !seeded_bug!("manifest-read-once")
         {
             let known = view.seen.lock().manifest.clone();
-            let newest = newest_copy(&self.store, &known);
+            let newest = keeper::newest_now(&self.store, &known);
             self.take(&mut view.seen.lock(), newest);
         }
         self.shape()
@@ -424,17 +359,6 @@ impl Base {
         }
         seen.manifest = newest;
     }
-}
-
-/// The newest copy of the manifest that is whole at the moment. The table of cuts is read if it is not the one of `known`.
-fn newest_copy(store: &Latched, known: &Manifest) -> Option<Manifest> {
-    let [first, second] = [0, 1].map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
-    let mut newest = newer(first, second)?;
-    if newest.log == known.log && newest.timeline.complete_as(&known.timeline) {
-        return Some(newest);
-    }
-    let complete = table::complete(store, &mut newest);
-    complete.ok().map(|_| newest)
 }
 
 impl Core {

@@ -10,13 +10,13 @@ use std::{
 
 use super::{
     base::{Base, Shape},
-    find, inspect, iter,
+    find, inspect, iter, keeper,
     kept::{self, Kept},
     reader::{self, View},
     record::{Record, RecordKind},
     recover::{self, Access},
     scan::{Frame, Place, Walker},
-    staged, table, waiting,
+    staged, waiting,
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
@@ -170,7 +170,7 @@ fn open_damaged(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Remains> {
         };
         let of_header = store.log_id();
         let store = Latched::new(Box::new(store));
-        let manifest = newest_manifest(&store);
+        let manifest = keeper::read_remains(&store).1;
         let log = manifest.as_ref().map(|manifest| manifest.log).or(of_header);
         let reason = "neither its manifest nor its segment header is intact";
         let log = log.ok_or_else(|| WalError::NotALog {
@@ -186,7 +186,7 @@ fn open_damaged(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Remains> {
     }
     if let Ok(store) = SegmentedStore::open_read_only_on(fs.clone(), path) {
         let store = Latched::new(Box::new(store));
-        if let Some(manifest) = newest_manifest(&store) {
+        if let Some(manifest) = keeper::read_remains(&store).1 {
             return Ok(Remains {
                 store,
                 log: manifest.log,
@@ -219,20 +219,6 @@ fn kept(fs: &Arc<dyn FileSystem>, path: &Path) -> Option<Remains> {
         manifest: None,
         first: start,
     })
-}
-
-/// The newest copy of the manifest that is intact, with what is left of its table of cuts.
-fn newest_manifest(store: &Latched) -> Option<Manifest> {
-    if let Ok(copies) = reader::read_copies(store) {
-        return Some(copies.newest);
-    }
-    // Of two that are equally new the first one counts, as it does for who opens the log.
-    let slots = [1, 0].into_iter();
-    let slots = slots.filter_map(|slot| Manifest::decode(&store.read_slot(slot).ok()?).ok());
-    let mut newest = slots.max_by_key(|manifest| manifest.generation)?;
-    // What is left of a timeline says more than none.
-    let _ = table::complete(store, &mut newest);
-    Some(newest)
 }
 
 impl Iterator for Salvage {

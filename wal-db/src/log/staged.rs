@@ -5,7 +5,7 @@ use std::{fs::File, io};
 
 use bytes::Bytes;
 
-use super::{recover::Over, report::RecoveryReport};
+use super::{mend::Over, report::RecoveryReport};
 use crate::{
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Mark, group,

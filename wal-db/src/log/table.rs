@@ -2,7 +2,7 @@
 //! does not hold what the last manifest names is written first, then the manifest, then the other copy: whenever the
 //! process dies or the power goes, the manifest that counts names a table that is whole.
 
-use super::recover::{Left, Unwritten, manifest_damage};
+use super::keeper::{Left, Unwritten, manifest_damage};
 use crate::{
     error::{Result, WalError},
     for_now::{is_for_now, is_full},

@@ -15,8 +15,9 @@ use super::{
     dictionary::Set,
     find,
     flush::Committer,
+    keeper::{self, Left},
     record::RecordKind,
-    recover::{self, Left},
+    recover,
     scan::Walker,
 };
 use crate::{
@@ -166,7 +167,7 @@ impl Core {
     /// Writes the manifest of a cut. Ok means that the cut is durable: the log may have failed all the same, and takes
     /// nothing more then.
     fn publish(&self, writer: &Writer, next: &mut Manifest) -> Result<()> {
-        let Err(unwritten) = recover::write_manifest(&self.base.store, next) else {
+        let Err(unwritten) = keeper::write_manifest(&self.base.store, next) else {
             return Ok(());
         };
         if seeded_bug!("failed-cut-goes-on") {

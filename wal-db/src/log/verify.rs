@@ -5,7 +5,7 @@ use super::{
     base::{Base, Shape},
     core::Core,
     find::{self, Content},
-    reader,
+    keeper,
     report::{Copied, CopyFault, FileFault, VerifyReport},
     rules::{Before, Group, Seen},
     salvage::{foreign_from, resync},
@@ -62,7 +62,7 @@ impl Verifier<'_> {
     fn check_copies(&mut self, core: &Core) -> Result<()> {
         let writer = core.writer().ok();
         let held = writer.map(|writer| writer.manifest.lock());
-        let copies = match reader::read_copies(&self.base.store) {
+        let copies = match keeper::read_copies(&self.base.store) {
             Err(WalError::Corruption(damage)) => {
                 self.report.damage.push(damage);
                 return Ok(());

@@ -116,7 +116,7 @@ fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
 #[allow(clippy::unwrap_used)] // clippy does not see that this is a test
 mod tests {
     use super::{
-        super::{inspect, reader::read_copies, recover::Access},
+        super::{inspect, keeper::read_copies, recover::Access},
         *,
     };
     use crate::{Wal, WalConfig, storage::Latched};

@@ -21,8 +21,8 @@ use crate::{
     error::{Result, WalError},
     for_now::{ForNow, for_good, is_full},
     format::{
-        LogId, Manifest, SEGMENT_HEADER_LEN, is_zero,
-        manifest::SlotFault,
+        LogId, SEGMENT_HEADER_LEN, is_zero,
+        manifest::{Copies, SlotFault},
         segment::{SEGMENT_HEADER_USED, SegmentHeader},
     },
     sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering},
@@ -214,18 +214,11 @@ impl SegmentedStore {
         asked: Option<u64>,
         read_only: bool,
     ) -> Result<Self> {
-        let mut slots = Vec::new();
-        for slot in 0..2 {
-            slots.push(read_slot(&*manifest, slot).map_err(WalError::io("reading the manifest"))?);
-        }
-        let stored = slots
-            .iter()
-            .rev()
-            .filter_map(|slot| Manifest::decode(slot).ok())
-            .max_by_key(|m| m.generation);
-        let foreign = |slot: &Vec<u8>| Manifest::decode(slot) == Err(SlotFault::Foreign);
-        let damaged = |slot: &Vec<u8>| Manifest::decode(slot) == Err(SlotFault::Damaged);
-        if stored.is_none() && slots.iter().any(foreign) && !slots.iter().any(damaged) {
+        let read = |slot| read_slot(&*manifest, slot).map_err(WalError::io("reading the manifest"));
+        let slots = [read(0)?, read(1)?];
+        let copies = Copies::decode(&slots);
+        let stored = copies.newest().map(|(_, newest)| newest);
+        if stored.is_none() && copies.has(SlotFault::Foreign) && !copies.has(SlotFault::Damaged) {
             return Err(WalError::NotALog {
                 path: path.to_owned(),
                 reason: "its manifest has another format",
