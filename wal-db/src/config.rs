@@ -6,7 +6,7 @@ use crate::{
     error::{Result, WalError},
     format::{
         MAX_PAYLOAD,
-        manifest::{MAX_EPOCHS, Room},
+        timeline::{MAX_EPOCHS, Room},
     },
 };
 

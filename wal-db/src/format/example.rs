@@ -3,7 +3,7 @@
 
 use super::{
     FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Manifest, Mark,
-    SECTOR, crc32, group, manifest::EpochStart, segment::SegmentHeader,
+    SECTOR, crc32, group, segment::SegmentHeader, timeline::EpochStart,
 };
 use crate::{MemStore, RecordKind, Wal, WalConfig, WalStore};
 

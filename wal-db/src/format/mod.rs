@@ -11,6 +11,7 @@ pub(crate) mod manifest;
 pub(crate) mod schema;
 pub(crate) mod segment;
 pub(crate) mod table;
+pub(crate) mod timeline;
 pub(crate) mod wal_db_1;
 
 pub(crate) use checksum::{FrameKey, LogId, crc32};

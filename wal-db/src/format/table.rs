@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Fields,
     checksum::{LogId, crc32},
-    manifest::{EpochStart, TableName},
+    timeline::{EpochStart, TableName},
 };
 
 pub(crate) const MAGIC: [u8; 8] = *b"WALDBCUT";

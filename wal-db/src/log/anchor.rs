@@ -3,7 +3,7 @@
 use super::{base::Shape, core::Core, find, iter::WalIter, seek::cut_back, tail::Tail};
 use crate::{
     error::{Result, WalError},
-    format::{GROUP_HEADER_LEN, GroupHeader, manifest::EpochStart},
+    format::{GROUP_HEADER_LEN, GroupHeader, timeline::EpochStart},
     lsn::Lsn,
     position::{Anchor, Position},
     sync::Arc,

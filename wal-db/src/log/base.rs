@@ -5,7 +5,7 @@ use std::io;
 use super::{core::Core, reader::View};
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{FrameKey, GroupHeader, LogId, Mark, SECTOR, manifest::Timeline},
+    format::{FrameKey, GroupHeader, LogId, Mark, SECTOR, timeline::Timeline},
     lsn::Lsn,
     storage::{Latched, StoreFault},
     sync::{Arc, AtomicU64, CachePadded, Ordering, RwLock},

@@ -14,7 +14,7 @@ use crate::{
     error::{Result, WalError},
     format::{
         self, Manifest, Mark,
-        manifest::{EpochStart, Room},
+        timeline::{EpochStart, Room},
     },
     lsn::Lsn,
     storage::staging::Leftover,

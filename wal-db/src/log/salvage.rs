@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{Kind, LogId, Manifest, manifest::Timeline},
+    format::{Kind, LogId, Manifest, timeline::Timeline},
     lsn::Lsn,
     storage::{FileStore, Latched, SegmentedStore, StoreFault, fs::FileSystem, staging::Leftover},
     sync::Arc,

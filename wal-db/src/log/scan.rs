@@ -12,7 +12,7 @@ use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{
         self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind,
-        SECTOR, manifest::EpochStart,
+        SECTOR, timeline::EpochStart,
     },
     sync::Arc,
 };

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Result, WalError},
     format::{
-        FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR, manifest::EpochStart,
+        FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR, timeline::EpochStart,
     },
     lsn::Lsn,
     sync::Arc,

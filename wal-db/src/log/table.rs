@@ -6,7 +6,7 @@ use super::keeper::{Left, Unwritten, manifest_damage};
 use crate::{
     error::{Result, WalError},
     for_now::{is_for_now, is_full},
-    format::{Manifest, manifest::TableName, table::Table},
+    format::{Manifest, table::Table, timeline::TableName},
     storage::Latched,
     sync::Arc,
 };

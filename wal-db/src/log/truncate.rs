@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::{Result, WalError},
-    format::{GROUP_HEADER_LEN, Manifest, Mark, manifest::EpochStart},
+    format::{GROUP_HEADER_LEN, Manifest, Mark, timeline::EpochStart},
     lsn::Lsn,
     sync::Arc,
 };

@@ -135,7 +135,7 @@ impl Window {
 mod tests {
     use super::{super::base::Shape, *};
     use crate::{
-        format::{LogId, manifest::Timeline},
+        format::{LogId, timeline::Timeline},
         storage::{Latched, MemStore},
     };
 

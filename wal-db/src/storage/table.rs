@@ -5,7 +5,7 @@ use std::{ffi::OsStr, io};
 use super::fs::{Access, Dir, read_at, write_at};
 use crate::{
     for_now::{ForNow, for_good},
-    format::{is_zero, manifest::MAX_TABLE, table::MAGIC},
+    format::{is_zero, table::MAGIC, timeline::MAX_TABLE},
 };
 
 /// More than the longest table has.
