@@ -72,6 +72,7 @@ mod format;
 mod log;
 mod lsn;
 mod position;
+mod staging;
 mod state;
 mod storage;
 mod sync;

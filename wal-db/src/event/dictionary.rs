@@ -1,5 +1,5 @@
 //! What a schema record says, and the comparison of a program's types with it. Where schema records stand is the
-//! business of `log/dictionary.rs`.
+//! business of `log/write/dictionary.rs`.
 //!
 //! ```text
 //! u32 le   type id

@@ -1,7 +1,7 @@
 //! What was encoded is read again before a log takes the first event of its type: a type whose two halves do not agree
 //! is refused while nothing is lost by it.
 //!
-//! It runs where the log looks for the schema of a type that it has not met (`log/dictionary.rs`), so that an append of a
+//! It runs where the log looks for the schema of a type that it has not met (`log/write/dictionary.rs`), so that an append of a
 //! known type pays nothing for it.
 
 use std::marker::PhantomData;

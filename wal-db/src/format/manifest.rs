@@ -388,7 +388,7 @@ const _: () = assert!(FIXED_LEN == 8 + 4 * 4 + 16 + 12 * 8);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::timeline::Room, *};
 
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new(LogId([9; 16]), 1 << 26);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{core::Core, reader::View};
+use super::{core::Core, open::reader::View};
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{FrameKey, GroupHeader, LogId, Mark, SECTOR, timeline::Timeline},

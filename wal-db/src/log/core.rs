@@ -3,29 +3,34 @@
 use std::{fs::File, io};
 
 use super::{
-    background::Background,
     base::Base,
-    closure,
-    commit::{Line, Turn, Waiting},
-    cursor::Cursors,
-    dictionary::Dictionary,
-    flush::Committer,
-    keeper,
-    ordinal::Ordinals,
-    reader::{self, View},
-    recover::{self, Opened},
-    report::RecoveryReport,
+    open::{
+        keeper,
+        reader::{self, View},
+        recover::{self, Opened},
+        report::RecoveryReport,
+    },
+    read::ordinal::Ordinals,
+    write::{
+        background::Background,
+        closure,
+        commit::{Line, Turn, Waiting},
+        cursor::Cursors,
+        dictionary::Dictionary,
+        flush::Committer,
+    },
 };
 use crate::{
     config::{NotMapped, Staging, StagingInUse, WalConfig},
     error::{Result, WalError},
     for_now::{is_for_now, is_full},
     format::{Manifest, Mark},
-    storage::{
-        Latched, WalStore, place,
+    staging::{
+        leftover::{self, StagingHeader},
+        memory::Memory,
         ring::{Ring, SLACK},
-        staging::{self, Memory, StagingHeader},
     },
+    storage::{Latched, WalStore, place},
     sync::{AtomicBool, Bell, Mutex, Ordering},
 };
 
@@ -514,7 +519,7 @@ fn mapped_memory(
         if let Some(why) = why_not(&file) {
             return Ok(Err(why));
         }
-        staging::fill(&file, header)?;
+        leftover::fill(&file, header)?;
         Ok(Memory::map(&file, header).map_err(|error| NotMapped::Refused(error.to_string())))
     };
     made().map_err(|error| {

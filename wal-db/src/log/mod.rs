@@ -1,64 +1,37 @@
 //! Untyped records: appending, committing, reading, recovering, truncating.
+//!
+//! | room | what is done there |
+//! | --- | --- |
+//! | `wal` | the handle: what a user calls, and the threads that belong to it |
+//! | `core`, `base` | what all handles of a log share: what writes it, and what is known of it |
+//! | `open` | from files to a log: choosing a manifest, finding the end, judging it, mending it; looking at a log from outside |
+//! | `read` | from positions to records: the walk over groups and frames, and who walks |
+//! | `write` | from records to the disk: appending, group commit, the two background threads, truncating, schemas |
 
-mod anchor;
-mod append;
-mod background;
-mod backup;
 mod base;
 mod clock;
-mod closure;
-mod commit;
 mod core;
-mod cursor;
-mod dictionary;
-mod find;
-mod flush;
-mod in_memory;
-mod inspect;
-mod iter;
-mod keeper;
-mod kept;
-mod mend;
-mod ordinal;
-mod panics;
-mod read_ahead;
-mod reader;
-mod record;
-mod recover;
-mod repair;
-mod report;
-mod rules;
-mod salvage;
-mod scan;
-mod seek;
-mod staged;
-mod table;
-mod tail;
-mod ticket;
-mod truncate;
-mod verify;
-mod waiting;
+mod open;
+mod read;
 mod wal;
-#[cfg(feature = "testing")]
-mod watched;
-mod window;
+mod write;
 
 #[cfg(feature = "testing")]
 pub(crate) use clock::set as set_clock;
-pub use cursor::Cursor;
-pub(crate) use dictionary::{Describe, Described, Entry};
 #[cfg(feature = "testing")]
-pub(crate) use inspect::inspect as inspect_on;
-pub use inspect::{Inspection, SegmentInfo};
-pub use iter::{RevIter, WalIter};
-pub use record::{Record, RecordKind, RecordRef};
-pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
-#[cfg(feature = "testing")]
-pub(crate) use salvage::salvage as salvage_on;
-pub use salvage::{Salvage, SalvageItem};
-pub use tail::{Follow, Tail};
-pub use ticket::Ticket;
-pub use truncate::Retention;
+pub(crate) use open::{inspect::inspect as inspect_on, salvage::salvage as salvage_on};
+pub use open::{
+    inspect::{Inspection, SegmentInfo},
+    report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation},
+    salvage::{Salvage, SalvageItem},
+};
+pub use read::{
+    iter::{RevIter, WalIter},
+    record::{Record, RecordKind, RecordRef},
+    tail::{Follow, Tail},
+};
 pub use wal::{Stats, Wal};
+pub(crate) use write::dictionary::{Describe, Described, Entry};
 #[cfg(feature = "testing")]
-pub(crate) use watched::Watched;
+pub(crate) use write::watched::Watched;
+pub use write::{cursor::Cursor, ticket::Ticket, truncate::Retention};

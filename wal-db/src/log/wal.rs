@@ -8,12 +8,13 @@ mod read;
 use std::{path::Path, sync::Arc};
 
 use super::{
-    background::Background,
-    commit::Turn,
     core::Core,
-    inspect::{self, Inspection},
-    report::RecoveryReport,
-    salvage::{self, Salvage},
+    open::{
+        inspect::{self, Inspection},
+        report::RecoveryReport,
+        salvage::{self, Salvage},
+    },
+    write::{background::Background, commit::Turn},
 };
 use crate::{
     config::WalConfig,

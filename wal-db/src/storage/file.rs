@@ -10,7 +10,6 @@ use super::{
     Identity, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
     recognised,
-    staging_file::{STAGING_HEADER_LEN, may_be_replaced},
     sys::{self, System},
     table,
     wiped::Process,
@@ -22,6 +21,7 @@ use crate::{
         LogId, Manifest, SLOT_LEN, is_zero,
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},
     },
+    staging::leftover::{STAGING_HEADER_LEN, may_be_replaced},
     sync::{Arc, AtomicU64, Ordering},
 };
 

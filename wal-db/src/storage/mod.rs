@@ -10,13 +10,10 @@ mod latch;
 mod memory;
 pub(crate) mod place;
 mod recognised;
-pub(crate) mod ring;
 mod segmented;
-pub(crate) mod staging;
-pub(crate) mod staging_file;
-mod sys;
+pub(crate) mod sys;
 mod table;
-mod wiped;
+pub(crate) mod wiped;
 
 use std::{fmt, fs::File, io, path::PathBuf};
 

@@ -48,7 +48,7 @@ fn longest_file() -> u64 {
 
 /// Refuses what would make a file longer than this process may make one: who asks the system for it gets a signal, which
 /// ends the process unless it is ignored.
-pub(super) fn check_end(end: u64) -> io::Result<()> {
+pub(crate) fn check_end(end: u64) -> io::Result<()> {
     if end > longest_file() {
         return Err(io::ErrorKind::FileTooLarge.into());
     }

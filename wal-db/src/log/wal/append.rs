@@ -4,7 +4,7 @@ use super::Wal;
 use crate::{
     error::{Result, WalError},
     format::Kind,
-    log::{
+    log::write::{
         dictionary::{Described, Entry},
         ticket::Ticket,
     },

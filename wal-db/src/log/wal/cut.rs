@@ -3,7 +3,7 @@
 use super::Wal;
 use crate::{
     error::Result,
-    log::{cursor::Cursor, truncate::Retention},
+    log::write::{cursor::Cursor, truncate::Retention},
     lsn::Lsn,
 };
 

@@ -6,11 +6,13 @@ use super::Wal;
 use crate::{
     error::Result,
     log::{
-        iter::{self, RevIter, WalIter},
-        record::Record,
-        report::VerifyReport,
-        tail::Tail,
-        verify,
+        open::report::VerifyReport,
+        read::{
+            iter::{self, RevIter, WalIter},
+            record::Record,
+            tail::Tail,
+            verify,
+        },
     },
     lsn::Lsn,
     position::Position,

@@ -1,0 +1,200 @@
+//! Looking at a log from outside, whatever state it is in. Nothing here writes.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    keeper, kept, reader,
+    report::{FileFault, RecoveryReport},
+};
+use crate::{
+    config::WalConfig,
+    error::{Corruption, CorruptionReason, Result, WalError},
+    lsn::Lsn,
+    storage::{
+        FileStore, Latched, SegmentedStore, System, WalStore,
+        fs::{FileSystem, parent},
+        segment_index, segment_name,
+    },
+    sync::Arc,
+};
+
+/// What is at a path, from [`Wal::inspect`](crate::Wal::inspect).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The log's id, in hex.
+    pub log_id: Option<String>,
+    /// Bytes of the log in a segment file; `None` for a log in one file.
+    pub segment_size: Option<u64>,
+    /// The files that hold the log, in order.
+    pub segments: Vec<SegmentInfo>,
+    /// The files that keep what was cut off its end when it was opened, for [`Wal::salvage`](crate::Wal::salvage).
+    pub kept: Vec<PathBuf>,
+    /// Files that keep the log from opening: one that is missing, or that has the name of one of the log's, of the next
+    /// one it would make as well, and is not it.
+    pub files: Vec<FileFault>,
+    /// How many of the two copies of the manifest are intact.
+    pub intact_manifest_copies: u32,
+    /// Where the log starts.
+    pub head: Option<Lsn>,
+    /// What opening would find, if it would succeed.
+    pub recovery: Option<RecoveryReport>,
+    /// The damage that would keep it from opening.
+    pub damage: Option<Corruption>,
+}
+
+/// A file that holds a part of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentInfo {
+    /// Its number.
+    pub index: u64,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub file_bytes: u64,
+}
+
+pub(crate) fn read_only_store(path: &Path) -> Result<Box<dyn WalStore>> {
+    let fs: Arc<dyn FileSystem> = Arc::new(System);
+    store_to_read(&fs, path)
+}
+
+fn store_to_read(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Box<dyn WalStore>> {
+    Ok(if is_dir(fs, path) {
+        Box::new(SegmentedStore::open_read_only_on(fs.clone(), path)?)
+    } else {
+        Box::new(FileStore::open_read_only_on(fs.clone(), path)?)
+    })
+}
+
+pub(crate) fn is_dir(fs: &Arc<dyn FileSystem>, path: &Path) -> bool {
+    fs.open_dir(path).is_ok()
+}
+
+pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection> {
+    // Listed once: who makes names there waits meanwhile.
+    let (names, is_dir) = names(&fs, path)?;
+    let mut inspection = Inspection {
+        log_id: None,
+        segment_size: None,
+        segments: segments_among(&fs, path, &names, is_dir)?,
+        kept: kept::among(&names, path, is_dir),
+        files: Vec::new(),
+        intact_manifest_copies: 0,
+        head: None,
+        recovery: None,
+        damage: None,
+    };
+    let located = |error: WalError| error.located(Some(path));
+    let store = match store_to_read(&fs, path).map_err(located) {
+        Ok(store) => Latched::new(store),
+        Err(WalError::Corruption(damage)) => {
+            inspection.damage = Some(damage);
+            return Ok(inspection);
+        }
+        Err(error) => return Err(error),
+    };
+    let (intact, newest) = keeper::read_remains(&store);
+    inspection.intact_manifest_copies = intact;
+    let segment_len = newest.as_ref().map_or(0, |manifest| manifest.segment_len);
+    if let Some(manifest) = newest {
+        inspection.log_id = Some(manifest.log.to_string());
+        inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
+        inspection.head = Some(Lsn::from_pos(manifest.head));
+    }
+    match reader::open(store, &WalConfig::new()).map_err(located) {
+        Ok(opened) => inspection.recovery = Some(opened.report),
+        Err(WalError::Corruption(damage)) => {
+            inspection.files.extend(fault_of(&damage, path, segment_len));
+            inspection.damage = Some(damage);
+        }
+        // The log is one, or this would have been said earlier: it is about a file that has the name of its next segment.
+        Err(WalError::NotALog { path, .. }) if segment_len > 0 => {
+            let name = path.file_name().and_then(|name| name.to_str());
+            inspection.files.push(FileFault {
+                segment: name.and_then(segment_index),
+                path: Some(path),
+                reason: CorruptionReason::WrongSegment,
+            });
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(inspection)
+}
+
+/// The file that damage is about, if it is about one.
+fn fault_of(damage: &Corruption, path: &Path, segment_len: u64) -> Option<FileFault> {
+    let is_of_a_file = matches!(
+        damage.reason,
+        CorruptionReason::MissingSegment | CorruptionReason::WrongSegment
+    );
+    let in_dir = |segment| path.join(segment_name(segment));
+    is_of_a_file.then(|| FileFault {
+        path: Some(match damage.segment {
+            Some(segment) if segment_len > 0 => in_dir(segment),
+            _ => path.to_owned(),
+        }),
+        segment: damage.segment,
+        reason: damage.reason,
+    })
+}
+
+/// The names in a log's directory, or beside a log in one file, and whether it is a directory.
+fn names(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<(Vec<OsString>, bool)> {
+    let looking = WalError::io("looking at the log");
+    Ok(match fs.open_dir(path) {
+        Ok(dir) => (dir.list().map_err(looking)?, true),
+        // What lies beside a file may be none of the reader's business.
+        Err(_) => {
+            let above = fs.open_dir(parent(path)).and_then(|dir| dir.list());
+            (above.unwrap_or_default(), false)
+        }
+    })
+}
+
+/// The files that hold the log. One that goes in the meantime is left out.
+pub(crate) fn segments(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Vec<SegmentInfo>> {
+    let (names, is_dir) = names(fs, path)?;
+    segments_among(fs, path, &names, is_dir)
+}
+
+fn segments_among(
+    fs: &Arc<dyn FileSystem>,
+    path: &Path,
+    names: &[OsString],
+    is_dir: bool,
+) -> Result<Vec<SegmentInfo>> {
+    let looking = |error| WalError::io("looking at the log")(error);
+    if !is_dir {
+        let dir = fs.open_dir(parent(path)).map_err(looking)?;
+        let name = path.file_name().unwrap_or_default();
+        return Ok(vec![SegmentInfo {
+            index: 0,
+            path: path.to_owned(),
+            file_bytes: dir.len(name).map_err(looking)?,
+        }]);
+    }
+    let dir = fs.open_dir(path).map_err(looking)?;
+    let mut segments = Vec::new();
+    for name in names {
+        let Some(index) = name.to_str().and_then(segment_index) else {
+            continue;
+        };
+        let file_bytes = match dir.len(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            len => len.map_err(looking)?,
+        };
+        segments.push(SegmentInfo {
+            index,
+            path: path.join(name),
+            file_bytes,
+        });
+    }
+    segments.sort_by_key(|segment| segment.index);
+    Ok(segments)
+}

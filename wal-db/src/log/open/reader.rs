@@ -1,0 +1,498 @@
+//! Opening for reading only, and keeping up with a writer in another process.
+//!
+//! A reader takes no lock, so what it reads one after the other is of different moments: the manifest, the names of
+//! segments, groups, staging memory. Two things hold whatever the writer does meanwhile, and everything here rests on
+//! them. A group is written whole before anything that says so, so what a header calls durable can be read after
+//! the header was. And the manifest is durable before what it takes from the log goes: whatever is missing, the
+//! manifest that is read next does not name it. So nothing is called damage before the place and the manifest were
+//! read again, and neither has moved.
+
+use std::time::Duration;
+
+use super::{
+    in_memory::InMemory,
+    keeper::{self, Loaded, read_copies},
+    recover::{self, Access, Found, Opened, Stop, Survey},
+    report::{Cut, RecoveryReport},
+    staged::{self, Staged},
+    waiting::{Waiting, meet, scan_on},
+};
+use crate::{
+    config::{OpenPolicy, WalConfig},
+    error::{Corruption, CorruptionReason, Result, WalError},
+    format::{GROUP_HEADER_LEN, Manifest, Mark},
+    log::{
+        base::{Base, Shape},
+        core::Core,
+        read::find,
+    },
+    lsn::Lsn,
+    staging::leftover::Leftover,
+    storage::Latched,
+    sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
+};
+
+/// How often the log may move on while it is opened. Then it is read up to the manifest's mark, which is as good: the
+/// last manifest was written by a truncation that came after the first try, when everything was durable.
+const TRIES: u32 = 8;
+
+/// How often bytes that look damaged are read again before they are. Only a log without staging memory comes to the
+/// last of them: of other logs it is known what is being written.
+pub(crate) const LOOKS: u32 = 6;
+
+/// What a handle for reading only knows of the log, as of when it last looked.
+pub(crate) struct View {
+    seen: Mutex<Seen>,
+    /// Locked by who reads on, before `seen`.
+    refreshing: Mutex<()>,
+    closed: AtomicBool,
+    /// Rings when the handle is closed.
+    bell: Bell,
+}
+
+#[derive(Clone)]
+struct Seen {
+    manifest: Manifest,
+    /// After the last intact group.
+    mark: Mark,
+}
+
+impl View {
+    /// The view of who knows no more than a manifest.
+    pub(crate) fn new(manifest: Manifest) -> View {
+        let mark = manifest.mark;
+        View {
+            seen: Mutex::new(Seen { manifest, mark }),
+            refreshing: Mutex::new(()),
+            closed: AtomicBool::new(false),
+            bell: Bell::new(),
+        }
+    }
+
+    /// The manifest as of when somebody last looked.
+    pub(crate) fn manifest(&self) -> Manifest {
+        self.seen.lock().manifest.clone()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends those who wait for the log to grow.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Sleeps until the handle is closed or the time is over.
+    pub(crate) fn sleep(&self, time: Duration) {
+        self.bell.sleep_unless(Some(time), || self.is_closed());
+    }
+}
+
+/// What one look at the log found.
+struct Looked {
+    found: Found,
+    damage: Option<Corruption>,
+    /// After the last byte that is not zero.
+    used: u64,
+    scanned: u64,
+    staged: Option<Staged>,
+    has_staging: bool,
+    staging_ignored: bool,
+}
+
+pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
+    let mut copies = read_copies(&store)?;
+    let first = &copies.newest;
+    let shape = recover::shape_of(first);
+    let base = Base::new(store, first.log, first.segment_len, shape, first.mark.pos);
+    let (mut tries, mut looks) = (1, 0);
+    let looked = loop {
+        let looked = look(&base, &copies.newest);
+        match &looked {
+            Ok(Looked { damage: None, .. }) => break looked?,
+            Err(error) if !may_have_moved(error) => break looked?,
+            _ => {}
+        }
+        let now = read_copies(&base.store)?;
+        if now.newest == copies.newest || now.newest.log != base.log || seeded_bug!("manifest-read-once") {
+            looks += 1;
+            if looks > LOOKS || !looked.as_ref().is_ok_and(Looked::may_be_unfinished) {
+                break looked?;
+            }
+            pause(1 << looks);
+            continue;
+        }
+        copies = now;
+        base.set_shape(recover::shape_of(&copies.newest));
+        tries += 1;
+        if tries > TRIES {
+            break Looked::up_to_the_mark(&copies.newest);
+        }
+    };
+    if let Some(damage) = &looked.damage
+        && config.open_policy() == OpenPolicy::Exact
+    {
+        return Err(WalError::Corruption(damage.clone()));
+    }
+    opened(base, copies, looked, config)
+}
+
+fn opened(mut base: Base, copies: Loaded, looked: Looked, config: &WalConfig) -> Result<Opened> {
+    let Looked { found, used, .. } = looked;
+    let (manifest, mark) = (copies.newest, found.mark);
+    let end = mark.pos;
+    let staged = looked
+        .staged
+        .map(|staged| Arc::new(into_log(staged, &base, &mark, &manifest, config)));
+    let staged_end = staged.as_ref().map_or(end, |staged| staged.base.written());
+    let report = RecoveryReport {
+        scanned_bytes: looked.scanned,
+        found_records: mark.ordinal.saturating_sub(manifest.mark.ordinal),
+        staged_records: staged.as_ref().map_or(0, |staged| staged.record_count()),
+        clean: end == manifest.mark.pos && used <= end && staged.is_none(),
+        cut: (used > end).then_some(Cut {
+            start: end,
+            end: used,
+            kept_at: None,
+        }),
+        damage: looked.damage,
+        manifest_copy_damaged: copies.damaged.is_some(),
+        staging_ignored: looked.staging_ignored,
+        end: Lsn::from_pos(staged_end + GROUP_HEADER_LEN as u64),
+        epoch: manifest.timeline.newest().epoch,
+        ..RecoveryReport::default()
+    };
+    base.set_written(end);
+    base.raise_durable(boundary(&base, found.durable, &manifest.mark));
+    base.set_staged(staged);
+    let newest_schema = found.schema.or(manifest.schema);
+    let view = View::new(manifest.clone());
+    view.seen.lock().mark = mark;
+    base.view = Some(view);
+    Ok(Opened {
+        base,
+        manifest: Manifest { mark, ..manifest },
+        newest_schema,
+        report,
+    })
+}
+
+/// Whether a writer that does its work can have led to this.
+fn may_have_moved(error: &WalError) -> bool {
+    match error {
+        WalError::Corruption(_) | WalError::Truncated { .. } => true,
+        // A name that was listed a moment ago.
+        WalError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+pub(crate) fn pause(milliseconds: u64) {
+    Bell::new().sleep_unless(Some(Duration::from_millis(milliseconds)), || false);
+}
+
+impl Looked {
+    /// Whether the end may be half of a write that is under way: nobody has called it durable, and there is no staging
+    /// memory that would tell.
+    fn may_be_unfinished(&self) -> bool {
+        self.found.mark.pos >= self.found.durable && !self.has_staging
+    }
+
+    fn up_to_the_mark(manifest: &Manifest) -> Looked {
+        Looked {
+            found: Found {
+                mark: manifest.mark,
+                durable: manifest.mark.pos,
+                schema: None,
+                stop: Stop::Nothing,
+            },
+            damage: None,
+            used: manifest.mark.pos,
+            scanned: 0,
+            staged: None,
+            has_staging: false,
+            staging_ignored: false,
+        }
+    }
+}
+
+/// Finds the end of the log. What comes while it looks is left for later, so the work is bounded by what was there.
+fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
+    let access = match manifest.staging {
+        Some(_) => Access::ReadInUse,
+        None => Access::Read,
+    };
+    recover::attach(&base.store, manifest, access)?;
+    let (mut waiting, staging_ignored) = Waiting::find(base, manifest);
+    let len = base
+        .store
+        .len()
+        .map_err(WalError::io("reading the log's length"))?;
+    if len < manifest.mark.pos && !seeded_bug!("short-log-accepted") {
+        let damage = base.damage(len, manifest.mark.pos, CorruptionReason::Short);
+        return Err(WalError::Corruption(damage));
+    }
+    recover::check_mark(base, manifest)?;
+    let mut found = recover::scan_to_end(base, manifest.mark, len)?;
+    meet(base, &mut waiting, &mut found, len)?;
+    let survey = match &waiting {
+        Some(waiting) if waiting.nothing_follows(base, &found) => Survey::nothing(found.mark.pos),
+        _ => recover::survey(base, &base.shape(), found.mark.pos, len)?,
+    };
+    let durable = waiting.as_ref().and_then(|waiting| waiting.leftover.durable);
+    found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
+    found.durable = found.durable.max(durable.unwrap_or(0));
+    // It may have grown since it was asked for its length.
+    let limit = len.max(found.durable);
+    let leftover = waiting.as_ref().map(|waiting| &waiting.leftover);
+    let damage = settle(base, &mut found, leftover, limit)?;
+    if waiting
+        .as_ref()
+        .is_some_and(|waiting| found.mark.pos > waiting.gap)
+    {
+        meet(base, &mut waiting, &mut found, limit)?;
+    }
+    // A claim that is not published may be any moment, so what comes after it is not shown yet.
+    let end = found.mark.pos;
+    let has_staging = waiting.is_some();
+    let staged = waiting.filter(|_| damage.is_none()).and_then(|waiting| {
+        let complete = seeded_bug!("staged-read-behind-a-gap");
+        staged::collect(&waiting.leftover, end, complete, waiting.key)
+    });
+    Ok(Looked {
+        found,
+        damage,
+        used: survey.used.max(end),
+        scanned: survey.read + end.saturating_sub(manifest.mark.pos),
+        staged,
+        has_staging,
+        staging_ignored,
+    })
+}
+
+/// Goes on to where the log ends by now, up to `limit`, and says what is wrong there, if anything is.
+fn settle(
+    base: &Base,
+    found: &mut Found,
+    leftover: Option<&Leftover>,
+    limit: u64,
+) -> Result<Option<Corruption>> {
+    loop {
+        let damage = recover::judge(base, found, leftover);
+        if damage.is_none() {
+            return Ok(damage);
+        }
+        let was = found.mark.pos;
+        // What the headers after it, staging memory or the mark call durable was written before they said so.
+        scan_on(base, found, limit)?;
+        if found.mark.pos == was {
+            return Ok(recover::judge(base, found, leftover));
+        }
+    }
+}
+
+/// The last place up to `durable`, which is not before the mark, where a group starts or the log ends. A header of
+/// another writer may name any sector.
+fn boundary(base: &Base, durable: u64, mark: &Mark) -> u64 {
+    let end = base.written();
+    if durable >= end || durable <= mark.pos {
+        return durable.min(end);
+    }
+    match find::find_group(base, &base.shape(), durable - 1) {
+        Ok(header) if header.next() <= durable => header.next(),
+        Ok(header) => header.pos,
+        Err(_) => mark.pos,
+    }
+}
+
+/// What staging memory holds, as a log that goes on where the one in the store ends.
+fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, config: &WalConfig) -> Core {
+    let last_schema = staged.last_schema();
+    let epoch = manifest.timeline.newest().epoch;
+    let (bytes, header) = staged.into_group(base.log, mark, epoch, mark.pos);
+    let shape = Shape {
+        head: mark.pos + GROUP_HEADER_LEN as u64,
+        head_group: mark.pos,
+        head_ordinal: mark.ordinal,
+        dropped: 0,
+        timeline: manifest.timeline.clone(),
+    };
+    let store = Latched::new(Box::new(InMemory {
+        start: mark.pos,
+        bytes,
+    }));
+    let base = Base::new(store, base.log, base.segment_len, shape, mark.pos);
+    base.set_written(header.next());
+    base.set_ordinal(mark.ordinal + u64::from(header.count));
+    Core::to_read(base, *config, RecoveryReport::default(), last_schema)
+}
+
+impl Base {
+    /// What truncations have left of the log by now. For a handle that writes that is known; one that only reads looks at
+    /// the manifest again.
+    pub(crate) fn now(&self) -> Arc<Shape> {
+        if let Some(view) = &self.view
+            && !seeded_bug!("manifest-read-once")
+        {
+            let known = view.seen.lock().manifest.clone();
+            let newest = keeper::newest_now(&self.store, &known);
+            self.take(&mut view.seen.lock(), newest);
+        }
+        self.shape()
+    }
+
+    fn take(&self, seen: &mut Seen, newest: Option<Manifest>) {
+        let Some(newest) = newest.filter(|newest| newest.log == self.log) else {
+            return;
+        };
+        if newest.generation <= seen.manifest.generation {
+            return;
+        }
+        let is_cut = newest.timeline != seen.manifest.timeline;
+        let shape = recover::shape_of(&newest);
+        if shape != *self.shape() {
+            self.set_shape(shape);
+            // Names of segments may stand for other files by now. What is missing is met when it is read.
+            let _ = recover::attach(&self.store, &newest, Access::ReadInUse);
+        }
+        if is_cut || newest.mark.pos >= seen.mark.pos {
+            seen.mark = newest.mark;
+        }
+        seen.manifest = newest;
+    }
+}
+
+impl Core {
+    /// Sleeps until the handle is closed or the time is over; for a handle that only reads.
+    pub(crate) fn sleep(&self, time: Duration) {
+        if let Some(view) = &self.base.view {
+            view.sleep(time);
+        }
+    }
+
+    /// Looks how far the log was written by now, for a handle that only reads; with `staged`, also at what waits in
+    /// staging memory.
+    pub(crate) fn refresh(&self, staged: bool) -> Result<()> {
+        let Some(view) = &self.base.view else {
+            return Ok(());
+        };
+        // One at a time. What was seen is not locked while the log is read: who meets a segment that is gone looks there.
+        let _one_at_a_time = view.refreshing.lock();
+        for is_last in (0..TRIES).map(|n| n + 1 == TRIES) {
+            self.base.now();
+            let was = view.seen.lock().clone();
+            let caught_up = self.catch_up(&was, staged);
+            self.base.now();
+            let mut seen = view.seen.lock();
+            match caught_up {
+                Err(error) if may_have_moved(&error) => {
+                    if is_last || seen.manifest.generation == was.manifest.generation {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+                Ok(_) if seen.manifest.timeline != was.manifest.timeline && !is_last => {}
+                Ok(caught_up) => {
+                    if seen.manifest.timeline == was.manifest.timeline {
+                        seen.mark = caught_up.mark;
+                    }
+                    drop(seen);
+                    self.show(caught_up);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&self, caught_up: CaughtUp) {
+        let base = &self.base;
+        base.set_written(caught_up.mark.pos);
+        base.set_staged(caught_up.staged);
+        base.set_ordinal(caught_up.mark.ordinal);
+        base.raise_durable(boundary(base, caught_up.durable, &caught_up.from));
+        self.dictionary.see(caught_up.schema);
+    }
+
+    /// The manifest of a log that ends where this one does, for a handle that only reads.
+    pub(crate) fn manifest_of_view(&self) -> Result<Manifest> {
+        self.refresh(true)?;
+        let view = self.base.view.as_ref().ok_or(WalError::ReadOnly)?;
+        let seen = view.seen.lock();
+        let (mark, schema) = (seen.mark, self.dictionary.newest_before(seen.mark.pos));
+        Ok(Manifest {
+            mark,
+            schema: schema.or(seen.manifest.schema),
+            ..seen.manifest.clone()
+        })
+    }
+
+    /// Follows the groups from `mark` on, and says up to where it would have. The store is asked for its length only if they
+    /// go on to where something else says that there may be more: for a log in segments that is a look at names, one of which
+    /// is not there, and the log's writer waits while such a name is looked up.
+    fn read_on(&self, mark: Mark, waiting: Option<&Waiting>) -> Result<(Found, u64)> {
+        let base = &self.base;
+        // What was appended by now ends before the first; what is in the file at hand, before the second.
+        let mut limit = match waiting {
+            _ if seeded_bug!("followers-ask-for-names") => 0,
+            Some(waiting) => waiting.leftover.end(),
+            None => base
+                .segment_of(mark.pos)
+                .map_or(0, |segment| (segment + 1) * base.segment_len),
+        };
+        let mut found = recover::scan_to_end(base, mark, limit)?;
+        if found.mark.pos >= limit && !seeded_bug!("end-of-a-segment-ends-a-look") {
+            let len = base.store.len();
+            limit = len.map_err(WalError::io("reading the log's length"))?;
+            scan_on(base, &mut found, limit)?;
+        }
+        Ok((found, limit))
+    }
+
+    /// Reads on from where the last look ended.
+    fn catch_up(&self, seen: &Seen, staged: bool) -> Result<CaughtUp> {
+        let base = &self.base;
+        // Read first: what it calls durable was in the store by then.
+        let mut waiting = Waiting::find(base, &seen.manifest).0;
+        let durable = waiting.as_ref().and_then(|waiting| waiting.leftover.durable);
+        let durable = durable.unwrap_or(0).max(seen.manifest.mark.pos);
+        let (mut found, limit) = self.read_on(seen.mark, waiting.as_ref())?;
+        found.durable = found.durable.max(durable);
+        if found.mark.pos < found.durable {
+            let damage = base.damage(found.mark.pos, found.durable, CorruptionReason::GroupHeader);
+            return Err(damage.into());
+        }
+        if staged {
+            meet(base, &mut waiting, &mut found, limit)?;
+        }
+        let staged = waiting
+            .filter(|_| staged)
+            .and_then(|waiting| staged::collect(&waiting.leftover, found.mark.pos, false, waiting.key));
+        // An earlier look may have gone further than the manifest's mark.
+        let is_kept = |pos: &u64| seen.manifest.timeline.cut_around(*pos).is_none();
+        let known = self.dictionary.newest_before(seen.mark.pos).filter(is_kept);
+        let known = known.filter(|_| !seeded_bug!("readers-forget-schemas"));
+        Ok(CaughtUp {
+            staged: staged.map(|staged| {
+                let log = into_log(staged, base, &found.mark, &seen.manifest, &self.config);
+                Arc::new(log)
+            }),
+            mark: found.mark,
+            durable: found.durable,
+            schema: found.schema.or(known.max(seen.manifest.schema)),
+            from: seen.manifest.mark,
+        })
+    }
+}
+
+/// What a look at a log that is open found.
+struct CaughtUp {
+    mark: Mark,
+    durable: u64,
+    schema: Option<u64>,
+    staged: Option<Arc<Core>>,
+    /// The manifest's mark.
+    from: Mark,
+}

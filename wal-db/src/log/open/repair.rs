@@ -1,0 +1,116 @@
+//! Opening a log that is damaged, if the policy is to cut it there: where the intact part ends, and where the log goes
+//! on. What is cut had been acknowledged, so no place of it is used again.
+
+use super::recover::last_schema;
+use crate::{
+    error::{Result, WalError},
+    format::{self, GROUP_HEADER_LEN, GroupHeader, Manifest, Mark, SECTOR, group},
+    log::{
+        base::{Base, mark_after},
+        read::find::{self, Content},
+    },
+};
+
+/// The place after the last intact group before the manifest's mark, where the log is damaged. `None` if it is not
+/// damage that a cut mends: another group than the manifest says is whole, so one of the two is of another state.
+pub(crate) fn mark_before(base: &Base, manifest: &Manifest, len: u64) -> Result<Option<Mark>> {
+    let mark = &manifest.mark;
+    let has_group = mark.prev < mark.pos && mark.prev >= manifest.head_group;
+    if has_group
+        && let Ok(header) = find::read_header(base, mark.prev)?
+        && (header.digest(base.log) != mark.prev_digest || len >= mark.pos)
+    {
+        return Ok(None);
+    }
+    let before = if len < mark.pos { len } else { mark.prev };
+    let last = last_intact(base, manifest, before)?;
+    Ok(Some(last.map_or(
+        Mark {
+            pos: manifest.head_group,
+            ordinal: manifest.head_ordinal,
+            prev: manifest.head_group,
+            prev_digest: 0,
+            epoch: 0,
+        },
+        |header| mark_after(&header, base.log),
+    )))
+}
+
+/// The last intact group that ends at or before a position. Costs what lies between costs to read.
+fn last_intact(base: &Base, manifest: &Manifest, before: u64) -> Result<Option<GroupHeader>> {
+    let shape = base.shape();
+    let mut high = before / SECTOR * SECTOR;
+    let mut buf = vec![0; 64 << 10];
+    while high > manifest.head_group {
+        let low = high.saturating_sub(buf.len() as u64).max(manifest.head_group);
+        let got = base.read(low, &mut buf[..(high - low) as usize])?;
+        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate().rev() {
+            let at = low + i as u64 * SECTOR;
+            if group::may_be_header(sector)
+                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
+                && shape.owns(&header)
+                && header.next() <= before
+                && find::check_content(base, &header)? == Content::Intact
+            {
+                return Ok(Some(header));
+            }
+        }
+        high = low;
+    }
+    Ok(None)
+}
+
+/// The last schema record that is left by a cut at `mark`, if the one that was the last lies after it.
+pub(crate) fn schema_before(base: &Base, mark: &Mark, newest: Option<u64>) -> Result<Option<u64>> {
+    if newest.is_none_or(|newest| newest < mark.pos) {
+        return Ok(newest);
+    }
+    let (shape, mut pos, mut at) = (base.shape(), mark.pos, mark.prev);
+    let first = base.window_start(shape.head_group);
+    while at < pos
+        && (at >= first || seeded_bug!("repair-reads-what-was-dropped"))
+        && let Ok(header) = find::read_header(base, at)?
+    {
+        if header.flags & group::FLAG_SCHEMAS != 0 {
+            return last_schema(base, &shape, &header);
+        }
+        (pos, at) = (at, header.prev);
+    }
+    Ok(None)
+}
+
+/// The mark of a log that is cut at `mark` and goes on after everything that was acknowledged. The store is made to
+/// reach as far.
+pub(crate) fn go_on_after(
+    base: &Base,
+    manifest: &mut Manifest,
+    mark: Mark,
+    acknowledged: u64,
+) -> Result<Mark> {
+    let context = "making room after what is damaged";
+    let end = base.store.len().map_err(WalError::io(context))?;
+    let start = format::align_sector(acknowledged.max(manifest.mark.pos).max(mark.pos));
+    if end < start {
+        base.store.prepare(start).map_err(WalError::io(context))?;
+        let is_short = base.store.len().map_err(WalError::io(context))? < start;
+        if is_short {
+            let zeros = [0; SECTOR as usize];
+            let last = start - SECTOR;
+            base.store.write_at(last, &zeros).map_err(WalError::io(context))?;
+        }
+        base.store.sync().map_err(WalError::io(context))?;
+    }
+    let newest = base.segment_of(start.saturating_sub(1)).unwrap_or(0);
+    manifest.newest_segment = manifest.newest_segment.max(newest);
+    if manifest.head >= mark.pos {
+        // Nothing is left.
+        (manifest.head, manifest.head_group) = (start + GROUP_HEADER_LEN as u64, start);
+        manifest.head_ordinal = mark.ordinal;
+    }
+    let prev = if mark.prev == mark.pos { start } else { mark.prev };
+    Ok(Mark {
+        pos: start,
+        prev,
+        ..mark
+    })
+}

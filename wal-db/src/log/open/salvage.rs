@@ -1,0 +1,518 @@
+//! Reading what is left of a log in whatever state it is, beside its writer as well. Nothing here writes.
+//!
+//! A writer may be at work, so what looks damaged is looked at again, after whatever came later was seen: a group is in
+//! the file before anything that comes after it is, and the manifest says what was taken away before it goes.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    inspect, keeper,
+    kept::{self, Kept},
+    reader::{self, View},
+    recover::{self, Access},
+    staged, waiting,
+};
+use crate::{
+    error::{Corruption, CorruptionReason, Result, WalError},
+    format::{Kind, LogId, Manifest, timeline::Timeline},
+    log::{
+        base::{Base, Shape},
+        read::{
+            find, iter,
+            record::{Record, RecordKind},
+            scan::{Frame, Place, Walker},
+        },
+    },
+    lsn::Lsn,
+    staging::leftover::Leftover,
+    storage::{FileStore, Latched, SegmentedStore, StoreFault, fs::FileSystem},
+    sync::Arc,
+};
+
+/// One thing that salvage found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SalvageItem {
+    /// A record that is intact.
+    Record(Record),
+    /// A schema record that is intact: one of the log's own notes, which is no record of the application and not counted
+    /// as one. [`Schemas::take`](crate::Schemas::take) takes it in.
+    Schema(Record),
+    /// A record that is in staging memory only: appended, by a process that died or by one that is at work, and not durable.
+    /// They come last.
+    Staged(Record),
+    /// A place where the log is damaged. Records may be missing between the record before and the one after.
+    Damage(Corruption),
+}
+
+/// The readable records of a log in any state, from [`Wal::salvage`](crate::Wal::salvage).
+///
+/// Without a manifest it is not known which records were cut off by a truncation, so those are found as well.
+pub struct Salvage {
+    base: Base,
+    walker: Walker,
+    segments: Listing,
+    head: u64,
+    /// After the last record that was handed out.
+    past: u64,
+    /// Where what is in the store ends.
+    stop: Option<Place>,
+    /// How often what may be half of a write was read again.
+    looks: u32,
+    phase: Phase,
+}
+
+/// The numbers of the segments that are there, in order: in between there may be room for more than anybody can try. The
+/// directory is listed when that is asked, which a log that is intact never does: its writer would have to wait.
+struct Listing {
+    fs: Arc<dyn FileSystem>,
+    path: PathBuf,
+    segments: Option<Vec<u64>>,
+}
+
+impl Listing {
+    fn get(&mut self) -> &[u64] {
+        let (fs, path) = (&self.fs, &self.path);
+        self.segments.get_or_insert_with(|| {
+            let segments = inspect::segments(fs, path).unwrap_or_default();
+            segments.iter().map(|segment| segment.index).collect()
+        })
+    }
+
+    fn after(&mut self, segment: u64) -> u64 {
+        let segments = self.get();
+        let behind = segments.partition_point(|&there| there <= segment);
+        segments.get(behind).copied().unwrap_or(u64::MAX)
+    }
+
+    fn foreign_from(&mut self, base: &Base, pos: u64) -> Option<Corruption> {
+        foreign_from(base, self.get().iter().copied(), pos)
+    }
+}
+
+enum Phase {
+    Store,
+    /// Once more from where the store ended, after this was read from staging memory.
+    Rest(Option<Leftover>),
+    Staged(std::vec::IntoIter<SalvageItem>),
+    Done,
+}
+
+impl std::fmt::Debug for Salvage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Salvage")
+            .field("base", &self.base)
+            .field("walker", &self.walker)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
+    let Remains {
+        store,
+        log,
+        manifest,
+        first,
+    } = open_damaged(&fs, path)?;
+    let (shape, segment_len) = match &manifest {
+        Some(manifest) => {
+            // A missing or foreign segment is what the walk will report.
+            let attached = recover::attach(&store, manifest, Access::ReadInUse);
+            let _ = attached.or_else(|_| recover::attach(&store, manifest, Access::Read));
+            (recover::shape_of(manifest), manifest.segment_len)
+        }
+        None => {
+            let shape = Shape {
+                head: first,
+                head_group: first,
+                head_ordinal: 0,
+                dropped: 0,
+                timeline: Timeline::default(),
+            };
+            (shape, store.segment_len().unwrap_or(0))
+        }
+    };
+    let end = store.len().map_err(WalError::io("reading the log's length"))?;
+    let (head, group) = (shape.head, shape.head_group);
+    let mut base = Base::new(store, log, segment_len, shape, end);
+    base.view = manifest.map(View::new);
+    let walker = Walker::new(base.shape(), group, end).with_schemas();
+    Ok(Salvage {
+        base,
+        walker,
+        segments: Listing {
+            fs,
+            path: path.to_owned(),
+            segments: None,
+        },
+        head,
+        past: 0,
+        stop: None,
+        looks: 0,
+        phase: Phase::Store,
+    })
+}
+
+/// What can be had of a log in any state.
+struct Remains {
+    store: Latched,
+    log: LogId,
+    /// The newest intact copy.
+    manifest: Option<Manifest>,
+    /// Where to start without a manifest.
+    first: u64,
+}
+
+fn open_damaged(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Remains> {
+    if !inspect::is_dir(fs, path) {
+        let store = match FileStore::open_read_only_on(fs.clone(), path) {
+            Err(error @ WalError::NotALog { .. }) if !seeded_bug!("kept-files-not-read") => {
+                return kept(fs, path).ok_or(error);
+            }
+            store => store?,
+        };
+        let of_header = store.log_id();
+        let store = Latched::new(Box::new(store));
+        let manifest = keeper::read_remains(&store).1;
+        let log = manifest.as_ref().map(|manifest| manifest.log).or(of_header);
+        let reason = "neither its manifest nor its segment header is intact";
+        let log = log.ok_or_else(|| WalError::NotALog {
+            path: path.to_owned(),
+            reason,
+        })?;
+        return Ok(Remains {
+            store,
+            log,
+            manifest,
+            first: 0,
+        });
+    }
+    if let Ok(store) = SegmentedStore::open_read_only_on(fs.clone(), path) {
+        let store = Latched::new(Box::new(store));
+        if let Some(manifest) = keeper::read_remains(&store).1 {
+            return Ok(Remains {
+                store,
+                log: manifest.log,
+                manifest: Some(manifest),
+                first: 0,
+            });
+        }
+    }
+    let (store, log, indexes) = SegmentedStore::open_segments(fs.clone(), path)?;
+    let first = indexes.start() * store.segment_size();
+    Ok(Remains {
+        store: Latched::new(Box::new(store)),
+        log,
+        manifest: None,
+        first,
+    })
+}
+
+/// What was cut off a log and kept aside. The log says which one it is, if anything is left of it; its timeline says
+/// nothing of what it does not hold any more.
+fn kept(fs: &Arc<dyn FileSystem>, path: &Path) -> Option<Remains> {
+    let (log, start) = kept::log_of(path)?;
+    // A file of such a name is no log by itself.
+    kept::log_of(&log).is_none().then_some(())?;
+    let log = open_damaged(fs, &log).ok()?.log;
+    let store = Kept::open(fs, path, start).ok()?;
+    Some(Remains {
+        store: Latched::new(Box::new(store)),
+        log,
+        manifest: None,
+        first: start,
+    })
+}
+
+impl Iterator for Salvage {
+    type Item = Result<SalvageItem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Phase::Staged(items) = &mut self.phase {
+                return items.next().map(Ok);
+            }
+            if matches!(self.phase, Phase::Done) {
+                return None;
+            }
+            match self.next_in_store() {
+                Some(Err(error)) => {
+                    self.phase = Phase::Done;
+                    return Some(Err(error));
+                }
+                Some(item) => return Some(item),
+                None => self.at_the_end_of_the_store(),
+            }
+        }
+    }
+}
+
+impl Salvage {
+    fn next_in_store(&mut self) -> Option<Result<SalvageItem>> {
+        let mut found = self.walker.next_frame(&self.base);
+        loop {
+            let damage = match found {
+                None => return None,
+                // Of what was cut off, the schemas still speak for the rest.
+                Some(Ok(frame)) if frame.pos < self.head && frame.word.kind != Kind::Schema => {
+                    found = self.walker.next_frame(&self.base);
+                    continue;
+                }
+                Some(Ok(frame)) => return Some(Ok(self.item(&frame))),
+                Some(Err(error)) => match self.as_damage(error) {
+                    Ok(Some(damage)) => damage,
+                    Ok(None) => {
+                        found = self.walker.next_frame(&self.base);
+                        continue;
+                    }
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            match self.judge(&damage) {
+                Ok(Verdict::Damage) => return Some(Ok(SalvageItem::Damage(damage))),
+                Ok(Verdict::End) => return None,
+                Ok(Verdict::GoOn) => found = self.walker.next_frame(&self.base),
+                Ok(Verdict::Look(again)) => found = again,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    fn item(&mut self, frame: &Frame) -> SalvageItem {
+        self.past = frame.end();
+        let record = iter::owned(&self.walker, frame);
+        match frame.word.kind {
+            Kind::Schema => SalvageItem::Schema(record),
+            _ => SalvageItem::Record(record),
+        }
+    }
+
+    /// The damage that an error tells of; `None` if the log has moved on, and the walk with it.
+    fn as_damage(&mut self, error: WalError) -> Result<Option<Corruption>> {
+        match error {
+            WalError::Corruption(damage) => Ok(Some(damage)),
+            WalError::Truncated { .. } if self.base.now().head_group > self.walker.pos() => {
+                let now = self.base.now();
+                self.head = now.head;
+                self.walker.jump(now.head_group);
+                Ok(None)
+            }
+            WalError::UnsupportedVersion { .. } => {
+                let pos = self.walker.pos();
+                match self.segments.foreign_from(&self.base, pos) {
+                    Some(damage) => Ok(Some(damage)),
+                    None => Err(error),
+                }
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Goes on after a place that looks damaged, and says what it is.
+    fn judge(&mut self, damage: &Corruption) -> Result<Verdict> {
+        let here = self.walker.place();
+        // What was never written is the end of the log, unless something follows it.
+        let never_written = self.walker.is_at_zeros(&self.base);
+        self.resync()?;
+        let there = self.walker.place();
+        let nothing_follows = self.walker.pos() >= self.walker.end();
+        let unfinished = self.unfinished(here.group_start());
+        // What follows was written later, and what is called written or durable was that before it was said: if nobody has
+        // damaged this, it is whole by now.
+        self.walker.go_to(&here);
+        if !seeded_bug!("salvage-looks-once") {
+            match self.walker.next_frame(&self.base) {
+                Some(Err(error)) => match self.as_damage(error)? {
+                    Some(again) if again.start == damage.start => {}
+                    Some(other) => return Ok(Verdict::Look(Some(Err(other.into())))),
+                    None => return Ok(Verdict::GoOn),
+                },
+                found => return Ok(Verdict::Look(found)),
+            }
+            if self.has_grown()? {
+                self.stop = Some(here);
+                return Ok(Verdict::End);
+            }
+            let unfinished = match seeded_bug!("write-that-ends-called-damage") {
+                true => self.unfinished(here.group_start()),
+                false => unfinished,
+            };
+            match unfinished {
+                Unfinished::Staged => {
+                    self.stop = Some(here);
+                    return Ok(Verdict::End);
+                }
+                Unfinished::Perhaps if !never_written && self.looks < reader::LOOKS => {
+                    self.looks += 1;
+                    reader::pause(1 << self.looks);
+                    self.walker.go_to(&here);
+                    return Ok(Verdict::GoOn);
+                }
+                _ => {}
+            }
+        }
+        self.walker.go_to(&there);
+        if !never_written || !nothing_follows {
+            return Ok(Verdict::Damage);
+        }
+        self.stop = Some(here);
+        Ok(Verdict::End)
+    }
+
+    /// Whether the group at hand reaches over the end of the log only because that was asked for before it was written.
+    fn has_grown(&self) -> Result<bool> {
+        if self.base.view.is_none() {
+            return Ok(false);
+        }
+        let len = self.base.store.len();
+        let len = len.map_err(WalError::io("reading the log's length"))?;
+        let header = find::read_header(&self.base, self.walker.pos());
+        let next = header
+            .ok()
+            .and_then(std::result::Result::ok)
+            .map(|header| header.next());
+        Ok(next.is_some_and(|next| next > self.walker.end() && next <= len))
+    }
+
+    /// Whether what lies in a group that is not whole may be half of a write: of the newest records, which nobody has called
+    /// durable.
+    fn unfinished(&self, group: u64) -> Unfinished {
+        let Some(view) = &self.base.view else {
+            return Unfinished::No;
+        };
+        self.base.now();
+        let manifest = view.manifest();
+        let leftover = waiting::find_leftover(&self.base, &manifest).0;
+        let leftover = leftover.map(|(_, leftover)| leftover);
+        let durable = leftover.as_ref().and_then(|leftover| leftover.durable);
+        if group < manifest.mark.pos.max(durable.unwrap_or(0)) {
+            return Unfinished::No;
+        }
+        match leftover {
+            None => Unfinished::Perhaps,
+            Some(leftover) if !recover::same_boot(&self.base, &leftover.header) => Unfinished::No,
+            Some(leftover) if leftover.released <= group => Unfinished::Staged,
+            Some(_) => Unfinished::No,
+        }
+    }
+
+    /// Reads staging memory, and then the store once more from where it ended: what was staged is in one of the two.
+    fn at_the_end_of_the_store(&mut self) {
+        let stop = self.stop.take().unwrap_or_else(|| self.walker.place());
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
+        self.base.now();
+        let manifest = self.base.view.as_ref().map(View::manifest);
+        self.phase = match (phase, manifest) {
+            (Phase::Store, Some(manifest)) => {
+                let leftover = waiting::read_leftover(&self.base, &manifest);
+                let end = self.base.store.len().unwrap_or(0).max(self.walker.end());
+                self.walker.go_to(&stop);
+                self.walker.extend(self.base.now(), end);
+                Phase::Rest(leftover)
+            }
+            (Phase::Rest(Some(leftover)), _) => Phase::Staged(self.staged(&leftover, &stop).into_iter()),
+            _ => Phase::Done,
+        };
+    }
+
+    /// What staging memory has of the records after the end of the store. Whatever was published counts, as it does for
+    /// who opens the log after the death of its writer.
+    fn staged(&self, leftover: &Leftover, stop: &Place) -> Vec<SalvageItem> {
+        let start = self.base.shape().skip_cut(stop.group_start());
+        let key = self.base.key(leftover.header.epoch);
+        let complete = recover::same_boot(&self.base, &leftover.header);
+        let staged = staged::collect(leftover, start.max(leftover.released), complete, key);
+        let frames = staged.into_iter().flat_map(staged::Staged::into_frames);
+        let items = frames.filter(|(pos, _, _)| *pos >= self.past);
+        items
+            .map(|(pos, word, data)| {
+                let record = Record {
+                    lsn: Lsn::from_pos(pos),
+                    kind: RecordKind::of(word.kind),
+                    more: word.more,
+                    data,
+                };
+                match word.kind {
+                    Kind::Schema => SalvageItem::Schema(record),
+                    _ => SalvageItem::Staged(record),
+                }
+            })
+            .collect()
+    }
+
+    fn resync(&mut self) -> Result<()> {
+        let segments = RefCell::new(&mut self.segments);
+        let next = |segment| segments.borrow_mut().after(segment);
+        let foreign = |base: &Base, pos| segments.borrow_mut().foreign_from(base, pos);
+        resync(&mut self.walker, &self.base, next, foreign)
+    }
+}
+
+/// What a place that cannot be read turned out to be.
+enum Verdict {
+    Damage,
+    /// The end of what is in the store.
+    End,
+    /// It is to be read again.
+    GoOn,
+    /// It is no damage any more, or another one.
+    Look(Option<Result<Frame>>),
+}
+
+enum Unfinished {
+    No,
+    /// There is no staging memory that would tell.
+    Perhaps,
+    /// Staging memory has what belongs here.
+    Staged,
+}
+
+/// Goes on behind damage, across segments that are not there or not the log's; `next` names the one to try after
+/// another, and `foreign` the first one from a position on that is not the log's.
+pub(crate) fn resync(
+    walker: &mut Walker,
+    base: &Base,
+    next: impl Fn(u64) -> u64,
+    foreign: impl Fn(&Base, u64) -> Option<Corruption>,
+) -> Result<()> {
+    let mut result = walker.resync(base);
+    loop {
+        let at = match result {
+            Err(WalError::Corruption(damage)) if base.segment_len > 0 => damage.start,
+            Err(error @ WalError::UnsupportedVersion { .. }) => match foreign(base, walker.pos()) {
+                Some(damage) => damage.start,
+                None => return Err(error),
+            },
+            // Who goes on hears of it.
+            Err(WalError::Truncated { .. }) => return Ok(()),
+            result => return result,
+        };
+        let segment = next(at / base.segment_len);
+        walker.jump(segment.saturating_mul(base.segment_len));
+        // A group may start there; what else there is belongs to one whose header is lost.
+        result = match walker.is_at_header(base) {
+            Ok(true) => Ok(()),
+            Ok(false) => walker.resync(base),
+            Err(error) => Err(error),
+        };
+    }
+}
+
+/// The first of the segments, from that of `pos` on, of which the file is not the log's, as damage.
+pub(crate) fn foreign_from(
+    base: &Base,
+    mut segments: impl Iterator<Item = u64>,
+    pos: u64,
+) -> Option<Corruption> {
+    let first = base.segment_of(pos)?;
+    let is_foreign = |segment: &u64| {
+        let checked = base.store.check_file(segment.saturating_mul(base.segment_len));
+        checked.is_err_and(|error| StoreFault::of(&error).is_some())
+    };
+    let segment = segments.find(|segment| *segment >= first && is_foreign(segment))?;
+    let start = segment * base.segment_len;
+    Some(base.damage(start, start + base.segment_len, CorruptionReason::WrongSegment))
+}

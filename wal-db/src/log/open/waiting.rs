@@ -1,0 +1,160 @@
+//! What waits in the staging memory of a process that may be at work, for who only reads.
+//!
+//! Nothing here is a moment: the header, the ring and the store are read one after the other, and the process goes on
+//! meanwhile. What holds is the order in which it works: a group is in the store before it goes from the ring, and what
+//! the header calls durable or released was in the store before it said so.
+
+use std::fs::File;
+
+use super::{
+    reader::LOOKS,
+    recover::{self, Found, Stop},
+    staged,
+};
+use crate::{
+    error::Result,
+    format::{FrameKey, Manifest},
+    log::base::Base,
+    staging::leftover::{self, Leftover, StagingHeader},
+};
+
+/// Staging memory of a process that may be at work.
+pub(crate) struct Waiting {
+    file: File,
+    pub(crate) leftover: Leftover,
+    pub(crate) key: FrameKey,
+    /// What was appended before this was found ends before it.
+    bound: u64,
+    /// The first gap in what was read of it.
+    pub(crate) gap: u64,
+}
+
+impl Waiting {
+    /// The staging memory that belongs to the log, if it has some, and whether there is some that does not. It is never
+    /// missed: nothing durable depends on it.
+    pub(crate) fn find(base: &Base, manifest: &Manifest) -> (Option<Waiting>, bool) {
+        let (found, is_ignored) = find_leftover(base, manifest);
+        let waiting = found.map(|(file, leftover)| Waiting {
+            file,
+            key: base.key(manifest.timeline.newest().epoch),
+            bound: leftover.end(),
+            gap: leftover.end(),
+            leftover,
+        });
+        (waiting, is_ignored)
+    }
+
+    /// Whether what lies at and after the end that was found in the store is nothing: all that was handed to the store
+    /// comes before, and of a write that was interrupted in this boot its beginning is there.
+    pub(crate) fn nothing_follows(&self, base: &Base, found: &Found) -> bool {
+        recover::same_boot(base, &self.leftover.header)
+            && self.leftover.released <= found.mark.pos
+            && found.stop == Stop::Nothing
+    }
+}
+
+/// Reads what waits after the end of the store, and then the store to its end by now, up to `limit`, until the two meet: a
+/// group is in the store before it goes from staging memory, so what is in neither comes after what is.
+pub(crate) fn meet(base: &Base, waiting: &mut Option<Waiting>, found: &mut Found, limit: u64) -> Result<()> {
+    while let Some(there) = waiting {
+        let read = staged::read_to_the_gap(&there.file, &mut there.leftover, found.mark.pos, there.key);
+        let Ok(gap) = read else {
+            *waiting = None;
+            break;
+        };
+        there.gap = gap;
+        scan_on(base, found, limit)?;
+        if found.mark.pos <= there.gap || found.mark.pos >= there.bound {
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn scan_on(base: &Base, found: &mut Found, limit: u64) -> Result<()> {
+    let more = recover::scan_to_end(base, found.mark, limit)?;
+    *found = Found {
+        durable: found.durable.max(more.durable),
+        schema: more.schema.or(found.schema),
+        ..more
+    };
+    Ok(())
+}
+
+/// Staging memory that belongs to the log, with all of its ring.
+pub(crate) fn read_leftover(base: &Base, manifest: &Manifest) -> Option<Leftover> {
+    let (file, mut leftover) = find_leftover(base, manifest).0?;
+    leftover.read_on(&file, leftover.header.capacity).ok()?;
+    Some(leftover)
+}
+
+/// As [`read_leftover`], with nothing of the ring, and whether there is staging memory that does not belong to the log.
+pub(crate) fn find_leftover(base: &Base, manifest: &Manifest) -> (Option<(File, Leftover)>, bool) {
+    let Ok(Some(file)) = base.store.staging_file(false) else {
+        return (None, false);
+    };
+    // Its two words may be read between the one and the other.
+    for _ in 0..LOOKS {
+        match Leftover::find_header(&file, base.log, |header| is_of(header, base, manifest)) {
+            Ok(leftover::Found::Ours(leftover)) => return (Some((file, leftover)), false),
+            Ok(leftover::Found::Nothing | leftover::Found::Foreign) => return (None, false),
+            Ok(leftover::Found::Ignored) => {}
+            Err(_) => break,
+        }
+    }
+    (None, true)
+}
+
+/// Whether staging memory is that of the opening that the manifest tells of.
+fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
+    header.log == base.log
+        && header.epoch == manifest.timeline.newest().epoch
+        && header.number == manifest.staging.unwrap_or(0)
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[allow(clippy::unwrap_used)] // clippy does not see that this is a test
+mod tests {
+    use super::{
+        super::{inspect, keeper::read_copies, recover::Access},
+        *,
+    };
+    use crate::{Wal, WalConfig, storage::Latched};
+
+    /// The ring is not read in one moment with its header or with the store: what was in it goes to the store meanwhile,
+    /// and more comes.
+    #[test]
+    fn what_goes_to_the_store_before_the_ring_is_read_hides_nothing_that_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let config = WalConfig::new()
+            .with_background_flush(false)
+            .with_staging_bytes(64 << 10);
+        let wal = Wal::open_with(&path, config).unwrap();
+        let append = |count| {
+            let lsns = (0..count).map(|_| wal.append(&[7; 1000]).unwrap().pos());
+            lsns.collect::<Vec<_>>()
+        };
+        let there = append(40);
+
+        let store = Latched::new(inspect::read_only_store(&path).unwrap());
+        let manifest = read_copies(&store).unwrap().newest;
+        let shape = recover::shape_of(&manifest);
+        let base = Base::new(store, manifest.log, 0, shape, manifest.mark.pos);
+        recover::attach(&base.store, &manifest, Access::ReadInUse).unwrap();
+        let mut waiting = Waiting::find(&base, &manifest).0;
+        let len = base.store.len().unwrap();
+        let mut found = recover::scan_to_end(&base, manifest.mark, len).unwrap();
+        let before = found.mark.pos;
+        append(30);
+        meet(&base, &mut waiting, &mut found, len).unwrap();
+
+        let (end, waiting) = (found.mark.pos, waiting.unwrap());
+        assert!((before + 1..there[30]).contains(&end), "{end}");
+        let staged = staged::collect(&waiting.leftover, end, false, waiting.key).unwrap();
+        let staged: Vec<_> = staged.into_frames().map(|(pos, ..)| pos).collect();
+        for pos in there.into_iter().filter(|&pos| pos > end) {
+            assert!(staged.contains(&pos), "{pos} is not in {staged:?}");
+        }
+    }
+}

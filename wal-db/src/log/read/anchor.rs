@@ -1,0 +1,179 @@
+//! Positions that can be stored: what ties them to a log, and whether it still holds.
+
+use super::{find, iter::WalIter, seek::cut_back, tail::Tail};
+use crate::{
+    error::{Result, WalError},
+    format::{GROUP_HEADER_LEN, GroupHeader, timeline::EpochStart},
+    log::{base::Shape, core::Core},
+    lsn::Lsn,
+    position::{Anchor, Position},
+    sync::Arc,
+};
+
+const HEADER_LEN: u64 = GROUP_HEADER_LEN as u64;
+
+/// What starts after this is followed by a group whose first frame is at `pos` or later.
+fn before_header(pos: u64) -> u64 {
+    pos.saturating_sub(HEADER_LEN + 1)
+}
+
+/// A position that fits the log.
+struct Fitting {
+    /// Where to go on.
+    pos: u64,
+    /// What was cut off since of what comes before it.
+    cut: Option<EpochStart>,
+}
+
+impl Core {
+    /// The position of whatever comes at `pos` or after it. Its taker knows the log by `known`, and of what it has read the
+    /// group `last`, if it has read any.
+    pub(crate) fn position_at(
+        &self,
+        pos: u64,
+        known: &Shape,
+        last: Option<&GroupHeader>,
+    ) -> Result<Position> {
+        // Of a cut before which it stands its taker has not heard.
+        let cut = known.timeline.next_cut_after(before_header(pos));
+        let cut = cut.filter(|cut| cut.start < pos);
+        let starts_before = |header: &&GroupHeader| header.pos + HEADER_LEN < pos;
+        let found = match last.filter(starts_before) {
+            Some(header) => Some(*header),
+            None => {
+                self.flush_through(pos - 1)?;
+                self.look(|shape| self.group_before(shape, pos))?
+            }
+        };
+        Ok(Position {
+            log: self.base.log,
+            lsn: Lsn::from_pos(pos),
+            part: 0,
+            read_to: cut.map_or(pos, |cut| cut.cut),
+            epoch: known.timeline.newest().epoch,
+            anchor: found.map(|header| Anchor {
+                group: header.pos,
+                digest: header.digest(self.base.log),
+            }),
+        })
+    }
+
+    /// The last group that can hold a record before `pos`; `None` if the log has none.
+    fn group_before(&self, shape: &Shape, pos: u64) -> Result<Option<GroupHeader>> {
+        let mut below = pos - HEADER_LEN;
+        if let Some(cut) = shape.timeline.cut_behind(below) {
+            below = cut.cut;
+        }
+        let below = below.min(self.base.written());
+        if below <= shape.head_group {
+            return Ok(None);
+        }
+        find::find_group(&self.base, shape, below - 1).map(Some)
+    }
+
+    /// The position of the record at `lsn` or the next one.
+    pub(crate) fn position_of(&self, lsn: Lsn) -> Result<Position> {
+        let shape = self.base.shape();
+        self.check_position(&shape, lsn.pos())?;
+        self.position_at(lsn.pos(), &shape, None)
+    }
+
+    /// The position after the record at `lsn`.
+    pub(crate) fn position_after(&self, lsn: Lsn) -> Result<Position> {
+        let shape = self.base.shape();
+        let record = self.read(lsn)?;
+        let end = lsn.pos() + crate::format::frame_len(record.len());
+        self.position_at(end, &shape, None)
+    }
+
+    /// That the log is the one that the position was taken in, and holds what came before it.
+    fn judge(&self, position: &Position) -> Result<Fitting> {
+        if position.log != self.base.log && !seeded_bug!("position-of-another-log-accepted") {
+            return Err(WalError::OtherLog {
+                position: position.log.0,
+                log: self.base.log.0,
+            });
+        }
+        let pos = position.lsn.pos();
+        if let Some(anchor) = position.anchor {
+            // Another history may have something else there, and in memory yet.
+            self.flush_through(anchor.group)?;
+        }
+        self.look(|shape| {
+            self.check_position(shape, pos)?;
+            let diverged = Err(WalError::Diverged { lsn: position.lsn });
+            if position.epoch > shape.timeline.newest().epoch {
+                return diverged;
+            }
+            if let Some(anchor) = position.anchor
+                && !self.holds(shape, anchor, position.epoch)?
+                && !seeded_bug!("position-of-another-history-accepted")
+            {
+                return diverged;
+            }
+            let cut = shape.timeline.next_cut_after(before_header(pos));
+            let cut = cut.filter(|cut| {
+                cut.cut < position.read_to
+                    && !(seeded_bug!("position-at-the-end-not-told-of-a-cut") && pos > cut.start)
+            });
+            let pos = match shape.timeline.cut_behind(pos) {
+                // What was cut off there came after it.
+                Some(gone) if cut.is_none() => gone.start + HEADER_LEN,
+                _ => pos,
+            };
+            Ok(Fitting { pos, cut })
+        })
+    }
+
+    /// Whether the log has, or can have had, this group.
+    fn holds(&self, shape: &Shape, anchor: Anchor, epoch: u32) -> Result<bool> {
+        let Anchor { group, digest } = anchor;
+        if let Some(cut) = shape.timeline.cut_around(group) {
+            // Its bytes may be gone. Whoever cut it off came later.
+            return Ok(cut.epoch > epoch);
+        }
+        if group >= self.base.written() {
+            return Ok(false);
+        }
+        if group >= shape.head_group {
+            let header = find::find_group(&self.base, shape, group)?;
+            return Ok(header.pos == group && header.digest(self.base.log) == digest);
+        }
+        // It was dropped. The first group that is left names the one before it.
+        if shape.timeline.epoch_at(group).is_some_and(|owner| owner > epoch) {
+            return Ok(false);
+        }
+        let before = if shape.head_group < self.base.written() {
+            let header = find::read_header(&self.base, shape.head_group)?;
+            header.ok().map(|header| (header.prev, header.prev_digest))
+        } else {
+            let mark = self.writer().ok().map(|writer| writer.line.written_mark());
+            mark.filter(|mark| mark.pos == shape.head_group)
+                .map(|mark| (mark.prev, mark.prev_digest))
+        };
+        Ok(match before {
+            Some((prev, prev_digest)) if prev == group => prev_digest == digest,
+            _ => true,
+        })
+    }
+
+    /// The LSN of a position that fits.
+    pub(crate) fn resolve(&self, position: &Position) -> Result<Lsn> {
+        let Fitting { pos, cut } = self.judge(position)?;
+        match cut {
+            Some(cut) => Err(cut_back(cut)),
+            None => Ok(Lsn::from_pos(pos)),
+        }
+    }
+
+    pub(crate) fn iter_at(self: &Arc<Self>, position: &Position) -> Result<WalIter> {
+        let lsn = self.resolve(position)?;
+        self.iter_positions(Some(lsn.pos()), u64::MAX)
+    }
+
+    pub(crate) fn tail_at(self: &Arc<Self>, position: &Position) -> Result<Tail> {
+        let Fitting { pos, cut } = self.judge(position)?;
+        // Who stands where a cut ends is told of it first.
+        Tail::new(self.clone(), cut.map_or(pos, |cut| cut.start))
+    }
+}

@@ -1,0 +1,174 @@
+//! Finding groups and looking at one as a whole.
+
+use super::window::WINDOW_LEN;
+use crate::{
+    error::{CorruptionReason, Result},
+    format::{self, GROUP_HEADER_LEN, GroupHeader, HeaderFault, SECTOR},
+    log::base::{Base, Shape, mark_after},
+};
+
+/// What a group's content looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Intact,
+    /// More of its sectors are zero than the header says: they never arrived.
+    Torn,
+    Damaged,
+}
+
+/// Reads the header at `pos`. Nothing is there only if the whole sector is zero, for it is written whole.
+pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, HeaderFault>> {
+    let mut bytes = [0; SECTOR as usize];
+    let got = base.read(pos, &mut bytes)?;
+    if got < GROUP_HEADER_LEN {
+        // What was never written may not be there at all.
+        let zero = format::is_zero(&bytes[..got]);
+        return Ok(Err(if zero {
+            HeaderFault::Zero
+        } else {
+            HeaderFault::Short
+        }));
+    }
+    Ok(match GroupHeader::decode(&bytes, pos, base.log) {
+        Err(HeaderFault::Zero)
+            if !format::is_zero(&bytes[..got]) && !seeded_bug!("zeroed-header-is-the-end") =>
+        {
+            Err(HeaderFault::Invalid)
+        }
+        header => header,
+    })
+}
+
+/// What the bytes of a group are as a whole.
+pub(crate) struct Bytes {
+    digest: u32,
+    pub(crate) zero_sectors: u32,
+    pub(crate) padding_is_zero: bool,
+}
+
+impl Bytes {
+    pub(crate) fn judge(&self, header: &GroupHeader) -> Content {
+        let is_torn = self.zero_sectors > header.zero_sectors || seeded_bug!("damage-taken-for-torn");
+        if self.digest == header.payload_digest || seeded_bug!("content-not-checked-at-opening") {
+            Content::Intact
+        } else if is_torn && !seeded_bug!("torn-taken-for-damage") {
+            Content::Torn
+        } else {
+            Content::Damaged
+        }
+    }
+}
+
+/// Compares a group's bytes with its header.
+pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content> {
+    let bytes = read_through(base, header)?;
+    // What is not there never arrived.
+    Ok(bytes.map_or(Content::Torn, |bytes| bytes.judge(header)))
+}
+
+/// Reads a group as a whole, a window at a time; `None` if a part of it is not there.
+pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<Bytes>> {
+    let (mut pos, end) = (header.pos, header.next());
+    let mut digest = crc32fast::Hasher::new();
+    let (mut zero_sectors, mut padding_is_zero) = (0, true);
+    let mut buf = vec![0; WINDOW_LEN.min(usize::try_from(end - pos).unwrap_or(usize::MAX))];
+    if seeded_bug!("length-on-disk-believed") {
+        buf.resize((end - pos) as usize, 0);
+    }
+    while pos < end {
+        let part = buf.len().min((end - pos) as usize);
+        let got = base.read(pos, &mut buf[..part])?;
+        if got < part {
+            return Ok(None);
+        }
+        zero_sectors += format::zero_sectors(&buf[..part]);
+        let skip = if pos == header.pos { GROUP_HEADER_LEN } else { 0 };
+        let used = part.min(header.end().saturating_sub(pos) as usize);
+        digest.update(&buf[skip.min(used)..used]);
+        padding_is_zero &= format::is_zero(&buf[used..part]);
+        pos += part as u64;
+    }
+    Ok(Some(Bytes {
+        digest: digest.finalize(),
+        zero_sectors,
+        padding_is_zero,
+    }))
+}
+
+/// The first authentic group header at or after `from`, which starts on a sector, and before `to`. What was cut off is
+/// not read, but for the rest of a window.
+pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Result<Option<GroupHeader>> {
+    let mut buf = vec![0; WINDOW_LEN];
+    let mut pos = shape.skip_cut(format::align_sector(from));
+    while pos < to {
+        let want = buf.len().min(usize::try_from(to - pos).unwrap_or(usize::MAX));
+        let got = base.read(pos, &mut buf[..want])?;
+        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate() {
+            let at = pos + i as u64 * SECTOR;
+            if format::group::may_be_header(sector)
+                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
+                && shape.owns(&header)
+            {
+                return Ok(Some(header));
+            }
+        }
+        let is_zero = format::is_zero(&buf[..got]);
+        pos = shape.skip_cut(base.after_read(pos, got, want));
+        if is_zero && pos < to {
+            pos = shape.skip_cut(base.skip_hole(pos, to));
+        }
+    }
+    Ok(None)
+}
+
+/// The group that holds `pos`, which lies in the log and is not cut off. Looks backwards a window at a time, so it costs
+/// what the group's size costs.
+pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHeader> {
+    let lowest = shape.head_group;
+    let mut high = pos / SECTOR * SECTOR + SECTOR;
+    let mut buf = vec![0; 64 << 10];
+    while high > lowest {
+        // Within one segment: of one that is cut short, what is missing is at its end.
+        let segment = base.segment_of(high - 1).unwrap_or(0) * base.segment_len;
+        let low = high.saturating_sub(buf.len() as u64).max(lowest).max(segment);
+        let got = base.read(low, &mut buf[..(high - low) as usize])?;
+        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate().rev() {
+            let at = low + i as u64 * SECTOR;
+            if format::group::may_be_header(sector)
+                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
+                && shape.owns(&header)
+                && continues(base, shape, &header)?
+            {
+                // If the log goes on before `pos`, a header between the two is lost.
+                let next = shape.skip_cut(header.next());
+                if next > pos {
+                    return Ok(header);
+                }
+                return Err(base.damage(next, pos, CorruptionReason::GroupHeader).into());
+            }
+        }
+        high = low;
+    }
+    Err(base.damage(lowest, pos, CorruptionReason::GroupHeader).into())
+}
+
+/// Whether the group after `header` names it. Where that one cannot be read, the group before it decides; where neither
+/// can, its own content; and for a group that stands alone nothing speaks against it.
+fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
+    let mark = mark_after(header, base.log);
+    let next = shape.skip_cut(mark.pos);
+    if next < base.written()
+        && let Ok(Ok(next)) = read_header(base, next)
+    {
+        return Ok(next.prev_digest == mark.prev_digest);
+    }
+    if header.prev >= header.pos || header.pos <= shape.head_group {
+        return Ok(true);
+    }
+    // What was there before the first group may be gone.
+    let is_there = header.prev >= shape.head_group || seeded_bug!("group-before-the-first-one-read");
+    if is_there && let Ok(prev) = read_header(base, header.prev)? {
+        return Ok(prev.digest(base.log) == header.prev_digest);
+    }
+    Ok(check_content(base, header)? == Content::Intact)
+}

@@ -1,0 +1,18 @@
+//! From positions to records.
+//!
+//! `scan` is the walk over groups and frames that all others use, with `window` and `read_ahead` for its bytes and `find` for
+//! places to begin. `iter`, `tail`, `seek`, `ordinal` and `anchor` are what users walk with; `verify` walks over everything,
+//! and `rules` is what it looks for.
+
+pub(crate) mod anchor;
+pub(crate) mod find;
+pub(crate) mod iter;
+pub(crate) mod ordinal;
+pub(crate) mod read_ahead;
+pub(crate) mod record;
+pub(crate) mod rules;
+pub(crate) mod scan;
+pub(crate) mod seek;
+pub(crate) mod tail;
+pub(crate) mod verify;
+pub(crate) mod window;

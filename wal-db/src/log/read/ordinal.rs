@@ -1,0 +1,320 @@
+//! Records by their number: the ordinal of a record, and the record of an ordinal.
+
+use super::{
+    find,
+    iter::{WalIter, owned},
+    record::Record,
+    scan::Walker,
+};
+use crate::{
+    error::{CorruptionReason, Result, WalError},
+    format::{GroupHeader, SECTOR},
+    log::{base::Shape, core::Core},
+    lsn::Lsn,
+    sync::{Arc, Mutex},
+};
+
+/// How many groups are remembered at most.
+const MOST: usize = 1024;
+
+/// Groups that were met when ordinals were looked for, in order: the next search starts between two of them.
+#[derive(Default)]
+pub(crate) struct Ordinals(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// The shape for which they hold.
+    shape: Option<Arc<Shape>>,
+    groups: Vec<(u64, u64)>,
+}
+
+impl Known {
+    fn is_of(&self, shape: &Arc<Shape>) -> bool {
+        self.shape.as_ref().is_some_and(|known| Arc::ptr_eq(known, shape))
+    }
+}
+
+/// Groups between which an ordinal lies: at or after the first header, and before the group at `pos`, whose first record
+/// has `ordinal`.
+struct Between {
+    low: GroupHeader,
+    pos: u64,
+    ordinal: u64,
+}
+
+impl Ordinals {
+    /// The last known group with an ordinal of at most `ordinal`, and the first with a higher one, as ordinals and
+    /// positions.
+    fn around(&self, shape: &Arc<Shape>, ordinal: u64) -> [Option<(u64, u64)>; 2] {
+        let known = self.0.lock();
+        if !known.is_of(shape) {
+            return [None; 2];
+        }
+        let at = known.groups.partition_point(|group| group.0 <= ordinal);
+        let low = at.checked_sub(1).map(|at| known.groups[at]);
+        [low, known.groups.get(at).copied()]
+    }
+
+    fn remember(&self, shape: &Arc<Shape>, header: &GroupHeader) {
+        let mut known = self.0.lock();
+        if !known.is_of(shape) {
+            *known = Known {
+                shape: Some(shape.clone()),
+                groups: Vec::new(),
+            };
+        }
+        if known.groups.len() == MOST {
+            let mut nth = 0usize;
+            known.groups.retain(|_| {
+                nth += 1;
+                nth.is_multiple_of(2)
+            });
+        }
+        let group = (header.ordinal, header.pos);
+        if let Err(at) = known.groups.binary_search(&group) {
+            known.groups.insert(at, group);
+        }
+    }
+}
+
+impl Core {
+    /// How many records of the group come before the one at `pos`.
+    pub(crate) fn index_in_group(&self, shape: &Arc<Shape>, header: &GroupHeader, pos: u64) -> Result<u64> {
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        let mut before = 0;
+        loop {
+            match walker.next_frame(&self.base) {
+                Some(Ok(frame)) if frame.pos < pos => before += 1,
+                Some(Err(error @ WalError::Corruption(_))) if walker.pos() < pos => {
+                    return self.index_from_the_end(shape, header, pos, error);
+                }
+                Some(Err(error)) => return Err(error),
+                _ => return Ok(before),
+            }
+        }
+    }
+
+    /// The same, where damage lies before `pos`: whatever is not behind it.
+    fn index_from_the_end(
+        &self,
+        shape: &Arc<Shape>,
+        header: &GroupHeader,
+        pos: u64,
+        damage: WalError,
+    ) -> Result<u64> {
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        let mut rest = 0;
+        while let Some(frame) = walker.next_from(&self.base, pos) {
+            frame?;
+            rest += 1;
+        }
+        self.kept_in_group(shape, header)?.checked_sub(rest).ok_or(damage)
+    }
+
+    /// How many records of the group the log has: what its header says, unless some of them were cut off.
+    fn kept_in_group(&self, shape: &Shape, header: &GroupHeader) -> Result<u64> {
+        if is_whole(shape, header) {
+            return Ok(u64::from(header.count));
+        }
+        let next = shape.skip_cut(header.end() - 1);
+        let written = self.writer().map(|writer| writer.line.written_mark());
+        let ordinal = match written {
+            Ok(mark) if mark.pos == next => mark.ordinal,
+            Err(_) if self.base.written() == next => self.base.ordinal(),
+            _ => match find::read_header(&self.base, next)? {
+                Ok(next) => next.ordinal,
+                Err(_) => return Err(self.base.damage(next, next, CorruptionReason::GroupHeader).into()),
+            },
+        };
+        Ok(ordinal.saturating_sub(header.ordinal))
+    }
+
+    /// Where the last record of the group at `group` before `before` starts and ends, and the group's header.
+    pub(crate) fn last_in_group(
+        &self,
+        shape: &Arc<Shape>,
+        group: u64,
+        before: u64,
+    ) -> Result<(Option<(u64, u64)>, GroupHeader)> {
+        let Ok(header) = find::read_header(&self.base, group)? else {
+            let damage = self.base.damage(group, group, CorruptionReason::GroupHeader);
+            return Err(damage.into());
+        };
+        let mut last = None;
+        if header.count > 0 {
+            let mut walker = Walker::new(shape.clone(), group, header.next());
+            while let Some(frame) = walker.next_frame(&self.base) {
+                let frame = frame?;
+                if frame.pos >= before {
+                    break;
+                }
+                last = Some((frame.pos, frame.end()));
+            }
+        }
+        Ok((last, header))
+    }
+
+    /// The number of the record at `lsn`, counted from 0 since the log was made.
+    pub(crate) fn ordinal_of(&self, lsn: Lsn) -> Result<u64> {
+        self.read(lsn)?;
+        self.look(|shape| {
+            let header = find::find_group(&self.base, shape, lsn.pos())?;
+            Ok(header.ordinal + self.index_in_group(shape, &header, lsn.pos())?)
+        })
+    }
+
+    /// What holds the record with this number if that is in the staging memory of another process.
+    fn staged_from_ordinal(&self, ordinal: u64) -> Option<Arc<Core>> {
+        let staged = self.base.staged()?;
+        (ordinal >= staged.base.shape().head_ordinal).then_some(staged)
+    }
+
+    /// The record with this number; `None` if the log has none yet.
+    pub(crate) fn read_ordinal(&self, ordinal: u64) -> Result<Option<Record>> {
+        if let Some(staged) = self.staged_from_ordinal(ordinal) {
+            return staged.read_ordinal(ordinal);
+        }
+        self.look(|shape| {
+            let Some(header) = self.group_of_ordinal(shape, ordinal)? else {
+                return Ok(None);
+            };
+            let pos = self.nth_in_group(shape, &header, ordinal)?;
+            let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+            let frame = walker.next_from(&self.base, pos).transpose()?;
+            Ok(frame.map(|frame| owned(&walker, &frame)))
+        })
+    }
+
+    pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
+        self.flush_through(if ordinal < self.base.ordinal() {
+            0
+        } else {
+            u64::MAX
+        })?;
+        if let Some(staged) = self.staged_from_ordinal(ordinal) {
+            return staged.iter_from_ordinal(ordinal);
+        }
+        let (group, from) = self.look(|shape| {
+            let Some(header) = self.group_of_ordinal(shape, ordinal)? else {
+                let written = self.base.written();
+                return Ok((written, written));
+            };
+            match self.nth_in_group(shape, &header, ordinal) {
+                Ok(from) => Ok((header.pos, from)),
+                // The walk says so.
+                Err(WalError::Corruption(damage)) if Arc::ptr_eq(shape, &self.base.shape()) => {
+                    Ok((header.pos, damage.start))
+                }
+                Err(error) => Err(error),
+            }
+        })?;
+        Ok(WalIter::new(self.clone(), group, from, self.end()))
+    }
+
+    /// Where the record with this number is, which is in this group if any group of the log has it.
+    fn nth_in_group(&self, shape: &Arc<Shape>, header: &GroupHeader, ordinal: u64) -> Result<u64> {
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        let mut at = header.ordinal;
+        let damage = loop {
+            match walker.next_frame(&self.base) {
+                Some(Ok(frame)) if at == ordinal => return Ok(frame.pos),
+                Some(Ok(_)) => at += 1,
+                Some(Err(error @ WalError::Corruption(_))) => break error,
+                Some(Err(error)) => return Err(error),
+                // The log has the record, so a group is lost.
+                None => {
+                    let (pos, reason) = (header.next(), CorruptionReason::GroupHeader);
+                    return Err(self.base.damage(pos, pos, reason).into());
+                }
+            }
+        };
+        // What lies after the damage can be counted from the end.
+        let kept = self.kept_in_group(shape, header)?;
+        let Some(left) = (header.ordinal + kept).checked_sub(ordinal) else {
+            return Err(damage);
+        };
+        let mut intact = Vec::new();
+        walker.resync(&self.base)?;
+        while let Some(frame) = walker.next_frame(&self.base) {
+            match frame {
+                Ok(frame) => intact.push(frame.pos),
+                Err(WalError::Corruption(_)) => {
+                    intact.clear();
+                    walker.resync(&self.base)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let nth = (intact.len() as u64).checked_sub(left);
+        nth.and_then(|nth| intact.get(nth as usize).copied())
+            .ok_or(damage)
+    }
+
+    /// The group that holds the record with this number; `None` if the log has none yet.
+    fn group_of_ordinal(&self, shape: &Arc<Shape>, ordinal: u64) -> Result<Option<GroupHeader>> {
+        if ordinal < shape.head_ordinal {
+            return Err(WalError::Truncated {
+                lsn: Lsn::from_pos(shape.dropped.saturating_sub(1)),
+                head: Lsn::from_pos(shape.head),
+            });
+        }
+        if ordinal >= self.base.ordinal() {
+            self.flush_through(u64::MAX)?;
+        }
+        let end = (self.base.ordinal(), self.base.written());
+        if ordinal >= end.0 {
+            return Ok(None);
+        }
+        let [low, high] = self.ordinals.around(shape, ordinal);
+        let (high_ordinal, high) = high.unwrap_or(end);
+        let low = low.map_or(shape.head_group, |low| low.1);
+        let low = match find::read_header(&self.base, low)? {
+            Ok(header) if shape.owns(&header) => header,
+            _ => return Err(self.base.damage(low, high, CorruptionReason::GroupHeader).into()),
+        };
+        let between = Between {
+            low,
+            pos: high,
+            ordinal: high_ordinal,
+        };
+        let found = self.search(shape, ordinal, between)?;
+        self.ordinals.remember(shape, &found);
+        Ok(Some(found))
+    }
+
+    /// The last group whose first record has this number or a lower one. Guesses where it is, as if all records were of
+    /// one length, and every other time halves what is left.
+    fn search(&self, shape: &Shape, ordinal: u64, mut between: Between) -> Result<GroupHeader> {
+        let mut halve = false;
+        loop {
+            let Between {
+                low,
+                pos,
+                ordinal: high,
+            } = &mut between;
+            let next = low.ordinal + u64::from(low.count);
+            if ordinal < next && is_whole(shape, low) || low.next() >= *pos {
+                return Ok(*low);
+            }
+            let room = *pos - low.next();
+            let records = high.saturating_sub(next);
+            let guess = if halve || records == 0 {
+                room / 2
+            } else {
+                (u128::from(room) * u128::from(ordinal.saturating_sub(next)) / u128::from(records)) as u64
+            };
+            let middle = low.next() + guess.min(room - 1) / SECTOR * SECTOR;
+            match find::find_header(&self.base, shape, middle, *pos)? {
+                Some(header) if header.ordinal <= ordinal => *low = header,
+                Some(header) => (*pos, *high) = (middle, header.ordinal),
+                None => *pos = middle,
+            }
+            halve = !halve;
+        }
+    }
+}
+
+/// Whether nothing of the group was cut off, so that it has as many records as its header says.
+fn is_whole(shape: &Shape, header: &GroupHeader) -> bool {
+    shape.timeline.cut_around(header.end() - 1).is_none()
+}

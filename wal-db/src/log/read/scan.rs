@@ -1,0 +1,516 @@
+//! The one reader of groups and frames, behind recovery, iteration, point reads, truncation, verification and
+//! salvage.
+
+mod resync;
+
+use bytes::Bytes;
+
+use super::{find, window::Window};
+use crate::{
+    error::{CorruptionReason, Result, WalError},
+    format::{
+        self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind,
+        timeline::EpochStart,
+    },
+    log::base::{Base, Shape},
+    sync::Arc,
+};
+
+/// Groups up to this length are read and checked as a whole.
+const WHOLE_MAX: usize = 512 << 10;
+
+/// One frame that holds a record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Frame {
+    pub(crate) pos: u64,
+    pub(crate) word: FrameWord,
+    /// Where the payload starts in the walker's window.
+    offset: usize,
+}
+
+impl Frame {
+    pub(crate) fn end(&self) -> u64 {
+        self.pos + self.word.frame_len()
+    }
+}
+
+/// Walks the records of a log in order, from group to group and frame to frame, and checks everything on the way.
+pub(crate) struct Walker {
+    window: Window,
+    shape: Arc<Shape>,
+    /// The next cut that lies ahead, so that each frame is compared with one number.
+    cut: Option<EpochStart>,
+    /// Where the next frame or group header is.
+    pos: u64,
+    /// Groups from here on are not read.
+    end: u64,
+    /// Frames that end at or before it are in the entered group, in the window, and not cut off; nor is one the last
+    /// before a cut, which ends its batch.
+    near: u64,
+    frame: Frame,
+    group: Option<Group>,
+    /// What the next header has to continue.
+    previous: Option<GroupHeader>,
+    thorough: bool,
+    /// Schema records are found, too.
+    schemas: bool,
+}
+
+/// A place in a walk to come back to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pos: u64,
+    group: Option<Group>,
+    previous: Option<GroupHeader>,
+}
+
+impl Place {
+    /// Where the group starts that the place is in, or before.
+    pub(crate) fn group_start(&self) -> u64 {
+        self.group.map_or(self.pos, |group| group.header.pos)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    header: GroupHeader,
+    key: FrameKey,
+    /// The header was lost: where the frames end is not known.
+    headless: bool,
+    /// The content as a whole matches the header.
+    checked: bool,
+}
+
+impl Walker {
+    /// Starts with the group at `group` and ends before the one at `end`.
+    pub(crate) fn new(shape: Arc<Shape>, group: u64, end: u64) -> Self {
+        let mut walker = Walker {
+            window: Window::default(),
+            shape,
+            cut: None,
+            pos: group,
+            end,
+            near: 0,
+            frame: Frame::default(),
+            group: None,
+            previous: None,
+            thorough: false,
+            schemas: false,
+        };
+        walker.find_cut();
+        walker
+    }
+
+    /// Finds every frame, voids and schemas included, and checks it even where the whole group was checked.
+    pub(crate) fn thorough(mut self) -> Self {
+        self.thorough = true;
+        self
+    }
+
+    /// Lets a thread read ahead if there is much to walk over before `until`.
+    pub(crate) fn reading_ahead(mut self, until: u64) -> Self {
+        self.window.allow_reading_ahead(until);
+        self
+    }
+
+    /// Schema records are the log's own notes, and are passed over otherwise.
+    pub(crate) fn with_schemas(mut self) -> Self {
+        self.schemas = true;
+        self
+    }
+
+    /// Where the walk is.
+    pub(crate) fn pos(&self) -> u64 {
+        self.pos
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// No record to come starts before this position.
+    pub(crate) fn next_at_least(&self) -> u64 {
+        let header_len = GROUP_HEADER_LEN as u64;
+        match &self.group {
+            Some(group) if self.pos >= group.header.end() => group.header.next() + header_len,
+            Some(_) => self.pos,
+            None => self.pos + header_len,
+        }
+    }
+
+    /// Lets the walk go on to a later end, over a log that was truncated meanwhile if `shape` says so.
+    pub(crate) fn extend(&mut self, shape: Arc<Shape>, end: u64) {
+        (self.end, self.near) = (end, 0);
+        self.shape = shape;
+        if !seeded_bug!("cut-group-continued-by-what-came-instead") {
+            // What was read a moment ago was cut off since, and something else came instead.
+            let is_kept = |previous: &GroupHeader| self.shape.timeline.cut_around(previous.pos).is_none();
+            self.previous = self.previous.filter(is_kept);
+        }
+        self.find_cut();
+        self.skip_cut();
+    }
+
+    /// The header of the group that was entered last, if nothing was jumped over since.
+    pub(crate) fn last_header(&self) -> Option<&GroupHeader> {
+        self.previous.as_ref()
+    }
+
+    /// The header of the group that the last frame was in.
+    pub(crate) fn header(&self) -> Option<&GroupHeader> {
+        self.group.as_ref().map(|group| &group.header)
+    }
+
+    pub(crate) fn payload(&self, frame: &Frame) -> &[u8] {
+        &self.window.bytes()[frame.offset..][..frame.word.len as usize]
+    }
+
+    /// Whether the bytes between a frame's payload and its end are zero.
+    pub(crate) fn has_zero_padding(&self, frame: &Frame) -> bool {
+        let end = frame.offset + frame.word.frame_len() as usize - FRAME_HEADER_LEN;
+        let padding = self
+            .window
+            .bytes()
+            .get(frame.offset + frame.word.len as usize..end);
+        padding.is_none_or(format::is_zero)
+    }
+
+    /// Whether the header of the group that the last frame was in is lost.
+    pub(crate) fn is_headless(&self) -> bool {
+        self.group.is_some_and(|group| group.headless)
+    }
+
+    pub(crate) fn payload_bytes(&self, frame: &Frame) -> Bytes {
+        self.window
+            .bytes()
+            .slice(frame.offset..frame.offset + frame.word.len as usize)
+    }
+
+    /// The next frame that holds a record; `None` at the end.
+    pub(crate) fn next_frame(&mut self, base: &Base) -> Option<Result<Frame>> {
+        if self.near_frame() {
+            Some(Ok(self.frame))
+        } else {
+            self.far_frame(base)
+        }
+    }
+
+    /// The next frame that holds a record and starts at or after `from`. Damage that ends before `from` is passed over; at
+    /// other damage the walk stays.
+    pub(crate) fn next_from(&mut self, base: &Base, from: u64) -> Option<Result<Frame>> {
+        loop {
+            match self.next_frame(base) {
+                Some(Ok(frame)) if frame.pos < from => {}
+                Some(Err(WalError::Corruption(damage))) if self.pos < from => {
+                    match self.pass_damage(base, from) {
+                        Ok(true) => {}
+                        Ok(false) => return Some(Err(WalError::Corruption(damage))),
+                        Err(error) => return Some(Err(error)),
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Goes on after damage in a group if something intact shows that it ends at or before `from`.
+    fn pass_damage(&mut self, base: &Base, from: u64) -> Result<bool> {
+        let (pos, group) = (self.pos, self.group);
+        // Where the header is lost, nothing says what belongs to the group.
+        let Some(header) = group.map(|group| group.header) else {
+            return Ok(false);
+        };
+        if seeded_bug!("damage-before-a-position-ends-the-walk") {
+            return Ok(false);
+        }
+        self.resync(base)?;
+        let intact_from = if self.group.is_some() {
+            self.pos
+        } else {
+            header.end()
+        };
+        if intact_from <= from {
+            return Ok(true);
+        }
+        (self.pos, self.group) = (pos, group);
+        Ok(false)
+    }
+
+    /// The frame that was found last.
+    #[inline]
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Steps to the frame at the position if it is a record, at hand, and intact. Nothing else is decided here, and
+    /// nothing is returned: moving a frame, or an error that is not there, costs more than checking one.
+    #[inline]
+    pub(crate) fn near_frame(&mut self) -> bool {
+        let Some(group) = &self.group else { return false };
+        let (pos, left) = (self.pos, self.near.saturating_sub(self.pos));
+        let offset = pos.wrapping_sub(self.window.start) as usize;
+        let Some((head, rest)) = self
+            .window
+            .bytes
+            .get(offset..)
+            .and_then(|bytes| bytes.split_first_chunk::<FRAME_HEADER_LEN>())
+        else {
+            return false;
+        };
+        let Some(word) = FrameWord::parse(u64::from_le_bytes(*head)) else {
+            return false;
+        };
+        let Some(payload) = rest.get(..word.len as usize) else {
+            return false;
+        };
+        let intact = group.checked || word.matches(group.key, pos, payload);
+        if word.frame_len() > left || !word.kind.is_record() || !intact {
+            return false;
+        }
+        self.frame = Frame {
+            pos,
+            word,
+            offset: offset + FRAME_HEADER_LEN,
+        };
+        self.pos = pos + word.frame_len();
+        true
+    }
+
+    #[cold]
+    fn far_frame(&mut self, base: &Base) -> Option<Result<Frame>> {
+        loop {
+            if self.group.is_none() {
+                self.skip_cut();
+                if self.pos >= self.end {
+                    return None;
+                }
+                if let Err(error) = self.enter_group(base) {
+                    match self.explain(base, error) {
+                        Some(error) => return Some(Err(error)),
+                        None => continue,
+                    }
+                }
+            }
+            match self.checked_frame(base) {
+                Ok(Some(frame)) if self.is_wanted(frame.word.kind) => {
+                    self.find_near();
+                    self.frame = frame;
+                    return Some(Ok(frame));
+                }
+                Ok(_) => {}
+                Err(WalError::Corruption(_)) if self.group.is_some_and(|group| group.headless) => {
+                    // That the header is lost was said already.
+                    if let Err(error) = self.resync(base) {
+                        return Some(Err(error));
+                    }
+                }
+                Err(error) => {
+                    if let Some(error) = self.explain(base, error) {
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_wanted(&self, kind: Kind) -> bool {
+        self.thorough || kind != Kind::Void && (kind != Kind::Schema || self.schemas)
+    }
+
+    /// Damage may only be that a truncation was faster and gave back what this walk was about to read, or that another
+    /// epoch has begun. `None`: then the walk goes on by what the log is now.
+    fn explain(&mut self, base: &Base, error: WalError) -> Option<WalError> {
+        let start = match &error {
+            WalError::Corruption(damage) => damage.start,
+            WalError::Truncated { .. } => self.pos,
+            _ => return Some(error),
+        };
+        let shape = base.now();
+        // A walk may begin where a place was looked up before the log moved on.
+        if Arc::ptr_eq(&shape, &self.shape) && start >= shape.head_group {
+            return Some(error);
+        }
+        if start < shape.head_group {
+            if let Err(error) = shape.check_kept(start) {
+                return Some(error);
+            }
+            // Nothing that is read here was dropped.
+            (self.pos, self.group, self.previous) = (shape.head_group, None, None);
+        } else if shape.timeline.cut_around(start).is_some() {
+            (self.pos, self.group) = (self.pos.max(start), None);
+        }
+        self.extend(shape, self.end);
+        None
+    }
+
+    fn find_near(&mut self) {
+        let group_end = self.group.map_or(0, |group| group.header.end());
+        let cut = self.cut.map_or(u64::MAX, |cut| cut.cut.saturating_sub(1));
+        self.near = group_end
+            .min(cut)
+            .min(self.window.start + self.window.bytes.len() as u64);
+    }
+
+    /// The frame at the position, in the entered group; `None` at the group's end.
+    fn checked_frame(&mut self, base: &Base) -> Result<Option<Frame>> {
+        let Some(Group { header, key, .. }) = self.group else {
+            return Ok(None);
+        };
+        if self.cut.is_some_and(|cut| self.pos >= cut.cut) {
+            self.skip_cut();
+            return Ok(None);
+        }
+        let group_end = header.end();
+        if self.pos >= group_end {
+            self.pos = header.next();
+            self.group = None;
+            return Ok(None);
+        }
+        let damaged = |end: u64, reason| Err(WalError::Corruption(base.damage(self.pos, end, reason)));
+        let Some(offset) = self.window.find(base, self.pos, FRAME_HEADER_LEN, self.end)? else {
+            return damaged(group_end, CorruptionReason::Short);
+        };
+        let Some(word) = FrameWord::read(&self.window.bytes()[offset..]) else {
+            return damaged(group_end, CorruptionReason::Frame);
+        };
+        if word.kind == Kind::Claimed || self.pos + word.frame_len() > group_end {
+            return damaged(group_end, CorruptionReason::Frame);
+        }
+        let frame_len = word.frame_len() as usize;
+        let Some(offset) = self.window.find(base, self.pos, frame_len, self.end)? else {
+            return damaged(self.pos + frame_len as u64, CorruptionReason::Short);
+        };
+        let offset = offset + FRAME_HEADER_LEN;
+        let payload = &self.window.bytes()[offset..offset + word.len as usize];
+        if !word.matches(key, self.pos, payload) {
+            return damaged(self.pos + frame_len as u64, CorruptionReason::Frame);
+        }
+        let mut frame = Frame {
+            pos: self.pos,
+            word,
+            offset,
+        };
+        frame.word.more = word.more && !self.shape.is_cut_at(frame.end());
+        self.pos += frame_len as u64;
+        Ok(Some(frame))
+    }
+
+    /// Reads the header at the position and checks that it continues the group before.
+    fn enter_group(&mut self, base: &Base) -> Result<()> {
+        self.window.at_group(base, self.pos, self.end);
+        let header = match self.window.find(base, self.pos, GROUP_HEADER_LEN, self.end)? {
+            Some(offset) => GroupHeader::decode(&self.window.bytes()[offset..], self.pos, base.log),
+            None => Err(HeaderFault::Short),
+        };
+        let damaged = |reason| {
+            Err(WalError::Corruption(base.damage(
+                self.pos,
+                self.pos + GROUP_HEADER_LEN as u64,
+                reason,
+            )))
+        };
+        let header = match header {
+            Ok(header) => header,
+            Err(HeaderFault::Short) => return damaged(CorruptionReason::Short),
+            Err(_) => return damaged(CorruptionReason::GroupHeader),
+        };
+        let owner = self.shape.timeline.epoch_at(self.pos);
+        let is_foreign =
+            owner.is_some_and(|epoch| epoch != header.epoch) && !seeded_bug!("epoch-not-checked-in-reading");
+        if header.next() > self.end || is_foreign || !self.shape.timeline.is_in_one_epoch(&header) {
+            return damaged(CorruptionReason::Chain);
+        }
+        if self
+            .previous
+            .is_some_and(|previous| header.prev_digest != previous.digest(base.log))
+            && !seeded_bug!("chain-not-checked-in-reading")
+        {
+            return damaged(CorruptionReason::Chain);
+        }
+        let checked = self.check_whole(base, &header)?;
+        self.pos += GROUP_HEADER_LEN as u64;
+        self.previous = Some(header);
+        self.group = Some(Group {
+            header,
+            key: base.key(header.epoch),
+            headless: false,
+            checked,
+        });
+        Ok(())
+    }
+
+    /// Whether the group's content matches the checksum in its header: then its frames need no look each. A group that
+    /// is too long to be held, or does not match, is checked frame by frame.
+    fn check_whole(&mut self, base: &Base, header: &GroupHeader) -> Result<bool> {
+        let len = header.len as usize;
+        if len > WHOLE_MAX || self.thorough {
+            return Ok(false);
+        }
+        let offset = match self.window.find(base, header.pos, len, self.end) {
+            // A part of it is in a segment that cannot be read; the frames before that can.
+            Err(WalError::Corruption(_) | WalError::UnsupportedVersion { .. }) | Ok(None) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+            Ok(Some(offset)) => offset,
+        };
+        let content = &self.window.bytes()[offset + GROUP_HEADER_LEN..offset + len];
+        if format::crc32(content) == header.payload_digest || seeded_bug!("content-not-checked-in-reading") {
+            return Ok(true);
+        }
+        if format::frames_are_intact(
+            content,
+            header.pos + GROUP_HEADER_LEN as u64,
+            base.key(header.epoch),
+        ) {
+            // Nothing in it looks wrong, so all of it does: some of its bytes are those of another copy of the log.
+            let damage = base.damage(header.pos, header.end(), CorruptionReason::GroupContent);
+            return Err(WalError::Corruption(damage));
+        }
+        Ok(false)
+    }
+
+    /// Goes on at another place, where nothing is known of what came before.
+    pub(crate) fn jump(&mut self, pos: u64) {
+        self.pos = self.pos.max(pos);
+        (self.group, self.previous, self.near) = (None, None, 0);
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            pos: self.pos,
+            group: self.group,
+            previous: self.previous,
+        }
+    }
+
+    /// Goes on at a place where the walk has been. What was read there is read again.
+    pub(crate) fn go_to(&mut self, place: &Place) {
+        (self.pos, self.group, self.previous) = (place.pos, place.group, place.previous);
+        (self.window, self.near) = (Window::default(), 0);
+        self.find_cut();
+    }
+
+    /// Whether the walk stands between groups at a header.
+    pub(crate) fn is_at_header(&self, base: &Base) -> Result<bool> {
+        Ok(self.group.is_none() && self.pos < self.end && find::read_header(base, self.pos)?.is_ok())
+    }
+
+    /// Whether the walk stands between groups at a sector that was never written.
+    pub(crate) fn is_at_zeros(&self, base: &Base) -> bool {
+        self.group.is_none() && matches!(find::read_header(base, self.pos), Ok(Err(HeaderFault::Zero)))
+    }
+
+    fn find_cut(&mut self) {
+        self.cut = self.shape.timeline.next_cut_after(self.pos);
+    }
+
+    /// Jumps over a cut that the position has reached.
+    fn skip_cut(&mut self) {
+        while let Some(cut) = self.cut.filter(|cut| self.pos >= cut.cut) {
+            self.pos = self.pos.max(cut.start);
+            self.group = None;
+            self.find_cut();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Going on after damage.
+
+use super::{Group, Walker};
+use crate::{
+    error::Result,
+    format::{self, FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR},
+    log::{
+        base::Base,
+        read::{find, window::WINDOW_LEN},
+    },
+};
+
+impl Walker {
+    /// After damage: goes to the next place where a record or a group is intact at its own place.
+    pub(crate) fn resync(&mut self, base: &Base) -> Result<()> {
+        self.near = 0;
+        if let Some(group) = self.group {
+            return self.resync_in(base, group, self.pos + FRAME_HEADER_LEN as u64);
+        }
+        if self.pos >= self.end {
+            // Damage may reach farther than the log.
+            return Ok(());
+        }
+        // The header is lost, which need not mean that the records behind it are.
+        let found = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?;
+        let next = found.map_or(self.end, |next| next.pos);
+        let known = self.shape.timeline.epoch_at(self.pos);
+        let epoch = known.or_else(|| self.likely_epoch(base, found));
+        self.previous = None;
+        let room = next - self.pos > GROUP_HEADER_LEN as u64;
+        let Some(epoch) = epoch.filter(|_| room) else {
+            self.pos = next;
+            return Ok(());
+        };
+        // Up, so that the bytes at the end of a file that was cut anywhere are left behind, too.
+        let len = u32::try_from((next - self.pos).next_multiple_of(8)).unwrap_or(!7);
+        let header = GroupHeader {
+            pos: self.pos,
+            len,
+            epoch,
+            ..GroupHeader::default()
+        };
+        let group = Group {
+            header,
+            key: base.key(epoch),
+            headless: true,
+            checked: false,
+        };
+        self.resync_in(base, group, self.pos + GROUP_HEADER_LEN as u64)?;
+        if self.group.is_none() {
+            // No group is longer than that.
+            self.pos = self.pos.max(next);
+        }
+        Ok(())
+    }
+
+    /// The epoch of the group at the position where no timeline tells it: its own header says so, if all that is wrong is
+    /// where it leads to, or the group before or after it does.
+    fn likely_epoch(&self, base: &Base, next: Option<GroupHeader>) -> Option<u32> {
+        let own = find::read_header(base, self.pos).ok().and_then(Result::ok);
+        let header = own.or(self.previous).or(next)?;
+        (!seeded_bug!("epoch-of-a-lone-group-not-known")).then_some(header.epoch)
+    }
+
+    /// Goes to the first intact frame of the group at or behind `from`, or behind the group.
+    fn resync_in(&mut self, base: &Base, group: Group, from: u64) -> Result<()> {
+        let end = group.header.end();
+        // Bytes that are made to look like many long frames cost a few times the group and no more.
+        let mut budget = 4 * u64::from(group.header.len) + WINDOW_LEN as u64;
+        let mut pos = from;
+        while pos < end && budget > 0 {
+            let Some(offset) = self.window.find(base, pos, FRAME_HEADER_LEN, self.end)? else {
+                break;
+            };
+            if offset == 0 && format::is_zero(self.window.bytes()) {
+                let behind = pos + self.window.bytes().len() as u64;
+                pos = base
+                    .skip_hole(behind, end)
+                    .next_multiple_of(FRAME_HEADER_LEN as u64);
+                continue;
+            }
+            let word =
+                FrameWord::read(&self.window.bytes()[offset..]).filter(|word| word.kind != Kind::Claimed);
+            if let Some(word) = word.filter(|word| pos + word.frame_len() <= end) {
+                budget = budget.saturating_sub(word.frame_len());
+                let Some(offset) = self.window.find(base, pos, word.frame_len() as usize, self.end)? else {
+                    break;
+                };
+                let payload = &self.window.bytes()[offset + FRAME_HEADER_LEN..][..word.len as usize];
+                if word.matches(group.key, pos, payload) {
+                    (self.pos, self.group) = (pos, Some(group));
+                    return Ok(());
+                }
+            }
+            pos += FRAME_HEADER_LEN as u64;
+        }
+        (self.pos, self.group) = (group.header.next(), None);
+        Ok(())
+    }
+}

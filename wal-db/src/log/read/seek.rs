@@ -1,0 +1,334 @@
+//! Finding records: by LSN, by ordinal, by time.
+
+use std::time::SystemTime;
+
+use bytes::BytesMut;
+
+use super::{
+    find,
+    iter::WalIter,
+    record::{Record, RecordKind},
+    scan::Walker,
+};
+use crate::{
+    error::{Result, WalError},
+    format::{
+        FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR, timeline::EpochStart,
+    },
+    log::{base::Shape, clock, core::Core, write::commit::Turn},
+    lsn::Lsn,
+    sync::Arc,
+};
+
+/// The first guess of how long a record is.
+const GUESS: usize = 512;
+
+/// What somebody hears who knows records that were cut off.
+pub(crate) fn cut_back(cut: EpochStart) -> WalError {
+    WalError::CutBack {
+        kept_before: Lsn::from_pos(cut.cut),
+        // No record can have ended here: this position is told of the cut no more.
+        next: Lsn::from_pos(cut.start + GROUP_HEADER_LEN as u64),
+    }
+}
+
+impl Core {
+    /// Looks for something in the log as it is now. If that is damaged or gone, and a truncation came meanwhile, the
+    /// truncation may be all that is wrong: then it is looked for again.
+    pub(crate) fn look<T>(&self, look: impl Fn(&Arc<Shape>) -> Result<T>) -> Result<T> {
+        loop {
+            let shape = self.base.shape();
+            match look(&shape) {
+                Err(WalError::Corruption(_) | WalError::Truncated { .. })
+                    if !Arc::ptr_eq(&shape, &self.base.now()) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// The record at `lsn`.
+    pub(crate) fn read(&self, lsn: Lsn) -> Result<Record> {
+        self.look(|shape| self.read_now(shape, lsn))
+    }
+
+    fn read_now(&self, shape: &Arc<Shape>, lsn: Lsn) -> Result<Record> {
+        let pos = lsn.pos();
+        if pos < shape.head {
+            // What was cut off is no record, though nothing before it may be left.
+            return Err(match shape.timeline.cut_around(pos) {
+                Some(_) => WalError::NoSuchRecord { lsn },
+                None => WalError::Truncated {
+                    lsn,
+                    head: Lsn::from_pos(shape.head),
+                },
+            });
+        }
+        match self.hand_over(pos) {
+            Err(error) if error.is_for_now() => {
+                self.check_written(lsn, || error.of_what_was_taken())?;
+            }
+            Ok(()) | Err(WalError::InDoubt { .. } | WalError::Poisoned { .. }) if self.is_poisoned() => {
+                self.check_written(lsn, || self.in_doubt())?
+            }
+            result => result?,
+        }
+        if let Some(staged) = self.staged_at(pos) {
+            return staged.read(lsn);
+        }
+        if pos.saturating_add(FRAME_HEADER_LEN as u64) > self.base.written()
+            || !pos.is_multiple_of(FRAME_HEADER_LEN as u64)
+            || shape.timeline.cut_around(pos).is_some()
+        {
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        match self.read_at_once(shape, pos)? {
+            Some(record) => Ok(record),
+            None => self.read_in_group(shape, pos),
+        }
+    }
+
+    /// What holds `pos` if that is in the staging memory of another process.
+    fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
+        let staged = self.base.staged()?;
+        (pos >= staged.base.shape().head_group).then_some(staged)
+    }
+
+    /// Refuses to read what was appended and did not get into the store; `why` says what became of it.
+    fn check_written(&self, lsn: Lsn, why: impl FnOnce() -> WalError) -> Result<()> {
+        if (self.base.written() + GROUP_HEADER_LEN as u64..self.tail()).contains(&lsn.pos()) {
+            return Err(why().about(lsn));
+        }
+        Ok(())
+    }
+
+    /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
+    pub(crate) fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        let Some(epoch) = shape.timeline.epoch_at(pos) else {
+            return Ok(None);
+        };
+        let found = self.read_unchecked(shape, pos)?;
+        let key = self.base.key(epoch);
+        let intact = found.filter(|(word, record)| word.matches(key, pos, &record.data));
+        Ok(intact.map(|(_, record)| record))
+    }
+
+    /// Reads what would be a frame at `pos`, whatever its checksum says.
+    pub(crate) fn read_unchecked(&self, shape: &Shape, pos: u64) -> Result<Option<(FrameWord, Record)>> {
+        let mut buf = BytesMut::zeroed(GUESS);
+        let got = self.base.read(pos, &mut buf)?;
+        let Some(word) = buf
+            .get(..got.min(FRAME_HEADER_LEN))
+            .filter(|b| b.len() == 8)
+            .and_then(FrameWord::read)
+        else {
+            return Ok(None);
+        };
+        let len = FRAME_HEADER_LEN + word.len as usize;
+        if matches!(word.kind, Kind::Void | Kind::Claimed) || pos + len as u64 > self.base.written() {
+            return Ok(None);
+        }
+        if len > got {
+            buf.resize(len, 0);
+            let more = self.base.read(pos + got as u64, &mut buf[got..])?;
+            if got + more < len {
+                return Ok(None);
+            }
+        }
+        buf.truncate(len);
+        let data = buf.freeze().slice(FRAME_HEADER_LEN..);
+        let record = Record {
+            lsn: Lsn::from_pos(pos),
+            kind: RecordKind::of(word.kind),
+            more: word.more && !shape.is_cut_at(pos + word.frame_len()),
+            data,
+        };
+        Ok(Some((word, record)))
+    }
+
+    /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
+    pub(crate) fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
+        let lsn = Lsn::from_pos(pos);
+        let header = find::find_group(&self.base, shape, pos)?;
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
+        match walker.next_from(&self.base, pos).transpose()? {
+            Some(frame) if frame.pos == pos => Ok(super::iter::owned(&walker, &frame)),
+            _ => Err(WalError::NoSuchRecord { lsn }),
+        }
+    }
+
+    /// The position at which the next record would start, at the least: the highest one that means something.
+    pub(crate) fn end(&self) -> u64 {
+        self.base
+            .staged()
+            .map_or_else(|| self.tail(), |staged| staged.tail())
+    }
+
+    /// That the log has everything from `pos` on that it ever had there, and reaches that far. This is the one place where
+    /// a position that was kept elsewhere is judged; what was cut off around it is for the caller to say or to jump over.
+    pub(crate) fn check_position(&self, shape: &Shape, pos: u64) -> Result<()> {
+        shape.check_kept(pos)?;
+        self.check_end(pos)
+    }
+
+    /// That the record at `lsn` was not cut off.
+    pub(crate) fn check_not_cut(&self, lsn: Lsn) -> Result<()> {
+        match self.base.shape().timeline.cut_around(lsn.pos()) {
+            Some(cut) if !seeded_bug!("ticket-of-a-cut-record-says-ok") => Err(cut_back(cut)),
+            _ => Ok(()),
+        }
+    }
+
+    /// That nothing was cut off of what somebody has read who stands at `pos`.
+    pub(crate) fn check_followed(&self, pos: u64) -> Result<()> {
+        match self.base.shape().timeline.cut_behind(pos) {
+            Some(cut) if !seeded_bug!("live-state-keeps-what-was-cut") => Err(cut_back(cut)),
+            _ => Ok(()),
+        }
+    }
+
+    /// That the log reaches as far as `pos`.
+    pub(crate) fn check_end(&self, pos: u64) -> Result<()> {
+        if pos > self.end() && self.writer().is_err() {
+            // A reader may not have looked for a while.
+            self.refresh(true)?;
+        }
+        let end = self.end();
+        if pos > end && !seeded_bug!("position-beyond-the-end-accepted") {
+            return Err(WalError::BeyondEnd {
+                lsn: Lsn::from_pos(pos),
+                end: Lsn::from_pos(end),
+            });
+        }
+        Ok(())
+    }
+
+    /// The group to start at to find the records from `pos` on, a position that is checked.
+    pub(crate) fn walk_start(&self, pos: u64) -> Result<u64> {
+        let group = self.look(|shape| {
+            self.check_position(shape, pos)?;
+            self.group_at(shape, pos)
+        });
+        match group {
+            // The walk meets the damage, and says whether it is in its way.
+            Err(WalError::Corruption(damage)) => Ok(damage.start),
+            group => group,
+        }
+    }
+
+    /// Iterates over the records from `from` on and before `to`; from the first one if `from` is not given. They are read
+    /// as the log was when this was called. Nothing is flushed before the walk has come to it.
+    pub(crate) fn iter_positions(self: &Arc<Self>, from: Option<u64>, to: u64) -> Result<WalIter> {
+        self.check_usable()?;
+        let to = to.min(self.end());
+        match from {
+            Some(from) => Ok(WalIter::new(self.clone(), self.walk_start(from)?, from, to)),
+            None => {
+                let shape = self.base.shape();
+                Ok(WalIter::new(self.clone(), shape.head_group, shape.head, to))
+            }
+        }
+    }
+
+    /// That the log is not in use by this thread, in the closure of `append_with`.
+    fn check_usable(&self) -> Result<()> {
+        match self.usable_writer() {
+            Ok(_) => Ok(()),
+            Err(WalError::ReadOnly) => self.refresh(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where to start walking to find the records from `pos` on.
+    pub(crate) fn group_at(&self, shape: &Shape, pos: u64) -> Result<u64> {
+        let written = self.base.written();
+        // What was cut off may end where the log does.
+        let pos = shape.skip_cut(pos);
+        if pos >= written && !seeded_bug!("cut-at-the-end-not-jumped") {
+            return Ok(written);
+        }
+        if pos <= shape.head {
+            return Ok(shape.head_group);
+        }
+        Ok(find::find_group(&self.base, shape, pos)?.pos)
+    }
+
+    pub(crate) fn iter_from_time(self: &Arc<Self>, time: SystemTime) -> Result<WalIter> {
+        // When what is staged is written is not known before.
+        self.flush_through(u64::MAX)?;
+        let to = self.end();
+        let (group, from) = self.look(|shape| Ok((self.first_group_from(shape, time)?, shape.head)))?;
+        Ok(WalIter::new(self.clone(), group, from, to))
+    }
+
+    /// Where the first group starts that was written at `time` or later.
+    pub(crate) fn first_group_from(&self, shape: &Shape, time: SystemTime) -> Result<u64> {
+        let time_us = clock::micros(time);
+        let before = self.last_group_where(shape, |header| header.time_us < time_us)?;
+        Ok(match before {
+            Some(header) if header.time_us < time_us => header.next(),
+            _ => shape.head_group,
+        })
+    }
+
+    /// The last group for which `holds` is true, or the first of the log; `None` if there is no group. `holds` is
+    /// true up to some group and false from there on.
+    fn last_group_where(
+        &self,
+        shape: &Shape,
+        holds: impl Fn(&GroupHeader) -> bool,
+    ) -> Result<Option<GroupHeader>> {
+        let mut high = self.base.written();
+        let Some(mut low) = find::find_header(&self.base, shape, shape.head_group, high)? else {
+            return Ok(None);
+        };
+        while low.next() < high {
+            let middle = low.next() + (high - low.next()) / 2 / SECTOR * SECTOR;
+            match find::find_header(&self.base, shape, middle, high)? {
+                Some(header) if holds(&header) => low = header,
+                _ => high = middle,
+            }
+        }
+        Ok(Some(low))
+    }
+
+    /// When the record at `pos` was written to the store.
+    pub(crate) fn time_at(&self, lsn: Lsn) -> Result<SystemTime> {
+        self.look(|shape| {
+            self.read_now(shape, lsn)?;
+            if let Some(staged) = self.staged_at(lsn.pos()) {
+                return staged.time_at(lsn);
+            }
+            let header = find::find_group(&self.base, shape, lsn.pos())?;
+            Ok(clock::system_time(header.time_us))
+        })
+    }
+
+    /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands
+    /// for "all". Where the disk is full or a write fails, what is in the store can be read.
+    pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
+        match self.hand_over(pos) {
+            Err(WalError::Full { .. } | WalError::InDoubt { .. } | WalError::Poisoned { .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// As [`flush_through`](Self::flush_through), and says what keeps records out of the store.
+    pub(crate) fn hand_over(&self, pos: u64) -> Result<()> {
+        let Ok(writer) = self.usable_writer() else {
+            return self.usable_writer().map(|_| ()).or_else(|error| match error {
+                WalError::ReadOnly if pos >= self.base.written() => self.refresh(true),
+                WalError::ReadOnly => Ok(()),
+                error => Err(error),
+            });
+        };
+        // A log that has failed shows what it has written.
+        if pos < self.base.written() || self.is_poisoned() {
+            return Ok(());
+        }
+        if writer.ring.tail() == self.base.written() + GROUP_HEADER_LEN as u64 {
+            return Ok(());
+        }
+        let mut turn = Turn::take(writer);
+        self.guarded(writer, || self.flush(writer, turn.committer()))
+    }
+}

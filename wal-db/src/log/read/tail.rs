@@ -1,0 +1,271 @@
+//! Following a log: what is there, then what comes.
+
+use std::time::Duration;
+
+use super::{
+    iter,
+    record::Record,
+    scan::{Frame, Walker},
+    seek::cut_back,
+};
+use crate::{
+    error::{Corruption, Result, WalError},
+    format::GROUP_HEADER_LEN,
+    log::{base::Shape, core::Core},
+    lsn::Lsn,
+    position::Position,
+    sync::{Arc, Deadline},
+};
+
+/// How long a follower in another process than the writer sleeps between two looks: longer each time, until something
+/// comes.
+const PAUSE_MIN: Duration = Duration::from_micros(250);
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+/// How long a follower of what is written sleeps at first and at most, before it looks for what is only staged: nobody
+/// rings for an append.
+const FIRST_NAP: Duration = Duration::from_millis(1);
+const LONGEST_NAP: Duration = Duration::from_millis(50);
+
+/// Which records a follower is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Follow {
+    /// Those that are durable: nothing that it is shown is ever taken back by power loss. Records become durable when
+    /// somebody asks for it, by [`sync`](crate::Wal::sync) and its relatives or with a ticket: in a log where nobody does,
+    /// the follower waits.
+    #[default]
+    Durable,
+    /// Those that were appended: sooner, and a power loss may take the newest back. A follower that waits looks for them
+    /// every 50 ms at the latest, and has them written to the store.
+    Written,
+}
+
+/// A follower of a log, from [`Wal::tail`](crate::Wal::tail). It is shown the records in order and without a gap, first
+/// those that are there, then each that comes.
+///
+/// A follower on a handle that [only reads](crate::Wal::open_read_only) follows the writer in whatever process it is, and
+/// stays when there is none. Nobody wakes it, so it looks again after pauses of up to 20 ms, and it is shown as durable
+/// what the log itself says is: after a [`sync`](crate::Wal::sync) that may be some milliseconds later, when the log is
+/// sealed. A log that has neither [mapped staging memory](crate::Staging::Mapped) nor
+/// [threads of its own](crate::WalConfig::with_background_flush) says so with its next commit, or when it is closed.
+///
+/// As an [`Iterator`] it waits for each record without end. It ends when the log is closed, or after an error other than
+/// [`CutBack`](WalError::CutBack), which would only come again; [`next_timeout`](Self::next_timeout) still tries.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use wal_db::{Lsn, MemStore, Wal};
+/// # fn main() -> Result<(), wal_db::WalError> {
+/// let wal = Wal::with_store(MemStore::new())?;
+/// let mut tail = wal.tail(Lsn::ZERO)?;
+/// wal.append_and_sync(b"news")?;
+/// let record = tail.next_timeout(Duration::from_secs(1))?;
+/// assert_eq!(record.unwrap().data(), b"news");
+/// assert!(tail.try_next()?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Tail {
+    core: Arc<Core>,
+    walker: Walker,
+    /// The log's shape as it was looked at last, and its number; `None` before the first look.
+    shape: Arc<Shape>,
+    looked: Option<u64>,
+    from: u64,
+    follow: Follow,
+    /// Damage was met; it is not passed over.
+    broken: Option<Corruption>,
+    /// The iterator has ended.
+    ended: bool,
+}
+
+impl Tail {
+    pub(crate) fn new(core: Arc<Core>, from: u64) -> Result<Self> {
+        let group = core.walk_start(from)?;
+        let shape = core.base.shape();
+        Ok(Tail {
+            walker: Walker::new(shape.clone(), group, group),
+            core,
+            shape,
+            looked: None,
+            from,
+            follow: Follow::Durable,
+            broken: None,
+            ended: false,
+        })
+    }
+
+    /// Chooses which records are shown.
+    #[must_use]
+    pub fn follow(mut self, follow: Follow) -> Self {
+        self.follow = follow;
+        self
+    }
+
+    /// The LSN from which the next record will come. To follow on from here later, keep it with what the records did.
+    pub fn next_lsn(&self) -> Lsn {
+        Lsn::from_pos(self.from)
+    }
+
+    /// The place from which the next record will come, to be stored with what the records did: unlike
+    /// [`next_lsn`](Self::next_lsn) it says whether the log in which it is used is this one. Costs no reading after a record
+    /// that was delivered.
+    ///
+    /// # Errors
+    /// Whatever the store says, and [`WalError::Corruption`], if the group before has to be read.
+    pub fn position(&self) -> Result<Position> {
+        self.core.check_process()?;
+        self.core
+            .position_at(self.from, &self.shape, self.walker.last_header())
+    }
+
+    /// The next record if it is there.
+    ///
+    /// # Errors
+    /// [`WalError::Corruption`] for damage, at which the follower stays; [`WalError::Truncated`] if records that it has not
+    /// seen were dropped by [`truncate_before`](crate::Wal::truncate_before); [`WalError::CutBack`] once if records that
+    /// were delivered were cut off, then what came instead; [`WalError::Closed`] or [`WalError::Poisoned`] if nothing will
+    /// come any more.
+    pub fn try_next(&mut self) -> Result<Option<Record>> {
+        // Looked at first: what comes before the end is seen after it.
+        let finished = self.core.is_closed();
+        let found = match self.step()? {
+            None if self.core.writer().is_err() => {
+                self.core.refresh(false)?;
+                self.step()?
+            }
+            found => found,
+        };
+        match found {
+            Some(record) => Ok(Some(record)),
+            None if self.core.is_poisoned() => Err(self.core.poisoned()),
+            None if finished => Err(WalError::Closed),
+            None => Ok(None),
+        }
+    }
+
+    /// The next record; waits for it, but not longer than `timeout`. `None`: the time is over.
+    ///
+    /// # Errors
+    /// As for [`try_next`](Self::try_next).
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Record>> {
+        let deadline = Deadline::after(timeout);
+        let (mut pause, mut nap) = (PAUSE_MIN, FIRST_NAP);
+        loop {
+            if let Some(record) = self.try_next()? {
+                return Ok(Some(record));
+            }
+            let mut left = deadline.left();
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(None);
+            }
+            let Ok(writer) = self.core.writer() else {
+                // Nobody tells this process that another one has written.
+                self.core.sleep(left.map_or(pause, |left| left.min(pause)));
+                pause = PAUSE_MAX.min(2 * pause);
+                continue;
+            };
+            if self.follow == Follow::Written {
+                self.core.flush_through(u64::MAX)?;
+                left = Some(left.map_or(nap, |left| left.min(nap)));
+                nap = (2 * nap).min(LONGEST_NAP);
+            }
+            let there = self.walker.end();
+            writer.progress.sleep_unless(left, || {
+                self.bound() > there || self.core.is_closed() || self.core.is_poisoned()
+            });
+        }
+    }
+
+    fn bound(&self) -> u64 {
+        match self.follow {
+            Follow::Durable if seeded_bug!("followers-see-what-is-not-durable") => self.core.base.written(),
+            Follow::Durable => self.core.base.durable(),
+            Follow::Written => self.core.base.written(),
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Record>> {
+        if let Some(damage) = &self.broken {
+            return Err(damage.clone().into());
+        }
+        if self.looked == Some(self.core.base.shapes())
+            && self.walker.pos() >= self.from
+            && self.walker.near_frame()
+        {
+            let frame = *self.walker.frame();
+            return Ok(Some(self.deliver(&frame)));
+        }
+        self.core.check_process()?;
+        loop {
+            let bound = self.bound();
+            self.look()?;
+            self.walker.extend(self.shape.clone(), bound);
+            return match self.walker.next_from(&self.core.base, self.from) {
+                None => Ok(None),
+                Some(Ok(frame)) => Ok(Some(self.deliver(&frame))),
+                // A truncation may be all that is wrong.
+                Some(Err(WalError::Corruption(_) | WalError::Truncated { .. }))
+                    if self.looked != Some(self.core.base.shapes()) =>
+                {
+                    continue;
+                }
+                Some(Err(WalError::Corruption(_))) if self.core.base.store.is_closed() => {
+                    Err(WalError::Closed)
+                }
+                Some(Err(WalError::Corruption(damage))) => {
+                    self.broken = Some(damage.clone());
+                    Err(damage.into())
+                }
+                Some(Err(error)) => Err(error),
+            };
+        }
+    }
+
+    fn deliver(&mut self, frame: &Frame) -> Record {
+        self.from = frame.end();
+        iter::owned(&self.walker, frame)
+    }
+
+    /// Looks at what truncation has changed, and whether it concerns what was delivered or is still to come.
+    fn look(&mut self) -> Result<()> {
+        let shapes = self.core.base.shapes();
+        if self.looked == Some(shapes) {
+            return Ok(());
+        }
+        let shape = self.core.base.shape();
+        shape.check_kept(self.from)?;
+        (self.shape, self.looked) = (shape, Some(shapes));
+        if let Some(cut) = self.shape.timeline.cut_behind(self.from) {
+            self.from = cut.start + GROUP_HEADER_LEN as u64;
+            self.walker = Walker::new(self.shape.clone(), cut.start, cut.start);
+            return Err(cut_back(cut));
+        }
+        if self.walker.pos() < self.shape.head_group {
+            let head = self.shape.head_group;
+            self.walker = Walker::new(self.shape.clone(), head, head);
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Tail {
+    type Item = Result<Record>;
+
+    /// Waits for the next record without end; `None` once the log is closed, or after an error that lasts.
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            match self.next_timeout(Duration::MAX) {
+                Ok(Some(record)) => return Some(Ok(record)),
+                Ok(None) => {}
+                Err(WalError::Closed) => self.ended = true,
+                Err(error) => {
+                    self.ended = !matches!(error, WalError::CutBack { .. });
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,288 @@
+//! Reading the whole log to say what is wrong with it. Damage, files and broken rules are told apart, and none of them
+//! ends the walk.
+
+use super::{
+    find::{self, Content},
+    rules::{Before, Group, Seen},
+    scan::{Frame, Walker},
+};
+use crate::{
+    error::{Corruption, CorruptionReason, Result, WalError},
+    format::{GROUP_HEADER_LEN, GroupHeader, Kind},
+    log::{
+        base::{Base, Shape},
+        core::Core,
+        open::{
+            keeper,
+            report::{Copied, CopyFault, FileFault, VerifyReport},
+            salvage::{foreign_from, resync},
+            table,
+        },
+    },
+    storage::StoreFault,
+    sync::Arc,
+};
+
+/// Walks the whole log; goes on after damage.
+pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
+    let base = &core.base;
+    let shape = base.shape();
+    let mut verifier = Verifier {
+        base,
+        end: base.written(),
+        next: Some(shape.head_group),
+        shape,
+        report: VerifyReport::default(),
+        group: None,
+        before: None,
+    };
+    verifier.check_copies(core)?;
+    verifier.check_files()?;
+    verifier.walk()?;
+    Ok(verifier.report)
+}
+
+struct Verifier<'a> {
+    base: &'a Base,
+    /// The log as it was when this began.
+    shape: Arc<Shape>,
+    end: u64,
+    report: VerifyReport,
+    group: Option<Group>,
+    /// The group before the one that comes next, if nothing between them is damaged.
+    before: Option<Before>,
+    /// Where that one starts.
+    next: Option<u64>,
+}
+
+impl Verifier<'_> {
+    /// The files that hold the log, from that of the head on.
+    fn segments(&self) -> std::ops::RangeInclusive<u64> {
+        let of = |pos| self.base.segment_of(pos).unwrap_or(0);
+        of(self.shape.head_group)..=of(self.end.max(self.shape.head_group + 1) - 1)
+    }
+
+    /// The copies of what there are two of. Where another process writes, the second copy of a table may be still to come.
+    fn check_copies(&mut self, core: &Core) -> Result<()> {
+        let writer = core.writer().ok();
+        let held = writer.map(|writer| writer.manifest.lock());
+        let copies = match keeper::read_copies(&self.base.store) {
+            Err(WalError::Corruption(damage)) => {
+                self.report.damage.push(damage);
+                return Ok(());
+            }
+            copies => copies?,
+        };
+        let is_underway = held.is_none() && copies.newest.staging.is_some();
+        let manifest = copies.damaged.map(|copy| (Copied::Manifest, copy));
+        let tables = table::bad_copies(&self.base.store, &copies.newest, is_underway)?;
+        drop(held);
+        let faults = manifest
+            .into_iter()
+            .chain(tables.into_iter().map(|copy| (Copied::Cuts, copy)));
+        let faults = faults.filter(|_| !seeded_bug!("bad-copies-kept-quiet"));
+        self.report.copies = faults.map(|(of, copy)| CopyFault { of, copy }).collect();
+        Ok(())
+    }
+
+    fn check_files(&mut self) -> Result<()> {
+        if self.end == self.shape.head_group {
+            // A log without a byte has no segments yet.
+            return Ok(());
+        }
+        for segment in self.segments() {
+            let start = segment.saturating_mul(self.base.segment_len);
+            let Err(error) = self.base.store.check_file(start) else {
+                continue;
+            };
+            let reason = match StoreFault::of(&error) {
+                Some(StoreFault::Missing { .. }) => CorruptionReason::MissingSegment,
+                Some(_) => CorruptionReason::WrongSegment,
+                None if error.kind() == std::io::ErrorKind::InvalidData => CorruptionReason::WrongSegment,
+                None => return Err(WalError::io("looking at the log's files")(error)),
+            };
+            let is_segmented = self.base.segment_len > 0;
+            if is_segmented && start + self.base.segment_len <= self.base.now().head_group {
+                // A truncation was faster.
+                continue;
+            }
+            self.report.files.push(FileFault {
+                path: self.base.store.file_at(start),
+                segment: is_segmented.then_some(segment),
+                reason,
+            });
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self) -> Result<()> {
+        let base = self.base;
+        let mut walker = Walker::new(self.shape.clone(), self.shape.head_group, self.end).thorough();
+        while let Some(frame) = walker.next_frame(base) {
+            match frame {
+                Ok(frame) => self.frame(&walker, &frame)?,
+                Err(WalError::Truncated { .. }) if base.now().head_group > walker.pos() => {
+                    self.leave()?;
+                    (self.before, self.next) = (None, None);
+                    walker.jump(base.now().head_group);
+                }
+                Err(error) => {
+                    let damage = self.as_damage(error, walker.pos())?;
+                    self.damaged_at(&walker)?;
+                    self.report_damage(damage);
+                    let foreign = |base: &Base, pos| foreign_from(base, self.segments(), pos);
+                    resync(&mut walker, base, |segment| segment + 1, foreign)?;
+                }
+            }
+        }
+        self.leave()?;
+        self.empty_groups(self.end)
+    }
+
+    fn as_damage(&self, error: WalError, pos: u64) -> Result<Corruption> {
+        match error {
+            WalError::Corruption(damage) => Ok(damage),
+            WalError::UnsupportedVersion { .. } => foreign_from(self.base, self.segments(), pos).ok_or(error),
+            error => Err(error),
+        }
+    }
+
+    /// Notes that a frame or a header cannot be read.
+    fn damaged_at(&mut self, walker: &Walker) -> Result<()> {
+        let header = walker.header().copied().filter(|_| !walker.is_headless());
+        self.enter(header)?;
+        match &mut self.group {
+            Some(group) => group.is_whole = false,
+            None => (self.before, self.next) = (None, None),
+        }
+        Ok(())
+    }
+
+    fn report_damage(&mut self, damage: Corruption) {
+        let is_of_a_file = |damage: &Corruption| {
+            let reason = damage.reason;
+            matches!(
+                reason,
+                CorruptionReason::MissingSegment | CorruptionReason::WrongSegment
+            )
+        };
+        let mut known = self.report.damage.iter();
+        // Each of its groups meets it again.
+        if !is_of_a_file(&damage)
+            || !known.any(|known| is_of_a_file(known) && known.segment == damage.segment)
+        {
+            self.report.damage.push(damage);
+        }
+    }
+
+    /// The walk is in the group with this header now, or in none.
+    fn enter(&mut self, header: Option<GroupHeader>) -> Result<()> {
+        let here = self.group.as_ref().map(|group| group.header.pos);
+        if header.is_some_and(|header| Some(header.pos) == here) {
+            return Ok(());
+        }
+        self.leave()?;
+        if let Some(header) = header {
+            self.empty_groups(header.pos)?;
+            self.group = Some(Group::new(header));
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, walker: &Walker, frame: &Frame) -> Result<()> {
+        if frame.pos >= self.shape.head {
+            self.report.records += u64::from(frame.word.kind.is_record());
+            self.report.schemas += u64::from(frame.word.kind == Kind::Schema);
+        }
+        if walker.is_headless() {
+            self.enter(None)?;
+            (self.before, self.next) = (None, None);
+            return Ok(());
+        }
+        self.enter(walker.header().copied())?;
+        if let Some(group) = &mut self.group {
+            let seen = Seen {
+                pos: frame.pos,
+                kind: frame.word.kind,
+                more: frame.word.more,
+                padding_is_zero: walker.has_zero_padding(frame),
+            };
+            group.add(&seen, self.shape.head);
+        }
+        Ok(())
+    }
+
+    /// The groups up to `to` that no frame was in.
+    fn empty_groups(&mut self, to: u64) -> Result<()> {
+        while let Some(pos) = self.next.filter(|&pos| pos < to) {
+            match find::read_header(self.base, pos) {
+                Ok(Ok(header)) if header.len as usize == GROUP_HEADER_LEN => {
+                    self.group = Some(Group::new(header));
+                    self.leave()?;
+                }
+                // What is wrong here the walk has met.
+                Ok(_) | Err(WalError::Corruption(_) | WalError::Truncated { .. }) => {
+                    (self.before, self.next) = (None, None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The group has ended: looks at it as a whole.
+    fn leave(&mut self) -> Result<()> {
+        let Some(group) = self.group.take() else {
+            return Ok(());
+        };
+        let header = &group.header;
+        let before = self.before.take();
+        self.next = Some(self.shape.skip_cut(header.next()));
+        self.report.groups += 1;
+        self.report.bytes += header.next() - header.pos;
+        // Every frame is checked by the walk; this also covers the bytes between them.
+        let bytes = match find::read_through(self.base, header) {
+            Err(WalError::Corruption(damage)) => {
+                self.report_damage(damage);
+                return Ok(());
+            }
+            Err(WalError::UnsupportedVersion { .. } | WalError::Truncated { .. }) => return Ok(()),
+            bytes => bytes?,
+        };
+        let content = bytes.as_ref().map_or(Content::Torn, |bytes| bytes.judge(header));
+        if content != Content::Intact {
+            if group.is_whole && self.is_damaged(header) && !is_gone(self.base, &self.shape, header) {
+                let damage = self
+                    .base
+                    .damage(header.pos, header.next(), CorruptionReason::GroupContent);
+                self.report.damage.push(damage);
+            }
+            return Ok(());
+        }
+        let broken = group.broken(&self.shape, before.as_ref(), bytes.as_ref());
+        if !broken.is_empty() && !is_gone(self.base, &self.shape, header) {
+            let violations = broken.into_iter().map(|rule| group.violation(self.base, rule));
+            self.report.violations.extend(violations);
+        }
+        self.before = group.end();
+        Ok(())
+    }
+
+    /// Whether a group that does not match its digest is damaged, though its frames are intact. Of one whose end was cut
+    /// off, the rest may be gone, and then the frames decide.
+    fn is_damaged(&self, header: &GroupHeader) -> bool {
+        if self.shape.timeline.cut_around(header.end() - 1).is_none() {
+            return true;
+        }
+        let mut walker = Walker::new(self.shape.clone(), header.pos, header.next());
+        matches!(walker.next_frame(self.base), Some(Err(WalError::Corruption(_))))
+    }
+}
+
+/// Whether a truncation has taken a group, or a part of it, from a log that was of this shape.
+fn is_gone(base: &Base, was: &Shape, header: &GroupHeader) -> bool {
+    let now = base.now();
+    let cut = |shape: &Shape| shape.timeline.cut_around(header.next() - 1);
+    let gone = header.pos < now.head_group || cut(&now) != cut(was);
+    gone && !seeded_bug!("verify-of-what-is-gone")
+}

@@ -1,0 +1,411 @@
+//! The two threads that keep work off the append path: the flusher writes, seals and serves tickets; the preparer
+//! makes space ready and flushes what has been left behind.
+
+use std::{cell::Cell, time::Duration};
+
+use super::{commit::Turn, panics::caught};
+use crate::{
+    error::{Result, WalError},
+    log::core::{Core, Writer},
+    storage::end_thread_of_child,
+    sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread, thread_local},
+};
+
+/// What the appending threads and the background share.
+pub(crate) struct Background {
+    running: AtomicBool,
+    /// The flusher may be in a callback, which may do anything, for example wait for room.
+    telling: AtomicBool,
+    /// The flusher rests until it is rung: it has seen that there is nothing to seal.
+    resting: AtomicBool,
+    stop: AtomicBool,
+    flusher: Alarm,
+    preparer: Alarm,
+    /// Durability was asked for up to here by those who do not wait themselves.
+    wanted: AtomicU64,
+    zeros_wanted: AtomicBool,
+}
+
+/// A gate with a flag, so that a thread that is awake anyway costs no system call.
+struct Alarm {
+    gate: Gate,
+    rung: AtomicBool,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Alarm {
+            gate: Gate::new(),
+            rung: AtomicBool::new(false),
+        }
+    }
+
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.gate.open_all();
+        }
+    }
+
+    /// Sleeps until it rings or the time is over; whether it rang.
+    fn sleep(&self, timeout: Option<Duration>) -> bool {
+        let ticket = self.gate.ticket();
+        if !self.rung.swap(false, Ordering::AcqRel) {
+            self.gate.wait(ticket, timeout);
+            return self.rung.swap(false, Ordering::AcqRel);
+        }
+        true
+    }
+}
+
+thread_local! {
+    /// Whether this thread is one of a log, of whatever log.
+    static IS_OF_A_LOG: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Background {
+    pub(crate) fn new() -> Self {
+        Background {
+            running: AtomicBool::new(false),
+            telling: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            flusher: Alarm::new(),
+            preparer: Alarm::new(),
+            wanted: AtomicU64::new(0),
+            zeros_wanted: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn start(core: &Arc<Core>) -> Result<Vec<thread::JoinHandle<()>>> {
+        let Ok(writer) = core.writer() else {
+            return Ok(Vec::new());
+        };
+        if !core.config.background_flush() {
+            return Ok(Vec::new());
+        }
+        let spawn = |name: &str, run: fn(&Core, &Writer)| {
+            let core = core.clone();
+            let body = move || {
+                let Ok(writer) = core.writer() else { return };
+                IS_OF_A_LOG.with(|is| is.set(true));
+                // A panic in the store has poisoned the log; whoever holds a ticket has to hear of it.
+                if caught(|| run(&core, writer)).is_none() {
+                    core.tell_failed(writer);
+                }
+                if core.is_in_child() {
+                    end_thread_of_child();
+                }
+            };
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(body)
+                .map_err(WalError::io("starting a thread"))
+        };
+        let flusher = spawn("wal-flusher", flush_loop)?;
+        writer.background.running.store(true, Ordering::Release);
+        match spawn("wal-preparer", prepare_loop) {
+            Ok(preparer) => Ok(vec![flusher, preparer]),
+            Err(error) => {
+                writer.background.stop(vec![flusher]);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn stop(&self, threads: Vec<thread::JoinHandle<()>>) {
+        self.stop.store(true, Ordering::Release);
+        self.running.store(false, Ordering::Release);
+        self.flusher.ring();
+        self.preparer.ring();
+        // The last handle may be dropped by a callback, in a thread of this log or of another one. A thread of this log may be in
+        // a callback that waits for the thread that this is.
+        if IS_OF_A_LOG.with(Cell::get) && !seeded_bug!("threads-of-logs-wait-for-each-other") {
+            return;
+        }
+        for handle in threads {
+            if handle.thread().id() != thread::current().id() {
+                // A thread that panicked has poisoned the log; there is nothing to add.
+                let _ = handle.join();
+            }
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ring_flusher(&self) {
+        self.flusher.ring();
+    }
+
+    /// After a commit, with the committer let go: there is something to seal when the log has been idle for a while. A
+    /// flusher that watches for that anyway is not rung, because that would cost every commit a system call.
+    pub(crate) fn watch_for_idleness(&self) {
+        if self.resting.load(Ordering::SeqCst) && !seeded_bug!("idle-seal-only-by-the-flusher") {
+            self.flusher.ring();
+        }
+    }
+
+    pub(crate) fn ring_preparer(&self) {
+        self.preparer.ring();
+    }
+
+    /// Small commits have nearly reached what is not zeros yet.
+    pub(crate) fn want_zeros(&self) {
+        self.zeros_wanted.store(true, Ordering::Release);
+        self.preparer.ring();
+    }
+
+    /// Runs something that may run callbacks, in the flusher.
+    fn while_telling<T>(&self, tell: impl FnOnce() -> T) -> T {
+        self.telling.store(true, Ordering::SeqCst);
+        let told = tell();
+        self.telling.store(false, Ordering::SeqCst);
+        told
+    }
+
+    /// Whether a flusher that was rung will come to the committer before it rests.
+    pub(crate) fn can_follow(&self) -> bool {
+        self.is_running() && !self.telling.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+}
+
+impl Core {
+    /// Whether somebody flushes for those who do not.
+    pub(crate) fn flushes_by_itself(&self) -> bool {
+        !self.is_in_child() && self.writer().is_ok_and(|writer| writer.background.is_running())
+    }
+
+    /// Whether the background threads have to go on. A callback may have forked the process, and then one of them returns
+    /// from it in the child, where it must not wait for anything.
+    fn goes_on(&self, writer: &Writer) -> bool {
+        !writer.background.stopping() && !self.is_in_child()
+    }
+
+    /// Whether the preparer has something to do: before space is missed, and before too much is left to flush.
+    pub(crate) fn should_prepare(&self, writer: &Writer) -> bool {
+        self.should_make_ready(writer) || self.is_behind()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.backlog() >= self.behind_max()
+    }
+
+    /// How many bytes may be written and not flushed before the preparer flushes them.
+    fn behind_max(&self) -> u64 {
+        BEHIND_MAX.min(self.segments(SEGMENTS_BEHIND))
+    }
+
+    /// Bytes that were written and not flushed.
+    fn backlog(&self) -> u64 {
+        // The two are read one after the other, and flushing may be faster.
+        self.base.written().saturating_sub(self.base.flushed())
+    }
+
+    /// Where appends are faster than the disk, they wait for it before the backlog has grown to twice its measure.
+    pub(crate) fn flush_far_behind(&self, writer: &Writer) {
+        if self.backlog() < 2 * self.behind_max() || !flush_behind(self, writer) {
+            return;
+        }
+        if seeded_bug!("callbacks-called-with-a-lock") {
+            return self.wake_covered(writer);
+        }
+        // Callbacks are for the flusher to call: who appends a schema has a lock that they may want.
+        writer.line.wake_all();
+        writer.background.ring_flusher();
+    }
+
+    /// For the flusher, before it rests: whether there may be something to seal when the log has been idle. If not, it
+    /// has said that it has to be rung for that; who commits looks after that, or was seen here.
+    fn may_be_sealed(&self, writer: &Writer) -> bool {
+        writer.background.resting.store(true, Ordering::SeqCst);
+        // Somebody who has the committer may be about to make something durable.
+        let sealable = Turn::try_take(writer).is_none_or(|mut turn| turn.committer().can_be_sealed(self));
+        if sealable {
+            writer.background.resting.store(false, Ordering::SeqCst);
+        }
+        sealable
+    }
+
+    /// Asks for durability without waiting.
+    pub(crate) fn want_durable(&self, target: u64) {
+        if let Ok(writer) = self.writer()
+            && writer.background.wanted.fetch_max(target, Ordering::AcqRel) < target
+        {
+            writer.background.ring_flusher();
+        }
+    }
+}
+
+fn flush_loop(core: &Core, writer: &Writer) {
+    let mut idle_since = writer.ring.tail();
+    while core.goes_on(writer) {
+        let wanted = writer.background.wanted.load(Ordering::Acquire);
+        if core.is_poisoned() {
+            core.tell_failed(writer);
+            writer.background.flusher.sleep(None);
+        } else if wanted > core.base.durable() || writer.line.has_tickets() {
+            let committed = writer.background.while_telling(|| {
+                core.commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1))
+            });
+            // An error has poisoned the log and told everybody; "full" is told to those who append.
+            if committed.is_err() {
+                writer.background.flusher.sleep(Some(Duration::from_millis(10)));
+            }
+        } else if writer.ring.has_left_block(core.base.written()) {
+            let mut turn = Turn::take(writer);
+            let flushed = core.guarded(writer, || core.flush_blocks(writer, turn.committer()));
+            drop(turn);
+            if flushed.is_err() {
+                writer.background.flusher.sleep(Some(Duration::from_millis(10)));
+            }
+        } else {
+            let tail = writer.ring.tail();
+            let sealable = core.may_be_sealed(writer);
+            let rung = writer
+                .background
+                .flusher
+                .sleep(sealable.then(|| core.config.seal_after()));
+            writer.background.resting.store(false, Ordering::SeqCst);
+            if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
+                let mut turn = Turn::take(writer);
+                // A failure has poisoned the log, which says so to whoever uses it next.
+                let _ = core.guarded(writer, || core.seal(writer, turn.committer()));
+                drop(turn);
+                writer.background.while_telling(|| core.wake_covered(writer));
+            }
+            idle_since = tail;
+        }
+    }
+    // Who was not woken because this thread would come: a callback in the preparer, for which closing waits.
+    writer.room.ring();
+    core.tell_failed(writer);
+}
+
+/// How many bytes may be written and not flushed at most before the preparer flushes them. Twice of it, and the space that is
+/// ready, bounds what a `sync` has to wait for and what recovery reads; a flush that runs beside them slows appends down,
+/// so it is not done more often.
+/// Little under shuttle, whose logs are short.
+const BEHIND_MAX: u64 = if cfg!(shuttle) { 1 << 10 } else { 512 << 20 };
+
+/// And how many segments: each is an open file until it is flushed.
+const SEGMENTS_BEHIND: u64 = 8;
+
+/// Zeros are written this far ahead, in steps of a quarter.
+const ZEROS_AHEAD: u64 = 1 << 20;
+
+/// Commits of more bytes than this do not gain from zeros ahead.
+const SMALL_COMMIT: u64 = 64 << 10;
+
+fn prepare_loop(core: &Core, writer: &Writer) {
+    fault_in_the_rest(core, writer);
+    while core.goes_on(writer) {
+        if !core.is_poisoned() {
+            // Space comes first: nobody makes any while a backlog is flushed.
+            while core.should_make_ready(writer) && core.goes_on(writer) {
+                let ready = writer.ring.disk();
+                // Who appends finds out by itself if there is no space.
+                let made = core.guarded(writer, || core.make_ready(writer, 0));
+                // On a disk that is nearly full it may be no more than there was.
+                if made.is_err() || writer.ring.disk() <= ready {
+                    break;
+                }
+            }
+            if core.guarded(writer, || flush_behind(core, writer)) {
+                core.wake_covered(writer);
+            }
+            if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {
+                core.guarded(writer, || zeros_ahead(core, writer));
+            }
+        }
+        if core.goes_on(writer) {
+            writer.background.preparer.sleep(None);
+        }
+    }
+}
+
+/// Makes the pages of staging memory ready that the opening has left: they cost more than all the rest of it.
+fn fault_in_the_rest(core: &Core, writer: &Writer) {
+    const STEP: u64 = 256 << 10;
+    let start = writer.ring.tail();
+    let end = start + writer.ring.capacity();
+    for pos in (start..end).step_by(STEP as usize) {
+        if !core.goes_on(writer) {
+            return;
+        }
+        writer.ring.fault_in(pos, pos + STEP);
+    }
+}
+
+/// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once. Whether
+/// something is durable now of which those who wait have to hear.
+fn flush_behind(core: &Core, writer: &Writer) -> bool {
+    if !core.is_behind() {
+        return false;
+    }
+    let mark = writer.line.written_mark();
+    match core.base.store.sync() {
+        Ok(()) => {
+            core.flushed_up_to(writer, mark);
+            writer.background.watch_for_idleness();
+            true
+        }
+        Err(_) => {
+            core.fail(writer);
+            false
+        }
+    }
+}
+
+/// Writes zeros to prepared space that small commits will use soon: flushing a block that was written before costs
+/// less than flushing one that was only allocated.
+fn zeros_ahead(core: &Core, writer: &Writer) {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    if !core.base.store.likes_zeros_ahead() {
+        return;
+    }
+    while core.goes_on(writer) {
+        // Under the committer's lock: a group and the zeros never race for the same bytes.
+        let mut turn = Turn::take(writer);
+        let committer = turn.committer();
+        let mut from = committer.zeroed.max(committer.consumer.open());
+        if seeded_bug!("zeros-over-groups") {
+            from = committer.zeroed;
+        }
+        let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
+        if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
+            return;
+        }
+        if !core.goes_on(writer) {
+            // The log may have been closed, and nobody waits for this thread.
+            return;
+        }
+        if core.base.store.write_at(from, &ZEROS).is_err() {
+            if core.is_poisoned() {
+                core.fail(writer);
+            }
+            return;
+        }
+        committer.zeroed = from + ZEROS.len() as u64;
+    }
+}
+
+impl super::flush::Committer {
+    /// Whether the last flush was of the size that gains from zeros ahead.
+    fn commits_are_small(&self) -> bool {
+        self.last_flush > 0 && self.last_flush < SMALL_COMMIT
+    }
+
+    /// Whether the preparer should write zeros soon.
+    pub(crate) fn wants_zeros(&self) -> bool {
+        self.commits_are_small() && self.zeroed < self.consumer.open() + ZEROS_AHEAD / 4
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "background_loom.rs"]
+mod loom_tests;

@@ -1,0 +1,161 @@
+//! Copies of a log that is in use.
+
+use std::{io, path::Path};
+
+use crate::{
+    error::{CorruptionReason, Result, WalError},
+    format::{GROUP_HEADER_LEN, Manifest},
+    log::{
+        base::{Base, mark_after},
+        core::Core,
+        open::inspect,
+        read::{find, verify, window::WINDOW_LEN},
+    },
+    lsn::Lsn,
+    storage::copy::Copy,
+};
+
+/// How often a copy is begun anew if the end of the log is cut off while it is made.
+const TRIES: u32 = 8;
+
+impl Core {
+    /// Copies the log as it is now; returns where the copy goes on.
+    pub(crate) fn backup_to(&self, path: &Path) -> Result<Lsn> {
+        for _ in 0..TRIES {
+            let copied = self.try_backup(path);
+            if let Some(end) = copied.map_err(|error| error.located(Some(path)))? {
+                return Ok(end);
+            }
+        }
+        let why = io::Error::other("the end of the log was cut off each time it was tried");
+        Err(WalError::io("making a backup")(why).located(Some(path)))
+    }
+
+    /// `None` if a truncation took away what was to be copied.
+    fn try_backup(&self, path: &Path) -> Result<Option<Lsn>> {
+        let making = || WalError::io("making a backup");
+        let mut manifest = self.manifest_of_now()?;
+        let staged = self.base.staged();
+        let staged = staged.filter(|staged| staged.base.shape().head_group == manifest.mark.pos);
+        let end = manifest.mark.pos;
+        let mut copy = Copy::begin(path, self.base.log, manifest.segment_len).map_err(making())?;
+        match self.copy_row(&mut copy, &manifest) {
+            Err(WalError::Corruption(_) | WalError::Truncated { .. }) if self.was_cut(&manifest) => {
+                return Ok(None);
+            }
+            result => result?,
+        }
+        if self.was_cut(&manifest) {
+            return Ok(None);
+        }
+        // The beginning may have been removed meanwhile, and with it some of what was copied.
+        let shape = self.base.now();
+        if shape.head_group > end || shape.head > end && shape.head_group != end {
+            return Ok(None);
+        }
+        (manifest.head, manifest.head_group) = (shape.head, shape.head_group);
+        (manifest.head_ordinal, manifest.dropped) = (shape.head_ordinal, shape.dropped);
+        manifest.timeline = shape.timeline.clone();
+        // What waited in staging memory is in the copy, which has none.
+        manifest.staging = None;
+        if let Some(staged) = staged {
+            copy_part(&staged.base, &mut copy, end, staged.base.written())?;
+            if let Ok(header) = find::read_header(&staged.base, end)? {
+                manifest.mark = mark_after(&header, self.base.log);
+                manifest.schema = staged.newest_schema_before(header.next()).or(manifest.schema);
+            }
+        }
+        let end = manifest.mark.pos;
+        manifest.newest_segment = self.base.segment_of(end.saturating_sub(1)).unwrap_or(0);
+        manifest.generation += 1;
+        copy.drop_before(manifest.head_group.min(end.saturating_sub(1)))
+            .map_err(making())?;
+        if let Some(table) = manifest.timeline.sealed(manifest.log) {
+            copy.put_table(&table).map_err(making())?;
+        }
+        let bytes = manifest.encode();
+        if Manifest::decode(&bytes).is_err() {
+            // The head has come to what was appended after the copy was begun.
+            return Ok(None);
+        }
+        copy.finish(end, &bytes).map_err(making())?;
+        check(copy.path())?;
+        copy.keep();
+        Ok(Some(Lsn::from_pos(end + GROUP_HEADER_LEN as u64)))
+    }
+
+    /// The manifest of a log that ends where this one does now, all of it durable if this handle writes.
+    fn manifest_of_now(&self) -> Result<Manifest> {
+        let Ok(writer) = self.usable_writer() else {
+            return match self.usable_writer() {
+                Err(WalError::ReadOnly) => self.manifest_of_view(),
+                Err(error) => Err(error),
+                Ok(_) => Err(WalError::ReadOnly),
+            };
+        };
+        // A log that has failed is copied as far as it is durable.
+        if !self.is_poisoned() {
+            self.sync_to(self.tail())?;
+        }
+        // No schema is being written meanwhile, so the mark can move.
+        let _schemas = self.dictionary.lock();
+        let mut manifest = writer.manifest.lock().clone();
+        self.set_mark(&mut manifest, writer.line.durable_mark());
+        Ok(manifest)
+    }
+
+    fn was_cut(&self, manifest: &Manifest) -> bool {
+        self.base.now().timeline.newest().epoch != manifest.timeline.newest().epoch
+    }
+
+    /// Copies what lies before the mark. What the head passes meanwhile is left out.
+    fn copy_row(&self, copy: &mut Copy, manifest: &Manifest) -> Result<()> {
+        let end = manifest.mark.pos;
+        let mut pos = self.window_start(manifest.head_group).min(end);
+        while pos < end {
+            match copy_part(&self.base, copy, pos, end) {
+                Err(WalError::Corruption(_) | WalError::Truncated { .. }) => {
+                    let head = self.window_start(self.base.now().head_group);
+                    if head <= pos {
+                        // Nothing was faster: it is damaged.
+                        return copy_part(&self.base, copy, pos, end);
+                    }
+                    pos = head;
+                }
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+
+    fn newest_schema_before(&self, pos: u64) -> Option<u64> {
+        self.dictionary.newest_before(pos)
+    }
+}
+
+fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
+    let mut buf = vec![0; 4 * WINDOW_LEN];
+    let mut pos = from;
+    while pos < end {
+        let want = buf.len().min(usize::try_from(end - pos).unwrap_or(usize::MAX));
+        let got = base.read(pos, &mut buf[..want])?;
+        if got == 0 {
+            return Err(base.damage(pos, end, CorruptionReason::Short).into());
+        }
+        copy.write(pos, &buf[..got])
+            .map_err(WalError::io("making a backup"))?;
+        pos += got as u64;
+    }
+    Ok(())
+}
+
+/// Opens the copy and reads all of it.
+fn check(path: &Path) -> Result<()> {
+    let config = crate::config::WalConfig::new().with_background_flush(false);
+    let core = Core::open(inspect::read_only_store(path)?, config, true)?;
+    let report = verify::verify(&core)?;
+    match report.damage.into_iter().next() {
+        Some(damage) if !seeded_bug!("backup-not-checked") => Err(damage.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,427 @@
+//! Group commit: who waits for durability, who flushes for everybody, and who is woken.
+//!
+//! One flush runs at a time, so waiters come in two cohorts: those whom the running flush covers, and those who came
+//! later. When it ends the first are woken all together, and one of the second, who flushes next.
+
+use std::task::Waker;
+
+use super::{flush::Committer, panics::caught};
+use crate::{
+    error::{Result, WalError},
+    format::Mark,
+    log::core::{Core, Writer},
+    lsn::Lsn,
+    sync::{Gate, Mutex, MutexGuard},
+};
+
+/// Those who wait for durability.
+pub(crate) struct Line {
+    state: Mutex<State>,
+    cohorts: [Gate; 2],
+    /// Behind the last group that is on stable storage.
+    mark: Mutex<Mark>,
+    /// Behind the last group that was written.
+    written: Mutex<Mark>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Which cohort the next flush will cover; the other one belongs to the flush that runs.
+    next: usize,
+    /// How many threads sleep in each, or more.
+    asleep: [u32; 2],
+    /// Up to where the flush that runs will make the log durable; 0 if none runs.
+    under_way: u64,
+    tickets: Vec<Waiting>,
+    failed: bool,
+}
+
+/// How waiting in line ended.
+enum Waited<T> {
+    /// By flushing, with this outcome.
+    Led(T),
+    /// Somebody else's flush covered the target.
+    Covered,
+    Failed,
+}
+
+/// Somebody who is told instead of waking up.
+pub(crate) struct Waiting {
+    pub(crate) target: u64,
+    pub(crate) tell: Tell,
+}
+
+pub(crate) enum Tell {
+    Wake(std::sync::Arc<Mutex<Option<Waker>>>),
+    Call(Box<dyn FnOnce(Result<()>) + Send>),
+}
+
+impl Tell {
+    /// Runs the callback or wakes the task, in whatever thread this is. A callback that panics harms nobody else.
+    pub(crate) fn tell(self, outcome: Result<()>) {
+        caught(|| match self {
+            Tell::Wake(slot) => {
+                let waker = slot.lock().take();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Tell::Call(call) => call(outcome),
+        });
+    }
+}
+
+impl State {
+    /// The tickets that are durable.
+    fn take_covered(&mut self, durable: u64) -> Vec<Waiting> {
+        if self.tickets.is_empty() {
+            return Vec::new();
+        }
+        let (done, waiting) = std::mem::take(&mut self.tickets)
+            .into_iter()
+            .partition(|waiting| waiting.target <= durable);
+        self.tickets = waiting;
+        done
+    }
+}
+
+impl Line {
+    pub(crate) fn new(mark: Mark) -> Self {
+        Line {
+            state: Mutex::new(State::default()),
+            cohorts: [Gate::new(), Gate::new()],
+            mark: Mutex::new(mark),
+            written: Mutex::new(mark),
+        }
+    }
+
+    /// The last mark that is known to be on stable storage.
+    pub(crate) fn durable_mark(&self) -> Mark {
+        if seeded_bug!("mark-ahead-of-the-flush") {
+            return self.written_mark();
+        }
+        *self.mark.lock()
+    }
+
+    pub(crate) fn raise_mark(&self, mark: Mark) {
+        let mut held = self.mark.lock();
+        if held.pos < mark.pos {
+            *held = mark;
+        }
+    }
+
+    /// The log goes on from another mark at the same place.
+    pub(crate) fn set_mark(&self, mark: Mark) {
+        *self.mark.lock() = mark;
+        self.set_written(mark);
+    }
+
+    /// The last mark that was written; whoever flushes the store from now on covers it.
+    pub(crate) fn written_mark(&self) -> Mark {
+        *self.written.lock()
+    }
+
+    pub(crate) fn set_written(&self, mark: Mark) {
+        *self.written.lock() = mark;
+    }
+
+    /// A flush begins: `close` ends the last group and says up to where the flush will go. Whoever has claimed a place
+    /// before is covered, and whoever lines up from now on can tell.
+    pub(crate) fn depart(&self, close: impl FnOnce() -> u64) -> u64 {
+        let mut state = self.state.lock();
+        state.under_way = close();
+        state.next = 1 - state.next;
+        state.under_way
+    }
+
+    /// The flush has ended, well or not: wakes those whom it covered.
+    pub(crate) fn arrive(&self, durable: u64) -> Vec<Waiting> {
+        let mut state = self.state.lock();
+        state.under_way = 0;
+        let covered = 1 - state.next;
+        let sleepers = std::mem::take(&mut state.asleep[covered]);
+        let done = state.take_covered(durable);
+        drop(state);
+        // Those who wake will line up again, and must not find the line locked. Nobody lines up in this cohort before the
+        // next flush departs, for which the committer is needed that the caller has.
+        if sleepers > 0 {
+            self.cohorts[covered].open_all();
+        }
+        done
+    }
+
+    fn take_covered(&self, durable: u64) -> Vec<Waiting> {
+        self.state.lock().take_covered(durable)
+    }
+
+    /// Durability has moved without a flush that somebody lined up for: everybody looks.
+    pub(crate) fn wake_all(&self) {
+        self.state.lock().asleep = [0; 2];
+        self.cohorts.iter().for_each(Gate::open_all);
+    }
+
+    /// Wakes one of those who wait for the next flush. To be called after the committer was let go: whoever lines up
+    /// later finds it free.
+    fn hand_over(&self) {
+        let mut state = self.state.lock();
+        let next = state.next;
+        if state.asleep[next] > 0 {
+            state.asleep[next] -= 1;
+            self.cohorts[next].open_one();
+        }
+    }
+
+    /// Lines up; returns the gate to sleep at.
+    fn line_up(&self, target: u64) -> (&Gate, u32) {
+        let mut state = self.state.lock();
+        let cohort = if target <= state.under_way {
+            1 - state.next
+        } else {
+            state.next
+        };
+        state.asleep[cohort] += 1;
+        (&self.cohorts[cohort], self.cohorts[cohort].ticket())
+    }
+
+    /// Waits until `durable` reaches `target`. `lead` flushes, if nobody else does so at the moment, and covers the
+    /// target.
+    fn wait<T>(
+        &self,
+        target: u64,
+        durable: impl Fn() -> u64,
+        failed: impl Fn() -> bool,
+        mut lead: impl FnMut() -> Option<T>,
+    ) -> Waited<T> {
+        loop {
+            if let Some(outcome) = lead() {
+                return Waited::Led(outcome);
+            }
+            let (gate, ticket) = self.line_up(target);
+            // The committer may have been let go between the two: then nobody would wake us.
+            if let Some(outcome) = lead() {
+                return Waited::Led(outcome);
+            }
+            if durable() < target && !failed() {
+                gate.wait(ticket, None);
+            }
+            if durable() >= target {
+                return Waited::Covered;
+            }
+            if failed() {
+                return Waited::Failed;
+            }
+        }
+    }
+
+    /// Adds somebody to be told; gives it back if the outcome is known: whether it is durable or the store has failed.
+    fn add(&self, waiting: Waiting, durable: impl FnOnce() -> u64) -> Option<(Waiting, bool)> {
+        let mut state = self.state.lock();
+        if waiting.target <= durable() || seeded_bug!("ticket-told-before-the-flush") {
+            return Some((waiting, true));
+        }
+        if state.failed {
+            return Some((waiting, false));
+        }
+        state.tickets.push(waiting);
+        None
+    }
+
+    pub(crate) fn has_tickets(&self) -> bool {
+        !self.state.lock().tickets.is_empty()
+    }
+
+    /// The store has failed: nobody will be served any more.
+    pub(crate) fn fail(&self) {
+        self.state.lock().failed = true;
+        if !seeded_bug!("waiters-not-woken-by-a-failure") {
+            self.cohorts.iter().for_each(Gate::open_all);
+        }
+    }
+
+    /// Those who have not heard of the failure.
+    pub(crate) fn take_failed(&self) -> Vec<Waiting> {
+        let mut state = self.state.lock();
+        if state.failed {
+            std::mem::take(&mut state.tickets)
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// The committer while one thread has it. Lets it go and hands over at the end.
+pub(crate) struct Turn<'a> {
+    writer: &'a Writer,
+    committer: Option<MutexGuard<'a, Committer>>,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn take(writer: &'a Writer) -> Self {
+        Turn {
+            writer,
+            committer: Some(writer.committer.lock()),
+        }
+    }
+
+    pub(crate) fn try_take(writer: &'a Writer) -> Option<Self> {
+        Some(Turn {
+            writer,
+            committer: Some(writer.committer.try_lock()?),
+        })
+    }
+
+    /// Lets it go, and the flusher go on.
+    pub(crate) fn pass_on(mut self) {
+        self.committer().flusher_follows = true;
+        let writer = self.writer;
+        drop(self);
+        writer.background.ring_flusher();
+    }
+
+    pub(crate) fn committer(&mut self) -> &mut Committer {
+        self.committer
+            .as_deref_mut()
+            .unwrap_or_else(|| unreachable!("held until the drop"))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let flusher_follows = std::mem::take(&mut self.committer().flusher_follows);
+        self.committer = None;
+        self.writer.line.hand_over();
+        // Looked at behind the turn: a callback that waits for room in the flusher's thread finds it taken, or says so before.
+        if flusher_follows && self.writer.background.can_follow() {
+            self.writer.room.ring_for_one();
+        } else {
+            self.writer.room.ring();
+        }
+    }
+}
+
+impl Core {
+    /// Up to where the log has to be durable for the record at `lsn` to be: a group is durable as a whole, and a batch is in
+    /// one. In a race with a cut a schema can have come after its record; then up to that.
+    pub(crate) fn durable_target(&self, lsn: Lsn) -> Result<u64> {
+        let pos = lsn.pos();
+        if pos >= self.tail() {
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        Ok(self.dictionary.newest().map_or(pos, |schema| schema.max(pos)) + 1)
+    }
+
+    /// Returns once the record at `lsn`, which was appended and ends at `end`, is durable.
+    pub(crate) fn sync_record(&self, lsn: Lsn, end: u64) -> Result<()> {
+        self.sync_to(end).map_err(|error| error.about(lsn))
+    }
+
+    /// Returns once everything before `target`, which was claimed before the call, is durable.
+    pub(crate) fn sync_to(&self, target: u64) -> Result<()> {
+        self.wait_for(target).map_err(WalError::of_what_was_taken)
+    }
+
+    fn wait_for(&self, target: u64) -> Result<()> {
+        if target <= self.base.durable() {
+            return Ok(());
+        }
+        let writer = match self.usable_writer() {
+            // Closing has made everything durable, or has failed.
+            Err(WalError::Closed) if !self.is_poisoned() => return Ok(()),
+            Err(WalError::Closed) => return Err(self.poisoned()),
+            writer => writer?,
+        };
+        if self.is_poisoned() {
+            return Err(self.poisoned());
+        }
+        let lead = || Turn::try_take(writer).map(|turn| self.commit_in_turn(turn, target));
+        match writer
+            .line
+            .wait(target, || self.base.durable(), || self.is_poisoned(), lead)
+        {
+            Waited::Led(outcome) => outcome,
+            Waited::Covered => Ok(()),
+            Waited::Failed => Err(self.in_doubt()),
+        }
+    }
+
+    /// Wakes and tells those whom something other than a commit has made durable.
+    pub(crate) fn wake_covered(&self, writer: &Writer) {
+        if self.is_in_child() {
+            return;
+        }
+        writer.line.wake_all();
+        self.tell_all(writer.line.take_covered(self.base.durable()), || Ok(()));
+    }
+
+    /// Tells them, in whatever thread this is. No lock is held: what a callback does is not known. If one forks the
+    /// process, those that are left are told by the parent, and in the child they are not even dropped.
+    pub(crate) fn tell_all(&self, waiting: Vec<Waiting>, outcome: impl Fn() -> Result<()>) {
+        let mut waiting = waiting.into_iter();
+        while let Some(next) = waiting.next() {
+            next.tell.tell(outcome());
+            if self.is_in_child() && !seeded_bug!("callbacks-called-in-a-child") {
+                return std::mem::forget(waiting);
+            }
+        }
+    }
+
+    /// Adds somebody to be told; gives it back if the outcome is known.
+    pub(crate) fn add_ticket(&self, writer: &Writer, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
+        let (waiting, durable) = writer.line.add(waiting, || self.base.durable())?;
+        Some((waiting, if durable { Ok(()) } else { Err(self.in_doubt()) }))
+    }
+
+    /// Tells those who hold a ticket that the store has failed.
+    pub(crate) fn tell_failed(&self, writer: &Writer) {
+        if !self.is_in_child() {
+            self.tell_all(writer.line.take_failed(), || Err(self.in_doubt()));
+        }
+    }
+
+    /// Flushes for everybody who has lined up. Everything that was claimed before is durable afterwards.
+    pub(crate) fn commit_in_turn(&self, mut turn: Turn<'_>, target: u64) -> Result<()> {
+        if target <= self.base.durable() {
+            return Ok(());
+        }
+        let writer = turn.writer;
+        if self.is_poisoned() {
+            return Err(self.in_doubt());
+        }
+        let outcome = self.guarded(writer, || self.commit(writer, turn.committer()));
+        let mut durable = self.base.durable();
+        if outcome.is_err() && seeded_bug!("tickets-of-a-failed-flush-hear-ok") {
+            durable = u64::MAX;
+        }
+        let done = writer.line.arrive(durable);
+        let wants_zeros = self.base.store.likes_zeros_ahead() && turn.committer().wants_zeros();
+        drop(turn);
+        writer.background.watch_for_idleness();
+        if wants_zeros {
+            writer.background.want_zeros();
+        }
+        self.tell_all(done, || Ok(()));
+        outcome
+    }
+
+    /// Runs something that uses the store. If that panics, the log is poisoned and the panic goes on.
+    pub(crate) fn guarded<T>(&self, writer: &Writer, run: impl FnOnce() -> T) -> T {
+        struct Unwinding<'a>(&'a Core, &'a Writer);
+        impl Drop for Unwinding<'_> {
+            fn drop(&mut self) {
+                if seeded_bug!("panic-in-the-store-ignored") {
+                    return;
+                }
+                self.0.base.store.break_with("a panic in the store".to_owned());
+                self.0.fail(self.1);
+            }
+        }
+        let unwinding = Unwinding(self, writer);
+        let result = run();
+        std::mem::forget(unwinding);
+        result
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "commit_loom.rs"]
+mod loom_tests;

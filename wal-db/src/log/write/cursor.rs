@@ -1,0 +1,95 @@
+//! Who still needs what.
+
+use std::sync::Weak;
+
+use crate::{
+    error::Result,
+    log::core::Core,
+    lsn::Lsn,
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
+};
+
+/// The place up to which somebody has read the log. While it exists, [`Wal::retain`](crate::Wal::retain) keeps what
+/// lies behind it. It lives in memory: store the LSN with what the records did, and make a cursor of it again after a
+/// restart.
+#[derive(Debug)]
+#[must_use = "what it keeps is kept as long as it lives"]
+pub struct Cursor {
+    core: Weak<Core>,
+    pos: Arc<AtomicU64>,
+}
+
+impl Cursor {
+    /// The first LSN that is still needed.
+    pub fn lsn(&self) -> Lsn {
+        Lsn::from_pos(self.pos.load(Ordering::Acquire))
+    }
+
+    /// Everything before `lsn` is not needed any more. A cursor never moves back.
+    ///
+    /// # Errors
+    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log. The cursor stays where it was.
+    pub fn advance(&self, lsn: Lsn) -> Result<()> {
+        // Where there is no log any more, nothing is kept.
+        if let Some(core) = self.core.upgrade() {
+            core.check_process()?;
+            core.check_end(lsn.pos())?;
+        }
+        self.pos.fetch_max(lsn.pos(), Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+/// The cursors of a log.
+#[derive(Default)]
+pub(crate) struct Cursors(Mutex<Places>);
+
+#[derive(Default)]
+pub(crate) struct Places {
+    places: Vec<Weak<AtomicU64>>,
+    /// With this many places, those of cursors that are gone are looked for.
+    prune_at: usize,
+}
+
+impl Cursors {
+    /// Nobody registers as long as the lock is held.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Places> {
+        self.0.lock()
+    }
+}
+
+impl Places {
+    /// Where the slowest of them is.
+    pub(crate) fn slowest(&mut self) -> Option<u64> {
+        self.prune();
+        let places = self.places.iter().filter_map(Weak::upgrade);
+        places.map(|pos| pos.load(Ordering::Acquire)).min()
+    }
+
+    fn add(&mut self, pos: &Arc<AtomicU64>) {
+        if self.places.len() >= self.prune_at {
+            self.prune();
+        }
+        self.places.push(Arc::downgrade(pos));
+    }
+
+    fn prune(&mut self) {
+        self.places.retain(|place| place.strong_count() > 0);
+        self.prune_at = 2 * self.places.len() + 64;
+    }
+}
+
+impl Core {
+    /// Registers somebody who needs the records from `lsn` on. From here on no retention drops them.
+    pub(crate) fn cursor(self: &Arc<Self>, lsn: Lsn) -> Result<Cursor> {
+        // A retention that has not taken the lock will see the cursor; one that held it has moved the head.
+        let mut cursors = self.cursors.lock();
+        self.check_position(&self.base.shape(), lsn.pos())?;
+        let pos = Arc::new(AtomicU64::new(lsn.pos()));
+        cursors.add(&pos);
+        Ok(Cursor {
+            core: Arc::downgrade(self),
+            pos,
+        })
+    }
+}

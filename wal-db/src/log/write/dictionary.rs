@@ -1,0 +1,535 @@
+//! Schema frames: the shapes of the typed records, written into the log so that it explains itself.
+//!
+//! The stream is divided into windows: segments, or 16 MiB where there are none. Before the first typed record in a
+//! window come the schemas of everything that the log has ever held, as a set, so that each window can be read alone;
+//! a type that is new is added to the set of its window. The frames of a set are linked, and the manifest knows the
+//! last one.
+//!
+//! What an entry says is up to the layer of events; here it is bytes.
+
+use crate::{
+    error::{CorruptionReason, Result, WalError},
+    format::{
+        Kind,
+        schema::{LINK_LEN, Link},
+    },
+    log::{
+        base::{Base, Shape},
+        core::{Core, Writer},
+        read::record::{Record, RecordKind},
+    },
+    lsn::Lsn,
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
+};
+
+/// Windows of a log without segments. When its beginning is cut off, less than this stays on the disk for the schemas.
+const WINDOW: u64 = 16 << 20;
+
+/// How many keys are found without a lock; a power of two. A program with more event types finds the others with one.
+/// Few under shuttle, to which each is a step.
+const KNOWN: usize = if cfg!(shuttle) { 4 } else { 1024 };
+
+/// In how many epochs a schema is looked for whose own has been forgotten, at most. Those who damage a log can say that there
+/// were very many.
+const EPOCHS_TRIED: usize = 1 << 20;
+
+/// What an open log knows of its schemas.
+pub(crate) struct Dictionary {
+    /// A typed record that starts before it, and whose key is known, has its schema in front of it.
+    until: AtomicU64,
+    known: Box<[AtomicU64]>,
+    /// Positions of schema frames, ascending: the last one that was there at opening, and those written since.
+    positions: Mutex<Vec<u64>>,
+    set: Mutex<Set>,
+    /// How often the end of the log was cut off.
+    cuts: AtomicU64,
+    /// One more than where frames may be that `positions` does not tell yet; 0 if there are none.
+    untold: AtomicU64,
+}
+
+/// The newest set, once it was needed.
+#[derive(Default)]
+pub(crate) struct Set {
+    entries: Option<Vec<Entry>>,
+}
+
+/// A frame of the newest set.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) pos: u64,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// The schema of a record that is to be appended.
+#[derive(Clone, Copy)]
+pub(crate) struct Described<'a> {
+    /// Stands for it; never 0.
+    pub(crate) key: u64,
+    /// Asked if it is not known whether the log holds it.
+    pub(crate) of: &'a dyn Describe,
+}
+
+/// A schema that the log may not hold.
+pub(crate) trait Describe {
+    /// Asked first, before the records are appended, and with nothing locked: it may run the program's code, which may
+    /// use the log. Refuses the records.
+    fn check(&self, payloads: &[&[u8]]) -> Result<()>;
+
+    /// Given the entries that the log holds, returns a new one, nothing if it is among them, or refuses the record.
+    fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>>;
+}
+
+impl Dictionary {
+    pub(crate) fn new(newest: Option<u64>) -> Self {
+        Dictionary {
+            until: AtomicU64::new(0),
+            known: (0..KNOWN).map(|_| AtomicU64::new(0)).collect(),
+            positions: Mutex::new(newest.into_iter().collect()),
+            set: Mutex::new(Set::default()),
+            cuts: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
+        }
+    }
+
+    /// Up to where a record with this key can be appended; `None` if that has to be found out.
+    #[inline]
+    fn covered(&self, key: u64) -> Option<u64> {
+        let mut at = key as usize % KNOWN;
+        loop {
+            match self.known[at].load(Ordering::Acquire) {
+                found if found == key => return Some(self.until.load(Ordering::Acquire)),
+                0 => return None,
+                _ => at = (at + 1) % KNOWN,
+            }
+        }
+    }
+
+    /// Called with the set locked. One place stays empty, which ends every search.
+    fn add_known(&self, key: u64) {
+        let mut at = key as usize % KNOWN;
+        let mut empty = self.known.iter().filter(|slot| slot.load(Ordering::Relaxed) == 0);
+        if empty.nth(1).is_none() {
+            return;
+        }
+        loop {
+            match self.known[at].load(Ordering::Relaxed) {
+                0 => return self.known[at].store(key, Ordering::Release),
+                found if found == key => return,
+                _ => at = (at + 1) % KNOWN,
+            }
+        }
+    }
+
+    /// Locks the set. To be done before the committer is taken or the log frozen, never the other way round.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Set> {
+        self.set.lock()
+    }
+
+    /// The last schema frame before `pos` that is known of.
+    pub(crate) fn newest_before(&self, pos: u64) -> Option<u64> {
+        let positions = self.positions.lock();
+        let after = positions.partition_point(|&at| at < pos);
+        after.checked_sub(1).map(|at| positions[at])
+    }
+
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.newest_before(u64::MAX)
+    }
+
+    /// Forgets where schema frames were before `pos`, except the newest one.
+    fn forget_before(&self, pos: u64) {
+        let mut positions = self.positions.lock();
+        let gone = positions.partition_point(|&at| at < pos);
+        let gone = gone.min(positions.len().saturating_sub(1));
+        positions.drain(..gone);
+    }
+
+    #[inline]
+    fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Acquire)
+    }
+
+    /// Whether every schema frame before `pos` is known of.
+    pub(crate) fn tells_all_before(&self, pos: u64) -> bool {
+        let untold = self.untold.load(Ordering::Acquire);
+        untold == 0 || pos < untold
+    }
+
+    /// For a log that another process writes: `newest` is the last schema frame by now.
+    pub(crate) fn see(&self, newest: Option<u64>) {
+        let mut set = self.set.lock();
+        if self.newest() != newest {
+            set.entries = None;
+            *self.positions.lock() = newest.into_iter().collect();
+        }
+    }
+
+    /// The records behind `cut` are gone, and `newest` is the last schema frame before it.
+    pub(crate) fn cut(&self, set: &mut Set, newest: Option<u64>) {
+        self.until.store(0, Ordering::Release);
+        self.known
+            .iter()
+            .for_each(|slot| slot.store(0, Ordering::Release));
+        set.entries = None;
+        *self.positions.lock() = newest.into_iter().collect();
+        self.cuts.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Core {
+    /// How often the end of the log was cut off since it was opened.
+    #[cfg(feature = "testing")]
+    pub(crate) fn cuts(&self) -> u64 {
+        self.dictionary.cuts()
+    }
+
+    /// Appends a typed record behind the schema of its type; returns where its frame starts, and up to where the log has
+    /// to be durable for the record to be, with its schema.
+    #[inline]
+    pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
+        loop {
+            let cuts = self.dictionary.cuts();
+            let before = self.described_before(schema, || self.describe_one(schema, payload))?;
+            if let Some((pos, end)) = self.append_before(Kind::Typed, payload, before)? {
+                if self.dictionary.cuts() == cuts {
+                    return Ok((pos, end));
+                }
+                self.describe_behind(&[*schema]);
+                let behind = self.dictionary.newest().map_or(end, |schema| schema + 1);
+                return Ok((pos, end.max(behind)));
+            }
+        }
+    }
+
+    /// As [`append_described`](Self::append_described), for records that are there together or not at all. Those
+    /// that reach into the next window get their schemas there behind them; the window where they begin stays as long
+    /// as one of them does.
+    pub(crate) fn append_batch_described(
+        &self,
+        payloads: &[&[u8]],
+        schemas: &[Described<'_>],
+    ) -> Result<Vec<Lsn>> {
+        loop {
+            let cuts = self.dictionary.cuts();
+            let mut before = u64::MAX;
+            for schema in schemas {
+                before = before.min(self.described_before(schema, || self.describe_new(schema, payloads))?);
+            }
+            if let Some((lsns, _)) = self.append_batch_before(Kind::Typed, payloads, before)? {
+                let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
+                if reaches_on || self.dictionary.cuts() != cuts {
+                    self.describe_behind(schemas);
+                }
+                return Ok(lsns);
+            }
+        }
+    }
+
+    /// A typed record that starts before the position that is returned has this schema in front of it.
+    #[inline]
+    fn described_before(
+        &self,
+        schema: &Described<'_>,
+        describe: impl FnOnce() -> Result<u64>,
+    ) -> Result<u64> {
+        match self.dictionary.covered(schema.key) {
+            Some(before) if before > self.tail() => Ok(before),
+            _ => describe(),
+        }
+    }
+
+    #[cold]
+    fn describe_one(&self, schema: &Described<'_>, payload: &[u8]) -> Result<u64> {
+        self.describe_new(schema, &[payload])
+    }
+
+    #[cold]
+    fn describe_new(&self, schema: &Described<'_>, payloads: &[&[u8]]) -> Result<u64> {
+        schema.of.check(payloads)?;
+        self.describe(schema)
+    }
+
+    /// For records that are in the log already, after a truncation came between or in the window that they reach into.
+    /// If it fails, they are there all the same, and the next typed record tries again.
+    #[cold]
+    fn describe_behind(&self, schemas: &[Described<'_>]) {
+        for schema in schemas {
+            let _ = self.describe(schema);
+        }
+    }
+
+    /// The entries of the newest set.
+    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        if self.is_in_closure() {
+            return Err(WalError::Reentrant);
+        }
+        loop {
+            let shape = self.base.shape();
+            let error = match self.loaded(&mut self.dictionary.lock()) {
+                Ok(entries) => return Ok(run(entries)),
+                Err(error) => error,
+            };
+            let moved = !Arc::ptr_eq(&shape, &self.base.now());
+            if !moved || !matches!(error, WalError::Corruption(_)) {
+                return Err(error);
+            }
+        }
+    }
+
+    fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {
+        if set.entries.is_none() {
+            let newest = self.newest_schema();
+            if let Some(newest) = newest.filter(|_| self.writer().is_ok()) {
+                self.flush_through(newest)?;
+            }
+            let entries = self.read_set(newest)?;
+            if let (Some(first), Some(last)) = (entries.first(), entries.last())
+                && self.window_end(first.pos) == self.window_end(last.pos)
+            {
+                self.dictionary
+                    .until
+                    .store(self.window_end(last.pos), Ordering::Release);
+            }
+            set.entries = Some(entries);
+        }
+        Ok(set.entries.get_or_insert_default())
+    }
+
+    /// Follows the links from the last frame of a set to its first.
+    fn read_set(&self, newest: Option<u64>) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let mut next = newest;
+        while let Some(pos) = next {
+            let (link, payload) = self.schema_frame(pos)?;
+            entries.push(Entry { pos, payload });
+            next = link
+                .before(pos)
+                .filter(|&(before, same_set)| same_set && self.is_there(before))
+                .map(|(before, _)| before);
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// The last schema frame before `cut`. With the log frozen and everything written.
+    pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
+        let mut next = self.newest_schema();
+        while let Some(pos) = next.filter(|&pos| pos >= cut) {
+            let before = match self.schema_frame(pos) {
+                Ok((link, _)) => link.before(pos),
+                // Damage behind the cut is no reason to refuse it.
+                Err(WalError::Corruption(_)) => return Ok(self.dictionary.newest_before(cut)),
+                Err(error) => return Err(error),
+            };
+            next = before.map(|(before, _)| before).filter(|&pos| self.is_there(pos));
+        }
+        Ok(next)
+    }
+
+    fn schema_frame(&self, pos: u64) -> Result<(Link, Vec<u8>)> {
+        let shape = self.base.shape();
+        let record = match self.read_at_once(&shape, pos)? {
+            None if shape.timeline.epoch_at(pos).is_none()
+                && !seeded_bug!("forgotten-epoch-hides-a-schema") =>
+            {
+                self.schema_by_its_group(&shape, pos)?
+            }
+            record => record,
+        };
+        let schema = record.filter(|record| record.kind() == RecordKind::Schema);
+        match schema.as_ref().and_then(|record| Link::parse(record.data(), pos)) {
+            Some((link, rest)) => Ok((link, rest.to_vec())),
+            None => Err(self
+                .base
+                .damage(pos, pos + LINK_LEN as u64, CorruptionReason::Schema)
+                .into()),
+        }
+    }
+
+    /// Reads a frame by the epoch that its group names: the timeline has forgotten whose the position is, as it does with
+    /// the oldest openings of a log that was opened very often.
+    fn schema_by_its_group(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        // It may lie before the head: what is in the head's window is there.
+        let first = self.window_start(shape.head_group);
+        let whole = Shape {
+            head: first,
+            head_group: first,
+            ..shape.clone()
+        };
+        match self.read_in_group(&Arc::new(whole), pos) {
+            Err(WalError::NoSuchRecord { .. }) => Ok(None),
+            Err(error @ WalError::Corruption(_)) if !seeded_bug!("schema-needs-a-header-that-is-gone") => {
+                self.schema_of_any_epoch(shape, pos)?.map(Some).ok_or(error)
+            }
+            record => record.map(Some),
+        }
+    }
+
+    /// Reads a frame of a group that begins before the window, so that its header may be gone: in one of the epochs that
+    /// can have been those of the position.
+    fn schema_of_any_epoch(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        let found = self.read_unchecked(shape, pos)?;
+        let found = found.filter(|(word, _)| word.kind == Kind::Schema);
+        Ok(found.and_then(|(word, record)| {
+            let epochs = shape.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
+            let epoch = word.epoch_among(self.base.log, pos, &record.data, epochs);
+            epoch.map(|_| record)
+        }))
+    }
+
+    /// Sees to it that the schema stands in the window where the next record will, and returns where that ends.
+    #[cold]
+    fn describe(&self, schema: &Described<'_>) -> Result<u64> {
+        let writer = self.usable_writer()?;
+        let mut set = self.dictionary.lock();
+        let entries = self.loaded(&mut set)?;
+        let new = schema.of.entry(entries)?;
+        let until = self.write_set(writer, entries, new)?;
+        self.dictionary.add_known(schema.key);
+        Ok(until)
+    }
+
+    /// Writes the whole set if the tail has left its window, or else what is new.
+    fn write_set(&self, writer: &Writer, entries: &mut Vec<Entry>, new: Option<Vec<u8>>) -> Result<u64> {
+        let mut new = new;
+        // A set that reaches into the next window is written there again; one that is longer than a window never fits.
+        for last_try in [false, true] {
+            let until = self.dictionary.until.load(Ordering::Acquire);
+            let stale = writer.ring.tail() >= until;
+            let first = match self.newest_schema() {
+                None => Link::None,
+                Some(last) if stale => Link::SetBefore(last),
+                Some(last) => Link::At(last),
+            };
+            let again = entries
+                .iter()
+                .filter(|_| stale)
+                .map(|entry| entry.payload.clone());
+            let added: Vec<Vec<u8>> = again.chain(new.take()).collect();
+            if added.is_empty() {
+                return Ok(until);
+            }
+            let (positions, end) = self.append_set(writer, first, &added)?;
+            if stale {
+                entries.clear();
+            }
+            entries.extend(
+                positions
+                    .into_iter()
+                    .zip(added)
+                    .map(|(pos, payload)| Entry { pos, payload }),
+            );
+            let until = self.window_end(end - 1);
+            if last_try
+                || entries
+                    .first()
+                    .is_some_and(|first| self.window_end(first.pos) == until)
+            {
+                self.dictionary.until.store(until, Ordering::Release);
+                return Ok(until);
+            }
+            self.dictionary.until.store(0, Ordering::Release);
+        }
+        Ok(self.dictionary.until.load(Ordering::Acquire))
+    }
+
+    /// Appends linked frames in one batch; returns their positions and the last one's end.
+    fn append_set(&self, writer: &Writer, first: Link, added: &[Vec<u8>]) -> Result<(Vec<u64>, u64)> {
+        let mut link = first;
+        let mut payloads = Vec::with_capacity(added.len());
+        for entry in added {
+            let payload = [&link.encode()[..], entry].concat();
+            link = Link::Back(crate::format::frame_len(payload.len()));
+            payloads.push(payload);
+        }
+        let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+        // A manifest that is written meanwhile must not pass frames that it does not know of.
+        self.dictionary
+            .untold
+            .store(writer.ring.tail() + 1, Ordering::Release);
+        let appended = self.append_batch(Kind::Schema, &payloads).map(|(lsns, end)| {
+            let positions: Vec<u64> = lsns.into_iter().map(Lsn::pos).collect();
+            self.dictionary.positions.lock().extend(&positions);
+            (positions, end)
+        });
+        self.dictionary.untold.store(0, Ordering::Release);
+        appended
+    }
+
+    fn window_end(&self, pos: u64) -> u64 {
+        self.base.window_start(pos) + self.base.window_len()
+    }
+
+    /// The last schema frame that is still there.
+    fn newest_schema(&self) -> Option<u64> {
+        self.dictionary.newest().filter(|&pos| self.is_there(pos))
+    }
+
+    /// Whether what was written at `pos` is still there: what lies before the first window may be gone, with all the
+    /// records that needed it.
+    fn is_there(&self, pos: u64) -> bool {
+        pos >= self.window_start(self.base.shape().head_group)
+    }
+
+    /// See [`Base::window_start`].
+    pub(crate) fn window_start(&self, pos: u64) -> u64 {
+        self.base.window_start(pos)
+    }
+
+    /// The beginning was cut off. If that took the set, the next typed record brings it again.
+    pub(crate) fn head_moved(&self) {
+        let first = self.window_start(self.base.shape().head_group);
+        self.dictionary.forget_before(first);
+        if self.dictionary.newest().is_some_and(|pos| !self.is_there(pos)) {
+            self.dictionary.until.store(0, Ordering::Release);
+        }
+    }
+}
+
+impl Base {
+    /// Where the window of a position begins. What is in it stays as long as a record of it does; what is before that of the
+    /// head group may be gone.
+    pub(crate) fn window_start(&self, pos: u64) -> u64 {
+        pos - pos % self.window_len()
+    }
+
+    fn window_len(&self) -> u64 {
+        match self.segment_len {
+            0 => WINDOW,
+            len => len,
+        }
+    }
+}
+
+#[cfg(all(test, feature = "bincode", not(loom), not(shuttle)))]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use crate::{Wal, WalConfig, WalRecord};
+
+    #[derive(Debug, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "long")]
+    struct Long(Vec<u8>);
+
+    /// How many schema frames the log knows the place of.
+    fn places(wal: &Wal) -> usize {
+        wal.core().dictionary.positions.lock().len()
+    }
+
+    #[test]
+    fn the_places_of_schemas_go_with_the_records_that_they_described() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = WalConfig::new().with_background_flush(false);
+        let wal = Wal::open_segmented_with(dir.path().join("log"), 64 << 10, config).expect("a log");
+        let log = wal.typed::<Long>().expect("no collision");
+        for i in 0..60 {
+            let lsn = log.append_and_sync(&Long(vec![7; 30_000])).expect("append");
+            if i % 10 == 9 {
+                assert!(places(&wal) > 2);
+                wal.truncate_before(lsn).expect("truncate");
+                assert_eq!(places(&wal), 1, "after {i}");
+            }
+        }
+        assert_eq!(wal.schemas().expect("schemas").iter().count(), 1);
+    }
+}

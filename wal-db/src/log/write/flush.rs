@@ -1,0 +1,442 @@
+//! Writing groups to the store, and making them durable. One thread at a time holds the [`Committer`].
+
+use crate::{
+    config::Durability,
+    error::{Result, WalError},
+    for_now::{is_for_now, is_full},
+    format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
+    log::{
+        base::mark_after,
+        clock,
+        core::{Core, Writer},
+    },
+    lsn::Lsn,
+    staging::ring::{Closed, Consumer, Denied, Settled},
+};
+
+/// What only the committing thread needs.
+pub(crate) struct Committer {
+    pub(crate) consumer: Consumer,
+    /// Behind the last group that was written.
+    pub(crate) mark: Mark,
+    /// A closed group that the store had no space for; written before anything else.
+    pending: Option<(Closed, GroupHeader)>,
+    /// The durable position that the last written header names.
+    certified: u64,
+    /// Behind the last group with a record in it.
+    data_end: u64,
+    /// Bytes written since the last flush.
+    unflushed: u64,
+    /// Bytes that the last flush made durable.
+    pub(crate) last_flush: u64,
+    /// Up to where zeros were written ahead.
+    pub(crate) zeroed: u64,
+    /// The flusher has another turn behind this one, and will wake everybody who waits for room before it rests. Until then
+    /// one at a time is woken: if all of them appended, the flusher would have to share its processor with them.
+    pub(crate) flusher_follows: bool,
+}
+
+/// Whether a group that does not go through the ring was written.
+pub(crate) enum Placed {
+    /// Its first frame starts here.
+    At(u64),
+    /// It would start too far on.
+    Late,
+    /// Space has to be made ready first.
+    NoRoom,
+}
+
+/// Bytes of a record for a group that does not go through the ring.
+pub(crate) struct Apart<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) payloads: &'a [&'a [u8]],
+    /// It starts before this position, or not at all.
+    pub(crate) before: u64,
+}
+
+impl Committer {
+    pub(crate) fn new(consumer: Consumer, mark: Mark) -> Self {
+        Committer {
+            consumer,
+            mark,
+            pending: None,
+            certified: mark.pos,
+            data_end: mark.pos,
+            unflushed: 0,
+            last_flush: 0,
+            zeroed: mark.pos,
+            flusher_follows: false,
+        }
+    }
+
+    /// Whether something is durable that no header says is.
+    pub(crate) fn can_be_sealed(&self, core: &Core) -> bool {
+        self.certified < self.data_end
+            && self.data_end <= core.base.flushed()
+            && self.pending.is_none()
+            && !self.consumer.has_cut()
+    }
+
+    /// Goes on from another mark, in a new epoch.
+    pub(crate) fn begin_epoch(&mut self, mark: Mark) {
+        self.mark = mark;
+        self.certified = mark.pos;
+        self.data_end = mark.pos;
+    }
+
+    fn header(
+        &self,
+        core: &Core,
+        closed: &Closed,
+        settled: Settled,
+        digest: u32,
+        zero_sectors: u32,
+    ) -> GroupHeader {
+        let mut flags = 0;
+        if closed.is_empty() {
+            flags |= group::FLAG_SEAL;
+        }
+        if settled.schemas {
+            flags |= group::FLAG_SCHEMAS;
+        }
+        GroupHeader {
+            pos: closed.start,
+            len: (closed.end - closed.start) as u32,
+            count: settled.records,
+            ordinal: self.mark.ordinal,
+            epoch: self.mark.epoch,
+            prev_digest: self.mark.prev_digest,
+            durable: core.base.flushed(),
+            prev: self.mark.prev,
+            payload_digest: digest,
+            zero_sectors,
+            flags,
+            time_us: clock::now_us(),
+            read: None,
+        }
+    }
+
+    fn wrote(&mut self, core: &Core, writer: &Writer, closed: &Closed, header: &GroupHeader) {
+        self.certified = header.durable;
+        if header.flags & group::FLAG_SEAL == 0 {
+            self.data_end = closed.next;
+        }
+        self.unflushed += closed.next - closed.start;
+        self.mark = mark_after(header, core.base.log);
+        core.base.set_ordinal(self.mark.ordinal);
+        core.base.set_written(closed.next);
+        writer.line.set_written(self.mark);
+        // One who waits for room is woken for more than a block. Whoever has the committer rings again when it is done.
+        if self.flusher_follows {
+            if writer.ring.is_roomy() {
+                writer.room.ring_for_one();
+            }
+        } else if writer.ring.is_roomy() || writer.write_through || !writer.ring.has_left_block(closed.next) {
+            writer.room.ring();
+        }
+        writer.progress.ring();
+        if core.should_prepare(writer) {
+            writer.background.ring_preparer();
+        }
+    }
+}
+
+/// What a group takes besides its frames: a header, and padding on both sides.
+pub(crate) const AROUND: u64 = GROUP_HEADER_LEN as u64 + 2 * SECTOR;
+
+impl Core {
+    /// Writes what is in the ring to the store. It survives the process then, whatever the staging.
+    pub(crate) fn flush(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_left(writer, committer)?;
+        let end = committer.consumer.cut(&writer.ring, false);
+        self.write_up_to(writer, committer, end)
+    }
+
+    /// Writes the oldest block if the tail has left it.
+    pub(crate) fn flush_block(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_pending(writer, committer)?;
+        match committer.consumer.next(&writer.ring) {
+            Some(closed) => self.write_closed(writer, committer, closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the blocks that the tail has left, up to a quarter of the ring: a turn of the flusher.
+    pub(crate) fn flush_blocks(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        committer.flusher_follows = true;
+        let flushed = self.flush_quarter(writer, committer);
+        committer.flusher_follows = flushed.is_ok() && writer.ring.has_left_block(committer.consumer.open());
+        flushed
+    }
+
+    fn flush_quarter(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_pending(writer, committer)?;
+        // A group that could not be written was taken out of the ring all the same: `written` may never move again.
+        let upto = committer.consumer.open() + writer.ring.quarter();
+        while writer.ring.has_left_block(committer.consumer.open()) && committer.consumer.open() < upto {
+            self.flush_block(writer, committer)?;
+        }
+        Ok(())
+    }
+
+    /// [`flush`](Self::flush), then makes everything that was written durable, and acknowledges it.
+    pub(crate) fn commit(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_left(writer, committer)?;
+        // Who comes to wait from now on waits for the next flush, and who came before waits for this one.
+        let end = writer.line.depart(|| committer.consumer.cut(&writer.ring, false));
+        self.write_up_to(writer, committer, end)?;
+        if self.base.written() > self.base.flushed() {
+            self.make_durable(writer, committer)?;
+        }
+        if self.config.durability() == Durability::Certified {
+            self.seal(writer, committer)?;
+        }
+        // The seal may have closed a group with records of its own, which nothing certifies yet.
+        self.base.raise_durable(match self.config.durability() {
+            Durability::Certified if seeded_bug!("certified-before-the-seal") => self.base.flushed(),
+            Durability::Certified => committer.certified,
+            Durability::Flushed => self.base.flushed(),
+        });
+        writer.progress.ring();
+        Ok(())
+    }
+
+    /// Writes an empty group that says how far the log is durable, and makes that durable. Then the loss of any
+    /// sector of what is durable can be told from a crash.
+    pub(crate) fn seal(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        if !committer.can_be_sealed(self) || seeded_bug!("never-sealed") {
+            return Ok(());
+        }
+        let end = committer.consumer.cut(&writer.ring, true);
+        self.write_up_to(writer, committer, end)?;
+        if seeded_bug!("seal-not-flushed") {
+            return Ok(());
+        }
+        self.make_durable(writer, committer)
+    }
+
+    /// Flushes the store.
+    fn make_durable(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        // The mark is taken before the flush begins: only what was written by then is covered.
+        let mark = committer.mark;
+        // Who waits for room need not wait for the disk.
+        writer.room.ring();
+        committer.last_flush = std::mem::take(&mut committer.unflushed);
+        if seeded_bug!("acknowledged-before-the-flush") {
+            self.flushed_up_to(writer, mark);
+        }
+        if self.base.store.sync().is_err() {
+            if seeded_bug!("followers-of-a-failed-flush-hear-ok") {
+                self.flushed_up_to(writer, mark);
+            }
+            self.fail(writer);
+            return Err(self.in_doubt());
+        }
+        self.flushed_up_to(writer, mark);
+        Ok(())
+    }
+
+    /// Everything before `mark` is on stable storage.
+    pub(crate) fn flushed_up_to(&self, writer: &Writer, mark: Mark) {
+        self.base.raise_flushed(mark.pos);
+        writer.ring.set_durable(mark.pos);
+        writer.line.raise_mark(mark);
+        if self.config.durability() == Durability::Flushed {
+            self.base.raise_durable(mark.pos);
+            writer.progress.ring();
+        }
+    }
+
+    fn write_pending(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        match committer.pending.take() {
+            Some((closed, header)) => self.write_ring(writer, committer, closed, header),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what an earlier call could not, for want of space.
+    fn write_left(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
+        self.write_pending(writer, committer)?;
+        while committer.consumer.has_cut() {
+            self.flush_block(writer, committer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the groups before `end`, where one ends.
+    fn write_up_to(&self, writer: &Writer, committer: &mut Committer, end: u64) -> Result<()> {
+        while committer.consumer.open() < end {
+            self.flush_block(writer, committer)?;
+        }
+        Ok(())
+    }
+
+    fn write_closed(&self, writer: &Writer, committer: &mut Committer, closed: Closed) -> Result<()> {
+        let settled = committer.consumer.settle(&writer.ring, &closed);
+        let bytes = committer.consumer.bytes(&writer.ring, &closed);
+        let digest = format::crc32(&bytes[GROUP_HEADER_LEN..(closed.end - closed.start) as usize]);
+        // The first sector holds the header, which is not written yet.
+        let zero_sectors =
+            format::zero_sectors(bytes) - u32::from(format::is_zero(&bytes[..SECTOR as usize]));
+        let header = committer.header(self, &closed, settled, digest, zero_sectors);
+        committer
+            .consumer
+            .set_header(&writer.ring, &closed, &header.encode(self.base.log));
+        self.write_ring(writer, committer, closed, header)
+    }
+
+    /// Writes a group from the ring and gives its place in the ring back.
+    fn write_ring(
+        &self,
+        writer: &Writer,
+        committer: &mut Committer,
+        closed: Closed,
+        header: GroupHeader,
+    ) -> Result<()> {
+        let bytes = committer.consumer.bytes(&writer.ring, &closed);
+        if let Err(error) = self.base.store.write_at(closed.start, bytes) {
+            if seeded_bug!("ring-given-back-after-a-failed-write") {
+                committer.consumer.release(&writer.ring, closed.next, closed.next);
+            }
+            if is_for_now(&error) && !writer.write_through {
+                if !seeded_bug!("group-without-space-dropped") {
+                    committer.pending = Some((closed, header));
+                }
+                let len = closed.next - closed.start;
+                return Err(self.base.store.error(match is_full(&error) {
+                    true => WalError::full(len, &error),
+                    false => WalError::io("writing to the log")(error),
+                }));
+            }
+            self.base.store.break_for("writing", &error);
+            self.fail(writer);
+            return Err(self.in_doubt());
+        }
+        committer.consumer.release(&writer.ring, closed.next, closed.next);
+        committer.wrote(self, writer, &closed, &header);
+        Ok(())
+    }
+
+    /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory.
+    pub(crate) fn write_apart(
+        &self,
+        writer: &Writer,
+        committer: &mut Committer,
+        apart: &Apart<'_>,
+    ) -> Result<Placed> {
+        if writer.ring.is_shut() {
+            return Err(self.shut_error());
+        }
+        let len: u64 = apart
+            .payloads
+            .iter()
+            .map(|payload| format::frame_len(payload.len()))
+            .sum();
+        if writer.ring.waits_for_disk(len + AROUND) && !seeded_bug!("full-after-the-place-is-taken") {
+            return Ok(Placed::NoRoom);
+        }
+        // A full disk does no harm here, and would once the place is taken.
+        self.flush(writer, committer)
+            .map_err(WalError::of_nothing_taken)?;
+        let closed = match committer.consumer.reserve(&writer.ring, len, apart.before) {
+            Ok(reserved) => reserved,
+            Err(Denied::Late) => return Ok(Placed::Late),
+            // Others have taken what was there.
+            Err(Denied::NoRoom) => return Ok(Placed::NoRoom),
+            // Nobody else can have frozen the log while this thread has the committer.
+            Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
+        };
+        self.write_up_to(writer, committer, closed.start)
+            .map_err(|error| {
+                // The place that was taken stays empty, so nothing can come after it.
+                self.base.store.break_with(format!("writing: {error}"));
+                self.fail(writer);
+                self.poisoned()
+            })?;
+        committer.consumer.pass(&closed);
+        let key = writer.ring.key();
+        let (mut digest, mut zero_sectors) = (crc32fast::Hasher::new(), 0);
+        apart.chunks(key, &closed, &[1; GROUP_HEADER_LEN], |at, chunk| {
+            let skip = if at == closed.start { GROUP_HEADER_LEN } else { 0 };
+            let used = chunk.len().min((closed.end - at) as usize);
+            digest.update(&chunk[skip..used]);
+            zero_sectors += format::zero_sectors(chunk);
+            Ok(())
+        })?;
+        let settled = Settled {
+            records: if apart.kind.is_record() {
+                apart.payloads.len() as u32
+            } else {
+                0
+            },
+            schemas: apart.kind == Kind::Schema,
+        };
+        let header = committer.header(self, &closed, settled, digest.finalize(), zero_sectors);
+        let written = apart.chunks(key, &closed, &header.encode(self.base.log), |at, chunk| {
+            self.base.store.write_at(at, chunk)
+        });
+        if let Err(error) = written {
+            // Space was made ready before; a store that has none all the same leaves a hole in the log.
+            self.base.store.break_with(format!("writing: {error}"));
+            self.fail(writer);
+            let lsn = Lsn::from_pos(closed.start + GROUP_HEADER_LEN as u64);
+            return Err(self.in_doubt().about(lsn));
+        }
+        committer
+            .consumer
+            .release(&writer.ring, closed.start, closed.next);
+        committer.wrote(self, writer, &closed, &header);
+        Ok(Placed::At(closed.start + GROUP_HEADER_LEN as u64))
+    }
+}
+
+impl Apart<'_> {
+    /// Hands the group's bytes out in chunks that start on a sector.
+    fn chunks(
+        &self,
+        key: FrameKey,
+        closed: &Closed,
+        header: &[u8; GROUP_HEADER_LEN],
+        mut each: impl FnMut(u64, &[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        const CHUNK: usize = 256 << 10;
+        let mut buf: Vec<u8> = Vec::with_capacity(CHUNK);
+        let mut at = closed.start;
+        let mut push = |mut bytes: &[u8], buf: &mut Vec<u8>| {
+            while !bytes.is_empty() {
+                let (part, rest) = bytes.split_at(bytes.len().min(CHUNK - buf.len()));
+                buf.extend_from_slice(part);
+                bytes = rest;
+                if buf.len() == CHUNK {
+                    each(at, buf)?;
+                    at += CHUNK as u64;
+                    buf.clear();
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        push(header, &mut buf)?;
+        let mut pos = closed.start + GROUP_HEADER_LEN as u64;
+        for (i, payload) in self.payloads.iter().enumerate() {
+            let more = i + 1 < self.payloads.len();
+            let word = FrameWord::seal(
+                key,
+                pos,
+                self.kind,
+                more,
+                payload.len() as u32,
+                format::crc32(payload),
+            );
+            push(&word.to_le_bytes(), &mut buf)?;
+            push(payload, &mut buf)?;
+            let frame_len = format::frame_len(payload.len());
+            push(&[0; 8][..frame_len as usize - 8 - payload.len()], &mut buf)?;
+            pos += frame_len;
+        }
+        push(
+            &[0; SECTOR as usize][..(closed.next - closed.end) as usize],
+            &mut buf,
+        )?;
+        if buf.is_empty() { Ok(()) } else { each(at, &buf) }
+    }
+}

@@ -1,0 +1,19 @@
+//! From records to the disk.
+//!
+//! `append` puts records into staging memory, `flush` hands them to the store in groups, and `commit` makes groups durable
+//! and tells those who wait (`ticket`). `background` has the two threads that do so unasked. `truncate` drops records at both
+//! ends, as far as a `cursor` lets it, and `dictionary` writes the schemas of typed records.
+
+pub(crate) mod append;
+pub(crate) mod background;
+pub(crate) mod backup;
+pub(crate) mod closure;
+pub(crate) mod commit;
+pub(crate) mod cursor;
+pub(crate) mod dictionary;
+pub(crate) mod flush;
+pub(crate) mod panics;
+pub(crate) mod ticket;
+pub(crate) mod truncate;
+#[cfg(feature = "testing")]
+pub(crate) mod watched;

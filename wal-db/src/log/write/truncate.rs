@@ -1,0 +1,437 @@
+//! Cutting a log: its end after a record, its beginning before one; while others append and read.
+//!
+//! Both take effect with one durable write of the manifest. What is removed after that is only space: a crash in
+//! between leaves it for the next truncation. LSNs are never used again, so nobody who holds an old one can mistake
+//! another record for it.
+
+use std::{io, time::Duration};
+
+use super::{commit::Turn, cursor::Cursors, dictionary::Set, flush::Committer};
+use crate::{
+    error::{Result, WalError},
+    format::{GROUP_HEADER_LEN, Manifest, Mark, timeline::EpochStart},
+    log::{
+        base::{Shape, mark_after},
+        clock,
+        core::{Core, Writer},
+        open::{
+            keeper::{self, Left},
+            recover,
+        },
+        read::{find, record::RecordKind, scan::Walker},
+    },
+    lsn::Lsn,
+    sync::Arc,
+};
+
+/// Which end of a record a cut is at.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    After,
+    From,
+}
+
+/// What nobody will read again.
+enum Dead {
+    Nothing,
+    Bytes(u64, u64),
+    /// Everything before the group with which the log starts.
+    Before(u64),
+}
+
+impl Core {
+    /// The writer, if the log can be cut: it is open, and no call of the store has failed.
+    fn cutting_writer(&self) -> Result<&Writer> {
+        let writer = self.usable_writer()?;
+        if writer.ring.is_shut() || self.is_poisoned() {
+            return Err(self.shut_error());
+        }
+        Ok(writer)
+    }
+
+    /// Removes every record behind the one at `lsn`.
+    pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
+        self.cut(lsn, Cut::After)
+    }
+
+    /// Removes the record at `lsn` and every one behind it.
+    pub(crate) fn truncate_from(&self, lsn: Lsn) -> Result<()> {
+        self.cut(lsn, Cut::From)
+    }
+
+    fn cut(&self, lsn: Lsn, cut: Cut) -> Result<()> {
+        let writer = self.cutting_writer()?;
+        let record = self.read(lsn)?;
+        if record.kind() == RecordKind::Schema && !seeded_bug!("cut-behind-a-schema") {
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        let end = record.lsn().pos() + crate::format::frame_len(record.len());
+        let mut schemas = self.dictionary.lock();
+        let mut turn = Turn::take(writer);
+        // Whoever closes the log waits for the turn from here on.
+        self.cutting_writer()?;
+        let committer = turn.committer();
+        committer.consumer.freeze(&writer.ring);
+        let result = self.guarded(writer, || {
+            self.cut_at(writer, committer, &mut schemas, (lsn, end), cut)
+        });
+        committer
+            .consumer
+            .thaw(&writer.ring, self.base.key(committer.mark.epoch));
+        let done = writer.line.arrive(self.base.durable());
+        drop(turn);
+        drop(schemas);
+        self.tell_all(done, || Ok(()));
+        match result.map_err(WalError::of_what_was_taken)? {
+            Dead::Nothing => {}
+            // The space is given back if the store can; the cut holds in any case.
+            Dead::Bytes(start, end) if start >= end => {}
+            Dead::Bytes(start, end) => drop(self.base.store.discard(start, end)),
+            Dead::Before(group) => drop(self.give_back_before(group)),
+        }
+        Ok(())
+    }
+
+    /// With the log frozen: makes everything durable, then begins an epoch that continues behind the record at `lsn`, which
+    /// ends at `end`, or behind the one before it. Returns what nobody will read again.
+    fn cut_at(
+        &self,
+        writer: &Writer,
+        committer: &mut Committer,
+        schemas: &mut Set,
+        (lsn, end): (Lsn, u64),
+        cut: Cut,
+    ) -> Result<Dead> {
+        self.commit(writer, committer)?;
+        let shape = self.base.shape();
+        if lsn.pos() < shape.head || shape.timeline.cut_around(lsn.pos()).is_some() {
+            // Another truncation was faster.
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        let start = committer.consumer.open();
+        let last = match cut {
+            Cut::After => Some((lsn.pos(), end)),
+            Cut::From => self.record_before(&shape, lsn.pos())?,
+        };
+        let (kept, is_done) = match last {
+            Some((last, _)) => self.mark_behind(&shape, last, start)?,
+            None => (self.mark_of_none(&shape, lsn.pos(), start)?, false),
+        };
+        if is_done {
+            return Ok(Dead::Nothing);
+        }
+        let cut = last.map_or(lsn.pos(), |(_, end)| end);
+        let newest_schema = self.schema_frame_before(cut)?;
+        let mut manifest = writer.manifest.lock();
+        let epoch = manifest.timeline.newest().epoch + u32::from(!seeded_bug!("no-epoch-at-truncation"));
+        let mut next = manifest.clone();
+        let room = self.config.timeline_room(self.base.store.slots());
+        if !next.timeline.push_within(EpochStart { start, cut, epoch }, room) {
+            return Err(WalError::TooManyTruncations {
+                count: next.timeline.len(),
+            });
+        }
+        next.mark = Mark { epoch, ..kept };
+        if !seeded_bug!("cut-schema-still-named") {
+            next.schema = newest_schema;
+        }
+        let is_empty = last.is_none() && !seeded_bug!("head-in-what-was-cut");
+        if is_empty {
+            next.head = start + GROUP_HEADER_LEN as u64;
+            next.head_group = start;
+            next.head_ordinal = kept.ordinal;
+        }
+        if !seeded_bug!("cut-not-written") {
+            self.publish(writer, &mut next)?;
+        }
+        *manifest = next;
+        committer.begin_epoch(manifest.mark);
+        self.base.set_ordinal(manifest.mark.ordinal);
+        writer.line.set_mark(manifest.mark);
+        writer.ring.set_epoch(epoch);
+        if !seeded_bug!("cut-schema-not-written-again") {
+            self.dictionary.cut(schemas, newest_schema);
+        }
+        self.base.set_shape(recover::shape_of(&manifest));
+        if is_empty {
+            self.head_moved();
+            return Ok(Dead::Before(start));
+        }
+        let dead_from = find::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
+        Ok(Dead::Bytes(dead_from, start))
+    }
+
+    /// Writes the manifest of a cut. Ok means that the cut is durable: the log may have failed all the same, and takes
+    /// nothing more then.
+    fn publish(&self, writer: &Writer, next: &mut Manifest) -> Result<()> {
+        let Err(unwritten) = keeper::write_manifest(&self.base.store, next) else {
+            return Ok(());
+        };
+        if seeded_bug!("failed-cut-goes-on") {
+            return Err(unwritten.error);
+        }
+        if unwritten.left == Left::Nothing {
+            return Err(unwritten.error);
+        }
+        self.fail(writer);
+        match unwritten.left {
+            Left::OneCopy if !seeded_bug!("durable-cut-in-doubt") => Ok(()),
+            _ => Err(self.in_doubt()),
+        }
+    }
+
+    /// The mark of a log that ends with the record at `pos` and continues at `start`, and whether it ends there already.
+    fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<(Mark, bool)> {
+        let header = find::find_group(&self.base, shape, pos)?;
+        let kept = self.index_in_group(shape, &header, pos)? + 1;
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        walker.next_from(&self.base, pos).transpose()?;
+        // Whatever comes, it is behind; it may be damaged.
+        let mut rest = Walker::new(shape.clone(), header.next(), start);
+        let is_last = walker.next_frame(&self.base).is_none() && rest.next_frame(&self.base).is_none();
+        let mark = Mark {
+            pos: start,
+            ordinal: header.ordinal + kept,
+            ..mark_after(&header, self.base.log)
+        };
+        Ok((mark, is_last))
+    }
+
+    /// The mark of a log that loses its first record, the one at `pos`, with all that follow, and continues at `start`.
+    fn mark_of_none(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
+        let header = find::find_group(&self.base, shape, pos)?;
+        Ok(Mark {
+            pos: start,
+            ordinal: shape.head_ordinal,
+            ..mark_after(&header, self.base.log)
+        })
+    }
+
+    /// The last record of the log before the one at `pos`: where it starts and where it ends.
+    fn record_before(&self, shape: &Arc<Shape>, pos: u64) -> Result<Option<(u64, u64)>> {
+        let mut next = Some(find::find_group(&self.base, shape, pos)?.pos);
+        while let Some(group) = next.filter(|&group| group >= shape.head_group) {
+            let (last, header) = self.last_in_group(shape, group, pos)?;
+            if last.is_some_and(|(last, _)| last >= shape.head) {
+                return Ok(last);
+            }
+            next = Some(header.prev).filter(|&prev| prev < group);
+        }
+        Ok(None)
+    }
+
+    /// Removes every record before the first one at or behind `lsn`, and returns where that is.
+    pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
+        self.drop_before(lsn, None)
+    }
+
+    fn drop_before(&self, lsn: Lsn, keep: Option<&Cursors>) -> Result<Lsn> {
+        let writer = self.cutting_writer()?;
+        self.check_end(lsn.pos())?;
+        let tail = writer.ring.tail();
+        self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
+        self.move_head(writer, lsn.pos(), keep).map(Lsn::from_pos)
+    }
+
+    /// Makes the log start with the first record at or after `target`, durably, but not after what `keep` still needs, if
+    /// it is given. Nobody can ask for more to be kept meanwhile. Returns where it starts now.
+    fn move_head(&self, writer: &Writer, target: u64, keep: Option<&Cursors>) -> Result<u64> {
+        // No schema is being written meanwhile, so the mark can move.
+        let _schemas = self.dictionary.lock();
+        let mut manifest = writer.manifest.lock();
+        // Whoever closes the log waits for the manifest from here on.
+        self.cutting_writer()?;
+        let shape = self.base.shape();
+        let mut kept = keep.map(Cursors::lock);
+        let slowest = kept.as_mut().and_then(|cursors| cursors.slowest());
+        let slowest = slowest.filter(|_| !seeded_bug!("cursors-ignored"));
+        let target = target.min(slowest.unwrap_or(u64::MAX));
+        if seeded_bug!("cursor-registered-beside-a-retention") {
+            kept = None;
+        }
+        if target <= shape.head {
+            return Ok(shape.head);
+        }
+        let mark = writer.line.durable_mark();
+        let moved = self.head_at(&shape, target, mark)?;
+        if seeded_bug!("removed-before-the-head-moved") {
+            let _ = self.base.store.truncate_before(moved.head_group);
+        }
+        let mut next = manifest.clone();
+        // A scan must not start in front of the head: nothing may be left there.
+        self.set_mark(&mut next, mark);
+        if !seeded_bug!("head-not-written") {
+            next.head = moved.head;
+            next.head_group = moved.head_group;
+        }
+        next.head_ordinal = moved.head_ordinal;
+        next.dropped = moved.dropped;
+        next.timeline = moved.timeline.clone();
+        self.publish(writer, &mut next)?;
+        *manifest = next;
+        let (head, group) = (moved.head, moved.head_group);
+        self.base.set_shape(moved);
+        drop(kept);
+        self.head_moved();
+        // The head has moved, whatever comes of this; the next one tries again.
+        let removed = self.give_back_before(group);
+        if seeded_bug!("durable-cut-in-doubt") {
+            removed.map_err(WalError::io("removing old segments"))?;
+        }
+        Ok(head)
+    }
+
+    /// Gives back the space of what lies before the group with which the log starts.
+    fn give_back_before(&self, group: u64) -> io::Result<()> {
+        // A store without segments keeps the head's window, where the schemas of its records are.
+        let first = match self.base.segment_len {
+            0 => self.window_start(group),
+            _ => group,
+        };
+        let extra = u64::from(seeded_bug!("one-segment-too-many-removed")) * self.base.segment_len;
+        self.base.store.truncate_before(first + extra)
+    }
+
+    /// The shape of a log that starts with the first record at or behind `target`, or at the durable end.
+    fn head_at(&self, shape: &Arc<Shape>, target: u64, end: Mark) -> Result<Shape> {
+        let target = shape.skip_cut(target);
+        let group = self.group_at(shape, target.min(end.pos))?;
+        let mut walker = Walker::new(shape.clone(), group, end.pos);
+        let mut timeline = shape.timeline.clone();
+        let first = walker.next_from(&self.base, target).transpose()?;
+        let header = walker.header().copied();
+        let Some((frame, header)) = first.zip(header) else {
+            let forgotten = timeline.drop_before(self.window_start(end.pos));
+            let head = end.pos + GROUP_HEADER_LEN as u64;
+            let last = Some(end.prev).filter(|&prev| prev < end.pos);
+            return Ok(Shape {
+                head,
+                head_group: end.pos,
+                head_ordinal: end.ordinal,
+                dropped: self.dropped_before(shape, head, last).max(after_cut(forgotten)),
+                timeline,
+            });
+        };
+        let forgotten = timeline.drop_before(self.window_start(header.pos));
+        Ok(Shape {
+            head: frame.pos,
+            head_group: header.pos,
+            head_ordinal: header.ordinal + self.index_in_group(shape, &header, frame.pos)?,
+            dropped: self
+                .dropped_before(shape, frame.pos, Some(header.pos))
+                .max(after_cut(forgotten)),
+            timeline,
+        })
+    }
+
+    /// Behind the start of the last record before `head`, which is in `group` or in one before it. Where damage hides it,
+    /// it may be anywhere before the head.
+    fn dropped_before(&self, shape: &Arc<Shape>, head: u64, group: Option<u64>) -> u64 {
+        let mut next = group;
+        while let Some(group) = next.filter(|&group| group >= shape.head_group) {
+            let Ok((last, header)) = self.last_in_group(shape, group, head) else {
+                return head;
+            };
+            if let Some((last, _)) = last {
+                return shape.dropped.max(last + 1);
+            }
+            next = Some(header.prev).filter(|&prev| prev < group);
+        }
+        shape.dropped
+    }
+
+    /// Drops what `retention` does not ask to keep and no cursor still needs.
+    pub(crate) fn retain(&self, retention: &Retention) -> Result<Lsn> {
+        let writer = self.cutting_writer()?;
+        let tail = writer.ring.tail();
+        let slowest = self.cursors.lock().slowest();
+        let needed_from = slowest
+            .filter(|_| !seeded_bug!("cursors-ignored"))
+            .unwrap_or(tail)
+            .min(tail);
+        let mut keep_from = 0;
+        if let Some(bytes) = retention.max_bytes {
+            let end = if seeded_bug!("limit-counts-what-is-durable") {
+                self.base.durable()
+            } else {
+                tail
+            };
+            keep_from = self.base.shape().last_bytes(end, bytes);
+        }
+        if let Some(age) = retention.max_age {
+            let oldest = clock::now().checked_sub(age).map_or(0, clock::micros);
+            keep_from = keep_from.max(self.look(|shape| self.first_young(shape, oldest, needed_from))?);
+        }
+        // Somebody may register meanwhile; that is seen when the head moves.
+        self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.cursors))
+    }
+
+    /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
+    /// last one ends. Times need not grow from group to group, so what is dropped was looked at, all of it.
+    fn first_young(&self, shape: &Arc<Shape>, oldest: u64, to: u64) -> Result<u64> {
+        if seeded_bug!("age-found-by-bisection") {
+            return self.first_group_from(shape, clock::system_time(oldest));
+        }
+        let end = self.base.written().min(to);
+        let mut pos = shape.head_group;
+        while pos < end {
+            let next = match find::read_header(&self.base, pos)? {
+                Ok(header) if shape.owns(&header) => Some(header),
+                // Damage has no age; what comes behind it decides.
+                _ => find::find_header(&self.base, shape, pos, end)?,
+            };
+            match next {
+                Some(header) if header.time_us < oldest => pos = shape.skip_cut(header.next()),
+                Some(header) => return Ok(header.pos),
+                None => break,
+            }
+        }
+        Ok(pos)
+    }
+}
+
+/// The first position that cannot have read what a cut that ends at `start` has removed.
+fn after_cut(start: u64) -> u64 {
+    if start > 0 { start + 1 } else { 0 }
+}
+
+/// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a
+/// [`Cursor`](crate::Cursor) still
+/// needs. A limit holds when [`Wal::retain`](crate::Wal::retain) returns; what is appended later counts the next time.
+///
+/// ```
+/// use std::time::Duration;
+/// use wal_db::Retention;
+/// let retention = Retention::new().with_max_bytes(1 << 30).with_max_age(Duration::from_secs(7 * 24 * 3600));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use]
+pub struct Retention {
+    max_bytes: Option<u64>,
+    max_age: Option<Duration>,
+}
+
+impl Retention {
+    /// Keeps everything.
+    pub const fn new() -> Self {
+        Retention {
+            max_bytes: None,
+            max_age: None,
+        }
+    }
+
+    /// Keeps the last so many bytes of the log, framing included: from the head to the end at the time of the call,
+    /// durable or not, without what was cut off. (What is given up is made durable before it is dropped.) Files take more:
+    /// whole segments, and space that is made ready ahead.
+    pub const fn with_max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Keeps what was written in this time, by the clock of the writer, and all that comes after the first record that
+    /// is so young: after a clock that went back and forth, too much is kept and never too little.
+    pub const fn with_max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+}

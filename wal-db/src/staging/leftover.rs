@@ -1,0 +1,291 @@
+//! The file behind staging memory: whose it is, and what a process left in it. Nothing here is unsafe, for nothing here
+//! is in use.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read, Seek, SeekFrom, Write},
+};
+
+use crate::{
+    format::{Fields, LogId, SECTOR, is_zero},
+    storage::sys::check_end,
+};
+
+/// Where the ring starts in a staging file.
+pub(crate) const STAGING_HEADER_LEN: u64 = 4096;
+pub(crate) const RELEASED_AT: usize = 512;
+pub(crate) const DURABLE_AT: usize = 1024;
+pub(crate) const MAGIC: [u8; 8] = *b"WALDBSTG";
+pub(crate) const USED: usize = 64;
+
+/// The longest ring that a log is ever opened with.
+const MAX_CAPACITY: u64 = 1 << 30;
+
+/// Says whose staging memory a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StagingHeader {
+    pub(crate) log: LogId,
+    pub(crate) boot: Option<[u8; 16]>,
+    pub(crate) epoch: u32,
+    pub(crate) capacity: u64,
+    /// The log was closed: everything behind the header is zero.
+    pub(crate) clean: bool,
+    /// The number by which the manifest names it; 0 where it was made before manifests did.
+    pub(crate) number: u32,
+}
+
+impl StagingHeader {
+    #[cfg_attr(loom, allow(dead_code))] // nothing is mapped under loom
+    pub(crate) fn encode(&self) -> [u8; USED] {
+        let mut bytes = [0; USED];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..24].copy_from_slice(&self.log.0);
+        bytes[24..40].copy_from_slice(&self.boot.unwrap_or_default());
+        bytes[40..44].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[44] = u8::from(self.clean);
+        bytes[48..56].copy_from_slice(&self.capacity.to_le_bytes());
+        bytes[56..60].copy_from_slice(&self.number.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes.first_chunk::<USED>()?);
+        let intact =
+            fields.take::<8>() == MAGIC && crc32fast::hash(&bytes[..60]).to_le_bytes() == bytes[60..64];
+        let log = LogId(fields.take());
+        let boot: [u8; 16] = fields.take();
+        let (epoch, flags, capacity, number) = (fields.u32(), fields.u32(), fields.u64(), fields.u32());
+        let boot = (boot != [0; 16]).then_some(boot);
+        let header = StagingHeader {
+            log,
+            boot,
+            epoch,
+            capacity,
+            clean: flags == 1,
+            number,
+        };
+        let possible = capacity.is_power_of_two() && (SECTOR..=MAX_CAPACITY).contains(&capacity);
+        (intact && possible).then_some(header)
+    }
+}
+
+/// What a process left in its staging file.
+pub(crate) struct Leftover {
+    pub(crate) header: StagingHeader,
+    /// Everything before it is in the store, as far as the process got.
+    pub(crate) released: u64,
+    /// Everything before it is durable, if the process got to say so.
+    pub(crate) durable: Option<u64>,
+    /// Where in the stream starts what was read of the ring.
+    from: u64,
+    bytes: Vec<u8>,
+}
+
+/// What lies under the name of a staging file.
+pub(crate) enum Found {
+    /// Nothing, or what the making of a staging file leaves when the machine goes down.
+    Nothing,
+    /// What a process has left, and `ours` has taken.
+    Ours(Leftover),
+    /// A staging file that `ours` did not take, or one that is damaged.
+    Ignored,
+    /// Something else, that is not to be touched.
+    Foreign,
+}
+
+impl Leftover {
+    /// Looks at what is under the name of `log`'s staging file, and reads it. Nothing but its first 4 KiB is read, and
+    /// nothing is allocated, before `ours` has taken the header.
+    pub(crate) fn find(file: &File, log: LogId, ours: impl Fn(&StagingHeader) -> bool) -> io::Result<Found> {
+        let mut found = Self::find_header(file, log, ours)?;
+        if let Found::Ours(leftover) = &mut found {
+            leftover.read_on(file, leftover.header.capacity)?;
+        }
+        Ok(found)
+    }
+
+    /// As [`find`](Self::find), and reads nothing of the ring.
+    pub(crate) fn find_header(
+        file: &File,
+        log: LogId,
+        ours: impl Fn(&StagingHeader) -> bool,
+    ) -> io::Result<Found> {
+        let len = file.metadata()?.len();
+        let head = read_head(file)?;
+        if len == 0 {
+            return Ok(Found::Nothing);
+        }
+        if !is_one(&head, len, Some(log)) && !seeded_bug!("foreign-file-emptied") {
+            return Ok(Found::Foreign);
+        }
+        if is_zero(&head) {
+            return Ok(Found::Nothing);
+        }
+        let header = StagingHeader::decode(&head);
+        if header.is_some_and(|header| header.clean) {
+            return Ok(Found::Nothing);
+        }
+        let Some(header) = header.filter(|header| ours(header)) else {
+            return Ok(Found::Ignored);
+        };
+        if len < STAGING_HEADER_LEN || header.capacity > len - STAGING_HEADER_LEN {
+            return Ok(Found::Ignored);
+        }
+        let (Some(released), durable) = words(&head, &header) else {
+            return Ok(Found::Ignored);
+        };
+        Ok(Found::Ours(Leftover {
+            header,
+            released,
+            durable,
+            from: released,
+            bytes: Vec::new(),
+        }))
+    }
+
+    /// Forgets what was read of the ring: it is to be read from this position on.
+    pub(crate) fn start_at(&mut self, pos: u64) {
+        self.from = pos;
+        self.bytes.clear();
+    }
+
+    /// Reads on in the ring, `len` bytes if there are so many. Returns whether there were any.
+    pub(crate) fn read_on(&mut self, file: &File, len: u64) -> io::Result<bool> {
+        let mut reader = file;
+        let upto = self.end().min(self.read_to().saturating_add(len));
+        let any = self.read_to() < upto;
+        while self.read_to() < upto {
+            let (had, at) = (self.bytes.len(), self.read_to() & (self.header.capacity - 1));
+            let part = (upto - self.read_to()).min(self.header.capacity - at) as usize;
+            self.bytes.resize(had + part, 0);
+            reader.seek(SeekFrom::Start(STAGING_HEADER_LEN + at))?;
+            reader.read_exact(&mut self.bytes[had..])?;
+        }
+        Ok(any)
+    }
+
+    /// The position up to which the ring was read.
+    pub(crate) fn read_to(&self) -> u64 {
+        self.from + self.bytes.len() as u64
+    }
+
+    /// The position up to which the ring can hold anything.
+    pub(crate) fn end(&self) -> u64 {
+        self.released.saturating_add(self.header.capacity)
+    }
+
+    /// What was read from a position on.
+    pub(crate) fn at(&self, pos: u64) -> &[u8] {
+        let offset = pos
+            .checked_sub(self.from)
+            .and_then(|offset| usize::try_from(offset).ok());
+        offset
+            .and_then(|offset| self.bytes.get(offset..))
+            .unwrap_or_default()
+    }
+}
+
+/// The released and the durable position, where they can be believed.
+pub(crate) fn words(head: &[u8], header: &StagingHeader) -> (Option<u64>, Option<u64>) {
+    let word = |at: usize| Fields(&head[at..]).u64();
+    let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
+    // Between the two stores a dead process leaves the old complement, which is as good: what was released last is zero
+    // and nothing was claimed in its place. Anything else is damage, and then nothing here can be used.
+    let (released, before) = (word(RELEASED_AT), !word(RELEASED_AT + 8));
+    let step = released.checked_sub(before);
+    let released = step.filter(|&step| step <= header.capacity.max(1 << 32));
+    (released.map(|_| before), durable)
+}
+
+/// The start of a file, with zeros where it ends.
+fn read_head(file: &File) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; STAGING_HEADER_LEN as usize];
+    let (mut reader, mut len) = (file, 0);
+    reader.seek(SeekFrom::Start(0))?;
+    while len < head.len() {
+        match reader.read(&mut head[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(head)
+}
+
+/// Whether a file that starts like this is staging memory, of whatever log, or residue of one. One whose magic is damaged
+/// is told by its log; one of which the start is lost by its length.
+fn is_one(head: &[u8], len: u64, log: Option<LogId>) -> bool {
+    if is_zero(head) {
+        let ring = len.saturating_sub(STAGING_HEADER_LEN);
+        return ring == 0 || ring.is_power_of_two() && (64 << 10..=MAX_CAPACITY).contains(&ring);
+    }
+    let len = usize::try_from(len).unwrap_or(usize::MAX).min(MAGIC.len());
+    head[..len] == MAGIC[..len] || log.is_some_and(|log| head[8..24] == log.0)
+}
+
+/// Whether a file under the name of a new log's staging memory may be replaced.
+pub(crate) fn may_be_replaced(head: &[u8], len: u64) -> bool {
+    len == 0 || is_one(head, len, None)
+}
+
+/// Whether a process of this boot that closed the same log has left the file, so that its ring is zero, and all of its
+/// blocks are there: who copied it may have left out those that are zero, and a store into one could want space. What the
+/// file held before the machine went down is not known.
+#[cfg_attr(loom, allow(dead_code))] // as above
+pub(crate) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    if metadata.len() != STAGING_HEADER_LEN + header.capacity || has_holes(&metadata) {
+        return Ok(false);
+    }
+    let left = StagingHeader::decode(&read_head(file)?);
+    Ok(left.is_some_and(|left| {
+        left.clean
+            && left.log == header.log
+            && left.capacity == header.capacity
+            && left.boot.is_some()
+            && left.boot == header.boot
+    }))
+}
+
+#[cfg_attr(loom, allow(dead_code))] // as above
+fn has_holes(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::blocks(metadata) < metadata.len().div_ceil(512)
+        && !seeded_bug!("holes-in-staging-memory");
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
+
+/// The stores that put a number and its complement at `at`. A process that dies between them leaves the old complement.
+#[cfg_attr(loom, allow(dead_code))] // as above
+pub(crate) fn checked_stores(at: usize, number: u64) -> [(usize, u64); 2] {
+    [(at, number), (at + 8, !number)]
+}
+
+/// Fills a new file: its header is on the disk before anything else is, so what the machine leaves of the file when it
+/// goes down can be told from somebody else's. All of its blocks are written, in small pieces: the system writes back as
+/// much at a time as was written at a time.
+pub(crate) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
+    let mut page = [0; PIECE];
+    page[..USED].copy_from_slice(&header.encode());
+    let mut writer = file;
+    check_end(STAGING_HEADER_LEN + header.capacity)?;
+    file.set_len(0)?;
+    writer.seek(SeekFrom::Start(0))?;
+    writer.write_all(&page)?;
+    file.sync_data()?;
+    let zeros = [0; PIECE];
+    for _ in 0..header.capacity / PIECE as u64 {
+        writer.write_all(&zeros)?;
+    }
+    Ok(())
+}
+
+/// See [`fill`].
+const PIECE: usize = 4096;

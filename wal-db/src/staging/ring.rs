@@ -1,0 +1,464 @@
+//! Positions in staging memory: who may write where, decided on one word, the tail of the log. No byte is touched here;
+//! `staging` does that, and relies on this:
+//!
+//! * The tail only moves by compare-and-swap from the value that was checked, so claims are disjoint and lie below the
+//!   limit.
+//! * The ring is divided into blocks. No claim straddles the end of one, and behind it the place of a group header is
+//!   left out: a block that the tail has left is a group of its own. So groups stay small enough for a processor's
+//!   cache, room comes back a block at a time, and nobody has to close a group for that.
+//! * The limit is never more than one lap ahead of what was released, so no two live positions share a place.
+//! * What the one [`Consumer`] has taken out cannot be claimed before it is released, which raises the limit with
+//!   release ordering; claimers read it with acquire ordering.
+
+use super::memory::{Claim, Memory};
+use crate::{
+    format::{FrameKey, GROUP_HEADER_LEN, align_sector},
+    storage::wiped::Wiped,
+    sync::{AtomicU64, CachePadded, Mutex, Ordering, load_for_swap, spin_loop},
+};
+
+/// Kept free below the limit, for the padding and the headers that closing a group takes.
+pub(crate) const SLACK: u64 = 4096;
+
+/// Above every position; set in the tail while nothing may be claimed.
+const FROZEN: u64 = 1 << 63;
+/// Set in the tail for good when nothing may be claimed any more.
+const SHUT: u64 = 1 << 62;
+
+/// The longest claim that goes through the ring.
+const MAX_CLAIM: u64 = 64 << 10;
+
+/// The longest block. Enough for one system call to cost little per record, and little enough to stay in a processor's
+/// second-level cache while it is checked and copied.
+const MAX_BLOCK: u64 = 512 << 10;
+
+/// How often a claimer spins when it finds that another core has just claimed: about a hundred nanoseconds.
+const GIVE_WAY_SPINS: u32 = if SIMULATED { 1 } else { 8 };
+
+/// And when that happens again in the same claim, so that others most likely do nothing but append: some ten
+/// microseconds, in which they make hundreds of claims.
+const GIVE_WAY_FOR_LONG_SPINS: u32 = if SIMULATED { 1 } else { 1024 };
+
+/// Whether spinning is a step of a schedule.
+const SIMULATED: bool = cfg!(any(loom, shuttle));
+
+/// How long the blocks of a ring are.
+pub(crate) fn block_len(capacity: u64) -> u64 {
+    MAX_BLOCK.min(capacity / 4)
+}
+
+/// A ring of staging memory and the tail of the log.
+pub(crate) struct Ring {
+    pub(crate) memory: Memory,
+    tail: CachePadded<AtomicU64>,
+    /// Claims end at or below it. A forked child finds zero here, so it claims nothing.
+    pub(crate) limit: Wiped,
+    /// What the limit is made of; changed rarely.
+    bounds: Mutex<Bounds>,
+    key: AtomicU64,
+    block_len: u64,
+    max_claim: u64,
+}
+
+struct Bounds {
+    released: u64,
+    disk: u64,
+}
+
+/// Why nothing was claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// A truncation is going on.
+    Frozen,
+    /// The log is closed or poisoned.
+    Shut,
+    /// The ring or the prepared space is full at the moment.
+    NoRoom,
+    /// It would start too far on.
+    Late,
+}
+
+/// Whether a claim is possible at this tail at all.
+#[inline(always)]
+fn check_open(tail: u64) -> Result<(), Denied> {
+    match tail & (FROZEN | SHUT) {
+        0 => Ok(()),
+        FROZEN => Err(Denied::Frozen),
+        _ => Err(Denied::Shut),
+    }
+}
+
+impl Ring {
+    /// A ring whose next group starts at `start`, and its one consumer. The memory is all zero.
+    pub(crate) fn new(memory: Memory, start: u64, key: FrameKey) -> (Ring, Consumer) {
+        let ring = Ring {
+            tail: CachePadded::new(AtomicU64::new(start + GROUP_HEADER_LEN as u64)),
+            limit: Wiped::new(0),
+            bounds: Mutex::new(Bounds {
+                released: start,
+                disk: 0,
+            }),
+            key: AtomicU64::new(key.raw()),
+            block_len: block_len(memory.len()),
+            max_claim: MAX_CLAIM.min(memory.len() / 8),
+            memory,
+        };
+        ring.memory.set_released(start);
+        // A ring starts where everything is durable. What the memory said before was said of another log, or of an
+        // earlier state of this one.
+        ring.memory.set_durable(start);
+        (
+            ring,
+            Consumer {
+                open: start,
+                cut: None,
+                released: start,
+            },
+        )
+    }
+
+    /// Makes the pages ready in which the records from `pos` to `end` will lie.
+    pub(crate) fn fault_in(&self, pos: u64, end: u64) {
+        self.memory.fault_in(pos, end.min(pos + self.capacity()));
+    }
+
+    /// The longest claim that this ring takes.
+    pub(crate) fn max_claim(&self) -> u64 {
+        self.max_claim
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.memory.len()
+    }
+
+    /// Where the next claim starts.
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Acquire) & !(FROZEN | SHUT)
+    }
+
+    /// Up to where the disk has room.
+    pub(crate) fn disk(&self) -> u64 {
+        self.bounds.lock().disk
+    }
+
+    /// Whether the next `len` bytes have to wait for the disk rather than for the ring.
+    pub(crate) fn waits_for_disk(&self, len: u64) -> bool {
+        self.end_of(self.tail(), len).saturating_add(SLACK) > self.disk()
+    }
+
+    /// Where a claim of `len` bytes would end, or a record of that many that does not go through the ring.
+    pub(crate) fn end_of(&self, tail: u64, len: u64) -> u64 {
+        let left = self.left_in_block(tail);
+        if len <= left || len > self.max_claim() {
+            tail + len
+        } else {
+            tail + left + GROUP_HEADER_LEN as u64 + len
+        }
+    }
+
+    fn block_len(&self) -> u64 {
+        self.block_len
+    }
+
+    pub(crate) fn left_in_block(&self, pos: u64) -> u64 {
+        self.block_len() - (pos & (self.block_len() - 1))
+    }
+
+    /// Whether the tail has left the block that holds `pos`.
+    pub(crate) fn has_left_block(&self, pos: u64) -> bool {
+        self.tail() > pos + self.left_in_block(pos)
+    }
+
+    /// What is worth waking somebody for: to write that much, or to fill it.
+    pub(crate) fn quarter(&self) -> u64 {
+        self.capacity() / 4
+    }
+
+    /// Whether a claim at `pos` is the first one of a quarter of the ring.
+    pub(crate) fn starts_quarter(&self, pos: u64) -> bool {
+        pos & (self.quarter() - 1) == GROUP_HEADER_LEN as u64
+    }
+
+    /// Where the group that a tail is in starts, if everything before `open` is closed.
+    fn group_start(&self, open: u64, tail: u64) -> u64 {
+        open.max(tail & !(self.block_len() - 1))
+    }
+
+    pub(crate) fn key(&self) -> FrameKey {
+        FrameKey::from_raw(self.key.load(Ordering::Relaxed))
+    }
+
+    /// Takes the next `len` bytes, a multiple of eight and at most [`max_claim`](Self::max_claim), if they start
+    /// before `before`.
+    #[inline(always)]
+    pub(crate) fn claim(&self, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+        self.claim_from(load_for_swap(&self.tail), GIVE_WAY_SPINS, len, before)
+    }
+
+    /// As [`claim`](Self::claim), a moment after [`glance`](Self::glance) has returned `seen`.
+    ///
+    /// Two cores that append all the time can take turns at every record without ever racing. Then each waits for the
+    /// tail's cache line every time. A tail that has moved since the glance shows it.
+    #[inline(always)]
+    pub(crate) fn claim_after_glance(&self, seen: u64, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+        let tail = load_for_swap(&self.tail);
+        let (tail, spins) = if tail == seen {
+            (tail, GIVE_WAY_SPINS)
+        } else {
+            (self.give_way(GIVE_WAY_SPINS), GIVE_WAY_FOR_LONG_SPINS)
+        };
+        self.claim_from(tail, spins, len, before)
+    }
+
+    /// The tail, for [`claim_after_glance`](Self::claim_after_glance).
+    #[inline(always)]
+    pub(crate) fn glance(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn claim_from(&self, tail: u64, spins: u32, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+        let (mut tail, mut spins) = (tail, spins);
+        loop {
+            check_open(tail)?;
+            if tail >= before {
+                return Err(Denied::Late);
+            }
+            if self.end_of(tail, len) > self.limit.load(Ordering::Acquire) {
+                return Err(Denied::NoRoom);
+            }
+            let left = self.left_in_block(tail);
+            let (take, next) = if len < left {
+                (len, tail + len)
+            } else {
+                (len.min(left), tail + left + GROUP_HEADER_LEN as u64)
+            };
+            match self
+                .tail
+                .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) if take == len => return Ok(Claim::new(self, tail, len)),
+                Ok(_) => {
+                    // The rest of the block is too short: it becomes a void.
+                    drop(Claim::new(self, tail, take));
+                    tail = self.tail.load(Ordering::Relaxed);
+                }
+                Err(_) => {
+                    tail = self.give_way(spins);
+                    spins = GIVE_WAY_FOR_LONG_SPINS;
+                }
+            }
+        }
+    }
+
+    /// Another core has moved the tail at the same moment, or a moment ago. It goes faster if it has the tail to itself
+    /// for a while than if both hand it over for each claim.
+    #[cold]
+    fn give_way(&self, spins: u32) -> u64 {
+        for _ in 0..spins {
+            spin_loop();
+        }
+        load_for_swap(&self.tail)
+    }
+
+    /// Whether a claim of `len` bytes would be decided now, one way or the other.
+    pub(crate) fn has_room(&self, len: u64) -> bool {
+        let tail = self.tail.load(Ordering::SeqCst);
+        tail & SHUT != 0 || tail & FROZEN == 0 && self.end_of(tail, len) <= self.limit.load(Ordering::SeqCst)
+    }
+
+    /// Whether a claim fails in a child that was forked off, and not only where it is asked for.
+    pub(crate) fn refuses_children(&self) -> bool {
+        self.limit.is_wiped()
+    }
+
+    /// Whether a quarter of the ring can be claimed.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.tail() + self.quarter() <= self.limit.load(Ordering::Acquire)
+    }
+
+    /// Makes room up to `disk` on the disk's side.
+    pub(crate) fn set_disk(&self, disk: u64) {
+        let mut bounds = self.bounds.lock();
+        bounds.disk = disk;
+        self.update_limit(&bounds);
+    }
+
+    /// Refuses claims for good.
+    pub(crate) fn shut(&self) {
+        self.tail.fetch_or(SHUT, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.tail.load(Ordering::SeqCst) & (FROZEN | SHUT) == FROZEN
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.tail.load(Ordering::Acquire) & SHUT != 0
+    }
+
+    /// Records how far the log is durable where a later process can read it.
+    pub(crate) fn set_durable(&self, durable: u64) {
+        self.memory.set_durable(durable);
+    }
+
+    /// Binds the memory to a new epoch. Only while it is empty and nothing can be claimed.
+    pub(crate) fn set_epoch(&self, epoch: u32) {
+        self.memory.change_header(|header| header.epoch = epoch);
+    }
+
+    /// Notes that the log was closed. Only while the memory is empty and nothing can be claimed any more.
+    pub(crate) fn set_clean(&self) {
+        self.memory.change_header(|header| header.clean = true);
+    }
+
+    /// What is before `next` can be claimed again, a lap later.
+    pub(crate) fn give_back(&self, next: u64) {
+        let mut bounds = self.bounds.lock();
+        bounds.released = next;
+        self.update_limit(&bounds);
+    }
+
+    fn update_limit(&self, bounds: &Bounds) {
+        let ring = bounds.released + self.capacity() - SLACK;
+        self.limit
+            .store(ring.min(bounds.disk.saturating_sub(SLACK)), Ordering::Release);
+    }
+}
+
+/// The one that takes published bytes out of the ring.
+pub(crate) struct Consumer {
+    /// Where the oldest group starts that was not taken out.
+    open: u64,
+    /// Where the tail was cut and went on: the end of a group that does not fill its block.
+    cut: Option<(u64, u64)>,
+    pub(crate) released: u64,
+}
+
+/// A group that takes no more claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) start: u64,
+    /// Where its last frame ends.
+    pub(crate) end: u64,
+    /// Where the next group starts.
+    pub(crate) next: u64,
+}
+
+/// What a group holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) records: u32,
+    /// Whether schemas are among them.
+    pub(crate) schemas: bool,
+}
+
+impl Closed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end == self.start + GROUP_HEADER_LEN as u64
+    }
+}
+
+impl Consumer {
+    /// Where the oldest group starts that was not taken out.
+    pub(crate) fn open(&self) -> u64 {
+        self.open
+    }
+
+    /// Whether groups before the last cut are still to be taken out.
+    pub(crate) fn has_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// Ends the last group at the tail, unless that is empty and `keep_empty` is not set. Returns where the last
+    /// group to be taken out ends. The groups before an earlier cut were taken out.
+    pub(crate) fn cut(&mut self, ring: &Ring, keep_empty: bool) -> u64 {
+        debug_assert!(!self.has_cut());
+        let mut tail = load_for_swap(&ring.tail);
+        loop {
+            let end = tail & !(FROZEN | SHUT);
+            let start = ring.group_start(self.open, end);
+            if end == start + GROUP_HEADER_LEN as u64 && !keep_empty {
+                return start;
+            }
+            let next = align_sector(end);
+            let next_tail = (next + GROUP_HEADER_LEN as u64) | (tail & (FROZEN | SHUT));
+            match ring
+                .tail
+                .compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => {
+                    self.cut = Some((end, next));
+                    return next;
+                }
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Takes out the oldest group that takes no more claims.
+    pub(crate) fn next(&mut self, ring: &Ring) -> Option<Closed> {
+        let block_end = self.open + ring.left_in_block(self.open);
+        let (end, next) = match self.cut {
+            Some(cut) if cut.0 <= block_end => {
+                self.cut = None;
+                cut
+            }
+            _ if ring.tail() > block_end => (block_end, block_end),
+            _ => return None,
+        };
+        let start = std::mem::replace(&mut self.open, next);
+        Some(Closed { start, end, next })
+    }
+
+    /// Takes a place outside the ring for a group of its own with `len` bytes of frames, which start before `before`, and
+    /// ends the last group before it. The groups up to its start are to be taken out before it is passed.
+    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64, before: u64) -> Result<Closed, Denied> {
+        debug_assert!(!self.has_cut());
+        let disk = ring.disk();
+        let mut tail = load_for_swap(&ring.tail);
+        loop {
+            check_open(tail)?;
+            let last = ring.group_start(self.open, tail);
+            let cut = (tail != last + GROUP_HEADER_LEN as u64).then_some((tail, align_sector(tail)));
+            let start = cut.map_or(last, |(_, next)| next);
+            let end = start + GROUP_HEADER_LEN as u64 + len;
+            let next = align_sector(end);
+            if start + GROUP_HEADER_LEN as u64 >= before {
+                return Err(Denied::Late);
+            }
+            if next + SLACK > disk && !seeded_bug!("full-after-the-place-is-taken") {
+                return Err(Denied::NoRoom);
+            }
+            match ring.tail.compare_exchange_weak(
+                tail,
+                next + GROUP_HEADER_LEN as u64,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    self.cut = cut;
+                    return Ok(Closed { start, end, next });
+                }
+                Err(now) => tail = now,
+            }
+        }
+    }
+
+    /// Goes on behind a place that was reserved.
+    pub(crate) fn pass(&mut self, reserved: &Closed) {
+        assert!(self.open == reserved.start && !self.has_cut());
+        self.open = reserved.next;
+    }
+
+    /// Refuses claims until [`thaw`](Self::thaw).
+    pub(crate) fn freeze(&mut self, ring: &Ring) {
+        ring.tail.fetch_or(FROZEN, Ordering::AcqRel);
+    }
+
+    pub(crate) fn thaw(&mut self, ring: &Ring, key: FrameKey) {
+        ring.key.store(key.raw(), Ordering::Relaxed);
+        // The release makes the key visible to whoever claims after it.
+        ring.tail.fetch_and(!FROZEN, Ordering::AcqRel);
+    }
+}
