@@ -2,7 +2,7 @@
 //! often, with a timeline that forgets early: whatever is left is explained.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Lsn, Retention, Wal, WalConfig, WalRecord};
+use wal_db::{Lsn, RecordKind, Retention, SalvageItem, Schemas, Wal, WalConfig, WalRecord};
 use wal_tests::{
     files::{FORMS, Form, Place},
     quiet,
@@ -161,7 +161,32 @@ impl Life {
             assert!(report.is_intact(), "{what}: {report:?}");
             let reader = Wal::open_read_only_with(self.place.path(), quiet()).unwrap();
             self.check_handle(&reader, what);
+            self.check_salvaged(what);
         }
+    }
+
+    fn check_salvaged(&self, what: &str) {
+        let (mut schemas, mut kept) = (Schemas::default(), self.kept.iter());
+        for item in Wal::salvage(self.place.path()).unwrap() {
+            let record = match item.unwrap() {
+                SalvageItem::Schema(record) => {
+                    schemas.take(&record);
+                    continue;
+                }
+                SalvageItem::Record(record) => record,
+                other => panic!("{what}: {other:?}"),
+            };
+            assert_eq!(
+                Some(record.lsn()),
+                kept.next().map(|(lsn, _)| *lsn),
+                "{what}: salvage"
+            );
+            if record.kind() == RecordKind::Typed {
+                let value = record.to_value(&schemas);
+                value.unwrap_or_else(|error| panic!("{what}: salvage: {error}"));
+            }
+        }
+        assert_eq!(kept.next(), None, "{what}: salvage");
     }
 
     fn check_handle(&self, wal: &Wal, what: &str) {

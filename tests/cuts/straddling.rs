@@ -1,7 +1,7 @@
 //! A window that begins inside a group whose header is gone with what was dropped, and a timeline that has forgotten whose
 //! the group was: the schemas in the group's rest are those of the log.
 
-use wal_db::{OpenPolicy, RecordKind, Schemas, TypedError, Wal};
+use wal_db::{OpenPolicy, RecordKind, SalvageItem, Schemas, TypedError, Wal};
 use wal_tests::{
     all,
     files::{FORMS, Form, Place, SECTOR, SEGMENT},
@@ -115,4 +115,37 @@ fn a_log_is_cut_at_damage_where_the_last_schema_was_the_first_one() {
     wal.append_typed(&counted(2)).unwrap();
     assert_eq!(numbers(&wal), [2]);
     assert_explained(&wal, &wal.schemas().unwrap(), "cut");
+}
+
+/// In the file of a log that was truncated, the schemas of what is left may lie before it.
+#[test]
+fn salvage_hands_out_the_schemas_before_the_head() {
+    for form in FORMS {
+        let place = Place::fast(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append_typed(&counted(0)).unwrap();
+        wal.sync().unwrap();
+        let kept = wal.append_typed(&counted(1)).unwrap();
+        wal.sync().unwrap();
+        wal.truncate_before(kept).unwrap();
+        wal.close().unwrap();
+        assert_eq!(salvaged(&place, form), 1);
+    }
+}
+
+/// How many records salvage finds, each of which it has to explain.
+fn salvaged(place: &Place, form: Form) -> usize {
+    let (mut schemas, mut records) = (Schemas::default(), 0);
+    for item in Wal::salvage(place.path()).unwrap() {
+        match item.unwrap() {
+            SalvageItem::Schema(record) => drop(schemas.take(&record)),
+            SalvageItem::Record(record) => {
+                let value = record.to_value(&schemas);
+                assert!(value.is_ok(), "{form:?}: {:?} of {records}", value.err());
+                records += 1;
+            }
+            other => panic!("{form:?}: {other:?}"),
+        }
+    }
+    records
 }

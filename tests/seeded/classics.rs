@@ -861,6 +861,12 @@ pub(super) const CLASSICS: &[Bug] = &[
         &["staging::lost::staged_records_behind_a_cut_at_damage_are_kept_aside_and_counted"],
     ),
     bug(
+        "salvage-leaves-schemas-out",
+        &[],
+        "salvage begins at the head, and the schemas of what it finds lie before it",
+        &["cuts::straddling::salvage_hands_out_the_schemas_before_the_head"],
+    ),
+    bug(
         "write-that-ends-called-damage",
         &[],
         "a group is whole by the time that salvage asks whether it was, and was read before",

@@ -139,7 +139,12 @@ pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
     let (head, group) = (shape.head, shape.head_group);
     let mut base = Base::new(store, log, segment_len, shape, end);
     base.view = manifest.map(View::new);
-    let walker = Walker::new(base.shape(), group, end).with_schemas();
+    // The schemas of the first records may lie before them.
+    let first = match seeded_bug!("salvage-leaves-schemas-out") {
+        true => group,
+        false => base.window_start(group),
+    };
+    let walker = Walker::new(base.shape(), first, end).with_schemas();
     Ok(Salvage {
         base,
         walker,
@@ -296,8 +301,13 @@ impl Salvage {
             WalError::Corruption(damage) => Ok(Some(damage)),
             WalError::Truncated { .. } if self.base.now().head_group > self.walker.pos() => {
                 let now = self.base.now();
-                self.head = now.head;
-                self.walker.jump(now.head_group);
+                if now.head == self.head {
+                    // Of what comes before the head only the schemas count, and what is damaged there is no damage.
+                    self.resync()?;
+                } else {
+                    self.head = now.head;
+                    self.walker.jump(now.head_group);
+                }
                 Ok(None)
             }
             WalError::UnsupportedVersion { .. } => {
