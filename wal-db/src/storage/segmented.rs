@@ -1,28 +1,26 @@
 //! A log in a directory of segment files.
 
+mod attach;
+mod open;
+
 use std::{
-    collections::BTreeMap,
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
     Identity, StoreFault, WalStore,
-    file::{attach_header, faster, keep_aside, lock, open_existing, open_new, read_slot, unlock, write_slot},
+    file::{attach_header, keep_aside, read_slot, unlock, write_slot},
     files::Files,
-    fs::{Access, Dir, File, FileSystem, create_dirs, read_at, write_at},
-    recognised,
-    sys::{self, System},
-    table,
+    fs::{Access, Dir, File, FileSystem, read_at, write_at},
+    sys, table,
     wiped::Process,
 };
 use crate::{
-    error::{Result, WalError},
     for_now::{ForNow, for_good, is_full},
     format::{
         LogId, SEGMENT_HEADER_LEN, is_zero,
-        manifest::{Copies, SlotFault},
         segment::{SEGMENT_HEADER_USED, SegmentHeader},
     },
     sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering},
@@ -32,9 +30,6 @@ pub(super) const MANIFEST: &str = "manifest";
 pub(super) const NEW_MANIFEST: &str = "manifest.new";
 const STAGING: &str = "staging";
 const SUFFIX: &str = ".seg";
-
-/// How many names after its last segment are looked at in a log whose directory is not listed.
-const LATER_NAMES: u64 = 4;
 
 /// The smallest segment; smaller requests are rounded up. Little under shuttle, whose logs are short.
 const MIN_SEGMENT_LEN: u64 = if cfg!(shuttle) { 4 << 10 } else { 64 << 10 };
@@ -68,132 +63,6 @@ pub struct SegmentedStore {
 }
 
 impl SegmentedStore {
-    /// Opens the directory for writing and locks it; creates it if it is not there or empty. The stored segment
-    /// size wins over `segment_size`, which is rounded up to a multiple of 4 KiB and to 64 KiB at least.
-    ///
-    /// # Errors
-    /// [`WalError::Locked`] if it is open for writing elsewhere, [`WalError::NotALog`] if it holds something else (it
-    /// is not changed then), [`WalError::Corruption`] if the manifest is gone, [`WalError::Io`].
-    pub fn open(dir: impl AsRef<Path>, segment_size: u64) -> Result<Self> {
-        let dir = dir.as_ref();
-        Self::open_on(Arc::new(System), dir, segment_size).map_err(|error| error.located(Some(dir)))
-    }
-
-    /// As [`open`](Self::open), on another file system.
-    pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path, segment_size: u64) -> Result<Self> {
-        if segment_size == 0 {
-            return Err(WalError::Config {
-                what: "segments of 0 bytes: they have to have one at least, and are rounded up to 64 KiB"
-                    .to_owned(),
-            });
-        }
-        let dir = match open_dir(&*fs, path)? {
-            Some(dir) => dir,
-            None => create_dirs(&*fs, path).map_err(WalError::io("creating the log's directory"))?,
-        };
-        let manifest_path = path.join(MANIFEST);
-        let manifest = match open_existing(&*dir, MANIFEST.as_ref(), &manifest_path, Access::Write)? {
-            Some(file) => {
-                lock(&*file, &manifest_path)?;
-                // What a process that died has left in the system's cache is durable before anything follows from it.
-                if !seeded_bug!("no-directory-flush-at-opening") {
-                    dir.sync()
-                        .and_then(|()| dir.sync_own_name())
-                        .map_err(WalError::io("making the log's directory durable"))?;
-                }
-                file
-            }
-            None => create(&*dir, path)?,
-        };
-        Self::with_manifest(fs, dir, path, manifest, Some(segment_size), false)
-    }
-
-    /// Opens the directory for reading; changes and locks nothing.
-    ///
-    /// # Errors
-    /// [`WalError::NotALog`] if it holds something else, [`WalError::Io`].
-    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
-        let dir = dir.as_ref();
-        Self::open_read_only_on(Arc::new(System), dir).map_err(|error| error.located(Some(dir)))
-    }
-
-    /// As [`open_read_only`](Self::open_read_only), on another file system.
-    pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
-        let Some(dir) = open_dir(&*fs, path)? else {
-            return Err(opening_dir(io::ErrorKind::NotFound.into()));
-        };
-        match open_existing(&*dir, MANIFEST.as_ref(), &path.join(MANIFEST), Access::Read)? {
-            Some(manifest) => Self::with_manifest(fs, dir, path, manifest, None, true),
-            None => Err(no_manifest(&*dir, path)?),
-        }
-    }
-
-    /// Opens what segments there are, without a manifest, for salvage: which log it is and how long its segments are
-    /// comes from the first segment whose header is intact.
-    pub(crate) fn open_segments(
-        fs: Arc<dyn FileSystem>,
-        path: &Path,
-    ) -> Result<(Self, LogId, std::ops::RangeInclusive<u64>)> {
-        let dir = fs.open_dir(path).map_err(opening_dir)?;
-        let (mut headers, mut refused) = (Vec::new(), None);
-        for name in dir.list().map_err(opening_dir)? {
-            let Some(index) = name.to_str().and_then(segment_index) else {
-                continue;
-            };
-            let mut bytes = [0; SEGMENT_HEADER_USED];
-            let opened = dir.open(&name, Access::Read);
-            match opened.and_then(|file| read_at(&*file, 0, &mut bytes).map(|_| file)) {
-                Ok(file) => {
-                    let header = SegmentHeader::decode(&bytes).ok();
-                    let header = header.filter(|header| header.index == index);
-                    headers.extend(header.map(|header| (header, file)));
-                }
-                Err(error) if sys::is_not_a_file(&error) => {}
-                Err(error) => refused = refused.or(Some(error)),
-            }
-        }
-        headers.sort_by_key(|(header, _)| header.index);
-        // A file of another log may lie among them: the log is the one that most of them belong to.
-        let mut of = BTreeMap::new();
-        for (header, _) in &headers {
-            *of.entry(header.log.0).or_insert(0) += 1;
-        }
-        if let Some((&most, _)) = of.iter().max_by_key(|(_, count)| **count) {
-            headers.retain(|(header, _)| header.log.0 == most);
-        }
-        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
-            if let Some(refused) = refused {
-                return Err(WalError::io("reading the segments")(refused));
-            }
-            return Err(match no_manifest(&*dir, path)? {
-                WalError::Corruption(_) => WalError::NotALog {
-                    path: path.to_owned(),
-                    reason: "no segment with an intact header",
-                },
-                error => error,
-            });
-        };
-        let (log, segment_len, indexes) = (first.0.log, first.0.segment_len, first.0.index..=last.0.index);
-        // The file stands in for the manifest, which salvage does not read from it.
-        let manifest = first.1.clone();
-        let store = SegmentedStore {
-            fs,
-            dir,
-            path: path.to_owned(),
-            manifest,
-            segment_len: segment_len.max(MIN_SEGMENT_LEN),
-            read_only: true,
-            log: Mutex::new(Some(log)),
-            last: AtomicU64::new(*indexes.end()),
-            needed: AtomicU64::new(*indexes.end()),
-            attached: AtomicBool::new(false),
-            prepared: Mutex::new(0),
-            files: Files::new(),
-            process: Process::this(),
-        };
-        Ok((store, log, indexes))
-    }
-
     /// The path that the directory was opened with.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -204,60 +73,6 @@ impl SegmentedStore {
     #[must_use]
     pub fn segment_size(&self) -> u64 {
         self.segment_len
-    }
-
-    fn with_manifest(
-        fs: Arc<dyn FileSystem>,
-        dir: Arc<dyn Dir>,
-        path: &Path,
-        manifest: Arc<dyn File>,
-        asked: Option<u64>,
-        read_only: bool,
-    ) -> Result<Self> {
-        let read = |slot| read_slot(&*manifest, slot).map_err(WalError::io("reading the manifest"));
-        let slots = [read(0)?, read(1)?];
-        let copies = Copies::decode(&slots);
-        let stored = copies.newest().map(|(_, newest)| newest);
-        if stored.is_none() && copies.has(SlotFault::Foreign) && !copies.has(SlotFault::Damaged) {
-            return Err(WalError::NotALog {
-                path: path.to_owned(),
-                reason: "its manifest has another format",
-            });
-        }
-        if read_only && slots.iter().all(Vec::is_empty) && !has_segments(&dir.list().map_err(opening_dir)?) {
-            return Err(WalError::NotALog {
-                path: path.to_owned(),
-                reason: recognised::UNFINISHED,
-            });
-        }
-        let segment_len = match stored {
-            Some(stored) if stored.segment_len == 0 => {
-                return Err(WalError::NotALog {
-                    path: path.to_owned(),
-                    reason: "its manifest is that of a file",
-                });
-            }
-            Some(stored) if !seeded_bug!("segment-size-of-today") => stored.segment_len,
-            _ => asked
-                .unwrap_or(MIN_SEGMENT_LEN)
-                .clamp(MIN_SEGMENT_LEN, 1 << 40)
-                .next_multiple_of(4096),
-        };
-        Ok(SegmentedStore {
-            fs,
-            dir,
-            path: path.to_owned(),
-            manifest,
-            segment_len,
-            read_only,
-            log: Mutex::new(None),
-            last: AtomicU64::new(0),
-            needed: AtomicU64::new(u64::MAX),
-            attached: AtomicBool::new(false),
-            prepared: Mutex::new(0),
-            files: Files::new(),
-            process: Process::this(),
-        })
     }
 
     /// The file of a segment, checked to be the right one; `None` if it is not there.
@@ -426,147 +241,6 @@ impl SegmentedStore {
             last += 1;
         }
         Ok(len)
-    }
-
-    fn attach_here(&self, log: &Identity) -> io::Result<()> {
-        *self.log.lock() = Some(LogId(log.log_id));
-        // A reader attaches again when the log has moved on: an unused segment may have gone and been made anew.
-        self.files.forget(|_| false);
-        if log.read_only && !seeded_bug!("unused-segments-missed") {
-            self.needed.store(log.newest_segment, Ordering::Release);
-        }
-        if log.read_only && log.in_use && self.attach_without_listing(log)? {
-            return Ok(());
-        }
-        let mut indexes = self.listed()?;
-        let last = indexes.last().copied();
-        self.last.store(last.unwrap_or(0), Ordering::Release);
-        let there = |index: &u64| indexes.binary_search(index).is_ok();
-        let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;
-        if !never_used {
-            let first = log.head / self.segment_len;
-            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index))
-                && !seeded_bug!("missing-segment-passed-over")
-            {
-                return Err(StoreFault::Missing { segment }.error());
-            }
-        }
-        if !seeded_bug!("later-segments-not-looked-at") {
-            self.check_later(&mut indexes, log.newest_segment)?;
-        }
-        let last = indexes.last().copied();
-        self.last.store(last.unwrap_or(0), Ordering::Release);
-        if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
-            // It may have been cut by a process that died before that was durable.
-            match self.dir.open(segment_name(segment).as_ref(), Access::Write) {
-                Ok(file) => file.sync_data()?,
-                Err(error) if sys::is_not_a_file(&error) => return Err(StoreFault::Wrong { segment }.error()),
-                Err(error) => return Err(error),
-            }
-        }
-        self.attached.store(true, Ordering::Release);
-        *self.prepared.lock() = self.writable()?;
-        Ok(())
-    }
-
-    /// The file of a segment as it is there now.
-    fn check_segment(&self, index: u64) -> io::Result<()> {
-        let log = self.attached()?;
-        let file = match self.dir.open(segment_name(index).as_ref(), Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StoreFault::Missing { segment: index }.error());
-            }
-            Err(error) if sys::is_not_a_file(&error) => {
-                return Err(StoreFault::Wrong { segment: index }.error());
-            }
-            file => file?,
-        };
-        attach_header(&*file, 0, log, index, self.segment_len, true)
-    }
-
-    /// Attaches to a log that is being written. Its head may have moved meanwhile: then a segment is missing that the next
-    /// manifest does not name. `false`: nothing is there, and a listing says whether that is right.
-    fn attach_without_listing(&self, log: &Identity) -> io::Result<bool> {
-        if self.attached.load(Ordering::Acquire) {
-            // What is missing by now is met by who reads it.
-            self.last.fetch_max(log.newest_segment, Ordering::Release);
-            return Ok(true);
-        }
-        for segment in log.head / self.segment_len..=log.newest_segment {
-            match self.file_len(segment) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return match log.newest_segment {
-                        0 => Ok(false),
-                        _ => Err(StoreFault::Missing { segment }.error()),
-                    };
-                }
-                len => len.map(drop)?,
-            }
-        }
-        let mut last = log.newest_segment;
-        while let Some(later) = self.find_later(last)? {
-            last = later;
-        }
-        self.last.store(last, Ordering::Release);
-        self.attached.store(true, Ordering::Release);
-        Ok(true)
-    }
-
-    /// The first later segment among the next few names.
-    fn find_later(&self, last: u64) -> io::Result<Option<u64>> {
-        for index in last + 1..=last + LATER_NAMES {
-            if !self.is_later(index)? {
-                continue;
-            }
-            // Its writer may have made it, and those before it, since they were looked for.
-            for segment in last + 1..index {
-                if !self.is_later(segment)? {
-                    return Err(StoreFault::Missing { segment }.error());
-                }
-            }
-            return Ok(Some(index));
-        }
-        Ok(None)
-    }
-
-    /// That the segments which no manifest names yet are the log's, and that none is missing before one that is there. Its
-    /// writer may be making some, in order, or removing some, the last first; a directory is not listed in one moment, so a
-    /// segment that was not listed may be there.
-    fn check_later(&self, indexes: &mut Vec<u64>, newest: u64) -> io::Result<()> {
-        let named = indexes.partition_point(|&index| index <= newest);
-        let mut expected = newest + 1;
-        for at in named..indexes.len() {
-            let index = indexes[at];
-            let mut missing = None;
-            while named > 0 && expected < index {
-                if !self.is_later(expected)? || seeded_bug!("listing-taken-for-a-moment") {
-                    missing = Some(expected);
-                    break;
-                }
-                expected += 1;
-            }
-            if !self.is_later(index)? {
-                indexes.truncate(at);
-                break;
-            }
-            if let Some(segment) = missing {
-                return Err(StoreFault::Missing { segment }.error());
-            }
-            expected = index + 1;
-        }
-        Ok(())
-    }
-
-    /// Whether a segment that no manifest names is there.
-    fn is_later(&self, index: u64) -> io::Result<bool> {
-        let Err(error) = self.check_segment(index) else {
-            return Ok(true);
-        };
-        match StoreFault::of(&error) {
-            Some(StoreFault::Missing { .. }) => Ok(false),
-            Some(StoreFault::Wrong { segment }) => Err(StoreFault::Foreign { segment }.error()),
-            _ => Err(error),
-        }
     }
 }
 
@@ -823,97 +497,4 @@ pub(crate) fn segment_name(index: u64) -> String {
 pub(crate) fn segment_index(name: &str) -> Option<u64> {
     let index = name.strip_suffix(SUFFIX)?.parse().ok()?;
     (name == segment_name(index)).then_some(index)
-}
-
-/// Opens a log's directory if it is there.
-fn open_dir(fs: &dyn FileSystem, path: &Path) -> Result<Option<Arc<dyn Dir>>> {
-    match fs.open_dir(path) {
-        Ok(dir) => Ok(Some(dir)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(WalError::NotALog {
-            path: path.to_owned(),
-            reason: recognised::instead_of_a_directory(fs, path),
-        }),
-        Err(error) => Err(opening_dir(error)),
-    }
-}
-
-fn opening_dir(error: io::Error) -> WalError {
-    WalError::io("opening the log's directory")(error)
-}
-
-/// Makes the manifest, which appears under its name locked and empty.
-fn create(dir: &dyn Dir, path: &Path) -> Result<Arc<dyn File>> {
-    let names = dir.list().map_err(opening_dir)?;
-    let manifest = path.join(MANIFEST);
-    if names.iter().any(|name| name == MANIFEST) {
-        return Err(faster(&manifest));
-    }
-    if names.iter().any(|name| name != NEW_MANIFEST) {
-        return Err(no_manifest(dir, path)?);
-    }
-    let (file, is_ours) = open_new(dir, NEW_MANIFEST.as_ref(), &path.join(NEW_MANIFEST))?;
-    if let Err(error) = make(dir, path, &*file) {
-        if is_ours {
-            // Nothing is left of what could not be made; where that fails, the next opening uses it.
-            let _ = dir.remove(NEW_MANIFEST.as_ref());
-        }
-        return Err(error);
-    }
-    Ok(file)
-}
-
-fn make(dir: &dyn Dir, path: &Path, file: &dyn File) -> Result<()> {
-    let manifest = path.join(MANIFEST);
-    lock(file, &manifest)?;
-    // Whoever had this file before may have finished it.
-    if dir.exists(MANIFEST.as_ref())? {
-        return Err(faster(&manifest));
-    }
-    if file.len()? > 0 && !seeded_bug!("foreign-file-emptied") {
-        return Err(WalError::NotALog {
-            path: path.join(NEW_MANIFEST),
-            reason: "a new log is made under this name, and something else has it",
-        });
-    }
-    match dir.rename(NEW_MANIFEST.as_ref(), MANIFEST.as_ref()) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(faster(&manifest)),
-        result => result.map_err(WalError::io("creating the manifest"))?,
-    }
-    let flush_names = || {
-        if !seeded_bug!("no-directory-flush-for-a-manifest") {
-            dir.sync()?;
-        }
-        if !seeded_bug!("no-directory-flush-for-a-directory") {
-            dir.sync_own_name()?;
-        }
-        Ok(())
-    };
-    flush_names().map_err(WalError::io("making the log's directory durable"))
-}
-
-fn has_segments(names: &[OsString]) -> bool {
-    let mut names = names.iter().filter_map(|name| name.to_str());
-    names.any(|name| segment_index(name).is_some())
-}
-
-/// A directory without a manifest: a log that lost it, or no log.
-fn no_manifest(dir: &dyn Dir, path: &Path) -> Result<WalError> {
-    let names = dir.list().map_err(opening_dir)?;
-    Ok(if has_segments(&names) {
-        WalError::Corruption(crate::error::Corruption {
-            lsn: crate::lsn::Lsn::ZERO,
-            segment: None,
-            start: 0,
-            end: 0,
-            reason: crate::error::CorruptionReason::MissingManifest,
-            log: None,
-        })
-    } else {
-        WalError::NotALog {
-            path: path.to_owned(),
-            reason: recognised::directory(dir, &names)
-                .unwrap_or("the directory holds something else and no manifest"),
-        }
-    })
 }
