@@ -24,9 +24,9 @@ use crate::{
     config::{NotMapped, Staging, StagingInUse, WalConfig},
     error::{Result, WalError},
     for_now::{is_for_now, is_full},
-    format::{Manifest, Mark},
+    format::{Manifest, Mark, staging::StagingHeader},
     staging::{
-        leftover::{self, StagingHeader},
+        leftover,
         memory::Memory,
         ring::{Ring, SLACK},
     },

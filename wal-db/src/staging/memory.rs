@@ -18,17 +18,19 @@
 use std::mem::ManuallyDrop;
 use std::{fs::File, io};
 
-use super::leftover::StagingHeader;
-#[cfg(not(loom))]
-use super::leftover::{DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores, was_left_clean};
 use super::ring::{Closed, Consumer, Ring, Settled};
-#[cfg(not(loom))]
-use crate::format::is_zero;
-#[cfg(not(loom))]
-use crate::storage::Process;
 use crate::{
-    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind},
+    format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind, staging::StagingHeader},
     sync::{MemoryWord, Ordering, back_off, fence, step},
+};
+#[cfg(not(loom))]
+use crate::{
+    format::{
+        is_zero,
+        staging::{DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores},
+    },
+    staging::leftover::was_left_clean,
+    storage::Process,
 };
 
 /// A part of the ring that belongs to one writer until it is published. Dropped before that, it becomes a void.

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
 use crate::{
-    format::{FrameKey, LogId},
+    format::{FrameKey, LogId, staging::words},
     staging::{
-        leftover::{Found, Leftover, fill, was_left_clean, words},
+        leftover::{Found, Leftover, fill, was_left_clean},
         ring::{Denied, SLACK, block_len},
     },
 };

@@ -20,8 +20,8 @@ use crate::{
     format::{
         LogId, Manifest, SLOT_LEN, is_zero,
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},
+        staging::{STAGING_HEADER_LEN, may_be_replaced},
     },
-    staging::leftover::{STAGING_HEADER_LEN, may_be_replaced},
     sync::{Arc, AtomicU64, Ordering},
 };
 

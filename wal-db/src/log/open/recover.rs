@@ -9,7 +9,7 @@ use super::{keeper::load_manifest, mend::mend, repair, report::RecoveryReport};
 use crate::{
     config::{OpenPolicy, WalConfig},
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{self, GroupHeader, HeaderFault, Kind, Manifest, Mark},
+    format::{self, GroupHeader, HeaderFault, Kind, Manifest, Mark, staging::StagingHeader},
     log::{
         base::{Base, Shape, mark_after},
         read::{
@@ -18,7 +18,7 @@ use crate::{
         },
     },
     lsn::Lsn,
-    staging::leftover::{self, Leftover, StagingHeader},
+    staging::leftover::{self, Leftover},
     storage::{Identity, Latched, StoreFault, WalStore, is_not_a_file},
     sync::Arc,
 };

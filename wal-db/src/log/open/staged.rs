@@ -247,10 +247,9 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
-    use crate::staging::{
-        leftover::{Found, StagingHeader},
-        memory::Memory,
-        ring::Ring,
+    use crate::{
+        format::staging::StagingHeader,
+        staging::{leftover::Found, memory::Memory, ring::Ring},
     };
 
     const LOG: LogId = LogId([1; 16]);

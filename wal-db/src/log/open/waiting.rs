@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    format::{FrameKey, Manifest},
+    format::{FrameKey, Manifest, staging::StagingHeader},
     log::base::Base,
-    staging::leftover::{self, Leftover, StagingHeader},
+    staging::leftover::{self, Leftover},
 };
 
 /// Staging memory of a process that may be at work.

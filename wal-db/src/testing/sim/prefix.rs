@@ -8,7 +8,10 @@ use super::{
     image::{Image, Step},
     medium::{Arrival, Medium},
 };
-use crate::{format::FrameWord, staging::leftover::STAGING_HEADER_LEN, testing::CheckFailed};
+use crate::{
+    format::{FrameWord, staging::STAGING_HEADER_LEN},
+    testing::CheckFailed,
+};
 
 /// How thoroughly [`check_crash_prefix`] looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
