@@ -2,13 +2,13 @@
 //! `cargo run --release -p wal-tests --bin seeded-bugs`.
 //!
 //! `NAME ...` tries only those whose names contain one of these, `--list` says what each one is, `--threads T` (one for
-//! each processor), `--json`. The exit code is 1 if one escapes, 2 if there is no answer. What has to be built is built
-//! below the target directory, in `seeded-bugs`.
+//! each processor), `--json`. The exit code is 1 if one escapes, 2 if there is no answer. A copy of the project with all
+//! mistakes in it is built below the target directory, in `seeded-bugs`. `--edit` only makes that copy, for somebody who
+//! changes the mistakes there, and `--save` makes the patches anew from it.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     sync::Mutex,
@@ -23,9 +23,11 @@ const LIMIT: Duration = Duration::from_secs(90);
 type Failed = String;
 
 fn main() -> ExitCode {
-    let answer = arguments(std::env::args().skip(1)).and_then(|options| match options.list {
-        true => list(&options.bugs),
-        false => run(&options),
+    let answer = arguments(std::env::args().skip(1)).and_then(|options| match options.job {
+        Job::List => list(&options.bugs),
+        Job::Edit => edit(),
+        Job::Save => seeded::tree::save(&tree()?).map(|()| true),
+        Job::Try => run(&options),
     });
     match answer {
         Ok(true) => ExitCode::SUCCESS,
@@ -37,9 +39,17 @@ fn main() -> ExitCode {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Job {
+    Try,
+    List,
+    Edit,
+    Save,
+}
+
 struct Options {
     bugs: Vec<&'static Bug>,
-    list: bool,
+    job: Job,
     json: bool,
     threads: usize,
 }
@@ -47,14 +57,16 @@ struct Options {
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Options, Failed> {
     let mut options = Options {
         bugs: seeded::bugs().collect(),
-        list: false,
+        job: Job::Try,
         json: false,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut names = Vec::new();
     while let Some(argument) = given.next() {
         match argument.as_str() {
-            "--list" => options.list = true,
+            "--list" => options.job = Job::List,
+            "--edit" => options.job = Job::Edit,
+            "--save" => options.job = Job::Save,
             "--json" => options.json = true,
             "--threads" => {
                 let number = given.next().and_then(|text| text.parse().ok());
@@ -62,7 +74,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Options, Failed>
             }
             name if name.starts_with('-') => {
                 return Err(format!(
-                    "{name} is not an option\nusage: seeded-bugs [NAME ...] [--list] [--threads T] [--json]"
+                    "{name} is not an option\nusage: seeded-bugs [NAME ...] [--list|--edit|--save] [--threads T] [--json]"
                 ));
             }
             _ => names.push(argument),
@@ -89,6 +101,14 @@ fn list(bugs: &[&Bug]) -> Result<bool, Failed> {
     Ok(true)
 }
 
+fn edit() -> Result<bool, Failed> {
+    let (tree, patched) = (tree()?, seeded::tree::patched()?);
+    seeded::tree::write(&tree, &patched)?;
+    patched.failed.iter().for_each(|failed| println!("{failed}"));
+    println!("{}", tree.join("wal-db/src").display());
+    Ok(patched.failed.is_empty())
+}
+
 fn stands_for(bug: &Bug) -> String {
     if bug.mistakes.is_empty() {
         return "classic".to_owned();
@@ -103,7 +123,9 @@ fn run(options: &Options) -> Result<bool, Failed> {
         return Err(wrong.join("\n"));
     }
     let start = Instant::now();
-    let programs = build(&options.bugs)?;
+    let tree = tree()?;
+    seeded::tree::write(&tree, &seeded::tree::patched()?)?;
+    let programs = build(&options.bugs, &tree)?;
     let built = start.elapsed().as_secs();
     eprintln!("built after {built} s; first without a mistake");
     without_a_mistake(&options.bugs, &programs)?;
@@ -186,7 +208,11 @@ fn without_a_mistake(bugs: &[&Bug], programs: &Programs) -> Result<(), Failed> {
 }
 
 /// The test programs by their names.
-struct Programs(BTreeMap<String, PathBuf>);
+struct Programs {
+    programs: BTreeMap<String, PathBuf>,
+    /// Where they are run.
+    folder: PathBuf,
+}
 
 enum Ended {
     Passed,
@@ -199,12 +225,12 @@ enum Ended {
 impl Programs {
     /// Runs some tests of a program with a mistake in it.
     fn run(&self, program: &str, tests: &[&str], mistake: Option<&str>) -> Ended {
-        let Some(path) = self.0.get(program) else {
+        let Some(path) = self.programs.get(program) else {
             return Ended::NotRun(format!("{program} was not built"));
         };
         let mut command = Command::new(path);
         command.args(["--exact", "--test-threads=1"]).args(tests);
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.current_dir(&self.folder);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -245,9 +271,10 @@ impl Programs {
 }
 
 /// Builds the test programs that are needed, with all mistakes in them.
-fn build(bugs: &[&Bug]) -> Result<Programs, Failed> {
+fn build(bugs: &[&Bug], tree: &Path) -> Result<Programs, Failed> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let folder = tree.join("tests");
+    command.current_dir(&folder);
     command.args([
         "test",
         "-p",
@@ -265,11 +292,7 @@ fn build(bugs: &[&Bug]) -> Result<Programs, Failed> {
     for name in &names {
         command.args(["--test", name]);
     }
-    let mut flags = std::env::var_os("RUSTFLAGS").unwrap_or_default();
-    flags.push(OsString::from(" --cfg wal_seeded_bugs"));
-    command
-        .env("RUSTFLAGS", flags)
-        .env("CARGO_TARGET_DIR", target_dir()?);
+    command.env("CARGO_TARGET_DIR", target_dir()?);
     // Not the release profile: optimising costs more here than it saves.
     command
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
@@ -282,7 +305,7 @@ fn build(bugs: &[&Bug]) -> Result<Programs, Failed> {
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let programs = messages.lines().filter_map(program).collect();
-    Ok(Programs(programs))
+    Ok(Programs { programs, folder })
 }
 
 /// The test program that a message of cargo tells of.
@@ -297,6 +320,11 @@ fn target_dir() -> Result<PathBuf, Failed> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let target = this.parent().and_then(Path::parent);
     Ok(target.ok_or("where was this built?")?.join("seeded-bugs"))
+}
+
+/// The copy of the project.
+fn tree() -> Result<PathBuf, Failed> {
+    Ok(target_dir()?.join("tree"))
 }
 
 fn print_json(outcomes: &[(&Bug, Option<String>)], time: Duration) {

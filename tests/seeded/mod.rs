@@ -1,5 +1,11 @@
 //! Mistakes that can be put into the real code, and the tests that have to catch each: the suite is only as good as what
-//! it sees. The command `seeded-bugs` tries them one after the other; `wal-db/src/seeded.rs` says how they get in.
+//! it sees. The command `seeded-bugs` tries them one after the other.
+//!
+//! The product's code has none of them. The patches in `tests/seeded/patches`, one for each source file, put all of them
+//! into a copy of the project, each as a condition `seeded_bug!("name")`, which is true in a process whose variable
+//! `WAL_SEEDED_BUG` has that name. Where a patch does not apply any more, or to add a mistake: `seeded-bugs --edit` makes the
+//! copy and says where it is, and `seeded-bugs --save` makes the patches of what was changed there. (A patch that does not
+//! apply is left out of the copy, and listed: its mistakes have to be put in again by hand.)
 //!
 //! Each is a line of the product's code that a reviewer could have let through. [`mistakes`] stand for what published
 //! write-ahead logs got wrong, by the numbers of [`MISTAKES`]; [`classics`] for what can be forgotten in any log.
@@ -7,6 +13,7 @@
 
 mod classics;
 mod mistakes;
+pub mod tree;
 
 use std::{
     collections::BTreeSet,
@@ -88,11 +95,17 @@ pub fn split(test: &str) -> (&str, &str) {
 #[must_use]
 pub fn wrong_with_the_registry() -> Vec<String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let in_code: BTreeSet<String> = sources(&here.join("../wal-db/src"))
-        .iter()
-        .flat_map(|text| names_in(text))
-        .collect();
-    let mut wrong = Vec::new();
+    let patched = match tree::patched() {
+        Ok(patched) => patched,
+        Err(error) => return vec![error],
+    };
+    let mut wrong = patched.failed;
+    let in_code = patched.sources.values().flat_map(|text| names_in(text));
+    let in_code: BTreeSet<String> = in_code.collect();
+    let product = sources(&here.join("../wal-db/src"));
+    if product.iter().any(|text| text.contains("seeded_bug")) {
+        wrong.push("wal-db/src has a mistake in it".to_owned());
+    }
     let mut listed = BTreeSet::new();
     for bug in bugs() {
         if !listed.insert(bug.name.to_owned()) {

@@ -279,7 +279,7 @@ impl WalConfig {
     pub(crate) fn timeline_room(&self, slots: usize) -> Room {
         Room {
             entries: usize::from(self.timeline_entries).clamp(4, MAX_EPOCHS),
-            table: slots > 3 && !seeded_bug!("no-table-of-cuts"),
+            table: slots > 3,
         }
     }
 

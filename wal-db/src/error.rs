@@ -279,7 +279,7 @@ impl WalError {
 
     /// Says which log it is about, unless it says so already.
     pub(crate) fn located(mut self, log: Option<&Path>) -> WalError {
-        let Some(log) = log.filter(|_| !seeded_bug!("errors-without-a-path")) else {
+        let Some(log) = log else {
             return self;
         };
         match &mut self {
@@ -355,9 +355,6 @@ impl WalError {
     }
 
     fn about_taken(self, lsn: Option<Lsn>) -> WalError {
-        if seeded_bug!("full-said-of-what-was-taken") {
-            return self;
-        }
         match self {
             WalError::Full { needed, kind, path } => WalError::NotDurable {
                 lsn,
@@ -382,9 +379,7 @@ impl WalError {
     /// For calls that fail before they take a record: of that nothing is in doubt.
     pub(crate) fn of_nothing_taken(self) -> WalError {
         match self {
-            WalError::InDoubt { cause, .. } if !seeded_bug!("doubt-about-what-was-not-taken") => {
-                WalError::Poisoned { cause }
-            }
+            WalError::InDoubt { cause, .. } => WalError::Poisoned { cause },
             error => error,
         }
     }
@@ -414,9 +409,6 @@ impl WalError {
         use io::ErrorKind;
         match self {
             WalError::Io { source, .. } => source.kind(),
-            WalError::NotDurable { .. } if seeded_bug!("not-durable-is-always-a-full-disk") => {
-                ErrorKind::StorageFull
-            }
             WalError::Full { kind, .. } | WalError::NotDurable { kind, .. } => *kind,
             WalError::NoStagingSpace { .. } => ErrorKind::StorageFull,
             WalError::Locked { .. } => ErrorKind::ResourceBusy,

@@ -9,7 +9,7 @@ pub(crate) struct ForNow(io::Error);
 
 impl ForNow {
     pub(crate) fn error(source: io::Error) -> io::Error {
-        if is_full(&source) || seeded_bug!("file-that-cannot-be-made-poisons") {
+        if is_full(&source) {
             return source;
         }
         io::Error::new(source.kind(), ForNow(source))
@@ -30,10 +30,7 @@ impl std::error::Error for ForNow {
 
 /// What a flush has returned. For a flush, "full" is a failure like any other: what was to be durable may be lost.
 pub(crate) fn for_good(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if seeded_bug!("failed-flush-on-a-full-disk-is-none") => Err(error),
-        result => result.map_err(io::Error::other),
-    }
+    result.map_err(io::Error::other)
 }
 
 /// Whether an error only says that there is no space at the moment.

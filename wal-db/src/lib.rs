@@ -60,10 +60,6 @@
 
 extern crate self as wal_db;
 
-// Its macro is used below.
-#[macro_use]
-mod seeded;
-
 mod config;
 mod error;
 mod event;

@@ -115,7 +115,7 @@ impl RecordType {
 
     fn check_shape(&self, version: u16, schema: &Schema, stored: &str) -> Result<(), TypedError> {
         // Comparing the hashes of the texts allocates nothing: a replay does this each time.
-        if schema.fingerprint() == Fnv::of(stored) || seeded_bug!("shapes-not-compared") {
+        if schema.fingerprint() == Fnv::of(stored) {
             return Ok(());
         }
         let shape = schema.to_shape();
@@ -142,7 +142,7 @@ impl<R: ReadsBack> Describe for New<R> {
         let New(record, _) = *self;
         let mut own = payloads
             .iter()
-            .filter(|payload| read_back::is_of(record, payload) && !seeded_bug!("first-event-not-read-back"));
+            .filter(|payload| read_back::is_of(record, payload));
         own.try_for_each(|payload| R::check(record, payload))?;
         Ok(())
     }

@@ -59,11 +59,6 @@ impl FrameKey {
             bytes.copy_from_slice(half);
             u64::from_le_bytes(bytes)
         });
-        let epoch = if seeded_bug!("frame-of-any-epoch") {
-            0
-        } else {
-            epoch
-        };
         FrameKey(mix(mix(mix(a).wrapping_add(b)).wrapping_add(u64::from(epoch))))
     }
 
@@ -79,7 +74,6 @@ impl FrameKey {
     /// error that CRC-32 finds in the payload; another place, epoch, log, length or kind changes the constant.
     #[inline]
     pub(crate) fn place(self, pos: u64, len_and_kind: u32) -> u32 {
-        let pos = if seeded_bug!("frame-at-any-place") { 0 } else { pos };
         let product = u128::from(self.0 ^ pos) * u128::from(MIX_1 ^ u64::from(len_and_kind) << 16);
         let folded = (product >> 64) as u64 ^ product as u64;
         (folded >> 32) as u32 ^ folded as u32

@@ -73,7 +73,7 @@ impl GroupHeader {
     /// What the next header repeats: the checksum field, which covers all of it, the payload digest included.
     pub(crate) fn digest(&self, log: LogId) -> u32 {
         match self.read {
-            Some(read) if !seeded_bug!("chain-of-rebuilt-headers") => read,
+            Some(read) => read,
             _ => self.checksum(&self.body(), log),
         }
     }
@@ -126,9 +126,9 @@ impl GroupHeader {
             time_us,
             read: Some(crc),
         };
-        let intact = (stored_pos == pos || seeded_bug!("group-at-any-place"))
+        let intact = stored_pos == pos
             && pos.is_multiple_of(SECTOR)
-            && (crc == header.checksum(&bytes[8..], log) || seeded_bug!("group-header-not-checked"))
+            && crc == header.checksum(&bytes[8..], log)
             && len as usize >= GROUP_HEADER_LEN
             && len.is_multiple_of(8)
             // A record takes more than one byte.
@@ -142,11 +142,7 @@ impl GroupHeader {
     }
 
     fn checksum(&self, body: &[u8], log: LogId) -> u32 {
-        let pos = if seeded_bug!("group-at-any-place") {
-            0
-        } else {
-            self.pos
-        };
+        let pos = self.pos;
         log.crc(&[&pos.to_le_bytes(), body])
     }
 
@@ -165,11 +161,7 @@ impl GroupHeader {
         put(&self.ordinal.to_le_bytes());
         put(&self.epoch.to_le_bytes());
         put(&self.prev_digest.to_le_bytes());
-        let durable = if seeded_bug!("watermark-not-carried") {
-            0
-        } else {
-            self.durable
-        };
+        let durable = self.durable;
         put(&sectors_back(durable).to_le_bytes());
         put(&sectors_back(self.prev).to_le_bytes());
         put(&self.payload_digest.to_le_bytes());

@@ -197,10 +197,7 @@ impl Timeline {
     /// start there, or ends there: nothing can start where an epoch does, but a record may have ended there before.
     pub(crate) fn cut_behind(&self, pos: u64) -> Option<EpochStart> {
         let at = pos.checked_sub(1).map_or(0, |before| self.begun_by(before));
-        let reaches = |entry: &EpochStart| {
-            entry.cut < pos && !(seeded_bug!("cut-that-ends-at-a-position-not-told") && entry.start == pos)
-        };
-        self.get(at).filter(reaches)
+        self.get(at).filter(|entry| entry.cut < pos)
     }
 
     /// Whether there is a number for one more epoch.

@@ -71,9 +71,7 @@ impl Shape {
             if there >= left {
                 break;
             }
-            if !seeded_bug!("cut-bytes-counted") {
-                (pos, left) = (entry.cut, left - there);
-            }
+            (pos, left) = (entry.cut, left - there);
         }
         pos.saturating_sub(left)
     }
@@ -81,12 +79,12 @@ impl Shape {
     /// Whether what followed a frame that ends at `pos` was cut off.
     pub(crate) fn is_cut_at(&self, pos: u64) -> bool {
         let cut = self.timeline.cut_around(pos);
-        cut.is_some_and(|cut| cut.cut == pos) && !seeded_bug!("batch-goes-on-after-a-cut")
+        cut.is_some_and(|cut| cut.cut == pos)
     }
 
     /// That no record at `pos` or after it was dropped from the beginning.
     pub(crate) fn check_kept(&self, pos: u64) -> Result<()> {
-        if pos >= self.dropped || seeded_bug!("dropped-position-starts-at-the-head") {
+        if pos >= self.dropped {
             return Ok(());
         }
         Err(WalError::Truncated {
@@ -236,9 +234,6 @@ impl Base {
     /// Reads what is there at `pos`, up to where something is wrong with a segment.
     pub(crate) fn read_some(&self, pos: u64, buf: &mut [u8]) -> Result<usize> {
         let read = self.store.read_at(pos, buf);
-        if read.is_err() && seeded_bug!("read-error-is-the-end") {
-            return Ok(0);
-        }
         read.map_err(|error| self.read_error(pos, buf.len(), error))
     }
 
@@ -254,7 +249,7 @@ impl Base {
     /// all in it is read.
     pub(crate) fn skip_hole(&self, pos: u64, end: u64) -> u64 {
         match self.store.next_data(pos) {
-            Ok(data) if !seeded_bug!("holes-are-read") => (data / SECTOR * SECTOR).clamp(pos, end.max(pos)),
+            Ok(data) => (data / SECTOR * SECTOR).clamp(pos, end.max(pos)),
             _ => pos,
         }
     }
@@ -273,11 +268,7 @@ impl Base {
     /// looks damaged need not be.
     pub(crate) fn of_closed(&self, error: WalError) -> WalError {
         match error {
-            WalError::Corruption(_)
-                if self.store.is_closed() && !seeded_bug!("closed-handle-finds-damage") =>
-            {
-                WalError::Closed
-            }
+            WalError::Corruption(_) if self.store.is_closed() => WalError::Closed,
             error => error,
         }
     }

@@ -153,7 +153,7 @@ impl Core {
         if self.is_in_closure() {
             return Err(WalError::Reentrant);
         }
-        if self.base.store.is_closed() && !seeded_bug!("closed-log-used") {
+        if self.base.store.is_closed() {
             return Err(WalError::Closed);
         }
         self.writer()
@@ -202,7 +202,6 @@ impl Core {
         };
         let ready = match ready {
             Ok(ready) => ready,
-            Err(error) if is_full(&error) && seeded_bug!("full-disk-kept-quiet") => wanted,
             Err(error) if is_full(&error) => {
                 return Err(self.base.store.error(WalError::full(need, &error)));
             }
@@ -222,9 +221,7 @@ impl Core {
         if newest > manifest.newest_segment || mark.pos >= manifest.mark.pos + MARK_EVERY {
             // The manifest knows a segment before the first byte goes into it, so that its loss is noticed, and names a
             // place to scan from that is not too far back.
-            if !seeded_bug!("segment-used-before-it-is-named") {
-                manifest.newest_segment = newest.max(manifest.newest_segment);
-            }
+            manifest.newest_segment = newest.max(manifest.newest_segment);
             self.set_mark(&mut manifest, mark);
             keeper::write_manifest(&self.base.store, &mut manifest).map_err(|_| {
                 self.fail(writer);
@@ -238,8 +235,7 @@ impl Core {
 
     /// Moves the manifest's mark, and what it says of the records before it.
     pub(crate) fn set_mark(&self, manifest: &mut Manifest, mark: Mark) {
-        if self.dictionary.tells_all_before(mark.pos) || seeded_bug!("mark-passes-a-schema-that-is-not-told")
-        {
+        if self.dictionary.tells_all_before(mark.pos) {
             manifest.mark = mark;
             manifest.schema = self.dictionary.newest_before(mark.pos).or(manifest.schema);
         }
@@ -259,9 +255,6 @@ impl Core {
 
     /// How far to prepare in one turn, of what is wanted: those who wait for `least` do not wait for all of it.
     fn turn(&self, writer: &Writer, least: u64, wanted: u64) -> u64 {
-        if seeded_bug!("everything-prepared-in-one-turn") {
-            return wanted;
-        }
         let ready = writer.ring.disk().max(self.base.written());
         wanted.min(least.max(ready.saturating_add(self.segments(SEGMENTS_A_TURN))))
     }
@@ -403,7 +396,7 @@ impl Core {
         // The space ahead is not needed any more. What cannot be given back now the next opening gives back, as after a
         // crash.
         match self.base.store.truncate(mark.pos) {
-            Err(error) if is_for_now(&error) && !seeded_bug!("close-fails-after-all-is-durable") => {}
+            Err(error) if is_for_now(&error) => {}
             given_back => given_back.map_err(|error| {
                 self.base
                     .store
@@ -476,12 +469,12 @@ fn staging_memory(
                 boot: base.store.boot_id(),
                 epoch: manifest.timeline.newest().epoch,
                 capacity: len as u64,
-                clean: seeded_bug!("staging-never-read"),
+                clean: false,
                 number: random_number()?,
             };
             match mapped_memory(base, &header, asked == Staging::AlwaysMapped)? {
                 Ok(memory) => {
-                    manifest.staging = (!seeded_bug!("staging-not-named")).then_some(header.number);
+                    manifest.staging = Some(header.number);
                     return Ok((memory, StagingInUse::Mapped));
                 }
                 Err(why) => StagingInUse::Instead(why),
@@ -502,7 +495,7 @@ fn mapped_memory(
     always: bool,
 ) -> Result<std::result::Result<Memory, NotMapped>> {
     let making = WalError::io("making staging memory");
-    if header.boot.is_none() && !always && !seeded_bug!("boot-not-known-and-mapped") {
+    if header.boot.is_none() && !always {
         return Ok(Err(NotMapped::UnknownBoot));
     }
     let why_not = |file: &File| place::why_not(file).filter(|_| !always);

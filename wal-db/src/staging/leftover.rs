@@ -60,7 +60,7 @@ impl Leftover {
         if len == 0 {
             return Ok(Found::Nothing);
         }
-        if !is_one(&head, len, Some(log)) && !seeded_bug!("foreign-file-emptied") {
+        if !is_one(&head, len, Some(log)) {
             return Ok(Found::Foreign);
         }
         if is_zero(&head) {
@@ -168,8 +168,7 @@ pub(crate) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<
 #[cfg_attr(loom, allow(dead_code))] // as above
 fn has_holes(metadata: &Metadata) -> bool {
     #[cfg(unix)]
-    return std::os::unix::fs::MetadataExt::blocks(metadata) < metadata.len().div_ceil(512)
-        && !seeded_bug!("holes-in-staging-memory");
+    return std::os::unix::fs::MetadataExt::blocks(metadata) < metadata.len().div_ceil(512);
     #[cfg(not(unix))]
     {
         let _ = metadata;

@@ -47,7 +47,7 @@ impl Copy {
                 dir => dir?,
             },
         };
-        if segment_len > 0 && !dir.list()?.is_empty() && !seeded_bug!("backup-into-what-is-there") {
+        if segment_len > 0 && !dir.list()?.is_empty() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let mut copy = Copy {
@@ -77,11 +77,7 @@ impl Copy {
             0 => self.name.clone(),
             _ => segment_name(index).into(),
         };
-        let access = if seeded_bug!("backup-into-what-is-there") {
-            Access::Create
-        } else {
-            Access::New
-        };
+        let access = Access::New;
         let file = self.dir.open(&name, access)?;
         self.made.push((index, name));
         if self.segment_len > 0 {

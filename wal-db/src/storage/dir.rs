@@ -52,20 +52,13 @@ impl OpenDir {
     fn open_file(&self, name: &OsStr, access: Access) -> io::Result<fs::File> {
         // Without NONBLOCK, opening a pipe waits for its other end.
         let mut flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        if seeded_bug!("links-followed") {
-            flags.remove(OFlags::NOFOLLOW);
-        }
         flags |= match access {
             Access::Read => OFlags::RDONLY,
             Access::Write => OFlags::RDWR,
             Access::Create => OFlags::RDWR | OFlags::CREATE,
             Access::New => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
         };
-        let mode = if seeded_bug!("files-for-all") {
-            Mode::from_raw_mode(0o644)
-        } else {
-            Mode::RUSR | Mode::WUSR
-        };
+        let mode = Mode::RUSR | Mode::WUSR;
         let file = fs::File::from(open_above_standard(&self.fd, name, flags, mode)?);
         if file.metadata()?.is_file() {
             Ok(file)
@@ -102,7 +95,7 @@ impl Dir for OpenDir {
     }
 
     fn list(&self) -> io::Result<Vec<OsString>> {
-        if !self.readable && !seeded_bug!("unlistable-directory-without-a-reason") {
+        if !self.readable {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let mut names = Vec::new();
@@ -213,7 +206,7 @@ fn open_above_standard(
     mode: Mode,
 ) -> io::Result<OwnedFd> {
     let fd = uninterrupted(|| openat(&at, path, flags | OFlags::CLOEXEC, mode))?;
-    if fd.as_raw_fd() > 2 || seeded_bug!("descriptor-of-the-output-taken") {
+    if fd.as_raw_fd() > 2 {
         return Ok(fd);
     }
     uninterrupted(|| rustix::io::fcntl_dupfd_cloexec(&fd, 3))

@@ -107,21 +107,17 @@ impl FileStore {
         };
         lock(&*file, path)?;
         // What a process that died has left in the system's cache is durable before anything follows from it.
-        if !seeded_bug!("no-directory-flush-at-opening") {
-            place
-                .dir
-                .sync()
-                .map_err(WalError::io("making the log's directory durable"))?;
-        }
+        place
+            .dir
+            .sync()
+            .map_err(WalError::io("making the log's directory durable"))?;
         if file.len()? == 0 {
             // It was made for us, and may be all that we may write here.
             place.check_names_beside()?;
             not_somebody_elses(&place.beside(".staging"))?;
             file.set_len(ROW)?;
         }
-        if !seeded_bug!("no-flush-at-opening") {
-            file.sync_data().map_err(WalError::io("flushing the log"))?;
-        }
+        file.sync_data().map_err(WalError::io("flushing the log"))?;
         Self::with_file(fs, file, place)
     }
 
@@ -183,7 +179,7 @@ impl FileStore {
             return Err(faster(&place.path));
         }
         let is_made = file.len()? <= ROW && is_all_zero(file)?;
-        if !is_made && !seeded_bug!("foreign-file-emptied") {
+        if !is_made {
             return Err(WalError::NotALog {
                 path: new.path.clone(),
                 reason: "a new log is made under this name, and something else has it",
@@ -191,19 +187,15 @@ impl FileStore {
         }
         file.set_len(0)?;
         file.set_len(ROW)?;
-        if !seeded_bug!("new-file-not-flushed") {
-            file.sync_all()?;
-        }
+        file.sync_all()?;
         match place.dir.rename(&new.name, &place.name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(faster(&place.path)),
             result => result.map_err(WalError::io("creating the log"))?,
         }
-        if !seeded_bug!("no-directory-flush-for-a-file") {
-            place
-                .dir
-                .sync()
-                .map_err(WalError::io("making the log's directory durable"))?;
-        }
+        place
+            .dir
+            .sync()
+            .map_err(WalError::io("making the log's directory durable"))?;
         Ok(())
     }
 
@@ -229,10 +221,7 @@ impl FileStore {
             any |= start.starts_with(b"WALDB");
         }
         let made_and_left = len == ROW && is_all_zero(&*file)?;
-        if !any && !made_and_left && seeded_bug!("foreign-file-emptied") {
-            file.set_len(0)?;
-            file.set_len(ROW)?;
-        } else if !any && !made_and_left {
+        if !any && !made_and_left {
             return Err(foreign(
                 recognised::file(&*file)?.unwrap_or("it has another format"),
             ));
@@ -251,9 +240,6 @@ impl FileStore {
 /// That the file system takes the names of all files that a log may come to have beside it: one that it does not take would
 /// be found out after a crash.
 pub(super) fn check_names_beside(dir: &dyn Dir, name: &OsStr) -> io::Result<()> {
-    if seeded_bug!("name-too-long-after-a-crash") {
-        return Ok(());
-    }
     let longest = with_suffix(name, &format!(".cut-{}-9999", u64::MAX));
     dir.exists(&longest).map(drop)
 }
@@ -265,7 +251,7 @@ fn not_somebody_elses(place: &Place) -> Result<()> {
     };
     let mut start = vec![0; STAGING_HEADER_LEN as usize];
     read_at(&*file, 0, &mut start).map_err(WalError::io("reading the staging file"))?;
-    if may_be_replaced(&start, file.len()?) || seeded_bug!("foreign-file-emptied") {
+    if may_be_replaced(&start, file.len()?) {
         return Ok(());
     }
     Err(WalError::NotALog {
@@ -310,9 +296,7 @@ impl WalStore for FileStore {
         if self.len()? > len {
             self.file.set_len(ROW + len)?;
             self.prepared.store(len, Ordering::Release);
-            if !seeded_bug!("cut-not-flushed") {
-                for_good(self.file.sync_all())?;
-            }
+            for_good(self.file.sync_all())?;
         }
         Ok(())
     }
@@ -351,7 +335,7 @@ impl WalStore for FileStore {
             let rounded = end.next_multiple_of(self.prepare_step());
             let end = match self.file.allocate(ROW + ready, ROW + rounded) {
                 // What is left of the disk may be enough for what was asked for.
-                Err(error) if is_full(&error) && !seeded_bug!("only-whole-steps-are-prepared") => {
+                Err(error) if is_full(&error) => {
                     self.file.allocate(ROW + ready, ROW + end)?;
                     end
                 }
@@ -461,7 +445,7 @@ pub(super) fn faster(path: &Path) -> WalError {
 }
 
 pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
-    match seeded_bug!("no-lock") || file.try_lock().map_err(WalError::io("locking the log"))? {
+    match file.try_lock().map_err(WalError::io("locking the log"))? {
         true => Ok(()),
         false => Err(WalError::Locked {
             path: path.to_owned(),
@@ -496,9 +480,6 @@ pub(super) fn read_slot(file: &dyn File, slot: usize) -> io::Result<Vec<u8>> {
 
 pub(super) fn write_slot(file: &dyn File, slot: usize, bytes: &[u8]) -> io::Result<()> {
     write_at(file, (slot * SLOT_LEN) as u64, bytes)?;
-    if seeded_bug!("manifest-not-flushed") {
-        return Ok(());
-    }
     file.sync_data()
 }
 
@@ -520,13 +501,10 @@ pub(super) fn attach_header(
     let len = read_at(file, offset, &mut bytes)?;
     if bytes[..len].iter().all(|&byte| byte == 0) && !read_only {
         write_at(file, offset, &ours.encode())?;
-        if seeded_bug!("new-segment-not-flushed") {
-            return Ok(());
-        }
         return file.sync_data();
     }
     match SegmentHeader::decode(&bytes[..len]) {
-        Ok(header) if header == ours || seeded_bug!("any-segment-taken") => Ok(()),
+        Ok(header) if header == ours => Ok(()),
         Err(SegmentFault::Version(version)) => Err(StoreFault::Version { version }.error()),
         _ => Err(StoreFault::Wrong { segment: index }.error()),
     }
@@ -536,11 +514,7 @@ pub(super) fn attach_header(
 pub(super) fn keep_aside(dir: &dyn Dir, name: &OsStr, bytes: &mut dyn io::Read) -> io::Result<OsString> {
     let mut free = name.to_owned();
     for n in 1_u64.. {
-        let access = if seeded_bug!("kept-under-a-taken-name") {
-            Access::Create
-        } else {
-            Access::New
-        };
+        let access = Access::New;
         match dir.open(&free, access) {
             Ok(file) => {
                 let kept = write_aside(dir, &*file, bytes);
@@ -571,9 +545,7 @@ fn write_aside(dir: &dyn Dir, file: &dyn File, bytes: &mut dyn io::Read) -> io::
         len += read as u64;
     }
     file.sync_all()?;
-    if !seeded_bug!("no-directory-flush-for-kept-bytes") {
-        dir.sync()?;
-    }
+    dir.sync()?;
     Ok(())
 }
 

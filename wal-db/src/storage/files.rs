@@ -91,7 +91,7 @@ impl Files {
             }
             files.iter().filter(|open| open.is_unflushed()).count()
         };
-        if unflushed > UNFLUSHED_MAX && !seeded_bug!("unflushed-files-without-end") {
+        if unflushed > UNFLUSHED_MAX {
             return for_good(self.flush());
         }
         Ok(())
@@ -101,7 +101,7 @@ impl Files {
     /// the first write to the next.
     pub(super) fn flush(&self) -> io::Result<()> {
         let mut has_failed = self.has_failed.lock();
-        if *has_failed && !seeded_bug!("flush-after-a-failed-one-of-a-write") {
+        if *has_failed {
             return Err(io::Error::other("an earlier flush has failed"));
         }
         let mut dirty = Vec::new();
@@ -110,9 +110,6 @@ impl Files {
             dirty.push((open.segment, open.file.clone()));
         }
         dirty.sort_by_key(|(segment, _)| *segment);
-        if seeded_bug!("only-the-newest-segment-flushed") {
-            dirty = dirty.pop().into_iter().collect();
-        }
         let flushed = dirty.iter().try_for_each(|(_, file)| file.sync_data());
         self.open
             .lock()

@@ -129,9 +129,7 @@ pub(super) fn create_dirs(fs: &dyn FileSystem, path: &Path) -> io::Result<Arc<dy
         Err(error) => return Err(error),
     };
     above.create_dir(name)?;
-    if !seeded_bug!("no-directory-flush-for-a-directory") {
-        above.sync()?;
-    }
+    above.sync()?;
     above.open_dir(name)
 }
 
@@ -162,10 +160,8 @@ pub(crate) fn write_at(file: &dyn File, mut offset: u64, mut bytes: &[u8]) -> io
     while !bytes.is_empty() {
         match file.write_some(offset, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(_) if seeded_bug!("short-write-taken-for-all") => break,
             Ok(n) => (bytes, offset) = (&bytes[n..], offset + n as u64),
-            Err(error)
-                if error.kind() == io::ErrorKind::Interrupted && !seeded_bug!("interrupted-write-fails") => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }

@@ -43,9 +43,7 @@ impl Latched {
     /// Nobody may be writing meanwhile.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        if !seeded_bug!("lock-kept-by-a-clone") {
-            self.store.close();
-        }
+        self.store.close();
     }
 
     /// The path of the log, if its store has one.
@@ -78,10 +76,6 @@ impl Latched {
 
     /// Closes the latch for a failure that no call returned, for example a panic.
     pub(crate) fn break_with(&self, cause: String) {
-        let forgotten = seeded_bug!("failed-cut-goes-on") && cause.starts_with("writing the manifest");
-        if forgotten || seeded_bug!("failed-flush-forgotten") {
-            return;
-        }
         // The first cause stays.
         let _ = self.broken.set(cause);
     }
@@ -112,11 +106,7 @@ impl Latched {
 
     pub(crate) fn sync(&self) -> io::Result<()> {
         let _one_at_a_time = self.flushing.lock();
-        let flush = || match self.store.sync() {
-            Err(_) if seeded_bug!("failed-flush-tried-again") => self.store.sync(),
-            result => result,
-        };
-        match self.guarded("flushing", flush) {
+        match self.guarded("flushing", || self.store.sync()) {
             Err(error) => {
                 // For a flush, "full" is a failure like any other: pages may have been dropped. A log that was closed has
                 // nothing to lose.
@@ -172,7 +162,7 @@ impl Latched {
 
     pub(crate) fn prepare(&self, end: u64) -> io::Result<u64> {
         let prepare = || match self.store.prepare(end)? {
-            ready if ready < end && !seeded_bug!("less-room-than-asked-taken") => Err(io::Error::new(
+            ready if ready < end => Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 format!("the store made room up to {ready}, and was asked for {end}"),
             )),
@@ -273,17 +263,10 @@ pub(crate) fn read_full(store: &dyn WalStore, pos: u64, buf: &mut [u8]) -> io::R
             }
             Ok(read) => done += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error)
-                if done > 0
-                    && (StoreFault::of(&error).is_some() || is_for_now(&error))
-                    && !seeded_bug!("wrong-segment-hides-the-one-before") =>
-            {
+            Err(error) if done > 0 && (StoreFault::of(&error).is_some() || is_for_now(&error)) => {
                 break;
             }
             Err(error) => return Err(error),
-        }
-        if seeded_bug!("short-read-is-the-end") {
-            break;
         }
     }
     Ok(done)

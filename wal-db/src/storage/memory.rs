@@ -114,7 +114,7 @@ fn parts(pos: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Ra
 impl WalStore for MemStore {
     fn lock(&self) -> io::Result<()> {
         let mut bytes = self.bytes.lock();
-        if bytes.locked && !seeded_bug!("memory-not-locked") {
+        if bytes.locked {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         bytes.locked = true;
@@ -177,7 +177,7 @@ impl WalStore for MemStore {
     fn discard(&self, start: u64, end: u64) -> io::Result<()> {
         let mut bytes = self.bytes.lock();
         let end = end.min(bytes.len);
-        if start < end && !seeded_bug!("memory-never-given-back") {
+        if start < end {
             bytes.clear(start, end);
         }
         Ok(())

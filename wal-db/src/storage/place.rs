@@ -34,7 +34,7 @@ pub(crate) fn why_not(file: &File) -> Option<NotMapped> {
         if can_share(file) {
             return Some(NotMapped::SharesBlocks);
         }
-        let is_unknown = kind == LAYERS && !moves_blocks(file) && !seeded_bug!("layers-taken-for-safe");
+        let is_unknown = kind == LAYERS && !moves_blocks(file);
         is_unknown.then_some(NotMapped::UnknownLayers)
     }
     #[cfg(not(target_os = "linux"))]
@@ -53,7 +53,7 @@ fn can_share(file: &File) -> bool {
     !matches!(
         rustix::fs::ioctl_ficlone(file, file),
         Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS)
-    ) && !seeded_bug!("blocks-taken-for-unshared")
+    )
 }
 
 /// Whether the file system can take blocks out of the middle of a file, which it is asked with a range after the end, so

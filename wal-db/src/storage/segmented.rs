@@ -113,7 +113,7 @@ impl SegmentedStore {
     /// in its place.
     fn fault(&self, error: io::Error) -> io::Error {
         let is_of_a_segment = StoreFault::of(&error).is_some();
-        if !self.read_only || !is_of_a_segment || seeded_bug!("removed-log-called-damaged") {
+        if !self.read_only || !is_of_a_segment {
             return error;
         }
         match self.manifest.is_removed() {
@@ -143,13 +143,8 @@ impl SegmentedStore {
         let result = (|| {
             file.allocate(0, SEGMENT_HEADER_LEN + first)?;
             attach_header(&*file, 0, log, index, self.segment_len, false)?;
-            if !seeded_bug!("new-segment-not-flushed") {
-                file.sync_all()?;
-            }
+            file.sync_all()?;
             self.dir.rename(new_name, name.as_ref())?;
-            if seeded_bug!("no-directory-flush-on-rotation") {
-                return Ok(());
-            }
             // The name is there now: whatever the error, this is not tried again. Each name is durable before the next
             // one is made: they arrive in any order, and a hole reads as damage.
             for_good(self.dir.sync())
@@ -171,7 +166,7 @@ impl SegmentedStore {
             result => return result.map_err(ForNow::error),
         }
         let file = self.dir.open(name, Access::Write).map_err(ForNow::error)?;
-        if log_of(&*file)? != Some(log) && !is_all_zero(&*file)? && !seeded_bug!("foreign-file-emptied") {
+        if log_of(&*file)? != Some(log) && !is_all_zero(&*file)? {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 format!("{} is not a file of this log", self.path.join(name).display()),
@@ -192,7 +187,7 @@ impl SegmentedStore {
         let name: &OsStr = name.as_ref();
         let log = self.attached()?;
         let is_ours = match self.dir.open(name, Access::Read) {
-            Ok(file) => log_of(&*file)? == Some(log) || seeded_bug!("foreign-segment-removed"),
+            Ok(file) => log_of(&*file)? == Some(log),
             Err(error) if error.kind() == io::ErrorKind::NotFound || sys::is_not_a_file(&error) => false,
             Err(error) => return Err(ForNow::error(error)),
         };
@@ -326,9 +321,7 @@ impl WalStore for SegmentedStore {
         for index in doomed.iter().rev() {
             self.remove(*index)?;
             // One by one, the last first: names arrive in any order, and a hole before what is left reads as damage.
-            if !seeded_bug!("no-directory-flush-on-a-cut") {
-                for_good(self.dir.sync())?;
-            }
+            for_good(self.dir.sync())?;
         }
         self.last.store(keep, Ordering::Release);
         if keep == index
@@ -336,9 +329,7 @@ impl WalStore for SegmentedStore {
             && file.len()? > SEGMENT_HEADER_LEN + rest
         {
             file.set_len(SEGMENT_HEADER_LEN + rest)?;
-            if !seeded_bug!("cut-not-flushed") {
-                for_good(file.sync_all())?;
-            }
+            for_good(file.sync_all())?;
         }
         *self.prepared.lock() = self.writable()?;
         Ok(())
@@ -384,9 +375,7 @@ impl WalStore for SegmentedStore {
             };
             let next = match make(whole) {
                 // What is left of the disk may be enough for what was asked for.
-                Err(error)
-                    if is_full(&error) && wanted < whole && !seeded_bug!("only-whole-steps-are-prepared") =>
-                {
+                Err(error) if is_full(&error) && wanted < whole => {
                     make(wanted)?;
                     wanted
                 }
@@ -418,7 +407,7 @@ impl WalStore for SegmentedStore {
         for index in &doomed {
             self.remove(*index)?;
         }
-        if doomed.is_empty() || seeded_bug!("no-directory-flush-on-removal") {
+        if doomed.is_empty() {
             Ok(())
         } else {
             self.dir.sync()

@@ -160,7 +160,7 @@ where
 /// Elements of a list: mostly a few, and now and then as many as no conversion handles one by one.
 fn some<S: Strategy + Clone + 'static>(elements: S, long: bool) -> BoxedStrategy<Vec<S::Value>> {
     let few = vec(elements.clone(), 0..=MAX_ELEMENTS);
-    if !long || seeded_bug!("history-without-edges") {
+    if !long {
         return few.boxed();
     }
     prop_oneof![15 => few, 1 => vec(elements, MAX_ELEMENTS..=LONG)].boxed()
@@ -206,9 +206,6 @@ where
     T::Strategy: 'static,
     W: 'static,
 {
-    if seeded_bug!("history-without-edges") {
-        return any::<T>().prop_map(move |n| of(n.into())).boxed();
-    }
     let bits = 8 * size_of::<T>() as u32;
     let ends = (3..128).flat_map(|bit: u32| {
         let power = 1_i128 << bit.min(126);

@@ -199,7 +199,7 @@ const FIRST_OWN: u8 = 128;
 #[inline(always)]
 pub(super) fn encode<C: Codec, T: serde::Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     const { check::<C>() }
-    if C::BUILT_IN.is_some() || seeded_bug!("codec-trusted-with-the-envelope") {
+    if C::BUILT_IN.is_some() {
         return C::encode(value, out);
     }
     let mut own = Vec::new();

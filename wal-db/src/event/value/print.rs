@@ -98,7 +98,7 @@ impl<'a> Handed<'a> {
                 .map(|(key, value)| (self.part(key), self.part(value)))
         };
         let has_odd_keys = || !entries.iter().all(|(key, _)| is_json_key(key));
-        if self.to_json && has_odd_keys() && !seeded_bug!("odd-keys-not-printed") {
+        if self.to_json && has_odd_keys() {
             serializer.collect_seq(entries_of())
         } else {
             serializer.collect_map(entries_of())

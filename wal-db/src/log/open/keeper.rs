@@ -25,7 +25,7 @@ pub(crate) fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Res
         if table::complete(store, &mut newest)? {
             newest.timeline.write_again();
         }
-        if !copies.are_both_written() && !seeded_bug!("newest-manifest-not-rewritten") {
+        if !copies.are_both_written() {
             // Its writer has died, or its flush has failed: it may be in the system's cache only, and be clean there.
             store
                 .write_slot(slot, &slots[slot])
@@ -37,7 +37,7 @@ pub(crate) fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Res
     // A log of which nothing was ever written; its making may have been interrupted, which leaves one copy empty.
     let empty = store.len().map_err(WalError::io("reading the log's length"))? == 0;
     let never_used = empty && copies.has(SlotFault::Empty) && !copies.has(SlotFault::Foreign);
-    if !never_used && !seeded_bug!("bad-manifest-starts-anew") {
+    if !never_used {
         return Err(manifest_damage());
     }
     let mut id = [0; 16];
@@ -86,9 +86,6 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> std::r
     }
     let first = (manifest.generation % 2) as usize;
     for (slot, left) in [(first, Left::Doubt), (1 - first, Left::OneCopy)] {
-        if slot != first && seeded_bug!("manifest-in-one-slot") {
-            break;
-        }
         store.write_slot(slot, &bytes).map_err(|error| Unwritten {
             error: store.error(WalError::io("writing the manifest")(error)),
             left,

@@ -35,8 +35,7 @@ pub(crate) fn mend(
     let (staged, behind_damage) = take_staged(&base, &manifest, end, leftover.as_ref(), &mut report);
     report.clean &= end == manifest.mark.pos && survey.used == end;
 
-    let is_followed = staged.is_some() && seeded_bug!("tail-before-staged-records-not-rewritten");
-    if found.durable < end && !seeded_bug!("recovered-bytes-not-rewritten") && !is_followed {
+    if found.durable < end {
         rewrite(&base, found.durable, end)?;
     }
     let over =
@@ -57,14 +56,14 @@ pub(crate) fn mend(
         newest_schema = staged.last_schema().or(newest_schema);
         mark = write_staged(&base, &mut manifest, staged, mark, found.durable, &mut report)?;
     }
-    if (mark.pos > found.durable || report.cut.is_some()) && !seeded_bug!("recovered-bytes-not-flushed") {
+    if mark.pos > found.durable || report.cut.is_some() {
         base.store
             .sync()
             .map_err(WalError::io("making the recovered log durable"))?;
     }
 
     let cut = mark.pos;
-    if report.damage.is_some() && !seeded_bug!("acknowledged-places-used-again") {
+    if report.damage.is_some() {
         let acknowledged = found.durable.max(report.cut.as_ref().map_or(0, |cut| cut.end));
         newest_schema = repair::schema_before(&base, &mark, newest_schema)?;
         mark = repair::go_on_after(&base, &mut manifest, mark, acknowledged)?;
@@ -102,7 +101,7 @@ pub(crate) fn take_staged(
         .filter(|_| !is_damaged)
         .and_then(|leftover| collect(leftover, end));
     let behind_damage = leftover
-        .filter(|_| is_damaged && !seeded_bug!("staged-records-behind-damage-dropped"))
+        .filter(|_| is_damaged)
         .and_then(|leftover| collect(leftover, end.max(leftover.released)));
     let unreadable =
         !is_damaged && leftover.is_some_and(|leftover| !leftover.header.clean && end < leftover.released);
@@ -132,7 +131,7 @@ pub(crate) fn keep_aside(base: &Base, end: u64, used: u64, over: Option<Over>) -
 /// Cuts off what a crash left after the end: first the manifest stops promising segments, then they go.
 pub(crate) fn cut_off(base: &Base, manifest: &mut Manifest, end: u64) -> Result<()> {
     let newest = base.segment_of(end.saturating_sub(1)).unwrap_or(0);
-    if newest < manifest.newest_segment && !seeded_bug!("cut-before-the-manifest-lets-go") {
+    if newest < manifest.newest_segment {
         manifest.newest_segment = newest;
         write_manifest(&base.store, manifest)?;
     }
@@ -144,7 +143,7 @@ pub(crate) fn cut_off(base: &Base, manifest: &mut Manifest, end: u64) -> Result<
 pub(crate) fn begin_epoch(manifest: &mut Manifest, start: u64, cut: u64, room: Room) -> Result<()> {
     let epoch = manifest.timeline.newest().epoch + 1;
     let next = EpochStart { start, cut, epoch };
-    if !seeded_bug!("no-epoch-at-opening") && !manifest.timeline.push_within(next, room) {
+    if !manifest.timeline.push_within(next, room) {
         return Err(WalError::TooManyTruncations {
             count: manifest.timeline.len(),
         });
@@ -157,9 +156,6 @@ pub(crate) fn begin_epoch(manifest: &mut Manifest, start: u64, cut: u64, room: R
 pub(crate) fn rewrite(base: &Base, from: u64, to: u64) -> Result<()> {
     let mut buf = vec![0; 256 << 10];
     let mut pos = from;
-    if seeded_bug!("older-segments-not-rewritten") {
-        pos = pos.max(to - to.checked_rem(base.segment_len).unwrap_or(to));
-    }
     while pos < to {
         let want = buf.len().min((to - pos) as usize);
         let got = base.read(pos, &mut buf[..want])?;
@@ -242,7 +238,7 @@ impl Read for StreamReader<'_> {
         let mut got = 0;
         if self.pos >= self.missing_to {
             got = self.base.store.read_at(self.pos, &mut buf[..want])?;
-            if got < want && !seeded_bug!("kept-up-to-a-short-segment") {
+            if got < want {
                 self.missing_to = self.base.after_read(self.pos, got, want).min(self.end);
             }
         }

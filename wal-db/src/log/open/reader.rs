@@ -116,7 +116,7 @@ pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
             _ => {}
         }
         let now = read_copies(&base.store)?;
-        if now.newest == copies.newest || now.newest.log != base.log || seeded_bug!("manifest-read-once") {
+        if now.newest == copies.newest || now.newest.log != base.log {
             looks += 1;
             if looks > LOOKS || !looked.as_ref().is_ok_and(Looked::may_be_unfinished) {
                 break looked?;
@@ -230,7 +230,7 @@ fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
         .store
         .len()
         .map_err(WalError::io("reading the log's length"))?;
-    if len < manifest.mark.pos && !seeded_bug!("short-log-accepted") {
+    if len < manifest.mark.pos {
         let damage = base.damage(len, manifest.mark.pos, CorruptionReason::Short);
         return Err(WalError::Corruption(damage));
     }
@@ -257,10 +257,9 @@ fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
     // A claim that is not published may be any moment, so what comes after it is not shown yet.
     let end = found.mark.pos;
     let has_staging = waiting.is_some();
-    let staged = waiting.filter(|_| damage.is_none()).and_then(|waiting| {
-        let complete = seeded_bug!("staged-read-behind-a-gap");
-        staged::collect(&waiting.leftover, end, complete, waiting.key)
-    });
+    let staged = waiting
+        .filter(|_| damage.is_none())
+        .and_then(|waiting| staged::collect(&waiting.leftover, end, false, waiting.key));
     Ok(Looked {
         found,
         damage,
@@ -333,9 +332,7 @@ impl Base {
     /// What truncations have left of the log by now. For a handle that writes that is known; one that only reads looks at
     /// the manifest again.
     pub(crate) fn now(&self) -> Arc<Shape> {
-        if let Some(view) = &self.view
-            && !seeded_bug!("manifest-read-once")
-        {
+        if let Some(view) = &self.view {
             let known = view.seen.lock().manifest.clone();
             let newest = keeper::newest_now(&self.store, &known);
             self.take(&mut view.seen.lock(), newest);
@@ -436,14 +433,13 @@ impl Core {
         let base = &self.base;
         // What was appended by now ends before the first; what is in the file at hand, before the second.
         let mut limit = match waiting {
-            _ if seeded_bug!("followers-ask-for-names") => 0,
             Some(waiting) => waiting.leftover.end(),
             None => base
                 .segment_of(mark.pos)
                 .map_or(0, |segment| (segment + 1) * base.segment_len),
         };
         let mut found = recover::scan_to_end(base, mark, limit)?;
-        if found.mark.pos >= limit && !seeded_bug!("end-of-a-segment-ends-a-look") {
+        if found.mark.pos >= limit {
             let len = base.store.len();
             limit = len.map_err(WalError::io("reading the log's length"))?;
             scan_on(base, &mut found, limit)?;
@@ -473,7 +469,6 @@ impl Core {
         // An earlier look may have gone further than the manifest's mark.
         let is_kept = |pos: &u64| seen.manifest.timeline.cut_around(*pos).is_none();
         let known = self.dictionary.newest_before(seen.mark.pos).filter(is_kept);
-        let known = known.filter(|_| !seeded_bug!("readers-forget-schemas"));
         Ok(CaughtUp {
             staged: staged.map(|staged| {
                 let log = into_log(staged, base, &found.mark, &seen.manifest, &self.config);

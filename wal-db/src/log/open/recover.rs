@@ -76,23 +76,16 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.read + found.mark.pos.saturating_sub(manifest.mark.pos);
     report.found_records = found.mark.ordinal.saturating_sub(manifest.mark.ordinal);
-    if !seeded_bug!("later-headers-not-believed") {
-        found.durable = found.durable.max(survey.durable);
-    }
+    found.durable = found.durable.max(survey.durable);
     found.durable = found.durable.max(manifest.mark.pos);
     let leftover = read_leftover(&base, &manifest, &mut report)?;
-    if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable)
-        && !seeded_bug!("staging-watermark-ignored")
-    {
+    if let Some(durable) = leftover.as_ref().and_then(|leftover| leftover.durable) {
         found.durable = found.durable.max(durable);
     }
 
-    let mut damage = judge(&base, &found, leftover.as_ref());
-    if seeded_bug!("crashes-refused") && survey.used > found.mark.pos {
-        damage = Some(base.damage(found.mark.pos, survey.used, CorruptionReason::GroupHeader));
-    }
+    let damage = judge(&base, &found, leftover.as_ref());
     if let Some(damage) = damage {
-        if config.open_policy() == OpenPolicy::Exact && !seeded_bug!("cuts-at-damage") {
+        if config.open_policy() == OpenPolicy::Exact {
             return Err(WalError::Corruption(damage));
         }
         report.damage = Some(damage);
@@ -103,7 +96,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
 
 /// Everything before the mark is durable: a store that ends before it has lost something.
 fn check_length(base: &Base, manifest: &Manifest, len: u64) -> Result<()> {
-    if len >= manifest.mark.pos || seeded_bug!("short-log-accepted") {
+    if len >= manifest.mark.pos {
         return Ok(());
     }
     let damage = base.damage(len, manifest.mark.pos, CorruptionReason::Short);
@@ -113,7 +106,7 @@ fn check_length(base: &Base, manifest: &Manifest, len: u64) -> Result<()> {
 /// Compares the group before the mark with what the manifest says of it: an older copy of a segment is found out.
 pub(crate) fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
     let mark = &manifest.mark;
-    if mark.prev == mark.pos || mark.prev < manifest.head_group || seeded_bug!("mark-not-checked") {
+    if mark.prev == mark.pos || mark.prev < manifest.head_group {
         return Ok(());
     }
     // Another group than the one before the mark would be continued by what nobody can read.
@@ -248,13 +241,13 @@ pub(crate) fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader)
 }
 
 fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
-    (header.prev_digest == mark.prev_digest || seeded_bug!("chain-not-checked-at-opening"))
+    header.prev_digest == mark.prev_digest
         && header.ordinal == mark.ordinal
-        && (header.epoch >= mark.epoch || seeded_bug!("epoch-not-checked-at-opening"))
+        && header.epoch >= mark.epoch
         && shape
             .timeline
             .epoch_at(header.pos)
-            .is_none_or(|epoch| epoch == header.epoch || seeded_bug!("epoch-not-checked-at-opening"))
+            .is_none_or(|epoch| epoch == header.epoch)
 }
 
 /// What lies behind the end.
@@ -320,7 +313,7 @@ fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) 
         let cut = Some(header.number) == manifest.staging;
         unfinished.set(same_log && (header.epoch == newest + 1 || cut));
         let same_opening = header.epoch == newest && header.number == manifest.staging.unwrap_or(0);
-        same_log && same_opening || seeded_bug!("stale-staging-used")
+        same_log && same_opening
     };
     let file = match base.store.staging_file(false) {
         Err(error) if is_not_a_file(&error) => return Err(foreign_staging(base)),
@@ -341,10 +334,7 @@ fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) 
         }
         leftover::Found::Nothing => None,
     };
-    report.staging_missing = manifest.staging.is_some()
-        && leftover.is_none()
-        && !unfinished.get()
-        && !seeded_bug!("missing-staging-kept-quiet");
+    report.staging_missing = manifest.staging.is_some() && leftover.is_none() && !unfinished.get();
     Ok(leftover)
 }
 
@@ -369,18 +359,17 @@ pub(crate) fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> 
     // Behind what was handed to the store lies at most a write that was interrupted with its process, and staging
     // memory has the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while,
     // drops what the system had in its cache.
-    let in_staging = |leftover: &Leftover| end >= leftover.released || seeded_bug!("damage-of-this-boot-cut");
+    let in_staging = |leftover: &Leftover| end >= leftover.released;
     if leftover.is_some_and(|leftover| same_boot(base, &leftover.header) && in_staging(leftover)) {
         return None;
     }
     match found.stop {
         Stop::Nothing | Stop::Torn => None,
-        Stop::Damaged(_) if seeded_bug!("last-damage-cut") => None,
         Stop::Damaged(reason) => Some(base.damage(end, end + format::SECTOR, reason)),
     }
 }
 
 /// Whether staging memory is of this boot, so that nothing of it was lost.
 pub(crate) fn same_boot(base: &Base, header: &StagingHeader) -> bool {
-    header.boot.is_some() && header.boot == base.store.boot_id() || seeded_bug!("stale-boot-accepted")
+    header.boot.is_some() && header.boot == base.store.boot_id()
 }

@@ -140,10 +140,7 @@ pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
     let mut base = Base::new(store, log, segment_len, shape, end);
     base.view = manifest.map(View::new);
     // The schemas of the first records may lie before them.
-    let first = match seeded_bug!("salvage-leaves-schemas-out") {
-        true => group,
-        false => base.window_start(group),
-    };
+    let first = base.window_start(group);
     let walker = Walker::new(base.shape(), first, end).with_schemas();
     Ok(Salvage {
         base,
@@ -174,7 +171,7 @@ struct Remains {
 fn open_damaged(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Remains> {
     if !inspect::is_dir(fs, path) {
         let store = match FileStore::open_read_only_on(fs.clone(), path) {
-            Err(error @ WalError::NotALog { .. }) if !seeded_bug!("kept-files-not-read") => {
+            Err(error @ WalError::NotALog { .. }) => {
                 return kept(fs, path).ok_or(error);
             }
             store => store?,
@@ -333,36 +330,30 @@ impl Salvage {
         // What follows was written later, and what is called written or durable was that before it was said: if nobody has
         // damaged this, it is whole by now.
         self.walker.go_to(&here);
-        if !seeded_bug!("salvage-looks-once") {
-            match self.walker.next_frame(&self.base) {
-                Some(Err(error)) => match self.as_damage(error)? {
-                    Some(again) if again.start == damage.start => {}
-                    Some(other) => return Ok(Verdict::Look(Some(Err(other.into())))),
-                    None => return Ok(Verdict::GoOn),
-                },
-                found => return Ok(Verdict::Look(found)),
-            }
-            if self.has_grown()? {
+        match self.walker.next_frame(&self.base) {
+            Some(Err(error)) => match self.as_damage(error)? {
+                Some(again) if again.start == damage.start => {}
+                Some(other) => return Ok(Verdict::Look(Some(Err(other.into())))),
+                None => return Ok(Verdict::GoOn),
+            },
+            found => return Ok(Verdict::Look(found)),
+        }
+        if self.has_grown()? {
+            self.stop = Some(here);
+            return Ok(Verdict::End);
+        }
+        match unfinished {
+            Unfinished::Staged => {
                 self.stop = Some(here);
                 return Ok(Verdict::End);
             }
-            let unfinished = match seeded_bug!("write-that-ends-called-damage") {
-                true => self.unfinished(here.group_start()),
-                false => unfinished,
-            };
-            match unfinished {
-                Unfinished::Staged => {
-                    self.stop = Some(here);
-                    return Ok(Verdict::End);
-                }
-                Unfinished::Perhaps if !never_written && self.looks < reader::LOOKS => {
-                    self.looks += 1;
-                    reader::pause(1 << self.looks);
-                    self.walker.go_to(&here);
-                    return Ok(Verdict::GoOn);
-                }
-                _ => {}
+            Unfinished::Perhaps if !never_written && self.looks < reader::LOOKS => {
+                self.looks += 1;
+                reader::pause(1 << self.looks);
+                self.walker.go_to(&here);
+                return Ok(Verdict::GoOn);
             }
+            _ => {}
         }
         self.walker.go_to(&there);
         if !never_written || !nothing_follows {

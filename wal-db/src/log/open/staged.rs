@@ -49,7 +49,6 @@ pub(crate) fn read_to_the_gap(
             }
             Some(Found::Frame(bytes)) => bytes.len() as u64,
             Some(Found::Header) => GROUP_HEADER_LEN as u64,
-            Some(Found::Claim(len) | Found::Zeros(len)) if seeded_bug!("staged-read-behind-a-gap") => len,
             Some(Found::Claim(_) | Found::Zeros(_)) | None => return Ok(pos),
         };
     }
@@ -79,7 +78,6 @@ pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: Fram
             }
             Found::Header => GROUP_HEADER_LEN as u64,
             Found::Short => break,
-            Found::Claim(_) if seeded_bug!("unpublished-claim-ends-recovery") => break,
             Found::Claim(_) | Found::Zeros(_) if !complete => break,
             Found::Claim(len) => {
                 since_frame += len + std::mem::take(&mut zeros);
@@ -96,7 +94,7 @@ pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: Fram
     while frames
         .last()
         .and_then(|(_, frame)| FrameWord::read(frame))
-        .is_some_and(|word| word.more && !seeded_bug!("batch-kept-in-part"))
+        .is_some_and(|word| word.more)
     {
         frames.pop();
     }

@@ -99,12 +99,11 @@ pub(crate) fn write_first(
         error,
         left: Left::Nothing,
     };
-    let [first, other] =
-        if holds(store, manifest, SLOTS[0], stored) && !seeded_bug!("table-over-the-one-in-use") {
-            [SLOTS[1], SLOTS[0]]
-        } else {
-            SLOTS
-        };
+    let [first, other] = if holds(store, manifest, SLOTS[0], stored) {
+        [SLOTS[1], SLOTS[0]]
+    } else {
+        SLOTS
+    };
     store.write_slot(first, &bytes).map_err(|error| {
         nothing(match is_full(&error) {
             true => store.error(WalError::full(bytes.len() as u64, &error)),

@@ -116,13 +116,6 @@ impl WalIter {
                 break;
             }
             match self.walker.next_from(&self.core.base, self.from) {
-                Some(Ok(frame))
-                    if seeded_bug!("limit-of-today-ends-the-log")
-                        && frame.word.len > self.core.config.max_record_size() =>
-                {
-                    self.done = true;
-                }
-                Some(Err(_)) if seeded_bug!("damage-ends-iteration") => self.done = true,
                 Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(())),
                 Some(Err(error)) => return Some(Err(self.after_error(error))),
                 Some(Ok(_)) => self.done = true,
@@ -271,9 +264,6 @@ impl RevIter {
                 Ok(frame) if frame.pos < shape.head => {}
                 Ok(frame) => self.items.push(Ok(owned(&walker, &frame))),
                 Err(error @ WalError::Corruption(_)) => {
-                    if seeded_bug!("damage-hides-what-is-newer") {
-                        return Err(error);
-                    }
                     walker.resync(base)?;
                     self.items.push(Err(error));
                 }

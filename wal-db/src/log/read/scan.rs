@@ -142,11 +142,9 @@ impl Walker {
     pub(crate) fn extend(&mut self, shape: Arc<Shape>, end: u64) {
         (self.end, self.near) = (end, 0);
         self.shape = shape;
-        if !seeded_bug!("cut-group-continued-by-what-came-instead") {
-            // What was read a moment ago was cut off since, and something else came instead.
-            let is_kept = |previous: &GroupHeader| self.shape.timeline.cut_around(previous.pos).is_none();
-            self.previous = self.previous.filter(is_kept);
-        }
+        // What was read a moment ago was cut off since, and something else came instead.
+        let is_kept = |previous: &GroupHeader| self.shape.timeline.cut_around(previous.pos).is_none();
+        self.previous = self.previous.filter(is_kept);
         self.find_cut();
         self.skip_cut();
     }
@@ -220,9 +218,6 @@ impl Walker {
         let Some(header) = group.map(|group| group.header) else {
             return Ok(false);
         };
-        if seeded_bug!("damage-before-a-position-ends-the-walk") {
-            return Ok(false);
-        }
         self.resync(base)?;
         let intact_from = if self.group.is_some() {
             self.pos
@@ -415,15 +410,13 @@ impl Walker {
             Err(_) => return damaged(CorruptionReason::GroupHeader),
         };
         let owner = self.shape.timeline.epoch_at(self.pos);
-        let is_foreign =
-            owner.is_some_and(|epoch| epoch != header.epoch) && !seeded_bug!("epoch-not-checked-in-reading");
+        let is_foreign = owner.is_some_and(|epoch| epoch != header.epoch);
         if header.next() > self.end || is_foreign || !self.shape.timeline.is_in_one_epoch(&header) {
             return damaged(CorruptionReason::Chain);
         }
         if self
             .previous
             .is_some_and(|previous| header.prev_digest != previous.digest(base.log))
-            && !seeded_bug!("chain-not-checked-in-reading")
         {
             return damaged(CorruptionReason::Chain);
         }
@@ -455,7 +448,7 @@ impl Walker {
             Ok(Some(offset)) => offset,
         };
         let content = &self.window.bytes()[offset + GROUP_HEADER_LEN..offset + len];
-        if format::crc32(content) == header.payload_digest || seeded_bug!("content-not-checked-in-reading") {
+        if format::crc32(content) == header.payload_digest {
             return Ok(true);
         }
         if format::frames_are_intact(

@@ -173,7 +173,7 @@ impl Core {
     /// That the record at `lsn` was not cut off.
     pub(crate) fn check_not_cut(&self, lsn: Lsn) -> Result<()> {
         match self.base.shape().timeline.cut_around(lsn.pos()) {
-            Some(cut) if !seeded_bug!("ticket-of-a-cut-record-says-ok") => Err(cut_back(cut)),
+            Some(cut) => Err(cut_back(cut)),
             _ => Ok(()),
         }
     }
@@ -181,7 +181,7 @@ impl Core {
     /// That nothing was cut off of what somebody has read who stands at `pos`.
     pub(crate) fn check_followed(&self, pos: u64) -> Result<()> {
         match self.base.shape().timeline.cut_behind(pos) {
-            Some(cut) if !seeded_bug!("live-state-keeps-what-was-cut") => Err(cut_back(cut)),
+            Some(cut) => Err(cut_back(cut)),
             _ => Ok(()),
         }
     }
@@ -193,7 +193,7 @@ impl Core {
             self.refresh(true)?;
         }
         let end = self.end();
-        if pos > end && !seeded_bug!("position-beyond-the-end-accepted") {
+        if pos > end {
             return Err(WalError::BeyondEnd {
                 lsn: Lsn::from_pos(pos),
                 end: Lsn::from_pos(end),
@@ -243,7 +243,7 @@ impl Core {
         let written = self.base.written();
         // What was cut off may end where the log does.
         let pos = shape.skip_cut(pos);
-        if pos >= written && !seeded_bug!("cut-at-the-end-not-jumped") {
+        if pos >= written {
             return Ok(written);
         }
         if pos <= shape.head {

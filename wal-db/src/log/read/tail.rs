@@ -180,7 +180,6 @@ impl Tail {
 
     fn bound(&self) -> u64 {
         match self.follow {
-            Follow::Durable if seeded_bug!("followers-see-what-is-not-durable") => self.core.base.written(),
             Follow::Durable => self.core.base.durable(),
             Follow::Written => self.core.base.written(),
         }

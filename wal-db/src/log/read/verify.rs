@@ -80,7 +80,6 @@ impl Verifier<'_> {
         let faults = manifest
             .into_iter()
             .chain(tables.into_iter().map(|copy| (Copied::Cuts, copy)));
-        let faults = faults.filter(|_| !seeded_bug!("bad-copies-kept-quiet"));
         self.report.copies = faults.map(|(of, copy)| CopyFault { of, copy }).collect();
         Ok(())
     }
@@ -283,6 +282,5 @@ impl Verifier<'_> {
 fn is_gone(base: &Base, was: &Shape, header: &GroupHeader) -> bool {
     let now = base.now();
     let cut = |shape: &Shape| shape.timeline.cut_around(header.next() - 1);
-    let gone = header.pos < now.head_group || cut(&now) != cut(was);
-    gone && !seeded_bug!("verify-of-what-is-gone")
+    header.pos < now.head_group || cut(&now) != cut(was)
 }

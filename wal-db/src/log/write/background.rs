@@ -119,7 +119,7 @@ impl Background {
         self.preparer.ring();
         // The last handle may be dropped by a callback, in a thread of this log or of another one. A thread of this log may be in
         // a callback that waits for the thread that this is.
-        if IS_OF_A_LOG.with(Cell::get) && !seeded_bug!("threads-of-logs-wait-for-each-other") {
+        if IS_OF_A_LOG.with(Cell::get) {
             return;
         }
         for handle in threads {
@@ -141,7 +141,7 @@ impl Background {
     /// After a commit, with the committer let go: there is something to seal when the log has been idle for a while. A
     /// flusher that watches for that anyway is not rung, because that would cost every commit a system call.
     pub(crate) fn watch_for_idleness(&self) {
-        if self.resting.load(Ordering::SeqCst) && !seeded_bug!("idle-seal-only-by-the-flusher") {
+        if self.resting.load(Ordering::SeqCst) {
             self.flusher.ring();
         }
     }
@@ -210,9 +210,6 @@ impl Core {
     pub(crate) fn flush_far_behind(&self, writer: &Writer) {
         if self.backlog() < 2 * self.behind_max() || !flush_behind(self, writer) {
             return;
-        }
-        if seeded_bug!("callbacks-called-with-a-lock") {
-            return self.wake_covered(writer);
         }
         // Callbacks are for the flusher to call: who appends a schema has a lock that they may want.
         writer.line.wake_all();
@@ -372,10 +369,7 @@ fn zeros_ahead(core: &Core, writer: &Writer) {
         // Under the committer's lock: a group and the zeros never race for the same bytes.
         let mut turn = Turn::take(writer);
         let committer = turn.committer();
-        let mut from = committer.zeroed.max(committer.consumer.open());
-        if seeded_bug!("zeros-over-groups") {
-            from = committer.zeroed;
-        }
+        let from = committer.zeroed.max(committer.consumer.open());
         let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
         if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
             return;

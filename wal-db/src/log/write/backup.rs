@@ -155,7 +155,7 @@ fn check(path: &Path) -> Result<()> {
     let core = Core::open(inspect::read_only_store(path)?, config, true)?;
     let report = verify::verify(&core)?;
     match report.damage.into_iter().next() {
-        Some(damage) if !seeded_bug!("backup-not-checked") => Err(damage.into()),
+        Some(damage) => Err(damage.into()),
         _ => Ok(()),
     }
 }

@@ -97,9 +97,6 @@ impl Line {
 
     /// The last mark that is known to be on stable storage.
     pub(crate) fn durable_mark(&self) -> Mark {
-        if seeded_bug!("mark-ahead-of-the-flush") {
-            return self.written_mark();
-        }
         *self.mark.lock()
     }
 
@@ -216,7 +213,7 @@ impl Line {
     /// Adds somebody to be told; gives it back if the outcome is known: whether it is durable or the store has failed.
     fn add(&self, waiting: Waiting, durable: impl FnOnce() -> u64) -> Option<(Waiting, bool)> {
         let mut state = self.state.lock();
-        if waiting.target <= durable() || seeded_bug!("ticket-told-before-the-flush") {
+        if waiting.target <= durable() {
             return Some((waiting, true));
         }
         if state.failed {
@@ -233,9 +230,7 @@ impl Line {
     /// The store has failed: nobody will be served any more.
     pub(crate) fn fail(&self) {
         self.state.lock().failed = true;
-        if !seeded_bug!("waiters-not-woken-by-a-failure") {
-            self.cohorts.iter().for_each(Gate::open_all);
-        }
+        self.cohorts.iter().for_each(Gate::open_all);
     }
 
     /// Those who have not heard of the failure.
@@ -359,7 +354,7 @@ impl Core {
         let mut waiting = waiting.into_iter();
         while let Some(next) = waiting.next() {
             next.tell.tell(outcome());
-            if self.is_in_child() && !seeded_bug!("callbacks-called-in-a-child") {
+            if self.is_in_child() {
                 return std::mem::forget(waiting);
             }
         }
@@ -388,10 +383,7 @@ impl Core {
             return Err(self.in_doubt());
         }
         let outcome = self.guarded(writer, || self.commit(writer, turn.committer()));
-        let mut durable = self.base.durable();
-        if outcome.is_err() && seeded_bug!("tickets-of-a-failed-flush-hear-ok") {
-            durable = u64::MAX;
-        }
+        let durable = self.base.durable();
         let done = writer.line.arrive(durable);
         let wants_zeros = self.base.store.likes_zeros_ahead() && turn.committer().wants_zeros();
         drop(turn);
@@ -408,9 +400,6 @@ impl Core {
         struct Unwinding<'a>(&'a Core, &'a Writer);
         impl Drop for Unwinding<'_> {
             fn drop(&mut self) {
-                if seeded_bug!("panic-in-the-store-ignored") {
-                    return;
-                }
                 self.0.base.store.break_with("a panic in the store".to_owned());
                 self.0.fail(self.1);
             }

@@ -193,7 +193,6 @@ impl Core {
         }
         // The seal may have closed a group with records of its own, which nothing certifies yet.
         self.base.raise_durable(match self.config.durability() {
-            Durability::Certified if seeded_bug!("certified-before-the-seal") => self.base.flushed(),
             Durability::Certified => committer.certified,
             Durability::Flushed => self.base.flushed(),
         });
@@ -204,14 +203,11 @@ impl Core {
     /// Writes an empty group that says how far the log is durable, and makes that durable. Then the loss of any
     /// sector of what is durable can be told from a crash.
     pub(crate) fn seal(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        if !committer.can_be_sealed(self) || seeded_bug!("never-sealed") {
+        if !committer.can_be_sealed(self) {
             return Ok(());
         }
         let end = committer.consumer.cut(&writer.ring, true);
         self.write_up_to(writer, committer, end)?;
-        if seeded_bug!("seal-not-flushed") {
-            return Ok(());
-        }
         self.make_durable(writer, committer)
     }
 
@@ -222,13 +218,7 @@ impl Core {
         // Who waits for room need not wait for the disk.
         writer.room.ring();
         committer.last_flush = std::mem::take(&mut committer.unflushed);
-        if seeded_bug!("acknowledged-before-the-flush") {
-            self.flushed_up_to(writer, mark);
-        }
         if self.base.store.sync().is_err() {
-            if seeded_bug!("followers-of-a-failed-flush-hear-ok") {
-                self.flushed_up_to(writer, mark);
-            }
             self.fail(writer);
             return Err(self.in_doubt());
         }
@@ -295,13 +285,8 @@ impl Core {
     ) -> Result<()> {
         let bytes = committer.consumer.bytes(&writer.ring, &closed);
         if let Err(error) = self.base.store.write_at(closed.start, bytes) {
-            if seeded_bug!("ring-given-back-after-a-failed-write") {
-                committer.consumer.release(&writer.ring, closed.next, closed.next);
-            }
             if is_for_now(&error) && !writer.write_through {
-                if !seeded_bug!("group-without-space-dropped") {
-                    committer.pending = Some((closed, header));
-                }
+                committer.pending = Some((closed, header));
                 let len = closed.next - closed.start;
                 return Err(self.base.store.error(match is_full(&error) {
                     true => WalError::full(len, &error),
@@ -332,7 +317,7 @@ impl Core {
             .iter()
             .map(|payload| format::frame_len(payload.len()))
             .sum();
-        if writer.ring.waits_for_disk(len + AROUND) && !seeded_bug!("full-after-the-place-is-taken") {
+        if writer.ring.waits_for_disk(len + AROUND) {
             return Ok(Placed::NoRoom);
         }
         // A full disk does no harm here, and would once the place is taken.

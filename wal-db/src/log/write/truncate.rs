@@ -62,7 +62,7 @@ impl Core {
     fn cut(&self, lsn: Lsn, cut: Cut) -> Result<()> {
         let writer = self.cutting_writer()?;
         let record = self.read(lsn)?;
-        if record.kind() == RecordKind::Schema && !seeded_bug!("cut-behind-a-schema") {
+        if record.kind() == RecordKind::Schema {
             return Err(WalError::NoSuchRecord { lsn });
         }
         let end = record.lsn().pos() + crate::format::frame_len(record.len());
@@ -123,7 +123,7 @@ impl Core {
         let cut = last.map_or(lsn.pos(), |(_, end)| end);
         let newest_schema = self.schema_frame_before(cut)?;
         let mut manifest = writer.manifest.lock();
-        let epoch = manifest.timeline.newest().epoch + u32::from(!seeded_bug!("no-epoch-at-truncation"));
+        let epoch = manifest.timeline.newest().epoch + 1;
         let mut next = manifest.clone();
         let room = self.config.timeline_room(self.base.store.slots());
         if !next.timeline.push_within(EpochStart { start, cut, epoch }, room) {
@@ -132,26 +132,20 @@ impl Core {
             });
         }
         next.mark = Mark { epoch, ..kept };
-        if !seeded_bug!("cut-schema-still-named") {
-            next.schema = newest_schema;
-        }
-        let is_empty = last.is_none() && !seeded_bug!("head-in-what-was-cut");
+        next.schema = newest_schema;
+        let is_empty = last.is_none();
         if is_empty {
             next.head = start + GROUP_HEADER_LEN as u64;
             next.head_group = start;
             next.head_ordinal = kept.ordinal;
         }
-        if !seeded_bug!("cut-not-written") {
-            self.publish(writer, &mut next)?;
-        }
+        self.publish(writer, &mut next)?;
         *manifest = next;
         committer.begin_epoch(manifest.mark);
         self.base.set_ordinal(manifest.mark.ordinal);
         writer.line.set_mark(manifest.mark);
         writer.ring.set_epoch(epoch);
-        if !seeded_bug!("cut-schema-not-written-again") {
-            self.dictionary.cut(schemas, newest_schema);
-        }
+        self.dictionary.cut(schemas, newest_schema);
         self.base.set_shape(recover::shape_of(&manifest));
         if is_empty {
             self.head_moved();
@@ -167,15 +161,12 @@ impl Core {
         let Err(unwritten) = keeper::write_manifest(&self.base.store, next) else {
             return Ok(());
         };
-        if seeded_bug!("failed-cut-goes-on") {
-            return Err(unwritten.error);
-        }
         if unwritten.left == Left::Nothing {
             return Err(unwritten.error);
         }
         self.fail(writer);
         match unwritten.left {
-            Left::OneCopy if !seeded_bug!("durable-cut-in-doubt") => Ok(()),
+            Left::OneCopy => Ok(()),
             _ => Err(self.in_doubt()),
         }
     }
@@ -244,26 +235,17 @@ impl Core {
         let shape = self.base.shape();
         let mut kept = keep.map(Cursors::lock);
         let slowest = kept.as_mut().and_then(|cursors| cursors.slowest());
-        let slowest = slowest.filter(|_| !seeded_bug!("cursors-ignored"));
         let target = target.min(slowest.unwrap_or(u64::MAX));
-        if seeded_bug!("cursor-registered-beside-a-retention") {
-            kept = None;
-        }
         if target <= shape.head {
             return Ok(shape.head);
         }
         let mark = writer.line.durable_mark();
         let moved = self.head_at(&shape, target, mark)?;
-        if seeded_bug!("removed-before-the-head-moved") {
-            let _ = self.base.store.truncate_before(moved.head_group);
-        }
         let mut next = manifest.clone();
         // A scan must not start in front of the head: nothing may be left there.
         self.set_mark(&mut next, mark);
-        if !seeded_bug!("head-not-written") {
-            next.head = moved.head;
-            next.head_group = moved.head_group;
-        }
+        next.head = moved.head;
+        next.head_group = moved.head_group;
         next.head_ordinal = moved.head_ordinal;
         next.dropped = moved.dropped;
         next.timeline = moved.timeline.clone();
@@ -274,10 +256,7 @@ impl Core {
         drop(kept);
         self.head_moved();
         // The head has moved, whatever comes of this; the next one tries again.
-        let removed = self.give_back_before(group);
-        if seeded_bug!("durable-cut-in-doubt") {
-            removed.map_err(WalError::io("removing old segments"))?;
-        }
+        let _ = self.give_back_before(group);
         Ok(head)
     }
 
@@ -288,8 +267,7 @@ impl Core {
             0 => self.window_start(group),
             _ => group,
         };
-        let extra = u64::from(seeded_bug!("one-segment-too-many-removed")) * self.base.segment_len;
-        self.base.store.truncate_before(first + extra)
+        self.base.store.truncate_before(first)
     }
 
     /// The shape of a log that starts with the first record at or behind `target`, or at the durable end.
@@ -345,17 +323,10 @@ impl Core {
         let writer = self.cutting_writer()?;
         let tail = writer.ring.tail();
         let slowest = self.cursors.lock().slowest();
-        let needed_from = slowest
-            .filter(|_| !seeded_bug!("cursors-ignored"))
-            .unwrap_or(tail)
-            .min(tail);
+        let needed_from = slowest.unwrap_or(tail).min(tail);
         let mut keep_from = 0;
         if let Some(bytes) = retention.max_bytes {
-            let end = if seeded_bug!("limit-counts-what-is-durable") {
-                self.base.durable()
-            } else {
-                tail
-            };
+            let end = tail;
             keep_from = self.base.shape().last_bytes(end, bytes);
         }
         if let Some(age) = retention.max_age {
@@ -369,9 +340,6 @@ impl Core {
     /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
     /// last one ends. Times need not grow from group to group, so what is dropped was looked at, all of it.
     fn first_young(&self, shape: &Arc<Shape>, oldest: u64, to: u64) -> Result<u64> {
-        if seeded_bug!("age-found-by-bisection") {
-            return self.first_group_from(shape, clock::system_time(oldest));
-        }
         let end = self.base.written().min(to);
         let mut pos = shape.head_group;
         while pos < end {

@@ -14,7 +14,7 @@ impl SegmentedStore {
         *self.log.lock() = Some(LogId(log.log_id));
         // A reader attaches again when the log has moved on: an unused segment may have gone and been made anew.
         self.files.forget(|_| false);
-        if log.read_only && !seeded_bug!("unused-segments-missed") {
+        if log.read_only {
             self.needed.store(log.newest_segment, Ordering::Release);
         }
         if log.read_only && log.in_use && self.attach_without_listing(log)? {
@@ -27,18 +27,14 @@ impl SegmentedStore {
         let never_used = indexes.is_empty() && log.newest_segment == 0 && log.head / self.segment_len == 0;
         if !never_used {
             let first = log.head / self.segment_len;
-            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index))
-                && !seeded_bug!("missing-segment-passed-over")
-            {
+            if let Some(segment) = (first..=log.newest_segment).find(|index| !there(index)) {
                 return Err(StoreFault::Missing { segment }.error());
             }
         }
-        if !seeded_bug!("later-segments-not-looked-at") {
-            self.check_later(&mut indexes, log.newest_segment)?;
-        }
+        self.check_later(&mut indexes, log.newest_segment)?;
         let last = indexes.last().copied();
         self.last.store(last.unwrap_or(0), Ordering::Release);
-        if let Some(segment) = last.filter(|_| !log.read_only && !seeded_bug!("no-flush-at-opening")) {
+        if let Some(segment) = last.filter(|_| !log.read_only) {
             // It may have been cut by a process that died before that was durable.
             match self.dir.open(segment_name(segment).as_ref(), Access::Write) {
                 Ok(file) => file.sync_data()?,
@@ -106,7 +102,7 @@ impl SegmentedStore {
             let index = indexes[at];
             let mut missing = None;
             while named > 0 && expected < index {
-                if !self.is_later(expected)? || seeded_bug!("listing-taken-for-a-moment") {
+                if !self.is_later(expected)? {
                     missing = Some(expected);
                     break;
                 }

@@ -50,11 +50,9 @@ impl SegmentedStore {
             Some(file) => {
                 lock(&*file, &manifest_path)?;
                 // What a process that died has left in the system's cache is durable before anything follows from it.
-                if !seeded_bug!("no-directory-flush-at-opening") {
-                    dir.sync()
-                        .and_then(|()| dir.sync_own_name())
-                        .map_err(WalError::io("making the log's directory durable"))?;
-                }
+                dir.sync()
+                    .and_then(|()| dir.sync_own_name())
+                    .map_err(WalError::io("making the log's directory durable"))?;
                 file
             }
             None => create(&*dir, path)?,
@@ -179,7 +177,7 @@ impl SegmentedStore {
                     reason: "its manifest is that of a file",
                 });
             }
-            Some(stored) if !seeded_bug!("segment-size-of-today") => stored.segment_len,
+            Some(stored) => stored.segment_len,
             _ => asked
                 .unwrap_or(MIN_SEGMENT_LEN)
                 .clamp(MIN_SEGMENT_LEN, 1 << 40)
@@ -248,7 +246,7 @@ fn make(dir: &dyn Dir, path: &Path, file: &dyn File) -> Result<()> {
     if dir.exists(MANIFEST.as_ref())? {
         return Err(faster(&manifest));
     }
-    if file.len()? > 0 && !seeded_bug!("foreign-file-emptied") {
+    if file.len()? > 0 {
         return Err(WalError::NotALog {
             path: path.join(NEW_MANIFEST),
             reason: "a new log is made under this name, and something else has it",
@@ -259,12 +257,8 @@ fn make(dir: &dyn Dir, path: &Path, file: &dyn File) -> Result<()> {
         result => result.map_err(WalError::io("creating the manifest"))?,
     }
     let flush_names = || {
-        if !seeded_bug!("no-directory-flush-for-a-manifest") {
-            dir.sync()?;
-        }
-        if !seeded_bug!("no-directory-flush-for-a-directory") {
-            dir.sync_own_name()?;
-        }
+        dir.sync()?;
+        dir.sync_own_name()?;
         Ok(())
     };
     flush_names().map_err(WalError::io("making the log's directory durable"))
