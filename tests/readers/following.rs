@@ -2,11 +2,12 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use wal_db::{Follow, Lsn, Tail, Wal, WalConfig, WalError, testing::SimDisk};
+use wal_db::{Follow, Lsn, Staging, Tail, Wal, WalConfig, WalError, testing::SimDisk};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place},
     put, quiet, within,
+    written::Written,
 };
 
 /// Longer than a busy machine takes to come back to a thread; only what never comes reaches it.
@@ -41,6 +42,30 @@ fn a_reader_process_follows_a_writer() {
         assert_eq!(Some(&next(&mut tail)), written.last(), "{form:?}");
         assert_eq!(all(&reader), written, "{form:?}: what it reads is of today, too");
         assert_eq!(reader.record_count(), 20);
+    }
+}
+
+/// Nothing else than the store says there that it has grown.
+#[test]
+fn a_log_without_staging_memory_is_followed_to_its_end() {
+    for segmented in [false, true] {
+        let log = Written::new(segmented, Staging::WriteThrough);
+        let reader = log
+            .disk
+            .open_read_only(Written::NAME, segmented, quiet())
+            .unwrap();
+        let mut tail = reader.tail(Lsn::ZERO).unwrap().follow(Follow::Written);
+        let mut written = Vec::new();
+        for seed in 0..20 {
+            written.push(put(log.wal(), seed, 10_000));
+            log.wal().sync().unwrap();
+            let shown = tail.try_next().unwrap().map(|record| record.lsn());
+            assert_eq!(shown, Some(written[seed].0), "{segmented}");
+        }
+        // More than a segment in one look.
+        written.extend((20..60).map(|seed| put(log.wal(), seed, 10_000)));
+        log.wal().sync().unwrap();
+        assert_eq!(all(&reader), written, "{segmented}");
     }
 }
 

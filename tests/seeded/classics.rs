@@ -592,7 +592,7 @@ pub(super) const CLASSICS: &[Bug] = &[
         "end-of-a-segment-ends-a-look",
         &[],
         "a follower that has come to the end of what it knows of does not ask whether there is more",
-        &["readers::following::a_reader_process_follows_a_writer"],
+        &["readers::following::a_log_without_staging_memory_is_followed_to_its_end"],
     ),
     bug(
         "removed-log-called-damaged",
