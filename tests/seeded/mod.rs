@@ -82,7 +82,7 @@ const fn bug(
 
 /// All of them.
 pub fn bugs() -> impl Iterator<Item = &'static Bug> {
-    mistakes::MISTAKES.iter().chain(classics::CLASSICS)
+    mistakes::MISTAKES.iter().chain(classics::classics())
 }
 
 /// The program and the name of a test.
