@@ -94,6 +94,8 @@ impl Listing {
 }
 
 enum Phase {
+    /// Those before the head.
+    Schemas(std::vec::IntoIter<Record>),
     Store,
     /// Once more from where the store ended, after this was read from staging memory.
     Rest(Option<Leftover>),
@@ -139,8 +141,12 @@ pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
     let (head, group) = (shape.head, shape.head_group);
     let mut base = Base::new(store, log, segment_len, shape, end);
     base.view = manifest.map(View::new);
-    // The schemas of the first records may lie before them.
-    let first = base.window_start(group);
+    // The schemas of the first records may lie before them. If damage hides them, what is there before the head is read.
+    let newest = base.view.as_ref().and_then(|view| view.manifest().schema);
+    let (before, first) = match base.schemas_before(newest, group) {
+        Ok(before) => (before, group),
+        Err(_) => (Vec::new(), base.window_start(group)),
+    };
     let walker = Walker::new(base.shape(), first, end).with_schemas();
     Ok(Salvage {
         base,
@@ -154,7 +160,7 @@ pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
         past: 0,
         stop: None,
         looks: 0,
-        phase: Phase::Store,
+        phase: Phase::Schemas(before.into_iter()),
     })
 }
 
@@ -234,8 +240,13 @@ impl Iterator for Salvage {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Phase::Staged(items) = &mut self.phase {
-                return items.next().map(Ok);
+            match &mut self.phase {
+                Phase::Schemas(schemas) => match schemas.next() {
+                    Some(schema) => return Some(Ok(SalvageItem::Schema(schema))),
+                    None => self.phase = Phase::Store,
+                },
+                Phase::Staged(items) => return items.next().map(Ok),
+                _ => {}
             }
             if matches!(self.phase, Phase::Done) {
                 return None;

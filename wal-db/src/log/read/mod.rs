@@ -12,6 +12,7 @@ pub(crate) mod read_ahead;
 pub(crate) mod record;
 pub(crate) mod rules;
 pub(crate) mod scan;
+pub(crate) mod schemas;
 pub(crate) mod seek;
 pub(crate) mod tail;
 pub(crate) mod verify;

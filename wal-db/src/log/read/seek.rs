@@ -2,26 +2,14 @@
 
 use std::time::SystemTime;
 
-use bytes::BytesMut;
-
-use super::{
-    find,
-    iter::WalIter,
-    record::{Record, RecordKind},
-    scan::Walker,
-};
+use super::{find, iter::WalIter, record::Record};
 use crate::{
     error::{Result, WalError},
-    format::{
-        FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR, timeline::EpochStart,
-    },
+    format::{FRAME_HEADER_LEN, GROUP_HEADER_LEN, GroupHeader, SECTOR, timeline::EpochStart},
     log::{base::Shape, clock, core::Core, write::commit::Turn},
     lsn::Lsn,
     sync::Arc,
 };
-
-/// The first guess of how long a record is.
-const GUESS: usize = 512;
 
 /// What somebody hears who knows records that were cut off.
 pub(crate) fn cut_back(cut: EpochStart) -> WalError {
@@ -81,9 +69,9 @@ impl Core {
         {
             return Err(WalError::NoSuchRecord { lsn });
         }
-        match self.read_at_once(shape, pos)? {
+        match self.base.read_at_once(shape, pos)? {
             Some(record) => Ok(record),
-            None => self.read_in_group(shape, pos),
+            None => self.base.read_in_group(shape, pos),
         }
     }
 
@@ -99,61 +87,6 @@ impl Core {
             return Err(why().about(lsn));
         }
         Ok(())
-    }
-
-    /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
-    pub(crate) fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
-        let Some(epoch) = shape.timeline.epoch_at(pos) else {
-            return Ok(None);
-        };
-        let found = self.read_unchecked(shape, pos)?;
-        let key = self.base.key(epoch);
-        let intact = found.filter(|(word, record)| word.matches(key, pos, &record.data));
-        Ok(intact.map(|(_, record)| record))
-    }
-
-    /// Reads what would be a frame at `pos`, whatever its checksum says.
-    pub(crate) fn read_unchecked(&self, shape: &Shape, pos: u64) -> Result<Option<(FrameWord, Record)>> {
-        let mut buf = BytesMut::zeroed(GUESS);
-        let got = self.base.read(pos, &mut buf)?;
-        let Some(word) = buf
-            .get(..got.min(FRAME_HEADER_LEN))
-            .filter(|b| b.len() == 8)
-            .and_then(FrameWord::read)
-        else {
-            return Ok(None);
-        };
-        let len = FRAME_HEADER_LEN + word.len as usize;
-        if matches!(word.kind, Kind::Void | Kind::Claimed) || pos + len as u64 > self.base.written() {
-            return Ok(None);
-        }
-        if len > got {
-            buf.resize(len, 0);
-            let more = self.base.read(pos + got as u64, &mut buf[got..])?;
-            if got + more < len {
-                return Ok(None);
-            }
-        }
-        buf.truncate(len);
-        let data = buf.freeze().slice(FRAME_HEADER_LEN..);
-        let record = Record {
-            lsn: Lsn::from_pos(pos),
-            kind: RecordKind::of(word.kind),
-            more: word.more && !shape.is_cut_at(pos + word.frame_len()),
-            data,
-        };
-        Ok(Some((word, record)))
-    }
-
-    /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
-    pub(crate) fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
-        let lsn = Lsn::from_pos(pos);
-        let header = find::find_group(&self.base, shape, pos)?;
-        let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
-        match walker.next_from(&self.base, pos).transpose()? {
-            Some(frame) if frame.pos == pos => Ok(super::iter::owned(&walker, &frame)),
-            _ => Err(WalError::NoSuchRecord { lsn }),
-        }
     }
 
     /// The position at which the next record would start, at the least: the highest one that means something.

@@ -8,30 +8,19 @@
 //! What an entry says is up to the layer of events; here it is bytes.
 
 use crate::{
-    error::{CorruptionReason, Result, WalError},
+    error::{Result, WalError},
     format::{
         Kind,
         schema::{LINK_LEN, Link},
     },
-    log::{
-        base::{Base, Shape},
-        core::{Core, Writer},
-        read::record::{Record, RecordKind},
-    },
+    log::core::{Core, Writer},
     lsn::Lsn,
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
-/// Windows of a log without segments. When its beginning is cut off, less than this stays on the disk for the schemas.
-const WINDOW: u64 = 16 << 20;
-
 /// How many keys are found without a lock; a power of two. A program with more event types finds the others with one.
 /// Few under shuttle, to which each is a step.
 const KNOWN: usize = if cfg!(shuttle) { 4 } else { 1024 };
-
-/// In how many epochs a schema is looked for whose own has been forgotten, at most. Those who damage a log can say that there
-/// were very many.
-const EPOCHS_TRIED: usize = 1 << 20;
 
 /// What an open log knows of its schemas.
 pub(crate) struct Dictionary {
@@ -300,11 +289,12 @@ impl Core {
         let mut entries = Vec::new();
         let mut next = newest;
         while let Some(pos) = next {
-            let (link, payload) = self.schema_frame(pos)?;
+            let (link, record) = self.base.schema_frame(pos)?;
+            let payload = record.data()[LINK_LEN..].to_vec();
             entries.push(Entry { pos, payload });
             next = link
                 .before(pos)
-                .filter(|&(before, same_set)| same_set && self.is_there(before))
+                .filter(|&(before, same_set)| same_set && self.base.is_there(before))
                 .map(|(before, _)| before);
         }
         entries.reverse();
@@ -315,62 +305,17 @@ impl Core {
     pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
         let mut next = self.newest_schema();
         while let Some(pos) = next.filter(|&pos| pos >= cut) {
-            let before = match self.schema_frame(pos) {
+            let before = match self.base.schema_frame(pos) {
                 Ok((link, _)) => link.before(pos),
                 // Damage behind the cut is no reason to refuse it.
                 Err(WalError::Corruption(_)) => return Ok(self.dictionary.newest_before(cut)),
                 Err(error) => return Err(error),
             };
-            next = before.map(|(before, _)| before).filter(|&pos| self.is_there(pos));
+            next = before
+                .map(|(before, _)| before)
+                .filter(|&pos| self.base.is_there(pos));
         }
         Ok(next)
-    }
-
-    fn schema_frame(&self, pos: u64) -> Result<(Link, Vec<u8>)> {
-        let shape = self.base.shape();
-        let record = match self.read_at_once(&shape, pos)? {
-            None if shape.timeline.epoch_at(pos).is_none() => self.schema_by_its_group(&shape, pos)?,
-            record => record,
-        };
-        let schema = record.filter(|record| record.kind() == RecordKind::Schema);
-        match schema.as_ref().and_then(|record| Link::parse(record.data(), pos)) {
-            Some((link, rest)) => Ok((link, rest.to_vec())),
-            None => Err(self
-                .base
-                .damage(pos, pos + LINK_LEN as u64, CorruptionReason::Schema)
-                .into()),
-        }
-    }
-
-    /// Reads a frame by the epoch that its group names: the timeline has forgotten whose the position is, as it does with
-    /// the oldest openings of a log that was opened very often.
-    fn schema_by_its_group(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
-        // It may lie before the head: what is in the head's window is there.
-        let first = self.window_start(shape.head_group);
-        let whole = Shape {
-            head: first,
-            head_group: first,
-            ..shape.clone()
-        };
-        match self.read_in_group(&Arc::new(whole), pos) {
-            Err(WalError::NoSuchRecord { .. }) => Ok(None),
-            Err(error @ WalError::Corruption(_)) => {
-                self.schema_of_any_epoch(shape, pos)?.map(Some).ok_or(error)
-            }
-            record => record.map(Some),
-        }
-    }
-
-    /// Reads a frame of a group that begins before the window, so that its header may be gone: in one of the epochs that
-    /// can have been those of the position.
-    fn schema_of_any_epoch(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
-        let found = self.read_unchecked(shape, pos)?;
-        let found = found.filter(|(word, _)| word.kind == Kind::Schema);
-        Ok(found.and_then(|(word, record)| {
-            let epochs = shape.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
-            let epoch = word.epoch_among(self.base.log, pos, &record.data, epochs);
-            epoch.map(|_| record)
-        }))
     }
 
     /// Sees to it that the schema stands in the window where the next record will, and returns where that ends.
@@ -458,13 +403,7 @@ impl Core {
 
     /// The last schema frame that is still there.
     fn newest_schema(&self) -> Option<u64> {
-        self.dictionary.newest().filter(|&pos| self.is_there(pos))
-    }
-
-    /// Whether what was written at `pos` is still there: what lies before the first window may be gone, with all the
-    /// records that needed it.
-    fn is_there(&self, pos: u64) -> bool {
-        pos >= self.window_start(self.base.shape().head_group)
+        self.dictionary.newest().filter(|&pos| self.base.is_there(pos))
     }
 
     /// See [`Base::window_start`].
@@ -476,23 +415,12 @@ impl Core {
     pub(crate) fn head_moved(&self) {
         let first = self.window_start(self.base.shape().head_group);
         self.dictionary.forget_before(first);
-        if self.dictionary.newest().is_some_and(|pos| !self.is_there(pos)) {
+        if self
+            .dictionary
+            .newest()
+            .is_some_and(|pos| !self.base.is_there(pos))
+        {
             self.dictionary.until.store(0, Ordering::Release);
-        }
-    }
-}
-
-impl Base {
-    /// Where the window of a position begins. What is in it stays as long as a record of it does; what is before that of the
-    /// head group may be gone.
-    pub(crate) fn window_start(&self, pos: u64) -> u64 {
-        pos - pos % self.window_len()
-    }
-
-    fn window_len(&self) -> u64 {
-        match self.segment_len {
-            0 => WINDOW,
-            len => len,
         }
     }
 }

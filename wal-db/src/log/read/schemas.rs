@@ -1,0 +1,167 @@
+//! Reading one record, and the schema records of a log, which are linked: the newest leads to all that are there.
+
+use bytes::BytesMut;
+
+use super::{
+    find,
+    record::{Record, RecordKind},
+    scan::Walker,
+};
+use crate::{
+    error::{CorruptionReason, Result, WalError},
+    format::{
+        FRAME_HEADER_LEN, FrameWord, Kind,
+        schema::{LINK_LEN, Link},
+    },
+    log::base::{Base, Shape},
+    lsn::Lsn,
+    sync::Arc,
+};
+
+/// The first guess of how long a record is.
+const GUESS: usize = 512;
+
+/// Windows of a log without segments. When its beginning is cut off, less than this stays on the disk for the schemas.
+const WINDOW: u64 = 16 << 20;
+
+/// In how many epochs a schema is looked for whose own has been forgotten, at most. Those who damage a log can say that there
+/// were very many.
+const EPOCHS_TRIED: usize = 1 << 20;
+
+impl Base {
+    /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
+    pub(crate) fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        let Some(epoch) = shape.timeline.epoch_at(pos) else {
+            return Ok(None);
+        };
+        let found = self.read_unchecked(shape, pos)?;
+        let key = self.key(epoch);
+        let intact = found.filter(|(word, record)| word.matches(key, pos, &record.data));
+        Ok(intact.map(|(_, record)| record))
+    }
+
+    /// Reads what would be a frame at `pos`, whatever its checksum says.
+    pub(crate) fn read_unchecked(&self, shape: &Shape, pos: u64) -> Result<Option<(FrameWord, Record)>> {
+        let mut buf = BytesMut::zeroed(GUESS);
+        let got = self.read(pos, &mut buf)?;
+        let Some(word) = buf
+            .get(..got.min(FRAME_HEADER_LEN))
+            .filter(|b| b.len() == 8)
+            .and_then(FrameWord::read)
+        else {
+            return Ok(None);
+        };
+        let len = FRAME_HEADER_LEN + word.len as usize;
+        if matches!(word.kind, Kind::Void | Kind::Claimed) || pos + len as u64 > self.written() {
+            return Ok(None);
+        }
+        if len > got {
+            buf.resize(len, 0);
+            let more = self.read(pos + got as u64, &mut buf[got..])?;
+            if got + more < len {
+                return Ok(None);
+            }
+        }
+        buf.truncate(len);
+        let data = buf.freeze().slice(FRAME_HEADER_LEN..);
+        let record = Record {
+            lsn: Lsn::from_pos(pos),
+            kind: RecordKind::of(word.kind),
+            more: word.more && !shape.is_cut_at(pos + word.frame_len()),
+            data,
+        };
+        Ok(Some((word, record)))
+    }
+
+    /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
+    pub(crate) fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
+        let lsn = Lsn::from_pos(pos);
+        let header = find::find_group(self, shape, pos)?;
+        let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
+        match walker.next_from(self, pos).transpose()? {
+            Some(frame) if frame.pos == pos => Ok(super::iter::owned(&walker, &frame)),
+            _ => Err(WalError::NoSuchRecord { lsn }),
+        }
+    }
+
+    /// The schema records before `end` that are still there, oldest first, of all to which the newest one leads.
+    pub(crate) fn schemas_before(&self, newest: Option<u64>, end: u64) -> Result<Vec<Record>> {
+        let mut found = Vec::new();
+        let mut next = newest.filter(|&pos| self.is_there(pos));
+        while let Some(pos) = next {
+            let (link, record) = self.schema_frame(pos)?;
+            if pos < end {
+                found.push(record);
+            }
+            let before = link.before(pos).map(|(before, _)| before);
+            next = before.filter(|&pos| self.is_there(pos));
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    /// The schema record at `pos`, and where it leads.
+    pub(crate) fn schema_frame(&self, pos: u64) -> Result<(Link, Record)> {
+        let shape = self.shape();
+        let record = match self.read_at_once(&shape, pos)? {
+            None if shape.timeline.epoch_at(pos).is_none() => self.schema_by_its_group(&shape, pos)?,
+            record => record,
+        };
+        let schema = record.filter(|record| record.kind() == RecordKind::Schema);
+        let linked = schema.and_then(|record| Some((Link::parse(record.data(), pos)?.0, record)));
+        linked.ok_or_else(|| {
+            self.damage(pos, pos + LINK_LEN as u64, CorruptionReason::Schema)
+                .into()
+        })
+    }
+
+    /// Reads a frame by the epoch that its group names: the timeline has forgotten whose the position is, as it does with
+    /// the oldest openings of a log that was opened very often.
+    fn schema_by_its_group(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        // It may lie before the head: what is in the head's window is there.
+        let first = self.window_start(shape.head_group);
+        let whole = Shape {
+            head: first,
+            head_group: first,
+            ..shape.clone()
+        };
+        match self.read_in_group(&Arc::new(whole), pos) {
+            Err(WalError::NoSuchRecord { .. }) => Ok(None),
+            Err(error @ WalError::Corruption(_)) => {
+                self.schema_of_any_epoch(shape, pos)?.map(Some).ok_or(error)
+            }
+            record => record.map(Some),
+        }
+    }
+
+    /// Reads a frame of a group that begins before the window, so that its header may be gone: in one of the epochs that
+    /// can have been those of the position.
+    fn schema_of_any_epoch(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+        let found = self.read_unchecked(shape, pos)?;
+        let found = found.filter(|(word, _)| word.kind == Kind::Schema);
+        Ok(found.and_then(|(word, record)| {
+            let epochs = shape.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
+            let epoch = word.epoch_among(self.log, pos, &record.data, epochs);
+            epoch.map(|_| record)
+        }))
+    }
+
+    /// Whether what was written at `pos` is still there: what lies before the first window may be gone, with all the
+    /// records that needed it.
+    pub(crate) fn is_there(&self, pos: u64) -> bool {
+        pos >= self.window_start(self.shape().head_group)
+    }
+
+    /// Where the window of a position begins. What is in it stays as long as a record of it does; what is before that of the
+    /// head group may be gone.
+    pub(crate) fn window_start(&self, pos: u64) -> u64 {
+        pos - pos % self.window_len()
+    }
+
+    pub(crate) fn window_len(&self) -> u64 {
+        match self.segment_len {
+            0 => WINDOW,
+            len => len,
+        }
+    }
+}
