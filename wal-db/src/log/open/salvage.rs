@@ -308,11 +308,12 @@ impl Salvage {
         match error {
             WalError::Corruption(damage) => Ok(Some(damage)),
             WalError::Truncated { .. } if self.base.now().head_group > self.walker.pos() => {
-                let now = self.base.now();
+                let (now, pos) = (self.base.now(), self.walker.pos());
                 if now.head == self.head {
                     // Of what comes before the head only the schemas count, and what is damaged there is no damage.
                     self.resync()?;
-                } else {
+                }
+                if self.walker.pos() == pos {
                     self.head = now.head;
                     self.walker.jump(now.head_group);
                 }
