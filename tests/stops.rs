@@ -9,6 +9,8 @@ use std::{
     thread::JoinHandle,
 };
 
+use crate::scale;
+
 /// Where a writer can be stopped: in what it runs between the calls to its disk, see `SimDisk::beside`.
 #[derive(Debug)]
 pub struct Stops {
@@ -125,4 +127,32 @@ pub fn look_at<W: Send + 'static, T>(
     go_on();
     let writer = state.lock().unwrap().1.take().unwrap();
     (done, writer, calls.load(Ordering::Relaxed))
+}
+
+/// Calls `run` with each of so many operations, each of its stops, and the calls of who looks at which the writer goes on:
+/// with the first and one of `step`, or with all of them if `WAL_TESTS_SCALE` is set, and with none of them if
+/// `may_outlast` says that the look may end first. `run` returns how many calls there were, or `None` if there is no such
+/// stop. Returns how often the writer went on later than at the first call.
+pub fn everywhere(
+    operations: usize,
+    step: usize,
+    may_outlast: bool,
+    run: impl Fn(usize, u64, u64) -> Option<u64>,
+) -> u64 {
+    let step = if scale() > 1 { 1 } else { step };
+    let mut runs = 0;
+    for before in 0..operations {
+        for stop in 0.. {
+            let Some(calls) = run(before, stop, 0) else {
+                break;
+            };
+            let first = 1 + (before as u64 + stop) % step as u64;
+            let last = may_outlast.then_some(u64::MAX);
+            for at in (first..calls).step_by(step).chain(last) {
+                run(before, stop, at);
+                runs += 1;
+            }
+        }
+    }
+    runs
 }

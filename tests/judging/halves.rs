@@ -1,7 +1,7 @@
 //! Somebody looks from outside while a call of the writer is under way, which goes on before one of their own calls.
 
 use wal_db::Staging;
-use wal_tests::{note, scale, stops};
+use wal_tests::{note, stops};
 
 use super::beside::{FORMS, LIFE, Look, Writer, inspects, judge, salvages};
 
@@ -25,30 +25,14 @@ fn run(form: (bool, Staging), before: usize, stop: u64, at: u64, look: Look) -> 
     Some(calls)
 }
 
-/// Every stop of every operation, with the calls of the look; a part of the pairs, and all of them with
-/// `WAL_TESTS_SCALE`.
 fn everywhere(look: Look) {
-    let step = if scale() > 1 { 1 } else { 8 };
-    let mut runs = 0u64;
+    let mut runs = 0;
     for form in FORMS {
-        for before in 0..LIFE.len() {
-            for stop in 0.. {
-                let Some(calls) = run(form, before, stop, 0, look) else {
-                    break;
-                };
-                let first = 1 + (before as u64 + stop) % step;
-                for at in (first..calls).step_by(step as usize) {
-                    run(form, before, stop, at, look);
-                    runs += 1;
-                }
-                // Without staging memory, a write that takes longer than somebody waits for it looks like one that was
-                // interrupted.
-                if form.1 == Staging::Mapped {
-                    run(form, before, stop, u64::MAX, look);
-                    runs += 1;
-                }
-            }
-        }
+        // Without staging memory, a write that takes longer than somebody waits for it looks like one that was interrupted.
+        let may_outlast = form.1 == Staging::Mapped;
+        runs += stops::everywhere(LIFE.len(), 8, may_outlast, |before, stop, at| {
+            run(form, before, stop, at, look)
+        });
     }
     note(&format!("{runs} interleavings"));
 }

@@ -1,7 +1,7 @@
 //! A reader begins while a call of the writer is under way, which goes on before one of the reader's own calls.
 
 use wal_db::Staging;
-use wal_tests::{note, scale, stops};
+use wal_tests::{note, stops};
 
 use super::interleaved::{FORMS, LIFE, ReadFn, Seen, Writer, follows, judge, opens_and_reads, verifies};
 
@@ -28,25 +28,13 @@ fn run(form: (bool, Staging), before: usize, stop: u64, at: u64, read: ReadFn) -
     Some(calls)
 }
 
-/// Every stop of every operation, with the calls of the reader; a part of the pairs, and all of them with
-/// `WAL_TESTS_SCALE`.
 fn everywhere(read: ReadFn) {
-    let step = if scale() > 1 { 1 } else { 16 };
-    let mut runs = 0u64;
-    for form in FORMS {
-        for before in 0..LIFE.len() {
-            for stop in 0.. {
-                let Some(calls) = run(form, before, stop, 0, read) else {
-                    break;
-                };
-                let first = 1 + (before as u64 + stop) % step;
-                for at in (first..calls).step_by(step as usize).chain([u64::MAX]) {
-                    run(form, before, stop, at, read);
-                    runs += 1;
-                }
-            }
-        }
-    }
+    let run_all = |form| {
+        stops::everywhere(LIFE.len(), 16, true, |before, stop, at| {
+            run(form, before, stop, at, read)
+        })
+    };
+    let runs: u64 = FORMS.into_iter().map(run_all).sum();
     note(&format!("{runs} interleavings"));
 }
 
