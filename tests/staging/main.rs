@@ -5,6 +5,7 @@
 mod following;
 mod foreign;
 mod lost;
+mod pages;
 mod stale;
 mod unmapped;
 mod waiting;

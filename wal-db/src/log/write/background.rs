@@ -24,6 +24,7 @@ pub(crate) struct Background {
     /// Durability was asked for up to here by those who do not wait themselves.
     wanted: AtomicU64,
     zeros_wanted: AtomicBool,
+    pages_wanted: AtomicBool,
 }
 
 /// A gate with a flag, so that a thread that is awake anyway costs no system call.
@@ -73,6 +74,7 @@ impl Background {
             preparer: Alarm::new(),
             wanted: AtomicU64::new(0),
             zeros_wanted: AtomicBool::new(false),
+            pages_wanted: AtomicBool::new(false),
         }
     }
 
@@ -153,6 +155,12 @@ impl Background {
     /// Small commits have nearly reached what is not zeros yet.
     pub(crate) fn want_zeros(&self) {
         self.zeros_wanted.store(true, Ordering::Release);
+        self.preparer.ring();
+    }
+
+    /// The first group was written: the log is not only read, so the rest of staging memory will be used.
+    pub(crate) fn want_pages(&self) {
+        self.pages_wanted.store(true, Ordering::Release);
         self.preparer.ring();
     }
 
@@ -299,8 +307,10 @@ const ZEROS_AHEAD: u64 = 1 << 20;
 const SMALL_COMMIT: u64 = 64 << 10;
 
 fn prepare_loop(core: &Core, writer: &Writer) {
-    fault_in_the_rest(core, writer);
     while core.goes_on(writer) {
+        if writer.background.pages_wanted.swap(false, Ordering::AcqRel) {
+            fault_in_the_rest(core, writer);
+        }
         if !core.is_poisoned() {
             // Space comes first: nobody makes any while a backlog is flushed.
             while core.should_make_ready(writer) && core.goes_on(writer) {
@@ -325,7 +335,8 @@ fn prepare_loop(core: &Core, writer: &Writer) {
     }
 }
 
-/// Makes the pages of staging memory ready that the opening has left: they cost more than all the rest of it.
+/// Makes the pages of staging memory ready that the opening has left. They cost more than all the rest of it, and a
+/// replay that begins at once would share its processors and its memory with that work.
 fn fault_in_the_rest(core: &Core, writer: &Writer) {
     const STEP: u64 = 256 << 10;
     let start = writer.ring.tail();

@@ -34,6 +34,7 @@ pub(crate) struct Committer {
     /// The flusher has another turn behind this one, and will wake everybody who waits for room before it rests. Until then
     /// one at a time is woken: if all of them appended, the flusher would have to share its processor with them.
     pub(crate) flusher_follows: bool,
+    has_written: bool,
 }
 
 /// Whether a group that does not go through the ring was written.
@@ -66,6 +67,7 @@ impl Committer {
             last_flush: 0,
             zeroed: mark.pos,
             flusher_follows: false,
+            has_written: false,
         }
     }
 
@@ -135,6 +137,10 @@ impl Committer {
             writer.room.ring();
         }
         writer.progress.ring();
+        if !self.has_written {
+            self.has_written = true;
+            writer.background.want_pages();
+        }
         if core.should_prepare(writer) {
             writer.background.ring_preparer();
         }
