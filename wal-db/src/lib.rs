@@ -102,3 +102,7 @@ pub use state::{At, Live, Rebuilt, State};
 pub use storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore};
 #[cfg(feature = "derive")]
 pub use wal_derive::{WalRecord, WalSchema};
+
+#[cfg(all(doctest, feature = "derive", feature = "bincode"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
