@@ -36,7 +36,7 @@ mod v2 {
     }
 }
 
-/// Another type in place of a field. The struct of version 2 is kept, and reads version 1 as before.
+/// Another type instead of a field. The struct of version 2 is kept, and reads version 1 as before.
 mod v3 {
     use serde::{Deserialize, Serialize};
     use wal_db::WalRecord;
@@ -86,7 +86,8 @@ fn main() -> anyhow::Result<()> {
     let channel = "web".to_owned();
     run(&dir, 3, &v3::Placed { id, channel, cents })?;
 
-    // Release 1 is started once more. It sees from the schemas in the log that it is behind, before it reads or appends.
+    // Release 1 is started once more. Before it reads or appends, it sees from the schemas in the log that a later one
+    // has written to it.
     let log = Wal::open_segmented(&dir, 1 << 20)?.typed::<v1::Placed>()?;
     for ahead in log.ahead()? {
         println!(

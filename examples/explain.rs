@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for record in wal.iter()? {
         if let Err(error) = writeln!(out, "{}", line(&record?, &schemas)) {
-            // Whoever reads has seen enough.
+            // The reader has seen enough.
             return match error.kind() {
                 io::ErrorKind::BrokenPipe => Ok(()),
                 _ => Err(error.into()),

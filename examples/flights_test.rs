@@ -188,7 +188,7 @@ impl Random {
     }
 }
 
-/// What stands before the bad row is in the log, and nothing of the row or behind it: there are as many records as those
+/// What stands before the bad row is in the log, and nothing of the row or after it: there are as many records as those
 /// rows have events, and one for the start of the import.
 #[test]
 fn a_bad_row_is_named_and_nothing_of_it_is_logged() {

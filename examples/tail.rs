@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
         move || follow(tail, usize::MAX)
     });
     wal.append(b"order 7")?;
-    // Makes everything durable, and ends every follower behind the last record.
+    // Makes everything durable, and ends every follower after the last record.
     wal.close()?;
     second.join().expect("the follower did not panic")?;
     println!("the log is closed");

@@ -8,7 +8,7 @@ use wal_db::{
     WalDecode, WalDecodeOwned, WalError, WalRecord, WalSchema,
 };
 
-/// An application's own format: postcard behind a mark.
+/// An application's own format: postcard after a mark.
 enum Marked {}
 
 const MARK: u8 = 0x42;
@@ -147,7 +147,7 @@ fn payloads_are_frozen() {
     };
     let payload = |lsn: Result<Lsn, WalError>| {
         let record = wal.read(lsn.expect("appends")).expect("reads");
-        // behind the layout, the codec, the type id of five bytes and the version
+        // after the layout, the codec, the type id of five bytes and the version
         record.data()[8..].to_vec()
     };
     assert_eq!(

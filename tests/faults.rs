@@ -1,5 +1,5 @@
 //! Damage on disk: what was acknowledged is there, or an error says where it is damaged and not one byte has changed;
-//! what was not acknowledged may be there, as a prefix, and never behind something newer.
+//! what was not acknowledged may be there, as a prefix, and never after something newer.
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 use std::{collections::BTreeSet, fs};
@@ -69,7 +69,7 @@ fn any_sectors_of_an_unsynced_tail_may_be_lost() {
                 );
             }
 
-            // Nothing of the cut tail comes back behind a record that is acknowledged now.
+            // Nothing of the cut tail comes back after a record that is acknowledged now.
             let new = Entry(wal.append_and_sync(b"new").unwrap(), b"new".to_vec());
             let again = place.without_staging();
             drop(wal);

@@ -357,7 +357,7 @@ fn a_lost_sector_under_an_open_log_is_damage_to_every_reader() {
     }
 }
 
-/// Behind the damage there is nothing to go on with.
+/// After the damage there is nothing to go on with.
 #[test]
 fn salvage_ends_at_a_newest_segment_that_is_not_the_right_one() {
     let (closed, _, entries) = many_segments();

@@ -455,7 +455,7 @@ fn a_write_that_finds_the_disk_full_keeps_what_was_staged() {
 }
 
 /// Space is promised by `prepare`. "Full" from `write_at` comes when the record was taken already: without staging
-/// memory that could hold it, it is in doubt, and nothing is acknowledged behind it.
+/// memory that could hold it, it is in doubt, and nothing is acknowledged after it.
 #[test]
 fn a_write_that_finds_the_disk_full_without_staging_is_in_doubt() {
     for (config, len) in [(quiet(), 8), (quiet_heap(), 100_000)] {

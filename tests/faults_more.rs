@@ -169,7 +169,7 @@ fn a_group_of_an_older_epoch_in_a_closed_log_is_not_read() {
     );
 }
 
-/// Of two copies that went on each by itself, a group of one behind a group of the other.
+/// Of two copies that went on each by itself, a group of one after a group of the other.
 #[test]
 fn a_group_that_does_not_continue_the_one_before_it_refuses_the_log() {
     let disk = Disk::new();
@@ -192,7 +192,7 @@ fn a_group_that_does_not_continue_the_one_before_it_refuses_the_log() {
     assert_eq!((damage.start, damage.reason), (512, CorruptionReason::Chain));
 }
 
-/// Who waits for a flush that another one leads is covered by it, and must not hear Ok when it fails.
+/// A caller that waits for a flush that another one leads is covered by it, and must not hear Ok when it fails.
 #[test]
 fn a_follower_of_the_flush_that_fails_hears_of_it() {
     within("a follower of a failed flush", || {
@@ -471,7 +471,7 @@ fn zeros_that_are_written_ahead_cover_no_record() {
     });
 }
 
-/// A log, and what it may hold when its process dies now: what it held before an operation, or what it holds behind it.
+/// A log, and what it may hold when its process dies now: what it held before an operation, or what it holds after it.
 #[derive(Clone)]
 struct Story {
     place: Arc<Place>,

@@ -259,7 +259,7 @@ fn the_groups_of_a_writer_that_was_replaced_are_never_read() {
     let new = open(&disk, quiet_heap());
     let second = put(&new, 2, 2000);
     new.sync().unwrap();
-    put(&old, 3, 100); // behind the first record, over the second
+    put(&old, 3, 100); // after the first record, over the second
     old.sync().unwrap();
     let image = disk.image();
     let before = image.row();

@@ -21,7 +21,7 @@ pub const FILE_ROW: u64 = 2 * SLOT + SEGMENT_ROW;
 pub const SEGMENT: u64 = 64 << 10;
 /// What a disk writes whole or not at all.
 pub const SECTOR: u64 = 512;
-/// A group's header; LSNs count from the first byte behind the first one.
+/// A group's header; LSNs count from the first byte after the first one.
 pub const GROUP_HEADER: u64 = 64;
 
 /// A single file, or a directory of segments.

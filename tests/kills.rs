@@ -30,7 +30,7 @@ const BATCH: u64 = 3;
 
 // ---- what is appended -------------------------------------------------------------------------------------------
 
-/// Who appended a record: round, thread, count.
+/// Where a record is from: round, thread, count.
 type Name = (u64, u64, u64);
 
 /// The content of a record, which can be told from its name alone.
@@ -103,7 +103,7 @@ struct Known {
     /// The head is here at least, and at most there.
     dropped: Lsn,
     drops: Lsn,
-    /// A cut behind this record that was begun and not acknowledged.
+    /// A cut after this record that was begun and not acknowledged.
     cuts: Option<Lsn>,
     acknowledged: u64,
 }
@@ -335,7 +335,7 @@ impl Worker {
     fn hold(&self) {
         let _ = self.wal.append_with(500, |space| {
             space[..100].fill(0xee);
-            // Behind the claim; written through, or if the next record wants more room than is left, nobody gets past it.
+            // After the claim; written through, or if the next record wants more room than is left, nobody gets past it.
             let start = self.appended.load(Ordering::SeqCst);
             let behind = || self.appended.load(Ordering::SeqCst) >= start + THREADS;
             for _ in 0..100_000 {

@@ -222,7 +222,7 @@ struct Purchase(String);
 #[wal(name = "order.made")]
 struct Made(String);
 
-/// A record that is an `order.placed` by its header, and no string behind it.
+/// A record that is an `order.placed` by its header, and no string after it.
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "order.placed")]
 struct Undecodable([u8; 2]);

@@ -420,7 +420,7 @@ impl Model {
     }
 
     fn truncate_before(&mut self, at: &Index, off: u64) {
-        // Now and then behind the last record.
+        // Now and then after the last record.
         let at = if self.entries.is_empty() {
             0
         } else {

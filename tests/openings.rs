@@ -21,7 +21,7 @@ fn small(staging: Staging) -> WalConfig {
     quiet().with_staging(staging).with_staging_bytes(64 << 10)
 }
 
-/// Everything fails behind so many calls: as good as dead.
+/// Everything fails after so many calls: as good as dead.
 fn dies_after(disk: &SimDisk, calls: u64) {
     disk.behave(|disk| {
         disk.fault = Some(Fault {

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::ops::{Bound, Range};
 use std::time::Duration;
 
-/// SplitMix64, behind numbers that somebody chose.
+/// SplitMix64, after numbers that somebody chose.
 #[derive(Debug, Clone)]
 pub struct Rng {
     state: u64,

@@ -201,7 +201,7 @@ fn batches_and_tickets_are_described_too() {
         log.append_batch(&batch).unwrap();
         log.append_durable(&moved(i)).unwrap().wait().unwrap();
     }
-    // A batch may reach into the next segment, whose schemas then come behind it: but they are there.
+    // A batch may reach into the next segment, whose schemas then come after it: but they are there.
     for segment in everything(&place, &wal).chunk_by(|a, b| segment_of(a) == segment_of(b)) {
         assert_eq!(names(segment), ["moved"], "segment {}", segment_of(&segment[0]));
     }

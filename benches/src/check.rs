@@ -25,7 +25,7 @@ impl Check {
         Check::ending(load, &vec![load.first + count; load.threads as usize])
     }
 
-    /// For a load whose threads were stopped: `ends` are the numbers behind the last record of each.
+    /// For a load whose threads were stopped: `ends` are the numbers after the last record of each.
     pub(crate) fn ending(load: &Load, ends: &[u64]) -> Check {
         let threads = (0..).zip(ends).map(|(thread, &end)| Expected {
             payloads: Payloads::new(thread, load.bytes, load.first..end),

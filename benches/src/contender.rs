@@ -50,7 +50,7 @@ pub(crate) trait Contender {
         !matches!(job, Job::Typed(_) | Job::AppendBatch(_) | Job::Extra(_))
     }
 
-    /// Whether it can do `extra`. Asked in place of [`supports`](Self::supports), which may answer with less care.
+    /// Whether it can do `extra`. Asked instead of [`supports`](Self::supports), which may answer with less care.
     fn supports_extra(&self, _extra: Extra) -> bool {
         false
     }

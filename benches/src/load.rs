@@ -159,7 +159,7 @@ impl<'a> Payloads<'a> {
         made.then(|| &*self.body(self.left.start - 1))
     }
 
-    /// Whether a burst ends with the last payload. Whoever asks drains it before the next one, untimed; for those who do
+    /// Whether a burst ends with the last payload. The caller drains it before the next one, untimed; for those who do
     /// not ask there is a pause.
     #[inline]
     pub(crate) fn burst_over(&mut self) -> bool {

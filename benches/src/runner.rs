@@ -28,7 +28,7 @@ const WARM_UP_PART: u64 = 16;
 const OPENS: usize = 16;
 const OPENS_TIME: Duration = Duration::from_millis(300);
 
-/// Records that stand behind the last flush of a log whose writer is killed: 4 MiB of 4 KiB each.
+/// Records that come after the last flush of a log whose writer is killed: 4 MiB of 4 KiB each.
 const TAIL_RECORDS: u64 = 1024;
 
 /// Each round of a truncation drops this part of the log that was written.
@@ -263,8 +263,8 @@ impl<'a> Entry<'a> {
         Ok(elapsed)
     }
 
-    /// From the call to the first record that is shown after the walk: whoever reads the log to open it would walk what
-    /// is no longer cold.
+    /// From the call to the first record that is shown after the walk: a contender that reads the log to open it would
+    /// walk what is no longer cold.
     fn replay_cold(&self, load: &Load) -> Result<Duration> {
         let mut check = Check::new(load);
         let start = Instant::now();

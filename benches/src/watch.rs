@@ -78,12 +78,12 @@ impl<'a> Stopwatch<'a> {
     /// There is none.
     pub(crate) fn ended(&mut self) {
         if self.watch == Watch::KillAtEnd {
-            // Nothing runs behind it: no destructor, no flush of the contender.
+            // Nothing runs after it: no destructor, no flush of the contender.
             let _ = kill_process(getpid(), Signal::KILL);
         }
     }
 
-    /// Whether a burst ends here. Whoever asks drains it before the next payload, untimed.
+    /// Whether a burst ends here. The caller drains it before the next payload, untimed.
     #[inline]
     pub(crate) fn burst_over(&mut self) -> bool {
         match self.watch {

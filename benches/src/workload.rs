@@ -58,7 +58,7 @@ impl Workload {
     }
 }
 
-/// Records of `payload` bytes behind an 8-byte header that fill `log_bytes`.
+/// Records of `payload` bytes after an 8-byte header that fill `log_bytes`.
 const fn records_in(log_bytes: u64, payload: u64) -> u64 {
     log_bytes / (payload + 8)
 }

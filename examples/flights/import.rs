@@ -116,7 +116,7 @@ pub(crate) fn start(log: &EventLog<FlightEvent>, logged: &Flights, source: &Sour
 /// Appends every row of `source` that is not in `log`, and returns how many rows the file has.
 ///
 /// Rows are checked in the order of the file. At a bad one the import ends with an error: what stands before it in the
-/// file is in the log then, and nothing behind it that was not there before.
+/// file is in the log then, and nothing after it that was not there before.
 pub(crate) fn import(
     log: &EventLog<FlightEvent>,
     logged: &RowSet,

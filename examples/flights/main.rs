@@ -8,7 +8,7 @@
 //! cargo run --release --example flights -- [--data CSV] [--log DIR] [--json] [--threads N] [--sync each|batch|end]
 //! ```
 //!
-//! A bad row ends the import with its file and line. The rows before it stay in the log, and none behind it is added. A log
+//! A bad row ends the import with its file and line. The rows before it stay in the log, and none after it is added. A log
 //! belongs to the file that it was begun with, which may grow at its end: for a corrected file, take a new log.
 //!
 //! This is release 2 of the program. It reads logs of release 1, whose events were others (`events_v1.rs`), and goes on
@@ -132,8 +132,8 @@ fn open(dir: &Path) -> Result<(EventLog<FlightEvent>, Flights)> {
     open().with_context(|| in_log(dir))
 }
 
-/// A process that was killed while it was writing holds its lock until the disk has answered, which may be after whoever
-/// killed it has gone on. So a locked log is tried again for a while.
+/// A process that was killed while it was writing holds its lock until the disk has answered, which may be long after the
+/// kill. So a locked log is tried again for a while.
 fn open_unlocked(dir: &Path) -> Result<Wal, WalError> {
     let begun = Instant::now();
     loop {
@@ -152,7 +152,7 @@ fn print(flights: &Flights, json: bool) -> Result<()> {
     let report = Report::new(flights);
     let text = if json { report.json()? } else { report.to_string() };
     match writeln!(io::stdout(), "{text}") {
-        // Whoever reads has seen enough.
+        // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context("printing the report"),
     }

@@ -132,7 +132,7 @@ impl Flights {
 /// were at work.
 #[derive(Debug, Default)]
 pub(crate) struct RowSet {
-    /// From the first row of each range to the one behind its last.
+    /// From the first row of each range to the one after its last.
     ranges: BTreeMap<u64, u64>,
 }
 

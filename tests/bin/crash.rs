@@ -66,7 +66,7 @@ fn rows(figures: &Figures) -> [(&'static str, &'static str, u64); 20] {
             figures.inside,
         ),
         (
-            "  of them second crashes, behind the flush after it",
+            "  of them second crashes, after the flush after it",
             "behind",
             figures.behind,
         ),

@@ -39,7 +39,7 @@ const CUT_OFF: u64 = 100;
 /// How many seconds the readers are at one log, about.
 const TURN: u64 = 3;
 
-/// Who inspects does so now and then: it lists the directory, and the writer has to wait if it makes a name meanwhile.
+/// An inspection comes now and then: it lists the directory, and the writer has to wait if it makes a name meanwhile.
 const REST: Duration = Duration::from_secs(1);
 
 type Failed = String;

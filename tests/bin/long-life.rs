@@ -207,7 +207,7 @@ fn cuts(path: &Path, lives: u64) -> Outcome<()> {
     if found != kept.len() {
         return Err(format!("{found} records of {}", kept.len()).into());
     }
-    // An opening reads one copy of the table of cuts, 24 bytes each. Who cuts holds the old one, the new one, and one
+    // An opening reads one copy of the table of cuts, 24 bytes each. A cut holds the old one, the new one, and one
     // that is compared with it.
     let table = lives * 24;
     late.check(

@@ -132,7 +132,7 @@ fn followers_and_tickets_hear_of_a_cut_from_a_record() {
         );
         let next = wal.append_and_sync(b"instead").unwrap();
         assert_eq!(tail.try_next().unwrap().unwrap().lsn(), next, "{at}");
-        // Who had read nothing of it has nothing to be told.
+        // A follower that had read nothing of it has nothing to be told.
         let seen: Vec<Lsn> = std::iter::from_fn(|| beginner.try_next().unwrap())
             .map(|record| record.lsn())
             .collect();

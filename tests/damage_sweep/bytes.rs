@@ -85,7 +85,7 @@ fn used_by_manifest(bytes: &[u8], at: u64) -> bool {
     at < 2 * SLOT && at % SLOT < len
 }
 
-/// Where every byte is changed: headers of files and groups, the manifest, the ends of frames, the first bytes behind
+/// Where every byte is changed: headers of files and groups, the manifest, the ends of frames, the first bytes after
 /// the log.
 fn dense(image: &Image, path: &PathBuf, bytes: &[u8]) -> Vec<Range<u64>> {
     let mut dense = Vec::new();

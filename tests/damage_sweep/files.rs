@@ -74,7 +74,7 @@ fn missing(image: &Image, path: &Path, bytes: &[u8]) -> Option<Range<u64>> {
         .take_while(|(one, other)| one == other)
         .count();
     let is_end = bytes[same..].iter().all(|&byte| byte == 0);
-    // Behind the header nothing is used up to the row.
+    // After the header nothing is used up to the row.
     let row = if image.place.form == Form::File {
         FILE_ROW
     } else {
@@ -177,7 +177,7 @@ fn segment(image: &Image, other: &Image, index: u64, path: &PathBuf, tally: &mut
     }
 }
 
-/// Segments under each other's names, one way and both ways, and behind the last one.
+/// Segments under each other's names, one way and both ways, and after the last one.
 fn swapped(image: &Image, tally: &mut Tally) {
     let segments = image.segments();
     let newest = segments.last().unwrap().0;
@@ -201,7 +201,7 @@ fn swapped(image: &Image, tally: &mut Tally) {
     }
 }
 
-/// A manifest that consists of these two copies, in front of what is behind it.
+/// A manifest that consists of these two copies, before what follows it.
 fn with_slots(image: &Image, slots: [&[u8]; 2]) -> Vec<u8> {
     let mut bytes = image.files[&image.manifest()].clone();
     let end = (2 * SLOT as usize).min(bytes.len());

@@ -328,7 +328,7 @@ impl Image {
         self.place.form == Form::Segmented && first.is_some_and(|first| first >= self.end())
     }
 
-    /// Behind the last byte of the stream that a file has.
+    /// After the last byte of the stream that a file has.
     pub(crate) fn end_of_files(&self) -> u64 {
         let (index, path) = self.segments().pop().unwrap();
         let len = self.files[&path].len() as u64;
@@ -338,7 +338,7 @@ impl Image {
         }
     }
 
-    /// Behind the last group.
+    /// After the last group.
     pub(crate) fn end(&self) -> u64 {
         self.groups.last().unwrap().next()
     }

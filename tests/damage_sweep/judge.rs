@@ -10,7 +10,7 @@
 //! * neither the manifest, nor any group header that is left, nor the staging file says that the group is durable.
 //!
 //! For one zeroed sector that is the very last flush of a log that was not closed. Where the end of the last file is
-//! missing it is everything behind the mark, for what could tell is gone with it. And records that are in staging memory
+//! missing it is everything after the mark, for what could tell is gone with it. And records that are in staging memory
 //! only are as good as that file: damage there leaves a prefix of them.
 
 use std::{collections::BTreeSet, ops::Range};
@@ -165,7 +165,7 @@ impl Drop for Says<'_> {
 fn refused(image: &Image, harm: &Harm, error: &WalError) {
     match error {
         WalError::Corruption(damage) => named(image, harm, damage),
-        // What stands in place of a file of the log is not its own.
+        // What has the place of a file of the log is not its own.
         WalError::NotALog { .. } if harm.not_a_log || harm.not_usable => {}
         WalError::Io { .. } | WalError::Poisoned { .. } if harm.not_usable => {}
         other => panic!("{}: {other:?}", harm.what),

@@ -18,7 +18,7 @@ use crate::{
     judge::Tally,
 };
 
-/// Who looks at the output sees how much was done.
+/// The output says how much was done.
 fn say(what: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), format!("{what}\n").as_bytes()).unwrap();
 }

@@ -31,7 +31,7 @@ fn closed(form: Form) -> (Vec<Entry>, Image) {
 fn places(opening: Opening, image: &Image) -> Vec<(std::path::PathBuf, usize, usize)> {
     let slots = [0, 1].map(|slot| opening.locate_slot(slot).unwrap());
     let mut places: Vec<_> = slots.map(|(path, at)| (path, at, 260)).into();
-    // From the row's header to what is behind the end.
+    // From the row's header to what is after the end.
     let (path, row) = opening.locate(0);
     let len = image.file(&path).unwrap().len();
     let start = row - SEGMENT_ROW as usize;

@@ -1,4 +1,4 @@
-//! A limit on how long files may be (`ulimit -f`). Whoever goes beyond it gets a signal that ends the process, unless
+//! A limit on how long files may be (`ulimit -f`). A write beyond it gets a signal that ends the process, unless
 //! that is ignored: a log asks before.
 
 use std::io::ErrorKind;

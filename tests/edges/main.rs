@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 
 use wal_tests::{child::command, files::Place};
 
-/// Runs an ignored test of this program as a process of its own, behind what a shell does first.
+/// Runs an ignored test of this program as a process of its own, after what a shell does first.
 fn run_after(first: &str, role: &str, place: &Place) -> Output {
     let of = command(role, place);
     let mut shell = Command::new("sh");

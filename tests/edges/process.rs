@@ -3,7 +3,7 @@
 
 use std::{io, mem::MaybeUninit, time::Duration};
 
-/// Closes a descriptor, whoever has it.
+/// Closes a descriptor, whatever it belongs to.
 pub(crate) fn close(fd: i32) {
     // SAFETY: the test that calls this has a process of its own, and uses nothing that has the descriptor afterwards.
     unsafe { libc::close(fd) };

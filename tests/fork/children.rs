@@ -95,7 +95,7 @@ pub(crate) fn wait(id: libc::pid_t) -> Option<libc::c_int> {
 
 /// Forks and goes on in both; the number of the child, in the parent.
 pub(crate) fn fork_and_go_on() -> Option<libc::pid_t> {
-    // SAFETY: as in `fork`; whoever calls this lets the child come to its end.
+    // SAFETY: as in `fork`; the caller lets the child come to its end.
     let id = unsafe { libc::fork() };
     assert!(id >= 0, "no child");
     (id > 0).then_some(id)

@@ -1,7 +1,7 @@
-//! A log as the fuzzer writes it: short, so that a change hits something, and mended on demand, so that what is behind
+//! A log as the fuzzer writes it: short, so that a change hits something, and mended on demand, so that what is after
 //! a checksum is reached.
 //!
-//! Two bytes of [`Flags`], then the two copies of the manifest and the segment header, each behind its length (two
+//! Two bytes of [`Flags`], then the two copies of the manifest and the segment header, each after its length (two
 //! bytes), then the row in chunks: how many empty sectors lie before it (one byte), its length (two bytes), its bytes. A
 //! chunk starts on a sector, as groups do.
 
@@ -213,7 +213,7 @@ fn starts_chunk(sector: &[u8]) -> bool {
     sector.get(4..8) == Some(&MAGIC) || used(sector).is_empty()
 }
 
-/// What is there without the zeros behind it.
+/// What is there without the zeros after it.
 fn used(bytes: &[u8]) -> &[u8] {
     let len = bytes
         .iter()

@@ -19,7 +19,7 @@ const TRUNCATES_BEFORE: u16 = 1 << 13;
 const READS_ALL_WAYS: u16 = 1 << 14;
 
 /// Opens a log that holds these bytes (see the module `image`), reads it in every way, appends to it, and opens it again. No
-/// panic; no record that is not in the bytes, no position behind them; and what was read once is there the next time.
+/// panic; no record that is not in the bytes, no position after them; and what was read once is there the next time.
 pub fn open(input: &[u8]) {
     let Some((flags, image)) = Image::parse(input) else {
         return;

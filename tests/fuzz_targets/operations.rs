@@ -8,7 +8,7 @@ use crate::{
 /// Longer inputs only make longer runs, and every step of a run is a crash point.
 const MAX: usize = 64;
 
-/// Does what the input says, in the words of [`Run`], and loses the power behind every step: every crash image keeps the
+/// Does what the input says, in the words of [`Run`], and loses the power after every step: every crash image keeps the
 /// promises of [`sim`](crate::sim).
 pub fn operations(input: &[u8]) {
     if input.len() > MAX {

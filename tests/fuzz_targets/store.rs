@@ -9,7 +9,7 @@ use wal_db::WalStore;
 
 use super::image::Image;
 
-/// How far behind the end of an input a log may write: what it appends here is short.
+/// How far past the end of an input a log may write: what it appends here is short.
 const GROWTH: usize = 256 << 10;
 
 /// How often the bytes that are there may be asked for, and how many more.

@@ -1,5 +1,5 @@
 //! Files with the names of later segments, which the manifest does not name: the log's own are taken, and for any other
-//! the log is refused and nothing is changed, whoever opens it.
+//! the log is refused and nothing is changed, however it is opened.
 
 use std::{fs, path::Path};
 

@@ -1,8 +1,8 @@
 //! System calls that fail, that are interrupted, or that are the last thing a process does: strace makes them so, below
 //! the real stores, for the n-th call of every thread.
 //!
-//! Who hears of a failure hears of nothing else from then on. And whatever failed, the log holds afterwards what was
-//! appended and what was acknowledged.
+//! A caller that hears of a failure hears of nothing else from then on. And whatever failed, the log holds afterwards
+//! what was appended and what was acknowledged.
 
 use std::{
     path::PathBuf,

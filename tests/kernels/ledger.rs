@@ -51,7 +51,7 @@ pub(crate) struct Moment {
     cutting: bool,
 }
 
-/// The records of a log by LSN, and whether the last one's batch goes on behind it.
+/// The records of a log by LSN, and whether the last one's batch goes on after it.
 pub(crate) struct Found {
     records: BTreeMap<u64, Name>,
     torn: bool,

@@ -404,7 +404,7 @@ fn a_disk_that_comes_back_in_the_same_boot_loses_nothing_acknowledged() {
     });
 }
 
-/// The mistake: the segments behind the cut are unlinked, and no directory is flushed; old records come back behind new
+/// The mistake: the segments after the cut are unlinked, and no directory is flushed; old records come back after new
 /// ones.
 #[test]
 fn a_truncation_at_a_segment_boundary_survives_a_power_cut() {

@@ -174,7 +174,7 @@ fn a_full_disk_refuses_records_and_works_again_later() {
 }
 
 /// Staging memory is a file, and a store into a page of it that has no place on the disk is a signal. Nobody dies of it,
-/// whoever has copied the files of the log while it was open; what was heard instead.
+/// anyone who has copied the files of the log while it was open; what was heard instead.
 fn fills_the_disk(dir: &Path, below: &Path, form: Form, copied: bool, what: &str) -> Vec<String> {
     let path = dir.join("log");
     let role = "worker::appends_until_it_is_full";

@@ -61,7 +61,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// A line for whoever reads the output: a reason to leave something out, or a figure.
+/// A line for the reader of the output: a reason to leave something out, or a figure.
 pub(crate) fn say(line: &str) {
     // Not eprintln, which the harness of a test that passes keeps to itself.
     let line = format!("{line}\n");

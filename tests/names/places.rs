@@ -179,7 +179,7 @@ fn a_file_with_the_name_of_a_new_segment_is_neither_emptied_nor_replaced() {
     }
 }
 
-/// A log that was killed, with something behind its end that will be kept aside; and where that is.
+/// A log that was killed, with something after its end that will be kept aside; and where that is.
 fn with_something_to_cut(form: Form) -> (Place, Vec<Entry>, u64) {
     let place = Place::new(form);
     let wal = place.open(quiet()).unwrap();
@@ -332,7 +332,7 @@ fn a_directory_that_may_be_written_and_not_read_gets_one_answer() {
     }
 }
 
-/// A backup of hard links shares its files with the log. Whoever opens it for writing is locked out while the log is
+/// A backup of hard links shares its files with the log. A writer that opens it is locked out while the log is
 /// open, and once it has gone on, the copy says so.
 #[test]
 fn a_copy_of_hard_links_is_locked_with_its_log() {

@@ -1,4 +1,4 @@
-//! The seal of an idle log comes whoever made its last record durable.
+//! The seal of an idle log comes whichever call made its last record durable.
 
 use std::{thread, time::Instant};
 

@@ -353,7 +353,7 @@ impl Model {
         self.was_cut(first, kept.unwrap_or(first));
     }
 
-    /// The live records from `first` on are gone, and whoever has read beyond `after` has read some of them.
+    /// The live records from `first` on are gone, and a reader that has read beyond `after` has read some of them.
     fn was_cut(&mut self, first: u64, after: u64) {
         for entry in &mut self.history.entries {
             if entry.fate == Fate::Live && entry.lsn >= first {

@@ -185,7 +185,7 @@ fn a_backup_knows_what_was_dropped_while_it_was_made() {
     let copy = Wal::open_read_only(&target).unwrap();
     assert_eq!(all(&copy), entries[8..]);
     assert_eq!(copy.head(), head);
-    // Who has read up to the sixth has missed the two after it.
+    // A reader that has read up to the sixth has missed the two after it.
     for log in [&wal, &copy] {
         let behind = log.tail(entries[6].0).map(drop);
         assert!(matches!(behind, Err(WalError::Truncated { .. })), "{behind:?}");

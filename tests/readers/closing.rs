@@ -1,4 +1,4 @@
-//! A log that is closed removes the segments that it had made ready and did not need. Who reads it meanwhile may have seen
+//! A log that is closed removes the segments that it had made ready and did not need. A reader may meanwhile have seen
 //! them, and finds none of them missing.
 
 use std::sync::{

@@ -1,5 +1,5 @@
-//! A disk that fails under load: whoever hears an error hears nothing but errors from then on, what was acknowledged before
-//! is there, and nobody waits for ever.
+//! A disk that fails under load: a caller that hears an error hears nothing but errors from then on, what was
+//! acknowledged before is there, and nobody waits for ever.
 
 use std::sync::{
     Arc,
@@ -21,7 +21,7 @@ fn commit(log: &Witness) {
             return;
         }
     }
-    // Whoever has heard of a failure is refused.
+    // A caller that has heard of a failure is refused.
     assert!(log.append(20).is_err(), "a log that had failed took a record");
 }
 

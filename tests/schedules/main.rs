@@ -11,7 +11,7 @@
 //! `WAL_TESTS_SCALE` multiplies the number of schedules, `SHUTTLE_RANDOM_SEED` chooses others.
 //!
 //! **To replay a failure**, pass the string that shuttle prints ("failing schedule") to the same test, which then runs that
-//! schedule alone: `WAL_TESTS_SCHEDULE=9102...` in front of the command, and the test's name behind it.
+//! schedule alone: `WAL_TESTS_SCHEDULE=9102...` before the command, and the test's name after it.
 #![cfg(shuttle)] // without it there is nothing here: the primitives exist under shuttle only
 #![allow(clippy::unwrap_used)] // a scenario that cannot go on fails the test
 

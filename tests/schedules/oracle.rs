@@ -2,7 +2,7 @@
 //!
 //! Every record that was acknowledged is there. What is read is the beginning of the log's order: with a record come all
 //! that stand before it, each at the place that its append returned, batches whole. While a truncation is under way, the
-//! log is as before it or as behind it; when it has returned, nothing that it removed comes back. Records that are being
+//! log is as before it or as after it; when it has returned, nothing that it removed comes back. Records that are being
 //! appended at the moment may be there, if the order allows it.
 
 use wal_db::{Lsn, testing::sim::Image};

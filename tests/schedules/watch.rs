@@ -1,4 +1,4 @@
-//! Who hears every acknowledgement, and looks at the disk at that moment.
+//! Hears every acknowledgement, and looks at the disk at that moment.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

@@ -83,7 +83,7 @@ impl Witness {
         self.notes().facts[id].fate = Fate::Refused;
     }
 
-    /// `append_and_sync`. The record stands behind everything that was appended before, so that is durable as well.
+    /// `append_and_sync`. The record comes after everything that was appended before, so that is durable as well.
     pub(crate) fn append_and_sync(&self, len: usize) -> Result<Lsn> {
         let before = self.appended();
         let (id, data) = self.begin(1, len);
@@ -101,7 +101,7 @@ impl Witness {
         outcome
     }
 
-    /// `append_durable`. Whoever waits for the ticket says so.
+    /// `append_durable`. The test that waits for the ticket says so.
     pub(crate) fn append_durable(&self, len: usize) -> Result<(usize, Ticket)> {
         let (id, data) = self.begin(1, len);
         let outcome = self.wal.append_durable(&data[0]);

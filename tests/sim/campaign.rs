@@ -52,19 +52,19 @@ pub struct Plan {
 pub struct Figures {
     /// Runs that were recorded.
     pub runs: u64,
-    /// Calls of the runs, and moments between them, behind which the power was lost.
+    /// Calls of the runs, and moments between them, after which the power was lost.
     pub points: u64,
-    /// Those behind which every subset of the cache was tried.
+    /// Those after which every subset of the cache was tried.
     pub exhaustive: u64,
     /// How often the durable end of a log got into another segment.
     pub rotations: u64,
-    /// How many segments were removed because the head was behind them.
+    /// How many segments were removed because the head was after them.
     pub removals: u64,
     /// Crash images that were checked, second crashes included.
     pub images: u64,
-    /// How many of them were crashes inside the recovery from another crash, or inside the append behind it.
+    /// How many of them were crashes inside the recovery from another crash, or inside the append after it.
     pub inside: u64,
-    /// How many of them were crashes right behind the flush of a record that was appended after another crash.
+    /// How many of them were crashes right after the flush of a record that was appended after another crash.
     pub behind: u64,
     /// How many of them were left by a process that died, and no power loss.
     pub deaths: u64,
@@ -72,7 +72,7 @@ pub struct Figures {
     pub distinct: u64,
     /// Legitimate crashes that were refused.
     pub refused: u64,
-    /// Records that were made up, or unacknowledged ones behind acknowledged ones.
+    /// Records that were made up, or unacknowledged ones after acknowledged ones.
     pub resurrected: u64,
     /// Acknowledged records that the last flush had covered and that are gone.
     pub lost_last: u64,
@@ -266,7 +266,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Loses the power behind a step.
+    /// Loses the power after a step.
     fn crash(&mut self, at: usize, medium: &Medium, expect: &Expect) {
         let mut rng = Rng::new(self.rng.number());
         self.figures.points += 1;

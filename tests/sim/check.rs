@@ -94,7 +94,7 @@ fn add(log: &dyn Log, before: u64) -> Result<Entry, String> {
 }
 
 impl Sequel {
-    /// Loses the power once more, right behind the flush, with nothing in the cache left of what was on the medium and
+    /// Loses the power once more, right after the flush, with nothing in the cache left of what was on the medium and
     /// what was done since.
     ///
     /// # Errors

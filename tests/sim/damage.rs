@@ -115,7 +115,7 @@ fn harm(
     rng: &mut Rng,
 ) -> Option<Harm> {
     let durable = expect.durable_pos as usize;
-    // In a segment that was removed, because the head is behind it, there is nothing to harm.
+    // In a segment that was removed, because the head is after it, there is nothing to harm.
     let sector = |image: &Image, rng: &mut Rng| loop {
         let at = rng.below(durable / SECTOR) * SECTOR;
         if opening.holds(image, at + 1) {

@@ -13,7 +13,7 @@ pub struct Known {
     pub lsn: Option<Lsn>,
     /// What it holds.
     pub data: Arc<[u8]>,
-    /// Whether a batch goes on behind it.
+    /// Whether a batch goes on after it.
     pub more: bool,
 }
 

@@ -78,7 +78,7 @@ pub trait Log {
         None
     }
 
-    /// Drops what comes behind a record, durably.
+    /// Drops what comes after a record, durably.
     ///
     /// # Errors
     /// The log's.
@@ -89,7 +89,7 @@ pub trait Log {
         false
     }
 
-    /// Drops a record and what comes behind it, durably.
+    /// Drops a record and what comes after it, durably.
     ///
     /// # Errors
     /// The log's.
@@ -342,7 +342,7 @@ impl Opening {
     }
 }
 
-/// What a group's header has behind its checksum.
+/// What a group's header has after its checksum.
 const GROUP_MAGIC: [u8; 4] = *b"GOP\xf1";
 
 /// Where the manifest says how long a segment is.

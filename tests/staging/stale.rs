@@ -82,7 +82,7 @@ fn a_backup_that_is_copied_over_a_log_does_not_hear_of_the_memory_of_what_it_rep
     }
 }
 
-/// Puts a file or the files of a directory in place of another.
+/// Replaces a file by another, or the files of a directory by another's.
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     if from.is_dir() {
         let _ = std::fs::remove_dir_all(to);

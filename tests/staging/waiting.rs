@@ -1,4 +1,4 @@
-//! Who makes a log durable waits for appends that are under way, and lets them have the processor.
+//! A caller that makes a log durable waits for appends that are under way, and lets them have the processor.
 
 use std::sync::mpsc;
 

@@ -4,7 +4,7 @@
 //! process (C1). Its `flush` calls `File::flush`, which does nothing: there is no C2. The log takes `&mut` and
 //! sits in a mutex. Sets are built outside the mutex in one buffer that is reused, since `append_msg` allocates
 //! one each time. A single segment of the default 1 GB holds a run, and the index starts large enough for most:
-//! it grows by mapping itself again. Reads are of 1 MiB in place of 8 KiB. Checksums are crc32c, and are checked
+//! it grows by mapping itself again. Reads are of 1 MiB instead of 8 KiB. Checksums are crc32c, and are checked
 //! on read.
 
 use std::path::Path;

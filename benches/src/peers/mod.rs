@@ -1,4 +1,4 @@
-//! The peers, one file each. Those that are crates stand behind the feature of their name; `peers` turns on all.
+//! The peers, one file each. Those that are crates need the feature of their name; `peers` turns on all.
 //!
 //! Each runs with the settings that make it fastest while it keeps the contract. Where these are not its defaults
 //! its file says why. A single-writer peer sits in a mutex, as its users would put it.

@@ -1,8 +1,8 @@
 //! What people write when they need a log and take no crate: a file behind a mutex.
 //!
 //! A record is `[crc32][length][payload]`, made outside the mutex and written with one `write_all` under it, so
-//! that it is in the page cache when the call returns (C1). A commit flushes under the same mutex (C2): whoever
-//! waits for it waits for the flush, and no flush is shared. A batch is one write. There is no preallocation,
+//! that it is in the page cache when the call returns (C1). A commit flushes under the same mutex (C2): a thread
+//! that waits for it waits for the flush, and no flush is shared. A batch is one write. There is no preallocation,
 //! no buffer and no header. Opening has to find the end, so it walks the file and checks every record.
 
 use std::fs::File;

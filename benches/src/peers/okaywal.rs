@@ -1,9 +1,9 @@
 //! okaywal 0.3.1, entries of chunks in recycled files.
 //!
-//! Committing an entry always flushes (C2), shared by whoever waits; there is no call without a flush, so no C1.
+//! Committing an entry always flushes (C2), shared by all that wait; there is no call without a flush, so no C1.
 //! The log is one file with room for the whole run: at a checkpoint the crate hands its entries to the user and
 //! recycles the file, after which they could not be read back. The file is filled with zeros by the crate and
-//! flushed before the clock starts. The buffer is 64 KiB in place of 16, which spares nothing in commits but
+//! flushed before the clock starts. The buffer is 64 KiB instead of 16, which spares nothing in commits but
 //! writes in batches.
 //!
 //! The only way to read a log is its recovery, which hands the entries to a manager while it opens, so a replay is

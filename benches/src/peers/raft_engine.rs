@@ -1,6 +1,6 @@
 //! raft-engine 0.4.2, the log of many consensus groups in one.
 //!
-//! `write` is C1 without its sync flag and C2 with it; whoever waits shares a write and a flush. Entries of a group
+//! `write` is C1 without its sync flag and C2 with it; threads that wait share a write and a flush. Entries of a group
 //! must come in order without a gap, so each thread writes to a group of its own, as its users do; all groups share
 //! one log. Compression is off: the payloads are random. Files have 64 MiB as everyone's.
 //!

@@ -4,7 +4,7 @@
 //! written to the log file but not flushed, so it survives the process (C1); with `FULL` it is flushed (C2;
 //! `NORMAL` would flush at checkpoints only). The lock is exclusive, which spares the shared index of the log; one
 //! connection sits in a mutex, since SQLite has one writer at a time in any case. A checkpoint comes every 64 MiB
-//! in place of 4: a commit writes whole pages, and without any the log would take 4 KiB for each record. A batch
+//! instead of 4: a commit writes whole pages, and without any the log would take 4 KiB for each record. A batch
 //! is one transaction. The database file has no checksums, so a replay checks none.
 
 use std::path::Path;

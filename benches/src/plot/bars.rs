@@ -1,4 +1,4 @@
-//! One workload: a bar for each contender, with its name before and its figure behind.
+//! One workload: a bar for each contender, with its name before and its figure after.
 
 use anyhow::Result;
 use plotters::prelude::*;
