@@ -34,10 +34,11 @@ fn files(folder: &str, extension: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The source of the two libraries.
+/// The source of the libraries.
 fn sources() -> BTreeMap<String, String> {
     let mut sources = files("wal-db/src", "rs");
     sources.extend(files("wal-derive/src", "rs"));
+    sources.extend(files("wal-shape/src", "rs"));
     sources
 }
 

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-pub(crate) use super::record::type_id;
 pub(crate) use super::schema::differences;
 use super::stored::Upcast;
 pub(crate) use super::value::{NoShape, Place, unordered};

@@ -12,7 +12,9 @@ use std::path::Path;
 use std::str::FromStr;
 use std::{fmt, fs, io};
 
-use crate::event::{RecordType, Shape, probe::type_id};
+use wal_shape::type_id;
+
+use crate::event::{RecordType, Shape};
 
 /// The lines of a `wal.lock`.
 ///

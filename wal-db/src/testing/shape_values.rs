@@ -145,8 +145,8 @@ fn values(at: &Making<'_>) -> Values {
         Shape::Newtype(single) => plain(values(&at.part(single))?, |single| {
             Value::Newtype(Box::new(single))
         }),
-        Shape::Opaque { .. } | Shape::Recursive { .. } => values(&at.follow()?)?,
         Shape::Ref(_) => itself(at)?,
+        _ => values(&at.follow()?)?,
     })
 }
 

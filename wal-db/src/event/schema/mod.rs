@@ -5,12 +5,11 @@
 //! and compared, printed and used to read records whose type is not at hand.
 
 mod diff;
-mod shape;
 mod std_types;
 
 pub(crate) use diff::differences;
-pub(crate) use shape::list;
-pub use shape::{Shape, ShapeError, ShapeField, ShapeVariant};
+pub(crate) use wal_shape::{Fnv, list};
+pub use wal_shape::{Shape, ShapeError, ShapeField, ShapeVariant};
 
 /// A type whose values can be part of an event.
 ///
@@ -135,7 +134,12 @@ impl Schema {
     /// The fingerprint of the shape: FNV-1a, 64 bits, over its canonical text.
     #[must_use]
     pub const fn fingerprint(&self) -> u64 {
-        self.hash(Fnv::new()).0
+        self.hash(Fnv::new()).finish()
+    }
+
+    /// The same together with the name of what has the shape.
+    pub(in super::super) const fn fingerprint_of(&self, name: &str) -> u64 {
+        self.hash(Fnv::new().text(name).byte(0)).finish()
     }
 
     /// Feeds the canonical text to the hash, piece by piece; [`Shape`]'s `Display` writes the same.
@@ -293,89 +297,4 @@ impl Schema {
             Schema::Ref(name) => Shape::Ref((*name).to_owned()),
         }
     }
-}
-
-/// FNV-1a, 64 bits, in constants.
-#[derive(Clone, Copy)]
-pub(in super::super) struct Fnv(u64);
-
-impl Fnv {
-    /// The hash of a shape together with the name of what has it.
-    pub(in super::super) const fn of_named(name: &str, schema: &Schema) -> u64 {
-        schema.hash(Fnv::new().text(name).byte(0)).0
-    }
-
-    /// The same of a shape as text.
-    pub(in super::super) const fn of_stored(name: &str, shape: &str) -> u64 {
-        Fnv::new().text(name).byte(0).text(shape).0
-    }
-
-    const fn new() -> Self {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-
-    const fn byte(self, byte: u8) -> Self {
-        Fnv((self.0 ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
-    }
-
-    const fn text(mut self, text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let mut i = 0;
-        while i < bytes.len() {
-            self = self.byte(bytes[i]);
-            i += 1;
-        }
-        self
-    }
-
-    const fn number(self, number: usize) -> Self {
-        let fnv = if number >= 10 {
-            self.number(number / 10)
-        } else {
-            self
-        };
-        fnv.byte(b'0' + (number % 10) as u8)
-    }
-
-    /// A name as it stands in the text: as it is if it is a plain word, quoted otherwise.
-    const fn name(self, name: &str) -> Self {
-        if is_plain(name) {
-            self.text(name)
-        } else {
-            self.quoted(name)
-        }
-    }
-
-    const fn quoted(self, text: &str) -> Self {
-        let mut fnv = self.byte(b'"');
-        let bytes = text.as_bytes();
-        let mut i = 0;
-        while i < bytes.len() {
-            fnv = match bytes[i] {
-                b'\n' => fnv.text("\\n"),
-                special @ (b'"' | b'\\') => fnv.byte(b'\\').byte(special),
-                byte => fnv.byte(byte),
-            };
-            i += 1;
-        }
-        fnv.byte(b'"')
-    }
-
-    /// The hash of a text.
-    pub(in super::super) fn of(text: &str) -> u64 {
-        Fnv::new().text(text).0
-    }
-}
-
-/// Whether a name needs no quotes in the text of a shape.
-const fn is_plain(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    let mut i = 0;
-    while i < bytes.len() {
-        if !(bytes[i].is_ascii_alphanumeric() || bytes[i] == b'_') {
-            return false;
-        }
-        i += 1;
-    }
-    !bytes.is_empty()
 }

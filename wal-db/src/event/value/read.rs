@@ -99,10 +99,8 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
             }
             Shape::Struct(fields) => d.deserialize_tuple(fields.len(), Struct { fields, at: &this }),
             Shape::Enum(variants) => d.deserialize_enum("", &[], Enum { variants, at: &this }),
-            // `resolve` has followed them.
-            Shape::Opaque { .. } | Shape::Recursive { .. } | Shape::Ref(_) => {
-                Err(D::Error::custom("a name instead of a shape"))
-            }
+            // `resolve` has followed `Opaque`, `Recursive` and `Ref`.
+            _ => Err(D::Error::custom("a name instead of a shape")),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::collections::hash_map::Entry;
 use crate::event::{
     codec::CodecId,
     envelope::RecordInfo,
-    record::{self, RecordType, type_id},
+    record::{self, RecordType},
     schema::{Fnv, Shape},
 };
+use wal_shape::type_id;
 
 /// What one version of a record type looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +143,8 @@ impl Schemas {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 place.insert(self.list.len());
-                let fingerprint = Fnv::of_stored(&schema.name, &schema.shape.to_string());
+                let fingerprint = Fnv::new().text(&schema.name).byte(0);
+                let fingerprint = fingerprint.text(&schema.shape.to_string()).finish();
                 self.keys
                     .push(record::key(schema.type_id, schema.version, fingerprint, COPIED));
                 self.list.push(schema);

@@ -1,87 +1,13 @@
-//! Shapes as values and as text. The text is canonical: equal shapes have equal texts, and what `Display` writes
-//! `FromStr` reads back.
-//!
-//! ```text
-//! shape   := unit | bool | u8 .. u128 | i8 .. i128 | f32 | f64 | char | str | bytes
-//!          | option<shape> | [shape] | [shape; N] | map<shape, shape>
-//!          | (shape, shape) | (shape,) | ()
-//!          | {name: shape, name: shape}
-//!          | enum {Name, Name(shape), Name(shape, shape), Name {name: shape}}
-//!          | opaque "name" | opaque "name" = shape
-//!          | rec Name shape | @Name
-//! ```
-//!
-//! A name that is not a plain word stands in quotes, in which `\`, `"` and a line feed are escaped.
+//! Shapes from text, strictly: no text but the one that `Display` writes is read.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Fnv, is_plain};
-
-/// The shape of a type, owned. See [`Schema`](super::Schema) for what the parts mean.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs)] // the names of the primitive types say it
-pub enum Shape {
-    Unit,
-    Bool,
-    U8,
-    U16,
-    U32,
-    U64,
-    U128,
-    I8,
-    I16,
-    I32,
-    I64,
-    I128,
-    F32,
-    F64,
-    Char,
-    Str,
-    Bytes,
-    Option(Box<Shape>),
-    Seq(Box<Shape>),
-    Array(Box<Shape>, usize),
-    Map(Box<Shape>, Box<Shape>),
-    Tuple(Vec<Shape>),
-    Struct(Vec<ShapeField>),
-    Enum(Vec<ShapeVariant>),
-    /// The single field of a variant, where that is [`Shape::Unit`]; any other stands there itself.
-    Newtype(Box<Shape>),
-    Opaque {
-        name: String,
-        wire: Option<Box<Shape>>,
-    },
-    Recursive {
-        name: String,
-        body: Box<Shape>,
-    },
-    Ref(String),
-}
-
-/// A named field.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ShapeField {
-    /// Its name in the record.
-    pub name: String,
-    /// Its type.
-    pub shape: Shape,
-}
-
-/// A variant of an enum inside an event.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ShapeVariant {
-    /// Its name in the record.
-    pub name: String,
-    /// Its fields: [`Shape::Unit`], the type of a single one, [`Shape::Newtype`] of `()`, [`Shape::Tuple`] or
-    /// [`Shape::Struct`].
-    pub fields: Shape,
-}
+use crate::hash::is_plain;
+use crate::shape::{Shape, ShapeField, ShapeVariant, WORDS};
 
 /// Why a text is no shape.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a shape: {expected} expected at byte {at}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShapeError {
     /// Where in the text.
@@ -90,143 +16,16 @@ pub struct ShapeError {
     pub expected: &'static str,
 }
 
+impl fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a shape: {} expected at byte {}", self.expected, self.at)
+    }
+}
+
+impl std::error::Error for ShapeError {}
+
 /// Shapes deeper than this are refused: the text may come from a damaged log.
 const MAX_DEPTH: u32 = 128;
-
-const WORDS: [(&str, Shape); 17] = [
-    ("unit", Shape::Unit),
-    ("bool", Shape::Bool),
-    ("u8", Shape::U8),
-    ("u16", Shape::U16),
-    ("u32", Shape::U32),
-    ("u64", Shape::U64),
-    ("u128", Shape::U128),
-    ("i8", Shape::I8),
-    ("i16", Shape::I16),
-    ("i32", Shape::I32),
-    ("i64", Shape::I64),
-    ("i128", Shape::I128),
-    ("f32", Shape::F32),
-    ("f64", Shape::F64),
-    ("char", Shape::Char),
-    ("str", Shape::Str),
-    ("bytes", Shape::Bytes),
-];
-
-impl Shape {
-    /// Whether it says of every part what that is written as.
-    pub(crate) fn says_all(&self) -> bool {
-        match self {
-            Shape::Opaque { wire, .. } => wire.as_ref().is_some_and(|wire| wire.says_all()),
-            Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) | Shape::Newtype(inner) => {
-                inner.says_all()
-            }
-            Shape::Recursive { body, .. } => body.says_all(),
-            Shape::Map(key, value) => key.says_all() && value.says_all(),
-            Shape::Tuple(items) => items.iter().all(Shape::says_all),
-            Shape::Struct(fields) => fields.iter().all(|field| field.shape.says_all()),
-            Shape::Enum(variants) => variants.iter().all(|variant| variant.fields.says_all()),
-            _ => true,
-        }
-    }
-
-    /// The fingerprint, as [`Schema::fingerprint`](super::Schema::fingerprint).
-    #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        Fnv::of(&self.to_string())
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Shape::Option(inner) => write!(f, "option<{inner}>"),
-            Shape::Seq(inner) => write!(f, "[{inner}]"),
-            Shape::Array(inner, len) => write!(f, "[{inner}; {len}]"),
-            Shape::Map(key, value) => write!(f, "map<{key}, {value}>"),
-            Shape::Tuple(items) => {
-                f.write_str("(")?;
-                list(f, items, |f, item| item.fmt(f))?;
-                f.write_str(if items.len() == 1 { ",)" } else { ")" })
-            }
-            Shape::Struct(fields) => {
-                f.write_str("{")?;
-                list(f, fields, |f, field| {
-                    write!(f, "{}: {}", Name(&field.name), field.shape)
-                })?;
-                f.write_str("}")
-            }
-            Shape::Enum(variants) => {
-                f.write_str("enum {")?;
-                list(f, variants, |f, variant| {
-                    write!(f, "{}", Name(&variant.name))?;
-                    match &variant.fields {
-                        Shape::Unit => Ok(()),
-                        Shape::Newtype(single) => write!(f, "({single})"),
-                        tuple @ Shape::Tuple(_) => tuple.fmt(f),
-                        fields @ Shape::Struct(_) => write!(f, " {fields}"),
-                        single => write!(f, "({single})"),
-                    }
-                })?;
-                f.write_str("}")
-            }
-            Shape::Newtype(single) => single.fmt(f),
-            Shape::Opaque { name, wire } => {
-                write!(f, "opaque {}", Quoted(name))?;
-                wire.iter().try_for_each(|wire| write!(f, " = {wire}"))
-            }
-            Shape::Recursive { name, body } => write!(f, "rec {} {body}", Name(name)),
-            Shape::Ref(name) => write!(f, "@{}", Name(name)),
-            word => {
-                let found = WORDS.iter().find(|(_, shape)| shape == word);
-                f.write_str(found.map_or("", |(text, _)| text))
-            }
-        }
-    }
-}
-
-/// Writes items with commas between them.
-pub(crate) fn list<T>(
-    f: &mut fmt::Formatter<'_>,
-    items: &[T],
-    each: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
-) -> fmt::Result {
-    for (i, item) in items.iter().enumerate() {
-        if i > 0 {
-            f.write_str(", ")?;
-        }
-        each(f, item)?;
-    }
-    Ok(())
-}
-
-struct Name<'a>(&'a str);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if is_plain(self.0) {
-            f.write_str(self.0)
-        } else {
-            Quoted(self.0).fmt(f)
-        }
-    }
-}
-
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for c in self.0.chars() {
-            match c {
-                '\n' => f.write_str("\\n")?,
-                '"' | '\\' => write!(f, "\\{c}")?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        f.write_str("\"")
-    }
-}
 
 impl FromStr for Shape {
     type Err = ShapeError;
@@ -475,5 +274,54 @@ impl Reader<'_> {
             }
         }
         Err(self.expected("a name in quotes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_read_is_written_as_it_was() {
+        let texts = [
+            "unit",
+            "()",
+            "{}",
+            "enum {}",
+            "((u8, u8),)",
+            "(map<str, (u8, u8)>, [u8; 4], enum {A, B(u8, u8), C(unit), D {c: u8}, E(), F(u8,)})",
+            r#"{"odd, \"name\"": opaque "a}, b\\", b: opaque "c" = [u8]}"#,
+            "{\"two\\nlines\": option<f64>}",
+            "rec Node {next: option<@Node>}",
+        ];
+        for text in texts {
+            let shape: Shape = text.parse().expect(text);
+            assert_eq!(shape.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn any_other_text_is_refused() {
+        let cases = [
+            ("", "a shape expected at byte 0"),
+            ("u9", "a shape expected at byte 0"),
+            ("u8 ", "the end expected at byte 2"),
+            ("(u8)", "a tuple expected at byte 4"),
+            ("[u8; 04]", "a number expected at byte 5"),
+            ("{a:u8}", ":  expected at byte 2"),
+            ("{\"a\": u8}", "a plain name without quotes expected at byte 1"),
+            ("opaque \"a\\t\"", "a name in quotes expected at byte 8"),
+            (
+                "enum {A((u8, u8))}",
+                "the fields of a variant in their shortest form",
+            ),
+        ];
+        for (text, problem) in cases {
+            let error = text.parse::<Shape>().expect_err(text).to_string();
+            assert!(error.contains(problem), "{text}: {error}");
+        }
+        let deep = |depth: usize| format!("{}u8{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(deep(127).parse::<Shape>().is_ok());
+        assert!(deep(128).parse::<Shape>().is_err());
     }
 }

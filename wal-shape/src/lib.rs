@@ -1,0 +1,14 @@
+//! What `wal-db` and its derive macros both know of an event: its name and id, its shape, and the line that it has in
+//! `wal.lock`. Programs use `wal_db`, which re-exports what they need of it.
+
+#![forbid(unsafe_code)]
+
+mod hash;
+mod name;
+mod parse;
+mod shape;
+
+pub use hash::Fnv;
+pub use name::{name_problem, type_id};
+pub use parse::ShapeError;
+pub use shape::{Shape, ShapeField, ShapeVariant, list};
