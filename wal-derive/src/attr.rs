@@ -4,10 +4,10 @@ use proc_macro2::{Span, TokenStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, LitInt, LitStr, Path, Token, Type, WherePredicate};
+use wal_shape::name_problem;
 
 use crate::entry::Entry;
 use crate::errors::Errors;
-use crate::name;
 
 /// Where an attribute stands, which decides the keys it may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -221,7 +221,7 @@ fn slot<T>(value: syn::Result<(T, Span)>, errors: &mut Errors) -> Slot<T> {
 }
 
 fn named(lit: &LitStr) -> syn::Result<(String, Span)> {
-    match name::problem(&lit.value()) {
+    match name_problem(&lit.value()) {
         None => Ok((lit.value(), lit.span())),
         Some(problem) => Err(Error::new(lit.span(), problem)),
     }

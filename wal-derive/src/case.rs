@@ -1,4 +1,4 @@
-//! The names that serde gives fields and variants.
+//! Names in another case: those that serde gives fields and variants, and those of record types.
 
 /// A value of `rename_all`, as serde's derive applies it: fields are taken to be in snake case, variants in camel case
 /// that begins with a capital. Serde itself reports an unknown rule.
@@ -61,6 +61,22 @@ fn first_lower(name: &str) -> String {
     first.into_iter().chain(chars).collect()
 }
 
+/// `HTTPRequestSent2` is `http_request_sent2`. Names are stored, so this must never change.
+pub(crate) fn snake_case(ident: &str) -> String {
+    let chars: Vec<char> = ident.chars().collect();
+    let mut snake = String::with_capacity(ident.len() + 4);
+    for (i, &c) in chars.iter().enumerate() {
+        let follows_word = i > 0 && (chars[i - 1].is_lowercase() || chars[i - 1].is_ascii_digit());
+        let ends_acronym =
+            i > 0 && chars[i - 1].is_uppercase() && chars.get(i + 1).is_some_and(|next| next.is_lowercase());
+        if c.is_uppercase() && (follows_word || ends_acronym) {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +97,23 @@ mod tests {
         for (rule, field, variant) in cases {
             assert_eq!(Rule(rule).field("very_tasty"), field, "{rule}");
             assert_eq!(Rule(rule).variant("VeryTasty"), variant, "{rule}");
+        }
+    }
+
+    #[test]
+    fn snake_case_of_variants() {
+        let cases = [
+            ("Opened", "opened"),
+            ("NameChanged", "name_changed"),
+            ("HTTPRequestSent2", "http_request_sent2"),
+            ("V2Added", "v2_added"),
+            ("A", "a"),
+            ("AB", "ab"),
+            ("already_snake", "already_snake"),
+            ("SCREAMING_CASE", "screaming_case"),
+        ];
+        for (ident, expected) in cases {
+            assert_eq!(snake_case(ident), expected);
         }
     }
 }

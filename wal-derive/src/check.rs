@@ -4,12 +4,14 @@ use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, GenericParam, Type};
+use wal_shape::{name_problem, type_id};
 
 use crate::ast::{Body, Fields, Source, Style, Variant};
 use crate::attr::{Slot, WalAttr};
+use crate::case::snake_case;
 use crate::errors::Errors;
 use crate::unique::Names;
-use crate::{name, schema, serde_attr, versions};
+use crate::{schema, serde_attr, versions};
 
 /// What is generated. Only complete if no error was found.
 pub(crate) struct Family<'a> {
@@ -43,7 +45,7 @@ pub(crate) struct Record<'a> {
 
 impl Record<'_> {
     pub(crate) fn type_id(&self) -> u32 {
-        self.id.unwrap_or_else(|| name::type_id(&self.name))
+        self.id.unwrap_or_else(|| type_id(&self.name))
     }
 
     /// The earliest version that is read without `from`.
@@ -202,8 +204,8 @@ fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, S
         Slot::Bad => None,
         Slot::Absent => {
             let span = variant.ident.span();
-            let name = name::snake_case(&variant.ident.unraw().to_string());
-            match name::problem(&name) {
+            let name = snake_case(&variant.ident.unraw().to_string());
+            match name_problem(&name) {
                 None => Some((name, span)),
                 Some(problem) => {
                     errors.at(

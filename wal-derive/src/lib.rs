@@ -16,7 +16,6 @@ mod expand;
 mod fields;
 mod lock;
 mod method;
-mod name;
 mod schema;
 mod serde_attr;
 mod shapes;

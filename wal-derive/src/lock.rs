@@ -4,7 +4,6 @@
 //! compiled, so for each field a constant is written that compares fingerprints, at the place of the field's type.
 
 mod declared;
-mod text;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -12,13 +11,12 @@ use std::{fs, io};
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use wal_shape::{LockLine, Shape, type_id};
 
 use crate::ast::Source;
 use crate::check::Family;
 use crate::errors::Errors;
-use crate::name;
 use crate::shapes::Shapes;
-use text::{Contents as Locked, Line};
 
 /// A record type as it is declared.
 struct Declared {
@@ -97,13 +95,14 @@ fn compare(
     at: Span,
     errors: &mut Errors,
 ) -> TokenStream {
-    let (lines, bad_lines) = text::lines(file);
-    for bad in bad_lines {
+    let mut lines = Vec::new();
+    for line in LockLine::all(file) {
         // A line that says whose it is is reported there, and only there.
         let is_ours = |name: &str| declared.iter().any(|declared| declared.has_name(name));
-        if bad.name.is_none_or(is_ours) {
-            let (number, problem) = (bad.number, bad.problem);
-            errors.at(at, format_args!("`wal.lock` line {number}: {problem}"));
+        match line {
+            Ok(line) => lines.push(line),
+            Err(bad) if bad.name.as_deref().is_none_or(is_ours) => errors.at(at, &bad),
+            Err(_) => {}
         }
     }
     let mut comparison = Comparison {
@@ -127,12 +126,12 @@ struct Comparison<'a> {
 #[derive(Default)]
 struct Said {
     fields: HashSet<String>,
-    types: HashSet<(String, String)>,
+    types: HashSet<(String, Shape)>,
 }
 
 impl Comparison<'_> {
-    fn record(&mut self, declared: &Declared, all: &[Line<'_>]) {
-        let mut lines: Vec<_> = all.iter().filter(|line| declared.has_name(line.name)).collect();
+    fn record(&mut self, declared: &Declared, all: &[LockLine]) {
+        let mut lines: Vec<_> = all.iter().filter(|line| declared.has_name(&line.name)).collect();
         lines.sort_by_key(|line| std::cmp::Reverse(line.version));
         self.twice(declared, &lines);
         self.id_of_another(declared, all);
@@ -140,7 +139,7 @@ impl Comparison<'_> {
             return;
         };
         if declared.went_down(&lines) {
-            let (name, released, version) = (newest.name, newest.version, declared.version);
+            let (name, released, version) = (&newest.name, newest.version, declared.version);
             self.errors.at(
                 declared.span,
                 format_args!(
@@ -171,9 +170,9 @@ impl Comparison<'_> {
         }
     }
 
-    fn twice(&mut self, declared: &Declared, lines: &[&Line<'_>]) {
+    fn twice(&mut self, declared: &Declared, lines: &[&LockLine]) {
         for (i, line) in lines.iter().enumerate() {
-            let same = |other: &&&Line<'_>| other.name == line.name && other.version == line.version;
+            let same = |other: &&&LockLine| other.name == line.name && other.version == line.version;
             if let Some(first) = lines[..i].iter().find(same) {
                 self.errors.at(
                     declared.span,
@@ -187,11 +186,11 @@ impl Comparison<'_> {
         }
     }
 
-    fn id_of_another(&mut self, declared: &Declared, all: &[Line<'_>]) {
+    fn id_of_another(&mut self, declared: &Declared, all: &[LockLine]) {
         let (id, span) = declared.id();
         if let Some(other) = all
             .iter()
-            .find(|line| line.type_id() == id && !declared.has_name(line.name))
+            .find(|line| line.type_id() == id && !declared.has_name(&line.name))
         {
             self.errors.at(
                 span,
@@ -204,9 +203,9 @@ impl Comparison<'_> {
         }
     }
 
-    fn id_has_changed(&mut self, declared: &Declared, line: &Line<'_>) {
+    fn id_has_changed(&mut self, declared: &Declared, line: &LockLine) {
         let (id, span) = declared.id();
-        let mut aliases = declared.aliases.iter().map(|alias| name::type_id(alias));
+        let mut aliases = declared.aliases.iter().map(|alias| type_id(alias));
         let released = line.type_id();
         if released != id && !aliases.any(|id| id == released) {
             let todo = match line.id {
@@ -224,8 +223,8 @@ impl Comparison<'_> {
     }
 
     /// A version that only the type in `from` can know.
-    fn not_read(&mut self, declared: &Declared, line: &Line<'_>) {
-        let (name, version) = (line.name, line.version);
+    fn not_read(&mut self, declared: &Declared, line: &LockLine) {
+        let (name, version) = (&line.name, line.version);
         let message = format!(
             "`{name}` version {version} is released and nothing reads it any more: \
              write `since` on the fields that were added after it, or keep the type as it was then, \
@@ -269,19 +268,18 @@ impl Comparison<'_> {
         });
     }
 
-    fn contents(&mut self, declared: &Declared, line: &Line<'_>, contents: &Contents, said: &mut Said) {
-        match (contents, &line.contents) {
-            (Contents::Unit, Locked::Whole) if line.shape == "unit" => {}
-            (Contents::Newtype(field), _) => self.type_of(declared, line, field, line.shape, said),
-            (Contents::Tuple(fields), Locked::Tuple(locked)) => {
-                let locked: Vec<_> = (0..)
-                    .map(|i: usize| i.to_string())
-                    .zip(locked.iter().copied())
-                    .collect();
+    fn contents(&mut self, declared: &Declared, line: &LockLine, contents: &Contents, said: &mut Said) {
+        match (contents, body(&line.shape)) {
+            (Contents::Unit, _) if line.shape == Shape::Unit => {}
+            (Contents::Newtype(field), _) => self.type_of(declared, line, field, &line.shape, said),
+            (Contents::Tuple(fields), Shape::Tuple(locked)) => {
+                let labels = (0..).map(|i: usize| i.to_string());
+                let locked: Vec<_> = labels.zip(locked).collect();
                 self.fields(declared, line, fields, &locked, said);
             }
-            (Contents::Struct(fields), Locked::Struct(locked)) => {
-                self.fields(declared, line, fields, locked, said);
+            (Contents::Struct(fields), Shape::Struct(locked)) => {
+                let locked = locked.iter().map(|field| (field.name.clone(), &field.shape));
+                self.fields(declared, line, fields, &locked.collect::<Vec<_>>(), said);
             }
             _ => self.errors.at(
                 declared.span,
@@ -300,9 +298,9 @@ impl Comparison<'_> {
     fn fields(
         &mut self,
         declared: &Declared,
-        line: &Line<'_>,
+        line: &LockLine,
         fields: &[Field],
-        locked: &[(String, &str)],
+        locked: &[(String, &Shape)],
         said: &mut Said,
     ) {
         let is_declared = |label: &str| fields.iter().any(|field| field.label == label);
@@ -338,7 +336,7 @@ impl Comparison<'_> {
     fn unknown_field(
         &mut self,
         declared: &Declared,
-        line: &Line<'_>,
+        line: &LockLine,
         field: &Field,
         renamed: Option<&str>,
         said: &mut Said,
@@ -346,7 +344,7 @@ impl Comparison<'_> {
         if !said.fields.insert(field.label.clone()) {
             return;
         }
-        let (name, version, label) = (line.name, line.version, &field.label);
+        let (name, version, label) = (&line.name, line.version, &field.label);
         let message = match renamed {
             Some(released) => format!(
                 "`{name}` version {version} is released with the field `{released}` in the place of `{label}`: {}",
@@ -366,9 +364,9 @@ impl Comparison<'_> {
     fn moved_field(
         &mut self,
         declared: &Declared,
-        line: &Line<'_>,
+        line: &LockLine,
         field: &Field,
-        locked: &[(String, &str)],
+        locked: &[(String, &Shape)],
         said: &mut Said,
     ) {
         if said.fields.insert(field.label.clone()) {
@@ -385,8 +383,15 @@ impl Comparison<'_> {
     }
 
     /// A constant that does not compile if the field's type has another shape.
-    fn type_of(&mut self, declared: &Declared, line: &Line<'_>, field: &Field, shape: &str, said: &mut Said) {
-        if !said.types.insert((field.label.clone(), shape.to_owned())) {
+    fn type_of(
+        &mut self,
+        declared: &Declared,
+        line: &LockLine,
+        field: &Field,
+        shape: &Shape,
+        said: &mut Said,
+    ) {
+        if !said.types.insert((field.label.clone(), shape.clone())) {
             return;
         }
         let subject = match declared.contents {
@@ -400,12 +405,8 @@ impl Comparison<'_> {
             declared.instead(line.version, "bring that back")
         );
         let schema = &field.schema;
-        let whole = text::fingerprint(shape);
         // A newtype that holds itself: the shape of its field begins behind `rec Name`.
-        let body = shape
-            .strip_prefix("rec ")
-            .and_then(|rest| rest.split_once(' '))
-            .map_or(whole, |(_, body)| text::fingerprint(body));
+        let (whole, body) = (shape.fingerprint(), body(shape).fingerprint());
         let krate = self.krate;
         let panic = panic_at(field.type_span, &message);
         self.asserts.extend(quote! {
@@ -416,6 +417,14 @@ impl Comparison<'_> {
                 }
             };
         });
+    }
+}
+
+/// What stands behind `rec Name` in the shape of a type that holds itself.
+fn body(shape: &Shape) -> &Shape {
+    match shape {
+        Shape::Recursive { body, .. } => body,
+        shape => shape,
     }
 }
 
@@ -430,16 +439,16 @@ impl Declared {
     }
 
     fn id(&self) -> (u32, Span) {
-        self.id.unwrap_or_else(|| (name::type_id(&self.name), self.span))
+        self.id.unwrap_or_else(|| (type_id(&self.name), self.span))
     }
 
     /// A struct may well be an earlier version: the `from` of a later one. Then it has the fields of that version. A
     /// variant is always today's.
-    fn went_down(&self, newest_first: &[&Line<'_>]) -> bool {
+    fn went_down(&self, newest_first: &[&LockLine]) -> bool {
         let newest = newest_first.first().map_or(0, |line| line.version);
         let own = newest_first.iter().find(|line| line.version == self.version);
         newest > self.version
-            && (self.is_variant || own.is_some_and(|line| !self.contents.has_fields_of(&line.contents)))
+            && (self.is_variant || own.is_some_and(|line| !self.contents.has_fields_of(body(&line.shape))))
     }
 
     fn place(&self) -> &'static str {
@@ -488,7 +497,7 @@ impl Declared {
     }
 
     /// A field of the release that its version does not have here, and where to say so.
-    fn missing_field(&self, line: &Line<'_>, name: &str) -> (Span, String) {
+    fn missing_field(&self, line: &LockLine, name: &str) -> (Span, String) {
         let version = line.version;
         let released = format!(
             "`{}` version {version} is released with the field `{name}`",
@@ -507,7 +516,7 @@ impl Declared {
         }
     }
 
-    fn add_field(&self, line: &Line<'_>) -> String {
+    fn add_field(&self, line: &LockLine) -> String {
         let since = u32::from(line.version) + 1;
         let mut todo = format!("write `#[wal(since = {since}, default)]` on it");
         if since > u32::from(self.version) {
@@ -531,14 +540,15 @@ impl Contents {
         }
     }
 
-    fn has_fields_of(&self, locked: &Locked<'_>) -> bool {
+    fn has_fields_of(&self, locked: &Shape) -> bool {
         match (self, locked) {
-            (Contents::Unit, Locked::Whole) | (Contents::Newtype(_), _) => true,
-            (Contents::Tuple(fields), Locked::Tuple(locked)) => fields.len() == locked.len(),
-            (Contents::Struct(fields), Locked::Struct(locked)) => fields
+            (Contents::Newtype(_), _) => true,
+            (Contents::Unit, locked) => !matches!(locked, Shape::Tuple(_) | Shape::Struct(_)),
+            (Contents::Tuple(fields), Shape::Tuple(locked)) => fields.len() == locked.len(),
+            (Contents::Struct(fields), Shape::Struct(locked)) => fields
                 .iter()
                 .map(|field| &field.label)
-                .eq(locked.iter().map(|(name, _)| name)),
+                .eq(locked.iter().map(|field| &field.name)),
             _ => false,
         }
     }

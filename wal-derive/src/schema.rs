@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
     }
 
     /// What the schema calls a type that holds itself.
-    pub(crate) fn name(&self) -> String {
+    fn name(&self) -> String {
         syn::ext::IdentExt::unraw(self.ident).to_string()
     }
 

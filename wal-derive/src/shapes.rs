@@ -34,7 +34,6 @@ pub(crate) struct Contents<'a> {
 
 /// A stored field.
 #[derive(Clone)]
-#[allow(dead_code)] // the spans are for the comparison with `wal.lock`
 pub(crate) struct Part<'a> {
     /// The name that serde gives it; empty if it has none.
     pub label: &'a str,
@@ -75,12 +74,6 @@ impl<'a> Shapes<'a> {
             .map(|part| (part.label, part.schema.clone()))
             .collect();
         self.writer.whole(self.writer.contents(contents.style, &fields))
-    }
-
-    /// The name in `rec Name`, if the type holds itself.
-    #[allow(dead_code)] // for the comparison with `wal.lock`
-    pub(crate) fn recursive(&self) -> Option<String> {
-        self.writer.recursive.then(|| self.writer.name())
     }
 
     /// The item that stands for the type inside itself.

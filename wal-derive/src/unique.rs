@@ -2,10 +2,10 @@
 
 use proc_macro2::Span;
 use syn::Ident;
+use wal_shape::type_id;
 
 use crate::check::Record;
 use crate::errors::Errors;
-use crate::name;
 
 #[derive(Default)]
 pub(crate) struct Names<'a>(Vec<Taken<'a>>);
@@ -22,7 +22,7 @@ impl<'a> Names<'a> {
         let id_span = record.wal.id.span().unwrap_or(record.span);
         self.add_one(&record.name, record.type_id(), (record.span, id_span), by, errors);
         for (alias, span) in &record.aliases {
-            self.add_one(alias, name::type_id(alias), (*span, *span), by, errors);
+            self.add_one(alias, type_id(alias), (*span, *span), by, errors);
         }
     }
 

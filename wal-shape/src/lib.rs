@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod hash;
+mod lock;
 mod name;
 mod parse;
 mod shape;
 
 pub use hash::Fnv;
+pub use lock::{BadLine, LockLine};
 pub use name::{name_problem, type_id};
 pub use parse::ShapeError;
 pub use shape::{Shape, ShapeField, ShapeVariant, list};

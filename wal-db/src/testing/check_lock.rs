@@ -209,7 +209,7 @@ fn versions(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) -> Vec
             }
         }
         if !is_locked {
-            missing.push(LockLine::new(record, known.version, shape));
+            missing.push(LockLine::new(name, known.version, record.id, shape));
         }
     }
     for line in lock.of(record) {

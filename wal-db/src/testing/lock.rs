@@ -1,20 +1,14 @@
 //! The file `wal.lock`: the shape of every released version.
-//!
-//! ```text
-//! # a comment
-//! bank.opened 1 {id: u64}
-//! bank.opened 2 {id: u64, currency: str}
-//! order 1 id=7 (u64, str)
-//! ```
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
-use std::{fmt, fs, io};
+use std::{fs, io};
 
-use wal_shape::type_id;
+use wal_shape::BadLine;
+pub use wal_shape::LockLine;
 
-use crate::event::{RecordType, Shape};
+use crate::event::RecordType;
 
 /// The lines of a `wal.lock`.
 ///
@@ -28,22 +22,6 @@ use crate::event::{RecordType, Shape};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
     lines: Vec<LockLine>,
-}
-
-/// A released version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LockLine {
-    /// Where it stands in the file, from 1.
-    pub number: usize,
-    /// The full name of the record type.
-    pub name: String,
-    /// The version, from 1.
-    pub version: u16,
-    /// The type id, if it was chosen and is not the hash of the name.
-    pub id: Option<u32>,
-    /// What records of it look like.
-    pub shape: Shape,
 }
 
 /// Why a `wal.lock` cannot be used.
@@ -110,55 +88,25 @@ impl LockError {
     }
 }
 
-impl LockLine {
-    /// The id under which records of it are stored.
-    #[must_use]
-    pub fn type_id(&self) -> u32 {
-        self.id.unwrap_or_else(|| type_id(&self.name))
-    }
-
-    /// The line of a version of a record type.
-    pub(super) fn new(record: &RecordType, version: u16, shape: Shape) -> Self {
-        let hash = type_id(record.name);
-        LockLine {
-            number: 0,
-            name: record.name.to_owned(),
-            version,
-            id: (record.id != hash).then_some(record.id),
-            shape,
-        }
-    }
-}
-
-/// As it stands in the file.
-impl fmt::Display for LockLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ", self.name, self.version)?;
-        self.id.iter().try_for_each(|id| write!(f, "id={id} "))?;
-        self.shape.fmt(f)
-    }
-}
-
 impl FromStr for Lock {
     type Err = LockError;
 
     fn from_str(text: &str) -> Result<Self, LockError> {
-        let mut lines: Vec<LockLine> = Vec::new();
+        let mut lines = Vec::new();
         let mut seen = HashMap::new();
-        for (number, text) in (1..).zip(text.lines()) {
-            if text.trim().is_empty() || text.starts_with('#') {
-                continue;
-            }
-            let problem = |problem| LockError::Line {
+        for line in LockLine::all(text) {
+            let line = line.map_err(|BadLine { number, problem, .. }| LockError::Line {
                 line: number,
                 problem,
-            };
-            let line = line(number, text).map_err(problem)?;
-            if let Some(first) = seen.insert((line.name.clone(), line.version), number) {
-                let (name, version) = (&line.name, line.version);
-                return Err(problem(format!(
-                    "`{name}` version {version} stands in line {first} already; remove the one that was not released"
-                )));
+            })?;
+            let (name, version) = (&line.name, line.version);
+            if let Some(first) = seen.insert((name.clone(), version), line.number) {
+                return Err(LockError::Line {
+                    line: line.number,
+                    problem: format!(
+                        "`{name}` version {version} stands in line {first} already; remove the one that was not released"
+                    ),
+                });
             }
             lines.push(line);
         }
@@ -166,67 +114,14 @@ impl FromStr for Lock {
     }
 }
 
-fn line(number: usize, text: &str) -> Result<LockLine, String> {
-    let mut words = text.splitn(3, ' ');
-    let name = words.next().unwrap_or_default();
-    let is_name = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '.' | '-');
-    if name.is_empty() || !name.chars().all(is_name) {
-        return Err(format!("`{name}` is no name"));
-    }
-    let version = words
-        .next()
-        .and_then(decimal::<u16>)
-        .filter(|&version| version > 0);
-    let version = version.ok_or("a version from 1 to 65535 stands behind the name")?;
-    let mut shape = words.next().ok_or("a shape stands behind the version")?;
-    let mut id = None;
-    if let Some(rest) = shape.strip_prefix("id=") {
-        let (number, rest) = rest.split_once(' ').ok_or("a shape stands behind the id")?;
-        id = Some(decimal::<u32>(number).ok_or("an id is a number from 0 to 4294967295")?);
-        shape = rest;
-    }
-    Ok(LockLine {
-        number,
-        name: name.to_owned(),
-        version,
-        id,
-        shape: shape.parse().map_err(|error| format!("`{shape}` is {error}"))?,
-    })
-}
-
-/// Digits only: `parse` also takes a sign.
-fn decimal<N: FromStr>(text: &str) -> Option<N> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    plain.then(|| text.parse().ok()).flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_written_as_they_are_read() {
-        let text = "bank.opened 2 {id: u64, currency: str}\nbank.closed 1 id=7 u64";
-        let lock: Lock = format!("# released\n\n{text}\n").parse().expect("a lock");
-        let lines: Vec<_> = lock.lines().iter().map(ToString::to_string).collect();
-        assert_eq!(lines.join("\n"), text);
-        assert_eq!((lock.lines()[0].number, lock.lines()[1].type_id()), (3, 7));
-    }
-
-    #[test]
-    fn other_lines_are_refused_with_their_number() {
+    fn lines_that_are_none_or_stand_there_twice_are_refused_with_their_number() {
         let cases = [
-            ("Bank 1 u8", "`Bank` is no name"),
-            ("bank", "a version"),
-            ("bank 0 u8", "a version"),
-            ("bank +1 u8", "a version"),
             ("bank 1", "a shape"),
-            ("bank 1 id=7", "a shape"),
-            ("bank 1 id=-7 u8", "an id"),
-            (
-                "bank 1 {a: u9}",
-                "`{a: u9}` is not a shape: a shape expected at byte 4",
-            ),
             ("a 1 u8\na 1 u8", "`a` version 1 stands in line 2 already"),
         ];
         for (text, problem) in cases {

@@ -54,7 +54,7 @@ fn what_is_released_is_no_mistake_and_its_types_are_compared() {
     );
     assert_eq!(messages, "");
     for shape in ["u64", "option<str>"] {
-        let fingerprint = text::fingerprint(shape);
+        let fingerprint = shape.parse::<Shape>().expect("a shape").fingerprint();
         assert!(asserts.contains(&format!("{fingerprint}u64")), "{asserts}");
     }
     assert!(
