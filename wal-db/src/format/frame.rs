@@ -143,19 +143,61 @@ fn high_half(kind: Kind, more: bool, len: u32) -> u32 {
     nibble << KIND_SHIFT | len & LEN_MASK
 }
 
+/// What lies at a place where a frame may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FrameAt {
+    /// A frame that was written for this place.
+    Intact(FrameWord),
+    /// All the bytes of a frame, but of another place, log or epoch, or damaged.
+    Other(FrameWord),
+    /// Fewer bytes are at hand than these, which are needed.
+    Short(usize),
+    /// Bytes of staging memory, so many, that were claimed and not published.
+    Claim(u64),
+    /// Nothing that starts like a frame and ends where it can.
+    Nothing,
+}
+
+impl FrameAt {
+    /// Looks at `pos`, from where on `bytes` are at hand. What a frame can be in ends after `room` bytes: a group, or a
+    /// block of staging memory.
+    pub(crate) fn look(key: FrameKey, pos: u64, bytes: &[u8], room: u64) -> FrameAt {
+        if room < FRAME_HEADER_LEN as u64 {
+            return FrameAt::Nothing;
+        }
+        let Some(head) = bytes.first_chunk::<FRAME_HEADER_LEN>() else {
+            return FrameAt::Short(FRAME_HEADER_LEN);
+        };
+        let word = FrameWord::parse(u64::from_le_bytes(*head)).filter(|word| word.frame_len() <= room);
+        let Some(word) = word else {
+            return FrameAt::Nothing;
+        };
+        let len = word.frame_len() as usize;
+        if word.kind == Kind::Claimed {
+            let can_be = len >= FRAME_HEADER_LEN && len.is_multiple_of(8);
+            return if can_be {
+                FrameAt::Claim(len as u64)
+            } else {
+                FrameAt::Nothing
+            };
+        }
+        let Some(rest) = bytes.get(FRAME_HEADER_LEN..len) else {
+            return FrameAt::Short(len);
+        };
+        if word.matches(key, pos, &rest[..word.len as usize]) {
+            FrameAt::Intact(word)
+        } else {
+            FrameAt::Other(word)
+        }
+    }
+}
+
 /// Whether `content`, which starts at `pos`, is a row of frames that are valid each by itself.
 pub(crate) fn frames_are_intact(mut content: &[u8], mut pos: u64, key: FrameKey) -> bool {
     while !content.is_empty() {
-        let Some(word) = FrameWord::read(content).filter(|word| word.frame_len() <= content.len() as u64)
-        else {
+        let FrameAt::Intact(word) = FrameAt::look(key, pos, content, content.len() as u64) else {
             return false;
         };
-        // The length of a claim is that of its frame and not of a payload.
-        if word.kind == Kind::Claimed
-            || !word.matches(key, pos, &content[FRAME_HEADER_LEN..][..word.len as usize])
-        {
-            return false;
-        }
         pos += word.frame_len();
         content = &content[word.frame_len() as usize..];
     }
@@ -202,10 +244,9 @@ mod tests {
             bytes.extend_from_slice(&payload);
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let valid = FrameWord::read(&bytes).is_some_and(|word| {
-                bytes[8..].get(..word.len as usize).is_some_and(|payload| word.matches(key(), 64, payload))
-            });
-            prop_assert!(!valid);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            let found = FrameAt::look(key(), 64, &bytes, bytes.len() as u64);
+            prop_assert!(!matches!(found, FrameAt::Intact(_)));
         }
 
         #[test]
@@ -230,5 +271,31 @@ mod tests {
         let word = FrameWord::parse(FrameWord::claimed(72)).unwrap();
         assert_eq!((word.kind, word.frame_len()), (Kind::Claimed, 72));
         assert!(!word.matches(key(), 0, &[]));
+    }
+
+    #[test]
+    fn what_lies_at_a_place_is_told() {
+        let look = |bytes: &[u8], room| FrameAt::look(key(), 64, bytes, room);
+        let word = FrameWord::seal(key(), 64, Kind::Data, false, 3, crc32(b"abc"));
+        let mut frame = word.to_le_bytes().to_vec();
+        frame.extend_from_slice(b"abc\0\0\0\0\0");
+        let word = FrameWord::parse(word).unwrap();
+        assert_eq!(look(&frame, 16), FrameAt::Intact(word));
+        assert_eq!(
+            look(&frame, 8),
+            FrameAt::Nothing,
+            "it would end after what it is in"
+        );
+        assert_eq!(look(&frame[..15], 16), FrameAt::Short(16));
+        assert_eq!(look(&frame[..7], 16), FrameAt::Short(8));
+        assert_eq!(look(&frame[..7], 7), FrameAt::Nothing);
+        assert_eq!(look(&[0; 16], 16), FrameAt::Nothing);
+        frame[8] ^= 1;
+        assert_eq!(look(&frame, 16), FrameAt::Other(word));
+        let claim = |len| FrameWord::claimed(len).to_le_bytes();
+        assert_eq!(look(&claim(72), 72), FrameAt::Claim(72));
+        assert_eq!(look(&claim(72), 64), FrameAt::Nothing);
+        assert_eq!(look(&claim(12), 64), FrameAt::Nothing);
+        assert_eq!(look(&claim(0), 64), FrameAt::Nothing);
     }
 }

@@ -16,7 +16,9 @@ pub(crate) mod timeline;
 pub(crate) mod wal_db_1;
 
 pub(crate) use checksum::{FrameKey, LogId, crc32};
-pub(crate) use frame::{FRAME_HEADER_LEN, FrameWord, Kind, MAX_PAYLOAD, frame_len, frames_are_intact};
+pub(crate) use frame::{
+    FRAME_HEADER_LEN, FrameAt, FrameWord, Kind, MAX_PAYLOAD, frame_len, frames_are_intact,
+};
 pub(crate) use group::{GROUP_HEADER_LEN, GroupHeader, HeaderFault};
 pub(crate) use manifest::{Manifest, Mark, SLOT_LEN};
 pub(crate) use segment::SEGMENT_HEADER_LEN;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::{mend::Over, report::RecoveryReport};
 use crate::{
     format::{
-        self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Mark, group,
+        self, FRAME_HEADER_LEN, FrameAt, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId,
+        Mark, group,
     },
     log::clock,
     staging::{leftover::Leftover, ring::block_len},
@@ -124,37 +125,28 @@ fn look_at(leftover: &Leftover, pos: u64, key: FrameKey) -> Option<Found<'_>> {
     let bytes = leftover.at(pos);
     let block = block_len(leftover.header.capacity);
     let left = left.min(block - pos % block);
-    let left = usize::try_from(left).unwrap_or(usize::MAX);
-    let bytes = &bytes[..bytes.len().min(left)];
-    let is_short = |len: usize| bytes.len() < len.min(left);
-    if is_short(FRAME_HEADER_LEN) {
-        return Some(Found::Short);
+    let bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+    match FrameAt::look(key, pos, bytes, left) {
+        FrameAt::Intact(word) => Some(Found::Frame(&bytes[..word.frame_len() as usize])),
+        FrameAt::Claim(len) => Some(Found::Claim(len)),
+        FrameAt::Short(_) => Some(Found::Short),
+        FrameAt::Other(_) => None,
+        FrameAt::Nothing => between_frames(pos, bytes, block),
     }
-    let word = bytes.first_chunk::<8>().map(|word| u64::from_le_bytes(*word))?;
-    if word == 0 && pos.is_multiple_of(block) {
+}
+
+/// What lies at `pos`, where no frame starts and no claim.
+fn between_frames(pos: u64, bytes: &[u8], block: u64) -> Option<Found<'_>> {
+    let is_zero = bytes.first_chunk::<FRAME_HEADER_LEN>()? == &[0; FRAME_HEADER_LEN];
+    if is_zero && pos.is_multiple_of(block) {
         return Some(Found::Header);
     }
-    if word == 0 {
+    if is_zero {
         // Claimed without a length yet: nothing of it was stored, so the next thing that was is the next claim.
         let zeros = bytes.chunks_exact(8).take_while(|word| **word == [0; 8]).count();
         return Some(Found::Zeros(zeros as u64 * 8));
     }
-    if pos.is_multiple_of(format::SECTOR) && group::may_be_header(bytes) {
-        return Some(Found::Header);
-    }
-    let word = FrameWord::parse(word)?;
-    let len = usize::try_from(word.frame_len())
-        .ok()
-        .filter(|&len| len >= FRAME_HEADER_LEN && len % 8 == 0 && len <= left)?;
-    if word.kind == Kind::Claimed {
-        return Some(Found::Claim(len as u64));
-    }
-    if is_short(len) {
-        return Some(Found::Short);
-    }
-    let frame = bytes.get(..len)?;
-    let payload = &frame[FRAME_HEADER_LEN..][..word.len as usize];
-    word.matches(key, pos, payload).then_some(Found::Frame(frame))
+    (pos.is_multiple_of(format::SECTOR) && group::may_be_header(bytes)).then_some(Found::Header)
 }
 
 /// A length that a frame can have.

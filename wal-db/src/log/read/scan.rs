@@ -9,8 +9,8 @@ use super::{find, window::Window};
 use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{
-        self, FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault, Kind,
-        timeline::EpochStart,
+        self, FRAME_HEADER_LEN, FrameAt, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault,
+        Kind, timeline::EpochStart,
     },
     log::base::{Base, Shape},
     sync::Arc,
@@ -238,7 +238,8 @@ impl Walker {
     }
 
     /// Steps to the frame at the position if it is a record, at hand, and intact. Nothing else is decided here, and
-    /// nothing is returned: moving a frame, or an error that is not there, costs more than checking one.
+    /// nothing is returned: moving a frame, or an error that is not there, costs more than checking one. So this does not
+    /// ask [`FrameAt::look`], as everything else does; a test compares the two.
     #[inline]
     pub(crate) fn near_frame(&mut self) -> bool {
         let Some(group) = &self.group else { return false };
@@ -348,46 +349,49 @@ impl Walker {
 
     /// The frame at the position, in the entered group; `None` at the group's end.
     fn checked_frame(&mut self, base: &Base) -> Result<Option<Frame>> {
-        let Some(Group { header, key, .. }) = self.group else {
+        let Some(group) = self.group else {
             return Ok(None);
         };
         if self.cut.is_some_and(|cut| self.pos >= cut.cut) {
             self.skip_cut();
             return Ok(None);
         }
-        let group_end = header.end();
-        if self.pos >= group_end {
-            self.pos = header.next();
+        let (pos, group_end) = (self.pos, group.header.end());
+        if pos >= group_end {
+            self.pos = group.header.next();
             self.group = None;
             return Ok(None);
         }
-        let damaged = |end: u64, reason| Err(WalError::Corruption(base.damage(self.pos, end, reason)));
-        let Some(offset) = self.window.find(base, self.pos, FRAME_HEADER_LEN, self.end)? else {
-            return damaged(group_end, CorruptionReason::Short);
+        let (end, reason) = match self.look_at(base, pos, &group)? {
+            FrameAt::Intact(word) => {
+                let mut frame = Frame {
+                    pos,
+                    word,
+                    offset: (pos - self.window.start) as usize + FRAME_HEADER_LEN,
+                };
+                frame.word.more = word.more && !self.shape.is_cut_at(frame.end());
+                self.pos = frame.end();
+                return Ok(Some(frame));
+            }
+            FrameAt::Other(word) => (pos + word.frame_len(), CorruptionReason::Frame),
+            FrameAt::Short(FRAME_HEADER_LEN) => (group_end, CorruptionReason::Short),
+            FrameAt::Short(len) => (pos + len as u64, CorruptionReason::Short),
+            FrameAt::Claim(_) | FrameAt::Nothing => (group_end, CorruptionReason::Frame),
         };
-        let Some(word) = FrameWord::read(&self.window.bytes()[offset..]) else {
-            return damaged(group_end, CorruptionReason::Frame);
-        };
-        if word.kind == Kind::Claimed || self.pos + word.frame_len() > group_end {
-            return damaged(group_end, CorruptionReason::Frame);
+        Err(WalError::Corruption(base.damage(pos, end, reason)))
+    }
+
+    /// What lies at `pos` in a group, of which as much is read as is there.
+    fn look_at(&mut self, base: &Base, pos: u64, group: &Group) -> Result<FrameAt> {
+        let mut need = FRAME_HEADER_LEN;
+        while let Some(offset) = self.window.find(base, pos, need, self.end)? {
+            let bytes = &self.window.bytes()[offset..];
+            match FrameAt::look(group.key, pos, bytes, group.header.end() - pos) {
+                FrameAt::Short(len) => need = len,
+                found => return Ok(found),
+            }
         }
-        let frame_len = word.frame_len() as usize;
-        let Some(offset) = self.window.find(base, self.pos, frame_len, self.end)? else {
-            return damaged(self.pos + frame_len as u64, CorruptionReason::Short);
-        };
-        let offset = offset + FRAME_HEADER_LEN;
-        let payload = &self.window.bytes()[offset..offset + word.len as usize];
-        if !word.matches(key, self.pos, payload) {
-            return damaged(self.pos + frame_len as u64, CorruptionReason::Frame);
-        }
-        let mut frame = Frame {
-            pos: self.pos,
-            word,
-            offset,
-        };
-        frame.word.more = word.more && !self.shape.is_cut_at(frame.end());
-        self.pos += frame_len as u64;
-        Ok(Some(frame))
+        Ok(FrameAt::Short(need))
     }
 
     /// Reads the header at the position and checks that it continues the group before.
@@ -504,6 +508,89 @@ impl Walker {
             self.pos = self.pos.max(cut.start);
             self.group = None;
             self.find_cut();
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use proptest::{prelude::*, sample::Index};
+
+    use super::*;
+    use crate::format::LogId;
+
+    const START: u64 = 1 << 20;
+
+    fn key() -> FrameKey {
+        FrameKey::new(LogId([3; 16]), 9)
+    }
+
+    /// Frames of all kinds in a row, at their places.
+    fn frames() -> impl Strategy<Value = Vec<u8>> {
+        const KINDS: [Kind; 5] = [Kind::Data, Kind::Typed, Kind::Schema, Kind::Void, Kind::Claimed];
+        let frame = (
+            proptest::sample::select(&KINDS[..]),
+            any::<bool>(),
+            proptest::collection::vec(any::<u8>(), 0..40),
+        );
+        proptest::collection::vec(frame, 1..12).prop_map(|frames| {
+            let mut bytes = Vec::new();
+            for (kind, more, payload) in frames {
+                let (pos, len) = (START + bytes.len() as u64, payload.len() as u32);
+                let word = match kind {
+                    Kind::Void => FrameWord::void(key(), pos, format::frame_len(payload.len())),
+                    Kind::Claimed => FrameWord::claimed(format::frame_len(payload.len())),
+                    _ => FrameWord::seal(key(), pos, kind, more, len, format::crc32(&payload)),
+                };
+                bytes.extend_from_slice(&word.to_le_bytes());
+                bytes.extend_from_slice(&payload);
+                bytes.resize(bytes.len().next_multiple_of(8), 0);
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        /// The fast path decides as the one check of a frame does, whatever the bytes are.
+        #[test]
+        fn a_frame_at_hand_is_one_that_is_intact(
+            mut bytes in frames(),
+            flips in proptest::collection::vec(any::<Index>(), 0..3),
+            near in any::<Index>(),
+            all: bool,
+            checked: bool,
+        ) {
+            for flip in flips {
+                let bit = flip.index(bytes.len() * 8);
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            let near = START + if all { bytes.len() } else { near.index(bytes.len() + 1) } as u64;
+            let mut walker = Walker::new(Arc::new(Shape::default()), 0, u64::MAX);
+            walker.window.start = START;
+            walker.window.bytes = bytes.clone().into();
+            walker.near = near;
+            walker.group = Some(Group {
+                header: GroupHeader::default(),
+                key: key(),
+                headless: false,
+                checked,
+            });
+            for (offset, pos) in (0..bytes.len()).zip(START..).step_by(8) {
+                let found = match FrameAt::look(key(), pos, &bytes[offset..], near.saturating_sub(pos)) {
+                    FrameAt::Intact(word) => Some(word),
+                    FrameAt::Other(word) if checked => Some(word),
+                    _ => None,
+                };
+                let wanted = found.filter(|word| word.kind.is_record());
+                walker.pos = pos;
+                prop_assert_eq!(walker.near_frame(), wanted.is_some());
+                if let Some(word) = wanted {
+                    let frame = walker.frame();
+                    prop_assert_eq!((frame.pos, frame.word), (pos, word));
+                    prop_assert_eq!(frame.offset, offset + FRAME_HEADER_LEN);
+                    prop_assert_eq!(walker.pos, frame.end());
+                }
+            }
         }
     }
 }

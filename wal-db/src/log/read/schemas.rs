@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{
-        FRAME_HEADER_LEN, FrameWord, Kind,
+        FRAME_HEADER_LEN, FrameAt, FrameKey, FrameWord, Kind,
         schema::{LINK_LEN, Link},
     },
     log::base::{Base, Shape},
@@ -34,43 +34,27 @@ impl Base {
         let Some(epoch) = shape.timeline.epoch_at(pos) else {
             return Ok(None);
         };
-        let found = self.read_unchecked(shape, pos)?;
-        let key = self.key(epoch);
-        let intact = found.filter(|(word, record)| word.matches(key, pos, &record.data));
-        Ok(intact.map(|(_, record)| record))
+        let (found, bytes) = self.look_at(pos, self.key(epoch))?;
+        Ok(match found {
+            FrameAt::Intact(word) if word.kind != Kind::Void => Some(record_of(shape, pos, word, bytes)),
+            _ => None,
+        })
     }
 
-    /// Reads what would be a frame at `pos`, whatever its checksum says.
-    pub(crate) fn read_unchecked(&self, shape: &Shape, pos: u64) -> Result<Option<(FrameWord, Record)>> {
+    /// What lies at `pos`, read alone, and its bytes.
+    fn look_at(&self, pos: u64, key: FrameKey) -> Result<(FrameAt, BytesMut)> {
+        let room = self.written().saturating_sub(pos);
         let mut buf = BytesMut::zeroed(GUESS);
-        let got = self.read(pos, &mut buf)?;
-        let Some(word) = buf
-            .get(..got.min(FRAME_HEADER_LEN))
-            .filter(|b| b.len() == 8)
-            .and_then(FrameWord::read)
-        else {
-            return Ok(None);
-        };
-        let len = FRAME_HEADER_LEN + word.len as usize;
-        if matches!(word.kind, Kind::Void | Kind::Claimed) || pos + len as u64 > self.written() {
-            return Ok(None);
-        }
-        if len > got {
-            buf.resize(len, 0);
-            let more = self.read(pos + got as u64, &mut buf[got..])?;
-            if got + more < len {
-                return Ok(None);
+        let mut got = self.read(pos, &mut buf)?;
+        loop {
+            match FrameAt::look(key, pos, &buf[..got], room) {
+                FrameAt::Short(len) if got == buf.len() => {
+                    buf.resize(len, 0);
+                    got += self.read(pos + got as u64, &mut buf[got..])?;
+                }
+                found => return Ok((found, buf)),
             }
         }
-        buf.truncate(len);
-        let data = buf.freeze().slice(FRAME_HEADER_LEN..);
-        let record = Record {
-            lsn: Lsn::from_pos(pos),
-            kind: RecordKind::of(word.kind),
-            more: word.more && !shape.is_cut_at(pos + word.frame_len()),
-            data,
-        };
-        Ok(Some((word, record)))
     }
 
     /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
@@ -137,13 +121,16 @@ impl Base {
     /// Reads a frame of a group that begins before the window, so that its header may be gone: in one of the epochs that
     /// can have been those of the position.
     fn schema_of_any_epoch(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
-        let found = self.read_unchecked(shape, pos)?;
-        let found = found.filter(|(word, _)| word.kind == Kind::Schema);
-        Ok(found.and_then(|(word, record)| {
-            let epochs = shape.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
-            let epoch = word.epoch_among(self.log, pos, &record.data, epochs);
-            epoch.map(|_| record)
-        }))
+        let (found, bytes) = self.look_at(pos, self.key(shape.timeline.newest().epoch))?;
+        Ok(match found {
+            FrameAt::Intact(word) | FrameAt::Other(word) if word.kind == Kind::Schema => {
+                let record = record_of(shape, pos, word, bytes);
+                let epochs = shape.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
+                let epoch = word.epoch_among(self.log, pos, &record.data, epochs);
+                epoch.map(|_| record)
+            }
+            _ => None,
+        })
     }
 
     /// Whether what was written at `pos` is still there: what lies before the first window may be gone, with all the
@@ -163,5 +150,17 @@ impl Base {
             0 => WINDOW,
             len => len,
         }
+    }
+}
+
+/// The record in the frame at `pos`, of which these are the bytes.
+fn record_of(shape: &Shape, pos: u64, word: FrameWord, bytes: BytesMut) -> Record {
+    Record {
+        lsn: Lsn::from_pos(pos),
+        kind: RecordKind::of(word.kind),
+        more: word.more && !shape.is_cut_at(pos + word.frame_len()),
+        data: bytes
+            .freeze()
+            .slice(FRAME_HEADER_LEN..FRAME_HEADER_LEN + word.len as usize),
     }
 }

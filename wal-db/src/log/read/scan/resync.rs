@@ -3,7 +3,7 @@
 use super::{Group, Walker};
 use crate::{
     error::Result,
-    format::{self, FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, SECTOR},
+    format::{self, FRAME_HEADER_LEN, FrameAt, GROUP_HEADER_LEN, GroupHeader, SECTOR},
     log::{
         base::Base,
         read::{find, window::WINDOW_LEN},
@@ -69,28 +69,21 @@ impl Walker {
         let mut budget = 4 * u64::from(group.header.len) + WINDOW_LEN as u64;
         let mut pos = from;
         while pos < end && budget > 0 {
-            let Some(offset) = self.window.find(base, pos, FRAME_HEADER_LEN, self.end)? else {
-                break;
-            };
-            if offset == 0 && format::is_zero(self.window.bytes()) {
-                let behind = pos + self.window.bytes().len() as u64;
-                pos = base
-                    .skip_hole(behind, end)
-                    .next_multiple_of(FRAME_HEADER_LEN as u64);
-                continue;
-            }
-            let word =
-                FrameWord::read(&self.window.bytes()[offset..]).filter(|word| word.kind != Kind::Claimed);
-            if let Some(word) = word.filter(|word| pos + word.frame_len() <= end) {
-                budget = budget.saturating_sub(word.frame_len());
-                let Some(offset) = self.window.find(base, pos, word.frame_len() as usize, self.end)? else {
-                    break;
-                };
-                let payload = &self.window.bytes()[offset + FRAME_HEADER_LEN..][..word.len as usize];
-                if word.matches(group.key, pos, payload) {
+            match self.look_at(base, pos, &group)? {
+                FrameAt::Intact(_) => {
                     (self.pos, self.group) = (pos, Some(group));
                     return Ok(());
                 }
+                FrameAt::Short(_) => break,
+                FrameAt::Nothing if pos == self.window.start && format::is_zero(self.window.bytes()) => {
+                    let behind = pos + self.window.bytes().len() as u64;
+                    pos = base
+                        .skip_hole(behind, end)
+                        .next_multiple_of(FRAME_HEADER_LEN as u64);
+                    continue;
+                }
+                FrameAt::Other(word) => budget = budget.saturating_sub(word.frame_len()),
+                FrameAt::Claim(_) | FrameAt::Nothing => {}
             }
             pos += FRAME_HEADER_LEN as u64;
         }
