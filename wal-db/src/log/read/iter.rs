@@ -119,17 +119,19 @@ impl WalIter {
                 Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(())),
                 Some(Err(error)) => return Some(Err(self.after_error(error))),
                 Some(Ok(_)) => self.done = true,
-                None if let Some(core) = self.then.take() => {
-                    // What was cut off meanwhile is not shown, as little as what came before it was.
-                    let (group, end) = (core.base.shape().head_group, core.base.written());
-                    self.walker = Walker::new(self.core.base.now(), group, end);
-                    self.core = core;
-                }
-                // A reader has all that there was.
-                None if self.core.writer().is_err() => self.done = true,
-                None => match self.flush_rest() {
-                    Ok(more) => self.done = !more,
-                    Err(error) => return Some(Err(self.after_error(error))),
+                None => match self.then.take() {
+                    Some(core) => {
+                        // What was cut off meanwhile is not shown, as little as what came before it was.
+                        let (group, end) = (core.base.shape().head_group, core.base.written());
+                        self.walker = Walker::new(self.core.base.now(), group, end);
+                        self.core = core;
+                    }
+                    // A reader has all that there was.
+                    None if self.core.writer().is_err() => self.done = true,
+                    None => match self.flush_rest() {
+                        Ok(more) => self.done = !more,
+                        Err(error) => return Some(Err(self.after_error(error))),
+                    },
                 },
             }
         }
