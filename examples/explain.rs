@@ -1,7 +1,7 @@
 //! Any log as lines of JSON, without the program that wrote it: names, versions and shapes are in the log.
 //!
 //! ```text
-//! cargo run --example explain -- [LOG]
+//! cargo run -p wal-examples --example explain -- [LOG]
 //! ```
 //!
 //! Prints one line for each record. Without an argument it writes a small log first, of events that this program could read

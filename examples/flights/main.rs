@@ -5,7 +5,8 @@
 //! any moment and started again on the same log counts every row exactly once.
 //!
 //! ```text
-//! cargo run --release --example flights -- [--data CSV] [--log DIR] [--json] [--threads N] [--sync each|batch|end]
+//! cargo run -p wal-examples --release --example flights -- \
+//!     [--data CSV] [--log DIR] [--json] [--threads N] [--sync each|batch|end]
 //! ```
 //!
 //! A bad row ends the import with its file and line. The rows before it stay in the log, and none after it is added. A log
