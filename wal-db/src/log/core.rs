@@ -18,6 +18,7 @@ use super::{
         cursor::Cursors,
         dictionary::Dictionary,
         flush::Committer,
+        room::Room,
     },
 };
 use crate::{
@@ -52,8 +53,7 @@ pub(crate) struct Writer {
     pub(crate) committer: Mutex<Committer>,
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) line: Line,
-    /// Rings when there may be room again, or never will be.
-    pub(crate) room: Bell,
+    pub(crate) room: Room,
     /// Rings when the log was written or became durable; followers listen.
     pub(crate) progress: Bell,
     pub(crate) background: Background,
@@ -229,7 +229,7 @@ impl Core {
             })?;
         }
         writer.ring.set_disk(ready);
-        writer.room.ring();
+        writer.room.changed();
         Ok(())
     }
 
@@ -322,7 +322,7 @@ impl Core {
         writer.ring.shut();
         writer.line.fail();
         writer.background.ring_flusher();
-        writer.room.ring();
+        writer.room.changed();
         writer.progress.ring();
     }
 
@@ -349,7 +349,7 @@ impl Core {
             return Ok(());
         }
         writer.ring.shut();
-        writer.room.ring();
+        writer.room.changed();
         let mut told = Vec::new();
         let result = self
             .guarded(writer, || self.finish(writer, &mut told))
@@ -441,7 +441,7 @@ impl Writer {
             )),
             line: Line::new(manifest.mark),
             manifest: Mutex::new(manifest),
-            room: Bell::new(),
+            room: Room::new(),
             progress: Bell::new(),
             background: Background::new(),
             write_through,

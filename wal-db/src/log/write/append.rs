@@ -262,13 +262,12 @@ impl Core {
                         turn.pass_on();
                     } else {
                         writer.background.ring_flusher();
-                        writer
-                            .room
-                            .sleep_unless(None, || writer.ring.has_room(need) || !writer.is_taken());
+                        let ready = || writer.ring.has_room(need) || !writer.is_taken();
+                        writer.room.sleep_unless(ready);
                     }
                 }
                 Denied::Frozen => {
-                    writer.room.sleep_unless(None, || !writer.ring.is_frozen());
+                    writer.room.sleep_unless(|| !writer.ring.is_frozen());
                     if before != u64::MAX {
                         // What the bound was made of may have been cut off.
                         return Ok(None);
@@ -304,7 +303,7 @@ impl Core {
                 self.guarded(writer, || self.flush(writer, turn.committer()))?;
             } else {
                 let done = || self.base.written() > pos || self.is_poisoned() || !writer.is_taken();
-                writer.room.sleep_unless(None, done);
+                writer.room.sleep_unless(done);
             }
         }
         Ok(())

@@ -14,8 +14,6 @@ use crate::{
 /// What the appending threads and the background share.
 pub(crate) struct Background {
     running: AtomicBool,
-    /// The flusher may be in a callback, which may do anything, for example wait for room.
-    telling: AtomicBool,
     /// The flusher rests until it is rung: it has seen that there is nothing to seal.
     resting: AtomicBool,
     stop: AtomicBool,
@@ -28,27 +26,27 @@ pub(crate) struct Background {
 }
 
 /// A gate with a flag, so that a thread that is awake anyway costs no system call.
-struct Alarm {
+pub(super) struct Alarm {
     gate: Gate,
     rung: AtomicBool,
 }
 
 impl Alarm {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Alarm {
             gate: Gate::new(),
             rung: AtomicBool::new(false),
         }
     }
 
-    fn ring(&self) {
+    pub(super) fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.gate.open_all();
         }
     }
 
     /// Sleeps until it rings or the time is over; whether it rang.
-    fn sleep(&self, timeout: Option<Duration>) -> bool {
+    pub(super) fn sleep(&self, timeout: Option<Duration>) -> bool {
         let ticket = self.gate.ticket();
         if !self.rung.swap(false, Ordering::AcqRel) {
             self.gate.wait(ticket, timeout);
@@ -67,7 +65,6 @@ impl Background {
     pub(crate) fn new() -> Self {
         Background {
             running: AtomicBool::new(false),
-            telling: AtomicBool::new(false),
             resting: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             flusher: Alarm::new(),
@@ -164,19 +161,6 @@ impl Background {
         self.preparer.ring();
     }
 
-    /// Runs something that may run callbacks, in the flusher.
-    fn while_telling<T>(&self, tell: impl FnOnce() -> T) -> T {
-        self.telling.store(true, Ordering::SeqCst);
-        let told = tell();
-        self.telling.store(false, Ordering::SeqCst);
-        told
-    }
-
-    /// Whether a flusher that was rung will come to the committer before it rests.
-    pub(crate) fn can_follow(&self) -> bool {
-        self.is_running() && !self.telling.load(Ordering::SeqCst)
-    }
-
     pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
     }
@@ -247,6 +231,7 @@ impl Core {
 }
 
 fn flush_loop(core: &Core, writer: &Writer) {
+    writer.room.flusher_starts();
     let mut idle_since = writer.ring.tail();
     while core.goes_on(writer) {
         let wanted = writer.background.wanted.load(Ordering::Acquire);
@@ -254,7 +239,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
             core.tell_failed(writer);
             writer.background.flusher.sleep(None);
         } else if wanted > core.base.durable() || writer.line.has_tickets() {
-            let committed = writer.background.while_telling(|| {
+            let committed = writer.room.in_callbacks(|| {
                 core.commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1))
             });
             // An error has poisoned the log and told everybody; "full" is told to those who append.
@@ -281,13 +266,13 @@ fn flush_loop(core: &Core, writer: &Writer) {
                 // A failure has poisoned the log, which says so to whoever uses it next.
                 let _ = core.guarded(writer, || core.seal(writer, turn.committer()));
                 drop(turn);
-                writer.background.while_telling(|| core.wake_covered(writer));
+                writer.room.in_callbacks(|| core.wake_covered(writer));
             }
             idle_since = tail;
         }
     }
-    // Who was not woken because this thread would come: a callback in the preparer, for which closing waits.
-    writer.room.ring();
+    // One who sleeps may be a callback in the preparer, for which closing waits.
+    writer.room.flusher_ends();
     core.tell_failed(writer);
 }
 

@@ -266,9 +266,9 @@ impl<'a> Turn<'a> {
     }
 
     /// Lets it go, and the flusher go on.
-    pub(crate) fn pass_on(mut self) {
-        self.committer().flusher_follows = true;
+    pub(crate) fn pass_on(self) {
         let writer = self.writer;
+        writer.room.flusher_follows(true);
         drop(self);
         writer.background.ring_flusher();
     }
@@ -282,15 +282,10 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let flusher_follows = std::mem::take(&mut self.committer().flusher_follows);
-        self.committer = None;
-        self.writer.line.hand_over();
-        // Looked at behind the turn: a callback that waits for room in the flusher's thread finds it taken, or says so before.
-        if flusher_follows && self.writer.background.can_follow() {
-            self.writer.room.ring_for_one();
-        } else {
-            self.writer.room.ring();
-        }
+        self.writer.room.turn_ends(|| {
+            self.committer = None;
+            self.writer.line.hand_over();
+        });
     }
 }
 

@@ -31,9 +31,6 @@ pub(crate) struct Committer {
     pub(crate) last_flush: u64,
     /// Up to where zeros were written ahead.
     pub(crate) zeroed: u64,
-    /// The flusher has another turn behind this one, and will wake everybody who waits for room before it rests. Until then
-    /// one at a time is woken: if all of them appended, the flusher would have to share its processor with them.
-    pub(crate) flusher_follows: bool,
     has_written: bool,
 }
 
@@ -66,7 +63,6 @@ impl Committer {
             unflushed: 0,
             last_flush: 0,
             zeroed: mark.pos,
-            flusher_follows: false,
             has_written: false,
         }
     }
@@ -128,14 +124,8 @@ impl Committer {
         core.base.set_ordinal(self.mark.ordinal);
         core.base.set_written(closed.next);
         writer.line.set_written(self.mark);
-        // One who waits for room is woken for more than a block. Whoever has the committer rings again when it is done.
-        if self.flusher_follows {
-            if writer.ring.is_roomy() {
-                writer.room.ring_for_one();
-            }
-        } else if writer.ring.is_roomy() || writer.write_through || !writer.ring.has_left_block(closed.next) {
-            writer.room.ring();
-        }
+        let is_last = writer.write_through || !writer.ring.has_left_block(closed.next);
+        writer.room.group_written(writer.ring.is_roomy(), is_last);
         writer.progress.ring();
         if !self.has_written {
             self.has_written = true;
@@ -169,9 +159,10 @@ impl Core {
 
     /// Writes the blocks that the tail has left, up to a quarter of the ring: a turn of the flusher.
     pub(crate) fn flush_blocks(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        committer.flusher_follows = true;
+        writer.room.flusher_follows(true);
         let flushed = self.flush_quarter(writer, committer);
-        committer.flusher_follows = flushed.is_ok() && writer.ring.has_left_block(committer.consumer.open());
+        let goes_on = flushed.is_ok() && writer.ring.has_left_block(committer.consumer.open());
+        writer.room.flusher_follows(goes_on);
         flushed
     }
 
@@ -221,8 +212,8 @@ impl Core {
     fn make_durable(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
         // The mark is taken before the flush begins: only what was written by then is covered.
         let mark = committer.mark;
-        // Who waits for room need not wait for the disk.
-        writer.room.ring();
+        // Those who wait for room need not wait for the disk.
+        writer.room.changed();
         committer.last_flush = std::mem::take(&mut committer.unflushed);
         if self.base.store.sync().is_err() {
             self.fail(writer);

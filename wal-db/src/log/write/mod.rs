@@ -1,7 +1,8 @@
 //! From records to the disk.
 //!
 //! `append` puts records into staging memory, `flush` hands them to the store in groups, and `commit` makes groups durable
-//! and tells those who wait (`ticket`). `background` has the two threads that do so unasked. `truncate` drops records at both
+//! and tells those who wait (`ticket`). `background` has the two threads that do so unasked, and
+//! `room` says who waits for whom. `truncate` drops records at both
 //! ends, as far as a `cursor` lets it, and `dictionary` writes the schemas of typed records.
 
 pub(crate) mod append;
@@ -13,6 +14,7 @@ pub(crate) mod cursor;
 pub(crate) mod dictionary;
 pub(crate) mod flush;
 pub(crate) mod panics;
+pub(crate) mod room;
 pub(crate) mod ticket;
 pub(crate) mod truncate;
 #[cfg(feature = "testing")]
