@@ -370,3 +370,105 @@ fn no_link_in_a_document_is_dead() {
     }
     assert_debts("dead links", &dead, &[]);
 }
+
+/// Words that say something else than is meant, what to write instead, and the phrases in which they are right. A capital
+/// letter is meant as one.
+const WORDS: [(&str, &str, &[&str]); 4] = [
+    (
+        "behind",
+        "after",
+        &[
+            "left behind",
+            "thread behind",
+            "lags behind",
+            "GiB behind",
+            "behind a mutex",
+            "behind a read lock",
+            "behind the log's back",
+            "behind its back",
+        ],
+    ),
+    ("in place of", "instead of", &[]),
+    ("whoever", "the caller, a reader, anyone who", &[]),
+    ("Who", "a caller that, a reader that", &[]),
+];
+
+/// What is written for people, with its lines joined: comments, and documents.
+fn prose() -> BTreeMap<String, String> {
+    let comments = |text: &str| {
+        let comments = text.lines().filter_map(|line| line.split_once("//"));
+        let comments = comments.map(|(_, comment)| comment.trim_start_matches(['/', '!']));
+        comments.collect::<Vec<_>>().join(" ")
+    };
+    let code = all_code().into_iter().filter(|(path, _)| path != "tests/tidy.rs");
+    let code = code.map(|(path, text)| (path, comments(&text)));
+    let all = code.chain(files("", "md"));
+    all.map(|(path, text)| (path, text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        .collect()
+}
+
+/// Where a text has a word, in which case so ever if it is in small letters.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
+}
+
+#[test]
+fn words_mean_what_they_say() {
+    // By module, because files move.
+    let debts = [
+        "wal-db/src/config.rs: whoever",
+        "wal-db/src/error.rs: whoever",
+        "wal-db/src/event: behind",
+        "wal-db/src/event: in place of",
+        "wal-db/src/event: whoever",
+        "wal-db/src/format: Who",
+        "wal-db/src/format: behind",
+        "wal-db/src/lib.rs: whoever",
+        "wal-db/src/log: Who",
+        "wal-db/src/log: behind",
+        "wal-db/src/log: whoever",
+        "wal-db/src/position.rs: behind",
+        "wal-db/src/staging: Who",
+        "wal-db/src/staging: behind",
+        "wal-db/src/staging: whoever",
+        "wal-db/src/state: behind",
+        "wal-db/src/state: whoever",
+        "wal-db/src/storage: Who",
+        "wal-db/src/storage: behind",
+        "wal-db/src/storage: in place of",
+        "wal-db/src/storage: whoever",
+        "wal-db/src/testing: behind",
+        "wal-db/src/testing: in place of",
+        "wal-db/src/testing: whoever",
+        "wal-derive/src/check.rs: behind",
+        "wal-derive/src/expand.rs: behind",
+        "wal-derive/src/lock.rs: behind",
+        "wal-derive/src/schema.rs: in place of",
+        "wal-derive/src/shapes.rs: in place of",
+        "wal-derive/src/tokens.rs: behind",
+        "wal-derive/src/tokens.rs: in place of",
+    ];
+    let mut found = BTreeSet::new();
+    for (path, text) in prose() {
+        let small = text.to_lowercase();
+        for (word, _, right) in WORDS {
+            let is_small = word.starts_with(char::is_lowercase);
+            let mut text = if is_small { small.clone() } else { text.clone() };
+            for phrase in right {
+                text = text.replace(&phrase.to_lowercase(), "");
+            }
+            if has_word(&text, word) {
+                let place = match path.split_once("/src/") {
+                    Some((package, rest)) if package.starts_with("wal-") => {
+                        format!("{package}/src/{}", rest.split('/').next().unwrap())
+                    }
+                    _ => path.clone(),
+                };
+                found.insert(format!("{place}: {word}"));
+            }
+        }
+    }
+    assert_debts("words for which there are better ones in WORDS", &found, &debts);
+}
