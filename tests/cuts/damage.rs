@@ -5,7 +5,7 @@ use wal_tests::{
     Entry, all, corruption,
     damage::synced,
     disk::Disk,
-    files::{FORMS, GROUP_HEADER, Place},
+    files::{FORMS, Form, GROUP_HEADER, Place, SEGMENT},
     put, quiet, quiet_heap,
 };
 
@@ -120,4 +120,19 @@ fn schemas_survive_what_is_cut_at_damage() {
     assert_eq!(numbers(&wal), [0, 1, 2, 3]);
     wal.typed::<Counted>().unwrap().append(&counted(4)).unwrap();
     assert_eq!(numbers(&wal), [0, 1, 2, 3, 4]);
+}
+
+/// What is missing of a segment is at its end, and says nothing of the groups in the next one.
+#[test]
+fn a_segment_that_is_cut_short_does_not_hide_the_groups_after_it() {
+    let (place, wal, entries) = synced(Form::Segmented);
+    wal.close().unwrap();
+    let seal = place.groups().last().unwrap().pos;
+    place.flip(seal + 30);
+    place.cut_file(SEGMENT - 2048);
+    let wal = place.open(cutting()).unwrap();
+    assert_eq!(wal.recovery().damage.as_ref().unwrap().start, seal);
+    assert_eq!(wal.record_count(), entries.len() as u64);
+    let last = entries.last().unwrap();
+    assert_eq!(wal.read(last.0).unwrap().data(), last.1);
 }

@@ -15,6 +15,7 @@ use crate::{
         read::{
             find::{self, Content},
             scan::Walker,
+            sectors::Sectors,
         },
     },
     lsn::Lsn,
@@ -272,31 +273,14 @@ impl Survey {
 }
 
 pub(crate) fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
+    let newest = shape.timeline.newest().epoch;
     let mut survey = Survey::nothing(from);
-    let mut buf = vec![0; 256 << 10];
-    let mut pos = from;
-    while pos < end {
-        let want = buf.len().min(usize::try_from(end - pos).unwrap_or(usize::MAX));
-        let got = base.read(pos, &mut buf[..want])?;
-        for (i, sector) in buf[..got].chunks(format::SECTOR as usize).enumerate() {
-            if format::is_zero(sector) {
-                continue;
-            }
-            let at = pos + i as u64 * format::SECTOR;
-            survey.used = at + sector.len() as u64;
-            if format::group::may_be_header(sector)
-                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
-                && header.epoch == shape.timeline.newest().epoch
-            {
-                survey.durable = survey.durable.max(header.durable);
-            }
-        }
-        survey.read += got as u64;
-        let is_zero = survey.used <= pos;
-        pos = base.after_read(pos, got, want).min(end);
-        if is_zero {
-            pos = base.skip_hole(pos, end);
-        }
+    let mut sectors = Sectors::forwards(base, from, end);
+    while let Some(part) = sectors.next_part()? {
+        survey.read += part.bytes.len() as u64;
+        survey.used = part.used.unwrap_or(survey.used);
+        let headers = part.headers().filter(|header| header.epoch == newest);
+        survey.durable = headers.fold(survey.durable, |durable, header| durable.max(header.durable));
     }
     Ok(survey)
 }

@@ -7,7 +7,10 @@ use crate::{
     format::{self, GROUP_HEADER_LEN, GroupHeader, Manifest, Mark, SECTOR, group},
     log::{
         base::{Base, mark_after},
-        read::find::{self, Content},
+        read::{
+            find::{self, Content},
+            sectors::Sectors,
+        },
     },
 };
 
@@ -39,23 +42,16 @@ pub(crate) fn mark_before(base: &Base, manifest: &Manifest, len: u64) -> Result<
 /// The last intact group that ends at or before a position. Costs what lies between costs to read.
 fn last_intact(base: &Base, manifest: &Manifest, before: u64) -> Result<Option<GroupHeader>> {
     let shape = base.shape();
-    let mut high = before / SECTOR * SECTOR;
-    let mut buf = vec![0; 64 << 10];
-    while high > manifest.head_group {
-        let low = high.saturating_sub(buf.len() as u64).max(manifest.head_group);
-        let got = base.read(low, &mut buf[..(high - low) as usize])?;
-        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate().rev() {
-            let at = low + i as u64 * SECTOR;
-            if group::may_be_header(sector)
-                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
-                && shape.owns(&header)
+    let mut sectors = Sectors::backwards(base, manifest.head_group, before / SECTOR * SECTOR);
+    while let Some(part) = sectors.next_part()? {
+        for header in part.headers().rev() {
+            if shape.owns(&header)
                 && header.next() <= before
                 && find::check_content(base, &header)? == Content::Intact
             {
                 return Ok(Some(header));
             }
         }
-        high = low;
     }
     Ok(None)
 }

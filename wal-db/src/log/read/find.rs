@@ -1,6 +1,6 @@
 //! Finding groups and looking at one as a whole.
 
-use super::window::WINDOW_LEN;
+use super::{sectors::Sectors, window::WINDOW_LEN};
 use crate::{
     error::{CorruptionReason, Result},
     format::{self, GROUP_HEADER_LEN, GroupHeader, HeaderFault, SECTOR},
@@ -89,60 +89,33 @@ pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<B
 }
 
 /// The first authentic group header at or after `from`, which starts on a sector, and before `to`. What was cut off is
-/// not read, but for the rest of a window.
+/// not read.
 pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Result<Option<GroupHeader>> {
-    let mut buf = vec![0; WINDOW_LEN];
-    let mut pos = shape.skip_cut(format::align_sector(from));
-    while pos < to {
-        let want = buf.len().min(usize::try_from(to - pos).unwrap_or(usize::MAX));
-        let got = base.read(pos, &mut buf[..want])?;
-        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate() {
-            let at = pos + i as u64 * SECTOR;
-            if format::group::may_be_header(sector)
-                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
-                && shape.owns(&header)
-            {
-                return Ok(Some(header));
-            }
-        }
-        let is_zero = format::is_zero(&buf[..got]);
-        pos = shape.skip_cut(base.after_read(pos, got, want));
-        if is_zero && pos < to {
-            pos = shape.skip_cut(base.skip_hole(pos, to));
+    let mut sectors = Sectors::forwards(base, format::align_sector(from), to).without_cuts(shape);
+    while let Some(part) = sectors.next_part()? {
+        if let Some(header) = part.headers().find(|header| shape.owns(header)) {
+            return Ok(Some(header));
         }
     }
     Ok(None)
 }
 
-/// The group that holds `pos`, which lies in the log and is not cut off. Looks backwards a window at a time, so it costs
-/// what the group's size costs.
+/// The group that holds `pos`, which lies in the log and is not cut off. Looks backwards a part at a time, so it costs what
+/// the group's size costs.
 pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHeader> {
+    let lost = |from| Err(base.damage(from, pos, CorruptionReason::GroupHeader).into());
     let lowest = shape.head_group;
-    let mut high = pos / SECTOR * SECTOR + SECTOR;
-    let mut buf = vec![0; 64 << 10];
-    while high > lowest {
-        // Within one segment: of one that is cut short, what is missing is at its end.
-        let segment = base.segment_of(high - 1).unwrap_or(0) * base.segment_len;
-        let low = high.saturating_sub(buf.len() as u64).max(lowest).max(segment);
-        let got = base.read(low, &mut buf[..(high - low) as usize])?;
-        for (i, sector) in buf[..got].chunks(SECTOR as usize).enumerate().rev() {
-            let at = low + i as u64 * SECTOR;
-            if format::group::may_be_header(sector)
-                && let Ok(header) = GroupHeader::decode(sector, at, base.log)
-                && shape.owns(&header)
-                && continues(base, shape, &header)?
-            {
+    let mut sectors = Sectors::backwards(base, lowest, pos / SECTOR * SECTOR + SECTOR);
+    while let Some(part) = sectors.next_part()? {
+        for header in part.headers().rev() {
+            if shape.owns(&header) && continues(base, shape, &header)? {
                 // If the log goes on before `pos`, a header between the two is lost.
                 let next = shape.skip_cut(header.next());
-                if next > pos {
-                    return Ok(header);
-                }
-                return Err(base.damage(next, pos, CorruptionReason::GroupHeader).into());
+                return if next > pos { Ok(header) } else { lost(next) };
             }
         }
-        high = low;
     }
-    Err(base.damage(lowest, pos, CorruptionReason::GroupHeader).into())
+    lost(lowest)
 }
 
 /// Whether the group after `header` names it. Where that one cannot be read, the group before it decides; where neither
