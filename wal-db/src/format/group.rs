@@ -78,6 +78,11 @@ impl GroupHeader {
         }
     }
 
+    /// Whether the chain leads from this group to the next one.
+    pub(crate) fn leads_to(&self, next: &GroupHeader, log: LogId) -> bool {
+        next.prev_digest == self.digest(log)
+    }
+
     pub(crate) fn encode(&self, log: LogId) -> [u8; GROUP_HEADER_LEN] {
         let body = self.body();
         let mut bytes = [0; GROUP_HEADER_LEN];

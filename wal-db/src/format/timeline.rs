@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use super::{SECTOR, checksum::LogId, group::GroupHeader, table::Table};
+use super::{SECTOR, checksum::LogId, group::GroupHeader, manifest::Mark, table::Table};
 
 /// How many timeline entries fit a slot.
 pub(crate) const MAX_EPOCHS: usize = 2048;
@@ -111,9 +111,25 @@ impl Timeline {
         last.map_or(1, |entry| entry.epoch)..=before.unwrap_or(self.newest().epoch)
     }
 
-    /// Whether no other epoch starts inside a group.
-    pub(crate) fn is_in_one_epoch(&self, header: &GroupHeader) -> bool {
-        self.begun_by(header.pos) == self.begun_by(header.next() - 1)
+    /// Whether a group is one of the log's: of the epoch that its place belongs to, as far as that is known, with no other
+    /// one that starts inside it, and not cut off.
+    pub(crate) fn owns(&self, header: &GroupHeader) -> bool {
+        let next = self.begun_by(header.pos);
+        let owner = next.checked_sub(1).and_then(|owner| self.get(owner));
+        let is_known = header.pos >= self.forgotten_before;
+        let is_cut = self.get(next).is_some_and(|next| next.cut <= header.pos);
+        !(is_known && owner.is_some_and(|owner| owner.epoch != header.epoch))
+            && next == self.begun_by(header.next() - 1)
+            && !is_cut
+    }
+
+    /// Whether a group continues what comes before `mark`. This is what `docs/format.md` says of it under "Groups"; a reader
+    /// who does not know the mark looks at [`owns`](Self::owns) and the chain.
+    pub(crate) fn continues(&self, header: &GroupHeader, mark: &Mark) -> bool {
+        header.prev_digest == mark.prev_digest
+            && header.ordinal == mark.ordinal
+            && header.epoch >= mark.epoch
+            && self.owns(header)
     }
 
     /// How many entries start at or before `pos`.

@@ -92,15 +92,6 @@ impl Shape {
             head: Lsn::from_pos(self.head),
         })
     }
-
-    /// Whether the group is one of the log's: of the epoch that its place belongs to, and not cut off.
-    pub(crate) fn owns(&self, header: &GroupHeader) -> bool {
-        self.timeline
-            .epoch_at(header.pos)
-            .is_none_or(|epoch| epoch == header.epoch)
-            && self.timeline.is_in_one_epoch(header)
-            && self.timeline.cut_around(header.pos).is_none()
-    }
 }
 
 impl Base {

@@ -205,7 +205,9 @@ pub(crate) fn scan_to_end(base: &Base, mark: Mark, limit: u64) -> Result<Found> 
     };
     while found.mark.pos < limit {
         found.stop = match find::read_header(base, found.mark.pos)? {
-            Ok(header) if !continues(&header, &found.mark, &shape) => Stop::Damaged(CorruptionReason::Chain),
+            Ok(header) if !shape.timeline.continues(&header, &found.mark) => {
+                Stop::Damaged(CorruptionReason::Chain)
+            }
             Ok(header) => match find::check_content(base, &header)? {
                 Content::Intact => {
                     if header.flags & format::group::FLAG_SCHEMAS != 0 {
@@ -239,16 +241,6 @@ pub(crate) fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader)
         }
     }
     Ok(last)
-}
-
-fn continues(header: &GroupHeader, mark: &Mark, shape: &Shape) -> bool {
-    header.prev_digest == mark.prev_digest
-        && header.ordinal == mark.ordinal
-        && header.epoch >= mark.epoch
-        && shape
-            .timeline
-            .epoch_at(header.pos)
-            .is_none_or(|epoch| epoch == header.epoch)
 }
 
 /// What lies behind the end.

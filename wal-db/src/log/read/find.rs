@@ -4,7 +4,7 @@ use super::{sectors::Sectors, window::WINDOW_LEN};
 use crate::{
     error::{CorruptionReason, Result},
     format::{self, GROUP_HEADER_LEN, GroupHeader, HeaderFault, SECTOR},
-    log::base::{Base, Shape, mark_after},
+    log::base::{Base, Shape},
 };
 
 /// What a group's content looks like.
@@ -93,7 +93,7 @@ pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<B
 pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Result<Option<GroupHeader>> {
     let mut sectors = Sectors::forwards(base, format::align_sector(from), to).without_cuts(shape);
     while let Some(part) = sectors.next_part()? {
-        if let Some(header) = part.headers().find(|header| shape.owns(header)) {
+        if let Some(header) = part.headers().find(|header| shape.timeline.owns(header)) {
             return Ok(Some(header));
         }
     }
@@ -108,7 +108,7 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHe
     let mut sectors = Sectors::backwards(base, lowest, pos / SECTOR * SECTOR + SECTOR);
     while let Some(part) = sectors.next_part()? {
         for header in part.headers().rev() {
-            if shape.owns(&header) && continues(base, shape, &header)? {
+            if shape.timeline.owns(&header) && is_linked(base, shape, &header)? {
                 // If the log goes on before `pos`, a header between the two is lost.
                 let next = shape.skip_cut(header.next());
                 return if next > pos { Ok(header) } else { lost(next) };
@@ -120,13 +120,12 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHe
 
 /// Whether the group after `header` names it. Where that one cannot be read, the group before it decides; where neither
 /// can, its own content; and for a group that stands alone nothing speaks against it.
-fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
-    let mark = mark_after(header, base.log);
-    let next = shape.skip_cut(mark.pos);
+fn is_linked(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
+    let next = shape.skip_cut(header.next());
     if next < base.written()
         && let Ok(Ok(next)) = read_header(base, next)
     {
-        return Ok(next.prev_digest == mark.prev_digest);
+        return Ok(header.leads_to(&next, base.log));
     }
     if header.prev >= header.pos || header.pos <= shape.head_group {
         return Ok(true);
@@ -134,7 +133,7 @@ fn continues(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
     // What was there before the first group may be gone.
     let is_there = header.prev >= shape.head_group;
     if is_there && let Ok(prev) = read_header(base, header.prev)? {
-        return Ok(prev.digest(base.log) == header.prev_digest);
+        return Ok(prev.leads_to(header, base.log));
     }
     Ok(check_content(base, header)? == Content::Intact)
 }

@@ -269,7 +269,7 @@ impl Core {
         let (high_ordinal, high) = high.unwrap_or(end);
         let low = low.map_or(shape.head_group, |low| low.1);
         let low = match find::read_header(&self.base, low)? {
-            Ok(header) if shape.owns(&header) => header,
+            Ok(header) if shape.timeline.owns(&header) => header,
             _ => return Err(self.base.damage(low, high, CorruptionReason::GroupHeader).into()),
         };
         let between = Between {

@@ -413,15 +413,10 @@ impl Walker {
             Err(HeaderFault::Short) => return damaged(CorruptionReason::Short),
             Err(_) => return damaged(CorruptionReason::GroupHeader),
         };
-        let owner = self.shape.timeline.epoch_at(self.pos);
-        let is_foreign = owner.is_some_and(|epoch| epoch != header.epoch);
-        if header.next() > self.end || is_foreign || !self.shape.timeline.is_in_one_epoch(&header) {
-            return damaged(CorruptionReason::Chain);
-        }
-        if self
+        let is_another = self
             .previous
-            .is_some_and(|previous| header.prev_digest != previous.digest(base.log))
-        {
+            .is_some_and(|previous| !previous.leads_to(&header, base.log));
+        if header.next() > self.end || !self.shape.timeline.owns(&header) || is_another {
             return damaged(CorruptionReason::Chain);
         }
         let checked = self.check_whole(base, &header)?;

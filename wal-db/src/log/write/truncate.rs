@@ -344,7 +344,7 @@ impl Core {
         let mut pos = shape.head_group;
         while pos < end {
             let next = match find::read_header(&self.base, pos)? {
-                Ok(header) if shape.owns(&header) => Some(header),
+                Ok(header) if shape.timeline.owns(&header) => Some(header),
                 // Damage has no age; what comes behind it decides.
                 _ => find::find_header(&self.base, shape, pos, end)?,
             };
