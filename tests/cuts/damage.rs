@@ -136,3 +136,38 @@ fn a_segment_that_is_cut_short_does_not_hide_the_groups_after_it() {
     let last = entries.last().unwrap();
     assert_eq!(wal.read(last.0).unwrap().data(), last.1);
 }
+
+/// A group that was cut off continues the one before it as well as ever: only the timeline says that it is gone.
+#[test]
+fn what_was_cut_off_before_the_damage_does_not_count() {
+    let config = quiet_heap().with_open_policy(OpenPolicy::TruncateAtDamage);
+    for kept in 1..=2 {
+        // It gives no space back, so what is cut off stays there.
+        let disk = Disk::new();
+        let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
+        let mut entries = vec![put(&wal, 1, 10), put(&wal, 2, 10)];
+        for i in 3..5 {
+            wal.sync().unwrap();
+            put(&wal, i, 10);
+        }
+        entries.truncate(kept);
+        wal.truncate_after(entries[kept - 1].0).unwrap();
+        put(&wal, 5, 10);
+        wal.close().unwrap();
+        let mark = u64::from_le_bytes(disk.slot(0)[80..88].try_into().unwrap()) as usize;
+        // The group after the cut, and the seal.
+        disk.edit(|row| {
+            row[mark - 1024 + 30] ^= 1;
+            row[mark - 512 + 30] ^= 1;
+        });
+        let wal = Wal::with_store_and_config(disk.clone(), config).unwrap();
+        for i in 6..8 {
+            assert_eq!(all(&wal), entries);
+            assert_eq!(wal.record_count(), entries.len() as u64, "{kept} kept");
+            let report = wal.verify().unwrap();
+            assert!(report.is_intact(), "{kept} kept: {report:?}");
+            entries.push(put(&wal, i, 10));
+            wal.sync().unwrap();
+        }
+    }
+}

@@ -9,6 +9,7 @@ use crate::{
         base::{Base, mark_after},
         read::{
             find::{self, Content},
+            scan::Walker,
             sectors::Sectors,
         },
     },
@@ -26,17 +27,30 @@ pub(crate) fn mark_before(base: &Base, manifest: &Manifest, len: u64) -> Result<
         return Ok(None);
     }
     let before = if len < mark.pos { len } else { mark.prev };
-    let last = last_intact(base, manifest, before)?;
-    Ok(Some(last.map_or(
-        Mark {
+    Ok(Some(match last_intact(base, manifest, before)? {
+        Some(header) => mark_behind(base, &header)?,
+        None => Mark {
             pos: manifest.head_group,
             ordinal: manifest.head_ordinal,
             prev: manifest.head_group,
             prev_digest: 0,
             epoch: 0,
         },
-        |header| mark_after(&header, base.log),
-    )))
+    }))
+}
+
+/// The mark behind a group of which the end may have been cut off.
+fn mark_behind(base: &Base, header: &GroupHeader) -> Result<Mark> {
+    let (shape, mut mark) = (base.shape(), mark_after(header, base.log));
+    if shape.timeline.cut_around(header.end() - 1).is_some() {
+        mark.ordinal = header.ordinal;
+        let mut walker = Walker::new(shape, header.pos, header.next());
+        while let Some(frame) = walker.next_frame(base) {
+            frame?;
+            mark.ordinal += 1;
+        }
+    }
+    Ok(mark)
 }
 
 /// The last intact group that ends at or before a position. Costs what lies between costs to read.
@@ -45,7 +59,7 @@ fn last_intact(base: &Base, manifest: &Manifest, before: u64) -> Result<Option<G
     let mut sectors = Sectors::backwards(base, manifest.head_group, before / SECTOR * SECTOR);
     while let Some(part) = sectors.next_part()? {
         for header in part.headers().rev() {
-            if shape.owns(&header)
+            if shape.timeline.owns(&header)
                 && header.next() <= before
                 && find::check_content(base, &header)? == Content::Intact
             {
