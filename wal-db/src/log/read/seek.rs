@@ -6,7 +6,7 @@ use super::{find, iter::WalIter, record::Record};
 use crate::{
     error::{Result, WalError},
     format::{FRAME_HEADER_LEN, GROUP_HEADER_LEN, GroupHeader, SECTOR, timeline::EpochStart},
-    log::{base::Shape, clock, core::Core, write::commit::Turn},
+    log::{base::Shape, clock, core::Core},
     lsn::Lsn,
     sync::Arc,
 };
@@ -234,34 +234,5 @@ impl Core {
             let header = find::find_group(&self.base, shape, lsn.pos())?;
             Ok(clock::system_time(header.time_us))
         })
-    }
-
-    /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands
-    /// for "all". Where the disk is full or a write fails, what is in the store can be read.
-    pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
-        match self.hand_over(pos) {
-            Err(WalError::Full { .. } | WalError::InDoubt { .. } | WalError::Poisoned { .. }) => Ok(()),
-            result => result,
-        }
-    }
-
-    /// As [`flush_through`](Self::flush_through), and says what keeps records out of the store.
-    pub(crate) fn hand_over(&self, pos: u64) -> Result<()> {
-        let Ok(writer) = self.usable_writer() else {
-            return self.usable_writer().map(|_| ()).or_else(|error| match error {
-                WalError::ReadOnly if pos >= self.base.written() => self.refresh(true),
-                WalError::ReadOnly => Ok(()),
-                error => Err(error),
-            });
-        };
-        // A log that has failed shows what it has written.
-        if pos < self.base.written() || self.is_poisoned() {
-            return Ok(());
-        }
-        if writer.ring.tail() == self.base.written() + GROUP_HEADER_LEN as u64 {
-            return Ok(());
-        }
-        let mut turn = Turn::take(writer);
-        self.guarded(writer, || self.flush(writer, turn.committer()))
     }
 }

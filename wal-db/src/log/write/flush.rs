@@ -1,5 +1,6 @@
 //! Writing groups to the store, and making them durable. One thread at a time holds the [`Committer`].
 
+use super::commit::Turn;
 use crate::{
     config::Durability,
     error::{Result, WalError},
@@ -146,6 +147,33 @@ impl Core {
         self.write_left(writer, committer)?;
         let end = committer.consumer.cut(&writer.ring, false);
         self.write_up_to(writer, committer, end)
+    }
+
+    /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands
+    /// for "all". Where the disk is full or a write fails, what is in the store can be read.
+    pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
+        match self.hand_over(pos) {
+            Err(WalError::Full { .. } | WalError::InDoubt { .. } | WalError::Poisoned { .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// As [`flush_through`](Self::flush_through), and says what keeps records out of the store.
+    pub(crate) fn hand_over(&self, pos: u64) -> Result<()> {
+        let writer = match self.usable_writer() {
+            Err(WalError::ReadOnly) if pos >= self.base.written() => return self.refresh(true),
+            Err(WalError::ReadOnly) => return Ok(()),
+            writer => writer?,
+        };
+        // A log that has failed shows what it has written.
+        if pos < self.base.written() || self.is_poisoned() {
+            return Ok(());
+        }
+        if writer.ring.tail() == self.base.written() + GROUP_HEADER_LEN as u64 {
+            return Ok(());
+        }
+        let mut turn = Turn::take(writer);
+        self.guarded(writer, || self.flush(writer, turn.committer()))
     }
 
     /// Writes the oldest block if the tail has left it.
