@@ -2,8 +2,8 @@
 //! prints the same JSON, for 10,000 random events of more than 30 shapes.
 
 use wal_db::{
-    Bincode, Codec, CodecId, Json, Lsn, MemStore, Postcard, Record, RecordInfo, RecordSchema, RecordType,
-    Schema, Schemas, TypedError, Value, Wal, WalRecord, WalSchema,
+    Bincode, Codec, CodecId, Json, Lsn, MemStore, Part, Postcard, Record, RecordInfo, RecordSchema,
+    RecordType, Schemas, Shape, TypedError, Value, Wal, WalRecord, WalSchema,
 };
 
 const EVENTS: usize = 10_000;
@@ -233,7 +233,7 @@ mod writer {
     struct Blob(Vec<u8>);
 
     impl WalSchema for Blob {
-        const SCHEMA: &'static Schema = &Schema::Bytes;
+        const SCHEMA: &'static Shape = &Shape::Bytes;
     }
 
     impl Serialize for Blob {
@@ -313,9 +313,9 @@ mod writer {
     struct Uuid([u8; 16]);
 
     impl WalSchema for Uuid {
-        const SCHEMA: &'static Schema = &Schema::Opaque {
-            name: "uuid@1",
-            wire: Some(<[u8; 16]>::SCHEMA),
+        const SCHEMA: &'static Shape = &Shape::Opaque {
+            name: Part::Static("uuid@1"),
+            wire: Some(Part::Static(<[u8; 16]>::SCHEMA)),
         };
     }
 }

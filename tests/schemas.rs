@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Event, MemStore, Record, RecordKind, RecordType, SalvageItem, Schema, SchemaField, Schemas, TypedError,
-    Wal, WalDecode, WalError, WalRecord,
+    Event, MemStore, Part, Record, RecordKind, RecordType, SalvageItem, Schemas, Shape, ShapeField,
+    TypedError, Wal, WalDecode, WalError, WalRecord,
 };
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::quiet;
@@ -20,13 +20,13 @@ macro_rules! record {
 
         impl WalRecord for $ident {
             const NAME: &'static str = $name;
-            const RECORDS: &'static [RecordType] =
-                &[
-                    RecordType::new($name, $version).schema(&Schema::Struct(&[SchemaField {
-                        name: stringify!($field),
-                        schema: &Schema::$schema,
-                    }])),
-                ];
+            const RECORDS: &'static [RecordType] = &[RecordType::new($name, $version).schema({
+                const SHAPE: &Shape = &Shape::Struct(Part::Static(&[ShapeField::new(
+                    stringify!($field),
+                    &Shape::$schema,
+                )]));
+                SHAPE
+            })];
             const FAMILY: bool = false;
 
             fn record_index(&self) -> usize {
@@ -393,7 +393,7 @@ fn a_record_type_of_another_name_with_the_same_id_is_refused() {
     impl WalRecord for Other {
         const NAME: &'static str = "other";
         const RECORDS: &'static [RecordType] =
-            &[RecordType::with_id(Opened::RECORDS[0].id, "other", 1).schema(&Schema::U64)];
+            &[RecordType::with_id(Opened::RECORDS[0].id, "other", 1).schema(&Shape::U64)];
         const FAMILY: bool = false;
 
         fn record_index(&self) -> usize {

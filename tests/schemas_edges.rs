@@ -8,7 +8,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Lsn, RecordType, Schema, Staging, TypedError, Wal, WalConfig, WalError, WalRecord, WalStore};
+use wal_db::{
+    Lsn, Part, RecordType, Shape, Staging, TypedError, Wal, WalConfig, WalError, WalRecord, WalStore,
+};
 use wal_tests::disk::{self, Disk, Op};
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::{quiet, within};
@@ -140,9 +142,9 @@ fn a_batch_that_arrived_without_what_followed_is_explained() {
 #[test]
 fn a_schema_longer_than_a_window_ends() {
     static NAME: [u8; 70_000] = [b'x'; 70_000];
-    const SCHEMA: Schema = Schema::Opaque {
+    const SCHEMA: &Shape = &Shape::Opaque {
         name: match str::from_utf8(&NAME) {
-            Ok(name) => name,
+            Ok(name) => Part::Static(name),
             Err(_) => panic!(),
         },
         wire: None,
@@ -153,7 +155,7 @@ fn a_schema_longer_than_a_window_ends() {
 
     impl WalRecord for Huge {
         const NAME: &'static str = "huge";
-        const RECORDS: &'static [RecordType] = &[RecordType::new("huge", 1).schema(&SCHEMA)];
+        const RECORDS: &'static [RecordType] = &[RecordType::new("huge", 1).schema(SCHEMA)];
         const FAMILY: bool = false;
 
         fn record_index(&self) -> usize {

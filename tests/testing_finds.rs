@@ -532,7 +532,7 @@ use stored::{Paid, Rich, Swapped, paid};
 fn line<T: WalRecord>(version: u16) -> String {
     let history = T::RECORDS[0].history();
     let known = history.into_iter().find(|known| known.version == version);
-    let shape = known.unwrap().schema.to_shape();
+    let shape = known.unwrap().schema;
     format!("{} {version} {shape}\n", T::NAME)
 }
 

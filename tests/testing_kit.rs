@@ -19,12 +19,9 @@ use wal_db::testing::{
     shape_values,
 };
 use wal_db::{
-    Codec, OlderVersion, RecordType, Schema, SchemaField, Shape, TypedError, WalDecode, WalRecord, WalSchema,
+    Codec, OlderVersion, Part, RecordType, Shape, ShapeField, ShapeVariant, TypedError, WalDecode, WalRecord,
+    WalSchema,
 };
-
-const fn field(name: &'static str, schema: &'static Schema) -> SchemaField {
-    SchemaField { name, schema }
-}
 
 /// A record type that is no family.
 macro_rules! record {
@@ -54,7 +51,7 @@ macro_rules! moved {
             note: String,
         }
 
-        record!($ty, $record.schema(&MOVED_2).older(MOVED_1));
+        record!($ty, $record.schema(MOVED_2).older(MOVED_1));
 
         impl<'de> WalDecode<'de> for $ty {
             fn decode_older<C: Codec>(
@@ -67,14 +64,17 @@ macro_rules! moved {
     };
 }
 
-const MOVED_2: Schema = Schema::Struct(&[
-    field("from", &Schema::U64),
-    field("to", &Schema::U64),
-    field("note", &Schema::Str),
-]);
+const MOVED_2: &Shape = &Shape::Struct(Part::Static(&[
+    ShapeField::new("from", &Shape::U64),
+    ShapeField::new("to", &Shape::U64),
+    ShapeField::new("note", &Shape::Str),
+]));
 const MOVED_1: &[OlderVersion] = &[OlderVersion {
     version: 1,
-    schema: &Schema::Struct(&[field("from", &Schema::U64), field("to", &Schema::U64)]),
+    schema: &Shape::Struct(Part::Static(&[
+        ShapeField::new("from", &Shape::U64),
+        ShapeField::new("to", &Shape::U64),
+    ])),
 }];
 
 const LOCKED: &str = "moved 1 {from: u64, to: u64}\nmoved 2 {from: u64, to: u64, note: str}\n";
@@ -155,20 +155,17 @@ struct Place {
     z: i16,
 }
 
-record!(
-    Placed,
-    RecordType::new("placed", 2).schema(&Schema::Struct(&[
-        field("id", &Schema::U64),
-        field(
-            "place",
-            &Schema::Struct(&[
-                field("x", &Schema::I16),
-                field("y", &Schema::I16),
-                field("z", &Schema::I16)
-            ])
-        ),
-    ]))
-);
+const PLACE: &Shape = &Shape::Struct(Part::Static(&[
+    ShapeField::new("x", &Shape::I16),
+    ShapeField::new("y", &Shape::I16),
+    ShapeField::new("z", &Shape::I16),
+]));
+const PLACED: &Shape = &Shape::Struct(Part::Static(&[
+    ShapeField::new("id", &Shape::U64),
+    ShapeField::new("place", PLACE),
+]));
+
+record!(Placed, RecordType::new("placed", 2).schema(PLACED));
 
 impl<'de> WalDecode<'de> for Placed {
     fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
@@ -199,15 +196,14 @@ struct Turned {
     note: String,
 }
 
-record!(
-    Turned,
-    RecordType::new("turned", 2).schema(&Schema::Struct(&[
-        field("set", <HashSet<u8>>::SCHEMA),
-        field("list", <Vec<u8>>::SCHEMA),
-        field("pair", <[u8; 2]>::SCHEMA),
-        field("note", &Schema::Str),
-    ]))
-);
+const TURNED: &Shape = &Shape::Struct(Part::Static(&[
+    ShapeField::new("set", <HashSet<u8>>::SCHEMA),
+    ShapeField::new("list", <Vec<u8>>::SCHEMA),
+    ShapeField::new("pair", <[u8; 2]>::SCHEMA),
+    ShapeField::new("note", &Shape::Str),
+]));
+
+record!(Turned, RecordType::new("turned", 2).schema(TURNED));
 
 impl<'de> WalDecode<'de> for Turned {
     fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
@@ -318,52 +314,48 @@ enum Tree {
 
 const TREE: &str = "rec Tree enum {Leaf(u16), Fork(@Tree, @Tree), Named {name: str, inner: [@Tree]}}";
 
-const CHOOSY: Schema = Schema::Struct(&[
-    field("number", NonZeroU8::SCHEMA),
-    field("maybe", <Option<NonZeroU8>>::SCHEMA),
-    field("set", <BTreeSet<i16>>::SCHEMA),
-    field("map", <HashMap<u8, f64>>::SCHEMA),
-    field("time", SystemTime::SCHEMA),
-    field("took", Duration::SCHEMA),
-    field("tree", &TREE_SCHEMA),
-    field("one_of", <Result<(u8, char), String>>::SCHEMA),
-]);
+const CHOOSY: &Shape = &Shape::Struct(Part::Static(&[
+    ShapeField::new("number", NonZeroU8::SCHEMA),
+    ShapeField::new("maybe", <Option<NonZeroU8>>::SCHEMA),
+    ShapeField::new("set", <BTreeSet<i16>>::SCHEMA),
+    ShapeField::new("map", <HashMap<u8, f64>>::SCHEMA),
+    ShapeField::new("time", SystemTime::SCHEMA),
+    ShapeField::new("took", Duration::SCHEMA),
+    ShapeField::new("tree", TREE_SCHEMA),
+    ShapeField::new("one_of", <Result<(u8, char), String>>::SCHEMA),
+]));
 
-const TREE_SCHEMA: Schema = {
-    use wal_db::SchemaVariant;
-    const TREE: &Schema = &Schema::Ref("Tree");
-    Schema::Recursive {
-        name: "Tree",
-        body: &Schema::Enum(&[
-            SchemaVariant {
-                name: "Leaf",
-                fields: &Schema::U16,
-            },
-            SchemaVariant {
-                name: "Fork",
-                fields: &Schema::Tuple(&[TREE, TREE]),
-            },
-            SchemaVariant {
-                name: "Named",
-                fields: &Schema::Struct(&[field("name", &Schema::Str), field("inner", &Schema::Seq(TREE))]),
-            },
-        ]),
+const TREE_SCHEMA: &Shape = {
+    const INNER: &Shape = &Shape::Ref(Part::Static("Tree"));
+    const FORK: &Shape = &Shape::Tuple(Part::Static(&[Part::Static(INNER), Part::Static(INNER)]));
+    const NAMED: &Shape = &Shape::Struct(Part::Static(&[
+        ShapeField::new("name", &Shape::Str),
+        ShapeField::new("inner", &Shape::Seq(Part::Static(INNER))),
+    ]));
+    const TREE: &Shape = &Shape::Enum(Part::Static(&[
+        ShapeVariant::new("Leaf", &Shape::U16),
+        ShapeVariant::new("Fork", FORK),
+        ShapeVariant::new("Named", NAMED),
+    ]));
+    &Shape::Recursive {
+        name: Part::Static("Tree"),
+        body: Part::Static(TREE),
     }
 };
 
-record!(Choosy, RecordType::new("choosy", 1).schema(&CHOOSY));
+record!(Choosy, RecordType::new("choosy", 1).schema(CHOOSY));
 impl WalDecode<'_> for Choosy {}
 
 #[test]
 fn values_are_those_that_the_standard_types_take() {
-    let shape = CHOOSY.to_shape().to_string();
+    let shape = CHOOSY.to_string();
     assert!(shape.contains(TREE), "{shape}");
     assert_eq!(history::<Choosy>(&format!("choosy 1 {shape}"), &[]), Ok(()));
 }
 
 #[test]
 fn a_shape_that_is_not_the_types_is_found() {
-    let shape = CHOOSY.to_shape().to_string().replace("Leaf(u16)", "Leaf(str)");
+    let shape = CHOOSY.to_string().replace("Leaf(u16)", "Leaf(str)");
     let found = text(history::<Choosy>(&format!("choosy 1 {shape}"), &[]));
     assert!(
         found.starts_with("`choosy` version 1, read as version 1: "),
@@ -516,12 +508,14 @@ enum Door {
     Locked,
 }
 
+const OPENED: &Shape = &Shape::Struct(Part::Static(&[ShapeField::new("by", &Shape::Str)]));
+
 impl WalRecord for Door {
     const NAME: &'static str = "door";
     const RECORDS: &'static [RecordType] = &[
         RecordType::new("door.opened", 2)
-            .schema(&Schema::Struct(&[field("by", &Schema::Str)]))
-            .from(&[RecordType::new("door.opened", 1).schema(&Schema::Unit)]),
+            .schema(OPENED)
+            .from(&[RecordType::new("door.opened", 1).schema(&Shape::Unit)]),
         RecordType::new("door.locked", 1).retire(),
     ];
     const FAMILY: bool = true;
@@ -620,13 +614,12 @@ fn forget<'de, D: serde::Deserializer<'de>>(d: D) -> Result<u8, D::Error> {
     u8::deserialize(d).map(|hour| hour % 24)
 }
 
-record!(
-    Forgetful,
-    RecordType::new("forgetful", 1).schema(&Schema::Struct(&[
-        field("day", &Schema::U16),
-        field("hour", &Schema::U8)
-    ]))
-);
+const FORGETFUL: &Shape = &Shape::Struct(Part::Static(&[
+    ShapeField::new("day", &Shape::U16),
+    ShapeField::new("hour", &Shape::U8),
+]));
+
+record!(Forgetful, RecordType::new("forgetful", 1).schema(FORGETFUL));
 impl WalDecode<'_> for Forgetful {}
 
 #[test]

@@ -13,8 +13,8 @@ use serde::ser::{
 use serde::{Serialize, Serializer};
 use wal_db::testing::{append_payload, shape_values};
 use wal_db::{
-    Bincode, Codec, CodecError, CodecId, Json, MemStore, Postcard, RecordSchema, Schemas, Shape, ShapeField,
-    ShapeVariant, TypedError, Value, Wal,
+    Bincode, Codec, CodecError, CodecId, Json, MemStore, Part, Postcard, RecordSchema, Schemas, Shape,
+    ShapeField, ShapeVariant, TypedError, Value, Wal,
 };
 
 /// An application's own format.
@@ -105,27 +105,27 @@ impl<'a> Derived<'a> {
     ) -> Result<S::Ok, S::Error> {
         let index = variants
             .iter()
-            .position(|variant| variant.name == name)
+            .position(|variant| *variant.name == *name)
             .ok_or_else(|| S::Error::custom("a variant"))?;
         let (at, name) = (index as u32, constant(name));
-        match (&variants[index].fields, contents) {
+        match (&*variants[index].fields, contents) {
             (Shape::Unit, _) => s.serialize_unit_variant("", at, name),
             (Shape::Tuple(shapes), Value::Tuple(values)) => {
                 let mut tuple = s.serialize_tuple_variant("", at, name, values.len())?;
-                for (value, shape) in values.iter().zip(shapes) {
+                for (value, shape) in values.iter().zip(shapes.iter()) {
                     tuple.serialize_field(&self.part(value, shape))?;
                 }
                 tuple.end()
             }
             (Shape::Struct(fields), Value::Struct(values)) => {
                 let mut out = s.serialize_struct_variant("", at, name, values.len())?;
-                for ((_, value), ShapeField { name, shape }) in values.iter().zip(fields) {
+                for ((_, value), ShapeField { name, shape }) in values.iter().zip(fields.iter()) {
                     out.serialize_field(constant(name), &self.part(value, shape))?;
                 }
                 out.end()
             }
-            (Shape::Newtype(shape), Value::Newtype(value)) => {
-                s.serialize_newtype_variant("", at, name, &self.part(value, shape))
+            (Shape::Newtype, Value::Newtype(value)) => {
+                s.serialize_newtype_variant("", at, name, &self.part(value, &Shape::Unit))
             }
             (shape, value) => s.serialize_newtype_variant("", at, name, &self.part(value, shape)),
         }
@@ -147,7 +147,7 @@ impl Serialize for Derived<'_> {
             .serialize(s),
             (Shape::Ref(name), value) => {
                 let scope = std::iter::successors(self.scope, |scope| scope.outer)
-                    .find(|scope| scope.name == name)
+                    .find(|scope| scope.name == &**name)
                     .ok_or_else(|| S::Error::custom("a name"))?;
                 Derived {
                     value,
@@ -188,14 +188,14 @@ impl Serialize for Derived<'_> {
             }
             (Shape::Tuple(shapes), Value::Tuple(items)) => {
                 let mut tuple = s.serialize_tuple(items.len())?;
-                for (item, shape) in items.iter().zip(shapes) {
+                for (item, shape) in items.iter().zip(shapes.iter()) {
                     tuple.serialize_element(&self.part(item, shape))?;
                 }
                 tuple.end()
             }
             (Shape::Struct(fields), Value::Struct(values)) => {
                 let mut out = s.serialize_struct("Struct", values.len())?;
-                for ((_, value), ShapeField { name, shape }) in values.iter().zip(fields) {
+                for ((_, value), ShapeField { name, shape }) in values.iter().zip(fields.iter()) {
                     out.serialize_field(constant(name), &self.part(value, shape))?;
                 }
                 out.end()
@@ -251,24 +251,35 @@ fn named<T: std::fmt::Debug>(
 
 fn fields(parts: impl Strategy<Value = Shape> + 'static) -> impl Strategy<Value = Vec<ShapeField>> {
     named(parts, 0).prop_map(|parts| {
-        let field = |(name, shape)| ShapeField { name, shape };
+        let field = |(name, shape): (String, Shape)| ShapeField {
+            name: name.into(),
+            shape: shape.into(),
+        };
         parts.into_iter().map(field).collect()
     })
+}
+
+fn tuple(parts: BoxedStrategy<Shape>) -> impl Strategy<Value = Shape> {
+    let items = proptest::collection::vec(parts.prop_map(Part::from), 0..3);
+    items.prop_map(|items| Shape::Tuple(items.into()))
 }
 
 fn variants(parts: BoxedStrategy<Shape>) -> impl Strategy<Value = Vec<ShapeVariant>> {
     let contents = prop_oneof![
         Just(Shape::Unit),
-        Just(Shape::Newtype(Box::new(Shape::Unit))),
+        Just(Shape::Newtype),
         parts.clone().prop_map(|single| match single {
-            Shape::Unit => Shape::Newtype(Box::new(Shape::Unit)),
+            Shape::Unit => Shape::Newtype,
             single => single,
         }),
-        proptest::collection::vec(parts.clone(), 0..3).prop_map(Shape::Tuple),
-        fields(parts).prop_map(Shape::Struct),
+        tuple(parts.clone()),
+        fields(parts).prop_map(|fields| Shape::Struct(fields.into())),
     ];
     named(contents, 1).prop_map(|parts| {
-        let variant = |(name, fields)| ShapeVariant { name, fields };
+        let variant = |(name, fields): (String, Shape)| ShapeVariant {
+            name: name.into(),
+            fields: fields.into(),
+        };
         parts.into_iter().map(variant).collect()
     })
 }
@@ -276,16 +287,17 @@ fn variants(parts: BoxedStrategy<Shape>) -> impl Strategy<Value = Vec<ShapeVaria
 fn shapes() -> BoxedStrategy<Shape> {
     let plain = proptest::sample::select(PLAIN.to_vec());
     let around = |inner: BoxedStrategy<Shape>| {
-        let boxed = || inner.clone().prop_map(Box::new);
+        let boxed = || inner.clone().prop_map(Part::from);
         let result = |(ok, error): (Shape, Shape)| {
             let variant = |name: &str, single| ShapeVariant {
-                name: name.into(),
+                name: name.to_owned().into(),
                 fields: match single {
-                    Shape::Unit => Shape::Newtype(Box::new(Shape::Unit)),
+                    Shape::Unit => Shape::Newtype,
                     single => single,
-                },
+                }
+                .into(),
             };
-            Shape::Enum(vec![variant("Ok", ok), variant("Err", error)])
+            Shape::Enum(vec![variant("Ok", ok), variant("Err", error)].into())
         };
         prop_oneof![
             2 => boxed().prop_map(Shape::Option),
@@ -294,14 +306,17 @@ fn shapes() -> BoxedStrategy<Shape> {
             2 => (boxed(), boxed()).prop_map(|(key, value)| Shape::Map(key, value)),
             2 => (proptest::sample::select(PLAIN.to_vec()), boxed())
                 .prop_map(|(key, value)| Shape::Map(key.into(), value)),
-            2 => proptest::collection::vec(inner.clone(), 0..3).prop_map(Shape::Tuple),
-            2 => fields(inner.clone()).prop_map(Shape::Struct),
-            2 => variants(inner.clone()).prop_map(Shape::Enum),
+            2 => tuple(inner.clone()),
+            2 => fields(inner.clone()).prop_map(|fields| Shape::Struct(fields.into())),
+            2 => variants(inner.clone()).prop_map(|variants| Shape::Enum(variants.into())),
             2 => (inner.clone(), inner.clone()).prop_map(result),
-            1 => boxed().prop_map(|wire| Shape::Opaque { name: "o@1".into(), wire: Some(wire) }),
+            1 => boxed().prop_map(|wire| Shape::Opaque { name: Part::Static("o@1"), wire: Some(wire) }),
             1 => inner.clone().prop_map(|shape| Shape::Recursive {
-                name: "R".into(),
-                body: Box::new(Shape::Tuple(vec![shape, Shape::Option(Box::new(Shape::Ref("R".into())))])),
+                name: Part::Static("R"),
+                body: Shape::Tuple(
+                    vec![shape.into(), Shape::Option(Shape::Ref(Part::Static("R")).into()).into()].into(),
+                )
+                .into(),
             }),
         ]
         .boxed()

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wal_db::{
-    Bincode, Codec, CodecId, Json, MemStore, Meta, Postcard, RecordType, Schema, TypedError, Wal, WalError,
-    WalRecord, WalSchema,
+    Bincode, Codec, CodecId, Json, MemStore, Meta, Part, Postcard, RecordType, Shape, ShapeField, TypedError,
+    Wal, WalError, WalRecord, WalSchema,
 };
 
 /// As a well-known crate of decimal numbers does by default: it writes text and asks the format what comes next.
@@ -417,18 +417,14 @@ struct Announced<T> {
     rest: T,
 }
 
+const ANNOUNCED: &Shape = &Shape::Struct(Part::Static(&[
+    ShapeField::new("id", &Shape::U8),
+    ShapeField::new("rest", &Shape::Str),
+]));
+
 impl<T: Serialize> WalRecord for Announced<T> {
     const NAME: &'static str = "announced";
-    const RECORDS: &'static [RecordType] = &[RecordType::new("announced", 1).schema(&Schema::Struct(&[
-        wal_db::SchemaField {
-            name: "id",
-            schema: &Schema::U8,
-        },
-        wal_db::SchemaField {
-            name: "rest",
-            schema: &Schema::Str,
-        },
-    ]))];
+    const RECORDS: &'static [RecordType] = &[RecordType::new("announced", 1).schema(ANNOUNCED)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {

@@ -87,9 +87,9 @@ pub use event::Json;
 pub use event::Postcard;
 pub use event::{
     Ahead, Codec, CodecError, CodecId, DefaultCodec, EnvelopeError, Event, EventLog, Meta, MetaError,
-    MetaRef, OlderVersion, RawRecord, RecordInfo, RecordSchema, RecordType, Replay, Retired, Schema,
-    SchemaField, SchemaVariant, Schemas, Shape, ShapeError, ShapeField, ShapeVariant, Skipped, TypedError,
-    Unreadable, Value, WalDecode, WalDecodeOwned, WalRecord, WalSchema,
+    MetaRef, OlderVersion, Part, RawRecord, RecordInfo, RecordSchema, RecordType, Replay, Retired, Schemas,
+    Shape, ShapeError, ShapeField, ShapeVariant, Skipped, TypedError, Unreadable, Value, WalDecode,
+    WalDecodeOwned, WalRecord, WalSchema,
 };
 pub use log::{
     Copied, CopyFault, Cursor, Cut, FileFault, Follow, Inspection, Record, RecordKind, RecordRef,

@@ -7,7 +7,7 @@ use syn::{GenericParam, Ident};
 
 use crate::ast::{Body, Source, Variant};
 use crate::check::{Family, Record};
-use crate::shapes::{Contents, Shape, Shapes};
+use crate::shapes::{Contents, RecordShapes, Shapes};
 use crate::{fields, today, tokens, upcast};
 
 /// All of it. `lock` is what the comparison with `wal.lock` wants to have said at compile time; it may use the
@@ -59,7 +59,7 @@ fn record_type(
     source: &Source<'_>,
     at: usize,
     record: &Record<'_>,
-    shape: &Shape<'_>,
+    shape: &RecordShapes<'_>,
     shapes: &Shapes<'_>,
 ) -> (TokenStream, TokenStream) {
     let krate = source.krate();
@@ -73,7 +73,7 @@ fn record_type(
     let mut items = TokenStream::new();
     if let Some(today) = &shape.today {
         let today = shapes.schema(today);
-        items.extend(quote!(const #schema: &#krate::__private::Schema = #today;));
+        items.extend(quote!(const #schema: &#krate::__private::Shape = #today;));
         ty.extend(quote!(.schema(#schema)));
     }
     if !record.aliases.is_empty() {

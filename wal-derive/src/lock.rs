@@ -53,7 +53,7 @@ struct Field {
     span: Span,
     /// Of the field's type.
     type_span: Span,
-    /// An expression of type `&'static Schema`.
+    /// An expression of type `&'static Shape`.
     schema: TokenStream,
 }
 
@@ -274,11 +274,11 @@ impl Comparison<'_> {
             (Contents::Newtype(field), _) => self.type_of(declared, line, field, &line.shape, said),
             (Contents::Tuple(fields), Shape::Tuple(locked)) => {
                 let labels = (0..).map(|i: usize| i.to_string());
-                let locked: Vec<_> = labels.zip(locked).collect();
+                let locked: Vec<_> = labels.zip(locked.iter().map(|shape| &**shape)).collect();
                 self.fields(declared, line, fields, &locked, said);
             }
             (Contents::Struct(fields), Shape::Struct(locked)) => {
-                let locked = locked.iter().map(|field| (field.name.clone(), &field.shape));
+                let locked = locked.iter().map(|field| (field.name.to_string(), &*field.shape));
                 self.fields(declared, line, fields, &locked.collect::<Vec<_>>(), said);
             }
             _ => self.errors.at(
@@ -411,7 +411,7 @@ impl Comparison<'_> {
         let panic = panic_at(field.type_span, &message);
         self.asserts.extend(quote! {
             const _: () = {
-                const SCHEMA: &#krate::__private::Schema = #schema;
+                const SCHEMA: &#krate::__private::Shape = #schema;
                 if SCHEMA.fingerprint() != #whole && SCHEMA.fingerprint() != #body {
                     #panic
                 }
@@ -547,8 +547,8 @@ impl Contents {
             (Contents::Tuple(fields), Shape::Tuple(locked)) => fields.len() == locked.len(),
             (Contents::Struct(fields), Shape::Struct(locked)) => fields
                 .iter()
-                .map(|field| &field.label)
-                .eq(locked.iter().map(|field| &field.name)),
+                .map(|field| &*field.label)
+                .eq(locked.iter().map(|field| &*field.name)),
             _ => false,
         }
     }

@@ -10,7 +10,7 @@ use crate::errors::Errors;
 use crate::serde_attr::{self, SerdeAttrs};
 use crate::tokens;
 
-/// Writes expressions for one type. All of them are of type `&'static Schema`.
+/// Writes expressions for one type. All of them are of type `&'static Shape`.
 pub(crate) struct Writer<'a> {
     pub krate: Path,
     pub ident: &'a Ident,
@@ -59,11 +59,16 @@ impl<'a> Writer<'a> {
         let wire = match wire {
             Some(wire) => {
                 let wire = self.of_type(&quote!(#wire), wire.span());
-                quote!(::core::option::Option::Some(#wire))
+                quote!(::core::option::Option::Some(#krate::__private::Part::Static(#wire)))
             }
             None => quote!(::core::option::Option::None),
         };
-        quote!(&#krate::__private::Schema::Opaque { name: #name, wire: #wire })
+        quote! {
+            &#krate::__private::Shape::Opaque {
+                name: #krate::__private::Part::Static(#name),
+                wire: #wire,
+            }
+        }
     }
 
     /// Of a field. `Self` and the type's own name mean the marker if `is_whole`: if what the field is part of is the
@@ -87,15 +92,17 @@ impl<'a> Writer<'a> {
         let labels = fields.iter().map(|(label, _)| label);
         let schemas = fields.iter().map(|(_, schema)| schema);
         match (style, fields) {
-            (Style::Unit, _) => quote!(&#krate::__private::Schema::Unit),
+            (Style::Unit, _) => quote!(&#krate::__private::Shape::Unit),
             (Style::Newtype, [(_, schema)]) => schema.clone(),
-            (Style::Newtype | Style::Tuple, _) => {
-                quote!(&#krate::__private::Schema::Tuple(&[#(#schemas),*]))
-            }
+            (Style::Newtype | Style::Tuple, _) => quote! {
+                &#krate::__private::Shape::Tuple(#krate::__private::Part::Static(&[
+                    #(#krate::__private::Part::Static(#schemas)),*
+                ]))
+            },
             (Style::Named, _) => quote! {
-                &#krate::__private::Schema::Struct(&[
-                    #(#krate::__private::SchemaField { name: #labels, schema: #schemas }),*
-                ])
+                &#krate::__private::Shape::Struct(#krate::__private::Part::Static(&[
+                    #(#krate::__private::ShapeField::new(#labels, #schemas)),*
+                ]))
             },
         }
     }
@@ -107,7 +114,12 @@ impl<'a> Writer<'a> {
         }
         let krate = &self.krate;
         let name = self.name();
-        quote!(&#krate::__private::Schema::Recursive { name: #name, body: #body })
+        quote! {
+            &#krate::__private::Shape::Recursive {
+                name: #krate::__private::Part::Static(#name),
+                body: #krate::__private::Part::Static(#body),
+            }
+        }
     }
 
     /// What the schema calls a type that holds itself.
@@ -129,7 +141,8 @@ impl<'a> Writer<'a> {
             struct #marker;
 
             impl #krate::__private::WalSchema for #marker {
-                const SCHEMA: &'static #krate::__private::Schema = &#krate::__private::Schema::Ref(#name);
+                const SCHEMA: &'static #krate::__private::Shape =
+                    &#krate::__private::Shape::Ref(#krate::__private::Part::Static(#name));
             }
         }
     }
@@ -153,16 +166,19 @@ impl<'a> Writer<'a> {
                 let stored = variant.fields.list.iter().filter(|field| field.stored());
                 if variant.fields.style == Style::Newtype && stored.count() == 1 {
                     let krate = &self.krate;
-                    return quote!(&#krate::__private::Schema::Newtype(#fields));
+                    return quote!(#krate::__private::Shape::single(#fields));
                 }
                 fields
             })
             .collect();
         let krate = &self.krate;
         quote! {
-            &#krate::__private::Schema::Enum(&[
-                #(#krate::__private::SchemaVariant { name: #labels, fields: #fields }),*
-            ])
+            &#krate::__private::Shape::Enum(#krate::__private::Part::Static(&[
+                #(#krate::__private::ShapeVariant {
+                    name: #krate::__private::Part::Static(#labels),
+                    fields: #krate::__private::Part::Static(#fields),
+                }),*
+            ]))
         }
     }
 }
@@ -358,7 +374,7 @@ pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
 /// An impl that lets the rest of the program be checked although this type has mistakes.
 pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     let krate = source.krate();
-    imp(source, &quote!(&#krate::__private::Schema::Unit))
+    imp(source, &quote!(&#krate::__private::Shape::Unit))
 }
 
 fn imp(source: &Source<'_>, schema: &TokenStream) -> TokenStream {
@@ -369,7 +385,7 @@ fn imp(source: &Source<'_>, schema: &TokenStream) -> TokenStream {
         #[automatically_derived]
         #[allow(deprecated)]
         impl #impl_generics #krate::__private::WalSchema for #ident #ty_generics #where_clause {
-            const SCHEMA: &'static #krate::__private::Schema = #schema;
+            const SCHEMA: &'static #krate::__private::Shape = #schema;
         }
     }
 }

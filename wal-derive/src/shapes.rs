@@ -13,12 +13,12 @@ pub(crate) struct Shapes<'a> {
     /// Items for the block that holds the impls.
     pub items: TokenStream,
     /// One for each record type, in order.
-    pub records: Vec<Shape<'a>>,
+    pub records: Vec<RecordShapes<'a>>,
     writer: Writer<'a>,
 }
 
 /// Those of one record type.
-pub(crate) struct Shape<'a> {
+pub(crate) struct RecordShapes<'a> {
     /// Nothing for a retired type, whose shape is not known any more.
     pub today: Option<Contents<'a>>,
     /// Earlier versions that `since` describes, in order.
@@ -29,15 +29,15 @@ pub(crate) struct Shape<'a> {
 #[derive(Clone)]
 pub(crate) struct Contents<'a> {
     pub style: Style,
-    pub fields: Vec<Part<'a>>,
+    pub fields: Vec<StoredField<'a>>,
 }
 
 /// A stored field.
 #[derive(Clone)]
-pub(crate) struct Part<'a> {
+pub(crate) struct StoredField<'a> {
     /// The name that serde gives it; empty if it has none.
     pub label: &'a str,
-    /// An expression of type `&'static Schema`, a constant in the block that holds the impls.
+    /// An expression of type `&'static Shape`, a constant in the block that holds the impls.
     pub schema: TokenStream,
     /// Where the field is named, or its type if it has no name.
     pub span: Span,
@@ -54,7 +54,7 @@ impl<'a> Shapes<'a> {
         };
         for (index, record) in family.records.iter().enumerate() {
             let shape = match schema::replaced(source) {
-                _ if record.retired => Shape {
+                _ if record.retired => RecordShapes {
                     today: None,
                     older: Vec::new(),
                 },
@@ -82,18 +82,18 @@ impl<'a> Shapes<'a> {
     }
 
     /// Another type is written in place of the fields.
-    fn of_replaced(&mut self, replaced: Replaced<'a, 'a>, index: usize) -> Shape<'a> {
+    fn of_replaced(&mut self, replaced: Replaced<'a, 'a>, index: usize) -> RecordShapes<'a> {
         let (schema, span) = match &replaced {
             Replaced::Into(ty) => (self.writer.of_type(&quote!(#ty), ty.span()), ty.span()),
             Replaced::Transparent(field) => (self.writer.field(field, true), field.ty.span()),
         };
-        let part = Part {
+        let part = StoredField {
             label: "",
             schema: self.constant(schema, index, 0),
             span,
             type_span: span,
         };
-        Shape {
+        RecordShapes {
             today: Some(Contents {
                 style: Style::Newtype,
                 fields: vec![part],
@@ -102,13 +102,13 @@ impl<'a> Shapes<'a> {
         }
     }
 
-    fn of_fields(&mut self, source: &Source<'a>, record: &Record<'a>, index: usize) -> Shape<'a> {
+    fn of_fields(&mut self, source: &Source<'a>, record: &Record<'a>, index: usize) -> RecordShapes<'a> {
         let is_whole = matches!(source.body, Body::Struct(_));
         let mut parts = Vec::with_capacity(record.fields.list.len());
         for (at, field) in record.fields.list.iter().enumerate() {
             let part = field.stored().then(|| {
                 let schema = self.writer.field(field, is_whole);
-                Part {
+                StoredField {
                     label: &field.label,
                     schema: self.constant(schema, index, at),
                     span: field.span(),
@@ -129,7 +129,7 @@ impl<'a> Shapes<'a> {
             .older
             .iter()
             .map(|&version| (version, contents(version, style_in(record, version))));
-        Shape {
+        RecordShapes {
             today: Some(contents(record.version, record.fields.style)),
             older: older.collect(),
         }
@@ -140,7 +140,7 @@ impl<'a> Shapes<'a> {
         let krate = &self.writer.krate;
         let name = format_ident!("__WAL_{record}_{field}", span = Span::mixed_site());
         self.items
-            .extend(quote!(const #name: &#krate::__private::Schema = #schema;));
+            .extend(quote!(const #name: &#krate::__private::Shape = #schema;));
         quote!(#name)
     }
 }

@@ -1,43 +1,33 @@
 //! The hash of shapes.
 
-/// FNV-1a, 64 bits, in constants.
-#[derive(Debug, Clone, Copy)]
-pub struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Fnv::new()
-    }
+/// The fingerprint of the shape with this text: FNV-1a, 64 bits.
+#[must_use]
+pub const fn fingerprint(text: &str) -> u64 {
+    Fnv::new().text(text).finish()
 }
+
+/// FNV-1a, 64 bits, in constants.
+#[derive(Clone, Copy)]
+pub(crate) struct Fnv(u64);
 
 impl Fnv {
     /// The hash of nothing.
-    #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Fnv(0xcbf2_9ce4_8422_2325)
     }
 
-    /// The hash of a text.
-    #[must_use]
-    pub const fn of(text: &str) -> u64 {
-        Fnv::new().text(text).0
-    }
-
     /// The hash of what was added.
-    #[must_use]
-    pub const fn finish(self) -> u64 {
+    pub(crate) const fn finish(self) -> u64 {
         self.0
     }
 
     /// Adds a byte.
-    #[must_use]
-    pub const fn byte(self, byte: u8) -> Self {
+    pub(crate) const fn byte(self, byte: u8) -> Self {
         Fnv((self.0 ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
     /// Adds a text.
-    #[must_use]
-    pub const fn text(mut self, text: &str) -> Self {
+    pub(crate) const fn text(mut self, text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut i = 0;
         while i < bytes.len() {
@@ -48,8 +38,7 @@ impl Fnv {
     }
 
     /// Adds a number in decimal.
-    #[must_use]
-    pub const fn number(self, number: usize) -> Self {
+    pub(crate) const fn number(self, number: usize) -> Self {
         let fnv = if number >= 10 {
             self.number(number / 10)
         } else {
@@ -59,8 +48,7 @@ impl Fnv {
     }
 
     /// Adds a name as it stands in the text: as it is if it is a plain word, quoted otherwise.
-    #[must_use]
-    pub const fn name(self, name: &str) -> Self {
+    pub(crate) const fn name(self, name: &str) -> Self {
         if is_plain(name) {
             self.text(name)
         } else {
@@ -69,8 +57,7 @@ impl Fnv {
     }
 
     /// Adds a name in quotes.
-    #[must_use]
-    pub const fn quoted(self, text: &str) -> Self {
+    pub(crate) const fn quoted(self, text: &str) -> Self {
         let mut fnv = self.byte(b'"');
         let bytes = text.as_bytes();
         let mut i = 0;
@@ -105,7 +92,7 @@ mod tests {
 
     #[test]
     fn hashes_are_the_published_fnv_1a_vectors() {
-        assert_eq!(Fnv::of(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(Fnv::of("foobar"), 0x8594_4171_f739_67e8);
+        assert_eq!(fingerprint(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fingerprint("foobar"), 0x8594_4171_f739_67e8);
     }
 }

@@ -7,10 +7,12 @@ mod hash;
 mod lock;
 mod name;
 mod parse;
+mod part;
 mod shape;
 
-pub use hash::Fnv;
+pub use hash::fingerprint;
 pub use lock::{BadLine, LockLine};
 pub use name::{name_problem, type_id};
 pub use parse::ShapeError;
+pub use part::Part;
 pub use shape::{Shape, ShapeField, ShapeVariant, list};

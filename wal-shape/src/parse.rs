@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::hash::is_plain;
+use crate::part::Part;
 use crate::shape::{Shape, ShapeField, ShapeVariant, WORDS};
 
 /// Why a text is no shape.
@@ -82,7 +83,7 @@ impl Reader<'_> {
         if self.has("option<") {
             let inner = self.shape(depth)?;
             self.take(">")?;
-            return Ok(Shape::Option(Box::new(inner)));
+            return Ok(Shape::Option(inner.into()));
         }
         if self.has("[") {
             return self.seq(depth);
@@ -92,14 +93,14 @@ impl Reader<'_> {
             self.take(", ")?;
             let value = self.shape(depth)?;
             self.take(">")?;
-            return Ok(Shape::Map(Box::new(key), Box::new(value)));
+            return Ok(Shape::Map(key.into(), value.into()));
         }
         if self.has("(") {
             let (items, closed_by_comma) = self.items(depth)?;
             return if items.len() == 1 && !closed_by_comma {
                 Err(self.expected("a tuple"))
             } else {
-                Ok(Shape::Tuple(items))
+                Ok(Shape::Tuple(items.into()))
             };
         }
         if self.has("{") {
@@ -111,7 +112,7 @@ impl Reader<'_> {
         if self.has("opaque ") {
             let name = self.quoted()?;
             let wire = if self.has(" = ") {
-                Some(Box::new(self.shape(depth)?))
+                Some(self.shape(depth)?.into())
             } else {
                 None
             };
@@ -122,7 +123,7 @@ impl Reader<'_> {
             self.take(" ")?;
             return Ok(Shape::Recursive {
                 name,
-                body: Box::new(self.shape(depth)?),
+                body: self.shape(depth)?.into(),
             });
         }
         if self.has("@") {
@@ -145,7 +146,7 @@ impl Reader<'_> {
     }
 
     fn seq(&mut self, depth: u32) -> Result<Shape, ShapeError> {
-        let inner = Box::new(self.shape(depth)?);
+        let inner = self.shape(depth)?.into();
         if self.has("]") {
             return Ok(Shape::Seq(inner));
         }
@@ -164,13 +165,13 @@ impl Reader<'_> {
     }
 
     /// What stands between the parentheses, and whether a comma ended it.
-    fn items(&mut self, depth: u32) -> Result<(Vec<Shape>, bool), ShapeError> {
+    fn items(&mut self, depth: u32) -> Result<(Vec<Part<Shape>>, bool), ShapeError> {
         let mut items = Vec::new();
         if self.has(")") {
             return Ok((items, true));
         }
         loop {
-            items.push(self.shape(depth)?);
+            items.push(self.shape(depth)?.into());
             if self.has(")") {
                 return Ok((items, false));
             }
@@ -184,17 +185,17 @@ impl Reader<'_> {
     fn fields(&mut self, depth: u32) -> Result<Shape, ShapeError> {
         let mut fields = Vec::new();
         if self.has("}") {
-            return Ok(Shape::Struct(fields));
+            return Ok(Shape::Struct(fields.into()));
         }
         loop {
             let name = self.name()?;
             self.take(": ")?;
             fields.push(ShapeField {
                 name,
-                shape: self.shape(depth)?,
+                shape: self.shape(depth)?.into(),
             });
             if self.has("}") {
-                return Ok(Shape::Struct(fields));
+                return Ok(Shape::Struct(fields.into()));
             }
             self.take(", ")?;
         }
@@ -203,36 +204,39 @@ impl Reader<'_> {
     fn variants(&mut self, depth: u32) -> Result<Shape, ShapeError> {
         let mut variants = Vec::new();
         if self.has("}") {
-            return Ok(Shape::Enum(variants));
+            return Ok(Shape::Enum(variants.into()));
         }
         loop {
             let name = self.name()?;
             let fields = if self.has("(") {
                 let (mut items, closed_by_comma) = self.items(depth)?;
                 match items.pop() {
-                    Some(single) if items.is_empty() && !closed_by_comma => match single {
+                    Some(single) if items.is_empty() && !closed_by_comma => match *single {
                         Shape::Tuple(_) | Shape::Struct(_) => {
                             return Err(self.expected("the fields of a variant in their shortest form"));
                         }
-                        Shape::Unit => Shape::Newtype(Box::new(single)),
-                        single => single,
+                        Shape::Unit => Shape::Newtype.into(),
+                        _ => single,
                     },
-                    last => Shape::Tuple(items.into_iter().chain(last).collect()),
+                    last => {
+                        items.extend(last);
+                        Shape::Tuple(items.into()).into()
+                    }
                 }
             } else if self.has(" {") {
-                self.fields(depth)?
+                self.fields(depth)?.into()
             } else {
-                Shape::Unit
+                Shape::Unit.into()
             };
             variants.push(ShapeVariant { name, fields });
             if self.has("}") {
-                return Ok(Shape::Enum(variants));
+                return Ok(Shape::Enum(variants.into()));
             }
             self.take(", ")?;
         }
     }
 
-    fn name(&mut self) -> Result<String, ShapeError> {
+    fn name(&mut self) -> Result<Part<str>, ShapeError> {
         if self.rest().starts_with('"') {
             let start = self.at;
             let name = self.quoted()?;
@@ -251,10 +255,10 @@ impl Reader<'_> {
         }
         let name = self.rest()[..end].to_owned();
         self.at += end;
-        Ok(name)
+        Ok(name.into())
     }
 
-    fn quoted(&mut self) -> Result<String, ShapeError> {
+    fn quoted(&mut self) -> Result<Part<str>, ShapeError> {
         self.take("\"")?;
         let mut name = String::new();
         let mut chars = self.rest().char_indices();
@@ -262,7 +266,7 @@ impl Reader<'_> {
             match c {
                 '"' => {
                     self.at += i + 1;
-                    return Ok(name);
+                    return Ok(name.into());
                 }
                 '\n' => break,
                 '\\' => match chars.next() {
@@ -280,6 +284,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::fingerprint;
 
     #[test]
     fn a_text_that_is_read_is_written_as_it_was() {
@@ -297,6 +302,7 @@ mod tests {
         for text in texts {
             let shape: Shape = text.parse().expect(text);
             assert_eq!(shape.to_string(), text);
+            assert_eq!(shape.fingerprint(), fingerprint(text), "{text}");
         }
     }
 

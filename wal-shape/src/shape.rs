@@ -4,8 +4,13 @@
 use std::fmt;
 
 use crate::hash::{Fnv, is_plain};
+use crate::part::Part;
 
-/// The shape of a type, owned. See `wal_db::Schema` for what the parts mean.
+/// The shape of a type, as serde hands it to a format that does not describe itself: a constant that describes a type of
+/// the program, or what was read from text, in `wal.lock` and in a log.
+///
+/// In a constant, each reference to a part is a [`Part::Static`]. A shape with parts that is handed to a function there is
+/// best a constant of its own: the compiler cannot know that it need not be dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the names of the primitive types say it
@@ -27,43 +32,75 @@ pub enum Shape {
     Char,
     Str,
     Bytes,
-    Option(Box<Shape>),
-    Seq(Box<Shape>),
-    Array(Box<Shape>, usize),
-    Map(Box<Shape>, Box<Shape>),
-    Tuple(Vec<Shape>),
-    Struct(Vec<ShapeField>),
-    Enum(Vec<ShapeVariant>),
-    /// The single field of a variant, where that is [`Shape::Unit`]; any other stands there itself.
-    Newtype(Box<Shape>),
+    /// A value or nothing.
+    Option(Part<Shape>),
+    /// Any number of elements; sets, too.
+    Seq(Part<Shape>),
+    /// A fixed number of elements.
+    Array(Part<Shape>, usize),
+    /// Keys and values.
+    Map(Part<Shape>, Part<Shape>),
+    /// Values of different types.
+    Tuple(Part<[Part<Shape>]>),
+    /// Named fields in their order.
+    Struct(Part<[ShapeField]>),
+    /// One of several variants, by position.
+    Enum(Part<[ShapeVariant]>),
+    /// The single field of a variant, where that is `()`, which is not the same as no field: serde writes `Ok(())` and a
+    /// variant without fields in two ways where a format has names. Any other single field stands there itself.
+    Newtype,
+    /// A type that is known by name only; `wire` says what it is written as, if the user has said so.
     Opaque {
-        name: String,
-        wire: Option<Box<Shape>>,
+        name: Part<str>,
+        wire: Option<Part<Shape>>,
     },
+    /// A type that holds itself, where it begins.
     Recursive {
-        name: String,
-        body: Box<Shape>,
+        name: Part<str>,
+        body: Part<Shape>,
     },
-    Ref(String),
+    /// The same, inside it.
+    Ref(Part<str>),
 }
 
 /// A named field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ShapeField {
     /// Its name in the record.
-    pub name: String,
+    pub name: Part<str>,
     /// Its type.
-    pub shape: Shape,
+    pub shape: Part<Shape>,
 }
 
 /// A variant of an enum inside an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ShapeVariant {
     /// Its name in the record.
-    pub name: String,
-    /// Its fields: [`Shape::Unit`], the type of a single one, [`Shape::Newtype`] of `()`, [`Shape::Tuple`] or
-    /// [`Shape::Struct`].
-    pub fields: Shape,
+    pub name: Part<str>,
+    /// Its fields: [`Shape::Unit`], [`Shape::single`], [`Shape::Tuple`] or [`Shape::Struct`].
+    pub fields: Part<Shape>,
+}
+
+impl ShapeField {
+    /// A field of a constant.
+    #[must_use]
+    pub const fn new(name: &'static str, shape: &'static Shape) -> Self {
+        ShapeField {
+            name: Part::Static(name),
+            shape: Part::Static(shape),
+        }
+    }
+}
+
+impl ShapeVariant {
+    /// A variant of a constant.
+    #[must_use]
+    pub const fn new(name: &'static str, fields: &'static Shape) -> Self {
+        ShapeVariant {
+            name: Part::Static(name),
+            fields: Part::Static(fields),
+        }
+    }
 }
 
 pub(crate) const WORDS: [(&str, Shape); 17] = [
@@ -92,22 +129,131 @@ impl Shape {
     pub fn says_all(&self) -> bool {
         match self {
             Shape::Opaque { wire, .. } => wire.as_ref().is_some_and(|wire| wire.says_all()),
-            Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) | Shape::Newtype(inner) => {
-                inner.says_all()
-            }
+            Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => inner.says_all(),
             Shape::Recursive { body, .. } => body.says_all(),
             Shape::Map(key, value) => key.says_all() && value.says_all(),
-            Shape::Tuple(items) => items.iter().all(Shape::says_all),
+            Shape::Tuple(items) => items.iter().all(|item| item.says_all()),
             Shape::Struct(fields) => fields.iter().all(|field| field.shape.says_all()),
             Shape::Enum(variants) => variants.iter().all(|variant| variant.fields.says_all()),
             _ => true,
         }
     }
 
-    /// The fingerprint: FNV-1a, 64 bits, over the text.
+    /// What a variant with this single field has in the place of its fields.
     #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        Fnv::of(&self.to_string())
+    pub const fn single(field: &'static Shape) -> &'static Shape {
+        match field {
+            Shape::Unit => &Shape::Newtype,
+            field => field,
+        }
+    }
+
+    /// The fingerprint of the shape: FNV-1a, 64 bits, over its canonical text.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u64 {
+        self.hash(Fnv::new()).finish()
+    }
+
+    /// The same together with the name of what has the shape.
+    #[must_use]
+    pub const fn fingerprint_of(&self, name: &str) -> u64 {
+        self.hash(Fnv::new().text(name).byte(0)).finish()
+    }
+
+    /// Feeds the text to the hash, piece by piece; `Display` writes the same.
+    const fn hash(&self, fnv: Fnv) -> Fnv {
+        match self {
+            Shape::Unit | Shape::Newtype => fnv.text("unit"),
+            Shape::Bool => fnv.text("bool"),
+            Shape::U8 => fnv.text("u8"),
+            Shape::U16 => fnv.text("u16"),
+            Shape::U32 => fnv.text("u32"),
+            Shape::U64 => fnv.text("u64"),
+            Shape::U128 => fnv.text("u128"),
+            Shape::I8 => fnv.text("i8"),
+            Shape::I16 => fnv.text("i16"),
+            Shape::I32 => fnv.text("i32"),
+            Shape::I64 => fnv.text("i64"),
+            Shape::I128 => fnv.text("i128"),
+            Shape::F32 => fnv.text("f32"),
+            Shape::F64 => fnv.text("f64"),
+            Shape::Char => fnv.text("char"),
+            Shape::Str => fnv.text("str"),
+            Shape::Bytes => fnv.text("bytes"),
+            Shape::Option(inner) => inner.get().hash(fnv.text("option<")).text(">"),
+            Shape::Seq(inner) => inner.get().hash(fnv.text("[")).text("]"),
+            Shape::Array(inner, len) => {
+                let fnv = inner.get().hash(fnv.text("[")).text("; ");
+                fnv.number(*len).text("]")
+            }
+            Shape::Map(key, value) => {
+                let fnv = key.get().hash(fnv.text("map<")).text(", ");
+                value.get().hash(fnv).text(">")
+            }
+            Shape::Tuple(items) => Shape::hash_tuple(items.get(), fnv),
+            Shape::Struct(fields) => Shape::hash_struct(fields.get(), fnv),
+            Shape::Enum(variants) => Shape::hash_enum(variants.get(), fnv),
+            Shape::Opaque { name, wire } => {
+                let fnv = fnv.text("opaque ").quoted(name.get());
+                match wire {
+                    Some(wire) => wire.get().hash(fnv.text(" = ")),
+                    None => fnv,
+                }
+            }
+            Shape::Recursive { name, body } => body.get().hash(fnv.text("rec ").name(name.get()).text(" ")),
+            Shape::Ref(name) => fnv.text("@").name(name.get()),
+        }
+    }
+
+    const fn hash_tuple(items: &[Part<Shape>], mut fnv: Fnv) -> Fnv {
+        fnv = fnv.text("(");
+        let mut i = 0;
+        while i < items.len() {
+            if i > 0 {
+                fnv = fnv.text(", ");
+            }
+            fnv = items[i].get().hash(fnv);
+            i += 1;
+        }
+        fnv.text(if items.len() == 1 { ",)" } else { ")" })
+    }
+
+    const fn hash_struct(fields: &[ShapeField], mut fnv: Fnv) -> Fnv {
+        fnv = fnv.text("{");
+        let mut i = 0;
+        while i < fields.len() {
+            if i > 0 {
+                fnv = fnv.text(", ");
+            }
+            fnv = fnv.name(fields[i].name.get()).text(": ");
+            fnv = fields[i].shape.get().hash(fnv);
+            i += 1;
+        }
+        fnv.text("}")
+    }
+
+    const fn hash_enum(variants: &[ShapeVariant], mut fnv: Fnv) -> Fnv {
+        fnv = fnv.text("enum {");
+        let mut i = 0;
+        while i < variants.len() {
+            if i > 0 {
+                fnv = fnv.text(", ");
+            }
+            fnv = fnv.name(variants[i].name.get());
+            fnv = variants[i].fields.get().hash_fields(fnv);
+            i += 1;
+        }
+        fnv.text("}")
+    }
+
+    /// The fields of a variant in their shortest form.
+    const fn hash_fields(&self, fnv: Fnv) -> Fnv {
+        match self {
+            Shape::Unit => fnv,
+            Shape::Tuple(items) => Shape::hash_tuple(items.get(), fnv),
+            Shape::Struct(fields) => Shape::hash_struct(fields.get(), fnv.text(" ")),
+            single => single.hash(fnv.text("(")).text(")"),
+        }
     }
 }
 
@@ -134,9 +280,8 @@ impl fmt::Display for Shape {
                 f.write_str("enum {")?;
                 list(f, variants, |f, variant| {
                     write!(f, "{}", Name(&variant.name))?;
-                    match &variant.fields {
+                    match &*variant.fields {
                         Shape::Unit => Ok(()),
-                        Shape::Newtype(single) => write!(f, "({single})"),
                         tuple @ Shape::Tuple(_) => tuple.fmt(f),
                         fields @ Shape::Struct(_) => write!(f, " {fields}"),
                         single => write!(f, "({single})"),
@@ -144,7 +289,7 @@ impl fmt::Display for Shape {
                 })?;
                 f.write_str("}")
             }
-            Shape::Newtype(single) => single.fmt(f),
+            Shape::Newtype => f.write_str("unit"),
             Shape::Opaque { name, wire } => {
                 write!(f, "opaque {}", Quoted(name))?;
                 wire.iter().try_for_each(|wire| write!(f, " = {wire}"))

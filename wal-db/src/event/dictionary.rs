@@ -17,7 +17,7 @@ use super::{
     log::EventLog,
     read_back::{self, ReadsBack},
     record::{self, RecordType, WalDecodeOwned},
-    schema::{Fnv, Schema, Shape, differences},
+    schema::{Shape, differences},
     unreadable::Ahead,
     value::{RecordSchema, Schemas},
 };
@@ -79,7 +79,7 @@ impl RecordType {
         if self.is_held(self.version, schema, held)? {
             return Ok(None);
         }
-        let shape = schema.to_shape().to_string();
+        let shape = schema.to_string();
         let stored = StoredSchema {
             type_id: self.id,
             version: self.version,
@@ -91,7 +91,7 @@ impl RecordType {
 
     /// Whether the log holds the schema of this version under this type's own id. If it holds another one for it, or
     /// the id is another type's, that is an error.
-    fn is_held(&self, version: u16, schema: &Schema, held: &[Entry]) -> Result<bool> {
+    fn is_held(&self, version: u16, schema: &Shape, held: &[Entry]) -> Result<bool> {
         let stored = held
             .iter()
             .filter_map(|entry| StoredSchema::parse(&entry.payload));
@@ -113,16 +113,15 @@ impl RecordType {
         Ok(is_held)
     }
 
-    fn check_shape(&self, version: u16, schema: &Schema, stored: &str) -> Result<(), TypedError> {
+    fn check_shape(&self, version: u16, schema: &Shape, stored: &str) -> Result<(), TypedError> {
         // Comparing the hashes of the texts allocates nothing: a replay does this each time.
-        if schema.fingerprint() == Fnv::of(stored) {
+        if schema.fingerprint() == wal_shape::fingerprint(stored) {
             return Ok(());
         }
-        let shape = schema.to_shape();
         let changes = match stored.parse::<Shape>() {
-            Ok(stored) => differences(&stored, &shape, "the log"),
+            Ok(stored) => differences(&stored, schema, "the log"),
             Err(_) => vec![format!(
-                "it is `{stored}` in the log and `{shape}` in this program"
+                "it is `{stored}` in the log and `{schema}` in this program"
             )],
         };
         let changes = changes.iter().map(|change| format!("\n  {change}")).collect();

@@ -61,9 +61,7 @@ pub use log::EventLog;
 pub use meta::{Meta, MetaError, MetaRef};
 pub use record::{OlderVersion, RecordType, WalDecode, WalDecodeOwned, WalRecord};
 pub use replay::{Event, Replay};
-pub use schema::{
-    Schema, SchemaField, SchemaVariant, Shape, ShapeError, ShapeField, ShapeVariant, WalSchema,
-};
+pub use schema::{Part, Shape, ShapeError, ShapeField, ShapeVariant, WalSchema};
 pub use stored::{RawRecord, Retired};
 pub use unreadable::{Ahead, Skipped, Unreadable};
 pub use value::{RecordSchema, Schemas, Value};
@@ -77,6 +75,6 @@ pub mod __private {
     pub use super::error::TypedError;
     pub use super::read_back::Written;
     pub use super::record::{ChainProblem, OlderVersion, RecordType, WalDecode, WalRecord};
-    pub use super::schema::{Schema, SchemaField, SchemaVariant, WalSchema};
+    pub use super::schema::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
     pub use super::stored::{Is, RawRecord, Retired, Stored, Upcast};
 }

@@ -117,14 +117,13 @@ impl<'p, C: Codec> Written<'p, C> {
         let Some(schema) = self.record.schema.filter(|_| !C::SELF_DESCRIBING) else {
             return Ok(());
         };
-        let shape = schema.to_shape();
-        if !shape.says_all() {
+        if !schema.says_all() {
             return Ok(());
         }
-        match value_as_stored::<C>(self.info, self.body, Some(&shape)) {
+        match value_as_stored::<C>(self.info, self.body, Some(schema)) {
             Ok(_) => Ok(()),
             Err(error) => Err(self.refused(format!(
-                "it could not be read again by its schema `{shape}`: {error}: let the schema say what its `Serialize` writes"
+                "it could not be read again by its schema `{schema}`: {error}: let the schema say what its `Serialize` writes"
             ))),
         }
     }
@@ -142,8 +141,8 @@ impl<'p, C: Codec> Written<'p, C> {
 
     /// What was written first, and what was written again; `None` if that cannot be read without the type.
     fn values(&self, again: &[u8]) -> Option<[Value; 2]> {
-        let shape = self.record.schema.map(|schema| schema.to_shape());
-        let value = |bytes| value_as_stored::<C>(self.info, bytes, shape.as_ref()).ok();
+        let shape = self.record.schema;
+        let value = |bytes| value_as_stored::<C>(self.info, bytes, shape).ok();
         Some([value(self.body)?, value(again)?])
     }
 

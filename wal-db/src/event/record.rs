@@ -7,7 +7,7 @@ use super::{
     codec::{Codec, CodecId},
     error::TypedError,
     read_back::Written,
-    schema::Schema,
+    schema::Shape,
     stored::{RawRecord, Stored, Upcast},
 };
 
@@ -208,7 +208,7 @@ pub struct RecordType {
     /// Whether it is not used any more: it is passed over when the log is replayed, and cannot be appended.
     pub retired: bool,
     /// Its shape; `None` for an implementation by hand that does not give one, and for a retired type.
-    pub schema: Option<&'static Schema>,
+    pub schema: Option<&'static Shape>,
     /// The fingerprint of name and shape, 0 without a shape.
     pub fingerprint: u64,
     /// The shapes of earlier versions that were derived from `since`, oldest first.
@@ -223,7 +223,7 @@ pub struct OlderVersion {
     /// The version.
     pub version: u16,
     /// What it looked like.
-    pub schema: &'static Schema,
+    pub schema: &'static Shape,
 }
 
 impl RecordType {
@@ -260,7 +260,7 @@ impl RecordType {
 
     /// Says what it looks like.
     #[must_use]
-    pub const fn schema(self, schema: &'static Schema) -> Self {
+    pub const fn schema(self, schema: &'static Shape) -> Self {
         RecordType {
             schema: Some(schema),
             fingerprint: schema.fingerprint_of(self.name),

@@ -11,7 +11,7 @@ use super::{
     error::TypedError,
     payload,
     record::{RecordType, WalDecode},
-    schema::{Schema, WalSchema},
+    schema::{Part, Shape, WalSchema},
 };
 use crate::lsn::Lsn;
 
@@ -206,11 +206,11 @@ impl<'de> Deserialize<'de> for Retired {
 
 /// A family that is also part of other events counts these variants, and never writes one.
 impl WalSchema for RawRecord {
-    const SCHEMA: &'static Schema = &Schema::Enum(&[]);
+    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[]));
 }
 
 impl WalSchema for Retired {
-    const SCHEMA: &'static Schema = &Schema::Enum(&[]);
+    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[]));
 }
 
 /// What a field with a certain meaning has to be: the compiler says it with these words if it is not.

@@ -193,11 +193,10 @@ fn versions(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) -> Vec
     }
     let mut missing = Vec::new();
     for known in record.history() {
-        let shape = known.schema.to_shape();
         let mut is_locked = false;
         for line in lock.of(record).filter(|line| line.version == known.version) {
             is_locked = true;
-            let changes = differences(&line.shape, &shape);
+            let changes = differences(&line.shape, known.schema);
             if !changes.is_empty() {
                 problems.push(format!(
                     "`{}` version {} has another shape than in `{FILE}` line {}:\n    {}",
@@ -209,7 +208,12 @@ fn versions(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) -> Vec
             }
         }
         if !is_locked {
-            missing.push(LockLine::new(name, known.version, record.id, shape));
+            missing.push(LockLine::new(
+                name,
+                known.version,
+                record.id,
+                known.schema.clone(),
+            ));
         }
     }
     for line in lock.of(record) {

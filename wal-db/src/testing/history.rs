@@ -233,10 +233,9 @@ impl Check<'_> {
         let [(record, event)] = events else {
             return Ok(());
         };
-        let Some(schema) = record.schema.filter(|_| record.id == self.record.id) else {
+        let Some(shape) = record.schema.filter(|_| record.id == self.record.id) else {
             return Ok(());
         };
-        let shape = &schema.to_shape();
         let now = &(self.of.value)(event, shape).map_err(|error| {
             format!(
                 "what it is today does not have its own shape `{shape}`: {error} ({})",

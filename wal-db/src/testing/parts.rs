@@ -14,16 +14,16 @@ pub(super) fn fields<'a>(shape: &'a Shape, value: &'a Value) -> Vec<(String, &'a
             },
             value,
         ) => fields(inner, value),
-        (Shape::Unit | Shape::Newtype(_), _) => Vec::new(),
+        (Shape::Unit | Shape::Newtype, _) => Vec::new(),
         (Shape::Struct(shapes), Value::Struct(values)) => {
             let fields = shapes.iter().zip(values);
             fields
-                .map(|(field, (_, value))| (field.name.clone(), &field.shape, value))
+                .map(|(field, (_, value))| (field.name.to_string(), &*field.shape, value))
                 .collect()
         }
         (Shape::Tuple(shapes), Value::Tuple(values)) => {
-            let fields = numbered().zip(shapes).zip(values);
-            fields.map(|((at, shape), value)| (at, shape, value)).collect()
+            let fields = numbered().zip(shapes.iter()).zip(values);
+            fields.map(|((at, shape), value)| (at, &**shape, value)).collect()
         }
         (Shape::Array(shape, _), Value::List(values)) => {
             let fields = numbered().zip(values);

@@ -62,14 +62,14 @@ impl<'a> Positional<'a> {
     fn fields(&self, shape: &'a Shape) -> Option<Vec<Self>> {
         Some(match (shape, self.value) {
             (Shape::Tuple(shapes), Value::Tuple(values)) if shapes.len() == values.len() => {
-                let fields = values.iter().zip(shapes);
+                let fields = values.iter().zip(shapes.iter());
                 fields.map(|(value, shape)| self.part(value, shape)).collect()
             }
             (Shape::Array(shape, len), Value::List(values)) if *len == values.len() => {
                 values.iter().map(|value| self.part(value, shape)).collect()
             }
             (Shape::Struct(fields), Value::Struct(values)) if fields.len() == values.len() => {
-                let fields = values.iter().zip(fields);
+                let fields = values.iter().zip(fields.iter());
                 fields
                     .map(|((_, value), field)| self.part(value, &field.shape))
                     .collect()
@@ -85,13 +85,13 @@ impl<'a> Positional<'a> {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let mut indexed = (0_u32..).zip(variants);
-        let Some((index, variant)) = indexed.find(|(_, variant)| variant.name == name) else {
+        let Some((index, variant)) = indexed.find(|(_, variant)| *variant.name == *name) else {
             return Err(self.mismatch());
         };
         let contents = self.part(contents, &variant.fields);
         let name = constant(name);
         let parts = |fields| contents.fields(fields).ok_or_else(|| self.mismatch());
-        match &variant.fields {
+        match &*variant.fields {
             Shape::Unit => serializer.serialize_unit_variant("", index, name),
             fields @ Shape::Tuple(_) => {
                 let parts = parts(fields)?;
@@ -102,7 +102,7 @@ impl<'a> Positional<'a> {
             shape @ Shape::Struct(fields) => {
                 let parts = parts(shape)?;
                 let mut named = serializer.serialize_struct_variant("", index, name, parts.len())?;
-                for (part, field) in parts.iter().zip(fields) {
+                for (part, field) in parts.iter().zip(fields.iter()) {
                     named.serialize_field(constant(&field.name), part)?;
                 }
                 named.end()
@@ -129,7 +129,7 @@ impl Serialize for Positional<'_> {
         }
         match (self.place.shape, self.value) {
             (Shape::Unit, Value::Unit) => serializer.serialize_unit(),
-            (Shape::Newtype(shape), Value::Newtype(value)) => self.part(value, shape).serialize(serializer),
+            (Shape::Newtype, Value::Newtype(value)) => self.part(value, &Shape::Unit).serialize(serializer),
             (Shape::Bool, Value::Bool(value)) => serializer.serialize_bool(*value),
             (Shape::U8, Value::Unsigned(n)) => self.integer::<u8, _, S>(*n, serializer),
             (Shape::U16, Value::Unsigned(n)) => self.integer::<u16, _, S>(*n, serializer),
@@ -221,9 +221,9 @@ mod tests {
         C: Codec,
         T: WalSchema + Serialize + DeserializeOwned + Debug,
     {
-        let shape = T::SCHEMA.to_shape();
+        let shape = T::SCHEMA;
         let write = |value: &Value| {
-            let written = probe::encode_any::<C>(1, 1, &Positional::new(value, &shape));
+            let written = probe::encode_any::<C>(1, 1, &Positional::new(value, shape));
             written.expect("the value is of the shape")
         };
         let before = probe::encode_any::<C>(1, 1, &()).expect("an envelope").len();
@@ -234,12 +234,12 @@ mod tests {
             prop_assert_eq!(before + used, bytes.len());
             let derived = probe::encode_any::<C>(1, 1, &typed).expect("the type is written");
             // The type's maps have an order of their own.
-            let read = probe::value::<C>(&derived, &shape).expect("it has the shape");
+            let read = probe::value::<C>(&derived, shape).expect("it has the shape");
             prop_assert_eq!(write(&read), derived, "{:?}", typed);
             prop_assert_eq!(unordered(&read), unordered(&value));
             Ok(())
         };
-        let values = shape_values(&shape).expect("it has values");
+        let values = shape_values(shape).expect("it has values");
         TestRunner::deterministic()
             .run(&values, one)
             .expect("the same bytes");

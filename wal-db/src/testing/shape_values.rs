@@ -139,12 +139,10 @@ fn values(at: &Making<'_>) -> Values {
             let long = is_small(key) && is_small(value);
             map(values(&at.part(key)), values(&at.part(value)), long)?
         }
-        Shape::Tuple(items) => plain(tuple(items.iter(), at)?, Value::Tuple),
+        Shape::Tuple(items) => plain(tuple(items.iter().map(|item| &**item), at)?, Value::Tuple),
         Shape::Struct(fields) => structure(fields, at)?,
         Shape::Enum(variants) => enumeration(variants, at)?,
-        Shape::Newtype(single) => plain(values(&at.part(single))?, |single| {
-            Value::Newtype(Box::new(single))
-        }),
+        Shape::Newtype => Just(Value::Newtype(Box::new(Value::Unit))).boxed(),
         Shape::Ref(_) => itself(at)?,
         _ => values(&at.follow()?)?,
     })
@@ -169,7 +167,7 @@ fn some<S: Strategy + Clone + 'static>(elements: S, long: bool) -> BoxedStrategy
 /// Whether values of a shape are small enough for a long list of them.
 fn is_small(shape: &Shape) -> bool {
     match shape {
-        Shape::Tuple(items) => items.len() <= MAX_ELEMENTS && items.iter().all(is_plain),
+        Shape::Tuple(items) => items.len() <= MAX_ELEMENTS && items.iter().all(|item| is_plain(item)),
         Shape::Struct(fields) => {
             fields.len() <= MAX_ELEMENTS && fields.iter().all(|field| is_plain(&field.shape))
         }
@@ -180,22 +178,21 @@ fn is_small(shape: &Shape) -> bool {
 
 /// Whether it has no parts.
 fn is_plain(shape: &Shape) -> bool {
-    match shape {
-        Shape::Newtype(inner) => is_plain(inner),
+    !matches!(
+        shape,
         Shape::Seq(_)
-        | Shape::Array(..)
-        | Shape::Map(..)
-        | Shape::Str
-        | Shape::Bytes
-        | Shape::Option(_)
-        | Shape::Tuple(_)
-        | Shape::Struct(_)
-        | Shape::Enum(_)
-        | Shape::Recursive { .. }
-        | Shape::Opaque { .. }
-        | Shape::Ref(_) => false,
-        _ => true,
-    }
+            | Shape::Array(..)
+            | Shape::Map(..)
+            | Shape::Str
+            | Shape::Bytes
+            | Shape::Option(_)
+            | Shape::Tuple(_)
+            | Shape::Struct(_)
+            | Shape::Enum(_)
+            | Shape::Recursive { .. }
+            | Shape::Opaque { .. }
+            | Shape::Ref(_)
+    )
 }
 
 /// Any number, and those where a conversion to another type goes wrong: 0, 1, and the ends of every integer type that
@@ -297,18 +294,18 @@ fn tuple<'a>(
 }
 
 fn structure<'a>(fields: &'a [ShapeField], at: &Making<'a>) -> Values {
-    let names: Vec<Arc<str>> = fields.iter().map(|field| field.name.as_str().into()).collect();
+    let names: Vec<Arc<str>> = fields.iter().map(|field| Arc::from(&*field.name)).collect();
     let is_time = matches!(
         fields,
-        [secs, nanos] if secs.shape == Shape::U64 && nanos.shape == Shape::U32
-            && matches!((secs.name.as_str(), nanos.name.as_str()),
+        [secs, nanos] if *secs.shape == Shape::U64 && *nanos.shape == Shape::U32
+            && matches!((&*secs.name, &*nanos.name),
                 ("secs", "nanos") | ("secs_since_epoch", "nanos_since_epoch"))
     );
     let values = if is_time {
         let below = |end: u128| plain(0..end, Value::Unsigned);
         vec![below(1 << 33), below(1_000_000_000)]
     } else {
-        tuple(fields.iter().map(|field| &field.shape), at)?
+        tuple(fields.iter().map(|field| &*field.shape), at)?
     };
     let named = move |values: Vec<Value>| Value::Struct(names.iter().cloned().zip(values).collect());
     Ok(plain(values, named))
@@ -322,7 +319,7 @@ fn enumeration<'a>(variants: &'a [ShapeVariant], at: &Making<'a>) -> Values {
             Err(NoValues::Empty { .. }) => continue,
             Err(error) => return Err(error),
         };
-        let name: Arc<str> = variant.name.as_str().into();
+        let name: Arc<str> = Arc::from(&*variant.name);
         any_of.push(plain(contents, move |contents| {
             Value::Variant(name.clone(), Box::new(contents))
         }));

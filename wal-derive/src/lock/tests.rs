@@ -5,7 +5,7 @@ fn field(label: &str) -> Field {
         label: label.to_owned(),
         span: Span::call_site(),
         type_span: Span::call_site(),
-        schema: quote!(&Schema::U64),
+        schema: quote!(&Shape::U64),
     }
 }
 

@@ -28,7 +28,7 @@ impl Found<'_> {
                 let [stored, program] = [stored, program].map(|fields| {
                     let fields = fields.iter();
                     fields
-                        .map(|field| (&*field.name, &field.shape))
+                        .map(|field| (&*field.name, &*field.shape))
                         .collect::<Vec<_>>()
                 });
                 self.named(path, "field", &stored, &program);
@@ -37,13 +37,13 @@ impl Found<'_> {
                 let [stored, program] = [stored, program].map(|variants| {
                     let variants = variants.iter();
                     variants
-                        .map(|variant| (&*variant.name, &variant.fields))
+                        .map(|variant| (&*variant.name, &*variant.fields))
                         .collect::<Vec<_>>()
                 });
                 self.named(path, "variant", &stored, &program);
             }
             (Shape::Tuple(stored), Shape::Tuple(program)) if stored.len() == program.len() => {
-                for (i, (stored, program)) in stored.iter().zip(program).enumerate() {
+                for (i, (stored, program)) in stored.iter().zip(program.iter()).enumerate() {
                     self.compare(&join(path, &i.to_string()), stored, program);
                 }
             }

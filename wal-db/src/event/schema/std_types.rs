@@ -13,13 +13,13 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime};
 
-use super::{Schema, SchemaField, SchemaVariant, WalSchema};
+use super::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
 
 macro_rules! words {
-    ($($schema:ident: $($ty:ty),+;)*) => {
+    ($($shape:ident: $($ty:ty),+;)*) => {
         $($(
             impl WalSchema for $ty {
-                const SCHEMA: &'static Schema = &Schema::$schema;
+                const SCHEMA: &'static Shape = &Shape::$shape;
             }
         )+)*
     };
@@ -51,7 +51,7 @@ macro_rules! transparent {
     ($($ty:ty),+ $(,)?) => {
         $(
             impl<T: WalSchema + ?Sized> WalSchema for $ty {
-                const SCHEMA: &'static Schema = T::SCHEMA;
+                const SCHEMA: &'static Shape = T::SCHEMA;
             }
         )+
     };
@@ -63,7 +63,7 @@ macro_rules! transparent_sized {
     ($($ty:ty),+ $(,)?) => {
         $(
             impl<T: WalSchema> WalSchema for $ty {
-                const SCHEMA: &'static Schema = T::SCHEMA;
+                const SCHEMA: &'static Shape = T::SCHEMA;
             }
         )+
     };
@@ -72,22 +72,22 @@ macro_rules! transparent_sized {
 transparent_sized! { Cell<T>, Reverse<T>, Wrapping<T>, Saturating<T> }
 
 impl<T: WalSchema + ToOwned + ?Sized> WalSchema for Cow<'_, T> {
-    const SCHEMA: &'static Schema = T::SCHEMA;
+    const SCHEMA: &'static Shape = T::SCHEMA;
 }
 
 impl<T: ?Sized> WalSchema for PhantomData<T> {
-    const SCHEMA: &'static Schema = &Schema::Unit;
+    const SCHEMA: &'static Shape = &Shape::Unit;
 }
 
 impl<T: WalSchema> WalSchema for Option<T> {
-    const SCHEMA: &'static Schema = &Schema::Option(T::SCHEMA);
+    const SCHEMA: &'static Shape = &Shape::Option(Part::Static(T::SCHEMA));
 }
 
 macro_rules! sequences {
     ($($ty:ty),+ $(,)?) => {
         $(
             impl<T: WalSchema> WalSchema for $ty {
-                const SCHEMA: &'static Schema = &Schema::Seq(T::SCHEMA);
+                const SCHEMA: &'static Shape = &Shape::Seq(Part::Static(T::SCHEMA));
             }
         )+
     };
@@ -96,26 +96,26 @@ macro_rules! sequences {
 sequences! { [T], Vec<T>, VecDeque<T>, LinkedList<T>, BTreeSet<T>, BinaryHeap<T> }
 
 impl<T: WalSchema, S> WalSchema for HashSet<T, S> {
-    const SCHEMA: &'static Schema = &Schema::Seq(T::SCHEMA);
+    const SCHEMA: &'static Shape = &Shape::Seq(Part::Static(T::SCHEMA));
 }
 
 impl<T: WalSchema, const N: usize> WalSchema for [T; N] {
-    const SCHEMA: &'static Schema = &Schema::Array(T::SCHEMA, N);
+    const SCHEMA: &'static Shape = &Shape::Array(Part::Static(T::SCHEMA), N);
 }
 
 impl<K: WalSchema, V: WalSchema> WalSchema for BTreeMap<K, V> {
-    const SCHEMA: &'static Schema = &Schema::Map(K::SCHEMA, V::SCHEMA);
+    const SCHEMA: &'static Shape = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
 }
 
 impl<K: WalSchema, V: WalSchema, S> WalSchema for HashMap<K, V, S> {
-    const SCHEMA: &'static Schema = &Schema::Map(K::SCHEMA, V::SCHEMA);
+    const SCHEMA: &'static Shape = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
 }
 
 macro_rules! tuples {
     ($(($($name:ident)+))+) => {
         $(
             impl<$($name: WalSchema),+> WalSchema for ($($name,)+) {
-                const SCHEMA: &'static Schema = &Schema::Tuple(&[$($name::SCHEMA),+]);
+                const SCHEMA: &'static Shape = &Shape::Tuple(Part::Static(&[$(Part::Static($name::SCHEMA)),+]));
             }
         )+
     };
@@ -126,85 +126,84 @@ tuples! {
     (A B C D E F G H I) (A B C D E F G H I J) (A B C D E F G H I J K) (A B C D E F G H I J K L)
 }
 
-const fn field(name: &'static str, schema: &'static Schema) -> SchemaField {
-    SchemaField { name, schema }
-}
-
-const fn variant(name: &'static str, fields: &'static Schema) -> SchemaVariant {
-    SchemaVariant { name, fields }
-}
-
 impl WalSchema for Duration {
-    const SCHEMA: &'static Schema =
-        &Schema::Struct(&[field("secs", &Schema::U64), field("nanos", &Schema::U32)]);
+    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[
+        ShapeField::new("secs", &Shape::U64),
+        ShapeField::new("nanos", &Shape::U32),
+    ]));
 }
 
 impl WalSchema for SystemTime {
-    const SCHEMA: &'static Schema = &Schema::Struct(&[
-        field("secs_since_epoch", &Schema::U64),
-        field("nanos_since_epoch", &Schema::U32),
-    ]);
+    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[
+        ShapeField::new("secs_since_epoch", &Shape::U64),
+        ShapeField::new("nanos_since_epoch", &Shape::U32),
+    ]));
 }
 
 impl<T: WalSchema> WalSchema for Range<T> {
-    const SCHEMA: &'static Schema = &Schema::Struct(&[field("start", T::SCHEMA), field("end", T::SCHEMA)]);
+    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[
+        ShapeField::new("start", T::SCHEMA),
+        ShapeField::new("end", T::SCHEMA),
+    ]));
 }
 
 /// Written as a [`Range`] is, and not the same.
 impl<T: WalSchema> WalSchema for RangeInclusive<T> {
-    const SCHEMA: &'static Schema = &Schema::Opaque {
-        name: "inclusive range",
-        wire: Some(<Range<T> as WalSchema>::SCHEMA),
+    const SCHEMA: &'static Shape = &Shape::Opaque {
+        name: Part::Static("inclusive range"),
+        wire: Some(Part::Static(<Range<T> as WalSchema>::SCHEMA)),
     };
 }
 
 impl<T: WalSchema> WalSchema for RangeFrom<T> {
-    const SCHEMA: &'static Schema = &Schema::Struct(&[field("start", T::SCHEMA)]);
+    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[ShapeField::new("start", T::SCHEMA)]));
 }
 
 impl<T: WalSchema> WalSchema for RangeTo<T> {
-    const SCHEMA: &'static Schema = &Schema::Struct(&[field("end", T::SCHEMA)]);
+    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[ShapeField::new("end", T::SCHEMA)]));
 }
 
 impl<T: WalSchema> WalSchema for Bound<T> {
-    const SCHEMA: &'static Schema = &Schema::Enum(&[
-        variant("Unbounded", &Schema::Unit),
-        variant("Included", T::SCHEMA),
-        variant("Excluded", T::SCHEMA),
-    ]);
+    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
+        ShapeVariant::new("Unbounded", &Shape::Unit),
+        ShapeVariant::new("Included", T::SCHEMA),
+        ShapeVariant::new("Excluded", T::SCHEMA),
+    ]));
 }
 
 impl<T: WalSchema, E: WalSchema> WalSchema for Result<T, E> {
-    const SCHEMA: &'static Schema = &Schema::Enum(&[
-        variant("Ok", &Schema::Newtype(T::SCHEMA)),
-        variant("Err", &Schema::Newtype(E::SCHEMA)),
-    ]);
+    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
+        ShapeVariant::new("Ok", Shape::single(T::SCHEMA)),
+        ShapeVariant::new("Err", Shape::single(E::SCHEMA)),
+    ]));
 }
 
 impl WalSchema for Ipv4Addr {
-    const SCHEMA: &'static Schema = <[u8; 4] as WalSchema>::SCHEMA;
+    const SCHEMA: &'static Shape = <[u8; 4] as WalSchema>::SCHEMA;
 }
 
 impl WalSchema for Ipv6Addr {
-    const SCHEMA: &'static Schema = <[u8; 16] as WalSchema>::SCHEMA;
+    const SCHEMA: &'static Shape = <[u8; 16] as WalSchema>::SCHEMA;
 }
 
 impl WalSchema for IpAddr {
-    const SCHEMA: &'static Schema =
-        &Schema::Enum(&[variant("V4", Ipv4Addr::SCHEMA), variant("V6", Ipv6Addr::SCHEMA)]);
+    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
+        ShapeVariant::new("V4", Ipv4Addr::SCHEMA),
+        ShapeVariant::new("V6", Ipv6Addr::SCHEMA),
+    ]));
 }
 
 impl WalSchema for SocketAddrV4 {
-    const SCHEMA: &'static Schema = <(Ipv4Addr, u16) as WalSchema>::SCHEMA;
+    const SCHEMA: &'static Shape = <(Ipv4Addr, u16) as WalSchema>::SCHEMA;
 }
 
 impl WalSchema for SocketAddrV6 {
-    const SCHEMA: &'static Schema = <(Ipv6Addr, u16) as WalSchema>::SCHEMA;
+    const SCHEMA: &'static Shape = <(Ipv6Addr, u16) as WalSchema>::SCHEMA;
 }
 
 impl WalSchema for SocketAddr {
-    const SCHEMA: &'static Schema = &Schema::Enum(&[
-        variant("V4", SocketAddrV4::SCHEMA),
-        variant("V6", SocketAddrV6::SCHEMA),
-    ]);
+    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
+        ShapeVariant::new("V4", SocketAddrV4::SCHEMA),
+        ShapeVariant::new("V6", SocketAddrV6::SCHEMA),
+    ]));
 }

@@ -9,7 +9,7 @@ use serde::de::{
 };
 
 use super::{Value, budget::Budget, place::Place};
-use crate::event::schema::{Shape, ShapeField, ShapeVariant};
+use crate::event::schema::{Part, Shape, ShapeField, ShapeVariant};
 
 /// No collection reserves room for more than this before its parts are there.
 const MAX_RESERVED: usize = 8;
@@ -62,7 +62,7 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
         self.budget.take()?;
         let this = self.resolve()?;
         match this.place.shape {
-            Shape::Unit => <()>::deserialize(d).map(|()| Value::Unit),
+            Shape::Unit | Shape::Newtype => <()>::deserialize(d).map(|()| Value::Unit),
             Shape::Bool => bool::deserialize(d).map(Value::Bool),
             Shape::U8 => u8::deserialize(d).map(|n| Value::Unsigned(n.into())),
             Shape::U16 => u16::deserialize(d).map(|n| Value::Unsigned(n.into())),
@@ -79,7 +79,6 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
             Shape::Char => char::deserialize(d).map(Value::Char),
             Shape::Str => String::deserialize(d).map(Value::Str),
             Shape::Bytes => d.deserialize_byte_buf(Bytes),
-            Shape::Newtype(inner) => this.part(inner).deserialize(d),
             Shape::Option(inner) => d.deserialize_option(Maybe(this.part(inner))),
             Shape::Seq(element) => d.deserialize_seq(Elements(this.part(element))),
             Shape::Array(element, len) => d.deserialize_tuple(
@@ -226,7 +225,7 @@ impl<'de> Visitor<'de> for Entries<'_> {
 }
 
 struct Tuple<'c, 'r> {
-    items: &'c [Shape],
+    items: &'c [Part<Shape>],
     at: &'r Reading<'c>,
 }
 
@@ -268,7 +267,7 @@ impl<'de> Visitor<'de> for Struct<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let names = || self.fields.iter().map(|field| field.name.as_str());
+        let names = || self.fields.iter().map(|field| &*field.name);
         let mut values: Vec<Option<Value>> = vec![None; self.fields.len()];
         while let Some(at) = map.next_key_seed(Index(names))? {
             let place = usize::try_from(at).ok().filter(|at| *at < values.len());
@@ -298,7 +297,7 @@ impl<'de> Visitor<'de> for Enum<'_, '_> {
     expecting!("an enum");
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
-        let names = || self.variants.iter().map(|variant| variant.name.as_str());
+        let names = || self.variants.iter().map(|variant| &*variant.name);
         let (index, contents) = access.variant_seed(Index(names))?;
         let variant = usize::try_from(index)
             .ok()
@@ -310,11 +309,11 @@ impl<'de> Visitor<'de> for Enum<'_, '_> {
             )));
         };
         let name = self.at.budget.name(name)?;
-        let contents = match fields {
+        let contents = match &**fields {
             Shape::Unit => contents.unit_variant().map(|()| Value::Unit)?,
             Shape::Tuple(items) => contents.tuple_variant(items.len(), Tuple { items, at: self.at })?,
-            Shape::Newtype(single) => {
-                let single = contents.newtype_variant_seed(self.at.part(single))?;
+            Shape::Newtype => {
+                let single = contents.newtype_variant_seed(self.at.part(&Shape::Unit))?;
                 Value::Newtype(Box::new(single))
             }
             Shape::Struct(fields) if self.at.has_names() => {

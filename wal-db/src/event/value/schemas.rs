@@ -7,7 +7,7 @@ use crate::event::{
     codec::CodecId,
     envelope::RecordInfo,
     record::{self, RecordType},
-    schema::{Fnv, Shape},
+    schema::Shape,
 };
 use wal_shape::type_id;
 
@@ -104,12 +104,7 @@ impl Schemas {
             let former = record.aliases.iter().map(|alias| (type_id(alias), *alias));
             for (id, name) in [(record.id, record.name)].into_iter().chain(former) {
                 for known in record.history() {
-                    self.push(RecordSchema::new(
-                        id,
-                        name,
-                        known.version,
-                        known.schema.to_shape(),
-                    ));
+                    self.push(RecordSchema::new(id, name, known.version, known.schema.clone()));
                 }
             }
             // With an id of its own it keeps that under every name.
@@ -143,8 +138,7 @@ impl Schemas {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 place.insert(self.list.len());
-                let fingerprint = Fnv::new().text(&schema.name).byte(0);
-                let fingerprint = fingerprint.text(&schema.shape.to_string()).finish();
+                let fingerprint = schema.shape.fingerprint_of(&schema.name);
                 self.keys
                     .push(record::key(schema.type_id, schema.version, fingerprint, COPIED));
                 self.list.push(schema);
@@ -194,14 +188,14 @@ impl From<&[RecordType]> for Schemas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OlderVersion, Schema};
+    use crate::OlderVersion;
 
     const RECORDS: &[RecordType] = &[
         RecordType::new("a.b", 2)
-            .schema(&Schema::U64)
+            .schema(&Shape::U64)
             .older(&[OlderVersion {
                 version: 1,
-                schema: &Schema::U32,
+                schema: &Shape::U32,
             }])
             .aliases(&["a.old"]),
         RecordType::new("a.silent", 1),
