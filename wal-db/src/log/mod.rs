@@ -19,7 +19,11 @@ mod write;
 #[cfg(feature = "testing")]
 pub(crate) use clock::set as set_clock;
 #[cfg(feature = "testing")]
-pub(crate) use open::{inspect::inspect as inspect_on, salvage::salvage as salvage_on};
+pub use open::dump::Dump;
+#[cfg(feature = "testing")]
+pub(crate) use open::{
+    dump::dump as dump_on, inspect::inspect as inspect_on, salvage::salvage as salvage_on,
+};
 pub use open::{
     inspect::{Inspection, SegmentInfo},
     report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation},

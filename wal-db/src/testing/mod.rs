@@ -13,7 +13,8 @@
 //!
 //! Those that read or write events take the format that a log is in: `codec MyCodec` behind a semicolon.
 //!
-//! [`MemLog`] and [`TempLog`] are logs that leave nothing behind, [`FixedClock`] gives the same times in every run.
+//! [`MemLog`] and [`TempLog`] are logs that leave nothing behind, [`FixedClock`] gives the same times in every run, and
+//! [`dump`] prints any log.
 //!
 //! ```text
 //! #[test]
@@ -40,7 +41,10 @@ mod shape_values;
 pub mod sim;
 mod store;
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    path::Path,
+};
 
 pub use self::check_lock::{EventType, LockMode, check_lock};
 pub use self::clock::FixedClock;
@@ -55,8 +59,20 @@ pub use self::roundtrip::{roundtrip, roundtrip_all, roundtrip_all_with, roundtri
 pub use self::shape_values::{NoValues, shape_values};
 pub use self::sim::{SimDisk, assert_crash_prefix};
 pub use self::store::check_store;
+pub use crate::log::Dump;
 #[doc(inline)]
 pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_test};
+use crate::{log::dump_on, storage::System, sync::Arc};
+
+/// What is in the log at `path`, in whatever state it is, as text: a line for each segment, group, frame and damaged place.
+/// Changes nothing. The text is for people, and for tests of this very version.
+///
+/// # Errors
+/// As [`Wal::salvage`](crate::Wal::salvage).
+pub fn dump(path: impl AsRef<Path>) -> crate::error::Result<Dump> {
+    let path = path.as_ref();
+    dump_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))
+}
 
 /// What a check has found, in full.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
+
 use super::{
     inspect, keeper,
     kept::{self, Kept},
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{Kind, LogId, Manifest, timeline::Timeline},
+    format::{FrameWord, Kind, LogId, Manifest, timeline::Timeline},
     log::{
         base::{Base, Shape},
         read::{
@@ -52,8 +54,8 @@ pub enum SalvageItem {
 ///
 /// Without a manifest it is not known which records were cut off by a truncation, so those are found as well.
 pub struct Salvage {
-    base: Base,
-    walker: Walker,
+    pub(super) base: Base,
+    pub(super) walker: Walker,
     segments: Listing,
     head: u64,
     /// After the last record that was handed out.
@@ -99,8 +101,18 @@ enum Phase {
     Store,
     /// Once more from where the store ended, after this was read from staging memory.
     Rest(Option<Leftover>),
-    Staged(std::vec::IntoIter<SalvageItem>),
+    Staged(std::vec::IntoIter<(u64, FrameWord, Bytes)>),
     Done,
+}
+
+/// What is found, as it is found.
+pub(super) enum Found {
+    /// A schema that lies before the head.
+    Before(Record),
+    /// In the store; the walker has its payload.
+    Frame(Frame),
+    Staged(u64, FrameWord, Bytes),
+    Damage(Corruption),
 }
 
 impl std::fmt::Debug for Salvage {
@@ -239,13 +251,30 @@ impl Iterator for Salvage {
     type Item = Result<SalvageItem>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let found = self.next_found()?;
+        Some(found.map(|found| self.item(found)))
+    }
+}
+
+impl Salvage {
+    /// Finds voids as well.
+    #[cfg(feature = "testing")]
+    pub(super) fn thorough(mut self) -> Self {
+        self.walker = self.walker.thorough();
+        self
+    }
+
+    pub(super) fn next_found(&mut self) -> Option<Result<Found>> {
         loop {
             match &mut self.phase {
                 Phase::Schemas(schemas) => match schemas.next() {
-                    Some(schema) => return Some(Ok(SalvageItem::Schema(schema))),
+                    Some(schema) => return Some(Ok(Found::Before(schema))),
                     None => self.phase = Phase::Store,
                 },
-                Phase::Staged(items) => return items.next().map(Ok),
+                Phase::Staged(frames) => {
+                    let staged = |(pos, word, data)| Ok(Found::Staged(pos, word, data));
+                    return frames.next().map(staged);
+                }
                 _ => {}
             }
             if matches!(self.phase, Phase::Done) {
@@ -256,15 +285,13 @@ impl Iterator for Salvage {
                     self.phase = Phase::Done;
                     return Some(Err(error));
                 }
-                Some(item) => return Some(item),
+                Some(found) => return Some(found),
                 None => self.at_the_end_of_the_store(),
             }
         }
     }
-}
 
-impl Salvage {
-    fn next_in_store(&mut self) -> Option<Result<SalvageItem>> {
+    fn next_in_store(&mut self) -> Option<Result<Found>> {
         let mut found = self.walker.next_frame(&self.base);
         loop {
             let damage = match found {
@@ -274,7 +301,10 @@ impl Salvage {
                     found = self.walker.next_frame(&self.base);
                     continue;
                 }
-                Some(Ok(frame)) => return Some(Ok(self.item(&frame))),
+                Some(Ok(frame)) => {
+                    self.past = frame.end();
+                    return Some(Ok(Found::Frame(frame)));
+                }
                 Some(Err(error)) => match self.as_damage(error) {
                     Ok(Some(damage)) => damage,
                     Ok(None) => {
@@ -285,7 +315,7 @@ impl Salvage {
                 },
             };
             match self.judge(&damage) {
-                Ok(Verdict::Damage) => return Some(Ok(SalvageItem::Damage(damage))),
+                Ok(Verdict::Damage) => return Some(Ok(Found::Damage(damage))),
                 Ok(Verdict::End) => return None,
                 Ok(Verdict::GoOn) => found = self.walker.next_frame(&self.base),
                 Ok(Verdict::Look(again)) => found = again,
@@ -294,12 +324,24 @@ impl Salvage {
         }
     }
 
-    fn item(&mut self, frame: &Frame) -> SalvageItem {
-        self.past = frame.end();
-        let record = iter::owned(&self.walker, frame);
-        match frame.word.kind {
-            Kind::Schema => SalvageItem::Schema(record),
-            _ => SalvageItem::Record(record),
+    fn item(&self, found: Found) -> SalvageItem {
+        let (record, of_records): (_, fn(Record) -> SalvageItem) = match found {
+            Found::Before(schema) => return SalvageItem::Schema(schema),
+            Found::Damage(damage) => return SalvageItem::Damage(damage),
+            Found::Frame(frame) => (iter::owned(&self.walker, &frame), SalvageItem::Record),
+            Found::Staged(pos, word, data) => {
+                let record = Record {
+                    lsn: Lsn::from_pos(pos),
+                    kind: RecordKind::of(word.kind),
+                    more: word.more,
+                    data,
+                };
+                (record, SalvageItem::Staged)
+            }
+        };
+        match record.kind {
+            RecordKind::Schema => SalvageItem::Schema(record),
+            _ => of_records(record),
         }
     }
 
@@ -433,27 +475,13 @@ impl Salvage {
 
     /// What staging memory has of the records after the end of the store. Whatever was published counts, as it does for
     /// who opens the log after the death of its writer.
-    fn staged(&self, leftover: &Leftover, stop: &Place) -> Vec<SalvageItem> {
+    fn staged(&self, leftover: &Leftover, stop: &Place) -> Vec<(u64, FrameWord, Bytes)> {
         let start = self.base.shape().skip_cut(stop.group_start());
         let key = self.base.key(leftover.header.epoch);
         let complete = recover::same_boot(&self.base, &leftover.header);
         let staged = staged::collect(leftover, start.max(leftover.released), complete, key);
         let frames = staged.into_iter().flat_map(staged::Staged::into_frames);
-        let items = frames.filter(|(pos, _, _)| *pos >= self.past);
-        items
-            .map(|(pos, word, data)| {
-                let record = Record {
-                    lsn: Lsn::from_pos(pos),
-                    kind: RecordKind::of(word.kind),
-                    more: word.more,
-                    data,
-                };
-                match word.kind {
-                    Kind::Schema => SalvageItem::Schema(record),
-                    _ => SalvageItem::Staged(record),
-                }
-            })
-            .collect()
+        frames.filter(|(pos, _, _)| *pos >= self.past).collect()
     }
 
     fn resync(&mut self) -> Result<()> {
