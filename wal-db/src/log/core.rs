@@ -14,11 +14,12 @@ use super::{
     write::{
         background::Background,
         closure,
-        commit::{Line, Turn, Waiting},
+        commit::{Line, Waiting},
         cursor::Cursors,
         dictionary::Dictionary,
         flush::Committer,
         room::Room,
+        turn::{Held, Turn},
     },
 };
 use crate::{
@@ -351,13 +352,15 @@ impl Core {
         writer.ring.shut();
         writer.room.changed();
         let mut told = Vec::new();
-        let result = self
-            .guarded(writer, || self.finish(writer, &mut told))
-            .map_err(WalError::of_what_was_taken);
+        let result = match self.is_poisoned() {
+            true => Err(self.poisoned()),
+            false => Turn::take(self, writer).run(|held| held.finish(&mut told)),
+        };
+        let result = result.map_err(WalError::of_what_was_taken);
         *closed = result.is_ok();
         if result.is_ok() || self.is_poisoned() {
             // Nothing is left to be written, or nothing can be. Those who write hold one of the two.
-            let _turn = Turn::take(writer);
+            let _turn = Turn::take(self, writer);
             let _manifest = writer.manifest.lock();
             self.base.store.close();
         }
@@ -374,31 +377,29 @@ impl Core {
         }
         result
     }
+}
 
-    /// Puts whom the flush has covered into `told`.
-    fn finish(&self, writer: &Writer, told: &mut Vec<Waiting>) -> Result<()> {
-        if self.is_poisoned() {
-            return Err(self.poisoned());
-        }
-        let mut turn = Turn::take(writer);
-        let committer = turn.committer();
-        let flushed = self.commit(writer, committer);
-        *told = writer.line.arrive(self.base.durable());
+impl Held<'_> {
+    /// Makes everything durable and says so, for good. Puts whom the flush has covered into `told`.
+    fn finish(&mut self, told: &mut Vec<Waiting>) -> Result<()> {
+        let (core, writer) = (self.core, self.writer);
+        let flushed = self.commit();
+        *told = writer.line.arrive(core.base.durable());
         flushed?;
-        self.seal(writer, committer)?;
-        self.base.raise_durable(self.base.flushed());
-        let mark = committer.mark;
+        self.seal()?;
+        core.base.raise_durable(core.base.flushed());
+        let mark = self.committer.mark;
         let mut manifest = writer.manifest.lock();
-        self.set_mark(&mut manifest, mark);
-        manifest.newest_segment = self.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
+        core.set_mark(&mut manifest, mark);
+        manifest.newest_segment = core.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
         manifest.staging = None;
-        keeper::write_manifest(&self.base.store, &mut manifest)?;
+        keeper::write_manifest(&core.base.store, &mut manifest)?;
         // The space ahead is not needed any more. What cannot be given back now the next opening gives back, as after a
         // crash.
-        match self.base.store.truncate(mark.pos) {
+        match core.base.store.truncate(mark.pos) {
             Err(error) if is_for_now(&error) => {}
             given_back => given_back.map_err(|error| {
-                self.base
+                core.base
                     .store
                     .error(WalError::io("giving prepared space back")(error))
             })?,

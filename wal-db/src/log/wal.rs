@@ -14,7 +14,7 @@ use super::{
         report::RecoveryReport,
         salvage::{self, Salvage},
     },
-    write::{background::Background, commit::Turn},
+    write::{background::Background, turn::Turn},
 };
 use crate::{
     config::WalConfig,
@@ -291,7 +291,7 @@ impl Owner {
         if let Ok(writer) = self.core.writer() {
             writer.background.stop(threads);
             // A flush that a background thread began has ended; what it left waiting is served by the close.
-            drop(Turn::take(writer));
+            drop(Turn::take(&self.core, writer));
         }
         self.core.close()
     }

@@ -1,8 +1,8 @@
 //! Appending: claim a place, fill it, publish it. No lock, no allocation, no system call, as long as there is room.
 
 use super::{
-    commit::Turn,
     flush::{AROUND, Apart, Placed},
+    turn::Turn,
 };
 use crate::{
     error::{Result, WalError},
@@ -256,8 +256,8 @@ impl Core {
                     })?;
                 }
                 Denied::NoRoom => {
-                    if let Some(mut turn) = Turn::try_take(writer) {
-                        self.guarded(writer, || self.flush_block(writer, turn.committer()))
+                    if let Some(mut turn) = Turn::try_take(self, writer) {
+                        turn.run(|held| held.flush_block())
                             .map_err(WalError::of_nothing_taken)?;
                         turn.pass_on();
                     } else {
@@ -299,8 +299,8 @@ impl Core {
             if self.is_poisoned() {
                 return Err(self.in_doubt());
             }
-            if let Some(mut turn) = Turn::try_take(writer) {
-                self.guarded(writer, || self.flush(writer, turn.committer()))?;
+            if let Some(mut turn) = Turn::try_take(self, writer) {
+                turn.run(|held| held.flush())?;
             } else {
                 let done = || self.base.written() > pos || self.is_poisoned() || !writer.is_taken();
                 writer.room.sleep_unless(done);
@@ -329,11 +329,11 @@ impl Core {
             before,
         };
         loop {
-            let mut turn = Turn::take(writer);
-            match self.guarded(writer, || self.write_apart(writer, turn.committer(), &apart))? {
+            let placed = Turn::take(self, writer).run(|held| held.write_apart(&apart))?;
+            match placed {
                 Placed::At(pos) => return Ok(Some(pos)),
                 Placed::Late => return Ok(None),
-                Placed::NoRoom => drop(turn),
+                Placed::NoRoom => {}
             }
             self.guarded(writer, || self.make_ready(writer, need + AROUND))?;
         }

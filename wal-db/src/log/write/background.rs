@@ -3,7 +3,10 @@
 
 use std::{cell::Cell, time::Duration};
 
-use super::{commit::Turn, panics::caught};
+use super::{
+    panics::caught,
+    turn::{Held, Turn},
+};
 use crate::{
     error::{Result, WalError},
     log::core::{Core, Writer},
@@ -213,7 +216,8 @@ impl Core {
     fn may_be_sealed(&self, writer: &Writer) -> bool {
         writer.background.resting.store(true, Ordering::SeqCst);
         // Somebody who has the committer may be about to make something durable.
-        let sealable = Turn::try_take(writer).is_none_or(|mut turn| turn.committer().can_be_sealed(self));
+        let sealable =
+            Turn::try_take(self, writer).is_none_or(|mut turn| turn.run(|held| held.can_be_sealed()));
         if sealable {
             writer.background.resting.store(false, Ordering::SeqCst);
         }
@@ -239,17 +243,15 @@ fn flush_loop(core: &Core, writer: &Writer) {
             core.tell_failed(writer);
             writer.background.flusher.sleep(None);
         } else if wanted > core.base.durable() || writer.line.has_tickets() {
-            let committed = writer.room.in_callbacks(|| {
-                core.commit_in_turn(Turn::take(writer), wanted.max(core.base.durable() + 1))
-            });
+            let committed = writer
+                .room
+                .in_callbacks(|| Turn::take(core, writer).commit(wanted.max(core.base.durable() + 1)));
             // An error has poisoned the log and told everybody; "full" is told to those who append.
             if committed.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
         } else if writer.ring.has_left_block(core.base.written()) {
-            let mut turn = Turn::take(writer);
-            let flushed = core.guarded(writer, || core.flush_blocks(writer, turn.committer()));
-            drop(turn);
+            let flushed = Turn::take(core, writer).run(|held| held.flush_blocks());
             if flushed.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
@@ -262,10 +264,8 @@ fn flush_loop(core: &Core, writer: &Writer) {
                 .sleep(sealable.then(|| core.config.seal_after()));
             writer.background.resting.store(false, Ordering::SeqCst);
             if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
-                let mut turn = Turn::take(writer);
                 // A failure has poisoned the log, which says so to whoever uses it next.
-                let _ = core.guarded(writer, || core.seal(writer, turn.committer()));
-                drop(turn);
+                let _ = Turn::take(core, writer).run(|held| held.seal());
                 writer.room.in_callbacks(|| core.wake_covered(writer));
             }
             idle_since = tail;
@@ -311,7 +311,7 @@ fn prepare_loop(core: &Core, writer: &Writer) {
                 core.wake_covered(writer);
             }
             if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {
-                core.guarded(writer, || zeros_ahead(core, writer));
+                zeros_ahead(core, writer);
             }
         }
         if core.goes_on(writer) {
@@ -357,31 +357,37 @@ fn flush_behind(core: &Core, writer: &Writer) -> bool {
 /// Writes zeros to prepared space that small commits will use soon: flushing a block that was written before costs
 /// less than flushing one that was only allocated.
 fn zeros_ahead(core: &Core, writer: &Writer) {
+    if core.base.store.likes_zeros_ahead() {
+        while core.goes_on(writer) && Turn::take(core, writer).run(write_zeros) {}
+    }
+}
+
+/// The next zeros; whether there may be more to write. With the committer held, a group and the zeros never race for the
+/// same bytes.
+fn write_zeros(held: &mut Held<'_>) -> bool {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    if !core.base.store.likes_zeros_ahead() {
-        return;
+    let Held {
+        core,
+        writer,
+        committer,
+    } = held;
+    let from = committer.zeroed.max(committer.consumer.open());
+    let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
+    if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
+        return false;
     }
-    while core.goes_on(writer) {
-        // Under the committer's lock: a group and the zeros never race for the same bytes.
-        let mut turn = Turn::take(writer);
-        let committer = turn.committer();
-        let from = committer.zeroed.max(committer.consumer.open());
-        let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
-        if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
-            return;
-        }
-        if !core.goes_on(writer) {
-            // The log may have been closed, and nobody waits for this thread.
-            return;
-        }
-        if core.base.store.write_at(from, &ZEROS).is_err() {
-            if core.is_poisoned() {
-                core.fail(writer);
-            }
-            return;
-        }
-        committer.zeroed = from + ZEROS.len() as u64;
+    if !core.goes_on(writer) {
+        // The log may have been closed, and nobody waits for this thread.
+        return false;
     }
+    if core.base.store.write_at(from, &ZEROS).is_err() {
+        if core.is_poisoned() {
+            core.fail(writer);
+        }
+        return false;
+    }
+    committer.zeroed = from + ZEROS.len() as u64;
+    true
 }
 
 impl super::flush::Committer {

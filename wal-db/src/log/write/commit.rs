@@ -5,13 +5,13 @@
 
 use std::task::Waker;
 
-use super::{flush::Committer, panics::caught};
+use super::{panics::caught, turn::Turn};
 use crate::{
     error::{Result, WalError},
     format::Mark,
     log::core::{Core, Writer},
     lsn::Lsn,
-    sync::{Gate, Mutex, MutexGuard},
+    sync::{Gate, Mutex},
 };
 
 /// Those who wait for durability.
@@ -159,7 +159,7 @@ impl Line {
 
     /// Wakes one of those who wait for the next flush. To be called after the committer was let go: whoever lines up
     /// later finds it free.
-    fn hand_over(&self) {
+    pub(super) fn hand_over(&self) {
         let mut state = self.state.lock();
         let next = state.next;
         if state.asleep[next] > 0 {
@@ -244,51 +244,6 @@ impl Line {
     }
 }
 
-/// The committer while one thread has it. Lets it go and hands over at the end.
-pub(crate) struct Turn<'a> {
-    writer: &'a Writer,
-    committer: Option<MutexGuard<'a, Committer>>,
-}
-
-impl<'a> Turn<'a> {
-    pub(crate) fn take(writer: &'a Writer) -> Self {
-        Turn {
-            writer,
-            committer: Some(writer.committer.lock()),
-        }
-    }
-
-    pub(crate) fn try_take(writer: &'a Writer) -> Option<Self> {
-        Some(Turn {
-            writer,
-            committer: Some(writer.committer.try_lock()?),
-        })
-    }
-
-    /// Lets it go, and the flusher go on.
-    pub(crate) fn pass_on(self) {
-        let writer = self.writer;
-        writer.room.flusher_follows(true);
-        drop(self);
-        writer.background.ring_flusher();
-    }
-
-    pub(crate) fn committer(&mut self) -> &mut Committer {
-        self.committer
-            .as_deref_mut()
-            .unwrap_or_else(|| unreachable!("held until the drop"))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.writer.room.turn_ends(|| {
-            self.committer = None;
-            self.writer.line.hand_over();
-        });
-    }
-}
-
 impl Core {
     /// Up to where the log has to be durable for the record at `lsn` to be: a group is durable as a whole, and a batch is in
     /// one. In a race with a cut a schema can have come after its record; then up to that.
@@ -323,7 +278,7 @@ impl Core {
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
-        let lead = || Turn::try_take(writer).map(|turn| self.commit_in_turn(turn, target));
+        let lead = || Turn::try_take(self, writer).map(|turn| turn.commit(target));
         match writer
             .line
             .wait(target, || self.base.durable(), || self.is_poisoned(), lead)
@@ -368,28 +323,6 @@ impl Core {
         }
     }
 
-    /// Flushes for everybody who has lined up. Everything that was claimed before is durable afterwards.
-    pub(crate) fn commit_in_turn(&self, mut turn: Turn<'_>, target: u64) -> Result<()> {
-        if target <= self.base.durable() {
-            return Ok(());
-        }
-        let writer = turn.writer;
-        if self.is_poisoned() {
-            return Err(self.in_doubt());
-        }
-        let outcome = self.guarded(writer, || self.commit(writer, turn.committer()));
-        let durable = self.base.durable();
-        let done = writer.line.arrive(durable);
-        let wants_zeros = self.base.store.likes_zeros_ahead() && turn.committer().wants_zeros();
-        drop(turn);
-        writer.background.watch_for_idleness();
-        if wants_zeros {
-            writer.background.want_zeros();
-        }
-        self.tell_all(done, || Ok(()));
-        outcome
-    }
-
     /// Runs something that uses the store. If that panics, the log is poisoned and the panic goes on.
     pub(crate) fn guarded<T>(&self, writer: &Writer, run: impl FnOnce() -> T) -> T {
         struct Unwinding<'a>(&'a Core, &'a Writer);
@@ -403,6 +336,31 @@ impl Core {
         let result = run();
         std::mem::forget(unwinding);
         result
+    }
+}
+
+impl Turn<'_> {
+    /// Flushes for everybody who has lined up. Everything that was claimed before is durable afterwards.
+    pub(crate) fn commit(mut self, target: u64) -> Result<()> {
+        let (core, writer) = (self.core, self.writer);
+        if target <= core.base.durable() {
+            return Ok(());
+        }
+        if core.is_poisoned() {
+            return Err(core.in_doubt());
+        }
+        let outcome = self.run(|held| held.commit());
+        let durable = core.base.durable();
+        let done = writer.line.arrive(durable);
+        let wants_zeros =
+            core.base.store.likes_zeros_ahead() && self.run(|held| held.committer.wants_zeros());
+        drop(self);
+        writer.background.watch_for_idleness();
+        if wants_zeros {
+            writer.background.want_zeros();
+        }
+        core.tell_all(done, || Ok(()));
+        outcome
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing groups to the store, and making them durable. One thread at a time holds the [`Committer`].
 
-use super::commit::Turn;
+use super::turn::{Held, Turn};
 use crate::{
     config::Durability,
     error::{Result, WalError},
@@ -68,29 +68,245 @@ impl Committer {
         }
     }
 
-    /// Whether something is durable that no header says is.
-    pub(crate) fn can_be_sealed(&self, core: &Core) -> bool {
-        self.certified < self.data_end
-            && self.data_end <= core.base.flushed()
-            && self.pending.is_none()
-            && !self.consumer.has_cut()
-    }
-
     /// Goes on from another mark, in a new epoch.
     pub(crate) fn begin_epoch(&mut self, mark: Mark) {
         self.mark = mark;
         self.certified = mark.pos;
         self.data_end = mark.pos;
     }
+}
 
-    fn header(
-        &self,
-        core: &Core,
-        closed: &Closed,
-        settled: Settled,
-        digest: u32,
-        zero_sectors: u32,
-    ) -> GroupHeader {
+/// What a group takes besides its frames: a header, and padding on both sides.
+pub(crate) const AROUND: u64 = GROUP_HEADER_LEN as u64 + 2 * SECTOR;
+
+impl Held<'_> {
+    /// Writes what is in the ring to the store. It survives the process then, whatever the staging.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.write_left()?;
+        let end = self.committer.consumer.cut(&self.writer.ring, false);
+        self.write_up_to(end)
+    }
+
+    /// Writes the oldest block if the tail has left it.
+    pub(crate) fn flush_block(&mut self) -> Result<()> {
+        self.write_pending()?;
+        match self.committer.consumer.next(&self.writer.ring) {
+            Some(closed) => self.write_closed(closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the blocks that the tail has left, up to a quarter of the ring: a turn of the flusher.
+    pub(crate) fn flush_blocks(&mut self) -> Result<()> {
+        self.writer.room.flusher_follows(true);
+        let flushed = self.flush_quarter();
+        let goes_on = flushed.is_ok() && self.writer.ring.has_left_block(self.committer.consumer.open());
+        self.writer.room.flusher_follows(goes_on);
+        flushed
+    }
+
+    fn flush_quarter(&mut self) -> Result<()> {
+        let writer = self.writer;
+        self.write_pending()?;
+        // A group that could not be written was taken out of the ring all the same: `written` may never move again.
+        let upto = self.committer.consumer.open() + writer.ring.quarter();
+        while writer.ring.has_left_block(self.committer.consumer.open())
+            && self.committer.consumer.open() < upto
+        {
+            self.flush_block()?;
+        }
+        Ok(())
+    }
+
+    /// [`flush`](Self::flush), then makes everything that was written durable, and acknowledges it.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        let (core, writer) = (self.core, self.writer);
+        self.write_left()?;
+        // Who comes to wait from now on waits for the next flush, and who came before waits for this one.
+        let end = writer
+            .line
+            .depart(|| self.committer.consumer.cut(&writer.ring, false));
+        self.write_up_to(end)?;
+        if core.base.written() > core.base.flushed() {
+            self.make_durable()?;
+        }
+        if core.config.durability() == Durability::Certified {
+            self.seal()?;
+        }
+        // The seal may have closed a group with records of its own, which nothing certifies yet.
+        core.base.raise_durable(match core.config.durability() {
+            Durability::Certified => self.committer.certified,
+            Durability::Flushed => core.base.flushed(),
+        });
+        writer.progress.ring();
+        Ok(())
+    }
+
+    /// Writes an empty group that says how far the log is durable, and makes that durable. Then the loss of any
+    /// sector of what is durable can be told from a crash.
+    pub(crate) fn seal(&mut self) -> Result<()> {
+        if !self.can_be_sealed() {
+            return Ok(());
+        }
+        let end = self.committer.consumer.cut(&self.writer.ring, true);
+        self.write_up_to(end)?;
+        self.make_durable()
+    }
+
+    /// Flushes the store.
+    fn make_durable(&mut self) -> Result<()> {
+        let (core, writer) = (self.core, self.writer);
+        // The mark is taken before the flush begins: only what was written by then is covered.
+        let mark = self.committer.mark;
+        // Those who wait for room need not wait for the disk.
+        writer.room.changed();
+        self.committer.last_flush = std::mem::take(&mut self.committer.unflushed);
+        if core.base.store.sync().is_err() {
+            core.fail(writer);
+            return Err(core.in_doubt());
+        }
+        core.flushed_up_to(writer, mark);
+        Ok(())
+    }
+
+    fn write_pending(&mut self) -> Result<()> {
+        match self.committer.pending.take() {
+            Some((closed, header)) => self.write_ring(closed, header),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what an earlier call could not, for want of space.
+    fn write_left(&mut self) -> Result<()> {
+        self.write_pending()?;
+        while self.committer.consumer.has_cut() {
+            self.flush_block()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the groups before `end`, where one ends.
+    fn write_up_to(&mut self, end: u64) -> Result<()> {
+        while self.committer.consumer.open() < end {
+            self.flush_block()?;
+        }
+        Ok(())
+    }
+
+    fn write_closed(&mut self, closed: Closed) -> Result<()> {
+        let (core, writer) = (self.core, self.writer);
+        let settled = self.committer.consumer.settle(&writer.ring, &closed);
+        let bytes = self.committer.consumer.bytes(&writer.ring, &closed);
+        let digest = format::crc32(&bytes[GROUP_HEADER_LEN..(closed.end - closed.start) as usize]);
+        // The first sector holds the header, which is not written yet.
+        let zero_sectors =
+            format::zero_sectors(bytes) - u32::from(format::is_zero(&bytes[..SECTOR as usize]));
+        let header = self.header(&closed, settled, digest, zero_sectors);
+        self.committer
+            .consumer
+            .set_header(&writer.ring, &closed, &header.encode(core.base.log));
+        self.write_ring(closed, header)
+    }
+
+    /// Writes a group from the ring and gives its place in the ring back.
+    fn write_ring(&mut self, closed: Closed, header: GroupHeader) -> Result<()> {
+        let (core, writer) = (self.core, self.writer);
+        let bytes = self.committer.consumer.bytes(&writer.ring, &closed);
+        if let Err(error) = core.base.store.write_at(closed.start, bytes) {
+            if is_for_now(&error) && !writer.write_through {
+                self.committer.pending = Some((closed, header));
+                let len = closed.next - closed.start;
+                return Err(core.base.store.error(match is_full(&error) {
+                    true => WalError::full(len, &error),
+                    false => WalError::io("writing to the log")(error),
+                }));
+            }
+            core.base.store.break_for("writing", &error);
+            core.fail(writer);
+            return Err(core.in_doubt());
+        }
+        self.committer
+            .consumer
+            .release(&writer.ring, closed.next, closed.next);
+        self.wrote(&closed, &header);
+        Ok(())
+    }
+
+    /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory.
+    pub(crate) fn write_apart(&mut self, apart: &Apart<'_>) -> Result<Placed> {
+        let (core, writer) = (self.core, self.writer);
+        if writer.ring.is_shut() {
+            return Err(core.shut_error());
+        }
+        let len: u64 = apart
+            .payloads
+            .iter()
+            .map(|payload| format::frame_len(payload.len()))
+            .sum();
+        if writer.ring.waits_for_disk(len + AROUND) {
+            return Ok(Placed::NoRoom);
+        }
+        // A full disk does no harm here, and would once the place is taken.
+        self.flush().map_err(WalError::of_nothing_taken)?;
+        let closed = match self.committer.consumer.reserve(&writer.ring, len, apart.before) {
+            Ok(reserved) => reserved,
+            Err(Denied::Late) => return Ok(Placed::Late),
+            // Others have taken what was there.
+            Err(Denied::NoRoom) => return Ok(Placed::NoRoom),
+            // Nobody else can have frozen the log while this thread has the committer.
+            Err(Denied::Shut | Denied::Frozen) => return Err(core.shut_error()),
+        };
+        self.write_up_to(closed.start).map_err(|error| {
+            // The place that was taken stays empty, so nothing can come after it.
+            core.base.store.break_with(format!("writing: {error}"));
+            core.fail(writer);
+            core.poisoned()
+        })?;
+        self.committer.consumer.pass(&closed);
+        let key = writer.ring.key();
+        let (mut digest, mut zero_sectors) = (crc32fast::Hasher::new(), 0);
+        apart.chunks(key, &closed, &[1; GROUP_HEADER_LEN], |at, chunk| {
+            let skip = if at == closed.start { GROUP_HEADER_LEN } else { 0 };
+            let used = chunk.len().min((closed.end - at) as usize);
+            digest.update(&chunk[skip..used]);
+            zero_sectors += format::zero_sectors(chunk);
+            Ok(())
+        })?;
+        let settled = Settled {
+            records: if apart.kind.is_record() {
+                apart.payloads.len() as u32
+            } else {
+                0
+            },
+            schemas: apart.kind == Kind::Schema,
+        };
+        let header = self.header(&closed, settled, digest.finalize(), zero_sectors);
+        let written = apart.chunks(key, &closed, &header.encode(core.base.log), |at, chunk| {
+            core.base.store.write_at(at, chunk)
+        });
+        if let Err(error) = written {
+            // Space was made ready before; a store that has none all the same leaves a hole in the log.
+            core.base.store.break_with(format!("writing: {error}"));
+            core.fail(writer);
+            let lsn = Lsn::from_pos(closed.start + GROUP_HEADER_LEN as u64);
+            return Err(core.in_doubt().about(lsn));
+        }
+        self.committer
+            .consumer
+            .release(&writer.ring, closed.start, closed.next);
+        self.wrote(&closed, &header);
+        Ok(Placed::At(closed.start + GROUP_HEADER_LEN as u64))
+    }
+
+    /// Whether something is durable that no header says is.
+    pub(crate) fn can_be_sealed(&self) -> bool {
+        self.committer.certified < self.committer.data_end
+            && self.committer.data_end <= self.core.base.flushed()
+            && self.committer.pending.is_none()
+            && !self.committer.consumer.has_cut()
+    }
+
+    fn header(&self, closed: &Closed, settled: Settled, digest: u32, zero_sectors: u32) -> GroupHeader {
         let mut flags = 0;
         if closed.is_empty() {
             flags |= group::FLAG_SEAL;
@@ -98,15 +314,16 @@ impl Committer {
         if settled.schemas {
             flags |= group::FLAG_SCHEMAS;
         }
+        let mark = &self.committer.mark;
         GroupHeader {
             pos: closed.start,
             len: (closed.end - closed.start) as u32,
             count: settled.records,
-            ordinal: self.mark.ordinal,
-            epoch: self.mark.epoch,
-            prev_digest: self.mark.prev_digest,
-            durable: core.base.flushed(),
-            prev: self.mark.prev,
+            ordinal: mark.ordinal,
+            epoch: mark.epoch,
+            prev_digest: mark.prev_digest,
+            durable: self.core.base.flushed(),
+            prev: mark.prev,
             payload_digest: digest,
             zero_sectors,
             flags,
@@ -115,21 +332,26 @@ impl Committer {
         }
     }
 
-    fn wrote(&mut self, core: &Core, writer: &Writer, closed: &Closed, header: &GroupHeader) {
-        self.certified = header.durable;
+    fn wrote(&mut self, closed: &Closed, header: &GroupHeader) {
+        let Held {
+            core,
+            writer,
+            committer,
+        } = self;
+        committer.certified = header.durable;
         if header.flags & group::FLAG_SEAL == 0 {
-            self.data_end = closed.next;
+            committer.data_end = closed.next;
         }
-        self.unflushed += closed.next - closed.start;
-        self.mark = mark_after(header, core.base.log);
-        core.base.set_ordinal(self.mark.ordinal);
+        committer.unflushed += closed.next - closed.start;
+        committer.mark = mark_after(header, core.base.log);
+        core.base.set_ordinal(committer.mark.ordinal);
         core.base.set_written(closed.next);
-        writer.line.set_written(self.mark);
+        writer.line.set_written(committer.mark);
         let is_last = writer.write_through || !writer.ring.has_left_block(closed.next);
         writer.room.group_written(writer.ring.is_roomy(), is_last);
         writer.progress.ring();
-        if !self.has_written {
-            self.has_written = true;
+        if !committer.has_written {
+            committer.has_written = true;
             writer.background.want_pages();
         }
         if core.should_prepare(writer) {
@@ -138,17 +360,7 @@ impl Committer {
     }
 }
 
-/// What a group takes besides its frames: a header, and padding on both sides.
-pub(crate) const AROUND: u64 = GROUP_HEADER_LEN as u64 + 2 * SECTOR;
-
 impl Core {
-    /// Writes what is in the ring to the store. It survives the process then, whatever the staging.
-    pub(crate) fn flush(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        self.write_left(writer, committer)?;
-        let end = committer.consumer.cut(&writer.ring, false);
-        self.write_up_to(writer, committer, end)
-    }
-
     /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands
     /// for "all". Where the disk is full or a write fails, what is in the store can be read.
     pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
@@ -172,83 +384,7 @@ impl Core {
         if writer.ring.tail() == self.base.written() + GROUP_HEADER_LEN as u64 {
             return Ok(());
         }
-        let mut turn = Turn::take(writer);
-        self.guarded(writer, || self.flush(writer, turn.committer()))
-    }
-
-    /// Writes the oldest block if the tail has left it.
-    pub(crate) fn flush_block(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        self.write_pending(writer, committer)?;
-        match committer.consumer.next(&writer.ring) {
-            Some(closed) => self.write_closed(writer, committer, closed),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes the blocks that the tail has left, up to a quarter of the ring: a turn of the flusher.
-    pub(crate) fn flush_blocks(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        writer.room.flusher_follows(true);
-        let flushed = self.flush_quarter(writer, committer);
-        let goes_on = flushed.is_ok() && writer.ring.has_left_block(committer.consumer.open());
-        writer.room.flusher_follows(goes_on);
-        flushed
-    }
-
-    fn flush_quarter(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        self.write_pending(writer, committer)?;
-        // A group that could not be written was taken out of the ring all the same: `written` may never move again.
-        let upto = committer.consumer.open() + writer.ring.quarter();
-        while writer.ring.has_left_block(committer.consumer.open()) && committer.consumer.open() < upto {
-            self.flush_block(writer, committer)?;
-        }
-        Ok(())
-    }
-
-    /// [`flush`](Self::flush), then makes everything that was written durable, and acknowledges it.
-    pub(crate) fn commit(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        self.write_left(writer, committer)?;
-        // Who comes to wait from now on waits for the next flush, and who came before waits for this one.
-        let end = writer.line.depart(|| committer.consumer.cut(&writer.ring, false));
-        self.write_up_to(writer, committer, end)?;
-        if self.base.written() > self.base.flushed() {
-            self.make_durable(writer, committer)?;
-        }
-        if self.config.durability() == Durability::Certified {
-            self.seal(writer, committer)?;
-        }
-        // The seal may have closed a group with records of its own, which nothing certifies yet.
-        self.base.raise_durable(match self.config.durability() {
-            Durability::Certified => committer.certified,
-            Durability::Flushed => self.base.flushed(),
-        });
-        writer.progress.ring();
-        Ok(())
-    }
-
-    /// Writes an empty group that says how far the log is durable, and makes that durable. Then the loss of any
-    /// sector of what is durable can be told from a crash.
-    pub(crate) fn seal(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        if !committer.can_be_sealed(self) {
-            return Ok(());
-        }
-        let end = committer.consumer.cut(&writer.ring, true);
-        self.write_up_to(writer, committer, end)?;
-        self.make_durable(writer, committer)
-    }
-
-    /// Flushes the store.
-    fn make_durable(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        // The mark is taken before the flush begins: only what was written by then is covered.
-        let mark = committer.mark;
-        // Those who wait for room need not wait for the disk.
-        writer.room.changed();
-        committer.last_flush = std::mem::take(&mut committer.unflushed);
-        if self.base.store.sync().is_err() {
-            self.fail(writer);
-            return Err(self.in_doubt());
-        }
-        self.flushed_up_to(writer, mark);
-        Ok(())
+        Turn::take(self, writer).run(|held| held.flush())
     }
 
     /// Everything before `mark` is on stable storage.
@@ -260,143 +396,6 @@ impl Core {
             self.base.raise_durable(mark.pos);
             writer.progress.ring();
         }
-    }
-
-    fn write_pending(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        match committer.pending.take() {
-            Some((closed, header)) => self.write_ring(writer, committer, closed, header),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes what an earlier call could not, for want of space.
-    fn write_left(&self, writer: &Writer, committer: &mut Committer) -> Result<()> {
-        self.write_pending(writer, committer)?;
-        while committer.consumer.has_cut() {
-            self.flush_block(writer, committer)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the groups before `end`, where one ends.
-    fn write_up_to(&self, writer: &Writer, committer: &mut Committer, end: u64) -> Result<()> {
-        while committer.consumer.open() < end {
-            self.flush_block(writer, committer)?;
-        }
-        Ok(())
-    }
-
-    fn write_closed(&self, writer: &Writer, committer: &mut Committer, closed: Closed) -> Result<()> {
-        let settled = committer.consumer.settle(&writer.ring, &closed);
-        let bytes = committer.consumer.bytes(&writer.ring, &closed);
-        let digest = format::crc32(&bytes[GROUP_HEADER_LEN..(closed.end - closed.start) as usize]);
-        // The first sector holds the header, which is not written yet.
-        let zero_sectors =
-            format::zero_sectors(bytes) - u32::from(format::is_zero(&bytes[..SECTOR as usize]));
-        let header = committer.header(self, &closed, settled, digest, zero_sectors);
-        committer
-            .consumer
-            .set_header(&writer.ring, &closed, &header.encode(self.base.log));
-        self.write_ring(writer, committer, closed, header)
-    }
-
-    /// Writes a group from the ring and gives its place in the ring back.
-    fn write_ring(
-        &self,
-        writer: &Writer,
-        committer: &mut Committer,
-        closed: Closed,
-        header: GroupHeader,
-    ) -> Result<()> {
-        let bytes = committer.consumer.bytes(&writer.ring, &closed);
-        if let Err(error) = self.base.store.write_at(closed.start, bytes) {
-            if is_for_now(&error) && !writer.write_through {
-                committer.pending = Some((closed, header));
-                let len = closed.next - closed.start;
-                return Err(self.base.store.error(match is_full(&error) {
-                    true => WalError::full(len, &error),
-                    false => WalError::io("writing to the log")(error),
-                }));
-            }
-            self.base.store.break_for("writing", &error);
-            self.fail(writer);
-            return Err(self.in_doubt());
-        }
-        committer.consumer.release(&writer.ring, closed.next, closed.next);
-        committer.wrote(self, writer, &closed, &header);
-        Ok(())
-    }
-
-    /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory.
-    pub(crate) fn write_apart(
-        &self,
-        writer: &Writer,
-        committer: &mut Committer,
-        apart: &Apart<'_>,
-    ) -> Result<Placed> {
-        if writer.ring.is_shut() {
-            return Err(self.shut_error());
-        }
-        let len: u64 = apart
-            .payloads
-            .iter()
-            .map(|payload| format::frame_len(payload.len()))
-            .sum();
-        if writer.ring.waits_for_disk(len + AROUND) {
-            return Ok(Placed::NoRoom);
-        }
-        // A full disk does no harm here, and would once the place is taken.
-        self.flush(writer, committer)
-            .map_err(WalError::of_nothing_taken)?;
-        let closed = match committer.consumer.reserve(&writer.ring, len, apart.before) {
-            Ok(reserved) => reserved,
-            Err(Denied::Late) => return Ok(Placed::Late),
-            // Others have taken what was there.
-            Err(Denied::NoRoom) => return Ok(Placed::NoRoom),
-            // Nobody else can have frozen the log while this thread has the committer.
-            Err(Denied::Shut | Denied::Frozen) => return Err(self.shut_error()),
-        };
-        self.write_up_to(writer, committer, closed.start)
-            .map_err(|error| {
-                // The place that was taken stays empty, so nothing can come after it.
-                self.base.store.break_with(format!("writing: {error}"));
-                self.fail(writer);
-                self.poisoned()
-            })?;
-        committer.consumer.pass(&closed);
-        let key = writer.ring.key();
-        let (mut digest, mut zero_sectors) = (crc32fast::Hasher::new(), 0);
-        apart.chunks(key, &closed, &[1; GROUP_HEADER_LEN], |at, chunk| {
-            let skip = if at == closed.start { GROUP_HEADER_LEN } else { 0 };
-            let used = chunk.len().min((closed.end - at) as usize);
-            digest.update(&chunk[skip..used]);
-            zero_sectors += format::zero_sectors(chunk);
-            Ok(())
-        })?;
-        let settled = Settled {
-            records: if apart.kind.is_record() {
-                apart.payloads.len() as u32
-            } else {
-                0
-            },
-            schemas: apart.kind == Kind::Schema,
-        };
-        let header = committer.header(self, &closed, settled, digest.finalize(), zero_sectors);
-        let written = apart.chunks(key, &closed, &header.encode(self.base.log), |at, chunk| {
-            self.base.store.write_at(at, chunk)
-        });
-        if let Err(error) = written {
-            // Space was made ready before; a store that has none all the same leaves a hole in the log.
-            self.base.store.break_with(format!("writing: {error}"));
-            self.fail(writer);
-            let lsn = Lsn::from_pos(closed.start + GROUP_HEADER_LEN as u64);
-            return Err(self.in_doubt().about(lsn));
-        }
-        committer
-            .consumer
-            .release(&writer.ring, closed.start, closed.next);
-        committer.wrote(self, writer, &closed, &header);
-        Ok(Placed::At(closed.start + GROUP_HEADER_LEN as u64))
     }
 }
 

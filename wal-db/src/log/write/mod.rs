@@ -17,5 +17,6 @@ pub(crate) mod panics;
 pub(crate) mod room;
 pub(crate) mod ticket;
 pub(crate) mod truncate;
+pub(crate) mod turn;
 #[cfg(feature = "testing")]
 pub(crate) mod watched;

@@ -6,7 +6,11 @@
 
 use std::{io, time::Duration};
 
-use super::{commit::Turn, cursor::Cursors, dictionary::Set, flush::Committer};
+use super::{
+    cursor::Cursors,
+    dictionary::Set,
+    turn::{Held, Turn},
+};
 use crate::{
     error::{Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest, Mark, timeline::EpochStart},
@@ -67,17 +71,16 @@ impl Core {
         }
         let end = record.lsn().pos() + crate::format::frame_len(record.len());
         let mut schemas = self.dictionary.lock();
-        let mut turn = Turn::take(writer);
+        let mut turn = Turn::take(self, writer);
         // Whoever closes the log waits for the turn from here on.
         self.cutting_writer()?;
-        let committer = turn.committer();
-        committer.consumer.freeze(&writer.ring);
-        let result = self.guarded(writer, || {
-            self.cut_at(writer, committer, &mut schemas, (lsn, end), cut)
+        let result = turn.run(|held| {
+            held.committer.consumer.freeze(&writer.ring);
+            let result = held.cut_at(&mut schemas, (lsn, end), cut);
+            let key = self.base.key(held.committer.mark.epoch);
+            held.committer.consumer.thaw(&writer.ring, key);
+            result
         });
-        committer
-            .consumer
-            .thaw(&writer.ring, self.base.key(committer.mark.epoch));
         let done = writer.line.arrive(self.base.durable());
         drop(turn);
         drop(schemas);
@@ -90,69 +93,6 @@ impl Core {
             Dead::Before(group) => drop(self.give_back_before(group)),
         }
         Ok(())
-    }
-
-    /// With the log frozen: makes everything durable, then begins an epoch that continues behind the record at `lsn`, which
-    /// ends at `end`, or behind the one before it. Returns what nobody will read again.
-    fn cut_at(
-        &self,
-        writer: &Writer,
-        committer: &mut Committer,
-        schemas: &mut Set,
-        (lsn, end): (Lsn, u64),
-        cut: Cut,
-    ) -> Result<Dead> {
-        self.commit(writer, committer)?;
-        let shape = self.base.shape();
-        if lsn.pos() < shape.head || shape.timeline.cut_around(lsn.pos()).is_some() {
-            // Another truncation was faster.
-            return Err(WalError::NoSuchRecord { lsn });
-        }
-        let start = committer.consumer.open();
-        let last = match cut {
-            Cut::After => Some((lsn.pos(), end)),
-            Cut::From => self.record_before(&shape, lsn.pos())?,
-        };
-        let (kept, is_done) = match last {
-            Some((last, _)) => self.mark_behind(&shape, last, start)?,
-            None => (self.mark_of_none(&shape, lsn.pos(), start)?, false),
-        };
-        if is_done {
-            return Ok(Dead::Nothing);
-        }
-        let cut = last.map_or(lsn.pos(), |(_, end)| end);
-        let newest_schema = self.schema_frame_before(cut)?;
-        let mut manifest = writer.manifest.lock();
-        let epoch = manifest.timeline.newest().epoch + 1;
-        let mut next = manifest.clone();
-        let room = self.config.timeline_room(self.base.store.slots());
-        if !next.timeline.push_within(EpochStart { start, cut, epoch }, room) {
-            return Err(WalError::TooManyTruncations {
-                count: next.timeline.len(),
-            });
-        }
-        next.mark = Mark { epoch, ..kept };
-        next.schema = newest_schema;
-        let is_empty = last.is_none();
-        if is_empty {
-            next.head = start + GROUP_HEADER_LEN as u64;
-            next.head_group = start;
-            next.head_ordinal = kept.ordinal;
-        }
-        self.publish(writer, &mut next)?;
-        *manifest = next;
-        committer.begin_epoch(manifest.mark);
-        self.base.set_ordinal(manifest.mark.ordinal);
-        writer.line.set_mark(manifest.mark);
-        writer.ring.set_epoch(epoch);
-        self.dictionary.cut(schemas, newest_schema);
-        self.base.set_shape(recover::shape_of(&manifest));
-        if is_empty {
-            self.head_moved();
-            return Ok(Dead::Before(start));
-        }
-        let dead_from = find::read_header(&self.base, kept.prev)?.map_or(start, |header| header.next());
-        Ok(Dead::Bytes(dead_from, start))
     }
 
     /// Writes the manifest of a cut. Ok means that the cut is durable: the log may have failed all the same, and takes
@@ -355,6 +295,69 @@ impl Core {
             }
         }
         Ok(pos)
+    }
+}
+
+impl Held<'_> {
+    /// With the log frozen: makes everything durable, then begins an epoch that continues behind the record at `lsn`, which
+    /// ends at `end`, or behind the one before it. Returns what nobody will read again.
+    fn cut_at(&mut self, schemas: &mut Set, (lsn, end): (Lsn, u64), cut: Cut) -> Result<Dead> {
+        self.commit()?;
+        let Held {
+            core,
+            writer,
+            committer,
+        } = self;
+        let shape = core.base.shape();
+        if lsn.pos() < shape.head || shape.timeline.cut_around(lsn.pos()).is_some() {
+            // Another truncation was faster.
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        let start = committer.consumer.open();
+        let last = match cut {
+            Cut::After => Some((lsn.pos(), end)),
+            Cut::From => core.record_before(&shape, lsn.pos())?,
+        };
+        let (kept, is_done) = match last {
+            Some((last, _)) => core.mark_behind(&shape, last, start)?,
+            None => (core.mark_of_none(&shape, lsn.pos(), start)?, false),
+        };
+        if is_done {
+            return Ok(Dead::Nothing);
+        }
+        let cut = last.map_or(lsn.pos(), |(_, end)| end);
+        let newest_schema = core.schema_frame_before(cut)?;
+        let mut manifest = writer.manifest.lock();
+        let epoch = manifest.timeline.newest().epoch + 1;
+        let mut next = manifest.clone();
+        let room = core.config.timeline_room(core.base.store.slots());
+        if !next.timeline.push_within(EpochStart { start, cut, epoch }, room) {
+            return Err(WalError::TooManyTruncations {
+                count: next.timeline.len(),
+            });
+        }
+        next.mark = Mark { epoch, ..kept };
+        next.schema = newest_schema;
+        let is_empty = last.is_none();
+        if is_empty {
+            next.head = start + GROUP_HEADER_LEN as u64;
+            next.head_group = start;
+            next.head_ordinal = kept.ordinal;
+        }
+        core.publish(writer, &mut next)?;
+        *manifest = next;
+        committer.begin_epoch(manifest.mark);
+        core.base.set_ordinal(manifest.mark.ordinal);
+        writer.line.set_mark(manifest.mark);
+        writer.ring.set_epoch(epoch);
+        core.dictionary.cut(schemas, newest_schema);
+        core.base.set_shape(recover::shape_of(&manifest));
+        if is_empty {
+            core.head_moved();
+            return Ok(Dead::Before(start));
+        }
+        let dead_from = find::read_header(&core.base, kept.prev)?.map_or(start, |header| header.next());
+        Ok(Dead::Bytes(dead_from, start))
     }
 }
 

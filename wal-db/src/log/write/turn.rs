@@ -1,0 +1,73 @@
+//! The turn: one thread at a time writes groups, makes them durable, or changes where the log goes on.
+
+use super::flush::Committer;
+use crate::{
+    log::core::{Core, Writer},
+    sync::MutexGuard,
+};
+
+/// The committer while one thread has it. Lets it go and hands over at the end.
+pub(crate) struct Turn<'a> {
+    pub(super) core: &'a Core,
+    pub(super) writer: &'a Writer,
+    committer: Option<MutexGuard<'a, Committer>>,
+}
+
+/// What a turn works with.
+pub(crate) struct Held<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) writer: &'a Writer,
+    pub(crate) committer: &'a mut Committer,
+}
+
+impl<'a> Turn<'a> {
+    /// Waits for it.
+    pub(crate) fn take(core: &'a Core, writer: &'a Writer) -> Self {
+        Turn {
+            core,
+            writer,
+            committer: Some(writer.committer.lock()),
+        }
+    }
+
+    /// `None` if another thread has it.
+    pub(crate) fn try_take(core: &'a Core, writer: &'a Writer) -> Option<Self> {
+        Some(Turn {
+            core,
+            writer,
+            committer: Some(writer.committer.try_lock()?),
+        })
+    }
+
+    /// Runs something that may use the store. If that panics, the log is poisoned and the panic goes on.
+    pub(crate) fn run<T>(&mut self, work: impl FnOnce(&mut Held<'_>) -> T) -> T {
+        let (core, writer) = (self.core, self.writer);
+        let Some(committer) = self.committer.as_deref_mut() else {
+            unreachable!("held until the drop");
+        };
+        core.guarded(writer, || {
+            work(&mut Held {
+                core,
+                writer,
+                committer,
+            })
+        })
+    }
+
+    /// Lets it go, and the flusher go on.
+    pub(crate) fn pass_on(self) {
+        let writer = self.writer;
+        writer.room.flusher_follows(true);
+        drop(self);
+        writer.background.ring_flusher();
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.writer.room.turn_ends(|| {
+            self.committer = None;
+            self.writer.line.hand_over();
+        });
+    }
+}
