@@ -5,6 +5,7 @@ use crate::{
     error::{Result, WalError},
     format::Kind,
     log::write::{
+        append::anywhere,
         dictionary::{Described, Entry},
         ticket::Ticket,
     },
@@ -27,7 +28,7 @@ impl Wal {
     #[inline]
     pub fn append(&self, record: &[u8]) -> Result<Lsn> {
         self.core()
-            .append(Kind::Data, record)
+            .append(Kind::Data, record, anywhere)
             .map(|(pos, _)| Lsn::from_pos(pos))
     }
 
@@ -40,7 +41,7 @@ impl Wal {
     pub fn append_batch<B: AsRef<[u8]>>(&self, records: &[B]) -> Result<Vec<Lsn>> {
         let records: Vec<&[u8]> = records.iter().map(AsRef::as_ref).collect();
         self.core()
-            .append_batch(Kind::Data, &records)
+            .append_batch(Kind::Data, &records, anywhere)
             .map(|(lsns, _)| lsns)
     }
 
@@ -77,7 +78,7 @@ impl Wal {
     /// the flush failed, and the record may be there. After any other error of [`append`](Self::append) nothing was taken.
     /// `docs/errors.md` has the whole table.
     pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
-        let (pos, end) = self.core().append(Kind::Data, record)?;
+        let (pos, end) = self.core().append(Kind::Data, record, anywhere)?;
         self.core().sync_record(Lsn::from_pos(pos), end)?;
         Ok(Lsn::from_pos(pos))
     }
@@ -99,7 +100,7 @@ impl Wal {
     /// # }
     /// ```
     pub fn append_durable(&self, record: &[u8]) -> Result<Ticket> {
-        let (pos, end) = self.core().append(Kind::Data, record)?;
+        let (pos, end) = self.core().append(Kind::Data, record, anywhere)?;
         Ok(self.ticket_up_to(Lsn::from_pos(pos), end))
     }
 
@@ -169,7 +170,7 @@ impl Wal {
     ) -> Result<(Lsn, u64)> {
         let (pos, end) = match described {
             Some(described) => self.core().append_described(payload, &described)?,
-            None => self.core().append(Kind::Typed, payload)?,
+            None => self.core().append(Kind::Typed, payload, anywhere)?,
         };
         Ok((Lsn::from_pos(pos), end))
     }

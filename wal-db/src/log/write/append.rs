@@ -13,34 +13,17 @@ use crate::{
 };
 
 impl Core {
-    /// Appends one record; returns where its frame starts and ends.
+    /// Appends one record that starts before the position that `before` returns, which is asked again when that has
+    /// passed. Returns where its frame starts and ends.
     #[inline(always)]
-    pub(crate) fn append(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
-        match self.append_at_once(kind, payload, u64::MAX) {
-            Some(pos) => Ok((pos, pos + format::frame_len(payload.len()))),
-            None => self.append_anyway(kind, payload),
-        }
-    }
-
-    /// As [`append`](Self::append), where [`append_at_once`](Self::append_at_once) has failed.
-    #[cold]
-    fn append_anyway(&self, kind: Kind, payload: &[u8]) -> Result<(u64, u64)> {
-        match self.append_slowly(kind, payload, u64::MAX)? {
-            Some(place) => Ok(place),
-            None => unreachable!("no position is that high"),
-        }
-    }
-
-    /// Appends one record if it starts before `before`.
-    #[inline(always)]
-    pub(crate) fn append_before(
+    pub(crate) fn append(
         &self,
         kind: Kind,
         payload: &[u8],
-        before: u64,
-    ) -> Result<Option<(u64, u64)>> {
-        match self.append_at_once(kind, payload, before) {
-            Some(pos) => Ok(Some((pos, pos + format::frame_len(payload.len())))),
+        mut before: impl FnMut() -> Result<u64>,
+    ) -> Result<(u64, u64)> {
+        match self.append_at_once(kind, payload, before()?) {
+            Some(pos) => Ok((pos, pos + format::frame_len(payload.len()))),
             None => self.append_slowly(kind, payload, before),
         }
     }
@@ -76,41 +59,34 @@ impl Core {
     }
 
     #[cold]
-    fn append_slowly(&self, kind: Kind, payload: &[u8], before: u64) -> Result<Option<(u64, u64)>> {
+    fn append_slowly(
+        &self,
+        kind: Kind,
+        payload: &[u8],
+        before: impl FnMut() -> Result<u64>,
+    ) -> Result<(u64, u64)> {
         let writer = self.usable_writer()?;
         let need = self.checked_frame_len(payload.len())?;
         let pos = if need > writer.ring.max_claim() {
-            match self.append_apart(writer, kind, &[payload], before)? {
-                Some(pos) => pos,
-                None => return Ok(None),
-            }
+            self.append_apart(writer, kind, &[payload], before)?
         } else {
             let crc = format::crc32(payload);
-            let Some(claim) = self.claim(writer, need, before)? else {
-                return Ok(None);
-            };
+            let claim = self.claim(writer, need, before)?;
             let pos = Self::place(writer, claim, kind, payload, crc);
             self.after_append(writer, pos)?;
             pos
         };
-        Ok(Some((pos, pos + need)))
+        Ok((pos, pos + need))
     }
 
-    /// Appends records that are there all together or not at all. Returns their positions and the last one's end.
-    pub(crate) fn append_batch(&self, kind: Kind, payloads: &[&[u8]]) -> Result<(Vec<Lsn>, u64)> {
-        match self.append_batch_before(kind, payloads, u64::MAX)? {
-            Some(places) => Ok(places),
-            None => unreachable!("no position is that high"),
-        }
-    }
-
-    /// As [`append_batch`](Self::append_batch), if the first one starts before `before`.
-    pub(crate) fn append_batch_before(
+    /// Appends records that are there all together or not at all, the first of which starts before the position that
+    /// `before` returns, as for [`append`](Self::append). Returns their positions and the last one's end.
+    pub(crate) fn append_batch(
         &self,
         kind: Kind,
         payloads: &[&[u8]],
-        before: u64,
-    ) -> Result<Option<(Vec<Lsn>, u64)>> {
+        before: impl FnMut() -> Result<u64>,
+    ) -> Result<(Vec<Lsn>, u64)> {
         let writer = self.usable_writer()?;
         let mut need = 0u64;
         for payload in payloads {
@@ -127,18 +103,13 @@ impl Core {
             });
         }
         let Some((first, rest)) = payloads.split_first() else {
-            return Ok(Some((Vec::new(), 0)));
+            return Ok((Vec::new(), 0));
         };
         let pos = if need > writer.ring.max_claim() {
-            match self.append_apart(writer, kind, payloads, before)? {
-                Some(pos) => pos,
-                None => return Ok(None),
-            }
+            self.append_apart(writer, kind, payloads, before)?
         } else {
             let crcs: Vec<u32> = payloads.iter().map(|payload| format::crc32(payload)).collect();
-            let Some(mut claim) = self.claim(writer, need, before)? else {
-                return Ok(None);
-            };
+            let mut claim = self.claim(writer, need, before)?;
             let (pos, key) = (claim.pos(), writer.ring.key());
             let mut at = format::frame_len(first.len());
             for (i, payload) in rest.iter().enumerate() {
@@ -167,7 +138,7 @@ impl Core {
             at += format::frame_len(payload.len());
             lsn
         });
-        Ok(Some((lsns.collect(), pos + need)))
+        Ok((lsns.collect(), pos + need))
     }
 
     /// Appends a record that `fill` writes in place, into `len` zero bytes.
@@ -179,12 +150,10 @@ impl Core {
             self.in_closure(|| fill(&mut payload));
             // It may have forked the process.
             self.check_process()?;
-            let pos = self
-                .append_apart(writer, Kind::Data, &[&payload], u64::MAX)?
-                .unwrap_or(0);
+            let pos = self.append_apart(writer, Kind::Data, &[&payload], anywhere)?;
             return Ok((pos, pos + need));
         }
-        let mut claim = self.claim_anywhere(writer, need)?;
+        let mut claim = self.claim(writer, need, anywhere)?;
         let pos = claim.pos();
         // If `fill` panics, the claim is dropped and becomes a void.
         let crc = claim.fill_with(FRAME_HEADER_LEN as u64, len, |space| {
@@ -219,66 +188,48 @@ impl Core {
         Ok(format::frame_len(len))
     }
 
-    fn claim_anywhere<'a>(&self, writer: &'a Writer, need: u64) -> Result<Claim<'a>> {
-        match self.claim(writer, need, u64::MAX)? {
-            Some(claim) => Ok(claim),
-            None => unreachable!("no position is that high"),
-        }
-    }
-
-    /// `None` if it would not start before `before`.
+    /// Takes the next `need` bytes, if they start before the position that `before` returns; waits for room.
     #[inline(always)]
-    fn claim<'a>(&self, writer: &'a Writer, need: u64, before: u64) -> Result<Option<Claim<'a>>> {
-        match writer.ring.claim(need, before) {
-            Ok(claim) => Ok(Some(claim)),
-            Err(denied) => self.claim_slowly(writer, need, before, denied),
-        }
-    }
-
-    /// Waits for room, and makes some if nobody else does.
-    #[cold]
-    fn claim_slowly<'a>(
+    fn claim<'a>(
         &self,
         writer: &'a Writer,
         need: u64,
-        before: u64,
-        denied: Denied,
-    ) -> Result<Option<Claim<'a>>> {
-        let mut denied = denied;
+        mut before: impl FnMut() -> Result<u64>,
+    ) -> Result<Claim<'a>> {
         loop {
-            match denied {
-                Denied::Late => return Ok(None),
-                Denied::Shut => return Err(self.shut_error()),
-                Denied::NoRoom if writer.ring.waits_for_disk(need) => {
-                    self.guarded(writer, || {
-                        self.flush_far_behind(writer);
-                        self.make_ready(writer, need)
-                    })?;
-                }
-                Denied::NoRoom => {
-                    if let Some(mut turn) = Turn::try_take(self, writer) {
-                        turn.run(|held| held.flush_block())
-                            .map_err(WalError::of_nothing_taken)?;
-                        turn.pass_on();
-                    } else {
-                        writer.background.ring_flusher();
-                        let ready = || writer.ring.has_room(need) || !writer.is_taken();
-                        writer.room.sleep_unless(ready);
-                    }
-                }
-                Denied::Frozen => {
-                    writer.room.sleep_unless(|| !writer.ring.is_frozen());
-                    if before != u64::MAX {
-                        // What the bound was made of may have been cut off.
-                        return Ok(None);
-                    }
-                }
-            }
-            match writer.ring.claim(need, before) {
-                Ok(claim) => return Ok(Some(claim)),
-                Err(again) => denied = again,
+            match writer.ring.claim(need, before()?) {
+                Ok(claim) => return Ok(claim),
+                Err(denied) => self.wait_for_room(writer, need, denied)?,
             }
         }
+    }
+
+    /// Waits until a claim that was denied can be tried again, and makes room if nobody else does.
+    #[cold]
+    fn wait_for_room(&self, writer: &Writer, need: u64, denied: Denied) -> Result<()> {
+        match denied {
+            Denied::Late => {}
+            Denied::Shut => return Err(self.shut_error()),
+            Denied::NoRoom if writer.ring.waits_for_disk(need) => {
+                self.guarded(writer, || {
+                    self.flush_far_behind(writer);
+                    self.make_ready(writer, need)
+                })?;
+            }
+            Denied::NoRoom => {
+                if let Some(mut turn) = Turn::try_take(self, writer) {
+                    turn.run(|held| held.flush_block())
+                        .map_err(WalError::of_nothing_taken)?;
+                    turn.pass_on();
+                } else {
+                    writer.background.ring_flusher();
+                    let ready = || writer.ring.has_room(need) || !writer.is_taken();
+                    writer.room.sleep_unless(ready);
+                }
+            }
+            Denied::Frozen => writer.room.sleep_unless(|| !writer.ring.is_frozen()),
+        }
+        Ok(())
     }
 
     /// What an append owes after its record is published.
@@ -309,35 +260,39 @@ impl Core {
         Ok(())
     }
 
-    /// Appends records that are too long for the ring, if they start before `before`; returns where the first one's frame
-    /// does.
+    /// Appends records that are too long for the ring; returns where the first one's frame starts.
     #[cold]
     fn append_apart(
         &self,
         writer: &Writer,
         kind: Kind,
         payloads: &[&[u8]],
-        before: u64,
-    ) -> Result<Option<u64>> {
+        mut before: impl FnMut() -> Result<u64>,
+    ) -> Result<u64> {
         let need: u64 = payloads
             .iter()
             .map(|payload| format::frame_len(payload.len()))
             .sum();
-        let apart = Apart {
-            kind,
-            payloads,
-            before,
-        };
         loop {
+            let apart = Apart {
+                kind,
+                payloads,
+                before: before()?,
+            };
             let placed = Turn::take(self, writer).run(|held| held.write_apart(&apart))?;
             match placed {
-                Placed::At(pos) => return Ok(Some(pos)),
-                Placed::Late => return Ok(None),
-                Placed::NoRoom => {}
+                Placed::At(pos) => return Ok(pos),
+                Placed::Late => {}
+                Placed::NoRoom => self.guarded(writer, || self.make_ready(writer, need + AROUND))?,
             }
-            self.guarded(writer, || self.make_ready(writer, need + AROUND))?;
         }
     }
+}
+
+/// For a record that may start at any position.
+#[inline]
+pub(crate) fn anywhere() -> Result<u64> {
+    Ok(u64::MAX)
 }
 
 /// Whoever starts a quarter of the ring wakes the flusher for the blocks before: waking it costs as much as hundreds of

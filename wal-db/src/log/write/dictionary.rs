@@ -7,6 +7,7 @@
 //!
 //! What an entry says is up to the layer of events; here it is bytes.
 
+use super::append::anywhere;
 use crate::{
     error::{Result, WalError},
     format::{
@@ -176,18 +177,15 @@ impl Core {
     /// to be durable for the record to be, with its schema.
     #[inline]
     pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
-        loop {
-            let cuts = self.dictionary.cuts();
-            let before = self.described_before(schema, || self.describe_one(schema, payload))?;
-            if let Some((pos, end)) = self.append_before(Kind::Typed, payload, before)? {
-                if self.dictionary.cuts() == cuts {
-                    return Ok((pos, end));
-                }
-                self.describe_behind(&[*schema]);
-                let behind = self.dictionary.newest().map_or(end, |schema| schema + 1);
-                return Ok((pos, end.max(behind)));
-            }
+        let cuts = self.dictionary.cuts();
+        let before = || self.described_before(schema, || self.describe_one(schema, payload));
+        let (pos, end) = self.append(Kind::Typed, payload, before)?;
+        if self.dictionary.cuts() == cuts {
+            return Ok((pos, end));
         }
+        self.describe_behind(&[*schema]);
+        let behind = self.dictionary.newest().map_or(end, |schema| schema + 1);
+        Ok((pos, end.max(behind)))
     }
 
     /// As [`append_described`](Self::append_described), for records that are there together or not at all. Those
@@ -198,20 +196,20 @@ impl Core {
         payloads: &[&[u8]],
         schemas: &[Described<'_>],
     ) -> Result<Vec<Lsn>> {
-        loop {
-            let cuts = self.dictionary.cuts();
-            let mut before = u64::MAX;
+        let cuts = self.dictionary.cuts();
+        let mut before = u64::MAX;
+        let (lsns, _) = self.append_batch(Kind::Typed, payloads, || {
+            before = u64::MAX;
             for schema in schemas {
                 before = before.min(self.described_before(schema, || self.describe_new(schema, payloads))?);
             }
-            if let Some((lsns, _)) = self.append_batch_before(Kind::Typed, payloads, before)? {
-                let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
-                if reaches_on || self.dictionary.cuts() != cuts {
-                    self.describe_behind(schemas);
-                }
-                return Ok(lsns);
-            }
+            Ok(before)
+        })?;
+        let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
+        if reaches_on || self.dictionary.cuts() != cuts {
+            self.describe_behind(schemas);
         }
+        Ok(lsns)
     }
 
     /// A typed record that starts before the position that is returned has this schema in front of it.
@@ -388,11 +386,13 @@ impl Core {
         self.dictionary
             .untold
             .store(writer.ring.tail() + 1, Ordering::Release);
-        let appended = self.append_batch(Kind::Schema, &payloads).map(|(lsns, end)| {
-            let positions: Vec<u64> = lsns.into_iter().map(Lsn::pos).collect();
-            self.dictionary.positions.lock().extend(&positions);
-            (positions, end)
-        });
+        let appended = self
+            .append_batch(Kind::Schema, &payloads, anywhere)
+            .map(|(lsns, end)| {
+                let positions: Vec<u64> = lsns.into_iter().map(Lsn::pos).collect();
+                self.dictionary.positions.lock().extend(&positions);
+                (positions, end)
+            });
         self.dictionary.untold.store(0, Ordering::Release);
         appended
     }
