@@ -210,7 +210,7 @@ impl Core {
                 return Err(self.base.store.error(WalError::io("making a segment")(error)));
             }
             Err(_) => {
-                self.fail(writer);
+                self.fail();
                 return Err(self.poisoned());
             }
         };
@@ -225,7 +225,7 @@ impl Core {
             manifest.newest_segment = newest.max(manifest.newest_segment);
             self.set_mark(&mut manifest, mark);
             keeper::write_manifest(&self.base.store, &mut manifest).map_err(|_| {
-                self.fail(writer);
+                self.fail();
                 self.poisoned()
             })?;
         }
@@ -319,7 +319,8 @@ impl Core {
 
     /// After the store has failed: nothing more is taken, and whoever waits wakes up. Tickets are told by the flusher,
     /// which holds no lock: what a callback does is not known.
-    pub(crate) fn fail(&self, writer: &Writer) {
+    pub(crate) fn fail(&self) {
+        let Some(writer) = &self.writer else { return };
         writer.ring.shut();
         writer.line.fail();
         writer.background.ring_flusher();

@@ -211,7 +211,7 @@ impl Core {
             Denied::Late => {}
             Denied::Shut => return Err(self.shut_error()),
             Denied::NoRoom if writer.ring.waits_for_disk(need) => {
-                self.guarded(writer, || {
+                self.guarded(|| {
                     self.flush_far_behind(writer);
                     self.make_ready(writer, need)
                 })?;
@@ -283,7 +283,7 @@ impl Core {
             match placed {
                 Placed::At(pos) => return Ok(pos),
                 Placed::Late => {}
-                Placed::NoRoom => self.guarded(writer, || self.make_ready(writer, need + AROUND))?,
+                Placed::NoRoom => self.guarded(|| self.make_ready(writer, need + AROUND))?,
             }
         }
     }

@@ -301,13 +301,13 @@ fn prepare_loop(core: &Core, writer: &Writer) {
             while core.should_make_ready(writer) && core.goes_on(writer) {
                 let ready = writer.ring.disk();
                 // Who appends finds out by itself if there is no space.
-                let made = core.guarded(writer, || core.make_ready(writer, 0));
+                let made = core.guarded(|| core.make_ready(writer, 0));
                 // On a disk that is nearly full it may be no more than there was.
                 if made.is_err() || writer.ring.disk() <= ready {
                     break;
                 }
             }
-            if core.guarded(writer, || flush_behind(core, writer)) {
+            if core.guarded(|| flush_behind(core, writer)) {
                 core.wake_covered(writer);
             }
             if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {
@@ -348,7 +348,7 @@ fn flush_behind(core: &Core, writer: &Writer) -> bool {
             true
         }
         Err(_) => {
-            core.fail(writer);
+            core.fail();
             false
         }
     }
@@ -382,7 +382,7 @@ fn write_zeros(held: &mut Held<'_>) -> bool {
     }
     if core.base.store.write_at(from, &ZEROS).is_err() {
         if core.is_poisoned() {
-            core.fail(writer);
+            core.fail();
         }
         return false;
     }

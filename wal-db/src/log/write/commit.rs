@@ -324,15 +324,15 @@ impl Core {
     }
 
     /// Runs something that uses the store. If that panics, the log is poisoned and the panic goes on.
-    pub(crate) fn guarded<T>(&self, writer: &Writer, run: impl FnOnce() -> T) -> T {
-        struct Unwinding<'a>(&'a Core, &'a Writer);
+    pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> T) -> T {
+        struct Unwinding<'a>(&'a Core);
         impl Drop for Unwinding<'_> {
             fn drop(&mut self) {
                 self.0.base.store.break_with("a panic in the store".to_owned());
-                self.0.fail(self.1);
+                self.0.fail();
             }
         }
-        let unwinding = Unwinding(self, writer);
+        let unwinding = Unwinding(self);
         let result = run();
         std::mem::forget(unwinding);
         result

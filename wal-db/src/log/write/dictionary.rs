@@ -14,7 +14,7 @@ use crate::{
         Kind,
         schema::{LINK_LEN, Link},
     },
-    log::core::{Core, Writer},
+    log::core::Core,
     lsn::Lsn,
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
 };
@@ -319,22 +319,22 @@ impl Core {
     /// Sees to it that the schema stands in the window where the next record will, and returns where that ends.
     #[cold]
     fn describe(&self, schema: &Described<'_>) -> Result<u64> {
-        let writer = self.usable_writer()?;
+        self.usable_writer()?;
         let mut set = self.dictionary.lock();
         let entries = self.loaded(&mut set)?;
         let new = schema.of.entry(entries)?;
-        let until = self.write_set(writer, entries, new)?;
+        let until = self.write_set(entries, new)?;
         self.dictionary.add_known(schema.key);
         Ok(until)
     }
 
     /// Writes the whole set if the tail has left its window, or else what is new.
-    fn write_set(&self, writer: &Writer, entries: &mut Vec<Entry>, new: Option<Vec<u8>>) -> Result<u64> {
+    fn write_set(&self, entries: &mut Vec<Entry>, new: Option<Vec<u8>>) -> Result<u64> {
         let mut new = new;
         // A set that reaches into the next window is written there again; one that is longer than a window never fits.
         for last_try in [false, true] {
             let until = self.dictionary.until.load(Ordering::Acquire);
-            let stale = writer.ring.tail() >= until;
+            let stale = self.tail() >= until;
             let first = match self.newest_schema() {
                 None => Link::None,
                 Some(last) if stale => Link::SetBefore(last),
@@ -348,7 +348,7 @@ impl Core {
             if added.is_empty() {
                 return Ok(until);
             }
-            let (positions, end) = self.append_set(writer, first, &added)?;
+            let (positions, end) = self.append_set(first, &added)?;
             if stale {
                 entries.clear();
             }
@@ -373,7 +373,7 @@ impl Core {
     }
 
     /// Appends linked frames in one batch; returns their positions and the last one's end.
-    fn append_set(&self, writer: &Writer, first: Link, added: &[Vec<u8>]) -> Result<(Vec<u64>, u64)> {
+    fn append_set(&self, first: Link, added: &[Vec<u8>]) -> Result<(Vec<u64>, u64)> {
         let mut link = first;
         let mut payloads = Vec::with_capacity(added.len());
         for entry in added {
@@ -383,9 +383,7 @@ impl Core {
         }
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         // A manifest that is written meanwhile must not pass frames that it does not know of.
-        self.dictionary
-            .untold
-            .store(writer.ring.tail() + 1, Ordering::Release);
+        self.dictionary.untold.store(self.tail() + 1, Ordering::Release);
         let appended = self
             .append_batch(Kind::Schema, &payloads, anywhere)
             .map(|(lsns, end)| {

@@ -162,7 +162,7 @@ impl Held<'_> {
         writer.room.changed();
         self.committer.last_flush = std::mem::take(&mut self.committer.unflushed);
         if core.base.store.sync().is_err() {
-            core.fail(writer);
+            core.fail();
             return Err(core.in_doubt());
         }
         core.flushed_up_to(writer, mark);
@@ -222,7 +222,7 @@ impl Held<'_> {
                 }));
             }
             core.base.store.break_for("writing", &error);
-            core.fail(writer);
+            core.fail();
             return Err(core.in_doubt());
         }
         self.committer
@@ -259,7 +259,7 @@ impl Held<'_> {
         self.write_up_to(closed.start).map_err(|error| {
             // The place that was taken stays empty, so nothing can come after it.
             core.base.store.break_with(format!("writing: {error}"));
-            core.fail(writer);
+            core.fail();
             core.poisoned()
         })?;
         self.committer.consumer.pass(&closed);
@@ -287,7 +287,7 @@ impl Held<'_> {
         if let Err(error) = written {
             // Space was made ready before; a store that has none all the same leaves a hole in the log.
             core.base.store.break_with(format!("writing: {error}"));
-            core.fail(writer);
+            core.fail();
             let lsn = Lsn::from_pos(closed.start + GROUP_HEADER_LEN as u64);
             return Err(core.in_doubt().about(lsn));
         }

@@ -97,14 +97,14 @@ impl Core {
 
     /// Writes the manifest of a cut. Ok means that the cut is durable: the log may have failed all the same, and takes
     /// nothing more then.
-    fn publish(&self, writer: &Writer, next: &mut Manifest) -> Result<()> {
+    fn publish(&self, next: &mut Manifest) -> Result<()> {
         let Err(unwritten) = keeper::write_manifest(&self.base.store, next) else {
             return Ok(());
         };
         if unwritten.left == Left::Nothing {
             return Err(unwritten.error);
         }
-        self.fail(writer);
+        self.fail();
         match unwritten.left {
             Left::OneCopy => Ok(()),
             _ => Err(self.in_doubt()),
@@ -189,7 +189,7 @@ impl Core {
         next.head_ordinal = moved.head_ordinal;
         next.dropped = moved.dropped;
         next.timeline = moved.timeline.clone();
-        self.publish(writer, &mut next)?;
+        self.publish(&mut next)?;
         *manifest = next;
         let (head, group) = (moved.head, moved.head_group);
         self.base.set_shape(moved);
@@ -344,7 +344,7 @@ impl Held<'_> {
             next.head_group = start;
             next.head_ordinal = kept.ordinal;
         }
-        core.publish(writer, &mut next)?;
+        core.publish(&mut next)?;
         *manifest = next;
         committer.begin_epoch(manifest.mark);
         core.base.set_ordinal(manifest.mark.ordinal);

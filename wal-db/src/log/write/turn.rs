@@ -45,7 +45,7 @@ impl<'a> Turn<'a> {
         let Some(committer) = self.committer.as_deref_mut() else {
             unreachable!("held until the drop");
         };
-        core.guarded(writer, || {
+        core.guarded(|| {
             work(&mut Held {
                 core,
                 writer,
