@@ -9,7 +9,10 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{At, Live, State, Wal, WalRecord};
+use wal_db::{
+    Wal, WalRecord,
+    state::{At, Live, State},
+};
 
 /// Names and versions stand in the log; the Rust names may change.
 #[derive(Debug, Serialize, Deserialize, WalRecord)]

@@ -7,7 +7,7 @@
 
 use std::{fmt::Debug, path::Path};
 
-use wal_db::{Wal, WalDecodeOwned};
+use wal_db::{Wal, event::WalDecodeOwned};
 
 mod v1 {
     use serde::{Deserialize, Serialize};

@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wal_db::{Record, Schemas, TypedError, Wal, WalRecord};
+use wal_db::{Record, Wal, WalRecord, event::TypedError, schema::Schemas};
 
 fn main() -> anyhow::Result<()> {
     let temporary = tempfile::tempdir()?;

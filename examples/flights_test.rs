@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wal_db::{Unreadable, Wal, WalRecord};
+use wal_db::{Wal, WalRecord, event::Unreadable};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/flights-2013-01.csv");
 const EXPECTED: &str = include_str!("data/flights-2013-01.expected.json");
@@ -232,7 +232,7 @@ fn a_bad_row_is_named_and_nothing_of_it_is_logged() {
                 assert!(line.contains(&place), "attempt {attempt}: {line}");
                 let wal = open(&log);
                 assert_eq!(
-                    wal.record_count(),
+                    wal.status().records,
                     1 + before,
                     "attempt {attempt}, {threads} threads"
                 );
@@ -312,12 +312,12 @@ fn release_1(dir: &Path) -> (PathBuf, PathBuf) {
 fn a_log_of_release_1_is_read_and_nothing_is_added() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (log, data) = release_1(dir.path());
-    let before = open(&log).record_count();
+    let before = open(&log).status().records;
     let args = ["--log", str_of(&log), "--data", str_of(&data)];
     for _ in 0..2 {
         assert_report(&run(&args), RELEASE_1_EXPECTED);
     }
-    assert_eq!(open(&log).record_count(), before);
+    assert_eq!(open(&log).status().records, before);
 }
 
 /// Its last row is one batch of a release whose `Arrived` was one event, and is not imported again.
@@ -403,8 +403,11 @@ fn release_1_sees_that_release_2_has_written() {
         .find(|ahead| ahead.name.as_deref() == Some("flights.arrived"));
     assert_eq!(arrived.map(|ahead| (ahead.stored, ahead.known)), Some((2, 1)));
     let mut replay = wal
-        .replay_of::<events_v1::ArrivedV1>(..)
+        .typed::<events_v1::ArrivedV1>()
         .expect("a log")
+        .replay(..)
+        .expect("a log")
+        .among_others()
         .on_unreadable(Unreadable::Skip);
     assert!(replay.next().is_none());
     assert_eq!(replay.skipped().newer_version, 26_398);

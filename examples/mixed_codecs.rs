@@ -5,7 +5,10 @@
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Bincode, Codec, EventLog, Json, MemStore, Postcard, Wal, WalRecord};
+use wal_db::{
+    MemStore, Wal, WalRecord,
+    codec::{Bincode, Codec, Json, Postcard},
+};
 
 #[derive(Debug, Serialize, Deserialize, WalRecord)]
 #[wal(name = "sensor")]
@@ -16,7 +19,7 @@ enum Sensor {
 
 /// The codec is chosen where the log is opened, for what is appended; what is read does not depend on it.
 fn write<C: Codec>(wal: &Wal, id: u64) -> wal_db::Result<()> {
-    let log: EventLog<Sensor, C> = wal.typed_with()?;
+    let log = wal.typed::<Sensor>()?.with_codec::<C>();
     log.append(&Sensor::Found {
         id,
         place: "roof".into(),

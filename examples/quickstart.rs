@@ -25,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let wal = Wal::open(&path)?;
     println!(
         "reopened: {} records, closed cleanly: {}",
-        wal.record_count(),
+        wal.status().records,
         wal.recovery().clean
     );
     for record in wal.iter()? {

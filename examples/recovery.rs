@@ -16,7 +16,10 @@ use std::{
 };
 
 use anyhow::Context;
-use wal_db::{SalvageItem, Wal, WalConfig};
+use wal_db::{
+    Wal, WalConfig,
+    recovery::{self, SalvageItem},
+};
 
 const SECTOR: usize = 512;
 
@@ -32,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     // On its way to the disk when the accident happens: written, and no sync has returned.
     wal.append(&record("unsynced", 4))?;
     wal.append(&record("unsynced", 5))?;
-    wal.flush()?;
+    wal.drain()?;
     // Not even written: in staging memory, which survives the process and not the power.
     wal.append(&record("staged", 6))?;
 
@@ -53,7 +56,7 @@ fn main() -> anyhow::Result<()> {
     fs::remove_file(flipped.join("staging"))?;
     damage(&flipped, "acknowledged 2", |bytes, at| bytes[at + 20] ^= 1)?;
     open(&flipped)?;
-    let inspection = Wal::inspect(&flipped)?;
+    let inspection = recovery::inspect(&flipped)?;
     println!(
         "   inspect: {} of 2 manifest copies intact, {}",
         inspection.intact_manifest_copies,
@@ -62,7 +65,7 @@ fn main() -> anyhow::Result<()> {
             None => "no damage".to_owned(),
         }
     );
-    for item in Wal::salvage(&flipped)? {
+    for item in recovery::salvage(&flipped)? {
         match item? {
             SalvageItem::Record(record) => println!("   salvage: {}", name(record.data())),
             SalvageItem::Damage(damage) => println!("   salvage: {damage}"),

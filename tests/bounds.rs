@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use wal_db::{Lsn, Wal};
+use wal_db::{Lsn, Start, Wal};
 use wal_tests::{
     disk::Disk,
     files::{FORMS, Form, Place},
@@ -101,7 +101,7 @@ fn opening_a_closed_log_on_disk_reads_nothing_of_the_stream() {
         let wal = place.open(quiet()).unwrap();
         assert!(wal.recovery().clean, "{form:?}");
         assert_eq!(wal.recovery().scanned_bytes, 0, "{form:?}");
-        assert_eq!(wal.record_count(), 3000);
+        assert_eq!(wal.status().records, 3000);
     }
 }
 
@@ -156,7 +156,7 @@ fn reading_a_large_log_takes_little_memory() {
     assert_eq!((report.records, report.is_intact()), (1024, true));
     assert!(bytes < LIMIT, "verify: {bytes}");
     let (bytes, lsn) = peak(|| {
-        wal.iter_from_ordinal(1000)
+        wal.iter_from(Start::Ordinal(1000))
             .unwrap()
             .next()
             .unwrap()
@@ -168,7 +168,12 @@ fn reading_a_large_log_takes_little_memory() {
     let (bytes, wal) = peak(|| place.open(quiet()).unwrap());
     assert!(bytes < LIMIT, "open: {bytes}");
     drop(wal);
-    let (bytes, count) = peak(|| Wal::salvage(place.path()).unwrap().map(Result::unwrap).count());
+    let (bytes, count) = peak(|| {
+        wal_db::recovery::salvage(place.path())
+            .unwrap()
+            .map(Result::unwrap)
+            .count()
+    });
     assert_eq!(count, 1024);
     assert!(bytes < LIMIT, "salvage: {bytes}");
 }

@@ -4,8 +4,10 @@
 use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Bincode, Codec, CodecError, CodecId, Json, Lsn, MemStore, Postcard, RecordType, Schemas, TypedError, Wal,
-    WalDecode, WalDecodeOwned, WalError, WalRecord, WalSchema,
+    Lsn, MemStore, Wal, WalError, WalRecord, WalSchema,
+    codec::{Bincode, Codec, CodecError, CodecId, Json, Postcard},
+    event::{RecordType, TypedError, WalDecode, WalDecodeOwned},
+    schema::Schemas,
 };
 
 /// An application's own format: postcard after a mark.
@@ -65,7 +67,7 @@ fn wal() -> Wal {
 }
 
 fn append<T: WalDecodeOwned, C: Codec>(wal: &Wal, event: &T) -> Result<Lsn, WalError> {
-    wal.typed_with::<T, C>()?.append(event)
+    wal.typed::<T>()?.with_codec::<C>().append(event)
 }
 
 #[test]
@@ -93,7 +95,7 @@ fn one_log_holds_events_of_four_codecs() {
         .collect();
     assert_eq!(ids, [1, 2, 3, 200].repeat(events.len()));
 
-    let log = wal.typed_with::<Shop, Marked>().expect("opens");
+    let log = wal.typed::<Shop>().expect("opens").with_codec::<Marked>();
     let replayed: Vec<_> = log
         .replay(..)
         .expect("reads")
@@ -114,11 +116,11 @@ fn a_codec_that_a_reader_does_not_have_is_named() {
     assert_eq!((codec, name), (CodecId::new(200), "shop.closed"));
     assert_eq!(record.decode_with::<Shop, Marked>().expect("reads"), Shop::Closed);
 
-    let schemas = [wal_db::RecordSchema::new(
+    let schemas = [wal_db::schema::RecordSchema::new(
         record.info().expect("typed").type_id,
         "shop.closed",
         1,
-        wal_db::Shape::Unit,
+        wal_db::schema::Shape::Unit,
     )];
     let schemas: Schemas = schemas.into_iter().collect();
     let Err(TypedError::Explain { name, source, .. }) = record.to_value(&schemas) else {
@@ -128,7 +130,7 @@ fn a_codec_that_a_reader_does_not_have_is_named() {
     assert!(source.to_string().contains("codec 200"), "{source}");
     assert_eq!(
         record.to_value_with::<Marked>(&schemas).expect("reads"),
-        wal_db::Value::Unit
+        wal_db::schema::Value::Unit
     );
     let refused = record
         .to_json(&schemas)
@@ -367,14 +369,14 @@ impl Codec for Careless {
 #[test]
 fn a_careless_codec_harms_no_record_and_panics_nowhere() {
     let wal = Wal::with_store(MemStore::new()).expect("opens");
-    let log = wal.typed_with::<Shop, Careless>().expect("typed");
+    let log = wal.typed::<Shop>().expect("typed").with_codec::<Careless>();
     let event = Shop::Noted("the envelope stays in front".to_owned());
     let lsn = log.append(&event).expect("appended");
     let record = wal.read(lsn).expect("read");
     assert_eq!(record.info().expect("an envelope").codec, Careless::ID);
     OVERSTATES.set(true);
-    let refused =
-        Wal::with_store(MemStore::new()).and_then(|wal| wal.typed_with::<Shop, Careless>()?.append(&event));
+    let refused = Wal::with_store(MemStore::new())
+        .and_then(|wal| wal.typed::<Shop>()?.with_codec::<Careless>().append(&event));
     assert!(
         matches!(refused, Err(WalError::Typed(TypedError::Encode { .. }))),
         "{refused:?}"
@@ -419,17 +421,21 @@ fn what_cannot_be_read_again_is_refused_if_that_is_asked_for() {
 
     fn check<C: Codec>() {
         let wal = wal();
-        let log = wal.typed_with::<Halves, C>().expect("typed").with_read_back(true);
+        let log = wal
+            .typed::<Halves>()
+            .expect("typed")
+            .with_codec::<C>()
+            .with_read_back(true);
         assert!(log.clone().read_back());
         let meta = wal_db::Meta::new().with_stream("s");
         let odd = || Halves::Made(Even(3));
         let refused = [
             log.append(&odd()),
-            log.append_with(&odd(), &meta),
+            log.append_with_meta(&odd(), &meta),
             log.append_and_sync(&odd()),
             log.append_batch(&[Halves::Made(Even(2)), odd()])
                 .map(|lsns| lsns[0]),
-            log.append_batch_with(&[(odd(), meta.clone())])
+            log.append_batch_with_meta(&[(odd(), meta.clone())])
                 .map(|lsns| lsns[0]),
         ];
         for refused in refused {
@@ -441,7 +447,9 @@ fn what_cannot_be_read_again_is_refused_if_that_is_asked_for() {
             assert!(said.starts_with("it could not be read again"), "{said}");
         }
         assert_eq!(wal.iter().expect("reads").count(), 0, "nothing was appended");
-        let lsn = log.append_with(&Halves::Made(Even(2)), &meta).expect("appends");
+        let lsn = log
+            .append_with_meta(&Halves::Made(Even(2)), &meta)
+            .expect("appends");
         assert_eq!(
             wal.read(lsn)
                 .expect("reads")

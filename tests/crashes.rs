@@ -86,7 +86,7 @@ fn a_killed_process_keeps_what_a_heap_had_flushed() {
     let place = Place::new(Form::File);
     let wal = place.open(quiet().with_staging(Staging::Heap)).unwrap();
     let first = put(&wal, 1, 100);
-    wal.flush().unwrap();
+    wal.drain().unwrap();
     put(&wal, 2, 100);
     assert_eq!(all(&place.killed().open(quiet()).unwrap()), [first]);
 }
@@ -186,7 +186,7 @@ fn an_unpublished_claim_becomes_a_void_and_what_follows_stays() {
         let (claimed, go_on) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
         let (behind, image) = std::thread::scope(|scope| {
             scope.spawn(|| {
-                wal.append_with(300, |space| {
+                wal.append_in_place(300, |space| {
                     space[..10].fill(9);
                     claimed.wait();
                     go_on.wait();

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use wal_db::{Corruption, SalvageItem, Wal, WalError};
+use wal_db::{
+    Wal, WalError,
+    recovery::{Corruption, SalvageItem},
+};
 
 use crate::{
     Entry, corruption,
@@ -23,7 +26,7 @@ pub fn synced(form: Form) -> (Place, Wal, Vec<Entry>) {
         }
         wal.sync().unwrap();
     }
-    let ends = [entries[9].0, wal.durable_lsn()].map(|lsn| lsn.get() / SEGMENT);
+    let ends = [entries[9].0, wal.status().durable].map(|lsn| lsn.get() / SEGMENT);
     assert_eq!(ends, [1, 1]);
     (place, wal, entries)
 }
@@ -32,7 +35,7 @@ pub fn synced(form: Form) -> (Place, Wal, Vec<Entry>) {
 #[must_use]
 pub fn salvaged(place: &Place) -> (Vec<Entry>, Vec<Corruption>) {
     let (mut entries, mut damage) = (Vec::new(), Vec::new());
-    for item in Wal::salvage(place.path()).unwrap() {
+    for item in wal_db::recovery::salvage(place.path()).unwrap() {
         match item.unwrap() {
             SalvageItem::Record(record) => entries.push(Entry(record.lsn(), record.into_data())),
             SalvageItem::Damage(place) => damage.push(place),

@@ -359,15 +359,18 @@ pub fn stays_poisoned(wal: &Wal, disk: &Disk) {
     disk.heal();
     let syncs = disk.calls(Op::Sync);
     let writes = disk.calls(Op::Write);
-    assert!(wal.poisoned_by().is_some(), "not poisoned");
+    assert!(wal.status().failure.is_some(), "not poisoned");
     assert!(is_poisoned(&wal.append(b"x")), "append");
     assert!(is_poisoned(&wal.append(&[7; 100_000])), "a large append");
     assert!(is_poisoned(&wal.append_batch(&[b"x", b"y"])), "append_batch");
-    assert!(is_poisoned(&wal.append_with(3, |_| ())), "append_with");
+    assert!(is_poisoned(&wal.append_in_place(3, |_| ())), "append_with");
     assert!(is_poisoned(&wal.append_and_sync(b"x")), "append_and_sync");
-    assert!(is_poisoned(&wal.append_durable(b"x")), "append_durable");
+    assert!(
+        is_poisoned(&wal.append(b"x").and_then(|lsn| wal.ticket(lsn))),
+        "append_durable"
+    );
     assert!(is_poisoned(&wal.sync()), "sync");
-    assert!(is_poisoned(&wal.flush()), "flush");
+    assert!(is_poisoned(&wal.drain()), "flush");
     assert!(is_poisoned(&wal.truncate_after(Lsn::ZERO)), "truncate_after");
     assert_eq!(
         (disk.calls(Op::Sync), disk.calls(Op::Write)),

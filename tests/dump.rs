@@ -49,7 +49,7 @@ fn three_groups() -> Place {
     wal.append_batch(&[b"one".as_slice(), b"two"]).unwrap();
     wal.sync().unwrap();
     let given_up = catch_unwind(AssertUnwindSafe(|| {
-        wal.append_with(20, |_| panic!("no record after all"))
+        wal.append_in_place(20, |_| panic!("no record after all"))
     }));
     assert!(given_up.is_err());
     put(&wal, 3, 8);

@@ -102,7 +102,7 @@ pub fn run_and_then(open: impl Fn() -> Result<Wal>, mut then: impl FnMut(&Wal)) 
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let wal = open()?;
             let ended = catch_unwind(AssertUnwindSafe(|| use_everything(&wal, round, &mut outcomes)));
-            if wal.poisoned_by().is_some() {
+            if wal.status().failure.is_some() {
                 stays_poisoned(&wal);
             }
             then(&wal);
@@ -126,7 +126,7 @@ pub fn run_and_then(open: impl Fn() -> Result<Wal>, mut then: impl FnMut(&Wal)) 
 }
 
 fn stays_poisoned(wal: &Wal) {
-    let cause = wal.poisoned_by();
+    let cause = wal.status().failure;
     assert!(
         is_poisoned(&wal.append(b"after the failure")),
         "append after {cause:?}"

@@ -2,8 +2,10 @@
 //! prints the same JSON, for 10,000 random events of more than 30 shapes.
 
 use wal_db::{
-    Bincode, Codec, CodecId, Json, Lsn, MemStore, Part, Postcard, Record, RecordInfo, RecordSchema,
-    RecordType, Schemas, Shape, TypedError, Value, Wal, WalRecord, WalSchema,
+    Lsn, MemStore, Record, Wal, WalRecord, WalSchema,
+    codec::{Bincode, Codec, CodecId, Json, Postcard},
+    event::{RecordInfo, RecordType, TypedError},
+    schema::{Part, RecordSchema, Schemas, Shape, Value},
 };
 
 const EVENTS: usize = 10_000;
@@ -19,7 +21,7 @@ mod writer {
     use std::time::Duration;
 
     use serde::{Deserialize, Serialize, Serializer};
-    use wal_db::WalDecodeOwned;
+    use wal_db::event::WalDecodeOwned;
     use wal_tests::random::{Random, Rng};
 
     use super::*;
@@ -71,7 +73,7 @@ mod writer {
     }
 
     fn append<T: WalDecodeOwned, C: Codec>(wal: &Wal, event: &T) -> wal_db::Result<Lsn> {
-        wal.typed_with::<T, C>()?.append(event)
+        wal.typed::<T>()?.with_codec::<C>().append(event)
     }
 
     macro_rules! events {
@@ -487,7 +489,7 @@ struct Sale {
 fn a_sale<C: Codec>() -> Wal {
     let wal = wal();
     let at = [127, 0, 0, 1].into();
-    let log = wal.typed_with::<Sale, C>().expect("opens");
+    let log = wal.typed::<Sale>().expect("opens").with_codec::<C>();
     log.append(&Sale { id: (1, 2), at }).expect("appends");
     wal
 }

@@ -1,7 +1,11 @@
 //! Families of events that share a log, an id or the beginning of a name.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, Schemas, TypedError, Wal, WalDecodeOwned, WalError, WalRecord};
+use wal_db::{
+    MemStore, Wal, WalError, WalRecord,
+    event::{TypedError, WalDecodeOwned},
+    schema::Schemas,
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "bank")]
@@ -107,7 +111,7 @@ fn log() -> Wal {
 
 fn copy(from: &Wal, to: &Wal, schemas: &Schemas) -> Result<(), WalError> {
     from.iter()?
-        .try_for_each(|record| to.append_record(&record?, schemas).map(drop))
+        .try_for_each(|record| record?.append_to(to, schemas).map(drop))
 }
 
 fn replayed<E: WalDecodeOwned>(wal: &Wal) -> Vec<E> {
@@ -233,7 +237,11 @@ fn a_replay_that_has_begun_hands_out_nothing_of_a_type_that_came_later() {
     wal.append(b"bytes").expect("appends");
     let (mut whole, mut of) = (
         shop.replay(..).expect("reads"),
-        wal.replay_of::<Shop>(..).expect("reads"),
+        wal.typed::<Shop>()
+            .expect("reads")
+            .replay(..)
+            .expect("reads")
+            .among_others(),
     );
     wal.append_typed(&Bank::Deposited(100)).expect("appends");
     let handed_out = [

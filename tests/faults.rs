@@ -25,9 +25,9 @@ fn any_sectors_of_an_unsynced_tail_may_be_lost() {
         let mut tail = Vec::new();
         for i in 3..6 {
             tail.push(put(&wal, i, 600));
-            wal.flush().unwrap();
+            wal.drain().unwrap();
         }
-        let (from, to) = (wal.durable_lsn().get(), wal.end().get());
+        let (from, to) = (wal.status().durable.get(), wal.end().get());
         let groups: Vec<Group> = place
             .groups()
             .into_iter()
@@ -59,7 +59,10 @@ fn any_sectors_of_an_unsynced_tail_may_be_lost() {
                 arrived_behind,
                 "{form:?}, lost {lost:b}"
             );
-            assert_eq!(wal.truncated_on_open() > 0, arrived_behind);
+            assert_eq!(
+                wal.recovery().cut.as_ref().map_or(0, |cut| cut.end - cut.start) > 0,
+                arrived_behind
+            );
             if let Some(cut) = &wal.recovery().cut {
                 let kept_at = fs::read(cut.kept_at.as_ref().unwrap()).unwrap();
                 assert_eq!(
@@ -98,9 +101,9 @@ fn image_of(image: &Place, tail: u64, start: u64, end: u64, is_lost: impl Fn(u64
 fn a_file_that_ends_at_the_durable_mark_holds_all_that_was_acknowledged() {
     for form in FORMS {
         let (place, wal, entries) = synced(form);
-        let durable = wal.durable_lsn().get();
+        let durable = wal.status().durable.get();
         put(&wal, 99, 500);
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         let image = place.without_staging();
         image.cut_file(durable);
         let wal = image.open(quiet()).unwrap();
@@ -119,7 +122,7 @@ fn after_every_subset_of_unsynced_sectors_the_acknowledged_records_are_there() {
     let mut images = 0;
     for step in 0..8 {
         unacked.push(put(&wal, step, 200 + 150 * step));
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         if step % 3 == 2 {
             wal.sync().unwrap();
             acked.append(&mut unacked);
@@ -165,7 +168,7 @@ fn what_recovery_shows_after_a_process_died_survives_the_power() {
         wal.sync().unwrap();
         for i in 2..5 {
             entries.push(put(&wal, i, 700));
-            wal.flush().unwrap();
+            wal.drain().unwrap();
         }
         if failed_sync {
             disk.set(Op::Sync, Fault::Fail(EIO));
@@ -220,7 +223,7 @@ fn a_zeroed_sector_of_the_last_flush_is_damage_once_it_is_certified() {
 fn a_flipped_bit_below_the_watermark_is_reported_and_nothing_changes() {
     for form in FORMS {
         let (place, wal, entries) = synced(form);
-        let durable = wal.durable_lsn().get();
+        let durable = wal.status().durable.get();
         let groups = place.groups();
         // The fourth group lies in the second segment. Two bytes of its header, the first word of its second frame, a
         // byte of its third record.
@@ -247,7 +250,7 @@ fn a_flipped_bit_below_the_watermark_is_reported_and_nothing_changes() {
                 assert_eq!(damage.lsn.get(), group.pos - GROUP_HEADER, "{form:?}, {pos}");
 
                 let before = place.bytes();
-                let inspection = Wal::inspect(place.path()).unwrap();
+                let inspection = wal_db::recovery::inspect(place.path()).unwrap();
                 // It does not look at staging memory, which may know of more that is durable.
                 let inspected = inspection.damage.unwrap();
                 assert_eq!(
@@ -393,7 +396,7 @@ fn a_refused_opening_creates_no_file() {
 fn truncate_at_damage_cuts_keeps_the_bytes_and_reports() {
     for form in FORMS {
         let (place, wal, entries) = synced(form);
-        let (durable, group) = (wal.durable_lsn().get(), place.groups()[3]);
+        let (durable, group) = (wal.status().durable.get(), place.groups()[3]);
         let place = place.without_staging();
         drop(wal);
         place.flip(entries[10].0.get() + GROUP_HEADER + 50);
@@ -445,9 +448,9 @@ fn kept_bytes_are_not_overwritten_by_the_next_cut() {
     let evidence = fs::read(&first).unwrap();
     // The log goes on at the same place, and a power loss tears what comes there.
     put(&wal, 80, 2000);
-    wal.flush().unwrap();
+    wal.drain().unwrap();
     let after = place.without_staging();
-    let torn = wal.durable_lsn().get() + SECTOR;
+    let torn = wal.status().durable.get() + SECTOR;
     after.overwrite(torn, &[0; SECTOR as usize]);
     let wal = after.open(quiet()).unwrap();
     assert!(wal.recovery().cut.is_some());
@@ -472,7 +475,7 @@ fn a_zeroed_header_in_a_sector_that_is_not_zero_is_damage() {
         let damage = refused(&image);
         assert_eq!(
             (damage.start, damage.reason),
-            (0, wal_db::CorruptionReason::GroupHeader),
+            (0, wal_db::recovery::CorruptionReason::GroupHeader),
             "{form:?}"
         );
     }

@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 
-use wal_db::{CorruptionReason, Wal, WalError};
+use wal_db::{Wal, WalError, recovery::CorruptionReason};
 use wal_tests::{
     Entry, all,
     damage::{many_segments, never_silent, refused, salvaged, synced},
@@ -197,7 +197,12 @@ fn one_damaged_copy_of_the_manifest_is_reported_and_mended() {
             for at in [0, 8, 20, 30, 85, 140] {
                 let place = place.killed();
                 damage_slot(&place, slot, |bytes| bytes[at] ^= 4);
-                assert_eq!(Wal::inspect(place.path()).unwrap().intact_manifest_copies, 1);
+                assert_eq!(
+                    wal_db::recovery::inspect(place.path())
+                        .unwrap()
+                        .intact_manifest_copies,
+                    1
+                );
                 let wal = place.open(quiet()).unwrap();
                 assert!(
                     wal.recovery().manifest_copy_damaged,
@@ -205,7 +210,12 @@ fn one_damaged_copy_of_the_manifest_is_reported_and_mended() {
                 );
                 assert_eq!(all(&wal), entries, "{form:?}, slot {slot}, byte {at}");
                 drop(wal);
-                assert_eq!(Wal::inspect(place.path()).unwrap().intact_manifest_copies, 2);
+                assert_eq!(
+                    wal_db::recovery::inspect(place.path())
+                        .unwrap()
+                        .intact_manifest_copies,
+                    2
+                );
                 assert!(!place.open(quiet()).unwrap().recovery().manifest_copy_damaged);
             }
         }
@@ -237,7 +247,7 @@ fn a_log_with_two_damaged_copies_of_the_manifest_is_refused_and_salvaged() {
         }
         let damage = refused(&place);
         assert_eq!(damage.reason, CorruptionReason::Manifest, "{form:?}");
-        let inspection = Wal::inspect(place.path()).unwrap();
+        let inspection = wal_db::recovery::inspect(place.path()).unwrap();
         assert_eq!(inspection.intact_manifest_copies, 0);
         assert_eq!(inspection.damage.unwrap().reason, CorruptionReason::Manifest);
         assert_eq!(salvaged(&place), (entries, vec![]), "{form:?}");

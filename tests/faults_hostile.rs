@@ -8,7 +8,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use wal_db::{CorruptionReason, Lsn, OpenPolicy, RecoveryPolicy, SalvageItem, Wal, WalError};
+use wal_db::{
+    Lsn, OpenPolicy, RecoveryPolicy, Start, Wal, WalError,
+    recovery::{CorruptionReason, SalvageItem},
+};
 use wal_tests::{
     Entry, all, corruption,
     damage::{many_segments, salvaged},
@@ -45,7 +48,9 @@ fn survives(disk: &Disk, entries: &[Entry], what: &str) {
                     found.push(Entry(record.lsn(), record.into_data()));
                 }
                 let _ = wal.iter_rev().map(|records| records.take(1000).count());
-                let _ = wal.iter_from_ordinal(2).map(|records| records.take(1000).count());
+                let _ = wal
+                    .iter_from(Start::Ordinal(2))
+                    .map(|records| records.take(1000).count());
                 let _ = wal.verify();
                 for pos in (0..2048).step_by(8) {
                     found.extend(
@@ -54,7 +59,7 @@ fn survives(disk: &Disk, entries: &[Entry], what: &str) {
                     );
                 }
                 let _ = wal.truncate_before(Lsn::new(600));
-                let _ = (wal.len(), wal.record_count(), wal.is_empty(), wal.stats());
+                let _ = (wal.len(), wal.status().records, wal.is_empty(), wal.status());
                 found
             }))
         }
@@ -257,7 +262,7 @@ fn clocks_that_jump_change_neither_order_nor_recovery() {
     assert!(wal.verify().unwrap().is_intact());
     for time in [std::time::SystemTime::UNIX_EPOCH, std::time::SystemTime::now()] {
         let found: Vec<_> = wal
-            .iter_from_time(time)
+            .iter_from(time)
             .unwrap()
             .map(|record| record.unwrap().lsn())
             .collect();
@@ -324,7 +329,10 @@ fn payloads_that_hold_copies_of_the_log_are_never_resynchronised_into() {
                 "record {i}, byte {at}: lost {lost:?}"
             );
 
-            let salvaged: Vec<_> = Wal::salvage(place.path()).unwrap().map(Result::unwrap).collect();
+            let salvaged: Vec<_> = wal_db::recovery::salvage(place.path())
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
             for item in salvaged {
                 if let SalvageItem::Record(record) = item {
                     let entry = Entry(record.lsn(), record.into_data());
@@ -354,7 +362,10 @@ fn salvage_ends_wherever_the_file_ends() {
         // Every byte up to the end says that there is something.
         place.overwrite(group, &[0xa5; 2048]);
         place.cut_file(group + left);
-        let items: Vec<_> = Wal::salvage(place.path()).unwrap().take(100).collect();
+        let items: Vec<_> = wal_db::recovery::salvage(place.path())
+            .unwrap()
+            .take(100)
+            .collect();
         assert!(items.len() < 100, "{left} bytes behind the last group: no end");
         let records = items.into_iter().filter_map(|item| match item.unwrap() {
             SalvageItem::Record(record) => Some(Entry(record.lsn(), record.into_data())),
@@ -403,7 +414,7 @@ fn inspect_and_salvage_go_by_the_copy_of_the_manifest_that_counts() {
             manifest
                 .write_all_at(&bytes[offset as usize..end], offset)
                 .unwrap();
-            let inspection = Wal::inspect(crashed.path()).unwrap();
+            let inspection = wal_db::recovery::inspect(crashed.path()).unwrap();
             assert_eq!(inspection.intact_manifest_copies, 2, "{form:?}");
             assert_eq!(
                 inspection.head,

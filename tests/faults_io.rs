@@ -24,7 +24,7 @@ fn a_failed_write_poisons_and_durable_records_stay_readable() {
         let wal = open(&disk, quiet_heap());
         let acked = put(&wal, 1, 100);
         wal.sync().unwrap();
-        let waiting = wal.append_durable(b"waiting").unwrap();
+        let waiting = wal.ticket(wal.append(b"waiting").unwrap()).unwrap();
         disk.set(Op::Write, fault);
         assert!(is_in_doubt(&waiting.wait()));
         stays_poisoned(&wal, &disk);
@@ -114,13 +114,13 @@ fn tickets_in_every_form_hear_of_a_failed_sync() {
         let (told, outcomes) = mpsc::channel();
         for i in 0..4u8 {
             let told = told.clone();
-            let ticket = wal.append_durable(&[i]).unwrap();
+            let ticket = wal.ticket(wal.append(&[i]).unwrap()).unwrap();
             ticket.on_durable(move |outcome| told.send(outcome).unwrap());
         }
         drop(told);
         disk.wait_for_held();
-        let waits = wal.append_durable(b"waits").unwrap();
-        let mut polled = wal.append_durable(b"polled").unwrap();
+        let waits = wal.ticket(wal.append(b"waits").unwrap()).unwrap();
+        let mut polled = wal.ticket(wal.append(b"polled").unwrap()).unwrap();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let polled_once = std::pin::Pin::new(&mut polled).poll(&mut context);
         assert!(polled_once.is_pending());
@@ -166,7 +166,7 @@ fn who_flushes_and_who_appends_beside_a_failing_write_hear_of_it_and_can_close()
             let wal = open(&disk, busy_heap().with_staging_bytes(64 << 10));
             disk.set_after(Op::Write, good % 40, Fault::Fail(EIO));
             std::thread::scope(|scope| {
-                scope.spawn(|| while wal.flush().is_ok() {});
+                scope.spawn(|| while wal.drain().is_ok() {});
                 while wal.append(&[7; 1_500]).is_ok() {}
             });
             assert!(wal.close().is_err());
@@ -183,12 +183,12 @@ fn tickets_hear_of_an_error_while_preparing_space() {
             disk.set_space(20_000); // little is made ready ahead
             let wal = open(&disk, busy_heap());
             disk.hold(Op::Sync);
-            let _first = wal.append_durable(b"a").unwrap();
-            let flusher_is_busy = wal.append_durable(b"b").unwrap();
+            let _first = wal.ticket(wal.append(b"a").unwrap()).unwrap();
+            let flusher_is_busy = wal.ticket(wal.append(b"b").unwrap()).unwrap();
             flusher_is_busy.on_durable(|_| ());
             disk.wait_for_held();
             let (told, outcome) = mpsc::channel();
-            wal.append_durable(b"c")
+            wal.ticket(wal.append(b"c").unwrap())
                 .unwrap()
                 .on_durable(move |outcome| told.send(outcome).unwrap());
             disk.set(Op::Prepare, Fault::Fail(EIO));
@@ -404,16 +404,16 @@ fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
         assert!(is_full(&wal.append(&[1; 2000])));
         assert!(is_full(&wal.append(&[1; 80_000])));
         assert!(is_full(&wal.append_batch(&[[1; 1000], [2; 1000]])));
-        assert!(is_full(&wal.append_durable(&[1; 2000])));
-        assert!(is_full(&wal.append_with(2000, |_| panic!(
+        assert!(is_full(&wal.append(&[1; 2000]).and_then(|lsn| wal.ticket(lsn))));
+        assert!(is_full(&wal.append_in_place(2000, |_| panic!(
             "the closure of a record that is not taken"
         ))));
         assert_eq!(wal.end().get(), tail, "LSNs were consumed");
-        assert_eq!(wal.poisoned_by(), None);
+        assert_eq!(wal.status().failure, None);
         // What was taken can still be made durable and read.
         wal.sync().unwrap();
         assert_eq!(all(&wal), entries);
-        let end = wal.durable_lsn();
+        let end = wal.status().durable;
 
         disk.set_space(10 << 20);
         let data = payload(500, 2000);
@@ -446,7 +446,7 @@ fn a_write_that_finds_the_disk_full_keeps_what_was_staged() {
     assert!(matches!(waits, Err(WalError::NotDurable { .. })), "{waits:?}");
     let tail = wal.end().get();
     assert!(is_full(&wal.append(&payload(99, 1000))));
-    assert_eq!((wal.end().get(), wal.poisoned_by()), (tail, None));
+    assert_eq!((wal.end().get(), wal.status().failure), (tail, None));
     disk.heal();
     wal.sync().unwrap();
     entries.push(put(&wal, 200, 1000));

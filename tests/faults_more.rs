@@ -15,8 +15,8 @@ use std::{
 };
 
 use wal_db::{
-    CorruptionReason, Durability, FileStore, Identity, RecoveryPolicy, SegmentedStore, Wal, WalConfig,
-    WalError, WalStore,
+    Durability, FileStore, RecoveryPolicy, SegmentedStore, Wal, WalConfig, WalError, WalStore,
+    recovery::CorruptionReason, store::Identity,
 };
 use wal_tests::{
     Entry, all, corruption,
@@ -61,7 +61,7 @@ fn damage_of_what_was_written_while_the_machine_was_up_is_refused() {
         let place = Place::new(form);
         let wal = place.open(quiet()).unwrap();
         let entry = put(&wal, 1, 1500);
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         let image = place.killed();
         assert_eq!(all(&image.killed().open(quiet()).unwrap()), [entry]);
         image.flip(SECTOR + 100);
@@ -103,9 +103,13 @@ fn what_comes_while_a_flush_is_certified_is_not_certified_with_it() {
             assert!(first.join().unwrap().unwrap() < second);
             second
         });
-        assert!(wal.durable_lsn() <= second, "{} {second}", wal.durable_lsn());
+        assert!(
+            wal.status().durable <= second,
+            "{} {second}",
+            wal.status().durable
+        );
         wal.sync().unwrap();
-        assert!(wal.durable_lsn() > second);
+        assert!(wal.status().durable > second);
     });
 }
 
@@ -203,7 +207,7 @@ fn a_follower_of_the_flush_that_fails_hears_of_it() {
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| wal.sync());
             disk.wait_for_held();
-            let follower = scope.spawn(|| wal.sync_to(entry.0));
+            let follower = scope.spawn(|| wal.ticket(entry.0).and_then(|ticket| ticket.wait()).map(drop));
             disk.set(Op::Sync, Fault::Fail(EIO));
             disk.let_go();
             assert!(is_in_doubt(&leader.join().unwrap()));
@@ -211,7 +215,9 @@ fn a_follower_of_the_flush_that_fails_hears_of_it() {
             assert!(is_in_doubt(&heard) || is_poisoned(&heard), "{heard:?}");
         });
         // The record was taken before the failure, so it is in doubt for good; what comes later is refused.
-        assert!(is_in_doubt(&wal.sync_to(entry.0)));
+        assert!(is_in_doubt(
+            &wal.ticket(entry.0).and_then(|ticket| ticket.wait()).map(drop)
+        ));
         assert!(is_poisoned(&wal.append(b"later")));
     });
 }
@@ -288,7 +294,7 @@ fn the_place_to_scan_from_is_durable() {
     let kept: Vec<Entry> = (0..2).map(|i| put(&wal, i, 100)).collect();
     wal.sync().unwrap();
     put(&wal, 2, 2000);
-    wal.flush().unwrap();
+    wal.drain().unwrap();
     wal.truncate_before(kept[1].0).unwrap();
     let after = disk.after_power_loss(|_| false);
     assert_eq!(all(&open(&after, quiet_heap())), kept[1..]);
@@ -544,7 +550,7 @@ fn a_process_that_dies_in_any_call_of_the_store_leaves_every_append() {
             story.append(&wal, 50, 70_000);
             wal.sync().unwrap();
             (0..3).for_each(|i| story.append(&wal, round * 100 + 60 + i, 300));
-            wal.flush().unwrap();
+            wal.drain().unwrap();
             (3..5).for_each(|i| story.append(&wal, round * 100 + 60 + i, 300));
             let entries = all(&wal);
             let kept = entries.len() - 2;
@@ -560,9 +566,9 @@ fn a_process_that_dies_in_any_call_of_the_store_leaves_every_append() {
         }
         story.append(&wal, 90, 2000);
         let staged = Story::of(story.place.killed(), story.records());
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         let torn = story.place.without_staging();
-        torn.overwrite(wal.durable_lsn().get(), &[0; SECTOR as usize]);
+        torn.overwrite(wal.status().durable.get(), &[0; SECTOR as usize]);
         let kept = story.records().len() - 2;
         let torn = Story::of(torn, story.records()[..kept].to_vec());
         wal.close().unwrap();

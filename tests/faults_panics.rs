@@ -53,7 +53,7 @@ fn a_panic_in_the_store_under_a_background_thread_tells_the_tickets() {
         let wal = open(&disk, busy_heap());
         disk.set(Op::Sync, Fault::Panic);
         let (told, outcome) = mpsc::channel();
-        wal.append_durable(b"a")
+        wal.ticket(wal.append(b"a").unwrap())
             .unwrap()
             .on_durable(move |outcome| told.send(outcome).unwrap());
         assert!(is_in_doubt(&outcome.recv().unwrap()));
@@ -71,7 +71,7 @@ fn a_panic_in_the_closure_of_append_with_leaves_no_record_and_no_hole() {
                 let wal = open(&disk, config);
                 let mut entries = vec![put(&wal, 1, 50)];
                 let panicked = catch_unwind(AssertUnwindSafe(|| {
-                    wal.append_with(len, |space| {
+                    wal.append_in_place(len, |space| {
                         space.fill(7);
                         panic!("in the closure")
                     })
@@ -82,10 +82,12 @@ fn a_panic_in_the_closure_of_append_with_leaves_no_record_and_no_hole() {
                 );
                 entries.push(put(&wal, 2, 50));
                 wal.sync().unwrap();
-                let lsn = wal.append_with(3, |space| space.copy_from_slice(b"abc")).unwrap();
+                let lsn = wal
+                    .append_in_place(3, |space| space.copy_from_slice(b"abc"))
+                    .unwrap();
                 entries.push(Entry(lsn, b"abc".to_vec()));
                 assert_eq!(all(&wal), entries);
-                assert_eq!(wal.record_count(), 3);
+                assert_eq!(wal.status().records, 3);
                 wal.close().unwrap();
                 let wal = open(&disk, config);
                 assert_eq!((all(&wal), wal.recovery().void_bytes), (entries, 0));
@@ -103,17 +105,19 @@ fn a_panic_in_a_callback_harms_nobody() {
             let (told, outcomes) = mpsc::channel();
             for i in 0..6u8 {
                 let told = told.clone();
-                wal.append_durable(&[i]).unwrap().on_durable(move |outcome| {
-                    assert!(i % 2 == 0, "a panic in a callback");
-                    told.send(outcome).unwrap();
-                });
+                wal.ticket(wal.append(&[i]).unwrap())
+                    .unwrap()
+                    .on_durable(move |outcome| {
+                        assert!(i % 2 == 0, "a panic in a callback");
+                        told.send(outcome).unwrap();
+                    });
             }
             drop(told);
             let heard: Vec<_> = outcomes.iter().collect();
             assert_eq!(heard.len(), 3);
             assert!(heard.iter().all(Result::is_ok));
             assert_eq!(
-                (wal.poisoned_by(), wal.append_and_sync(b"on").is_ok()),
+                (wal.status().failure, wal.append_and_sync(b"on").is_ok()),
                 (None, true)
             );
             wal.close().unwrap();
@@ -130,9 +134,9 @@ fn a_callback_may_use_and_drop_the_log() {
         let disk = Disk::new();
         let wal = open(&disk, busy_heap());
         let (told, outcome) = mpsc::channel();
-        let ticket = wal.append_durable(b"a").unwrap();
+        let ticket = wal.ticket(wal.append(b"a").unwrap()).unwrap();
         ticket.on_durable(move |_| {
-            let count = wal.record_count();
+            let count = wal.status().records;
             let more = wal.append(b"b").is_ok();
             drop(wal); // the last handle
             told.send((count, more)).unwrap();
@@ -151,9 +155,10 @@ fn a_callback_that_hears_of_a_failure_may_use_the_log() {
             disk.set(Op::Sync, Fault::Fail(EIO));
             let (told, outcome) = mpsc::channel();
             let in_callback = wal.clone();
-            let ticket = wal.append_durable(b"a").unwrap();
+            let ticket = wal.ticket(wal.append(b"a").unwrap()).unwrap();
             ticket.on_durable(move |outcome| {
-                told.send((outcome.is_err(), in_callback.record_count())).unwrap()
+                told.send((outcome.is_err(), in_callback.status().records))
+                    .unwrap()
             });
             assert_eq!(outcome.recv().unwrap(), (true, 1));
         },
@@ -169,7 +174,7 @@ fn a_callback_that_hears_of_a_failure_may_drop_the_log() {
             let wal = open(&disk, busy_heap());
             disk.set(Op::Sync, Fault::Fail(EIO));
             let (told, outcome) = mpsc::channel();
-            let ticket = wal.append_durable(b"a").unwrap();
+            let ticket = wal.ticket(wal.append(b"a").unwrap()).unwrap();
             ticket.on_durable(move |outcome| {
                 drop(wal);
                 told.send(outcome.is_err()).unwrap();
@@ -185,15 +190,18 @@ fn the_log_cannot_be_used_inside_the_closure_of_append_with() {
         let wal = open(&Disk::new(), quiet_heap());
         let first = put(&wal, 1, 10);
         let mut errors = Vec::new();
-        wal.append_with(10, |_| {
+        wal.append_in_place(10, |_| {
             let nested = |result: Result<()>| matches!(result, Err(WalError::Reentrant));
             errors.push(("append", nested(wal.append(b"x").map(|_| ()))));
             errors.push(("a large append", nested(wal.append(&[1; 80_000]).map(|_| ()))));
             errors.push(("append_batch", nested(wal.append_batch(&[b"x"]).map(|_| ()))));
-            errors.push(("append_with", nested(wal.append_with(1, |_| ()).map(|_| ()))));
-            errors.push(("append_durable", nested(wal.append_durable(b"x").map(|_| ()))));
+            errors.push(("append_with", nested(wal.append_in_place(1, |_| ()).map(|_| ()))));
+            errors.push((
+                "append_durable",
+                nested(wal.append(b"x").and_then(|lsn| wal.ticket(lsn)).map(|_| ())),
+            ));
             errors.push(("sync", nested(wal.sync())));
-            errors.push(("flush", nested(wal.flush())));
+            errors.push(("flush", nested(wal.drain())));
             errors.push(("iter", nested(wal.iter().map(|_| ()))));
             errors.push(("read", nested(wal.read(first.0).map(|_| ()))));
             errors.push(("truncate_after", nested(wal.truncate_after(first.0))));
@@ -215,7 +223,7 @@ fn closing_inside_the_closure_of_append_with_is_an_error_and_no_hang() {
     within("close inside append_with", || {
         let wal = open(&Disk::new(), quiet_heap());
         let mut closed = None;
-        let _ = wal.append_with(10, |_| closed = Some(wal.clone().close()));
+        let _ = wal.append_in_place(10, |_| closed = Some(wal.clone().close()));
         assert!(matches!(closed, Some(Err(WalError::Reentrant))), "{closed:?}");
     });
 }
@@ -232,17 +240,17 @@ fn asking_for_figures_inside_the_closure_of_append_with_is_no_hang() {
                     claimed.wait();
                     wal.sync()
                 });
-                wal.append_with(10, |_| {
+                wal.append_in_place(10, |_| {
                     claimed.wait();
                     // The other thread has begun to flush once it has closed the group.
                     while wal.end().get() < start + 512 {
                         std::thread::yield_now();
                     }
-                    let _ = wal.record_count();
+                    let _ = wal.status().records;
                 })
                 .unwrap();
             });
-            assert_eq!(wal.record_count(), 1);
+            assert_eq!(wal.status().records, 1);
         },
     );
 }
@@ -334,16 +342,24 @@ type Append = fn(&EventLog<Fickle>, Fickle) -> Result<()>;
 /// Every way to append an event that cannot be encoded.
 const APPENDS: [Append; 7] = [
     |log, event| log.append(&event).map(drop),
-    |log, event| log.append_with(&event, &Meta::new().with_stream("s")).map(drop),
+    |log, event| {
+        log.append_with_meta(&event, &Meta::new().with_stream("s"))
+            .map(drop)
+    },
     |log, event| log.append_batch(&[fickle(0), event, fickle(0)]).map(drop),
     |log, event| {
         let meta = Meta::new().with_stream("s");
-        log.append_batch_with(&[(fickle(0), meta.clone()), (event, meta)])
+        log.append_batch_with_meta(&[(fickle(0), meta.clone()), (event, meta)])
             .map(drop)
     },
-    |log, event| log.append_durable(&event).map(drop),
+    |log, event| log.append(&event).and_then(|lsn| log.wal().ticket(lsn)).map(drop),
     |log, event| log.append_and_sync(&event).map(drop),
-    |log, event| log.wal().append_typed_batch(&[fickle(0), event]).map(drop),
+    |log, event| {
+        log.wal()
+            .typed()
+            .and_then(|log| log.append_batch(&[fickle(0), event]))
+            .map(drop)
+    },
 ];
 
 #[test]
@@ -362,13 +378,13 @@ fn an_encoder_that_fails_or_panics_appends_nothing() {
                 assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the encoder"));
             }
             assert_eq!(log.wal().end().get(), before, "{config:?}");
-            log.append_batch_and_sync(&[fickle(7), fickle(8)]).unwrap();
+            log.append_batch(&[fickle(7), fickle(8)]).unwrap();
             let wal = log.wal().clone();
             drop(log);
-            assert_eq!((all(&wal).len(), wal.poisoned_by()), (3, None));
+            assert_eq!((all(&wal).len(), wal.status().failure), (3, None));
             wal.close().unwrap();
             let wal = open(&disk, config);
-            assert_eq!((wal.record_count(), wal.recovery().void_bytes), (3, 0));
+            assert_eq!((wal.status().records, wal.recovery().void_bytes), (3, 0));
             assert!(wal.verify().unwrap().is_intact());
         }
     });

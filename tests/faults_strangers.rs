@@ -13,7 +13,7 @@ use std::{
     process::Command,
 };
 
-use wal_db::{CorruptionReason, FileStore, SegmentedStore, Wal, WalConfig, WalError};
+use wal_db::{FileStore, SegmentedStore, Wal, WalConfig, WalError, recovery::CorruptionReason};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place, SEGMENT, assert_same_files, tree},
@@ -54,12 +54,12 @@ fn not_a_log(place: &Place, what: &str) {
         matches!(read_only, Err(WalError::NotALog { .. })),
         "{what}, read-only: {read_only:?}"
     );
-    let inspected = Wal::inspect(place.path());
+    let inspected = wal_db::recovery::inspect(place.path());
     assert!(
         matches!(inspected, Err(WalError::NotALog { .. })),
         "{what}, inspect: {inspected:?}"
     );
-    let salvaged = Wal::salvage(place.path());
+    let salvaged = wal_db::recovery::salvage(place.path());
     assert!(
         matches!(salvaged, Err(WalError::NotALog { .. })),
         "{what}, salvage: {salvaged:?}"
@@ -213,9 +213,9 @@ fn new_files_are_for_their_owner_only() {
         // Torn, so that bytes are kept aside as well.
         let wal = place.open(quiet()).unwrap();
         put(&wal, 3, 2000);
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         let image = place.without_staging();
-        image.overwrite(wal.durable_lsn().get() + 512, &[0; 512]);
+        image.overwrite(wal.status().durable.get() + 512, &[0; 512]);
         drop(wal);
         let wal = image.open(quiet()).unwrap();
         assert!(wal.recovery().cut.is_some());
@@ -266,7 +266,7 @@ fn other_versions_and_unknown_features_are_refused_untouched() {
                 let refusals = [
                     place.open(quiet()).map(|_| ()),
                     Wal::open_read_only(place.path()).map(|_| ()),
-                    Wal::inspect(place.path()).map(|_| ()),
+                    wal_db::recovery::inspect(place.path()).map(|_| ()),
                 ];
                 for refused in refusals {
                     let Err(WalError::UnsupportedVersion {
@@ -341,13 +341,13 @@ fn a_read_only_log_refuses_to_change() {
     for form in FORMS {
         let (place, entries) = closed(form);
         let before = place.bytes();
-        let wal = Wal::open_read_only_with(place.path(), quiet()).unwrap();
+        let wal = quiet().open_read_only(place.path()).unwrap();
         assert_eq!(all(&wal), entries);
-        assert_eq!((wal.record_count(), wal.verify().unwrap().records), (2, 2));
+        assert_eq!((wal.status().records, wal.verify().unwrap().records), (2, 2));
         for refused in [
             wal.append(b"x").map(|_| ()),
             wal.append_batch(&[b"x"]).map(|_| ()),
-            wal.append_durable(b"x").map(|_| ()),
+            wal.append(b"x").and_then(|lsn| wal.ticket(lsn)).map(|_| ()),
             wal.truncate_after(entries[0].0),
             wal.truncate_before(entries[1].0).map(|_| ()),
         ] {
@@ -411,8 +411,8 @@ fn reads_as_nobody() {
     }
     let wal = Wal::open_read_only(&path).unwrap();
     let records = all(&wal).len();
-    assert!(Wal::inspect(&path).unwrap().damage.is_none());
-    assert_eq!(Wal::salvage(&path).unwrap().count(), records);
+    assert!(wal_db::recovery::inspect(&path).unwrap().damage.is_none());
+    assert_eq!(wal_db::recovery::salvage(&path).unwrap().count(), records);
     #[allow(clippy::print_stdout)] // the parent reads it
     {
         println!("read {records} records");
@@ -440,7 +440,7 @@ fn the_stored_segment_size_wins_and_a_lower_limit_binds_new_records_only() {
             Err(WalError::RecordTooLarge { .. })
         ));
         assert!(matches!(
-            wal.append_with(1001, |_| ()),
+            wal.append_in_place(1001, |_| ()),
             Err(WalError::RecordTooLarge { .. })
         ));
         entries.push(put(&wal, size as usize, 1000));

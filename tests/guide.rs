@@ -1,7 +1,7 @@
 //! What the examples in `docs/evolution.md` share, and the documentation tests that run them.
 
 pub use serde::{Deserialize, Serialize};
-pub use wal_db::*;
+pub use wal_db::{codec::*, event::*, read::*, recovery::*, schema::*, state::*, store::*, *};
 
 /// What a log holds, as the types of today read it.
 ///

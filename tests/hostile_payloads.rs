@@ -13,8 +13,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use wal_db::testing::append_payload;
 use wal_db::{
-    Bincode, Codec, CodecId, Json, MemStore, Postcard, Record, RecordSchema, RecordType, Schemas, Shape, Wal,
-    WalDecode, WalRecord, WalSchema,
+    MemStore, Record, Wal, WalRecord, WalSchema,
+    codec::{Bincode, Codec, CodecId, Json, Postcard},
+    event::{RecordType, WalDecode},
+    schema::{RecordSchema, Schemas, Shape},
 };
 use wal_tests::files::{Form, Place, SEGMENT_ROW, patch_group};
 use wal_tests::random::{Random, Rng};
@@ -396,7 +398,10 @@ fn a_frame_in_a_segment_that_claims_to_be_large_costs_salvage_little() {
     }
     let mut items = 0;
     let cost = allocation_counter::measure(|| {
-        items = Wal::salvage(place.path()).expect("salvages").take(1000).count();
+        items = wal_db::recovery::salvage(place.path())
+            .expect("salvages")
+            .take(1000)
+            .count();
     });
     assert!((1..1000).contains(&items), "{items} items");
     assert!(cost.bytes_max < 8 << 20, "{} bytes", cost.bytes_max);

@@ -13,8 +13,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wal_db::{
-    Bincode, Codec, CorruptionReason, Json, Lsn, Meta, Postcard, RecordKind, Schemas, Wal, WalError,
-    WalRecord, WalSchema,
+    Lsn, Meta, Wal, WalError, WalRecord, WalSchema,
+    codec::{Bincode, Codec, Json, Postcard},
+    read::RecordKind,
+    recovery::CorruptionReason,
+    schema::Schemas,
 };
 use wal_tests::{
     files::{FORMS, Form, Place, SECTOR, SEGMENT},
@@ -111,7 +114,7 @@ fn records_of(wal: &Wal) -> (Vec<Value>, Option<WalError>) {
 /// Compares what the reader says of a log with what the crate says when it opens it for reading.
 fn agrees(path: &Path, reading: &Reading, what: &str) {
     let verdict = &reading.verdict;
-    let wal = match Wal::open_read_only_with(path, quiet()) {
+    let wal = match quiet().open_read_only(path) {
         Ok(wal) => wal,
         Err(error) => {
             let expected = match &error {
@@ -135,7 +138,7 @@ fn agrees(path: &Path, reading: &Reading, what: &str) {
     assert_eq!(verdict["verdict"], "end", "{what}: the crate opens it; {verdict}");
     assert_eq!(verdict["at"], recovery.end.get(), "{what}: the end; {verdict}");
     assert_eq!(verdict["epoch"], recovery.epoch, "{what}: the epoch");
-    assert_eq!(verdict["head"], wal.head().get(), "{what}: the head");
+    assert_eq!(verdict["head"], wal.status().head.get(), "{what}: the head");
     let (records, error) = records_of(&wal);
     assert_eq!(reading.plain(), records, "{what}: {error:?}; {verdict}");
     assert_eq!(
@@ -355,10 +358,10 @@ fn append_typed<C: Codec>(wal: &Wal, turn: u64) {
         .with_tag("x")
         .with_tag("yz")
         .with_entry(200, b"eu-west");
-    let all = wal.typed_with::<Everything, C>().unwrap();
+    let all = wal.typed::<Everything>().unwrap().with_codec::<C>();
     all.append(&everything(turn)).unwrap();
-    all.append_with(&everything(turn + 1), &meta).unwrap();
-    let shop = wal.typed_with::<Shop, C>().unwrap();
+    all.append_with_meta(&everything(turn + 1), &meta).unwrap();
+    let shop = wal.typed::<Shop>().unwrap().with_codec::<C>();
     shop.append_batch(&[
         Shop::Opened {
             owner: "Ada".into(),
@@ -434,7 +437,7 @@ fn what_a_killed_process_left_in_staging_is_found() {
                 wal.append_batch(&[payload(1, 3), payload(2, 20_000)]).unwrap();
             }
             if appended == 4 {
-                wal.flush().unwrap();
+                wal.drain().unwrap();
                 wal.append(b"after the flush").unwrap();
             }
             let dead = place.killed();
@@ -536,7 +539,7 @@ fn the_reader_and_the_crate_agree_on_damaged_logs() {
             if i == 9 {
                 wal.sync().unwrap();
             } else if i % 2 == 1 {
-                wal.flush().unwrap();
+                wal.drain().unwrap();
             }
         }
         originals.push(crashed.without_staging());

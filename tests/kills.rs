@@ -139,7 +139,7 @@ impl Known {
 
     /// Compares with what is there, and takes over what was under way and has made it.
     fn compare(&mut self, wal: &Wal, round: u64) {
-        let head = wal.head();
+        let head = wal.status().head;
         assert!(
             self.dropped <= head && (head <= self.drops || self.records.range(..head).next().is_none()),
             "head {head}, dropped {} to {}",
@@ -313,7 +313,7 @@ impl Worker {
             }
             1 => vec![
                 self.wal
-                    .append_with(bytes.len(), |space| {
+                    .append_in_place(bytes.len(), |space| {
                         let (first, rest) = space.split_at_mut(bytes.len() / 2);
                         first.copy_from_slice(&bytes[..first.len()]);
                         thread::yield_now(); // the kill may come here
@@ -333,7 +333,7 @@ impl Worker {
 
     /// Claims space, and stays there.
     fn hold(&self) {
-        let _ = self.wal.append_with(500, |space| {
+        let _ = self.wal.append_in_place(500, |space| {
             space[..100].fill(0xee);
             // After the claim; written through, or if the next record wants more room than is left, nobody gets past it.
             let start = self.appended.load(Ordering::SeqCst);

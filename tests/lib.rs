@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use wal_db::{Corruption, Lsn, Result, Staging, Wal, WalConfig, WalError};
+use wal_db::{Lsn, Result, Staging, Wal, WalConfig, WalError, recovery::Corruption};
 
 /// Longer than anything here takes on a busy machine; only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);

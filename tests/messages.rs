@@ -5,7 +5,8 @@ use std::{fs, io, os::unix::fs::FileExt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Lsn, MemStore, RecordKind, Result, SegmentedStore, Wal, WalConfig, WalError, WalRecord, WalStore,
+    Lsn, MemStore, Position, Result, SegmentedStore, Start, Wal, WalConfig, WalError, WalRecord, WalStore,
+    read::RecordKind,
 };
 use wal_tests::{
     disk::{Disk, EIO, Fault, Op},
@@ -104,8 +105,8 @@ fn what_the_system_refuses_has_a_path() {
         &["opening the log's directory", &path, "not found"],
     );
     says(Wal::open_read_only(&missing), &[&path, "not found"]);
-    says(Wal::inspect(&missing), &[&path, "not found"]);
-    says(Wal::salvage(&missing), &[&path, "not found"]);
+    says(wal_db::recovery::inspect(&missing), &[&path, "not found"]);
+    says(wal_db::recovery::salvage(&missing), &[&path, "not found"]);
     for form in FORMS {
         let place = closed(form);
         let wal = place.open(quiet()).unwrap();
@@ -128,7 +129,12 @@ fn damage_has_a_path_a_place_and_a_way_on() {
         place.flip(first.get() + 64 + 100);
         let read = says(
             wal.read(first),
-            &[&at(&place), &format!("LSN {first}"), "checksum", "Wal::salvage"],
+            &[
+                &at(&place),
+                &format!("LSN {first}"),
+                "checksum",
+                "wal_db::recovery::salvage",
+            ],
         );
         assert_eq!(read.contains("(segment 0)"), form == Form::Segmented, "{read}");
         let report = wal.verify().unwrap();
@@ -143,11 +149,15 @@ fn damage_has_a_path_a_place_and_a_way_on() {
         let file = fs::File::options().write(true).open(place.manifest()).unwrap();
         file.write_all_at(&[1; 4096], 100).unwrap();
         file.write_all_at(&[1; 4096], SLOT + 100).unwrap();
-        let parts = ["both copies of the manifest", "Wal::salvage"];
+        let parts = ["both copies of the manifest", "wal_db::recovery::salvage"];
         for text in [
             says(place.open(quiet()), &parts),
             says(Wal::open_read_only(place.path()), &parts),
-            Wal::inspect(place.path()).unwrap().damage.unwrap().to_string(),
+            wal_db::recovery::inspect(place.path())
+                .unwrap()
+                .damage
+                .unwrap()
+                .to_string(),
         ] {
             assert!(text.contains(&at(&place)), "{text}");
         }
@@ -156,9 +166,13 @@ fn damage_has_a_path_a_place_and_a_way_on() {
     fs::remove_file(place.manifest()).unwrap();
     says(
         place.open(quiet()),
-        &[&at(&place), "the manifest is missing", "Wal::salvage"],
+        &[
+            &at(&place),
+            "the manifest is missing",
+            "wal_db::recovery::salvage",
+        ],
     );
-    let damage = Wal::inspect(place.path()).unwrap().damage.unwrap();
+    let damage = wal_db::recovery::inspect(place.path()).unwrap().damage.unwrap();
     assert_eq!(damage.path(), Some(place.path().as_path()));
 }
 
@@ -224,9 +238,12 @@ fn a_failed_write_or_flush_says_of_which_log_it_was() {
         let (disk, wal) = on_a_disk(quiet_heap());
         let lsn = wal.append(b"one").unwrap();
         disk.set(op, Fault::Fail(EIO));
-        let text = says(wal.sync_to(lsn), &["in doubt", "LSN 0", doing, NAME, "reopen"]);
+        let text = says(
+            wal.ticket(lsn).and_then(|ticket| ticket.wait()).map(drop),
+            &["in doubt", "LSN 0", doing, NAME, "reopen"],
+        );
         says(wal.append(b"two"), &["poisoned", doing, NAME, "reopen"]);
-        assert!(wal.poisoned_by().unwrap().contains(NAME), "{text}");
+        assert!(wal.status().failure.unwrap().contains(NAME), "{text}");
     }
 }
 
@@ -317,8 +334,8 @@ fn a_log_that_is_empty_or_whose_making_was_interrupted_is_not_called_damaged() {
         let name = path.display().to_string();
         for text in [
             says(Wal::open_read_only(&path), parts),
-            says(Wal::inspect(&path), parts),
-            says(Wal::salvage(&path), parts),
+            says(wal_db::recovery::inspect(&path), parts),
+            says(wal_db::recovery::salvage(&path), parts),
         ] {
             assert!(text.contains(&name) && !text.contains("damage"), "{text}");
         }
@@ -372,7 +389,7 @@ fn positions_and_records_that_do_not_fit_say_where_to_go_on() {
         &["67108865 bytes", "67108864", "with_max_record_size"],
     );
 
-    let mut tail = wal.tail_from_head().unwrap();
+    let mut tail = wal.tail(Start::Head).unwrap();
     while tail.try_next().unwrap().is_some() {}
     wal.truncate_after(lsns[3]).unwrap();
     says(
@@ -392,9 +409,9 @@ fn positions_and_records_that_do_not_fit_say_where_to_go_on() {
 
     let other = Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap();
     other.append_and_sync(b"one").unwrap();
-    let position = other.position_of(other.end()).unwrap();
+    let position = Position::of(&other, other.end()).unwrap();
     says(
-        wal.iter_at(&position),
+        wal.iter_from(position),
         &["in the log", "this is the log", "from its head"],
     );
 }
@@ -407,7 +424,7 @@ fn calls_that_cannot_be_made_say_what_to_do_first() {
     let wal = place.open(quiet()).unwrap();
     let clone = wal.clone();
     let mut inside = None;
-    wal.append_with(1, |_| inside = Some(clone.sync())).unwrap();
+    wal.append_in_place(1, |_| inside = Some(clone.sync())).unwrap();
     says(
         inside.unwrap(),
         &["inside the closure of append_with", "finish the closure"],
@@ -474,7 +491,7 @@ fn an_event_of_another_type_is_called_by_the_name_that_the_log_knows() {
         .unwrap()
         .replay(..)
         .unwrap()
-        .on_unreadable(wal_db::Unreadable::Collect);
+        .on_unreadable(wal_db::event::Unreadable::Collect);
     assert_eq!(replay.by_ref().count(), 1);
     let collected: Vec<String> = replay.take_collected().iter().map(ToString::to_string).collect();
     assert!(

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize};
 use wal_db::__private::{Codec, Stored, Upcast};
 use wal_db::{
-    EventLog, Lsn, MemStore, Meta, MetaError, MetaRef, RecordType, TypedError, Wal, WalDecode, WalError,
-    WalRecord,
+    EventLog, Lsn, MemStore, Meta, Wal, WalError, WalRecord,
+    event::{MetaError, MetaRef, RecordType, TypedError, WalDecode},
 };
 
 fn wal() -> Wal {
@@ -60,11 +60,20 @@ fn every_way_to_append_keeps_the_metadata() {
         Meta::new(),
         full().with_tag("b"),
     ];
-    let mut lsns = vec![log.append_with(&Note(0), &metas[0]).expect("append")];
+    let mut lsns = vec![log.append_with_meta(&Note(0), &metas[0]).expect("append")];
     let batch = [(Note(1), metas[1].clone()), (Note(2), metas[2].clone())];
-    lsns.extend(log.append_batch_with(&batch).expect("append"));
-    lsns.push(log.wal().append_typed_meta(&Note(3), &metas[3]).expect("append"));
-    let ticket = log.append_durable_with(&Note(4), &metas[0]).expect("append");
+    lsns.extend(log.append_batch_with_meta(&batch).expect("append"));
+    lsns.push(
+        log.wal()
+            .typed()
+            .expect("append")
+            .append_with_meta(&Note(3), &metas[3])
+            .expect("append"),
+    );
+    let ticket = log
+        .wal()
+        .ticket(log.append_with_meta(&Note(4), &metas[0]).expect("append"))
+        .expect("append");
     lsns.push(ticket.wait().expect("durable"));
     metas.push(metas[0].clone());
     drop(log);
@@ -97,7 +106,7 @@ fn every_way_to_append_keeps_the_metadata() {
 fn an_event_without_metadata_is_stored_as_before() {
     let log = notes();
     let plain = log.append(&Note(7)).expect("append");
-    let with_none = log.append_with(&Note(7), &Meta::new()).expect("append");
+    let with_none = log.append_with_meta(&Note(7), &Meta::new()).expect("append");
     let [plain, with_none] = [plain, with_none].map(|lsn| log.wal().read(lsn).expect("read"));
     assert_eq!(plain.data(), with_none.data());
     // Envelope of at most 8 bytes, then 7 as bincode writes it.
@@ -121,22 +130,29 @@ fn a_plain_record_has_no_metadata_to_ask_for() {
 fn metadata_that_cannot_be_stored_refuses_the_append() {
     let log = notes();
     let long = Meta::new().with_stream(&"x".repeat(65_536));
-    let MetaError::TooLong { max } = refusal(log.append_with(&Note(1), &long)) else {
+    let MetaError::TooLong { max } = refusal(log.append_with_meta(&Note(1), &long)) else {
         panic!("another reason")
     };
     assert_eq!(max, 65_535);
     let reserved = Meta::new().with_entry(7, b"");
     let batch = [(Note(1), Meta::new()), (Note(2), reserved.clone())];
     assert_eq!(
-        refusal(log.append_batch_with(&batch)),
+        refusal(log.append_batch_with_meta(&batch)),
         MetaError::ReservedKey { key: 7 }
     );
     assert_eq!(
-        refusal(log.append_durable_with(&Note(1), &reserved)),
+        refusal(
+            log.append_with_meta(&Note(1), &reserved)
+                .and_then(|lsn| log.wal().ticket(lsn))
+        ),
         MetaError::ReservedKey { key: 7 }
     );
     assert_eq!(
-        refusal(log.wal().append_typed_meta(&Note(1), &reserved)),
+        refusal(
+            log.wal()
+                .typed()
+                .and_then(|log| log.append_with_meta(&Note(1), &reserved))
+        ),
         MetaError::ReservedKey { key: 7 }
     );
     assert!(log.wal().is_empty(), "nothing was appended");
@@ -159,7 +175,7 @@ proptest! {
     ) {
         let log = notes();
         let batch: Vec<_> = (0..).map(Note).zip(metas).collect();
-        log.append_batch_with(&batch).expect("append");
+        log.append_batch_with_meta(&batch).expect("append");
         let all: Vec<_> = log.replay(..).expect("replay").map(|event| event.expect("an event")).collect();
         let has_tags = |meta: &Meta| tags.iter().all(|tag| meta.tags().any(|of| of == tag));
         let tagged = || tags.iter().fold(log.replay(..).expect("replay"), |replay, tag| replay.tagged(tag));
@@ -252,7 +268,12 @@ fn a_replay_of_one_type_decodes_nothing_else() {
     wal.append_typed(&Made("d".into())).expect("append");
 
     DECODED.set(0);
-    let mut replay = wal.replay_of::<Order>(..).expect("replay");
+    let mut replay = wal
+        .typed::<Order>()
+        .expect("replay")
+        .replay(..)
+        .expect("replay")
+        .among_others();
     let events: Vec<_> = replay
         .by_ref()
         .map(|event| event.expect("an event").event)
@@ -266,12 +287,31 @@ fn a_replay_of_one_type_decodes_nothing_else() {
     );
     assert!(replay.ahead().is_empty());
 
-    let logins = wal.replay_of::<Login>(..).expect("replay").count();
-    let purchases = wal.replay_of::<Purchase>(..).expect("replay").count();
+    let logins = wal
+        .typed::<Login>()
+        .expect("replay")
+        .replay(..)
+        .expect("replay")
+        .among_others()
+        .count();
+    let purchases = wal
+        .typed::<Purchase>()
+        .expect("replay")
+        .replay(..)
+        .expect("replay")
+        .among_others()
+        .count();
     assert_eq!((logins, purchases), (2, 1));
 
     wal.append_typed(&Undecodable(UNDECODABLE)).expect("append");
-    let last = wal.replay_of::<Order>(..).expect("replay").last().expect("some");
+    let last = wal
+        .typed::<Order>()
+        .expect("replay")
+        .replay(..)
+        .expect("replay")
+        .among_others()
+        .last()
+        .expect("some");
     let error = last.expect_err("one of its own that cannot be read is an error");
     assert!(
         matches!(error, WalError::Typed(TypedError::Codec { .. })),
@@ -284,16 +324,20 @@ fn filters_decode_what_they_let_through_and_nothing_else() {
     let wal = wal();
     let (here, there) = (Meta::new().with_stream("here"), Meta::new().with_stream("there"));
     let log = wal.typed::<Order>().expect("typed");
-    log.append_with(&placed("a"), &here).expect("append");
-    log.append_with(&placed("b"), &there.clone().with_tag("t"))
+    log.append_with_meta(&placed("a"), &here).expect("append");
+    log.append_with_meta(&placed("b"), &there.clone().with_tag("t"))
         .expect("append");
-    wal.append_typed_meta(&Undecodable(UNDECODABLE), &there)
+    wal.typed()
+        .expect("append")
+        .append_with_meta(&Undecodable(UNDECODABLE), &there)
         .expect("append");
-    wal.append_typed_meta(&Login(UNDECODABLE), &there)
+    wal.typed()
+        .expect("append")
+        .append_with_meta(&Login(UNDECODABLE), &there)
         .expect("append");
     wal.append(b"plain bytes").expect("append");
     log.append(&placed("c")).expect("append");
-    log.append_with(&placed("d"), &here.with_tag("t").with_tag("u"))
+    log.append_with_meta(&placed("d"), &here.with_tag("t").with_tag("u"))
         .expect("append");
 
     let found = |replay: wal_db::Replay<Order>| {
@@ -308,7 +352,13 @@ fn filters_decode_what_they_let_through_and_nothing_else() {
     assert_eq!(found(replay().tagged("t").tagged("u")), [placed("d")]);
     assert_eq!(found(replay().tagged("t").stream("there")), [placed("b")]);
     assert_eq!(found(replay().stream("her")), []);
-    let of_type = wal.replay_of::<Login>(..).expect("replay").stream("there");
+    let of_type = wal
+        .typed::<Login>()
+        .expect("replay")
+        .replay(..)
+        .expect("replay")
+        .among_others()
+        .stream("there");
     assert_eq!(of_type.count(), 1);
     let plain = replay()
         .find_map(Result::err)
@@ -352,9 +402,14 @@ fn the_parts_of_a_split_event_share_its_metadata() {
     let wal = wal();
     let meta = full();
     let first = wal
-        .append_typed_meta(&Line("three short words".into()), &meta)
+        .typed()
+        .expect("append")
+        .append_with_meta(&Line("three short words".into()), &meta)
         .expect("append");
-    wal.append_typed_meta(&Line(" ".into()), &meta).expect("append");
+    wal.typed()
+        .expect("append")
+        .append_with_meta(&Line(" ".into()), &meta)
+        .expect("append");
     let last = wal.append_typed(&Word("today".into())).expect("append");
     let events: Vec<_> = wal
         .typed::<Word>()

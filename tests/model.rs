@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 use proptest::{collection::vec, prelude::*, sample::Index};
-use wal_db::{Lsn, MemStore, Record, Result, Staging, Wal, WalConfig, WalError};
+use wal_db::{Lsn, MemStore, Record, Result, Staging, Start, Wal, WalConfig, WalError};
 use wal_tests::{
     Entry, all,
     files::{Form, Place},
@@ -203,12 +203,12 @@ impl Model {
             Step::AppendAndSync(len) => {
                 let data = self.data(*len);
                 self.push(self.wal().append_and_sync(&data).unwrap(), data);
-                assert!(self.wal().durable_lsn() > self.last.unwrap());
+                assert!(self.wal().status().durable > self.last.unwrap());
                 self.all_flushed();
             }
             Step::AppendDurable(len) => {
                 let data = self.data(*len);
-                let ticket = self.wal().append_durable(&data).unwrap();
+                let ticket = self.wal().ticket(self.wal().append(&data).unwrap()).unwrap();
                 let lsn = ticket.lsn();
                 assert_eq!(ticket.wait().unwrap(), lsn);
                 self.push(lsn, data);
@@ -216,7 +216,7 @@ impl Model {
             }
             Step::AppendWith(len) => {
                 let data = self.data(*len);
-                let lsn = self.wal().append_with(*len, |space| {
+                let lsn = self.wal().append_in_place(*len, |space| {
                     assert!(space.iter().all(|&byte| byte == 0));
                     space.copy_from_slice(&data);
                 });
@@ -238,26 +238,29 @@ impl Model {
             }
             Step::Sync => {
                 self.wal().sync().unwrap();
-                assert!(self.last.is_none_or(|last| self.wal().durable_lsn() > last));
-                assert_eq!(self.wal().stats().undurable_bytes, 0);
+                assert!(self.last.is_none_or(|last| self.wal().status().durable > last));
+                assert_eq!(self.wal().status().undurable_bytes, 0);
                 self.all_flushed();
             }
             Step::SyncTo(at) => {
                 if let Some(at) = self.pick(at) {
-                    self.wal().sync_to(self.entries[at].0).unwrap();
-                    assert!(self.wal().durable_lsn() > self.entries[at].0);
+                    self.wal().ticket(self.entries[at].0).unwrap().wait().unwrap();
+                    assert!(self.wal().status().durable > self.entries[at].0);
                     self.flushed = self.flushed.max(at + 1);
                 }
                 let beyond = Lsn::new(self.wal().end().get() + 8);
                 assert!(matches!(
-                    self.wal().sync_to(beyond),
+                    self.wal()
+                        .ticket(beyond)
+                        .and_then(|ticket| ticket.wait())
+                        .map(drop),
                     Err(WalError::NoSuchRecord { .. })
                 ));
             }
             Step::Flush => {
-                self.wal().flush().unwrap();
+                self.wal().drain().unwrap();
                 self.all_flushed();
-                assert_eq!(self.wal().record_count(), self.entries.len() as u64);
+                assert_eq!(self.wal().status().records, self.entries.len() as u64);
             }
             Step::Reopen => {
                 self.open();
@@ -304,9 +307,13 @@ impl Model {
         let mut backwards = Model::collect(wal.iter_rev().unwrap());
         backwards.reverse();
         assert_eq!(backwards, self.entries, "iter_rev");
-        assert_eq!(wal.record_count(), self.entries.len() as u64);
+        assert_eq!(wal.status().records, self.entries.len() as u64);
         assert_eq!(wal.is_empty(), self.entries.is_empty());
-        assert!(self.entries.first().is_none_or(|first| wal.head() <= first.0));
+        assert!(
+            self.entries
+                .first()
+                .is_none_or(|first| wal.status().head <= first.0)
+        );
         let report = wal.verify().unwrap();
         assert!(report.is_intact(), "{report:?}");
         assert_eq!(report.records, self.entries.len() as u64);
@@ -316,7 +323,7 @@ impl Model {
     fn read(&mut self, at: &Index) {
         let wal = self.wal();
         let Some(at) = self.pick(at) else {
-            assert!(wal.read(wal.head()).is_err());
+            assert!(wal.read(wal.status().head).is_err());
             return;
         };
         let Entry(lsn, data) = &self.entries[at];
@@ -363,10 +370,10 @@ impl Model {
     }
 
     fn read_from_ordinal(&mut self, ordinal: u64) {
-        assert_eq!(self.wal().head_ordinal(), self.dropped);
+        assert_eq!(self.wal().status().head_ordinal, self.dropped);
         let Some(skip) = ordinal.checked_sub(self.dropped) else {
             for refused in [
-                self.wal().iter_from_ordinal(ordinal).map(drop),
+                self.wal().iter_from(Start::Ordinal(ordinal)).map(drop),
                 self.wal().read_ordinal(ordinal).map(drop),
             ] {
                 assert!(matches!(refused, Err(WalError::Truncated { .. })), "{refused:?}");
@@ -378,9 +385,9 @@ impl Model {
         let one = one.map(|record| Entry(record.lsn(), record.into_data()));
         assert_eq!(one.as_ref(), self.entries.get(skip), "ordinal {ordinal}");
         if let Some(Entry(lsn, _)) = one {
-            assert_eq!(self.wal().ordinal_of(lsn).unwrap(), ordinal);
+            assert_eq!(self.wal().locate(lsn).unwrap().ordinal, ordinal);
         }
-        let found = Model::collect(self.wal().iter_from_ordinal(ordinal).unwrap());
+        let found = Model::collect(self.wal().iter_from(Start::Ordinal(ordinal)).unwrap());
         assert_eq!(
             found,
             self.entries[skip..],
@@ -412,9 +419,12 @@ impl Model {
         assert!(matches!(found, Err(WalError::NoSuchRecord { .. })), "{found:?}");
         let again = self.wal().truncate_from(first);
         assert!(matches!(again, Err(WalError::NoSuchRecord { .. })), "{again:?}");
-        assert_eq!(self.wal().record_count(), at as u64);
+        assert_eq!(self.wal().status().records, at as u64);
         if at == 0 {
-            assert!(self.wal().head() > first, "the head is not in what was cut");
+            assert!(
+                self.wal().status().head > first,
+                "the head is not in what was cut"
+            );
         }
         self.all_flushed();
     }
@@ -434,7 +444,7 @@ impl Model {
         let head = self.wal().truncate_before(lsn).unwrap();
         let gone: Vec<Entry> = self.entries.drain(..keep).collect();
         self.dropped += gone.len() as u64;
-        assert_eq!(self.wal().head(), head);
+        assert_eq!(self.wal().status().head, head);
         match self.entries.first() {
             Some(first) if !gone.is_empty() => assert_eq!(head, first.0),
             Some(first) => assert!(head <= first.0),

@@ -4,7 +4,8 @@
 use std::fs;
 
 use wal_db::{
-    CorruptionReason, Staging, Wal, WalConfig, WalError,
+    Staging, Wal, WalConfig, WalError,
+    recovery::CorruptionReason,
     testing::sim::{AfterFailedSync, Call, Fault, Medium, SimDisk},
 };
 use wal_tests::{
@@ -161,7 +162,7 @@ fn what_is_cut_behind_a_segment_that_is_short_is_kept_too() {
     wal.sync().unwrap();
     // Not durable, and in two segments.
     let lost: Vec<_> = (2..8).map(|i| put(&wal, i, 20_000)).collect();
-    wal.flush().unwrap();
+    wal.drain().unwrap();
     // The machine went down, and the first segment's length never arrived.
     let crashed = place.without_staging();
     drop(wal);
@@ -181,7 +182,7 @@ fn what_a_full_disk_could_not_keep_aside_takes_no_space() {
     let acked = put(&wal, 1, 300);
     wal.sync().unwrap();
     put(&wal, 2, 30_000);
-    wal.flush().unwrap();
+    wal.drain().unwrap();
     let mut medium = Medium::default();
     let disk = disk.kill();
     drop(wal);

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use wal_db::__private::{Stored, Upcast};
 use wal_db::{
-    Ahead, Bincode, Codec, CodecError, CodecId, Lsn, MemStore, RecordType, RecoveryPolicy, Replay, Retired,
-    Skipped, TypedError, Unreadable, Wal, WalConfig, WalDecode, WalError, WalRecord, WalStore,
+    Lsn, MemStore, RecoveryPolicy, Replay, Wal, WalConfig, WalError, WalRecord, WalStore,
+    codec::{Bincode, Codec, CodecError, CodecId},
+    event::{Ahead, RecordType, Retired, Skipped, TypedError, Unreadable, WalDecode},
 };
 
 fn wal() -> Wal {
@@ -124,7 +125,7 @@ const UNREADABLE: [(Append, Counter); 9] = [
     (|wal| append(wal, DoneV2(-1)), |s| s.not_upcast),
     (
         |wal| {
-            let log = wal.typed_with::<Longer, Foreign>().expect("typed");
+            let log = wal.typed::<Longer>().expect("typed").with_codec::<Foreign>();
             log.append(&Longer(1, 2)).expect("append")
         },
         |s| s.unknown_codec,
@@ -320,8 +321,11 @@ fn a_filter_comes_before_the_policy() {
     }
     append(&wal, Job::Done(1));
     let mut all = wal
-        .replay_of::<Job>(..)
+        .typed::<Job>()
         .expect("replay")
+        .replay(..)
+        .expect("replay")
+        .among_others()
         .on_unreadable(Unreadable::Skip);
     assert_eq!(event(all.next()), Job::Done(1));
     let skipped = all.skipped();

@@ -5,7 +5,8 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use wal_db::{
-    Identity, Wal, WalConfig, WalStore,
+    Wal, WalConfig, WalStore,
+    store::Identity,
     testing::sim::{Image, Medium, SECTOR, SimDisk, Step},
 };
 use wal_tests::{
@@ -52,7 +53,7 @@ fn write_die_and_go_on(form: Form) -> (SimDisk, Vec<Entry>) {
         disk.mark(entries.len());
     }
     grow(&wal, &mut entries, 5);
-    wal.flush().unwrap();
+    wal.drain().unwrap();
     let disk = disk.kill();
     drop(wal);
     let wal = log::open(&disk, form, SMALL_RING).unwrap();
@@ -182,9 +183,9 @@ fn what_was_kept_aside_stays() {
         let wal = log::open(&disk, form, SMALL_RING).unwrap();
         put(&wal, 0, 15_000);
         wal.sync().unwrap();
-        let end = wal.durable_lsn().get() as usize;
+        let end = wal.status().durable.get() as usize;
         put(&wal, 1, 15_000);
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         let mut image = disk.seen();
         let _dead = disk.kill();
         drop(wal);

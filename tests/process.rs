@@ -193,7 +193,7 @@ fn append_named(wal: &Wal, reporter: &Reporter, round: u64, thread: u64, count: 
     match count % 4 {
         0 => drop(wal.append_batch(&[content]).unwrap()),
         1 => drop(
-            wal.append_with(content.len(), |space| space.copy_from_slice(&content))
+            wal.append_in_place(content.len(), |space| space.copy_from_slice(&content))
                 .unwrap(),
         ),
         _ => drop(wal.append(&content).unwrap()),
@@ -220,7 +220,7 @@ fn aborts_inside_append_with() {
             });
         }
         append_named(&wal, &reporter, 0, 0, 1);
-        let _ = wal.append_with(500, |space| {
+        let _ = wal.append_in_place(500, |space| {
             space[..100].fill(0xee);
             claimed.wait();
             while appended.load(Ordering::SeqCst) < 100 {
@@ -255,7 +255,7 @@ fn fills_its_limit() {
         let tail = wal.end().get();
         assert!(matches!(append(&wal), Err(WalError::Full { .. })));
         assert!(matches!(wal.append(&[1; 100_000]), Err(WalError::Full { .. })));
-        assert_eq!((wal.end().get(), wal.poisoned_by()), (tail, None));
+        assert_eq!((wal.end().get(), wal.status().failure), (tail, None));
         wal.sync().unwrap();
         let raised = Command::new("prlimit")
             .args(["--pid", &std::process::id().to_string(), "--fsize=unlimited"])

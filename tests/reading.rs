@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use wal_db::{Durability, Follow, Lsn, MemStore, Retention, Wal, WalConfig, WalError};
+use wal_db::{Durability, Lsn, MemStore, Retention, Wal, WalConfig, WalError, read::Follow};
 
 /// Long enough for any machine; nothing waits this long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ fn a_follower_sees_every_record_in_order_while_threads_append() {
         while next.iter().sum::<u64>() < 1200 {
             let record = tail.next_timeout(PATIENCE).unwrap().expect("a record comes");
             assert!(
-                record.lsn() < wal.durable_lsn(),
+                record.lsn() < wal.status().durable,
                 "a follower is shown durable records only"
             );
             assert!(last < Some(record.lsn()));
@@ -142,17 +142,17 @@ fn records_are_found_by_the_time_they_were_written() {
     }
     let lsns: Vec<Lsn> = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
     for i in [0, 1, 150, 298, 299] {
-        let time = wal.time_of(lsns[i]).unwrap();
-        let first = wal.iter_from_time(time).unwrap().next().unwrap().unwrap();
+        let time = wal.locate(lsns[i]).unwrap().time;
+        let first = wal.iter_from(time).unwrap().next().unwrap().unwrap();
         // Groups that were written in the same microsecond cannot be told apart.
         assert!(
-            first.lsn() <= lsns[i] && wal.time_of(first.lsn()).unwrap() == time,
+            first.lsn() <= lsns[i] && wal.locate(first.lsn()).unwrap().time == time,
             "record {i}"
         );
     }
-    assert_eq!(wal.iter_from_time(SystemTime::UNIX_EPOCH).unwrap().count(), 300);
+    assert_eq!(wal.iter_from(SystemTime::UNIX_EPOCH).unwrap().count(), 300);
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
-    assert_eq!(wal.iter_from_time(tomorrow).unwrap().count(), 0);
+    assert_eq!(wal.iter_from(tomorrow).unwrap().count(), 0);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn retention_drops_by_size_and_age_and_keeps_what_a_cursor_needs() {
         "no limit, nothing dropped"
     );
 
-    let cursor = wal.cursor(lsns[10]).unwrap();
+    let cursor = wal.hold(lsns[10]).unwrap();
     let by_size = Retention::new().with_max_bytes(40_000);
     assert_eq!(
         wal.retain(&by_size).unwrap(),
@@ -183,7 +183,7 @@ fn retention_drops_by_size_and_age_and_keeps_what_a_cursor_needs() {
     drop(cursor);
     let head = wal.retain(&by_size).unwrap();
     assert!(
-        wal.end().get() - head.get() <= 40_000 + 4096 && wal.record_count() >= 8,
+        wal.end().get() - head.get() <= 40_000 + 4096 && wal.status().records >= 8,
         "{head} of {}",
         wal.end().get()
     );
@@ -192,7 +192,7 @@ fn retention_drops_by_size_and_age_and_keeps_what_a_cursor_needs() {
     assert_eq!(wal.retain(&an_hour).unwrap(), head, "nothing is that old");
     wal.retain(&Retention::new().with_max_age(Duration::ZERO))
         .unwrap();
-    assert_eq!(wal.record_count(), 0);
+    assert_eq!(wal.status().records, 0);
     let next = wal.append_and_sync(b"the log goes on").unwrap();
     assert!(next > lsns[99]);
     assert_eq!(wal.iter().unwrap().count(), 1);
@@ -259,11 +259,11 @@ fn a_read_only_handle_reads_beside_the_writer_and_changes_nothing() {
     assert_eq!(numbers(&reader), (0..100).collect::<Vec<_>>());
     assert!(matches!(reader.append(b"x"), Err(WalError::ReadOnly)));
     assert!(matches!(
-        reader.truncate_before(reader.head()),
+        reader.truncate_before(reader.status().head),
         Err(WalError::ReadOnly)
     ));
     wal.append_and_sync(&numbered(100, 3000)).unwrap();
-    assert_eq!(wal.record_count(), 101);
+    assert_eq!(wal.status().records, 101);
 }
 
 #[test]
@@ -276,21 +276,21 @@ fn tickets_are_kept_in_all_three_ways() {
                 .with_durability(durability)
                 .with_background_flush(background);
             let wal = Wal::open_with(path, config).unwrap();
-            let waited = wal.append_durable(b"waited for").unwrap();
+            let waited = wal.ticket(wal.append(b"waited for").unwrap()).unwrap();
             let lsn = waited.lsn();
             assert_eq!(waited.wait().unwrap(), lsn);
-            assert!(wal.durable_lsn() > lsn);
+            assert!(wal.status().durable > lsn);
 
             let (told, hears) = mpsc::channel();
-            let called = wal.append_durable(b"called back").unwrap();
+            let called = wal.ticket(wal.append(b"called back").unwrap()).unwrap();
             let lsn = called.lsn();
             called.on_durable(move |outcome| told.send(outcome).unwrap());
             assert_eq!(hears.recv_timeout(PATIENCE).unwrap().unwrap(), lsn);
 
-            let polled = wal.append_durable(b"polled").unwrap();
+            let polled = wal.ticket(wal.append(b"polled").unwrap()).unwrap();
             let lsn = polled.lsn();
             assert_eq!(block_on(polled).unwrap(), lsn);
-            assert!(wal.durable_lsn() > lsn);
+            assert!(wal.status().durable > lsn);
         }
     }
 }
@@ -326,11 +326,11 @@ fn a_log_that_is_emptied_at_a_segment_boundary_opens_again() {
             wal.append_and_sync(&numbered(i, 8)).unwrap();
         }
         let head = wal.truncate_before(wal.end()).unwrap();
-        assert_eq!(wal.record_count(), 0);
+        assert_eq!(wal.status().records, 0);
         wal.close().unwrap();
         let wal = Wal::open_segmented_with(&path, 64 << 10, quiet).unwrap();
         assert_eq!(
-            (wal.head(), wal.iter().unwrap().count()),
+            (wal.status().head, wal.iter().unwrap().count()),
             (head, 0),
             "{commits} commits"
         );

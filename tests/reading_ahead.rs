@@ -107,7 +107,7 @@ fn fill(wal: &Wal) -> Vec<Entry> {
         entries.push(put(wal, seed, len));
         bytes += len;
         if seed % 97 == 0 {
-            wal.flush().unwrap();
+            wal.drain().unwrap();
         }
         if bytes > 24 << 20 {
             break;
@@ -229,7 +229,7 @@ fn damage_is_where_it_is_without_the_thread() {
         std::fs::write(segment(number), bytes).unwrap();
     }
     let seen = |config: WalConfig| -> Vec<Result<Lsn, String>> {
-        let wal = Wal::open_read_only_with(&path, config).unwrap();
+        let wal = config.open_read_only(&path).unwrap();
         let records = wal.iter().unwrap();
         records
             .map(|record| {

@@ -6,7 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{At, MemStore, Result, Retention, State, Wal, WalConfig, WalError, WalRecord};
+use wal_db::{
+    MemStore, Result, Retention, Wal, WalConfig, WalError, WalRecord,
+    state::{At, State},
+};
 use wal_tests::{all, files, quiet, quiet_heap, within};
 
 fn log() -> Wal {
@@ -30,22 +33,23 @@ impl State for Sum {
 
 /// Every kind of call on a log; which of them were refused as reentrant, and which failed otherwise.
 fn use_all(wal: &Wal) -> Vec<(&'static str, Result<()>)> {
-    let first = wal.head();
+    let first = wal.status().head;
     let typed = || wal.typed::<Counted>();
     vec![
         ("append", wal.append(b"x").map(drop)),
         ("a large append", wal.append(&[1; 80_000]).map(drop)),
         ("append_batch", wal.append_batch(&[b"x", b"y"]).map(drop)),
-        ("append_with", wal.append_with(1, |_| ()).map(drop)),
+        ("append_with", wal.append_in_place(1, |_| ()).map(drop)),
         ("append_and_sync", wal.append_and_sync(b"x").map(drop)),
         (
             "append_durable",
-            wal.append_durable(b"x")
+            wal.append(b"x")
+                .and_then(|lsn| wal.ticket(lsn))
                 .and_then(|ticket| ticket.wait())
                 .map(drop),
         ),
         ("append_typed", wal.append_typed(&Counted(1)).map(drop)),
-        ("flush", wal.flush()),
+        ("flush", wal.drain()),
         ("sync", wal.sync()),
         ("read", wal.read(first).map(drop)),
         (
@@ -55,7 +59,12 @@ fn use_all(wal: &Wal) -> Vec<(&'static str, Result<()>)> {
         ("iter_rev", wal.iter_rev().map(drop)),
         ("tail", wal.tail(first).map(drop)),
         ("typed", typed().map(drop)),
-        ("replay_of", wal.replay_of::<Counted>(..).map(drop)),
+        (
+            "replay_of",
+            wal.typed::<Counted>()
+                .and_then(|log| Ok(log.replay(..)?.among_others()))
+                .map(drop),
+        ),
         ("schemas", wal.schemas().map(drop)),
         (
             "live",
@@ -63,7 +72,7 @@ fn use_all(wal: &Wal) -> Vec<(&'static str, Result<()>)> {
                 .and_then(|log| log.live::<Sum>()?.commit(Counted(1)))
                 .map(drop),
         ),
-        ("cursor", wal.cursor(first).map(drop)),
+        ("cursor", wal.hold(first).map(drop)),
         ("verify", wal.verify().map(drop)),
         ("retain", wal.retain(&Retention::default()).map(drop)),
         ("truncate_before", wal.truncate_before(first).map(drop)),
@@ -77,7 +86,7 @@ fn another_log_can_be_used_inside_a_closure() {
             let one = Wal::with_store_and_config(MemStore::new(), config).unwrap();
             let other = Wal::with_store_and_config(MemStore::new(), config).unwrap();
             other.append(b"first").unwrap();
-            one.append_with(10, |_| {
+            one.append_in_place(10, |_| {
                 for (call, result) in use_all(&other) {
                     // A log of plain records is no state.
                     assert!(result.is_ok() || call == "live", "{call}: {result:?}");
@@ -112,11 +121,11 @@ fn closures_of_several_logs_stand_within_one_another() {
                 }
             }
         };
-        a.append_with(1, |_| {
-            b.append_with(1, |_| {
+        a.append_in_place(1, |_| {
+            b.append_in_place(1, |_| {
                 look("a in b in a", &a, true);
                 look("b in b in a", &b, true);
-                c.append_with(1, |_| {
+                c.append_in_place(1, |_| {
                     look("a in c in b in a", &a, true);
                     look("b in c in b in a", &b, true);
                     look("c in c in b in a", &c, true);
@@ -140,8 +149,8 @@ fn closures_of_several_logs_stand_within_one_another() {
 fn a_panic_in_a_closure_within_leaves_the_outer_one() {
     within("a panic in a nested closure", || {
         let (a, b) = (log(), log());
-        a.append_with(1, |_| {
-            let inner = catch_unwind(AssertUnwindSafe(|| b.append_with(1, |_| panic!("inside"))));
+        a.append_in_place(1, |_| {
+            let inner = catch_unwind(AssertUnwindSafe(|| b.append_in_place(1, |_| panic!("inside"))));
             assert!(inner.is_err());
             assert!(matches!(a.append(b"x"), Err(WalError::Reentrant)));
             b.append_and_sync(b"b is free again").unwrap();
@@ -160,7 +169,7 @@ fn the_last_handle_of_another_log_that_is_dropped_inside_closes_it() {
         let other = Wal::open_with(&path, WalConfig::new()).unwrap();
         let lsn = other.append(b"of the other").unwrap();
         let one = log();
-        one.append_with(1, |_| {
+        one.append_in_place(1, |_| {
             drop(other);
             // It is not locked any more, and was closed as it should be.
             let again = Wal::open_with(&path, WalConfig::new()).unwrap();
@@ -175,14 +184,20 @@ fn the_last_handle_of_another_log_that_is_dropped_inside_closes_it() {
 fn what_was_made_before_the_closure_does_not_hang_inside() {
     within("tickets, iterators and followers inside append_with", || {
         let wal = log();
-        let ticket = wal.append_durable(b"first").unwrap();
+        let ticket = wal.ticket(wal.append(b"first").unwrap()).unwrap();
         let first = ticket.lsn();
-        let mut tail = wal.tail(wal.head()).unwrap();
+        let mut tail = wal.tail(wal.status().head).unwrap();
         let mut live = wal.typed::<Counted>().unwrap().live::<Sum>();
         let mut refused = Vec::new();
-        wal.append_with(1, |_| {
+        wal.append_in_place(1, |_| {
             refused.push(("ticket", ticket.wait().map(drop)));
-            refused.push(("sync_to", wal.sync_to(first).map(drop)));
+            refused.push((
+                "sync_to",
+                wal.ticket(first)
+                    .and_then(|ticket| ticket.wait())
+                    .map(drop)
+                    .map(drop),
+            ));
             if let Ok(live) = &mut live {
                 refused.push(("commit", live.commit(Counted(1)).map(drop)));
                 refused.push(("catch_up", live.catch_up().map(drop)));
@@ -215,9 +230,9 @@ fn a_thread_that_ends_can_append_in_closures() {
                     .borrow_mut()
                     .push(matches!(wal.append(b"x"), Err(WalError::Reentrant)))
             };
-            let outer = a.append_with(1, |_| {
+            let outer = a.append_in_place(1, |_| {
                 look(a);
-                let inner = b.append_with(1, |_| {
+                let inner = b.append_in_place(1, |_| {
                     look(a);
                     look(b);
                 });
@@ -241,7 +256,7 @@ fn a_thread_that_ends_can_append_in_closures() {
             LAST.with(|slot| slot.replace(Some(last)));
             // Made after it, and so gone before it.
             let (c, d) = (log(), log());
-            c.append_with(1, |_| d.append_with(1, |_| ()).map(drop).unwrap())
+            c.append_in_place(1, |_| d.append_in_place(1, |_| ()).map(drop).unwrap())
                 .unwrap();
         })
         .join()
@@ -256,7 +271,7 @@ fn logs_in_files_can_be_made_inside() {
     within("opening another log inside append_with", || {
         let place = files::Place::new(files::Form::Segmented);
         let one = log();
-        one.append_with(1, |_| {
+        one.append_in_place(1, |_| {
             let other = place.open(quiet()).unwrap();
             other.append_and_sync(b"x").unwrap();
             other.close().unwrap();
@@ -283,7 +298,7 @@ fn the_bytes_that_a_closure_gets_are_zero_whatever_staging_memory_held() {
         let wal = place.open(quiet()).unwrap();
         for len in [1, 100, 5000] {
             let mut zero = false;
-            wal.append_with(len, |bytes| zero = bytes.iter().all(|byte| *byte == 0))
+            wal.append_in_place(len, |bytes| zero = bytes.iter().all(|byte| *byte == 0))
                 .unwrap();
             assert!(zero, "{form:?}: {len} bytes");
         }

@@ -3,8 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Event, MemStore, Part, Record, RecordKind, RecordType, SalvageItem, Schemas, Shape, ShapeField,
-    TypedError, Wal, WalDecode, WalError, WalRecord,
+    Event, MemStore, Record, Start, Wal, WalError, WalRecord,
+    event::{RecordType, TypedError, WalDecode},
+    read::RecordKind,
+    recovery::SalvageItem,
+    schema::{Part, Schemas, Shape, ShapeField},
 };
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::quiet;
@@ -56,13 +59,13 @@ fn moved(i: usize) -> Moved {
 
 /// What the log holds, its own notes included.
 fn everything(place: &Place, wal: &Wal) -> Vec<Record> {
-    wal.flush().expect("flush");
-    let salvage = Wal::salvage(place.path()).expect("salvage");
+    wal.drain().expect("flush");
+    let salvage = wal_db::recovery::salvage(place.path()).expect("salvage");
     let records = salvage.map(|item| match item.expect("an item") {
         SalvageItem::Record(record) | SalvageItem::Schema(record) | SalvageItem::Staged(record) => record,
         other => panic!("{other:?}"),
     });
-    let first = wal.head();
+    let first = wal.status().head;
     records
         .filter(|record| record.kind() == RecordKind::Schema || record.lsn() >= first)
         .collect()
@@ -151,7 +154,7 @@ fn a_schema_is_no_record_and_can_be_read_where_it_is() {
     for image in [place.killed(), place.without_staging()] {
         let wal = image.open(quiet()).unwrap();
         let lsns: Vec<_> = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
-        assert_eq!((lsns.len() as u64, lsns[1]), (wal.record_count(), event));
+        assert_eq!((lsns.len() as u64, lsns[1]), (wal.status().records, event));
         let mut backwards: Vec<_> = wal
             .iter_rev()
             .unwrap()
@@ -160,7 +163,7 @@ fn a_schema_is_no_record_and_can_be_read_where_it_is() {
         backwards.reverse();
         assert_eq!(backwards, lsns);
         for (ordinal, lsn) in lsns.iter().enumerate() {
-            let mut records = wal.iter_from_ordinal(ordinal as u64).unwrap();
+            let mut records = wal.iter_from(Start::Ordinal(ordinal as u64)).unwrap();
             assert_eq!(records.next().unwrap().unwrap().lsn(), *lsn, "ordinal {ordinal}");
         }
         assert_eq!(wal.read(schema).unwrap().kind(), RecordKind::Schema);
@@ -170,9 +173,9 @@ fn a_schema_is_no_record_and_can_be_read_where_it_is() {
         assert_eq!((first.lsn, first.event), (event, opened(7)));
     }
     wal.truncate_after(event).unwrap();
-    assert_eq!(wal.record_count(), 2);
+    assert_eq!(wal.status().records, 2);
     assert_eq!(wal.truncate_before(schema).unwrap(), event);
-    assert_eq!(wal.record_count(), 1);
+    assert_eq!(wal.status().records, 1);
 }
 
 #[test]
@@ -199,7 +202,11 @@ fn batches_and_tickets_are_described_too() {
     for i in 0..40 {
         let batch: Vec<_> = (0..7).map(|j| moved(10 * i + j)).collect();
         log.append_batch(&batch).unwrap();
-        log.append_durable(&moved(i)).unwrap().wait().unwrap();
+        log.wal()
+            .ticket(log.append(&moved(i)).unwrap())
+            .unwrap()
+            .wait()
+            .unwrap();
     }
     // A batch may reach into the next segment, whose schemas then come after it: but they are there.
     for segment in everything(&place, &wal).chunk_by(|a, b| segment_of(a) == segment_of(b)) {
@@ -344,7 +351,7 @@ fn a_log_whose_records_are_all_gone_takes_other_shapes() {
         let wal = place.open(quiet()).unwrap();
         wal.append_typed(&opened(0)).unwrap();
         wal.sync().unwrap();
-        wal.truncate_before(wal.durable_lsn()).unwrap();
+        wal.truncate_before(wal.status().durable).unwrap();
         wal.close().unwrap();
         let wal = place.open(quiet()).unwrap();
         wal.append_typed(&moved(0)).unwrap();
@@ -356,18 +363,20 @@ fn a_log_whose_records_are_all_gone_takes_other_shapes() {
 fn another_shape_of_the_same_version_is_refused_before_the_first_append() {
     let wal = Wal::with_store(MemStore::new()).unwrap();
     wal.append_typed(&opened(0)).unwrap();
-    let before = wal.record_count();
+    let before = wal.status().records;
     let expected = "`opened` version 1 has another shape in this log:\n  \
         `id` is `u64` in the log and `u32` in this program\n\
         give the type a new version and say how to read the old one, or bring the old shape back";
     for error in [
         wal.typed::<OpenedAnew>().unwrap_err(),
         wal.append_typed(&OpenedAnew { id: 1 }).unwrap_err(),
-        wal.append_typed_batch(&[OpenedAnew { id: 1 }]).unwrap_err(),
+        wal.typed()
+            .and_then(|log| log.append_batch(&[OpenedAnew { id: 1 }]))
+            .unwrap_err(),
     ] {
         assert_eq!(error.to_string(), expected);
     }
-    assert_eq!(wal.record_count(), before, "nothing was appended");
+    assert_eq!(wal.status().records, before, "nothing was appended");
     wal.typed::<OpenedTwo>().unwrap();
     wal.append_typed(&OpenedTwo { id: 1 }).unwrap();
     wal.append_typed(&opened(1)).unwrap();
@@ -381,8 +390,20 @@ fn no_reader_takes_a_record_for_another_shape_of_its_type() {
     log.append(&opened(1)).unwrap();
     let is_refused = |error: WalError| matches!(error, WalError::Typed(TypedError::ShapeChanged { .. }));
     assert!(is_refused(other.replay(..).unwrap_err()));
-    assert!(is_refused(wal.replay_of::<OpenedAnew>(..).unwrap_err()));
-    assert_eq!(wal.replay_of::<Opened>(..).unwrap().count(), 1);
+    assert!(is_refused(
+        wal.typed::<OpenedAnew>()
+            .and_then(|log| Ok(log.replay(..)?.among_others()))
+            .unwrap_err()
+    ));
+    assert_eq!(
+        wal.typed::<Opened>()
+            .unwrap()
+            .replay(..)
+            .unwrap()
+            .among_others()
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -505,7 +526,7 @@ fn whatever_is_cut_and_crashes_the_log_explains_itself() {
                     5..7 => {
                         // Now and then across several segments.
                         let batch: Vec<_> = (0..1 + rng.below(90)).map(moved).collect();
-                        lsns.extend(wal.append_typed_batch(&batch).unwrap());
+                        lsns.extend(wal.typed().unwrap().append_batch(&batch).unwrap());
                     }
                     7 => wal.sync().unwrap(),
                     8 if !lsns.is_empty() => {

@@ -9,7 +9,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Lsn, Part, RecordType, Shape, Staging, TypedError, Wal, WalConfig, WalError, WalRecord, WalStore,
+    Lsn, Staging, Wal, WalConfig, WalError, WalRecord, WalStore,
+    event::{RecordType, TypedError},
+    schema::{Part, Shape},
 };
 use wal_tests::disk::{self, Disk, Op};
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
@@ -104,7 +106,9 @@ fn a_batch_keeps_the_schemas_in_front_of_it() {
         fill(&wal, window(form));
         let text = "t".repeat(60);
         let batch = wal
-            .append_typed_batch(&[short(&text), short(&text), short(&text)])
+            .typed()
+            .unwrap()
+            .append_batch(&[short(&text), short(&text), short(&text)])
             .unwrap();
         wal.append(b"behind").unwrap();
         wal.sync().unwrap();
@@ -129,7 +133,11 @@ fn a_batch_that_arrived_without_what_followed_is_explained() {
     fill(&wal, SEGMENT);
     // Longer than a claim: a group of its own, which is in the store when the append returns.
     let text = "t".repeat(20_000);
-    let batch = wal.append_typed_batch(&[short(&text), short(&text)]).unwrap();
+    let batch = wal
+        .typed()
+        .unwrap()
+        .append_batch(&[short(&text), short(&text)])
+        .unwrap();
     let image = place.without_staging();
     let wal = image.open(quiet()).unwrap();
     assert_explained(&wal, "after power loss");
@@ -188,8 +196,16 @@ fn a_batch_is_not_refused_for_the_schemas_behind_it() {
         wal.append_typed(&short("x")).unwrap();
         fill(&wal, 16 << 20);
         let text = "t".repeat(60);
-        let result = wal.append_typed_batch(&[short(&text), short(&text), short(&text)]);
-        let count = wal.replay_of::<Short>(..).unwrap().count();
+        let result = wal
+            .typed()
+            .and_then(|log| log.append_batch(&[short(&text), short(&text), short(&text)]));
+        let count = wal
+            .typed::<Short>()
+            .unwrap()
+            .replay(..)
+            .unwrap()
+            .among_others()
+            .count();
         (result.map(|lsns| lsns[2]), count, wal)
     };
     let (last, count, wal) = run(None);
@@ -235,7 +251,7 @@ fn a_callback_that_a_truncation_calls_can_append_events() {
         let (done, truncated) = mpsc::channel();
         disk.hold(Op::Sync);
         let busy = move |_| truncated.recv().expect("the truncation ends");
-        wal.append_durable(b"one").unwrap().on_durable(busy);
+        wal.ticket(wal.append(b"one").unwrap()).unwrap().on_durable(busy);
         disk.wait_for_held();
         let (told, result) = mpsc::channel();
         let handle = wal.clone();
@@ -243,7 +259,9 @@ fn a_callback_that_a_truncation_calls_can_append_events() {
             told.send(handle.append_typed(&short("from the callback")))
                 .expect("sent")
         };
-        wal.append_durable(b"two").unwrap().on_durable(append);
+        wal.ticket(wal.append(b"two").unwrap())
+            .unwrap()
+            .on_durable(append);
         disk.let_go();
         wal.truncate_after(keep).unwrap();
         done.send(()).unwrap();
@@ -279,7 +297,7 @@ fn a_closure_that_has_a_claim_cannot_ask_for_schemas() {
     let wal = disk::open(&Disk::new(), in_memory());
     wal.append_typed(&short("x")).unwrap();
     let asked = std::cell::Cell::new(false);
-    wal.append_with(8, |_| {
+    wal.append_in_place(8, |_| {
         assert!(matches!(wal.schemas(), Err(WalError::Reentrant)));
         assert!(matches!(wal.typed::<Short>(), Err(WalError::Reentrant)));
         asked.set(true);
@@ -304,7 +322,7 @@ fn small_commits_from_threads_poison_nothing() {
             });
         }
     });
-    assert_eq!(wal.record_count(), 60_000);
+    assert_eq!(wal.status().records, 60_000);
 }
 
 /// A disk in segments that is ready up to a place at first, and blocks writes to where a test says.
@@ -435,7 +453,7 @@ fn the_mark_does_not_pass_a_schema_that_is_being_written() {
             let fill = move |_: &mut [u8]| {
                 store.wait_until(|gate| gate.asked > first);
             };
-            scope.spawn(move || wal.append_with(4096, fill).unwrap());
+            scope.spawn(move || wal.append_in_place(4096, fill).unwrap());
             ends_after(NEXT + 4096);
             store.block_from(NEXT);
             store.wait_until(|gate| gate.asked >= NEXT);
@@ -458,7 +476,15 @@ fn the_mark_does_not_pass_a_schema_that_is_being_written() {
             ..Gated::new(0)
         };
         let wal = Wal::with_store_and_config(again, config).unwrap();
-        assert_eq!(wal.replay_of::<Short>(..).unwrap().count(), 1);
+        assert_eq!(
+            wal.typed::<Short>()
+                .unwrap()
+                .replay(..)
+                .unwrap()
+                .among_others()
+                .count(),
+            1
+        );
         assert_explained(&wal, "after a crash");
     });
 }
@@ -470,7 +496,7 @@ fn a_reader_keeps_the_schemas_that_it_has_seen() {
         let wal = place.open(quiet()).unwrap();
         wal.append(b"before").unwrap();
         wal.sync().unwrap();
-        let reader = Wal::open_read_only_with(place.path(), quiet()).unwrap();
+        let reader = quiet().open_read_only(place.path()).unwrap();
         wal.append_typed(&short("x")).unwrap();
         for i in 0..3 {
             wal.sync().unwrap();

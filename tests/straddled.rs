@@ -62,7 +62,7 @@ pub fn straddled(form: Form) -> Place {
     wal.append_typed(&counted(2)).unwrap();
     wal.sync().unwrap();
     wal.truncate_before(kept).unwrap();
-    assert_eq!(wal.head(), kept);
+    assert_eq!(wal.status().head, kept);
     wal.close().unwrap();
     for i in 0..20 {
         let wal = image.open(forgetful()).unwrap();

@@ -14,8 +14,9 @@ use wal_db::testing::{
     golden_with, roundtrip_test, roundtrip_with,
 };
 use wal_db::{
-    At, Bincode, Codec, EventLog, Json, MemStore, Postcard, Result, State, Wal, WalConfig, WalRecord,
-    WalSchema,
+    EventLog, MemStore, Result, Wal, WalConfig, WalRecord, WalSchema,
+    codec::{Bincode, Codec, Json, Postcard},
+    state::{At, State},
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
@@ -226,7 +227,7 @@ fn programs_that_are_right_are_never_blamed() {
 
     fn parity(disk: &SimDisk, segmented: bool) -> Result<u8> {
         let log = log_of(disk, segmented)?;
-        let all = log.wal().head_ordinal() + log.wal().iter()?.count() as u64;
+        let all = log.wal().status().head_ordinal + log.wal().iter()?.count() as u64;
         Ok((all % 2) as u8)
     }
 
@@ -283,7 +284,7 @@ fn programs_that_are_right_are_never_blamed() {
 // ---- histories ------------------------------------------------------------------------------------------------------
 
 /// What the conversion below does to a record of version 1.
-fn history_of<T: wal_db::WalDecodeOwned>(lock: &str) -> String {
+fn history_of<T: wal_db::event::WalDecodeOwned>(lock: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("wal.lock"), lock).unwrap();
     let found = check_history(dir.path(), &[ReadableType::of::<T>()], &[]);
@@ -593,12 +594,12 @@ fn golden_bytes_are_those_of_the_format() {
 enum Forgetful {}
 
 impl Codec for Forgetful {
-    const ID: wal_db::CodecId = wal_db::CodecId::new(201);
+    const ID: wal_db::codec::CodecId = wal_db::codec::CodecId::new(201);
 
     fn encode<T: Serialize + ?Sized>(
         value: &T,
         out: &mut Vec<u8>,
-    ) -> std::result::Result<(), wal_db::CodecError> {
+    ) -> std::result::Result<(), wal_db::codec::CodecError> {
         Postcard::encode(value, out)?;
         if let Some(last) = out.last_mut() {
             *last = 0;
@@ -609,7 +610,7 @@ impl Codec for Forgetful {
     fn decode<'de, S: serde::de::DeserializeSeed<'de>>(
         seed: S,
         bytes: &'de [u8],
-    ) -> std::result::Result<(S::Value, usize), wal_db::CodecError> {
+    ) -> std::result::Result<(S::Value, usize), wal_db::codec::CodecError> {
         Postcard::decode(seed, bytes)
     }
 }
@@ -686,7 +687,7 @@ fn a_panic_in_a_conversion_ends_a_replay() {
     for n in 1..4 {
         wal.append_typed(&Before(n)).unwrap();
     }
-    let mut replay = wal.replay_of::<Now>(..).unwrap();
+    let mut replay = wal.typed::<Now>().unwrap().replay(..).unwrap().among_others();
     assert_eq!(replay.next().unwrap().unwrap().event.0, 1);
     assert!(catch_unwind(AssertUnwindSafe(|| replay.next().is_some())).is_err());
     let after = replay.next();
@@ -709,7 +710,7 @@ impl State for Balance {
 
 #[test]
 fn states_and_logs_for_tests_serve_every_codec() {
-    fn serves<C: wal_db::Codec>() {
+    fn serves<C: wal_db::codec::Codec>() {
         let log = MemLog::<Moved, C>::with_codec().unwrap();
         let mut live = log.live::<Balance>().unwrap();
         live.commit(Moved(7)).unwrap();
@@ -734,20 +735,20 @@ fn states_and_logs_for_tests_serve_every_codec() {
 /// An application's own format.
 enum Own {}
 
-impl wal_db::Codec for Own {
-    const ID: wal_db::CodecId = wal_db::CodecId::new(200);
+impl wal_db::codec::Codec for Own {
+    const ID: wal_db::codec::CodecId = wal_db::codec::CodecId::new(200);
 
     fn encode<T: Serialize + ?Sized>(
         value: &T,
         out: &mut Vec<u8>,
-    ) -> std::result::Result<(), wal_db::CodecError> {
+    ) -> std::result::Result<(), wal_db::codec::CodecError> {
         Postcard::encode(value, out)
     }
 
     fn decode<'de, S: serde::de::DeserializeSeed<'de>>(
         seed: S,
         bytes: &'de [u8],
-    ) -> std::result::Result<(S::Value, usize), wal_db::CodecError> {
+    ) -> std::result::Result<(S::Value, usize), wal_db::codec::CodecError> {
         Postcard::decode(seed, bytes)
     }
 }

@@ -19,8 +19,10 @@ use wal_db::testing::{
     shape_values,
 };
 use wal_db::{
-    Codec, OlderVersion, Part, RecordType, Shape, ShapeField, ShapeVariant, TypedError, WalDecode, WalRecord,
-    WalSchema,
+    WalRecord, WalSchema,
+    codec::Codec,
+    event::{OlderVersion, RecordType, TypedError, WalDecode},
+    schema::{Part, Shape, ShapeField, ShapeVariant},
 };
 
 /// A record type that is no family.
@@ -103,7 +105,7 @@ fn lock_of(dir: &TempDir) -> String {
     fs::read_to_string(dir.path().join("wal.lock")).expect("there is a lock")
 }
 
-fn history<T: wal_db::WalDecodeOwned>(lock: &str, except: &[&str]) -> Result<(), CheckFailed> {
+fn history<T: wal_db::event::WalDecodeOwned>(lock: &str, except: &[&str]) -> Result<(), CheckFailed> {
     check_history(dir_with(lock).path(), &[ReadableType::of::<T>()], except)
 }
 
@@ -770,7 +772,7 @@ enum Account {
     #[wal(version = 1, id = 4711)]
     Closed(u64),
     #[wal(retired)]
-    Blinked(wal_db::Retired),
+    Blinked(wal_db::event::Retired),
 }
 
 #[derive(Serialize, Deserialize, wal_db::WalRecord)]

@@ -6,7 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proptest::collection::{btree_map, btree_set, hash_map, vec};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
-use wal_db::{At, CodecId, EventLog, MemStore, State, TypedError, Wal, WalError, WalRecord, WalSchema};
+use wal_db::{
+    EventLog, MemStore, Wal, WalError, WalRecord, WalSchema,
+    codec::CodecId,
+    event::TypedError,
+    state::{At, State},
+};
 
 fn wal() -> Wal {
     Wal::with_store(MemStore::new()).expect("a log in memory")
@@ -341,7 +346,7 @@ fn an_event_that_could_not_be_read_back_is_not_appended() {
         ),
         "{error:?}"
     );
-    let error = typed_error(wal.append_typed_batch(&[Deep(None), deep]));
+    let error = typed_error(wal.typed().and_then(|log| log.append_batch(&[Deep(None), deep])));
     assert!(
         matches!(error, TypedError::Encode { name: "deep", .. }),
         "{error:?}"
@@ -359,15 +364,13 @@ fn every_way_to_append_returns_the_lsn_of_its_event() {
     let mut lsns = vec![
         log.append(&Bank::Closed).expect("append"),
         log.append_and_sync(&Bank::Type).expect("append"),
-        log.append_durable(&Bank::Renamed("x".into()))
+        log.wal()
+            .ticket(log.append(&Bank::Renamed("x".into())).expect("append"))
             .expect("append")
             .wait()
             .expect("durable"),
     ];
-    lsns.extend(
-        log.append_batch_and_sync(&[Bank::Closed, Bank::Type])
-            .expect("append"),
-    );
+    lsns.extend(log.append_batch(&[Bank::Closed, Bank::Type]).expect("append"));
     assert!(log.append_batch(&[]).expect("an empty batch").is_empty());
 
     let replayed: Vec<_> = log

@@ -13,8 +13,10 @@ use serde::ser::{
 use serde::{Serialize, Serializer};
 use wal_db::testing::{append_payload, shape_values};
 use wal_db::{
-    Bincode, Codec, CodecError, CodecId, Json, MemStore, Part, Postcard, RecordSchema, Schemas, Shape,
-    ShapeField, ShapeVariant, TypedError, Value, Wal,
+    MemStore, Wal,
+    codec::{Bincode, Codec, CodecError, CodecId, Json, Postcard},
+    event::TypedError,
+    schema::{Part, RecordSchema, Schemas, Shape, ShapeField, ShapeVariant, Value},
 };
 
 /// An application's own format.

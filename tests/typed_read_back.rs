@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wal_db::{
-    Bincode, Codec, CodecId, Json, MemStore, Meta, Part, Postcard, RecordType, Shape, ShapeField, TypedError,
-    Wal, WalError, WalRecord, WalSchema,
+    MemStore, Meta, Wal, WalError, WalRecord, WalSchema,
+    codec::{Bincode, Codec, CodecId, Json, Postcard},
+    event::{RecordType, TypedError},
+    schema::{Part, Shape, ShapeField},
 };
 
 /// As a well-known crate of decimal numbers does by default: it writes text and asks the format what comes next.
@@ -61,14 +63,14 @@ enum Own {}
 impl Codec for Own {
     const ID: CodecId = CodecId::new(200);
 
-    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), wal_db::CodecError> {
+    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), wal_db::codec::CodecError> {
         Postcard::encode(value, out)
     }
 
     fn decode<'de, S: serde::de::DeserializeSeed<'de>>(
         seed: S,
         bytes: &'de [u8],
-    ) -> Result<(S::Value, usize), wal_db::CodecError> {
+    ) -> Result<(S::Value, usize), wal_db::codec::CodecError> {
         Postcard::decode(seed, bytes)
     }
 }
@@ -128,14 +130,20 @@ fn a_type_that_asks_what_comes_next_is_refused_at_its_first_append() {
         let meta = Meta::new().with_stream("s");
         let wal = wal();
         // As in a release build.
-        let log = wal.typed_with::<Shop, C>().expect("typed").with_read_back(false);
+        let log = wal
+            .typed::<Shop>()
+            .expect("typed")
+            .with_codec::<C>()
+            .with_read_back(false);
         let tries = [
             log.append(&sold()),
             log.append_and_sync(&sold()),
-            log.append_durable(&sold()).and_then(wal_db::Ticket::wait),
-            log.append_with(&sold(), &meta),
+            log.append(&sold())
+                .and_then(|lsn| log.wal().ticket(lsn))
+                .and_then(wal_db::Ticket::wait),
+            log.append_with_meta(&sold(), &meta),
             log.append_batch(&[Shop::Opened, sold()]).map(|lsns| lsns[0]),
-            log.append_batch_with(&[(sold(), meta.clone())])
+            log.append_batch_with_meta(&[(sold(), meta.clone())])
                 .map(|lsns| lsns[0]),
         ];
         for result in tries {
@@ -162,9 +170,11 @@ fn the_untyped_handle_refuses_it_as_well() {
     let wal = wal();
     for result in [
         wal.append_typed(&sold()),
-        wal.append_typed_batch(&[Shop::Opened, sold()])
+        wal.typed()
+            .and_then(|log| log.append_batch(&[Shop::Opened, sold()]))
             .map(|lsns| lsns[0]),
-        wal.append_typed_meta(&sold(), &Meta::new().with_tag("t")),
+        wal.typed()
+            .and_then(|log| log.append_with_meta(&sold(), &Meta::new().with_tag("t"))),
     ] {
         let why = refused(&wal, "shop.sold", result);
         assert!(why.contains("the field `lines.0.price`"), "{why}");
@@ -174,14 +184,15 @@ fn the_untyped_handle_refuses_it_as_well() {
 #[test]
 fn json_says_what_comes_next_and_takes_it() {
     let wal = wal();
-    let log = wal.typed_with::<Shop, Json>().expect("typed");
+    let log = wal.typed::<Shop>().expect("typed").with_codec::<Json>();
     let lsn = log.append(&sold()).expect("JSON says what comes next");
     let read = wal.read(lsn).expect("reads").decode_with::<Shop, Json>();
     assert_eq!(read.expect("decodes"), sold());
     // Every format is asked for itself.
     let compact = wal
-        .typed_with::<Shop, Postcard>()
+        .typed::<Shop>()
         .expect("typed")
+        .with_codec::<Postcard>()
         .with_read_back(false);
     assert!(compact.append(&sold()).is_err(), "JSON says nothing of postcard");
     assert_eq!(wal.iter().expect("reads").count(), 1);
@@ -231,7 +242,7 @@ fn only_the_first_append_reads_and_in_a_debug_build_all_do() {
     });
     assert_eq!(untyped, u64::from(cfg!(debug_assertions)));
     // Every log is asked for itself, and every format.
-    let json = wal.typed_with::<Counted, Json>().expect("typed");
+    let json = wal.typed::<Counted>().expect("typed").with_codec::<Json>();
     let json = json.with_read_back(false);
     let in_json = |n: u8| {
         json.append(&Counted(n)).expect("appends");
@@ -257,7 +268,7 @@ fn every_event_of_a_first_batch_is_read() {
     }
 
     let wal = wal();
-    let log = wal.typed_with::<Small, Bincode>().expect("typed");
+    let log = wal.typed::<Small>().expect("typed").with_codec::<Bincode>();
     let why = refused(
         &wal,
         "small",
@@ -294,8 +305,9 @@ fn an_event_that_would_be_read_as_another_is_refused() {
     fn check<C: Codec>() {
         let wal = wal();
         let log = wal
-            .typed_with::<Doubled, C>()
+            .typed::<Doubled>()
             .expect("typed")
+            .with_codec::<C>()
             .with_read_back(false);
         let inner = Inner { a: 1, b: 4 };
         let why = refused(&wal, "doubled", log.append(&Doubled { inner }));
@@ -328,8 +340,9 @@ fn a_difference_that_no_schema_shows_is_found() {
 
     let wal = wal();
     let log = wal
-        .typed_with::<Trimmed, Bincode>()
+        .typed::<Trimmed>()
         .expect("typed")
+        .with_codec::<Bincode>()
         .with_read_back(false);
     let why = refused(&wal, "trimmed", log.append(&Trimmed { text: " a".into() }));
     assert!(
@@ -355,7 +368,11 @@ fn what_has_no_order_and_what_is_not_equal_to_itself_is_taken() {
 
     fn check<C: Codec>() {
         let wal = wal();
-        let log = wal.typed_with::<Heap, C>().expect("typed").with_read_back(true);
+        let log = wal
+            .typed::<Heap>()
+            .expect("typed")
+            .with_codec::<C>()
+            .with_read_back(true);
         for n in 0..20 {
             log.append(&Heap {
                 set: (0..n).collect(),
@@ -486,11 +503,13 @@ fn a_copied_event_and_one_that_was_there_say_nothing_of_how_the_program_writes()
     let store = MemStore::new();
     let (old, new) = (wal(), Wal::with_store(store.clone()).expect("opens"));
     let lsn = old
-        .typed_with::<Shop, Json>()
+        .typed::<Shop>()
+        .map(|log| log.with_codec::<Json>())
         .and_then(|log| log.append(&sold()))
         .expect("JSON takes it");
     let record = old.read(lsn).expect("reads");
-    new.append_record(&record, &old.schemas().expect("reads"))
+    record
+        .append_to(&new, &old.schemas().expect("reads"))
         .expect("copies");
     let is_refused = |wal: Wal| {
         let log = wal.typed::<Shop>().expect("typed").with_read_back(false);

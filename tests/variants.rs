@@ -3,7 +3,11 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Bincode, Codec, Json, MemStore, Postcard, Record, TypedError, Wal, WalRecord, WalSchema};
+use wal_db::{
+    MemStore, Record, Wal, WalRecord, WalSchema,
+    codec::{Bincode, Codec, Json, Postcard},
+    event::TypedError,
+};
 
 /// Numbers that are written as hexadecimal text.
 mod hex {
@@ -131,7 +135,7 @@ fn stored<T: WalRecord>(events: &[T]) -> Vec<Record> {
 fn every_form_of_a_variant_comes_back_in_every_codec() {
     fn check<C: Codec>() {
         let wal = Wal::with_store(MemStore::new()).expect("opens");
-        let log = wal.typed_with::<Form, C>().expect("typed");
+        let log = wal.typed::<Form>().expect("typed").with_codec::<C>();
         for form in forms() {
             log.append(&form).expect("appends");
         }
@@ -282,7 +286,7 @@ fn what_is_no_such_variant_is_refused_by_the_name_of_the_variant() {
         Nested(u8),
     }
     let wal = Wal::with_store(MemStore::new()).expect("opens");
-    let log = wal.typed_with::<Other, Json>().expect("typed");
+    let log = wal.typed::<Other>().expect("typed").with_codec::<Json>();
     let expected = [
         (Other::Pair(7), "struct variant Lent::Pair"),
         (Other::Nested(8), "struct variant Lent::Nested"),

@@ -139,7 +139,7 @@ fn append_all(wal: &Wal, load: &Load, payloads: &mut Payloads) -> Result<()> {
     while let Some(payload) = payloads.next_payload() {
         let _lsn = wal.append(payload)?;
         if in_bursts && payloads.burst_over() {
-            wal.flush()?;
+            wal.drain()?;
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, Record, Wal, WalDecodeOwned, WalRecord};
+use wal_db::{MemStore, Record, Wal, WalRecord, event::WalDecodeOwned};
 
 use crate::flights::{self, Work};
 use crate::workload::Typed;
@@ -188,7 +188,7 @@ pub(crate) fn codec(job: Typed, dir: &Path, count: u64) -> Result<Duration> {
                 let event: Transfer = decode(record?.data())?;
                 ensure!(event == events[(i % EVENTS) as usize], "event {i} is another");
             }
-            ensure!(wal.record_count() == count, "events are missing");
+            ensure!(wal.status().records == count, "events are missing");
             wal.close()?;
             Ok(elapsed)
         }

@@ -165,7 +165,7 @@ fn append_rows(log: &EventLog<FlightEvent>, rows: &Mutex<Rows<'_>>, sync: SyncMo
         }
         for events in chunk {
             if sync == SyncMode::Each {
-                log.append_batch_and_sync(&events)?;
+                log.append_batch(&events)?;
                 continue;
             }
             log.append_batch(&events)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use wal_db::{At, State};
+use wal_db::state::{At, State};
 
 use crate::events::FlightEvent;
 

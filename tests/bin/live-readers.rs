@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wal_db::{Lsn, Record, Result, Retention, SalvageItem, Wal, WalConfig, WalError};
+use wal_db::{Lsn, Record, Result, Retention, Wal, WalConfig, WalError, recovery::SalvageItem};
 
 const SEGMENT: u64 = 1 << 20;
 const KEPT: u64 = 64 << 20;
@@ -424,7 +424,7 @@ const SORTS: [Sort; 5] = [
 ];
 
 fn open(dir: &Path) -> Result<Wal> {
-    Wal::open_read_only_with(dir, WalConfig::new())
+    WalConfig::new().open_read_only(dir)
 }
 
 fn iterate(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {
@@ -456,7 +456,7 @@ fn verify(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), 
 fn salvage(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {
     while Instant::now() < end {
         seen.last = None;
-        for item in Wal::salvage(dir).map_err(text)? {
+        for item in wal_db::recovery::salvage(dir).map_err(text)? {
             let item = match item {
                 Ok(item) => item,
                 Err(error) => {
@@ -505,7 +505,7 @@ fn first_of(dir: &Path) -> std::result::Result<Option<u64>, Failed> {
 
 fn inspect(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {
     while Instant::now() < end {
-        let inspection = Wal::inspect(dir).map_err(text)?;
+        let inspection = wal_db::recovery::inspect(dir).map_err(text)?;
         if let Some(damage) = inspection.damage {
             return Err(damage.to_string());
         }
@@ -521,7 +521,7 @@ fn follow(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), 
     while Instant::now() < end {
         let wal = open(dir).map_err(text)?;
         seen.last = None;
-        let mut tail = wal.tail(wal.head()).map_err(text)?;
+        let mut tail = wal.tail(wal.status().head).map_err(text)?;
         while Instant::now() < end {
             match tail.next_timeout(Duration::from_millis(100)) {
                 Ok(Some(record)) => seen.next(&record, true)?,

@@ -240,8 +240,8 @@ fn segments(path: &Path, lives: u64) -> Outcome<()> {
     wal.close()?;
     let files = named(path)?;
     let (late, wal) = Cost::of(open)?;
-    if wal.record_count() != appended {
-        return Err(format!("{} records of {appended}", wal.record_count()).into());
+    if wal.status().records != appended {
+        return Err(format!("{} records of {appended}", wal.status().records).into());
     }
     let first = wal.iter()?.next().ok_or("no record")??;
     let last = wal.iter_rev()?.next().ok_or("no record")??;

@@ -5,8 +5,11 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    MemStore, Meta, RecordKind, Salvage, SalvageItem, Schemas, TypedError, Wal, WalConfig, WalError,
-    WalRecord,
+    MemStore, Meta, Wal, WalConfig, WalError, WalRecord,
+    event::TypedError,
+    read::RecordKind,
+    recovery::{Salvage, SalvageItem},
+    schema::Schemas,
 };
 use wal_tests::{
     all,
@@ -31,7 +34,8 @@ fn fill(wal: &Wal) {
     for count in 0..20 {
         let what = format!("thing {count}");
         let meta = Meta::new().with_stream("orders").with_tag("new");
-        log.append_with(&Shop::Ordered { what, count }, &meta).unwrap();
+        log.append_with_meta(&Shop::Ordered { what, count }, &meta)
+            .unwrap();
         log.append(&Shop::Paid(u64::from(count))).unwrap();
         wal.append(b"bytes").unwrap();
         log.append_batch(&[Shop::Paid(1), Shop::Paid(2)]).unwrap();
@@ -65,7 +69,7 @@ fn records_are_copied_byte_for_byte_with_their_schemas() {
         let new = place.open(quiet()).unwrap();
         let schemas = old.schemas().unwrap();
         for record in old.iter().unwrap() {
-            new.append_record(&record.unwrap(), &schemas).unwrap();
+            record.unwrap().append_to(&new, &schemas).unwrap();
         }
         assert_eq!(
             (bytes(&new), events(&new)),
@@ -108,7 +112,7 @@ fn a_record_is_copied_within_its_log() {
         .map(|record| record.unwrap())
         .collect();
     for record in &first {
-        let lsn = wal.append_record(record, &schemas).unwrap();
+        let lsn = record.append_to(&wal, &schemas).unwrap();
         let copied = wal.read(lsn).unwrap();
         assert_eq!((copied.kind(), copied.data()), (record.kind(), record.data()));
     }
@@ -132,17 +136,17 @@ fn what_salvage_finds_becomes_a_new_log() {
     assert!(place.open(quiet()).is_err());
 
     let (mut schemas, new) = (Schemas::default(), in_memory());
-    let items: Salvage = Wal::salvage(place.path()).unwrap();
+    let items: Salvage = wal_db::recovery::salvage(place.path()).unwrap();
     for item in items {
         match item.unwrap() {
             SalvageItem::Schema(record) => {
                 assert!(matches!(
-                    new.append_record(&record, &schemas),
+                    record.append_to(&new, &schemas),
                     Err(WalError::Config { .. })
                 ));
                 schemas.take(&record);
             }
-            SalvageItem::Record(record) => drop(new.append_record(&record, &schemas).unwrap()),
+            SalvageItem::Record(record) => drop(record.append_to(&new, &schemas).unwrap()),
             other => panic!("{other:?}"),
         }
     }
@@ -163,7 +167,7 @@ fn a_record_of_a_type_that_is_another_in_the_log_is_refused() {
     let schemas = old.schemas().unwrap();
     let (mut refused, before) = (0, bytes(&new));
     for record in old.iter().unwrap().map(|record| record.unwrap()) {
-        match new.append_record(&record, &schemas) {
+        match record.append_to(&new, &schemas) {
             Ok(_) => {}
             Err(WalError::Typed(TypedError::OtherSchema { name, .. })) => {
                 assert_eq!(name, "shop.paid");
@@ -237,18 +241,28 @@ fn the_settings_in_force_can_be_asked() {
             Err(WalError::Full { .. }) => continue,
             opened => opened.unwrap(),
         };
-        assert_eq!(wal.segment_size(), Some(rounded), "{asked}");
-        assert_eq!(wal.config(), config);
+        assert_eq!(wal.status().segment_size, Some(rounded), "{asked}");
+        assert_eq!(wal.status().config, config);
         assert_eq!(
-            (wal.config().max_record_size(), wal.config().seal_after_ms()),
+            (
+                wal.status().config.max_record_size(),
+                wal.status().config.seal_after_ms()
+            ),
             (1000, 77)
         );
         drop(wal);
         let wal = Wal::open_segmented_with(&path, 1 << 30, WalConfig::new()).unwrap();
-        assert_eq!(wal.segment_size(), Some(rounded), "{asked}: the stored one");
+        assert_eq!(
+            wal.status().segment_size,
+            Some(rounded),
+            "{asked}: the stored one"
+        );
     }
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(Wal::open(dir.path().join("log")).unwrap().segment_size(), None);
+    assert_eq!(
+        Wal::open(dir.path().join("log")).unwrap().status().segment_size,
+        None
+    );
 }
 
 #[test]

@@ -51,8 +51,8 @@ fn ways(path: &Path) -> Vec<(&'static str, Result<()>)> {
             Wal::open_segmented_with(path, 1 << 16, quiet()).map(drop),
         ),
         ("open_read_only", Wal::open_read_only(path).map(drop)),
-        ("inspect", Wal::inspect(path).map(drop)),
-        ("salvage", Wal::salvage(path).map(drop)),
+        ("inspect", wal_db::recovery::inspect(path).map(drop)),
+        ("salvage", wal_db::recovery::salvage(path).map(drop)),
     ]
 }
 

@@ -1,6 +1,9 @@
 //! Opening with the policy to cut at damage: what it mends, what it leaves, and where the log goes on.
 
-use wal_db::{CorruptionReason, OpenPolicy, RecoveryReport, Wal, WalConfig};
+use wal_db::{
+    OpenPolicy, Wal, WalConfig,
+    recovery::{CorruptionReason, RecoveryReport},
+};
 use wal_tests::{
     Entry, all, corruption,
     damage::synced,
@@ -31,7 +34,7 @@ fn mend(place: &Place, kept: &[Entry], acknowledged: u64, what: &str) -> Recover
     }
     let first = expected[kept.len()].0.get();
     assert!(first >= acknowledged, "{what}: {first} was acknowledged before");
-    assert_eq!(wal.record_count(), expected.len() as u64, "{what}");
+    assert_eq!(wal.status().records, expected.len() as u64, "{what}");
     wal.close().unwrap();
     for _ in 0..2 {
         let wal = place
@@ -59,7 +62,7 @@ fn the_lsns_of_what_was_cut_at_damage_are_not_used_again() {
     for form in FORMS {
         for (flipped, kept) in [(0, 0), (4, 3), (10, 9), (17, 15)] {
             let (place, wal, entries) = synced(form);
-            let durable = wal.durable_lsn().get();
+            let durable = wal.status().durable.get();
             let place = place.without_staging();
             drop(wal);
             place.flip(entries[flipped].0.get() + GROUP_HEADER + 50);
@@ -132,7 +135,7 @@ fn a_segment_that_is_cut_short_does_not_hide_the_groups_after_it() {
     place.cut_file(SEGMENT - 2048);
     let wal = place.open(cutting()).unwrap();
     assert_eq!(wal.recovery().damage.as_ref().unwrap().start, seal);
-    assert_eq!(wal.record_count(), entries.len() as u64);
+    assert_eq!(wal.status().records, entries.len() as u64);
     let last = entries.last().unwrap();
     assert_eq!(wal.read(last.0).unwrap().data(), last.1);
 }
@@ -163,7 +166,7 @@ fn what_was_cut_off_before_the_damage_does_not_count() {
         let wal = Wal::with_store_and_config(disk.clone(), config).unwrap();
         for i in 6..8 {
             assert_eq!(all(&wal), entries);
-            assert_eq!(wal.record_count(), entries.len() as u64, "{kept} kept");
+            assert_eq!(wal.status().records, entries.len() as u64, "{kept} kept");
             let report = wal.verify().unwrap();
             assert!(report.is_intact(), "{kept} kept: {report:?}");
             entries.push(put(&wal, i, 10));

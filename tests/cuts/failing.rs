@@ -81,7 +81,7 @@ fn a_segment_that_cannot_be_removed_takes_nothing_back() {
     wal.sync().unwrap();
     drop(wal);
     let wal = disk.open_segmented("log", 64 << 10, quiet()).unwrap();
-    assert_eq!(wal.record_count(), 10);
+    assert_eq!(wal.status().records, 10);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_cut_from_a_record_leaves_those_before_it() {
                 let read = wal.read(entry.0);
                 assert!(matches!(read, Err(WalError::NoSuchRecord { .. })), "{read:?}");
             }
-            assert_eq!((wal.record_count(), wal.is_empty()), (at as u64, at == 0));
+            assert_eq!((wal.status().records, wal.is_empty()), (at as u64, at == 0));
             for round in 0..2 {
                 entries.push(put(&wal, 20 + round, 300));
                 assert!(entries[at].0 > gone[9 - at].0, "no LSN is used again");
@@ -69,9 +69,12 @@ fn a_log_that_was_cut_from_its_first_record_is_empty_and_goes_on() {
                 wal = place.open(quiet()).unwrap();
             }
             assert!(wal.is_empty() && wal.last_lsn().unwrap().is_none(), "{what}");
-            assert!(wal.head() > entries[9].0 && wal.head() <= wal.end(), "{what}");
+            assert!(
+                wal.status().head > entries[9].0 && wal.status().head <= wal.end(),
+                "{what}"
+            );
             assert_eq!(
-                (wal.record_count(), wal.head_ordinal()),
+                (wal.status().records, wal.status().head_ordinal),
                 (0, dropped as u64),
                 "{what}"
             );
@@ -83,7 +86,7 @@ fn a_log_that_was_cut_from_its_first_record_is_empty_and_goes_on() {
                 assert!(matches!(old, Err(WalError::Truncated { .. })), "{what}: {old:?}");
             }
             let next = put(&wal, 30, 500);
-            assert_eq!(wal.ordinal_of(next.0).unwrap(), dropped as u64, "{what}");
+            assert_eq!(wal.locate(next.0).unwrap().ordinal, dropped as u64, "{what}");
             assert_eq!(all(&wal), std::slice::from_ref(&next), "{what}");
             assert_eq!(all(&Wal::open_read_only(place.path()).unwrap()), [next], "{what}");
         }
@@ -120,7 +123,7 @@ fn followers_and_tickets_hear_of_a_cut_from_a_record() {
 
         let heard = tail.try_next();
         assert!(matches!(heard, Err(WalError::CutBack { .. })), "{at}: {heard:?}");
-        let resolved = wal.resolve(&position);
+        let resolved = wal.seek(position);
         assert!(
             matches!(resolved, Err(WalError::CutBack { .. })),
             "{at}: {resolved:?}"
@@ -157,7 +160,10 @@ fn a_cut_from_what_is_no_record_is_refused() {
     );
     let log = wal.typed::<Counted>().unwrap();
     let events: Vec<Lsn> = (0..5).map(|i| log.append(&counted(i)).unwrap()).collect();
-    assert!(refused(wal.truncate_from(wal.head())), "a schema is no record");
+    assert!(
+        refused(wal.truncate_from(wal.status().head)),
+        "a schema is no record"
+    );
     assert!(refused(wal.truncate_from(Lsn::new(events[1].get() + 1))));
     assert!(refused(wal.truncate_from(wal.end())));
     wal.truncate_before(events[1]).unwrap();
@@ -180,7 +186,7 @@ fn a_typed_log_that_was_emptied_says_its_schemas_again() {
                 assert_eq!(numbers(&wal).len(), 30);
                 wal.truncate_from(events[0]).unwrap();
                 let what = format!("{form:?}, closes: {closes}, round {round}");
-                assert_eq!((numbers(&wal).len(), wal.record_count()), (0, 0), "{what}");
+                assert_eq!((numbers(&wal).len(), wal.status().records), (0, 0), "{what}");
                 drop(log);
                 if closes {
                     wal.close().unwrap();
@@ -250,6 +256,6 @@ fn cuts_from_the_first_record_run_beside_appends_and_readers() {
         appending.join().unwrap();
     });
     let left = all(&wal);
-    assert!(left.is_sorted() && wal.record_count() as usize == left.len());
+    assert!(left.is_sorted() && wal.status().records as usize == left.len());
     assert!(wal.verify().unwrap().is_intact());
 }

@@ -1,7 +1,7 @@
 //! Cuts of typed logs: a schema is no record.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Lsn, MemStore, RecordKind, Wal, WalConfig, WalError, WalRecord};
+use wal_db::{Lsn, MemStore, Start, Wal, WalConfig, WalError, WalRecord, read::RecordKind};
 use wal_tests::quiet_heap;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
@@ -34,7 +34,7 @@ fn nothing_is_cut_after_a_schema() {
     }
     wal.sync().unwrap();
     assert_eq!(wal.read(Lsn::ZERO).unwrap().kind(), RecordKind::Schema);
-    for schema in [Lsn::ZERO, wal.head()] {
+    for schema in [Lsn::ZERO, wal.status().head] {
         let refused = wal.truncate_after(schema);
         assert!(
             matches!(refused, Err(WalError::NoSuchRecord { .. })),
@@ -42,11 +42,11 @@ fn nothing_is_cut_after_a_schema() {
         );
     }
     assert_eq!(numbers(&wal), [0, 1, 2, 3, 4]);
-    assert_eq!(wal.record_count(), 5);
+    assert_eq!(wal.status().records, 5);
     drop((log, wal));
     let wal = Wal::with_store_and_config(store, quiet_heap()).unwrap();
-    assert_eq!((wal.record_count(), numbers(&wal)), (5, vec![0, 1, 2, 3, 4]));
-    assert_eq!(wal.iter_from_ordinal(3).unwrap().count(), 2);
+    assert_eq!((wal.status().records, numbers(&wal)), (5, vec![0, 1, 2, 3, 4]));
+    assert_eq!(wal.iter_from(Start::Ordinal(3)).unwrap().count(), 2);
 }
 
 #[test]

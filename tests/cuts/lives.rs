@@ -2,7 +2,9 @@
 //! often, with a timeline that forgets early: whatever is left is explained.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Lsn, RecordKind, Retention, SalvageItem, Schemas, Wal, WalConfig, WalRecord};
+use wal_db::{
+    Lsn, Retention, Wal, WalConfig, WalRecord, read::RecordKind, recovery::SalvageItem, schema::Schemas,
+};
 use wal_tests::{
     files::{FORMS, Form, Place},
     quiet,
@@ -98,7 +100,7 @@ impl Life {
             }
             _ => {
                 let batch = vec![first; 1 + self.rng.below(20)];
-                let lsns = self.wal().append_typed_batch(&batch).unwrap();
+                let lsns = self.wal().typed().unwrap().append_batch(&batch).unwrap();
                 self.kept
                     .extend(lsns.into_iter().zip(batch.into_iter().map(Kept::First)));
             }
@@ -156,10 +158,10 @@ impl Life {
     fn check(&mut self, what: &str) {
         self.check_handle(self.wal(), what);
         if self.rng.below(8) == 0 {
-            self.wal().flush().unwrap();
+            self.wal().drain().unwrap();
             let report = self.wal().verify().unwrap();
             assert!(report.is_intact(), "{what}: {report:?}");
-            let reader = Wal::open_read_only_with(self.place.path(), quiet()).unwrap();
+            let reader = quiet().open_read_only(self.place.path()).unwrap();
             self.check_handle(&reader, what);
             self.check_salvaged(what);
         }
@@ -167,7 +169,7 @@ impl Life {
 
     fn check_salvaged(&self, what: &str) {
         let (mut schemas, mut kept) = (Schemas::default(), self.kept.iter());
-        for item in Wal::salvage(self.place.path()).unwrap() {
+        for item in wal_db::recovery::salvage(self.place.path()).unwrap() {
             let record = match item.unwrap() {
                 SalvageItem::Schema(record) => {
                     schemas.take(&record);

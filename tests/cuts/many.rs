@@ -6,7 +6,8 @@ use std::{
 };
 
 use wal_db::{
-    CorruptionReason, MemStore, Retention, Wal, WalConfig, WalError, WalStore,
+    MemStore, Retention, Start, Wal, WalConfig, WalError, WalStore,
+    recovery::CorruptionReason,
     testing::sim::{Image, Medium, SimDisk},
 };
 use wal_tests::{
@@ -55,7 +56,10 @@ fn a_log_takes_more_cuts_than_a_manifest_has_room_for() {
     assert_eq!(all(&wal), kept);
     for at in [0, 1, 1000, 3000, kept.len() - 1] {
         assert_eq!(wal.read(kept[at].0).unwrap().data(), kept[at].1);
-        assert_eq!(wal.iter_from_ordinal(at as u64).unwrap().count(), kept.len() - at);
+        assert_eq!(
+            wal.iter_from(Start::Ordinal(at as u64)).unwrap().count(),
+            kept.len() - at
+        );
     }
     assert!(wal.verify().unwrap().is_intact());
     // And all of them are cut off again.
@@ -124,11 +128,11 @@ fn any_cuts_leave_what_a_list_has() {
                     list.truncate(keep + 1);
                 }
                 9 if rng.below(10) == 0 => {
-                    let before = wal.stats().bytes;
+                    let before = wal.status().bytes;
                     wal.retain(&Retention::new().with_max_bytes(before / 2))
                         .unwrap_or_else(|error| panic!("{what}: {error}"));
-                    assert!(wal.stats().bytes <= before / 2, "{what}");
-                    let head = wal.head();
+                    assert!(wal.status().bytes <= before / 2, "{what}");
+                    let head = wal.status().head;
                     list.retain(|(entry, _)| entry.0 >= head);
                 }
                 10 => {
@@ -140,7 +144,7 @@ fn any_cuts_leave_what_a_list_has() {
             if step % 10 == 0 {
                 let expected: Vec<_> = list.iter().map(|(entry, _)| entry.clone()).collect();
                 assert_eq!(all(&wal), expected, "{what}");
-                assert_eq!(wal.record_count(), expected.len() as u64, "{what}");
+                assert_eq!(wal.status().records, expected.len() as u64, "{what}");
             }
         }
         drop(wal);

@@ -1,7 +1,7 @@
 //! A window that begins inside a group whose header is gone with what was dropped, and a timeline that has forgotten whose
 //! the group was: the schemas in the group's rest are those of the log.
 
-use wal_db::{OpenPolicy, RecordKind, SalvageItem, Schemas, TypedError, Wal};
+use wal_db::{OpenPolicy, Wal, event::TypedError, read::RecordKind, recovery::SalvageItem, schema::Schemas};
 use wal_tests::{
     all,
     files::{FORMS, Form, Place, SECTOR, SEGMENT},
@@ -36,7 +36,7 @@ fn a_schema_in_the_rest_of_a_group_is_read_when_its_epoch_is_forgotten() {
         if form == Form::Segmented {
             assert!(!place.segment(0).exists(), "the group's header is gone");
         }
-        let reader = Wal::open_read_only_with(place.path(), quiet()).unwrap();
+        let reader = quiet().open_read_only(place.path()).unwrap();
         assert_eq!(numbers(&reader), [1, 2], "{what}");
         let wal = place.open(forgetful()).unwrap();
         let schemas = wal.schemas().unwrap();
@@ -45,7 +45,7 @@ fn a_schema_in_the_rest_of_a_group_is_read_when_its_epoch_is_forgotten() {
         assert!(wal.verify().unwrap().is_intact(), "{what}");
         let copy = place.root().join("copy");
         wal.backup_to(&copy).unwrap();
-        let copied = Wal::open_read_only_with(&copy, quiet()).unwrap();
+        let copied = quiet().open_read_only(&copy).unwrap();
         assert_eq!(numbers(&copied), [1, 2], "{what}");
         wal.append_typed(&counted(3)).unwrap();
         assert_eq!(numbers(&wal), [1, 2, 3], "{what}");
@@ -136,7 +136,7 @@ fn salvage_hands_out_the_schemas_before_the_head() {
 /// How many records salvage finds, each of which it has to explain.
 fn salvaged(place: &Place, form: Form) -> usize {
     let (mut schemas, mut records) = (Schemas::default(), 0);
-    for item in Wal::salvage(place.path()).unwrap() {
+    for item in wal_db::recovery::salvage(place.path()).unwrap() {
         match item.unwrap() {
             SalvageItem::Schema(record) => drop(schemas.take(&record)),
             SalvageItem::Record(record) => {

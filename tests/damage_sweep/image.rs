@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, RecordKind, SalvageItem, Wal, WalConfig, WalRecord};
+use wal_db::{MemStore, Wal, WalConfig, WalRecord, read::RecordKind, recovery::SalvageItem};
 use wal_tests::{
     Entry, all,
     files::{FILE_ROW, Form, GROUP_HEADER, Group, Place, SECTOR, SEGMENT, SEGMENT_ROW, SLOT},
@@ -200,7 +200,7 @@ fn crash(log: &mut History, left: Left) -> (Place, usize) {
     if left != Left::Synced {
         log.raw(300);
         log.raw(700);
-        log.wal.flush().unwrap();
+        log.wal.drain().unwrap();
     }
     let written = log.live.len();
     match left {
@@ -398,7 +398,7 @@ pub(crate) fn number(bytes: &[u8], at: usize) -> u64 {
 /// Everything that salvage finds, schemas included.
 fn salvage(place: &Place) -> Vec<(RecordKind, Entry)> {
     let mut found = Vec::new();
-    for item in Wal::salvage(place.path()).unwrap() {
+    for item in wal_db::recovery::salvage(place.path()).unwrap() {
         if let SalvageItem::Record(record) | SalvageItem::Schema(record) = item.unwrap() {
             found.push((record.kind(), Entry(record.lsn(), record.into_data())));
         }

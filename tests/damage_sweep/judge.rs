@@ -15,7 +15,10 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use wal_db::{Corruption, SalvageItem, Wal, WalError};
+use wal_db::{
+    Wal, WalError,
+    recovery::{Corruption, SalvageItem},
+};
 use wal_tests::{Entry, files::SECTOR, scale, until_error};
 
 use crate::image::{Image, config};
@@ -175,8 +178,8 @@ fn refused(image: &Image, harm: &Harm, error: &WalError) {
 /// A damage in the stream is named by the group that it is in.
 fn named(image: &Image, harm: &Harm, damage: &Corruption) {
     let what = &harm.what;
-    if damage.reason != wal_db::CorruptionReason::Manifest
-        && damage.reason != wal_db::CorruptionReason::MissingManifest
+    if damage.reason != wal_db::recovery::CorruptionReason::Manifest
+        && damage.reason != wal_db::recovery::CorruptionReason::MissingManifest
     {
         assert_eq!(
             damage.segment,
@@ -197,7 +200,7 @@ fn named(image: &Image, harm: &Harm, damage: &Corruption) {
 }
 
 fn inspected(harm: &Harm, image: &Image, read_only: &wal_db::Result<Wal>) {
-    match (Wal::inspect(image.place.path()), read_only) {
+    match (wal_db::recovery::inspect(image.place.path()), read_only) {
         (Ok(inspection), Ok(wal)) => {
             assert_eq!(inspection.damage, None, "{}", harm.what);
             assert_eq!(
@@ -307,7 +310,7 @@ fn least(image: &Image, harm: &Harm, writing: bool) -> usize {
 /// Salvage reads what was written and nothing else, all of it outside of the damage.
 fn salvaged(image: &Image, harm: &Harm) {
     let what = &harm.what;
-    let items = match Wal::salvage(image.place.path()) {
+    let items = match wal_db::recovery::salvage(image.place.path()) {
         Ok(items) => items,
         Err(WalError::NotALog { .. }) if harm.not_a_log => return,
         Err(error) => panic!("{what}: salvage: {error:?}"),

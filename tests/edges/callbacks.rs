@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, Staging, Ticket, Wal, WalConfig, WalError, WalRecord, WalStore};
+use wal_db::{MemStore, Position, Staging, Start, Ticket, Wal, WalConfig, WalError, WalRecord, WalStore};
 use wal_tests::{
     all,
     files::{Form, Place},
@@ -44,12 +44,14 @@ fn a_callback_whose_panic_panics_harms_nobody_else() {
     let wal = Wal::with_store(MemStore::new()).unwrap();
     for _ in 0..3 {
         let (tell, called) = channel();
-        wal.append_durable(b"x").unwrap().on_durable(move |_| {
-            tell.send(thread::current().name().map(str::to_owned)).unwrap();
-            panic_any(Again);
-        });
+        wal.ticket(wal.append(b"x").unwrap())
+            .unwrap()
+            .on_durable(move |_| {
+                tell.send(thread::current().name().map(str::to_owned)).unwrap();
+                panic_any(Again);
+            });
         called.recv_timeout(HANG).unwrap();
-        assert!(told(wal.append_durable(b"y").unwrap()).is_ok());
+        assert!(told(wal.ticket(wal.append(b"y").unwrap()).unwrap()).is_ok());
         // One that is durable already is told by the thread that asks.
         let lsn = wal.append_and_sync(b"z").unwrap();
         let ticket = wal.ticket(lsn).unwrap();
@@ -57,7 +59,7 @@ fn a_callback_whose_panic_panics_harms_nobody_else() {
     }
     // A future has nobody else who would flush for it.
     let (tell, woken) = channel();
-    let mut ticket = pin!(wal.append_durable(b"last").unwrap());
+    let mut ticket = pin!(wal.ticket(wal.append(b"last").unwrap()).unwrap());
     let waker = Waker::from(Arc::new(Tell(tell)));
     let mut poll = || ticket.as_mut().poll_once(&waker);
     while poll().is_pending() {
@@ -106,12 +108,16 @@ fn callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other() {
         let (tell, told) = channel();
         for (mine, other) in [(0, 1), (1, 0)] {
             let (both, tell, other) = (both.clone(), tell.clone(), logs[other].clone());
-            logs[mine].append_durable(b"x").unwrap().on_durable(move |_| {
-                both.wait();
-                // The last one, because the test has dropped its own.
-                drop(other);
-                tell.send(thread::current().name().map(str::to_owned)).unwrap();
-            });
+            logs[mine]
+                .append(b"x")
+                .and_then(|lsn| logs[mine].ticket(lsn))
+                .unwrap()
+                .on_durable(move |_| {
+                    both.wait();
+                    // The last one, because the test has dropped its own.
+                    drop(other);
+                    tell.send(thread::current().name().map(str::to_owned)).unwrap();
+                });
         }
         drop(logs);
         drop(closed);
@@ -189,7 +195,7 @@ fn no_callback_is_called_with_a_lock_that_it_may_want() {
     let free = || ROOM - 4096 - (wal.end().get() + 64);
     // Both threads of the log are kept, each in a callback.
     let closed = gate.write().unwrap();
-    let (in_flusher, let_flusher_go) = keep(wal.append_durable(b"first").unwrap());
+    let (in_flusher, let_flusher_go) = keep(wal.ticket(wal.append(b"first").unwrap()).unwrap());
     drop(closed);
     assert_eq!(in_flusher.recv_timeout(HANG).unwrap(), "wal-flusher");
     let second = wal.append(b"second").unwrap();
@@ -227,7 +233,7 @@ fn the_last_handle_may_be_dropped_and_the_log_closed_in_a_callback() {
     for round in 0..20 {
         let wal = place.open(wal_db::WalConfig::new()).unwrap();
         let (tell, told) = channel();
-        let (handle, ticket) = (wal.clone(), wal.append_durable(b"x").unwrap());
+        let (handle, ticket) = (wal.clone(), wal.ticket(wal.append(b"x").unwrap()).unwrap());
         ticket.on_durable(move |outcome| {
             assert!(outcome.is_ok());
             match round % 3 {
@@ -265,12 +271,12 @@ fn hundreds_of_threads_append_and_drop_their_handles() {
                 for i in 0..20 {
                     let handle = wal.clone();
                     handle.append(&payload(n * 20 + i, 300)).unwrap();
-                    let ticket = handle.append_durable(b"").unwrap();
+                    let ticket = handle.ticket(handle.append(b"").unwrap()).unwrap();
                     match i % 4 {
                         0 => drop(ticket),
                         1 => ticket.on_durable(move |outcome| drop((outcome.unwrap(), handle))),
                         2 if n % 16 == 0 => drop(ticket.wait().unwrap()),
-                        _ => drop(handle.tail_from_head().unwrap()),
+                        _ => drop(handle.tail(Start::Head).unwrap()),
                     }
                 }
             })
@@ -296,7 +302,7 @@ fn records_of_no_bytes_and_batches_of_nothing_are_what_they_are() {
     assert_eq!(wal.append_batch::<&[u8]>(&[]).unwrap(), []);
     let lsns = wal.append_batch(&vec![b""; 200_000]).unwrap();
     assert_eq!(lsns.len(), 200_000);
-    let empty = wal.append_with(0, |space| assert!(space.is_empty())).unwrap();
+    let empty = wal.append_in_place(0, |space| assert!(space.is_empty())).unwrap();
     wal.append(b"").unwrap();
     wal.sync().unwrap();
     assert_eq!(
@@ -306,7 +312,7 @@ fn records_of_no_bytes_and_batches_of_nothing_are_what_they_are() {
             .count(),
         200_002
     );
-    assert_eq!(wal.ordinal_of(empty).unwrap(), 200_000);
+    assert_eq!(wal.locate(empty).unwrap().ordinal, 200_000);
     assert_eq!(wal.read(lsns[199_999]).unwrap().data(), b"");
     let too_long = vec![0; (64 << 20) + 1];
     assert!(matches!(
@@ -314,7 +320,7 @@ fn records_of_no_bytes_and_batches_of_nothing_are_what_they_are() {
         Err(WalError::RecordTooLarge { .. })
     ));
     assert!(matches!(
-        wal.append_with(usize::MAX, |_| ()),
+        wal.append_in_place(usize::MAX, |_| ()),
         Err(WalError::RecordTooLarge { .. })
     ));
     let longest = &too_long[1..];
@@ -351,15 +357,15 @@ fn no_position_panics() {
     for lsn in bits.chain(near).map(Lsn::new) {
         let _ = (
             wal.read(lsn),
-            wal.time_of(lsn),
-            wal.ordinal_of(lsn),
+            wal.locate(lsn).map(|at| at.time),
+            wal.locate(lsn).map(|at| at.ordinal),
             wal.ticket(lsn),
-            wal.sync_to(lsn),
+            wal.ticket(lsn).and_then(|ticket| ticket.wait()).map(drop),
         );
         let _ = (
-            wal.position_of(lsn),
-            wal.position_after(lsn),
-            wal.cursor(lsn).map(|cursor| cursor.advance(lsn)),
+            Position::of(&wal, lsn),
+            Position::after(&wal, lsn),
+            wal.hold(lsn).map(|cursor| cursor.advance(lsn)),
         );
         let _ = wal.tail(lsn).map(|mut tail| {
             (
@@ -376,7 +382,7 @@ fn no_position_panics() {
             wal.range(lsn..lsns[20]).map(Iterator::count),
             wal.read_ordinal(lsn.get()),
         );
-        let _ = wal.iter_from_ordinal(lsn.get()).map(Iterator::count);
+        let _ = wal.iter_from(Start::Ordinal(lsn.get())).map(Iterator::count);
         assert!(wal.truncate_after(lsn).is_err() || lsns.contains(&lsn) || lsn.get() > lsns[99].get());
     }
     for time in far {
@@ -384,7 +390,7 @@ fn no_position_panics() {
             std::time::SystemTime::UNIX_EPOCH.checked_add(time),
             std::time::SystemTime::UNIX_EPOCH.checked_sub(time),
         ] {
-            let _ = time.map(|time| wal.iter_from_time(time).map(Iterator::count));
+            let _ = time.map(|time| wal.iter_from(time).map(Iterator::count));
         }
         wal.retain(&Retention::new().with_max_age(time)).unwrap();
     }

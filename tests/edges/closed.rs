@@ -1,6 +1,6 @@
 //! Reading on from a handle that was closed, while the next one changes the log.
 
-use wal_db::{Record, RecoveryPolicy, Result, WalConfig, WalError};
+use wal_db::{Record, RecoveryPolicy, Result, Start, WalConfig, WalError};
 use wal_tests::{
     files::{FORMS, Place},
     put,
@@ -57,7 +57,7 @@ fn whoever_reads_on_after_closing_hears_of_no_damage() {
             .collect();
         wal.sync().unwrap();
         let (mut forwards, mut backwards) = (wal.iter().unwrap(), wal.iter_rev().unwrap());
-        let mut tail = wal.tail_from_head().unwrap();
+        let mut tail = wal.tail(Start::Head).unwrap();
         assert!(forwards.next().is_some_and(|record| record.is_ok()));
         assert!(backwards.next().is_some_and(|record| record.is_ok()));
         assert!(tail.try_next().unwrap().is_some());

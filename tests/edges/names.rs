@@ -44,7 +44,7 @@ fn a_log_whose_name_is_as_long_as_it_can_be_opens_after_a_crash_as_well() {
                 let wal = Wal::open_with(&path, quiet()).unwrap_or_else(|error| panic!("{len}: {error}"));
                 let kept = wal.recovery().cut.clone().unwrap().kept_at.unwrap();
                 assert!(kept.exists());
-                assert_eq!(wal.record_count(), 20);
+                assert_eq!(wal.status().records, 20);
                 wal.retain(&wal_db::Retention::new().with_max_bytes(1)).unwrap();
                 wal.close().unwrap();
                 assert!(refused == 0, "{len}");
@@ -85,11 +85,11 @@ fn a_log_whose_name_is_no_text_is_one_like_others() {
         let kept = wal.recovery().cut.clone().unwrap().kept_at.unwrap();
         assert!(kept.exists(), "{name:?}");
         assert!(
-            Wal::salvage(&kept).is_ok(),
+            wal_db::recovery::salvage(&kept).is_ok(),
             "{name:?}: {:?}",
-            Wal::salvage(&kept).err()
+            wal_db::recovery::salvage(&kept).err()
         );
-        let kept_of = Wal::inspect(&path).unwrap();
+        let kept_of = wal_db::recovery::inspect(&path).unwrap();
         assert!(format!("{kept_of:?}").contains("cut-"), "{name:?}: {kept_of:?}");
         let locked = Wal::open_with(&path, quiet()).unwrap_err();
         assert!(matches!(locked, WalError::Locked { .. }));
@@ -117,8 +117,8 @@ fn a_path_that_can_be_no_log_is_an_error_and_makes_nothing() {
         let outcomes = [
             Wal::open(&path).map(drop),
             Wal::open_read_only(&path).map(drop),
-            Wal::inspect(&path).map(drop),
-            Wal::salvage(&path).map(drop),
+            wal_db::recovery::inspect(&path).map(drop),
+            wal_db::recovery::salvage(&path).map(drop),
         ];
         for (call, outcome) in outcomes.iter().enumerate() {
             let fine = matches!(outcome, Err(WalError::Io { .. } | WalError::NotALog { .. }));

@@ -100,7 +100,7 @@ fn uses_it(wal: &Wal) -> Result<()> {
         wal.append(&[i; 10_000])?;
     }
     wal.sync()?;
-    wal.truncate_before(wal.head()).map(drop)
+    wal.truncate_before(wal.status().head).map(drop)
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn uses() {
     };
     let outcomes = [
         Wal::open_read_only(&path).map(|wal| assert_eq!(all(&wal).len(), 20)),
-        Wal::inspect(&path).map(drop),
-        Wal::salvage(&path).map(drop),
+        wal_db::recovery::inspect(&path).map(drop),
+        wal_db::recovery::salvage(&path).map(drop),
         open().and_then(|wal| uses_it(&wal).and(wal.close())),
     ];
     for outcome in outcomes {

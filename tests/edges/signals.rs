@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wal_db::{Retention, WalConfig};
+use wal_db::{Retention, Start, WalConfig};
 use wal_tests::{
     all,
     child::{Reporter, open_here, told},
@@ -34,12 +34,12 @@ fn uses_a_log_under_signals() {
     let path = std::path::PathBuf::from(told("WAL_TESTS_PATH"));
     for round in 0..10 {
         let wal = open_here(config);
-        let mut tail = wal.tail_from_head().unwrap();
+        let mut tail = wal.tail(Start::Head).unwrap();
         for i in 0..100 {
             put(&wal, i, 5000);
             if i % 10 == 0 {
                 wal.sync().unwrap();
-                wal.append_durable(b"x").unwrap().wait().unwrap();
+                wal.ticket(wal.append(b"x").unwrap()).unwrap().wait().unwrap();
             }
         }
         while tail.try_next().unwrap().is_some() {}

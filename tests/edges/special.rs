@@ -126,8 +126,8 @@ fn nothing_waits_for_a_pipe_or_changes_what_is_no_file() {
                     [
                         used,
                         Wal::open_read_only(&path).and_then(|wal| wal.verify().map(drop)),
-                        Wal::inspect(&path).map(drop),
-                        Wal::salvage(&path).map(|salvage| assert!(salvage.count() < 1000)),
+                        wal_db::recovery::inspect(&path).map(drop),
+                        wal_db::recovery::salvage(&path).map(|salvage| assert!(salvage.count() < 1000)),
                     ]
                 });
                 let still = fs::symlink_metadata(&at).map(|there| there.file_type());

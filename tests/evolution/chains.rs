@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{EventLog, TypedError, WalRecord};
+use wal_db::{EventLog, WalRecord, event::TypedError};
 
 use super::{record, today, wal};
 

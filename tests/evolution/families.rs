@@ -3,7 +3,10 @@
 use std::error::Error;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{RawRecord, Retired, TypedError, WalError, WalRecord};
+use wal_db::{
+    WalError, WalRecord,
+    event::{RawRecord, Retired, TypedError},
+};
 
 use super::{record, replay, today, wal};
 
@@ -64,13 +67,15 @@ impl From<MovedV1> for Bank {
 #[test]
 fn variants_change_places_names_and_fields() {
     let wal = wal();
-    wal.append_typed_batch(&[
-        old::Bank::Opened { id: 1 },
-        old::Bank::Blinked { times: 3 },
-        old::Bank::Transferred(2, -5),
-        old::Bank::Closed,
-    ])
-    .expect("append");
+    wal.typed()
+        .expect("append")
+        .append_batch(&[
+            old::Bank::Opened { id: 1 },
+            old::Bank::Blinked { times: 3 },
+            old::Bank::Transferred(2, -5),
+            old::Bank::Closed,
+        ])
+        .expect("append");
     wal.append_typed(&MovedV1(3, 4)).expect("append");
     wal.append_typed(&old::Ledger::Closed).expect("append");
     wal.append_typed(&Bank::Chosen(9)).expect("append");

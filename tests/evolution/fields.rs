@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{TypedError, WalRecord};
+use wal_db::{WalRecord, event::TypedError};
 
 use super::{history, record, shape, today};
 

@@ -7,7 +7,10 @@ mod families;
 mod fields;
 mod nested;
 
-use wal_db::{EventLog, MemStore, Record, RecordType, Wal, WalDecodeOwned, WalRecord};
+use wal_db::{
+    EventLog, MemStore, Record, Wal, WalRecord,
+    event::{RecordType, WalDecodeOwned},
+};
 
 fn wal() -> Wal {
     Wal::with_store(MemStore::new()).expect("a log in memory")

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Retired, WalRecord, WalSchema};
+use wal_db::{WalRecord, WalSchema, event::Retired};
 
 use super::{history, shape, today};
 
@@ -207,14 +207,14 @@ where
 
 #[test]
 fn schemas_are_those_of_what_is_written() {
-    let text = |schema: &wal_db::Shape| schema.to_string();
+    let text = |schema: &wal_db::schema::Shape| schema.to_string();
     assert_eq!(text(Even::SCHEMA), "u32");
     assert_eq!(text(Meters::SCHEMA), "f64");
     assert_eq!(text(Packed::SCHEMA), "opaque \"packed@2\" = [u8]");
     assert_eq!(text(Grid::<char, 3>::SCHEMA), "[[char; 3]; 2]");
     assert_eq!(text(Owned::<str>::SCHEMA), "{owned: str}");
     for schema in [Even::SCHEMA, Tree::SCHEMA, Plan::SCHEMA, Packed::SCHEMA] {
-        let read: wal_db::Shape = text(schema).parse().expect("a shape");
+        let read: wal_db::schema::Shape = text(schema).parse().expect("a shape");
         assert_eq!((&read, read.fingerprint()), (schema, schema.fingerprint()));
     }
 }

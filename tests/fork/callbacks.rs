@@ -16,8 +16,9 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeSeed};
 use wal_db::{
-    At, Codec, CodecError, CodecId, DefaultCodec, EventLog, Lsn, MemStore, Staging, State, Wal, WalRecord,
-    WalStore,
+    EventLog, Lsn, MemStore, Staging, Wal, WalRecord, WalStore,
+    codec::{Codec, CodecError, CodecId, DefaultCodec},
+    state::{At, State},
 };
 use wal_tests::{
     all,
@@ -120,7 +121,7 @@ fn fork_in_threads_of_the_log(wal: &Wal, count: u32, by_waker: bool) -> Vec<i32>
     let (tell, told) = channel();
     let mut codes = Vec::new();
     while codes.len() < count as usize {
-        let ticket = wal.append_durable(b"x").unwrap();
+        let ticket = wal.ticket(wal.append(b"x").unwrap()).unwrap();
         let (tell, here) = (tell.clone(), Kept::here());
         let (outcome, outcomes) = channel();
         let call = move || {
@@ -289,22 +290,24 @@ fn of_callbacks_that_are_due_together_a_child_calls_no_other_one() {
     let (hook, held) = Held::by("wal-flusher");
     let wal = open(hook, None);
     held.arm(true);
-    drop(wal.append_durable(b"first").unwrap());
+    drop(wal.ticket(wal.append(b"first").unwrap()).unwrap());
     held.begun.recv().unwrap();
     // All of these wait for the flush after that one.
     let (tell, told) = channel();
     let (calls, id) = (Arc::new(AtomicU32::new(0)), std::process::id());
     for _ in 0..10 {
         let (tell, calls, kept) = (tell.clone(), calls.clone(), Kept::here());
-        wal.append_durable(b"x").unwrap().on_durable(move |_| {
-            if std::process::id() != id {
-                leave(TOLD);
-            }
-            calls.fetch_add(1, Ordering::Relaxed);
-            if forked(&tell) {
-                std::mem::forget((tell, kept));
-            }
-        });
+        wal.ticket(wal.append(b"x").unwrap())
+            .unwrap()
+            .on_durable(move |_| {
+                if std::process::id() != id {
+                    leave(TOLD);
+                }
+                calls.fetch_add(1, Ordering::Relaxed);
+                if forked(&tell) {
+                    std::mem::forget((tell, kept));
+                }
+            });
     }
     held.arm(false);
     held.go.send(()).unwrap();
@@ -354,7 +357,9 @@ fn a_child_that_comes_out_of_a_callback_into_a_call_comes_out_of_that_as_well() 
     let calls: [(&str, Call); 4] = [
         ("sync", |wal, _| drop(wal.sync())),
         ("append_and_sync", |wal, _| drop(wal.append_and_sync(b"x"))),
-        ("wait", |wal, _| drop(wal.append_durable(b"x").unwrap().wait())),
+        ("wait", |wal, _| {
+            drop(wal.ticket(wal.append(b"x").unwrap()).unwrap().wait())
+        }),
         ("truncate_after", |wal, lsn| drop(wal.truncate_after(lsn))),
     ];
     for ((name, call), _) in calls
@@ -365,7 +370,7 @@ fn a_child_that_comes_out_of_a_callback_into_a_call_comes_out_of_that_as_well() 
         let wal = open(hook, None);
         let (id, handle) = (std::process::id(), wal.clone());
         held.arm(true);
-        let first = wal.append_durable(b"x").unwrap();
+        let first = wal.ticket(wal.append(b"x").unwrap()).unwrap();
         let lsn = first.lsn();
         held.begun.recv().unwrap();
         // The flusher is kept in this one, so it is the call that tells the others.
@@ -380,14 +385,16 @@ fn a_child_that_comes_out_of_a_callback_into_a_call_comes_out_of_that_as_well() 
         let (tell, told) = channel();
         for _ in 0..3 {
             let tell = tell.clone();
-            wal.append_durable(b"x").unwrap().on_durable(move |_| {
-                if std::process::id() != id {
-                    leave(TOLD);
-                }
-                if forked(&tell) {
-                    std::mem::forget(tell);
-                }
-            });
+            wal.ticket(wal.append(b"x").unwrap())
+                .unwrap()
+                .on_durable(move |_| {
+                    if std::process::id() != id {
+                        leave(TOLD);
+                    }
+                    if forked(&tell) {
+                        std::mem::forget(tell);
+                    }
+                });
         }
         drop(tell);
         call(wal, lsn);
@@ -425,7 +432,7 @@ fn a_child_that_leaves_in_a_call_of_the_store_disturbs_nothing() {
     let wal = open(hook, None);
     for i in 0..50 {
         put(&wal, i, 50_000);
-        wal.append_durable(b"x")
+        wal.ticket(wal.append(b"x").unwrap())
             .unwrap()
             .on_durable(|told| assert!(told.is_ok()));
     }
@@ -515,7 +522,7 @@ fn a_child_that_comes_out_of_a_codec_a_state_or_a_closure_is_refused() {
             log.wal().append_batch(&[Batched, Batched]).map(drop)
         }),
         ("append_with, too long for the ring", |log| {
-            log.wal().append_with(70_000, |_| fork_once()).map(drop)
+            log.wal().append_in_place(70_000, |_| fork_once()).map(drop)
         }),
     ];
     // What they had read when the process was forked is handed out.
@@ -530,7 +537,7 @@ fn a_child_that_comes_out_of_a_codec_a_state_or_a_closure_is_refused() {
         for _ in 0..5 * scale() {
             let place = Place::fast(Form::Segmented);
             let wal = place.open(config(Staging::Mapped, true)).unwrap();
-            let log = wal.typed_with::<Forks, Forking>().unwrap();
+            let log = wal.typed::<Forks>().unwrap().with_codec::<Forking>();
             for i in 0..100 {
                 log.append(&Forks(i)).unwrap();
             }

@@ -7,8 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Cursor, EventLog, Lsn, MemStore, Position, Retention, RevIter, Staging, Tail, Ticket, Wal, WalConfig,
-    WalIter, WalRecord,
+    EventLog, Hold, Lsn, MemStore, Position, Retention, Staging, Start, Tail, Ticket, Wal, WalConfig,
+    WalIter, WalRecord, read::RevIter,
 };
 use wal_tests::{
     all,
@@ -33,7 +33,7 @@ struct Handles {
     tail: Tail,
     records: WalIter,
     newest: RevIter,
-    cursor: Cursor,
+    cursor: Hold,
 }
 
 impl Handles {
@@ -50,12 +50,12 @@ impl Handles {
         Handles {
             events,
             first,
-            position: wal.position_of(first).unwrap(),
+            position: Position::of(&wal, first).unwrap(),
             tail: wal.tail(first).unwrap(),
             records,
             newest,
-            cursor: wal.cursor(first).unwrap(),
-            ticket: wal.append_durable(b"the last one").unwrap(),
+            cursor: wal.hold(first).unwrap(),
+            ticket: wal.ticket(wal.append(b"the last one").unwrap()).unwrap(),
             wal,
         }
     }
@@ -73,14 +73,16 @@ const REFUSED: &[Call] = &[
     ("append_batch, too long", |of| {
         said(of.wal.append_batch(&[[1u8; 40_000], [2; 40_000]]))
     }),
-    ("append_with", |of| {
-        said(of.wal.append_with(3, |bytes| bytes.fill(1)))
+    ("append_in_place", |of| {
+        said(of.wal.append_in_place(3, |bytes| bytes.fill(1)))
     }),
     ("append_and_sync", |of| said(of.wal.append_and_sync(b"x"))),
-    ("append_durable", |of| said(of.wal.append_durable(b"x"))),
+    ("append and ticket", |of| {
+        said(of.wal.append(b"x").and_then(|lsn| of.wal.ticket(lsn)))
+    }),
     ("ticket", |of| said(of.wal.ticket(of.first))),
     ("sync", |of| said(of.wal.sync())),
-    ("flush", |of| said(of.wal.flush())),
+    ("drain", |of| said(of.wal.drain())),
     ("append an event", |of| said(of.events.append(&Event(1)))),
     ("append an event and sync", |of| {
         said(of.events.append_and_sync(&Event(1)))
@@ -94,22 +96,23 @@ const REFUSED: &[Call] = &[
     ("iter_from", |of| said(of.wal.iter_from(of.first))),
     ("range", |of| said(of.wal.range(of.first..))),
     ("iter_rev", |of| said(of.wal.iter_rev())),
-    ("iter_from_ordinal", |of| said(of.wal.iter_from_ordinal(1))),
-    ("iter_from_time", |of| {
-        said(of.wal.iter_from_time(SystemTime::UNIX_EPOCH))
+    ("iter_from an ordinal", |of| {
+        said(of.wal.iter_from(Start::Ordinal(1)))
     }),
-    ("iter_at", |of| said(of.wal.iter_at(&of.position))),
+    ("iter_from a time", |of| {
+        said(of.wal.iter_from(SystemTime::UNIX_EPOCH))
+    }),
+    ("iter_from a position", |of| said(of.wal.iter_from(of.position))),
     ("read", |of| said(of.wal.read(of.first))),
-    ("time_of", |of| said(of.wal.time_of(of.first))),
+    ("locate", |of| said(of.wal.locate(of.first))),
     ("read_ordinal", |of| said(of.wal.read_ordinal(0))),
-    ("ordinal_of", |of| said(of.wal.ordinal_of(of.first))),
     ("last_lsn", |of| said(of.wal.last_lsn())),
     ("tail", |of| said(of.wal.tail(of.first))),
-    ("tail_at", |of| said(of.wal.tail_at(&of.position))),
-    ("tail_from_head", |of| said(of.wal.tail_from_head())),
-    ("resolve", |of| said(of.wal.resolve(&of.position))),
-    ("position_of", |of| said(of.wal.position_of(of.first))),
-    ("position_after", |of| said(of.wal.position_after(of.first))),
+    ("tail from a position", |of| said(of.wal.tail(of.position))),
+    ("tail from the head", |of| said(of.wal.tail(Start::Head))),
+    ("seek", |of| said(of.wal.seek(of.position))),
+    ("Position::of", |of| said(Position::of(&of.wal, of.first))),
+    ("Position::after", |of| said(Position::after(&of.wal, of.first))),
     ("verify", |of| said(of.wal.verify())),
     ("backup_to", |of| said(of.wal.backup_to("/nowhere"))),
     ("truncate_after", |of| said(of.wal.truncate_after(of.first))),
@@ -118,7 +121,7 @@ const REFUSED: &[Call] = &[
     ("retain", |of| {
         said(of.wal.retain(&Retention::new().with_max_bytes(1)))
     }),
-    ("cursor", |of| said(of.wal.cursor(of.first))),
+    ("hold", |of| said(of.wal.hold(of.first))),
     ("advance", |of| said(of.cursor.advance(of.first))),
     ("try_next", |mut of| said(of.tail.try_next())),
     ("next_timeout", |mut of| {
@@ -131,14 +134,16 @@ const REFUSED: &[Call] = &[
     }),
     ("position of a tail", |of| said(of.tail.position())),
     ("close", |of| said(of.wal.close())),
-    ("poisoned_by", |of| {
-        format!("Poisoned: {}", of.wal.poisoned_by().unwrap_or("nothing"))
+    ("status", |of| {
+        format!(
+            "Poisoned: {}",
+            of.wal.status().failure.unwrap_or("nothing".to_owned())
+        )
     }),
 ];
 
 /// What may say something else as well.
 const SPECIAL: &[Call] = &[
-    ("sync_to", |of| doubt(said(of.wal.sync_to(of.ticket.lsn())))),
     ("wait", |of| doubt(said(of.ticket.wait()))),
     ("on_durable", |of| {
         let (tell, told) = std::sync::mpsc::channel();
@@ -157,14 +162,11 @@ const SPECIAL: &[Call] = &[
     ("figures", |of| {
         let (wal, ticket) = (&of.wal, &of.ticket);
         let figures = format!(
-            "{wal:?} {ticket:?} {:?} {:?} {:?} {} {} {} {} {} {:?} {:?}",
-            wal.stats(),
+            "{wal:?} {ticket:?} {:?} {:?} {} {} {} {:?} {:?}",
+            wal.status(),
             wal.end(),
-            wal.durable_lsn(),
             wal.len(),
             wal.is_empty(),
-            wal.record_count(),
-            wal.head_ordinal(),
             ticket.is_durable(),
             of.cursor.lsn(),
             of.tail.next_lsn(),
@@ -242,7 +244,7 @@ fn every_call_in_a_child_is_refused_and_changes_nothing() {
         for (name, call) in calls() {
             let what = format!("{name}: {what}");
             let of = handles.as_mut().unwrap();
-            of.ticket = of.wal.append_durable(b"the last one").unwrap();
+            of.ticket = of.wal.ticket(of.wal.append(b"the last one").unwrap()).unwrap();
             let quiet = place.as_ref().filter(|_| !config.background_flush());
             let before = quiet.map(|place| tree(place.root()));
             call_in_child(&mut handles, *call, &what);
@@ -275,10 +277,10 @@ fn uses(wal: &Wal, stop: &AtomicBool, appended: &AtomicU32) {
         let lsn = wal.append(&count.to_le_bytes()).unwrap();
         match count % 64 {
             0 => wal.sync().unwrap(),
-            8 => tickets.push(wal.append_durable(b"ticket").unwrap()),
+            8 => tickets.push(wal.ticket(wal.append(b"ticket").unwrap()).unwrap()),
             16 => drop(wal.append_batch(&[[1u8; 5000], [2; 5000]]).unwrap()),
             24 => wal
-                .append_durable(b"call")
+                .ticket(wal.append(b"call").unwrap())
                 .unwrap()
                 .on_durable(|told| assert!(told.is_ok())),
             32 => drop(wal.append(&[3; 20_000]).unwrap()),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use wal_db::{Staging, Wal, WalError};
+use wal_db::{Staging, Start, Wal, WalError};
 use wal_tests::{
     all,
     files::{FORMS, Form, Place},
@@ -106,7 +106,7 @@ fn programs_that_are_started_change_nothing() {
             put(&wal, i, 1000);
         }
         wal.sync().unwrap();
-        assert_eq!((all(&wal).len(), wal.poisoned_by()), (20, None));
+        assert_eq!((all(&wal).len(), wal.status().failure), (20, None));
     }
 }
 
@@ -120,7 +120,7 @@ fn a_child_that_is_forked_in_the_closure_of_append_with_appends_nothing() {
         let child = fork(|_| {
             let mine = Place::fast(Form::File);
             let wal = mine.open(config(staging, false)).unwrap();
-            let appended = wal.append_with(100, |bytes| {
+            let appended = wal.append_in_place(100, |bytes| {
                 bytes.copy_from_slice(&payload(1, 100));
                 forked = fork_and_go_on();
             });
@@ -152,7 +152,7 @@ fn a_handle_that_only_reads_is_its_parents_as_well() {
     (0..50).for_each(|i| drop(put(&writer, i, 1000)));
     writer.close().unwrap();
     let reader = Wal::open_read_only(place.path()).unwrap();
-    let mut tail = reader.tail_from_head().unwrap();
+    let mut tail = reader.tail(Start::Head).unwrap();
     for _ in 0..20 {
         let child = fork(|_| {
             // What it had read when the process was forked is handed out.

@@ -1,6 +1,10 @@
 //! Reading a typed record: whatever its envelope, metadata, event and schema are.
 
-use wal_db::{CodecId, Lsn, Record, RecordSchema, Schemas, Shape, Wal};
+use wal_db::{
+    Lsn, Record, Wal,
+    codec::CodecId,
+    schema::{RecordSchema, Schemas, Shape},
+};
 
 use super::{
     checksums,

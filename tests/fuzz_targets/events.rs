@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, marker::PhantomData};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wal_db::{
-    Bincode, Codec, CodecId, Json, Postcard, Record, RecordType, WalDecode, WalDecodeOwned, WalRecord,
+    Record, WalRecord,
+    codec::{Bincode, Codec, CodecId, Json, Postcard},
+    event::{RecordType, WalDecode, WalDecodeOwned},
 };
 
 pub(super) const ID: u32 = 1;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use wal_db::{RecoveryPolicy, SalvageItem, Wal, WalConfig, WalError};
+use wal_db::{RecoveryPolicy, WalConfig, WalError, recovery::SalvageItem};
 
 use super::{
     image::{Flags, Image},
@@ -39,7 +39,7 @@ pub fn inspect(input: &[u8]) {
         let Some((path, flags, _)) = place.lay_out(input) else {
             return;
         };
-        let inspection = match Wal::inspect(path) {
+        let inspection = match wal_db::recovery::inspect(path) {
             Ok(inspection) => inspection,
             Err(error) => return is_about_the_files(&error),
         };
@@ -52,7 +52,7 @@ pub fn inspect(input: &[u8]) {
             "{inspection:?}"
         );
         if flags.has(TWICE) {
-            let again = Wal::inspect(path).expect("it was inspected before");
+            let again = wal_db::recovery::inspect(path).expect("it was inspected before");
             assert_eq!(format!("{inspection:?}"), format!("{again:?}"));
         }
     });
@@ -65,7 +65,7 @@ pub fn salvage(input: &[u8]) {
         let Some((path, _, image)) = place.lay_out(input) else {
             return;
         };
-        let items = match Wal::salvage(path) {
+        let items = match wal_db::recovery::salvage(path) {
             Ok(items) => items,
             Err(error) => return is_about_the_files(&error),
         };
@@ -82,7 +82,7 @@ pub fn salvage(input: &[u8]) {
         assert!(ascending, "out of order: {records:?}");
 
         let config = WalConfig::new().with_recovery_policy(RecoveryPolicy::SkipBadRecords);
-        let Ok(wal) = Wal::open_read_only_with(path, config) else {
+        let Ok(wal) = config.open_read_only(path) else {
             return;
         };
         for record in wal.iter().into_iter().flatten().flatten() {

@@ -1,7 +1,7 @@
 //! Opening and using whatever bytes there are.
 
 use wal_db::{
-    Durability, Lsn, OpenPolicy, Record, RecoveryPolicy, Result, Staging, Wal, WalConfig, WalError,
+    Durability, Lsn, OpenPolicy, Record, RecoveryPolicy, Result, Staging, Start, Wal, WalConfig, WalError,
 };
 
 use super::{
@@ -128,7 +128,7 @@ fn all_ways(wal: &Wal, image: &Image, found: &Found, raw: bool) {
         back.records.reverse();
         ways.push(back);
     }
-    ways.extend(wal.iter_from_ordinal(0).map(Found::collect));
+    ways.extend(wal.iter_from(Start::Ordinal(0)).map(Found::collect));
     for way in &ways {
         way.is_in(image);
         if raw && way.errors + found.errors == 0 {
@@ -139,17 +139,17 @@ fn all_ways(wal: &Wal, image: &Image, found: &Found, raw: bool) {
         if let Ok(record) = wal.read(*lsn) {
             assert_eq!(record.data(), data, "the record at {lsn}");
         }
-        let _ = wal.time_of(*lsn);
+        let _ = wal.locate(*lsn).map(|at| at.time);
     }
     if let Some(Entry(lsn, _)) = found.records.get(found.records.len() / 2) {
         let rest = wal.iter_from(*lsn).map(Found::collect);
         rest.iter().for_each(|rest| rest.is_in(image));
     }
     let _ = wal
-        .iter_from_ordinal(2)
+        .iter_from(Start::Ordinal(2))
         .map(|records| Found::collect(records).is_in(image));
     let _ = wal
-        .iter_from_time(std::time::UNIX_EPOCH)
+        .iter_from(std::time::UNIX_EPOCH)
         .map(|records| Found::collect(records).is_in(image));
     if let Ok(report) = wal.verify()
         && raw
@@ -162,7 +162,7 @@ fn all_ways(wal: &Wal, image: &Image, found: &Found, raw: bool) {
             "what verify finds intact"
         );
     }
-    let _ = (wal.len(), wal.record_count(), wal.is_empty(), wal.stats());
+    let _ = (wal.len(), wal.status().records, wal.is_empty(), wal.status());
     schemas(wal);
 }
 

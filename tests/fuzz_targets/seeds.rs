@@ -57,17 +57,17 @@ fn plain(wal: &Wal) {
             wal.sync().unwrap();
         }
     }
-    wal.flush().unwrap();
+    wal.drain().unwrap();
 }
 
 fn batches(wal: &Wal) {
     wal.append_batch(&[payload(1, 9), payload(2, 0), payload(3, 30)])
         .unwrap();
     wal.sync().unwrap();
-    wal.append_with(20, |bytes| bytes.fill(7)).unwrap();
+    wal.append_in_place(20, |bytes| bytes.fill(7)).unwrap();
     wal.append(&[0; 1500]).unwrap();
     wal.append_batch(&[payload(4, 8), payload(5, 8)]).unwrap();
-    wal.flush().unwrap();
+    wal.drain().unwrap();
 }
 
 fn cut(wal: &Wal) {
@@ -84,7 +84,7 @@ fn typed(wal: &Wal) {
     for count in 0..3 {
         let name = "a name".into();
         let meta = Meta::new().with_time_us(1).with_stream("s").with_tag("t");
-        log.append_with(&Seed { name, count }, &meta).unwrap();
+        log.append_with_meta(&Seed { name, count }, &meta).unwrap();
     }
     wal.append_and_sync(b"and one without a type").unwrap();
 }

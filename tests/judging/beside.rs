@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use wal_db::{Lsn, SalvageItem, Staging, testing::SimDisk};
+use wal_db::{Lsn, Staging, recovery::SalvageItem, testing::SimDisk};
 use wal_tests::{Entry, note, payload, scale, written::Written};
 
 /// In segments or in one file, and what becomes of what was not written yet.
@@ -116,7 +116,7 @@ fn run(form: (bool, Staging), before: usize, at: u64, count: usize, look: Look) 
     if let Some((found, staged)) = found {
         judge(&writer.states[before..], &found, &what);
         if count == 0 && form.1 == Staging::Mapped {
-            let durable = writer.log.wal().durable_lsn();
+            let durable = writer.log.wal().status().durable;
             assert!(
                 staged.iter().all(|lsn| *lsn >= durable),
                 "{what}: {staged:?}, {durable}"

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use wal_db::{Copied, Wal};
+use wal_db::{Wal, recovery::Copied};
 use wal_tests::{
     files::{FORMS, Form, Place, SLOT},
     put, quiet,

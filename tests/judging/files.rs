@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use wal_db::{CorruptionReason, Result, SalvageItem, Wal, WalRecord};
+use wal_db::{
+    Result, WalRecord,
+    recovery::{CorruptionReason, SalvageItem},
+};
 use wal_tests::{
     Entry,
     damage::many_segments,
@@ -68,7 +71,7 @@ fn verify_names_the_file_at_fault_and_reads_the_others() {
         for segment in [0, 2] {
             let (place, _, entries) = many_segments();
             // Opened before it happens, so that opening has nothing to say.
-            let wal = Wal::open_read_only_with(place.path(), quiet()).unwrap();
+            let wal = quiet().open_read_only(place.path()).unwrap();
             happens(&place, segment);
             let what = format!("{what}, segment {segment}");
             let report = wal.verify().unwrap_or_else(|error| panic!("{what}: {error:?}"));
@@ -94,7 +97,7 @@ fn verify_names_the_file_at_fault_and_reads_the_others() {
 }
 
 fn salvaged(place: &Place, what: &str) -> Vec<Entry> {
-    let items: Result<Vec<_>> = Wal::salvage(place.path()).unwrap().collect();
+    let items: Result<Vec<_>> = wal_db::recovery::salvage(place.path()).unwrap().collect();
     let items = items.unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let records = items.into_iter().filter_map(|item| match item {
         SalvageItem::Record(record) => Some(Entry(record.lsn(), record.into_data())),
@@ -161,10 +164,13 @@ fn schema_records_are_counted_apart() {
     wal.sync().unwrap();
     let report = wal.verify().unwrap();
     assert_eq!((report.records, report.schemas), (3, 1), "{report:?}");
-    assert_eq!(wal.record_count(), 3);
+    assert_eq!(wal.status().records, 3);
     drop(notes);
     wal.close().unwrap();
-    let items: Vec<_> = Wal::salvage(place.path()).unwrap().map(Result::unwrap).collect();
+    let items: Vec<_> = wal_db::recovery::salvage(place.path())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let records = items.iter().filter(|item| matches!(item, SalvageItem::Record(_)));
     let schemas = items.iter().filter(|item| matches!(item, SalvageItem::Schema(_)));
     assert_eq!(
@@ -184,11 +190,11 @@ fn found_records_are_those_that_opening_had_to_find() {
     wal.sync().unwrap();
     let image = place.killed();
     let dead = image.open(quiet()).unwrap();
-    assert_eq!((dead.recovery().found_records, dead.record_count()), (7, 7));
+    assert_eq!((dead.recovery().found_records, dead.status().records), (7, 7));
     wal.close().unwrap();
     let closed = place.open(quiet()).unwrap();
     // The mark of a log that was closed is its end.
-    assert_eq!((closed.recovery().found_records, closed.record_count()), (0, 7));
+    assert_eq!((closed.recovery().found_records, closed.status().records), (0, 7));
 }
 
 #[test]

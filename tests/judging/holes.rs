@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 
-use wal_db::{SalvageItem, Wal};
+use wal_db::recovery::SalvageItem;
 use wal_tests::{
     all,
     files::{Form, Place},
@@ -23,9 +23,11 @@ fn a_file_that_was_extended_by_much_is_not_read_through() {
         let file = OpenOptions::new().write(true).open(place.path()).unwrap();
         file.set_len(LONG).unwrap();
         let little = 16 << 20;
-        let inspection = Wal::inspect(place.path()).unwrap();
+        let inspection = wal_db::recovery::inspect(place.path()).unwrap();
         assert!(inspection.recovery.unwrap().scanned_bytes < little);
-        let found = Wal::salvage(place.path()).unwrap().map(Result::unwrap);
+        let found = wal_db::recovery::salvage(place.path())
+            .unwrap()
+            .map(Result::unwrap);
         let found: Vec<_> = found.collect();
         let are_records = found.iter().all(|item| matches!(item, SalvageItem::Record(_)));
         assert!(are_records && found.len() == entries.len(), "{found:?}");

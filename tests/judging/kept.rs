@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use wal_db::{Lsn, OpenPolicy, SalvageItem, Wal, WalError};
+use wal_db::{Lsn, OpenPolicy, WalError, recovery::SalvageItem};
 use wal_tests::{
     Entry,
     damage::synced,
@@ -11,7 +11,7 @@ use wal_tests::{
 };
 
 fn read(path: &std::path::Path) -> Vec<Entry> {
-    let items = Wal::salvage(path).unwrap().map(Result::unwrap);
+    let items = wal_db::recovery::salvage(path).unwrap().map(Result::unwrap);
     items
         .filter_map(|item| match item {
             SalvageItem::Record(record) => Some(Entry(record.lsn(), record.into_data())),
@@ -49,7 +49,7 @@ fn salvage_reads_what_was_cut_at_damage_with_its_lsns() {
             assert_eq!(read(&kept), entries[7..there], "{what}");
             assert_same_files(&before, &image.bytes(), &what);
             assert_eq!(
-                Wal::inspect(image.path()).unwrap().kept,
+                wal_db::recovery::inspect(image.path()).unwrap().kept,
                 std::slice::from_ref(&kept),
                 "{what}"
             );
@@ -58,7 +58,11 @@ fn salvage_reads_what_was_cut_at_damage_with_its_lsns() {
             name.push("-1");
             fs::copy(&kept, &name).unwrap();
             assert_eq!(read(name.as_ref()), entries[7..there], "{what}");
-            assert_eq!(Wal::inspect(image.path()).unwrap().kept.len(), 2, "{what}");
+            assert_eq!(
+                wal_db::recovery::inspect(image.path()).unwrap().kept.len(),
+                2,
+                "{what}"
+            );
         }
     }
 }
@@ -100,12 +104,12 @@ fn a_name_alone_makes_no_kept_file() {
             ".cut-7",
         ] {
             fs::write(dir.join(name), "no bytes of a log").unwrap();
-            let salvaged = Wal::salvage(dir.join(name));
+            let salvaged = wal_db::recovery::salvage(dir.join(name));
             assert!(
                 matches!(salvaged, Err(WalError::NotALog { .. } | WalError::Io { .. })),
                 "{form:?}, {name}: {salvaged:?}"
             );
         }
-        assert!(Wal::inspect(place.path()).unwrap().kept.is_empty());
+        assert!(wal_db::recovery::inspect(place.path()).unwrap().kept.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use wal_db::{Result, SalvageItem, Wal, WalError};
+use wal_db::{Result, Wal, WalError, recovery::SalvageItem};
 use wal_tests::{
     Entry, all,
     damage::many_segments,
@@ -65,7 +65,7 @@ fn a_later_segment_that_is_somebody_elses_refuses_the_log_untouched() {
                 for _ in 0..2 {
                     refused(place.open(quiet()), &path, &what);
                     refused(Wal::open_read_only(place.path()), &path, &what);
-                    let inspection = Wal::inspect(place.path()).unwrap();
+                    let inspection = wal_db::recovery::inspect(place.path()).unwrap();
                     let files: Vec<_> = inspection.files.iter().map(|file| file.path.clone()).collect();
                     assert_eq!(files, [Some(path.clone())], "{what}");
                     assert!(
@@ -77,7 +77,7 @@ fn a_later_segment_that_is_somebody_elses_refuses_the_log_untouched() {
                 if let Some(verdict) = crate::rules::verdict_of_python(&place) {
                     assert_eq!(verdict["verdict"], "no log", "{what}: {verdict}");
                 }
-                let salvaged: Vec<_> = Wal::salvage(place.path())
+                let salvaged: Vec<_> = wal_db::recovery::salvage(place.path())
                     .unwrap()
                     .filter_map(|item| match item.unwrap() {
                         SalvageItem::Record(record) => Some(Entry(record.lsn(), record.into_data())),

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use wal_db::{Rule, Wal};
+use wal_db::recovery::Rule;
 use wal_tests::{
     files::{FORMS, Form, Place},
     note, put, quiet,
@@ -258,7 +258,8 @@ fn what_another_implementation_got_wrong_is_found_by_verify_and_by_the_reader_of
             let place = closed(form);
             forge(&place, wrong.groups, wrong.manifest);
             let what = format!("{form:?}, {}", wrong.what);
-            let wal = Wal::open_read_only_with(place.path(), quiet())
+            let wal = quiet()
+                .open_read_only(place.path())
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
             let report = wal.verify().unwrap();
             assert!(
@@ -296,7 +297,7 @@ fn a_log_that_is_written_again_as_it_was_breaks_no_rule() {
         let before = place.bytes();
         forge(&place, nothing, |_| {});
         wal_tests::files::assert_same_files(&before, &place.bytes(), "forged as it was");
-        let wal = Wal::open_read_only_with(place.path(), quiet()).unwrap();
+        let wal = quiet().open_read_only(place.path()).unwrap();
         let report = wal.verify().unwrap();
         assert!(report.is_intact(), "{report:?}");
         assert_eq!((report.records, report.groups), (12, 5));

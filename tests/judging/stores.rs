@@ -3,7 +3,8 @@
 use std::io;
 
 use wal_db::{
-    FileStore, Identity, MemStore, SegmentedStore, Wal, WalError, WalStore,
+    FileStore, MemStore, SegmentedStore, Wal, WalError, WalStore,
+    store::Identity,
     testing::{SimDisk, check_store},
 };
 use wal_tests::{all, files::SEGMENT, put, quiet_heap, within};

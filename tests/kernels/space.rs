@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use wal_db::{NotMapped, StagingInUse, Wal, WalConfig, WalError};
+use wal_db::{
+    Wal, WalConfig, WalError,
+    store::{NotMapped, StagingInUse},
+};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, assert_same_files, tree},
@@ -53,7 +56,7 @@ fn fill(wal: &Wal, entries: &mut Vec<Entry>, what: &str) {
 /// Whatever is tried, nothing is taken, no LSN is used, nothing is broken.
 fn assert_full(wal: &Wal, what: &str) {
     wal.sync().unwrap();
-    let (tail, count) = (wal.end().get(), wal.record_count());
+    let (tail, count) = (wal.end().get(), wal.status().records);
     for len in [10_000, 100_000, 10_000] {
         let refused = wal.append(&payload(1, len));
         assert!(
@@ -66,7 +69,11 @@ fn assert_full(wal: &Wal, what: &str) {
             "{what}: {refused:?}"
         );
     }
-    assert_eq!((wal.record_count(), wal.poisoned_by()), (count, None), "{what}");
+    assert_eq!(
+        (wal.status().records, wal.status().failure),
+        (count, None),
+        "{what}"
+    );
     // A seal may have been written meanwhile.
     assert!(
         (tail..=tail + 1024).contains(&wal.end().get()),
@@ -106,8 +113,15 @@ fn fills_and_goes_on(dir: &Path, form: Form, config: WalConfig, what: &str) -> V
     ballast(dir);
     let read = Wal::open_read_only(&path).unwrap();
     assert_eq!(all(&read), entries, "{what}, read-only");
-    assert!(Wal::inspect(&path).unwrap().damage.is_none(), "{what}");
-    assert_eq!(Wal::salvage(&path).unwrap().count(), entries.len(), "{what}");
+    assert!(
+        wal_db::recovery::inspect(&path).unwrap().damage.is_none(),
+        "{what}"
+    );
+    assert_eq!(
+        wal_db::recovery::salvage(&path).unwrap().count(),
+        entries.len(),
+        "{what}"
+    );
     let wal = open(&path, form, config).unwrap_or_else(|error| panic!("{what}: opening: {error}"));
     assert_eq!(all(&wal), entries, "{what}, opened while it is full");
     fill(&wal, &mut entries, what);
@@ -209,7 +223,7 @@ fn fills_the_disk(dir: &Path, below: &Path, form: Form, copied: bool, what: &str
 /// Where the staging memory of a log is that is opened there.
 fn staging(dir: &Path, form: Form, config: WalConfig) -> StagingInUse {
     let wal = open(&dir.join("log"), form, config).unwrap();
-    wal.staging().unwrap().clone()
+    wal.status().staging.unwrap()
 }
 
 const IN_DOUBT: [&str; 3] = ["refused InDoubt", "refused Poisoned", "ended"];
@@ -513,8 +527,15 @@ fn a_log_on_a_read_only_mount_is_read_and_not_opened_for_writing() {
         let wal = Wal::open_read_only(&path).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(all(&wal), entries, "{what}");
         assert!(matches!(wal.append(b"more"), Err(WalError::ReadOnly)), "{what}");
-        assert!(Wal::inspect(&path).unwrap().damage.is_none(), "{what}");
-        assert_eq!(Wal::salvage(&path).unwrap().count(), entries.len(), "{what}");
+        assert!(
+            wal_db::recovery::inspect(&path).unwrap().damage.is_none(),
+            "{what}"
+        );
+        assert_eq!(
+            wal_db::recovery::salvage(&path).unwrap().count(),
+            entries.len(),
+            "{what}"
+        );
         assert_same_files(&before, &tree(mount.path()), &what);
         drop(wal);
         mount.unmount();

@@ -317,7 +317,7 @@ fn append_many(wal: &Wal, reporter: &Reporter, phase: u64, thread: u64, seed: u6
             }
             1 => {
                 let name = next();
-                let ticket = wal.append_durable(&name.content()).unwrap();
+                let ticket = wal.ticket(wal.append(&name.content()).unwrap()).unwrap();
                 reporter.appended(ticket.lsn(), name);
                 lsns.push(ticket.lsn());
                 ticket.wait().unwrap();
@@ -337,7 +337,7 @@ fn append_many(wal: &Wal, reporter: &Reporter, phase: u64, thread: u64, seed: u6
                 let lsn = wal.append(&name.content()).unwrap();
                 reporter.appended(lsn, name);
                 lsns.push(lsn);
-                wal.sync_to(lsn).unwrap();
+                wal.ticket(lsn).unwrap().wait().unwrap();
             }
         }
         reporter.durable(*lsns.last().unwrap());
@@ -398,7 +398,7 @@ fn uses_a_log_while_calls_fail() {
             }
         }
         // One read may be made to fail, and is an error value then.
-        let head = wal.head();
+        let head = wal.status().head;
         let unreadable = |lsn: &&Lsn| **lsn >= head && wal.read(**lsn).is_err() && wal.read(**lsn).is_err();
         for lsn in durable.iter().filter(unreadable) {
             reporter.report(&format!("unreadable {}", lsn.get()));
@@ -415,7 +415,7 @@ fn append_one(wal: &Wal, reporter: &Reporter, name: Name) -> (Option<Lsn>, bool)
     let content = name.content();
     let ticket = match name.count % 3 {
         0 => reporter
-            .heard(wal.append_durable(&content))
+            .heard(wal.append(&content).and_then(|lsn| wal.ticket(lsn)))
             .map(|ticket| (ticket.lsn(), Some(ticket))),
         _ => reporter.heard(wal.append(&content)).map(|lsn| (lsn, None)),
     };

@@ -1,7 +1,8 @@
 //! Opening a file fails for a moment, at every call that does.
 
 use wal_db::{
-    Identity, Retention, SegmentedStore, Wal, WalConfig, WalError, WalStore,
+    Retention, SegmentedStore, Wal, WalConfig, WalError, WalStore,
+    store::Identity,
     testing::{
         SimDisk,
         sim::{Call, Fault},
@@ -62,7 +63,7 @@ fn a_segment_that_cannot_be_made_for_a_moment_refuses_the_record_and_no_more() {
                         matches!(&refused, WalError::Io { source, .. } if source.kind() == std::io::Error::from_raw_os_error(error).kind()),
                         "{round}: {refused:?}"
                     );
-                    assert_eq!(wal.poisoned_by(), None, "{round}");
+                    assert_eq!(wal.status().failure, None, "{round}");
                     disk.heal();
                     put(&wal, taken, 5000);
                     taken += 1;
@@ -111,7 +112,7 @@ fn a_group_whose_segment_cannot_be_opened_waits_and_is_there_once() {
     let (lsn, missing) = (*lsn, std::io::Error::from_raw_os_error(EMFILE).kind());
     assert_eq!(*kind, missing, "a program can tell it from a full disk");
     assert_eq!(std::io::Error::from(refused).kind(), missing);
-    assert_eq!(wal.poisoned_by(), None);
+    assert_eq!(wal.status().failure, None);
     disk.heal();
     wal.sync().unwrap();
     assert!(wal.read(lsn).unwrap().data() == payload(1201, 100));
@@ -141,13 +142,13 @@ fn live(disk: &SimDisk, form: Form, config: WalConfig) -> Vec<Vec<u8>> {
                 let doomed = wal.append(b"to be cut").unwrap();
                 assert!(doomed > kept);
                 while wal.truncate_after(kept).is_err() {
-                    assert_eq!(wal.poisoned_by(), None);
+                    assert_eq!(wal.status().failure, None);
                 }
             }
         }
         let _ = wal.retain(&Retention::new().with_max_bytes(1 << 30));
         let _ = wal.verify();
-        assert_eq!(wal.poisoned_by(), None);
+        assert_eq!(wal.status().failure, None);
         wal.close().unwrap();
     }
     durable

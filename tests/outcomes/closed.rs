@@ -25,7 +25,7 @@ fn a_closed_log_can_be_opened_while_a_clone_a_tail_an_iterator_and_a_ticket_live
         let lsns: Vec<Lsn> = (0..10).map(|seed| put(&wal, seed, 1000).0).collect();
         let (clone, mut tail) = (wal.clone(), wal.tail(Lsn::ZERO).unwrap());
         let mut records = wal.iter().unwrap();
-        let ticket = wal.append_durable(b"the last").unwrap();
+        let ticket = wal.ticket(wal.append(b"the last").unwrap()).unwrap();
         records.next().unwrap().unwrap();
         wal.close().unwrap();
 
@@ -38,7 +38,7 @@ fn a_closed_log_can_be_opened_while_a_clone_a_tail_an_iterator_and_a_ticket_live
             is_closed(&clone.append(b"x")),
             is_closed(&clone.append_batch(&[b"x"])),
             is_closed(&clone.append_and_sync(&[1; 100_000])),
-            is_closed(&clone.append_with(1, |_| ())),
+            is_closed(&clone.append_in_place(1, |_| ())),
             is_closed(&clone.truncate_after(lsns[1])),
             is_closed(&clone.truncate_before(lsns[1])),
             is_closed(&clone.retain(&Retention::new().with_max_bytes(1))),

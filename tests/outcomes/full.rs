@@ -4,7 +4,10 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use wal_db::{At, State, Wal, WalError, WalRecord};
+use wal_db::{
+    Wal, WalError, WalRecord,
+    state::{At, State},
+};
 use wal_tests::{
     all,
     disk::{Disk, EIO, Fault, Op, is_poisoned, open},
@@ -36,7 +39,7 @@ fn an_append_and_sync_that_finds_the_disk_full_has_taken_its_record() {
     let (disk, wal) = full_at_the_write();
     let lsn = not_durable(wal.append_and_sync(b"once")).expect("the LSN of the record");
     disk.heal();
-    wal.sync_to(lsn).unwrap();
+    wal.ticket(lsn).unwrap().wait().unwrap();
     assert_eq!(wal.read(lsn).unwrap().data(), b"once");
     assert_eq!(all(&wal).len(), 2);
     wal.close().unwrap();
@@ -46,12 +49,15 @@ fn an_append_and_sync_that_finds_the_disk_full_has_taken_its_record() {
 #[test]
 fn a_ticket_a_sync_a_flush_and_a_close_of_a_full_disk_say_that_the_records_were_taken() {
     let (disk, wal) = full_at_the_write();
-    let ticket = wal.append_durable(b"waits").unwrap();
+    let ticket = wal.ticket(wal.append(b"waits").unwrap()).unwrap();
     let lsn = ticket.lsn();
     assert_eq!(not_durable(ticket.wait()), Some(lsn));
     assert_eq!(not_durable(wal.sync()), None);
-    assert_eq!(not_durable(wal.sync_to(lsn)), Some(lsn));
-    assert_eq!(not_durable(wal.flush()), None);
+    assert_eq!(
+        not_durable(wal.ticket(lsn).and_then(|ticket| ticket.wait()).map(drop)),
+        Some(lsn)
+    );
+    assert_eq!(not_durable(wal.drain()), None);
     assert_eq!(not_durable(wal.clone().close()), None);
     // Closing can be tried again, and then the record is there.
     disk.heal();
@@ -106,7 +112,9 @@ fn a_ticket_that_was_taken_before_a_failure_is_in_doubt_and_says_of_which_record
     for fault in [Op::Write, Op::Sync] {
         let disk = Disk::new();
         let wal = open(&disk, quiet_heap());
-        let tickets: Vec<_> = (0..3u8).map(|i| wal.append_durable(&[i]).unwrap()).collect();
+        let tickets: Vec<_> = (0..3u8)
+            .map(|i| wal.ticket(wal.append(&[i]).unwrap()).unwrap())
+            .collect();
         disk.set(fault, Fault::Fail(EIO));
         for ticket in tickets {
             let lsn = ticket.lsn();

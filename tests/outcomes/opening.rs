@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wal_db::{Result, SalvageItem, Wal, WalError};
+use wal_db::{Result, Wal, WalError, recovery::SalvageItem};
 use wal_tests::{
     files::{FORMS, Form, Place, SEGMENT, assert_same_files, tree},
     put, quiet,
@@ -28,7 +28,7 @@ const CALLS: [Call; 4] = [
         Wal::open_read_only(path).map(|_| "Ok")
     }),
     ("inspect", |path, _| {
-        let inspection = Wal::inspect(path)?;
+        let inspection = wal_db::recovery::inspect(path)?;
         Ok(if inspection.damage.is_some() {
             "Ok, reported"
         } else {
@@ -37,7 +37,7 @@ const CALLS: [Call; 4] = [
     }),
     ("salvage", |path, _| {
         let mut said = "Ok";
-        for item in Wal::salvage(path)? {
+        for item in wal_db::recovery::salvage(path)? {
             if matches!(item?, SalvageItem::Damage(_)) {
                 said = "Ok, reported";
             }

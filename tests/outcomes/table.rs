@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, io};
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    At, Live, Lsn, MemStore, Record, Result, Retention, Schemas, State, Wal, WalConfig, WalError, WalRecord,
+    Lsn, MemStore, Record, Result, Retention, Start, Wal, WalConfig, WalError, WalRecord,
+    schema::Schemas,
+    state::{At, Live, State},
 };
 use wal_tests::{
     disk::{Disk, EIO, Fault, Op, open},
@@ -39,18 +41,18 @@ const CALLS: [Call; 26] = [
     call("append_batch", 2, |wal, data, _| {
         wal.append_batch(&[data, data]).map(drop)
     }),
-    call("append_with", 1, |wal, data, _| {
-        wal.append_with(data.len(), |bytes| bytes.copy_from_slice(data))
+    call("append_in_place", 1, |wal, data, _| {
+        wal.append_in_place(data.len(), |bytes| bytes.copy_from_slice(data))
             .map(drop)
     }),
     call("append_and_sync", 1, |wal, data, _| {
         wal.append_and_sync(data).map(drop)
     }),
-    call("append_durable, wait", 1, |wal, data, _| {
-        wal.append_durable(data)?.wait().map(drop)
+    call("append, ticket, wait", 1, |wal, data, _| {
+        wal.ticket(wal.append(data)?)?.wait().map(drop)
     }),
-    call("append_record", 1, |wal, data, _| {
-        wal.append_record(&elsewhere(data), &Schemas::default()).map(drop)
+    call("Record::append_to", 1, |wal, data, _| {
+        elsewhere(data).append_to(wal, &Schemas::default()).map(drop)
     }),
     call("EventLog::append", 1, |wal, data, _| {
         wal.typed::<Noted>()?.append(&Noted::of(data)).map(drop)
@@ -66,8 +68,10 @@ const CALLS: [Call; 26] = [
         live.commit(Noted::of(data)).map(drop)
     }),
     call("sync", 0, |wal, _, _| wal.sync()),
-    call("sync_to", 0, |wal, _, _| wal.sync_to(last(wal))),
-    call("flush", 0, |wal, _, _| wal.flush()),
+    call("ticket, wait", 0, |wal, _, _| {
+        wal.ticket(last(wal)).and_then(|ticket| ticket.wait()).map(drop)
+    }),
+    call("drain", 0, |wal, _, _| wal.drain()),
     call("truncate_after", 0, |wal, _, _| wal.truncate_after(first(wal)?)),
     call("truncate_from", 0, |wal, _, _| wal.truncate_from(first(wal)?)),
     call("truncate_before", 0, |wal, _, _| {
@@ -83,10 +87,10 @@ const CALLS: [Call; 26] = [
         wal.iter_rev()?.try_for_each(|record| record.map(drop))
     }),
     call("tail of what is durable", 0, |wal, _, _| {
-        wal.tail_from_head()?.try_next().map(drop)
+        wal.tail(Start::Head)?.try_next().map(drop)
     }),
     call("verify", 0, |wal, _, _| wal.verify().map(drop)),
-    call("cursor", 0, |wal, _, _| wal.cursor(wal.head()).map(drop)),
+    call("hold", 0, |wal, _, _| wal.hold(wal.status().head).map(drop)),
     call("backup_to", 0, |wal, _, _| {
         let dir = tempfile::tempdir().unwrap();
         wal.backup_to(dir.path().join("copy")).map(drop)
@@ -225,7 +229,7 @@ fn tried(call: &Call, situation: &Situation, form: &(&str, WalConfig)) -> &'stat
         Err(_) => found(&disk.image(), config, &data).max(killed),
     };
     match said {
-        "Ok" | "NotDurable" if wal.poisoned_by().is_none() => {
+        "Ok" | "NotDurable" if wal.status().failure.is_none() => {
             assert_eq!(later, call.appends, "{what}: it is there, once")
         }
         "Ok" | "NotDurable" | "InDoubt" => assert!(later <= call.appends, "{what}: at most once"),
@@ -278,7 +282,7 @@ fn a_read_only_handle_a_long_record_and_a_closure_refuse_and_take_nothing() {
         wal.append_batch(&[&[1; 1][..], &[0; 101]]).map(drop),
     );
     let mut inside = None;
-    wal.append_with(1, |_| inside = Some(wal.append(b"x").map(drop)))
+    wal.append_in_place(1, |_| inside = Some(wal.append(b"x").map(drop)))
         .unwrap();
     say("in a closure", inside.unwrap());
     wal.sync().unwrap();

@@ -112,7 +112,7 @@ fn a_follower_that_passed_an_empty_group_goes_on_after_a_cut() {
         // A void: a claim that was given up.
         let gave_up = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             log.wal
-                .append_with(8, |_| std::panic::resume_unwind(Box::new(())))
+                .append_in_place(8, |_| std::panic::resume_unwind(Box::new(())))
         }));
         assert!(gave_up.is_err());
         log.wal.sync().unwrap();
@@ -170,10 +170,10 @@ fn a_ticket_of_a_record_that_was_cut_says_so() {
     for kind in KINDS {
         let log = Log::new(kind);
         let first = log.put("a");
-        let wait = log.wal.append_durable(b"b").unwrap();
-        let call = log.wal.append_durable(b"c").unwrap();
-        let ask = log.wal.append_durable(b"d").unwrap();
-        let poll = log.wal.append_durable(b"e").unwrap();
+        let wait = log.wal.ticket(log.wal.append(b"b").unwrap()).unwrap();
+        let call = log.wal.ticket(log.wal.append(b"c").unwrap()).unwrap();
+        let ask = log.wal.ticket(log.wal.append(b"d").unwrap()).unwrap();
+        let poll = log.wal.ticket(log.wal.append(b"e").unwrap()).unwrap();
         log.wal.truncate_after(first).unwrap();
         assert!(!ask.is_durable(), "{kind:?}");
         let told = |outcome: wal_db::Result<Lsn>| match outcome {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wal_db::{Lsn, RecoveryPolicy, Result, Wal, WalConfig, WalError};
+use wal_db::{Lsn, RecoveryPolicy, Result, Start, Wal, WalConfig, WalError};
 use wal_tests::{
     disk::{Disk, EIO, Fault, Op},
     quiet_heap, within,
@@ -71,9 +71,9 @@ fn damage_before_a_position_does_not_concern_who_starts_there() {
             let rest = numbers(i..10);
             assert_eq!(seen(wal.iter_from(from).unwrap()), rest);
             assert_eq!(seen(wal.range(from..=lsns[9]).unwrap()), rest);
-            assert_eq!(seen(wal.iter_from_ordinal(u64::from(i)).unwrap()), rest);
+            assert_eq!(seen(wal.iter_from(Start::Ordinal(u64::from(i))).unwrap()), rest);
             assert_eq!(followed(&wal, from), rest);
-            assert_eq!(wal.ordinal_of(from).unwrap(), u64::from(i));
+            assert_eq!(wal.locate(from).unwrap().ordinal, u64::from(i));
             let read = wal.read_ordinal(u64::from(i)).unwrap().unwrap();
             assert_eq!((read.lsn(), read.data()), (from, &[i][..]));
         }
@@ -109,7 +109,7 @@ fn damage_from_a_position_on_is_handed_out() {
             assert_eq!(seen(wal.iter_from(from).unwrap()), expected, "{i} {skip}");
             // Which records lie between two damages nobody can count.
             let first = expected[0].filter(|&n| n < 3);
-            let by_number = seen(wal.iter_from_ordinal(u64::from(i)).unwrap());
+            let by_number = seen(wal.iter_from(Start::Ordinal(u64::from(i))).unwrap());
             assert_eq!(by_number.first(), Some(&first), "{i} {skip}");
         }
         // A range that ends before the damage has none.
@@ -152,13 +152,13 @@ fn a_log_is_cut_on_either_side_of_a_place_behind_damage() {
         }
         if keep_from > 0 {
             assert_eq!(wal.truncate_before(lsns[keep_from]).unwrap(), lsns[keep_from]);
-            assert_eq!(wal.record_count(), (keep_to - keep_from + 1) as u64);
-            assert_eq!(wal.head_ordinal(), keep_from as u64);
+            assert_eq!(wal.status().records, (keep_to - keep_from + 1) as u64);
+            assert_eq!(wal.status().head_ordinal, keep_from as u64);
         } else {
-            assert_eq!(wal.record_count(), keep_to as u64 + 1);
+            assert_eq!(wal.status().records, keep_to as u64 + 1);
         }
         let last = wal.append_and_sync(&[77]).unwrap();
-        assert_eq!(wal.ordinal_of(last).unwrap(), keep_to as u64 + 1);
+        assert_eq!(wal.locate(last).unwrap().ordinal, keep_to as u64 + 1);
         let mut kept = numbers(5..keep_to as u8 + 1);
         kept.push(Some(77));
         assert_eq!(seen(wal.iter_from(lsns[5]).unwrap()), kept);
@@ -272,10 +272,10 @@ fn a_damaged_header_costs_no_record_of_the_segment_before() {
         other => panic!("not damage: {other:?}"),
     }
 
-    let salvaged: Vec<_> = wal_db::Wal::salvage(place.path())
+    let salvaged: Vec<_> = wal_db::recovery::salvage(place.path())
         .unwrap()
         .filter_map(|item| match item.unwrap() {
-            wal_db::SalvageItem::Record(record) => Some(record.lsn()),
+            wal_db::recovery::SalvageItem::Record(record) => Some(record.lsn()),
             _ => None,
         })
         .collect();

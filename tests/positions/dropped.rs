@@ -1,6 +1,6 @@
 //! Positions and what was dropped from the beginning.
 
-use wal_db::{Lsn, Retention, WalError};
+use wal_db::{Lsn, Retention, Start, WalError};
 
 use crate::{KINDS, Log, followed, texts};
 
@@ -30,20 +30,20 @@ fn a_position_that_was_dropped_is_refused() {
                 assert!(is_truncated(wal.range(lsn..lsns[3]), head), "{kind:?} {lsn}");
                 assert!(is_truncated(wal.range(lsn..=lsn), head), "{kind:?} {lsn}");
                 assert!(is_truncated(wal.tail(lsn), head), "{kind:?} {lsn}");
-                assert!(is_truncated(wal.cursor(lsn), head), "{kind:?} {lsn}");
+                assert!(is_truncated(wal.hold(lsn), head), "{kind:?} {lsn}");
             }
             // By its number it is as gone.
-            assert!(is_truncated(wal.iter_from_ordinal(1), head), "{kind:?}");
+            assert!(is_truncated(wal.iter_from(Start::Ordinal(1)), head), "{kind:?}");
             assert!(is_truncated(wal.read_ordinal(1), head), "{kind:?}");
             assert_eq!(texts(wal.read_ordinal(2).unwrap().map(Ok)), ["c"]);
-            assert_eq!(texts(wal.iter_from_ordinal(3).unwrap()), ["d"]);
+            assert_eq!(texts(wal.iter_from(Start::Ordinal(3)).unwrap()), ["d"]);
             assert_eq!(texts(wal.iter().unwrap()), ["c", "d"]);
-            assert_eq!(followed(&mut wal.tail_from_head().unwrap()), ["c", "d"]);
+            assert_eq!(followed(&mut wal.tail(Start::Head).unwrap()), ["c", "d"]);
             // To drop once more what is gone is done already.
             assert_eq!(wal.truncate_before(lsns[1]).unwrap(), head);
             assert_eq!(texts(wal.range(..=lsns[2]).unwrap()), ["c"]);
-            assert_eq!(texts(wal.iter_from(wal.head()).unwrap()), ["c", "d"]);
-            assert_eq!(followed(&mut wal.tail(wal.head()).unwrap()), ["c", "d"]);
+            assert_eq!(texts(wal.iter_from(wal.status().head).unwrap()), ["c", "d"]);
+            assert_eq!(followed(&mut wal.tail(wal.status().head).unwrap()), ["c", "d"]);
             // After "b" nothing is missing.
             let after = (std::ops::Bound::Excluded(lsns[1]), std::ops::Bound::Unbounded);
             assert_eq!(texts(wal.range(after).unwrap()), ["c", "d"]);
@@ -91,7 +91,7 @@ fn a_follower_that_missed_nothing_goes_on_whatever_lies_before_the_head() {
         // A group without a record lies between.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             log.wal
-                .append_with(8, |_| std::panic::resume_unwind(Box::new(())))
+                .append_in_place(8, |_| std::panic::resume_unwind(Box::new(())))
         }));
         log.wal.sync().unwrap();
         let c = log.put("c");

@@ -31,8 +31,8 @@ fn a_position_after_the_end_is_refused() {
                 assert!(is_beyond(wal.range(lsn..), lsn, end), "{kind:?} {lsn}");
                 assert!(is_beyond(wal.tail(lsn), lsn, end), "{kind:?} {lsn}");
                 assert!(is_beyond(wal.truncate_before(lsn), lsn, end), "{kind:?} {lsn}");
-                assert!(is_beyond(wal.cursor(lsn), lsn, end), "{kind:?} {lsn}");
-                let cursor = wal.cursor(Lsn::ZERO).unwrap();
+                assert!(is_beyond(wal.hold(lsn), lsn, end), "{kind:?} {lsn}");
+                let cursor = wal.hold(Lsn::ZERO).unwrap();
                 assert!(is_beyond(cursor.advance(lsn), lsn, end), "{kind:?} {lsn}");
                 assert_eq!(cursor.lsn(), Lsn::ZERO);
             }
@@ -58,7 +58,7 @@ fn the_end_itself_is_a_position() {
             let wal = &log.wal;
             assert_eq!(texts(wal.iter_from(end).unwrap()), [""; 0], "{kind:?}");
             let mut tail = wal.tail(end).unwrap();
-            wal.cursor(end).unwrap().advance(end).unwrap();
+            wal.hold(end).unwrap().advance(end).unwrap();
             log.put("d");
             assert_eq!(followed(&mut tail), ["d"], "{kind:?} {reopened}");
             log.wal.truncate_before(log.wal.end()).unwrap();

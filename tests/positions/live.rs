@@ -1,7 +1,10 @@
 //! A state that follows a log which is cut at either end: it says so, and is never the fold of something else.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{At, Lsn, Retention, State, WalError, WalRecord};
+use wal_db::{
+    Lsn, Retention, WalError, WalRecord,
+    state::{At, State},
+};
 
 use super::{KINDS, Log};
 
@@ -82,7 +85,7 @@ fn a_state_that_missed_dropped_events_says_so_and_none_is_made_of_the_rest() {
         );
         match log.rebuild::<Balance>() {
             Err(WalError::Truncated { lsn, head }) => {
-                assert_eq!((lsn, head), (Lsn::ZERO, wal.head()), "{kind:?}");
+                assert_eq!((lsn, head), (Lsn::ZERO, wal.status().head), "{kind:?}");
             }
             rebuilt => panic!("{kind:?}: the balance of half a history: {rebuilt:?}"),
         }

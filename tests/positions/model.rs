@@ -3,7 +3,7 @@
 //! `WAL_TESTS_SCALE=10` runs ten times as many cases.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
-use wal_db::{Follow, Lsn, Position, Record, Result, Retention, Tail, Wal, WalError};
+use wal_db::{Lsn, Position, Record, Result, Retention, Start, Tail, Wal, WalError, read::Follow};
 use wal_tests::{
     files::{Form, Place},
     quiet_heap, scale,
@@ -258,7 +258,7 @@ impl Model {
             _ => self.place.open(quiet_heap()),
         };
         let wal = wal.unwrap();
-        self.tail = Some(wal.tail_from_head().unwrap());
+        self.tail = Some(wal.tail(Start::Head).unwrap());
         self.note_look();
         self.wal = Some(wal);
     }
@@ -300,7 +300,7 @@ impl Model {
             Step::Void => {
                 let wal = self.wal().clone();
                 let gave_up = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    wal.append_with(8, |_| std::panic::resume_unwind(Box::new(())))
+                    wal.append_in_place(8, |_| std::panic::resume_unwind(Box::new(())))
                 }));
                 assert!(gave_up.is_err());
                 self.wal().sync().unwrap();
@@ -393,13 +393,13 @@ impl Model {
             (Where::Record, Some(entry)) => entry.lsn,
             (Where::InRecord, Some(entry)) => entry.lsn + 1,
             (Where::EndOfRecord, Some(entry)) => entry.end,
-            (Where::Head, _) => self.wal().head().get(),
-            (Where::Durable, _) => self.wal().durable_lsn().get(),
+            (Where::Head, _) => self.wal().status().head.get(),
+            (Where::Durable, _) => self.wal().status().durable.get(),
             (Where::Follower, _) => return self.keep_follower(),
             (Where::Anywhere, _) => at.index(self.end() as usize + 600) as u64,
             _ => self.end(),
         };
-        let position = self.wal().position_of(Lsn::new(lsn)).ok();
+        let position = Position::of(self.wal(), Lsn::new(lsn)).ok();
         self.kept.push(Kept {
             lsn,
             position,
@@ -439,7 +439,7 @@ impl Model {
                     assert!(!self.history.is_told(tail.next_lsn().get()), "told once");
                 }
                 (Err(WalError::Truncated { .. }), Answer::Truncated) => {
-                    tail = self.wal().tail_from_head().unwrap();
+                    tail = self.wal().tail(Start::Head).unwrap();
                 }
                 (found, expected) => panic!("at {lsn}: {found:?}, not {expected:?}"),
             }
@@ -500,7 +500,7 @@ impl Model {
             let saw_more = |entry: &Entry| entry.fate == Fate::Live && entry.lsn < kept.lsn;
             let taken_since = kept.step >= history.step;
             if taken_since && self.history.entries[made..].iter().any(saw_more) {
-                let resolved = wal.resolve(position);
+                let resolved = wal.seek(position);
                 assert!(
                     matches!(
                         resolved,
@@ -517,7 +517,7 @@ impl Model {
 }
 
 fn look(wal: &Wal, history: &History, kept: &[Kept]) {
-    wal.flush().unwrap();
+    wal.drain().unwrap();
     let end = wal.end().get();
     for kept in kept {
         let lsn = Lsn::new(kept.lsn);
@@ -525,7 +525,7 @@ fn look(wal: &Wal, history: &History, kept: &[Kept]) {
         let iterated = history.iterated(kept.lsn, end);
         assert_eq!(answer(wal.iter_from(lsn), all), iterated, "{}", what());
         assert_eq!(answer(wal.range(lsn..wal.end()), all), iterated, "{}", what());
-        let cursor = answer(wal.cursor(lsn), |_| history.from(kept.lsn));
+        let cursor = answer(wal.hold(lsn), |_| history.from(kept.lsn));
         assert_eq!(cursor, iterated, "{}", what());
         assert_eq!(
             follow(wal.tail(lsn)),
@@ -535,8 +535,8 @@ fn look(wal: &Wal, history: &History, kept: &[Kept]) {
         );
         if let Some(position) = &kept.position {
             let expected = history.resolved(kept, end);
-            assert_eq!(answer(wal.iter_at(position), all), expected, "{}", what());
-            assert_eq!(follow(wal.tail_at(position)), expected, "{}", what());
+            assert_eq!(answer(wal.iter_from(position), all), expected, "{}", what());
+            assert_eq!(follow(wal.tail(position)), expected, "{}", what());
             let again: Position = position.to_string().parse().unwrap();
             assert_eq!(&again, position);
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use wal_db::{Follow, Lsn, Retention, Wal, WalConfig, WalError};
+use wal_db::{Lsn, Retention, Start, Wal, WalConfig, WalError, read::Follow};
 use wal_tests::{
     disk::{Disk, Op},
     quiet_heap, within,
@@ -25,11 +25,11 @@ fn what_is_durable_is_read_while_a_flush_is_under_way() {
         assert_eq!(wal.range(..=lsns[9]).unwrap().count(), 10);
         assert_eq!(wal.iter().unwrap().take(10).count(), 10);
         assert_eq!(wal.iter_from(lsns[7]).unwrap().take(3).count(), 3);
-        assert_eq!(wal.iter_from_ordinal(4).unwrap().take(6).count(), 6);
+        assert_eq!(wal.iter_from(Start::Ordinal(4)).unwrap().take(6).count(), 6);
         assert_eq!(wal.read_ordinal(4).unwrap().unwrap().lsn(), lsns[4]);
-        assert_eq!(wal.ordinal_of(lsns[4]).unwrap(), 4);
+        assert_eq!(wal.locate(lsns[4]).unwrap().ordinal, 4);
         // Nothing was cut short for it.
-        assert_eq!(wal.stats().staged_bytes, 16, "of {staged}");
+        assert_eq!(wal.status().staged_bytes, 16, "of {staged}");
         let all = wal.iter().unwrap();
         wal.append(b"later").unwrap();
         disk.let_go();
@@ -73,7 +73,7 @@ fn a_cursor_that_was_registered_beside_a_retention_holds() {
         let cursor = thread::spawn({
             let wal = wal.clone();
             move || {
-                let cursor = wal.cursor(first);
+                let cursor = wal.hold(first);
                 registered.send(()).unwrap();
                 cursor
             }
@@ -94,9 +94,9 @@ fn a_cursor_that_was_registered_beside_a_retention_holds() {
 fn cursors_that_are_gone_take_no_room_and_those_that_are_there_hold() {
     let wal = Wal::with_store_and_config(Disk::new(), quiet_heap()).unwrap();
     let lsns: Vec<Lsn> = (0..10u8).map(|i| wal.append_and_sync(&[i]).unwrap()).collect();
-    let held = wal.cursor(lsns[4]).unwrap();
+    let held = wal.hold(lsns[4]).unwrap();
     for _ in 0..10_000 {
-        let _ = wal.cursor(lsns[2]).unwrap();
+        let _ = wal.hold(lsns[2]).unwrap();
     }
     let all = Retention::new().with_max_bytes(0);
     assert_eq!(wal.retain(&all).unwrap(), lsns[4]);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wal_db::{CorruptionReason, MemStore, Wal, WalConfig, WalError, WalRecord, WalStore};
+use wal_db::{MemStore, Wal, WalConfig, WalError, WalRecord, WalStore, recovery::CorruptionReason};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place, SLOT, tree},
@@ -56,8 +56,8 @@ fn a_backup_is_the_log_at_that_moment_and_goes_on_by_itself() {
         let copy = Wal::open_read_only(&target).unwrap();
         assert_eq!(all(&copy), entries, "{form:?}");
         assert_eq!(
-            (copy.head(), copy.record_count()),
-            (wal.head(), entries.len() as u64)
+            (copy.status().head, copy.status().records),
+            (wal.status().head, entries.len() as u64)
         );
         assert!(copy.recovery().clean && copy.verify().unwrap().is_intact());
         drop(copy);
@@ -181,10 +181,10 @@ fn a_backup_knows_what_was_dropped_while_it_was_made() {
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("copy");
     wal.backup_to(&target).unwrap();
-    assert_eq!(wal.head(), head, "it was truncated meanwhile");
+    assert_eq!(wal.status().head, head, "it was truncated meanwhile");
     let copy = Wal::open_read_only(&target).unwrap();
     assert_eq!(all(&copy), entries[8..]);
-    assert_eq!(copy.head(), head);
+    assert_eq!(copy.status().head, head);
     // A reader that has read up to the sixth has missed the two after it.
     for log in [&wal, &copy] {
         let behind = log.tail(entries[6].0).map(drop);
@@ -217,12 +217,12 @@ fn an_empty_log_and_one_without_records_are_copied() {
         let last = put(&wal, 1, 65_000).0;
         put(&wal, 2, 65_000);
         wal.sync().unwrap();
-        wal.truncate_before(wal.durable_lsn()).unwrap();
-        assert!(wal.is_empty() && wal.head() > last);
+        wal.truncate_before(wal.status().durable).unwrap();
+        assert!(wal.is_empty() && wal.status().head > last);
         wal.backup_to(place.root().join("none")).unwrap();
         let copy = open(form, &place.root().join("none"));
         assert!(copy.is_empty());
-        assert_eq!(copy.head(), wal.head(), "{form:?}");
+        assert_eq!(copy.status().head, wal.status().head, "{form:?}");
         assert_eq!(all(&copy), []);
         let entry = put(&copy, 3, 10);
         copy.close().unwrap();

@@ -7,7 +7,10 @@ use std::sync::{
 };
 
 use wal_db::{
-    Follow, Identity, Lsn, SalvageItem, Staging, Wal, WalConfig, WalStore,
+    Lsn, Staging, Wal, WalConfig, WalStore,
+    read::Follow,
+    recovery::SalvageItem,
+    store::Identity,
     testing::{
         SimDisk,
         sim::{Call, Fault},
@@ -78,7 +81,7 @@ const LOOKS: [Look; 3] = [
             .open_read_only("log", true, config)
             .unwrap_or_else(|error| panic!("{what}: opening: {error:?}"));
         assert_eq!(all(&wal), entries, "{what}");
-        let mut tail = wal.tail(wal.head()).unwrap().follow(Follow::Written);
+        let mut tail = wal.tail(wal.status().head).unwrap().follow(Follow::Written);
         for entry in entries {
             let record = tail
                 .try_next()

@@ -1,6 +1,6 @@
 //! What readers cost: they read what they need and no more, and take no lock of the file system that a writer waits for.
 
-use wal_db::{Follow, Staging, Wal, WalConfig, testing::sim::Call};
+use wal_db::{Staging, Wal, WalConfig, read::Follow, testing::sim::Call};
 use wal_tests::{
     all,
     files::{FORMS, Form, Place},
@@ -47,7 +47,7 @@ fn who_looks_at_a_log_that_is_written_reads_only_what_is_there() {
         assert_eq!(reader.recovery().staged_records, 7, "{form:?}");
         assert_eq!(all(&reader).len(), 12);
         assert!(opening < 64 << 10, "{form:?}: opening reads {opening} bytes");
-        let inspect = || Wal::inspect(place.path()).unwrap();
+        let inspect = || wal_db::recovery::inspect(place.path()).unwrap();
         let (inspection, inspecting) = cost(inspect).unwrap();
         assert_eq!(inspection.recovery.unwrap().staged_records, 7);
         assert!(
@@ -55,7 +55,7 @@ fn who_looks_at_a_log_that_is_written_reads_only_what_is_there() {
             "{form:?}: inspecting reads {inspecting} bytes"
         );
 
-        let mut tail = reader.tail(reader.head()).unwrap().follow(Follow::Written);
+        let mut tail = reader.tail(reader.status().head).unwrap().follow(Follow::Written);
         while tail.try_next().unwrap().is_some() {}
         let (none, looking) = cost(|| tail.try_next().unwrap().is_none()).unwrap();
         assert!(

@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use wal_db::{Follow, Lsn, Staging, Tail, Wal, WalConfig, WalError, testing::SimDisk};
+use wal_db::{Lsn, Staging, Tail, Wal, WalConfig, WalError, read::Follow, testing::SimDisk};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place},
@@ -41,7 +41,7 @@ fn a_reader_process_follows_a_writer() {
         wal.sync().unwrap();
         assert_eq!(Some(&next(&mut tail)), written.last(), "{form:?}");
         assert_eq!(all(&reader), written, "{form:?}: what it reads is of today, too");
-        assert_eq!(reader.record_count(), 20);
+        assert_eq!(reader.status().records, 20);
     }
 }
 
@@ -82,10 +82,10 @@ fn a_follower_in_another_process_is_shown_what_is_durable_and_nothing_else() {
             written.try_next().unwrap().is_none(),
             "{form:?}: it waits in memory"
         );
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         assert_eq!(next(&mut written), first);
         assert!(durable.try_next().unwrap().is_none(), "{form:?}: not durable");
-        assert!(reader.durable_lsn() <= first.0);
+        assert!(reader.status().durable <= first.0);
         wal.sync().unwrap();
         assert_eq!(next(&mut durable), first);
     }

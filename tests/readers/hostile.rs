@@ -4,7 +4,10 @@
 
 use std::{fs, path::Path};
 
-use wal_db::{Follow, OpenPolicy, Result, RevIter, Tail, Wal, WalError, WalIter};
+use wal_db::{
+    OpenPolicy, Result, Tail, Wal, WalError, WalIter,
+    read::{Follow, RevIter},
+};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place},
@@ -30,7 +33,7 @@ impl Reader {
         let mut forwards = wal.iter().unwrap();
         let mut backwards = wal.iter_rev().unwrap();
         let [mut halfway, mut at_the_end] =
-            [(); 2].map(|()| wal.tail(wal.head()).unwrap().follow(Follow::Written));
+            [(); 2].map(|()| wal.tail(wal.status().head).unwrap().follow(Follow::Written));
         for entry in &entries[..5] {
             assert_eq!(forwards.next().unwrap().unwrap().lsn(), entry.0);
             assert_eq!(halfway.try_next().unwrap().unwrap().lsn(), entry.0);
@@ -143,7 +146,7 @@ fn copies_and_cuts_under_a_reader_are_no_damage() {
     under_a_reader("everything goes", |_, wal, entries| {
         wal.truncate_from(entries[0].0).unwrap();
         (0..5).for_each(|seed| drop(put(wal, 90 + seed, LEN)));
-        wal.flush().unwrap();
+        wal.drain().unwrap();
     });
     under_a_reader("both ends go", |_, wal, entries| {
         wal.truncate_before(entries[COUNT / 2].0).unwrap();
@@ -161,12 +164,11 @@ fn a_repair_under_a_reader_leaves_what_is_intact() {
         // A log whose last records are damaged: opened exactly, it would not be.
         let damaged = place.killed();
         damaged.flip(entries[COUNT - 1].0.get() + 64 + 100);
-        let reader = Wal::open_read_only_with(
-            damaged.path(),
-            quiet().with_open_policy(OpenPolicy::TruncateAtDamage),
-        )
-        .unwrap();
-        let mut tail = reader.tail(reader.head()).unwrap().follow(Follow::Written);
+        let reader = quiet()
+            .with_open_policy(OpenPolicy::TruncateAtDamage)
+            .open_read_only(damaged.path())
+            .unwrap();
+        let mut tail = reader.tail(reader.status().head).unwrap().follow(Follow::Written);
         while let Ok(Some(_)) = tail.try_next() {}
         let repaired = damaged
             .open(quiet().with_open_policy(OpenPolicy::TruncateAtDamage))

@@ -75,7 +75,7 @@ impl Writer {
                 state.live.push(Entry(lsn, data));
             }
             Op::Sync => self.log.wal().sync().unwrap(),
-            Op::Flush => self.log.wal().flush().unwrap(),
+            Op::Flush => self.log.wal().drain().unwrap(),
             Op::CutAfter(kept) => {
                 self.log.wal().truncate_after(state.live[kept - 1].0).unwrap();
                 state.live.truncate(kept);
@@ -301,8 +301,8 @@ pub(super) fn follows(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, 
         .open_read_only(Written::NAME, segmented, quiet())
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let mut tail = loop {
-        match wal.tail(wal.head()) {
-            Ok(tail) => break tail.follow(wal_db::Follow::Written),
+        match wal.tail(wal.status().head) {
+            Ok(tail) => break tail.follow(wal_db::read::Follow::Written),
             Err(WalError::Truncated { .. }) => {}
             Err(error) => panic!("{what}: following: {error:?}"),
         }
@@ -323,7 +323,7 @@ pub(super) fn follows(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, 
             }
             Err(WalError::Truncated { head, .. }) => {
                 // What was dropped before it was shown is gone for it.
-                tail = wal.tail(head).unwrap().follow(wal_db::Follow::Written);
+                tail = wal.tail(head).unwrap().follow(wal_db::read::Follow::Written);
             }
             Err(error) => panic!("{what}: {error:?} after {entries:?}"),
         }

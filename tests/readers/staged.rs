@@ -1,6 +1,6 @@
 //! What a process left in staging memory when it died is shown by who only looks, and marked.
 
-use wal_db::{Lsn, SalvageItem, Wal};
+use wal_db::{Lsn, Start, Wal, recovery::SalvageItem};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Place, SECTOR, assert_same_files},
@@ -28,12 +28,12 @@ fn a_handle_that_reads_shows_what_staging_memory_holds_and_changes_nothing() {
         assert_eq!(all(&reader), entries, "{form:?}");
         // What is durable ends before them.
         assert!(
-            (entries[4].0..=entries[5].0).contains(&reader.durable_lsn()),
+            (entries[4].0..=entries[5].0).contains(&reader.status().durable),
             "{form:?}"
         );
         for entry in &entries {
             assert_eq!(reader.read(entry.0).unwrap().data(), entry.1, "{form:?}");
-            reader.time_of(entry.0).unwrap();
+            reader.locate(entry.0).unwrap();
             let from: Vec<_> = reader
                 .iter_from(entry.0)
                 .unwrap()
@@ -50,7 +50,7 @@ fn a_handle_that_reads_shows_what_staging_memory_holds_and_changes_nothing() {
         newest_first.reverse();
         assert_eq!(newest_first, lsns, "{form:?}");
         for ordinal in 0..=12 {
-            let from = reader.iter_from_ordinal(ordinal).unwrap();
+            let from = reader.iter_from(Start::Ordinal(ordinal)).unwrap();
             assert_eq!(from.count() as u64, 12 - ordinal, "{form:?}, {ordinal}");
         }
         drop(reader);
@@ -64,7 +64,7 @@ fn a_handle_that_reads_shows_what_staging_memory_holds_and_changes_nothing() {
 fn inspecting_counts_what_staging_memory_holds() {
     for form in FORMS {
         let (place, _) = left(&Place::new(form));
-        let inspection = Wal::inspect(place.path()).unwrap();
+        let inspection = wal_db::recovery::inspect(place.path()).unwrap();
         assert_eq!(inspection.recovery.unwrap().staged_records, 7, "{form:?}");
         assert_eq!(inspection.damage, None);
     }
@@ -81,12 +81,12 @@ fn half_of_a_group_in_the_store_is_no_damage_if_staging_memory_has_all_of_it() {
         wal.sync().unwrap();
         entries.extend((5..12).map(|seed| put(&wal, seed, 300)));
         let left = place.killed();
-        wal.flush().unwrap();
+        wal.drain().unwrap();
         let group = entries[5].0.get();
         left.overwrite(group, &place.stream(group, 2 * SECTOR));
 
         let mut found = Vec::new();
-        for item in Wal::salvage(left.path()).unwrap() {
+        for item in wal_db::recovery::salvage(left.path()).unwrap() {
             match item.unwrap() {
                 SalvageItem::Record(record) | SalvageItem::Staged(record) => {
                     found.push(Entry(record.lsn(), record.data().to_vec()));
@@ -95,7 +95,11 @@ fn half_of_a_group_in_the_store_is_no_damage_if_staging_memory_has_all_of_it() {
             }
         }
         assert_eq!(found, entries, "{form:?}");
-        assert_eq!(Wal::inspect(left.path()).unwrap().damage, None, "{form:?}");
+        assert_eq!(
+            wal_db::recovery::inspect(left.path()).unwrap().damage,
+            None,
+            "{form:?}"
+        );
         let reader = Wal::open_read_only(left.path()).unwrap();
         assert_eq!(all(&reader), entries, "{form:?}");
         assert!(reader.verify().unwrap().is_intact(), "{form:?}");
@@ -108,7 +112,7 @@ fn a_reader_stops_at_a_record_that_is_being_appended() {
     let place = Place::new(wal_tests::files::Form::File);
     let wal = place.open(quiet()).unwrap();
     let first = put(&wal, 1, 100);
-    wal.append_with(50, |bytes| {
+    wal.append_in_place(50, |bytes| {
         bytes.fill(7);
         // Another thread has appended, and the record before is not there yet.
         let (other, path) = (wal.clone(), place.path());

@@ -20,7 +20,7 @@ fn append(log: &Witness) {
     or_closed(log.append(20));
     or_closed(log.append_batch(2, 30));
     or_closed(log.append(9000));
-    or_closed(log.append_with(20));
+    or_closed(log.append_in_place(20));
 }
 
 fn commit(log: &Witness) {

@@ -1,7 +1,7 @@
 //! What the log makes of an image.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Lsn, Record, RecordKind, Result, Wal, WalRecord, testing::sim::Image};
+use wal_db::{Lsn, Record, Result, Wal, WalRecord, read::RecordKind, testing::sim::Image};
 use wal_tests::Entry;
 
 use super::{disk::Disk, explore::quiet};

@@ -14,7 +14,7 @@ fn some_records(log: &Witness) {
 fn append(log: &Witness) {
     log.append(20).unwrap();
     log.append(700).unwrap();
-    log.append_with(20).unwrap();
+    log.append_in_place(20).unwrap();
 }
 
 fn commit(log: &Witness) {

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-use wal_db::{Lsn, Record, Result, Ticket, Wal, WalConfig, WalError};
+use wal_db::{Lsn, Record, Result, Start, Ticket, Wal, WalConfig, WalError};
 
 use super::{
     disk::{Disk, Form},
@@ -66,7 +66,7 @@ impl Witness {
     pub(crate) fn append_with(&self, len: usize) -> Result<Lsn> {
         let (id, data) = self.begin(1, len);
         let fill = |bytes: &mut [u8]| bytes.copy_from_slice(&data[0]);
-        self.ended(id, self.wal.append_with(data[0].len(), fill))
+        self.ended(id, self.wal.append_in_place(data[0].len(), fill))
     }
 
     /// `append_with` whose closure panics: nothing is appended.
@@ -77,7 +77,7 @@ impl Witness {
             // Not reported as a panic, for which shuttle would print a schedule.
             resume_unwind(Box::new("on purpose"));
         };
-        let append = || self.wal.append_with(data[0].len(), fill);
+        let append = || self.wal.append_in_place(data[0].len(), fill);
         let outcome = catch_unwind(AssertUnwindSafe(append));
         assert!(!matches!(outcome, Ok(Ok(_))), "a closure that panicked appended");
         self.notes().facts[id].fate = Fate::Refused;
@@ -104,7 +104,7 @@ impl Witness {
     /// `append_durable`. The test that waits for the ticket says so.
     pub(crate) fn append_durable(&self, len: usize) -> Result<(usize, Ticket)> {
         let (id, data) = self.begin(1, len);
-        let outcome = self.wal.append_durable(&data[0]);
+        let outcome = self.wal.append(&data[0]).and_then(|lsn| self.wal.ticket(lsn));
         let lsns = outcome.as_ref().map(|ticket| vec![ticket.lsn()]);
         self.end(id, 1, &lsns.map_err(same), Fate::Refused);
         outcome.map(|ticket| (id, ticket))
@@ -168,7 +168,7 @@ impl Witness {
 
     /// What the log says of its own durability.
     pub(crate) fn look(&self) {
-        let durable = self.wal.durable_lsn();
+        let durable = self.wal.status().durable;
         let before = |fact: &Fact| fact.lsn.is_some_and(|lsn| lsn < durable);
         let durable = self.notes().mask(before);
         self.acknowledge("durable_lsn", durable);
@@ -266,7 +266,7 @@ impl Witness {
 impl Witness {
     /// Follows the log until it is closed. What a follower is shown is durable.
     pub(crate) fn follow(&self) {
-        let mut tail = self.wal.tail_from_head().unwrap();
+        let mut tail = self.wal.tail(Start::Head).unwrap();
         let mut found = Vec::new();
         while let Some(record) = tail.next() {
             match record {
@@ -277,7 +277,7 @@ impl Witness {
                     found.push(entry);
                 }
                 Err(WalError::CutBack { .. }) => {}
-                Err(WalError::Truncated { .. }) => tail = self.wal.tail_from_head().unwrap(),
+                Err(WalError::Truncated { .. }) => tail = self.wal.tail(Start::Head).unwrap(),
                 Err(error) => panic!("following: {error}"),
             }
         }
@@ -287,7 +287,7 @@ impl Witness {
 
     /// Waits for so many records from the beginning on, and no longer.
     pub(crate) fn wait_for(&self, records: usize) {
-        let mut tail = self.wal.tail_from_head().unwrap();
+        let mut tail = self.wal.tail(Start::Head).unwrap();
         for _ in 0..records {
             let entry = entry(tail.next().unwrap().unwrap());
             let id = self.notes().find(&entry.1);
@@ -346,7 +346,7 @@ impl Witness {
         };
         match live {
             // What is in the staging memory of a log that has failed is not shown.
-            _ if self.wal.poisoned_by().is_some() => self.watch.check(None),
+            _ if self.wal.status().failure.is_some() => self.watch.check(None),
             live => self.watch.check(Some(&live.unwrap())),
         }
     }

@@ -167,7 +167,7 @@ impl Log for Wal {
     }
 
     fn flush(&self) -> Option<Done> {
-        Some(Wal::flush(self).map_err(text).map(|_| ()))
+        Some(Wal::drain(self).map_err(text).map(|_| ()))
     }
 
     fn truncate_after(&self, lsn: Lsn) -> Done {
@@ -192,7 +192,7 @@ impl Log for Wal {
     }
 
     fn durable(&self) -> u64 {
-        self.durable_lsn().get()
+        self.status().durable.get()
     }
 
     fn all(&self) -> Done<Vec<Entry>> {
@@ -205,7 +205,7 @@ impl Log for Wal {
 
     fn check(&self, records: u64) -> Done {
         let verified = self.verify().map_err(|error| format!("verifying: {error}"))?;
-        let counts = [self.record_count(), verified.records];
+        let counts = [self.status().records, verified.records];
         if counts == [records; 2] && verified.is_intact() {
             return Ok(());
         }

@@ -14,7 +14,7 @@ fn what_was_not_flushed_is_written_again_before_the_staged_records_that_follow_i
         wal.sync().unwrap();
         for i in 1..4 {
             entries.push(put(&wal, i, 700));
-            wal.flush().unwrap();
+            wal.drain().unwrap();
         }
         for i in 4..4 + staged {
             entries.push(put(&wal, i, 700));

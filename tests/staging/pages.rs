@@ -1,6 +1,6 @@
 //! When the pages of staging memory are made ready.
 
-use wal_db::{StagingInUse, WalConfig};
+use wal_db::{WalConfig, store::StagingInUse};
 use wal_tests::{
     child::{Process, Reporter, command, open_here, reports, told},
     files::{Form, Place},
@@ -54,9 +54,9 @@ fn reads_and_appends_here() {
     let (staging, reporter) = (told("WAL_TESTS_STAGING"), Reporter::new());
     let wal = open_here(WalConfig::new());
     assert!(
-        matches!(wal.staging(), Some(StagingInUse::Mapped)),
+        matches!(wal.status().staging, Some(StagingInUse::Mapped)),
         "{:?}",
-        wal.staging()
+        wal.status().staging
     );
     assert_eq!(wal.iter().unwrap().count(), 1);
     while !preparer_rests() {

@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use wal_db::{MemStore, NotMapped, Staging, StagingInUse, Wal};
+use wal_db::{
+    MemStore, Staging, Wal,
+    store::{NotMapped, StagingInUse},
+};
 use wal_tests::{
     all,
     files::{Form, Place},
@@ -68,15 +71,18 @@ fn a_log_whose_staging_memory_cannot_be_mapped_is_written_through() {
         };
         let wal = Wal::with_store_and_config(Forwarding(store), quiet().with_staging(staging)).unwrap();
         assert!(
-            matches!(wal.staging(), Some(StagingInUse::Instead(NotMapped::Refused(_)))),
+            matches!(
+                wal.status().staging,
+                Some(StagingInUse::Instead(NotMapped::Refused(_)))
+            ),
             "{:?}",
-            wal.staging()
+            wal.status().staging
         );
         assert!(!path.exists(), "nothing is left of it");
         let entry = put(&wal, 1, 100);
         assert_eq!(all(&wal).last(), Some(&entry));
         // It is in the store when the call returns, so it is there whatever becomes of this handle.
-        assert_eq!(wal.stats().staged_bytes, 0);
+        assert_eq!(wal.status().staged_bytes, 0);
         wal.close().unwrap();
     }
 }
@@ -98,9 +104,13 @@ fn a_log_is_written_through_where_nothing_tells_one_boot_from_another() {
             boot,
         };
         let wal = Wal::with_store_and_config(Forwarding(store), quiet().with_staging(staging)).unwrap();
-        assert_eq!(wal.staging(), Some(&in_use), "{boot:?}, {staging:?}");
+        assert_eq!(
+            wal.status().staging,
+            Some(in_use.clone()),
+            "{boot:?}, {staging:?}"
+        );
         put(&wal, 1, 100);
-        assert_eq!(wal.stats().staged_bytes == 0, in_use != StagingInUse::Mapped);
+        assert_eq!(wal.status().staged_bytes == 0, in_use != StagingInUse::Mapped);
         wal.close().unwrap();
     }
 }
@@ -110,15 +120,18 @@ fn a_log_says_where_its_records_wait() {
     let place = Place::fast(Form::File);
     let in_use = |staging| {
         let wal = place.open(quiet().with_staging(staging)).unwrap();
-        wal.staging().unwrap().clone()
+        wal.status().staging.unwrap()
     };
     assert_eq!(in_use(Staging::Mapped), StagingInUse::Mapped);
     assert_eq!(in_use(Staging::AlwaysMapped), StagingInUse::Mapped);
     assert_eq!(in_use(Staging::WriteThrough), StagingInUse::WriteThrough);
     assert_eq!(in_use(Staging::Heap), StagingInUse::Heap);
-    assert_eq!(Wal::open_read_only(place.path()).unwrap().staging(), None);
+    assert_eq!(Wal::open_read_only(place.path()).unwrap().status().staging, None);
     let wal = Wal::with_store_and_config(MemStore::new(), quiet()).unwrap();
-    assert_eq!(wal.staging(), Some(&StagingInUse::Instead(NotMapped::NoFile)));
+    assert_eq!(
+        wal.status().staging,
+        Some(StagingInUse::Instead(NotMapped::NoFile))
+    );
     let wal = Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap();
-    assert_eq!(wal.staging(), Some(&StagingInUse::Heap));
+    assert_eq!(wal.status().staging, Some(StagingInUse::Heap));
 }

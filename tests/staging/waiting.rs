@@ -41,7 +41,7 @@ fn whoever_waits_for_a_long_append_sleeps() {
             tell.send(this_thread()).unwrap();
             other.sync()
         });
-        wal.append_with(100, |bytes| {
+        wal.append_in_place(100, |bytes| {
             claimed.send(()).unwrap();
             let thread = told.recv().unwrap();
             let before = sleeps(&thread);

@@ -1,7 +1,7 @@
 //! Variants that are not appended.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{RawRecord, Retired, WalRecord};
+use wal_db::{WalRecord, event::{RawRecord, Retired}};
 
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "a")]

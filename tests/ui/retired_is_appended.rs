@@ -1,7 +1,7 @@
 //! A retired event has no values, and a variant for those holds nothing else.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{RawRecord, Retired, Wal, WalRecord};
+use wal_db::{Wal, WalRecord, event::{RawRecord, Retired}};
 
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "a")]

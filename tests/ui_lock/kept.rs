@@ -1,6 +1,6 @@
 //! What is released and still the same, or is said to be older, compiles.
 use serde::{Deserialize, Serialize};
-use wal_db::{Retired, WalRecord, WalSchema};
+use wal_db::{WalRecord, WalSchema, event::Retired};
 
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "kept.order", version = 2)]

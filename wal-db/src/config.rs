@@ -35,7 +35,7 @@ pub enum OpenPolicy {
     /// That mends a damaged group or seal at the end of the log, and a file that was cut short. It does not mend what a
     /// cut cannot: a manifest of which both copies are damaged, a segment that is missing or another one's, and a group
     /// that is whole and another than the manifest says. Such a log is refused under this policy as well;
-    /// [`Wal::salvage`](crate::Wal::salvage) reads what can be read, for a new log. Nor does it look at records that
+    /// [`salvage`](crate::recovery::salvage) reads what can be read, for a new log. Nor does it look at records that
     /// opening does not read, which are those before the last mark: damage there is met when they are read, where
     /// [`RecoveryPolicy::SkipBadRecords`] passes over it.
     TruncateAtDamage,
@@ -59,7 +59,7 @@ pub enum Durability {
 pub enum Staging {
     /// In a memory-mapped file beside the log, if a store into it cannot want space: `append` costs a copy, and the record
     /// survives the process. Else the log is written through, as with [`WriteThrough`](Self::WriteThrough);
-    /// [`Wal::staging`](crate::Wal::staging) says which it is, and why.
+    /// [`Status::staging`](crate::Status::staging) says which it is, and why.
     ///
     /// A store into mapped memory that finds the disk full ends the process by a signal. It wants space on file systems
     /// that copy on write (Btrfs, ZFS, bcachefs), and where files can share blocks (XFS, unless it was made without
@@ -79,13 +79,13 @@ pub enum Staging {
     /// thread shares.
     WriteThrough,
     /// In the process: `append` costs a copy, and **the record dies with the process** until the log is flushed
-    /// ([`Wal::flush`](crate::Wal::flush), [`Wal::sync`](crate::Wal::sync), or the background flusher, which is woken
+    /// ([`Wal::drain`](crate::Wal::drain), [`Wal::sync`](crate::Wal::sync), or the background flusher, which is woken
     /// when another quarter of the memory has been used). For file systems where a mapping is unsafe and for those who
     /// only use durable appends.
     Heap,
 }
 
-/// Where the records of an open log wait for their flush, from [`Wal::staging`](crate::Wal::staging).
+/// Where the records of an open log wait for their flush, from [`Status::staging`](crate::Status::staging).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StagingInUse {
@@ -129,7 +129,7 @@ pub enum NotMapped {
 }
 
 /// The settings with which a log is opened; all of them may differ from one opening to the next.
-/// [`Wal::config`](crate::Wal::config) says which are in force.
+/// [`Status::config`](crate::Status::config) says which are in force.
 ///
 /// ```
 /// use wal_db::WalConfig;

@@ -235,9 +235,9 @@ pub enum WalError {
     #[error("the log is closed; open it again")]
     Closed,
 
-    /// The log was used inside the closure of its own [`Wal::append_with`](crate::Wal::append_with), which others may
+    /// The log was used inside the closure of its own [`Wal::append_in_place`](crate::Wal::append_in_place), which others may
     /// be around or in between.
-    #[error("the log was used inside the closure of append_with; finish the closure first")]
+    #[error("the log was used inside the closure of append_in_place; finish the closure first")]
     Reentrant,
 
     /// A setting is out of its range.
@@ -317,7 +317,7 @@ fn no_space(needed: u64, kind: io::ErrorKind, path: Option<&Path>) -> String {
         io::ErrorKind::FileTooLarge => format!(
             "no space left{log} for {needed} more bytes, nothing was appended: the file is as long as its file system or a \
              limit of the process (ulimit -f) lets it be, whatever is dropped from its beginning; raise the limit, or go \
-             on in a log in segments (Wal::open_segmented, Wal::append_record)"
+             on in a log in segments (Wal::open_segmented, Record::append_to)"
         ),
         io::ErrorKind::QuotaExceeded => format!(
             "no space left{log} for {needed} more bytes, nothing was appended: the quota is used up; free some space or \
@@ -459,7 +459,7 @@ fn hex(id: &[u8; 16]) -> LogId {
 
 /// Damage: where it is, and what is wrong there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the log{} is damaged at LSN {lsn}{}, bytes {start}..{end}: {reason}; Wal::salvage reads what is intact",
+#[error("the log{} is damaged at LSN {lsn}{}, bytes {start}..{end}: {reason}; wal_db::recovery::salvage reads what is intact",
     Of(" ", self.path()), .segment.map(|index| format!(" (segment {index})")).unwrap_or_default())]
 pub struct Corruption {
     /// The first LSN that cannot be trusted.

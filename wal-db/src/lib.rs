@@ -33,16 +33,32 @@
 //! # fn main() {}
 //! ```
 //!
-//! What each call promises is said where it is documented. Of the repository, `docs/evolution.md` says what to write when
-//! an event changes, `docs/format.md` describes the bytes, `docs/design.md` the workings.
+//! # A tour
+//!
+//! | to | look at |
+//! | --- | --- |
+//! | open | [`Wal::open`], one file; [`Wal::open_segmented`], a directory from which old segments can go; [`Wal::with_store`], memory or a [store](store) of your own; settings in [`WalConfig`] |
+//! | append | [`Wal::append`], [`Wal::append_batch`], [`Wal::append_in_place`]: what returned survives the process |
+//! | commit | [`Wal::sync`], [`Wal::append_and_sync`], [`Wal::ticket`]: what returned survives the power |
+//! | read | [`Wal::iter`], [`Wal::range`], [`Wal::iter_from`] with a [`Start`], [`Wal::read`]; the [`read`] module |
+//! | follow | [`Wal::tail`]; [`Position`] to go on later, from a place that is checked |
+//! | keep | [`Wal::truncate_before`], [`Wal::truncate_after`], [`Wal::retain`] with a [`Hold`], [`Wal::backup_to`] |
+//! | types | [`WalRecord`], [`Wal::typed`], [`EventLog`], [`Meta`]; [`state`] is rebuilt from events |
+//! | evolve | [`WalRecord`] again, the [`event`] and [`schema`] modules; `docs/evolution.md` says what to write when an event changes |
+//! | repair | [`Wal::recovery`], [`Wal::verify`], [`OpenPolicy`]; the [`recovery`] module looks at a log in any state |
+//! | know | [`Wal::status`] |
+//! | test | the module `testing` (a feature): crashes, old releases, stored bytes |
+//!
+//! What each call promises is said where it is documented. Of the repository, `docs/errors.md` says what each error means
+//! for its record, `docs/format.md` describes the files on disk, `docs/design.md` the workings.
 //!
 //! # Waiting, and async
 //!
 //! [`Wal::append`] copies the record into staging memory and returns. Now and then it waits: for a flush, when staging memory
 //! or the backlog of what was written and not flushed (512 MiB) is full, and for space, when a file has to grow. There is no
-//! runtime inside and no call is `async`: in a task, append with [`Wal::append_durable`] and await the [`Ticket`], which is a
-//! future, and make room for that wait as for any short disk access, with `spawn_blocking` where it would hurt. Calls that
-//! read, [`Wal::sync`] and [`Tail::next_timeout`] block the thread.
+//! runtime inside and no call is `async`: in a task, append, then await a [`Ticket`] from [`Wal::ticket`], which is a future,
+//! and make room for that wait as for any short disk access, with `spawn_blocking` where it would hurt. Calls that read,
+//! [`Wal::sync`] and [`Tail::next_timeout`] block the thread.
 //!
 //! # Features
 //!
@@ -62,46 +78,76 @@ extern crate self as wal_db;
 
 mod config;
 mod error;
-mod event;
+pub mod event;
 mod for_now;
 mod format;
 mod log;
 mod lsn;
 mod position;
 mod staging;
-mod state;
+pub mod state;
 mod storage;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use config::{Durability, NotMapped, OpenPolicy, RecoveryPolicy, Staging, StagingInUse, WalConfig};
-pub use error::{Corruption, CorruptionReason, Result, WalError};
+pub use config::{Durability, OpenPolicy, RecoveryPolicy, Staging, WalConfig};
+pub use error::{Result, WalError};
 #[doc(hidden)]
 pub use event::__private;
-#[cfg(feature = "bincode")]
-pub use event::Bincode;
-#[cfg(feature = "json")]
-pub use event::Json;
-#[cfg(feature = "postcard")]
-pub use event::Postcard;
-pub use event::{
-    Ahead, Codec, CodecError, CodecId, DefaultCodec, EnvelopeError, Event, EventLog, Meta, MetaError,
-    MetaRef, OlderVersion, Part, RawRecord, RecordInfo, RecordSchema, RecordType, Replay, Retired, Schemas,
-    Shape, ShapeError, ShapeField, ShapeVariant, Skipped, TypedError, Unreadable, Value, WalDecode,
-    WalDecodeOwned, WalRecord, WalSchema,
-};
-pub use log::{
-    Copied, CopyFault, Cursor, Cut, FileFault, Follow, Inspection, Record, RecordKind, RecordRef,
-    RecoveryReport, Retention, RevIter, Rule, Salvage, SalvageItem, SegmentInfo, Stats, Tail, Ticket,
-    VerifyReport, Violation, Wal, WalIter,
-};
+pub use event::{Event, EventLog, Meta, Replay, WalRecord, WalSchema};
+pub use log::{Hold, Record, RecordRef, Retention, Start, Status, Tail, Ticket, Wal, WalIter};
 pub use lsn::Lsn;
-pub use position::{ParsePositionError, Position};
-pub use state::{At, Live, Rebuilt, State};
-pub use storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore};
+pub use position::Position;
+pub use storage::{FileStore, MemStore, SegmentedStore, WalStore};
 #[cfg(feature = "derive")]
 pub use wal_derive::{WalRecord, WalSchema};
+
+/// What else a walk over the records of a log meets.
+pub mod read {
+    pub use crate::{
+        log::{Follow, Location, RecordKind, RevIter},
+        position::ParsePositionError,
+    };
+}
+
+/// The formats in which events are written.
+pub mod codec {
+    #[cfg(feature = "bincode")]
+    pub use crate::event::codec::Bincode;
+    #[cfg(feature = "json")]
+    pub use crate::event::codec::Json;
+    #[cfg(feature = "postcard")]
+    pub use crate::event::codec::Postcard;
+    pub use crate::event::codec::{Codec, CodecError, CodecId, DefaultCodec};
+}
+
+/// What events look like, and reading them without their types.
+pub mod schema {
+    pub use crate::event::{
+        schema::{Part, Shape, ShapeError, ShapeField, ShapeVariant},
+        value::{RecordSchema, Schemas, Value},
+    };
+}
+
+/// What opening a log finds, and looking at a log in whatever state it is.
+pub mod recovery {
+    pub use crate::{
+        error::{Corruption, CorruptionReason},
+        log::{
+            Copied, CopyFault, Cut, FileFault, Inspection, RecoveryReport, Rule, Salvage, SalvageItem,
+            SegmentInfo, VerifyReport, Violation, inspect, salvage,
+        },
+    };
+}
+
+/// Where a log is kept.
+pub mod store {
+    pub use crate::{
+        config::{NotMapped, StagingInUse},
+        storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore},
+    };
+}
 
 #[cfg(all(doctest, feature = "derive", feature = "bincode"))]
 #[doc = include_str!("../README.md")]

@@ -19,8 +19,7 @@ const LEN: usize = 56;
 const NO_GROUP: u64 = u64::MAX;
 
 /// A place in one particular log, to be stored with what its records did and to go on from later:
-/// [`Tail::position`](crate::Tail::position), [`Wal::position_of`](crate::Wal::position_of),
-/// [`Wal::tail_at`](crate::Wal::tail_at).
+/// [`Tail::position`](crate::Tail::position), [`Position::of`], [`Start::Position`](crate::Start::Position).
 ///
 /// An [`Lsn`] is a number and fits every log. A position also says which log it is from and what came before it there, and
 /// both are checked when it is used:
@@ -28,7 +27,7 @@ const NO_GROUP: u64 = u64::MAX;
 /// * another log is refused, with both ids ([`OtherLog`](crate::WalError::OtherLog));
 /// * so is the same log with other records before the position ([`Diverged`](crate::WalError::Diverged)): one that was
 ///   restored from an older copy and has grown differently since, or one that lost records to a power failure which a
-///   follower of [what is only written](crate::Follow::Written) had been shown;
+///   follower of [what is only written](crate::read::Follow::Written) had been shown;
 /// * a cut of the end after the position was taken is told wherever it was taken
 ///   ([`CutBack`](crate::WalError::CutBack)); of a plain LSN at the very [end](crate::Wal::end) of the log it is not.
 ///
@@ -41,20 +40,20 @@ const NO_GROUP: u64 = u64::MAX;
 /// is found.
 ///
 /// ```
-/// # use wal_db::{MemStore, Position, Wal};
+/// # use wal_db::{MemStore, Position, Start, Wal};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let wal = Wal::with_store(MemStore::new())?;
 /// wal.append_and_sync(b"one")?;
-/// let mut tail = wal.tail_from_head()?;
+/// let mut tail = wal.tail(Start::Head)?;
 /// assert_eq!(tail.try_next()?.unwrap().data(), b"one");
 /// let kept = tail.position()?.to_string();
 ///
 /// wal.append_and_sync(b"two")?;
-/// let mut tail = wal.tail_at(&kept.parse()?)?;
+/// let mut tail = wal.tail(&kept.parse()?)?;
 /// assert_eq!(tail.try_next()?.unwrap().data(), b"two");
 ///
 /// let other = Wal::with_store(MemStore::new())?;
-/// assert!(other.tail_at(&kept.parse()?).is_err());
+/// assert!(other.tail(&kept.parse()?).is_err());
 /// # Ok(())
 /// # }
 /// ```

@@ -248,7 +248,7 @@ fn check_retired(variant: &Variant<'_>, errors: &mut Errors) {
             ident.span(),
             format_args!(
                 "a retired event is not appended any more, so its variant holds what has no values: \
-                 write `{ident}(wal_db::Retired)`"
+                 write `{ident}(wal_db::event::Retired)`"
             ),
         );
     }
@@ -286,7 +286,7 @@ fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<
             errors.at(
                 ident.span(),
                 format_args!(
-                    "a record of an unknown type is kept as it is: write `{ident}(wal_db::RawRecord)`"
+                    "a record of an unknown type is kept as it is: write `{ident}(wal_db::event::RawRecord)`"
                 ),
             );
         }

@@ -30,7 +30,7 @@ pub(super) fn pipelined(dir: &Path, load: &Load, in_flight: usize, check: &mut C
             if tickets.len() == in_flight {
                 wait_for_first(&mut tickets)?;
             }
-            tickets.push_back(wal.append_durable(payload)?);
+            tickets.push_back(wal.ticket(wal.append(payload)?)?);
         }
         while !tickets.is_empty() {
             wait_for_first(&mut tickets)?;

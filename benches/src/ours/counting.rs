@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wal_db::{Identity, WalStore};
+use wal_db::{WalStore, store::Identity};
 
 /// Passes every call on to the store inside.
 pub(super) struct Counting<S> {

@@ -51,13 +51,13 @@ pub(super) fn seek_time(dir: &Path, load: &Load, check: &mut Check) -> Result<Me
     let wal = open(dir)?;
     let first = wal.iter()?.next().context("the log is empty")??;
     let last = wal.iter_rev()?.next().context("the log is empty")??;
-    let (from, to) = (wal.time_of(first.lsn())?, wal.time_of(last.lsn())?);
+    let (from, to) = (wal.locate(first.lsn())?.time, wal.locate(last.lsn())?.time);
     let span = to.duration_since(from).unwrap_or_default();
     let time = |number: u64| from + span.mul_f64(number as f64 / SEEKS as f64);
     let mut found = Vec::with_capacity(SEEKS as usize);
     let elapsed = in_random_order(SEEKS, |number| {
         let record = wal
-            .iter_from_time(time(number))?
+            .iter_from(time(number))?
             .next()
             .context("nothing is as late")??;
         found.push((time(number), record.lsn()));
@@ -65,7 +65,7 @@ pub(super) fn seek_time(dir: &Path, load: &Load, check: &mut Check) -> Result<Me
     })?;
     found.iter().try_for_each(|&(time, lsn)| -> Result<()> {
         ensure!(
-            at_or_after(wal.time_of(lsn)?, time),
+            at_or_after(wal.locate(lsn)?.time, time),
             "an earlier record was found"
         );
         Ok(())

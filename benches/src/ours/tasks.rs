@@ -42,7 +42,7 @@ impl Contender for OursInTasks {
             let (wal, mut payloads) = (wal.clone(), load.payloads(thread));
             async move {
                 while let Some(payload) = payloads.next_payload() {
-                    let _lsn = wal.append_durable(payload)?.await?;
+                    let _lsn = wal.ticket(wal.append(payload)?)?.await?;
                 }
                 anyhow::Ok(())
             }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use wal_db::Wal;
+use wal_db::{Start, Wal};
 
 use super::{open, show};
 use crate::load::{Check, Load, stamp};
@@ -22,14 +22,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) fn before(dir: &Path, load: &Load, check: &mut Check) -> Result<Measured> {
     let wal = open(dir)?;
     let keep = wal
-        .iter_from_ordinal(load.first)?
+        .iter_from(Start::Ordinal(load.first))?
         .next()
         .context("the log is shorter")??;
-    let bytes = wal.stats().bytes;
+    let bytes = wal.status().bytes;
     let start = Instant::now();
     wal.truncate_before(keep.lsn())?;
     let elapsed = start.elapsed();
-    let mib = (bytes - wal.stats().bytes) as f64 / f64::from(1 << 20);
+    let mib = (bytes - wal.status().bytes) as f64 / f64::from(1 << 20);
     wal.close()?;
     show(&open(dir)?, check)?;
     Ok(Measured::figure(elapsed.as_secs_f64() * 1e6).with(Fact::new("dropped", mib, "MiB")))
@@ -38,7 +38,7 @@ pub(super) fn before(dir: &Path, load: &Load, check: &mut Check) -> Result<Measu
 pub(super) fn rotating(dir: &Path, load: &Load, check: &mut Check) -> Result<Measured> {
     let wal = Wal::open_segmented(dir, SMALL_SEGMENT_BYTES)?;
     let elapsed = append_all(&wal, load)?;
-    let bytes = wal.stats().bytes;
+    let bytes = wal.status().bytes;
     wal.close()?;
     show(&Wal::open_segmented(dir, SMALL_SEGMENT_BYTES)?, check)?;
     let segments = Fact::new("segments", (bytes / SMALL_SEGMENT_BYTES) as f64, "files");
@@ -53,7 +53,7 @@ pub(super) fn truncating(dir: &Path, load: &Load, check: &mut Check) -> Result<M
         let truncating = scope.spawn(|| -> Result<u64> {
             let mut truncations = 0;
             while !appended.load(Ordering::Relaxed) {
-                wal.truncate_before(wal.durable_lsn())?;
+                wal.truncate_before(wal.status().durable)?;
                 truncations += 1;
                 thread::sleep(PAUSE);
             }

@@ -12,13 +12,13 @@ use crate::{
     lsn::Lsn,
 };
 
-impl Wal {
-    /// Appends a record that was read, byte for byte: an event stays an event, with its type, version, codec and metadata,
+impl Record {
+    /// Appends the record to `wal` as it is, byte for byte: an event stays an event, with its type, version, codec and metadata,
     /// and nothing of it is decoded. `schemas` are those of the log that it comes from ([`Wal::schemas`], or what
-    /// [`Schemas::take`] has collected from [`Wal::salvage`]): the shape of the event is written as well, unless this log
+    /// [`Schemas::take`] has collected from [`salvage`](crate::recovery::salvage)): the shape of the event is written as well, unless `wal`
     /// holds it. Returns the new LSN.
     ///
-    /// If a type that was renamed kept its id, this log may know it by another name than the one that it comes from:
+    /// If a type that was renamed kept its id, `wal` may know it by another name than the log that it comes from:
     /// [`Schemas::learn`] tells `schemas` that they are one.
     ///
     /// The record is one of its own afterwards, also if it was part of a batch. An LSN inside it, such as the causation in
@@ -32,7 +32,7 @@ impl Wal {
     /// let new = Wal::with_store(MemStore::new())?;
     /// let schemas = old.schemas()?;
     /// for record in old.iter()? {
-    ///     new.append_record(&record?, &schemas)?;
+    ///     record?.append_to(&new, &schemas)?;
     /// }
     /// new.sync()?;
     /// # assert_eq!(new.iter()?.count(), 2);
@@ -41,27 +41,27 @@ impl Wal {
     /// ```
     ///
     /// # Errors
-    /// As for [`append`](Wal::append), with nothing taken. [`WalError::Typed`] with [`TypedError::OtherSchema`] if this log
-    /// holds the id under a name that is not known to mean the same type, or the version in another shape, or with [`TypedError::Envelope`] if the event says of itself
-    /// what this release does not know. [`WalError::Config`] for a [schema](RecordKind::Schema), which is no record.
-    pub fn append_record(&self, record: &Record, schemas: &Schemas) -> Result<Lsn> {
-        match record.kind() {
-            RecordKind::Data => self.append(record.data()),
+    /// As for [`Wal::append`], with nothing taken. [`WalError::Typed`] with [`TypedError::OtherSchema`] if `wal`
+    /// holds the id under a name that is not known to mean the same type, or the version in another shape, or with
+    /// [`TypedError::Envelope`] if the event says of itself what this release does not know. [`WalError::Config`] for a [schema](RecordKind::Schema), which is no record.
+    pub fn append_to(&self, wal: &Wal, schemas: &Schemas) -> Result<Lsn> {
+        match self.kind() {
+            RecordKind::Data => wal.append(self.data()),
             RecordKind::Schema => Err(WalError::Config {
                 what: format!(
-                    "the record at LSN {} is a schema: give it to Schemas::take, and those schemas to append_record",
-                    record.lsn()
+                    "the record at LSN {} is a schema: give it to Schemas::take, and those schemas to append_to",
+                    self.lsn()
                 ),
             }),
             RecordKind::Typed => {
-                let (lsn, payload) = (record.lsn(), record.data());
+                let (lsn, payload) = (self.lsn(), self.data());
                 let info = envelope::parse(payload)
                     .map_err(|reason| TypedError::Envelope { lsn, reason })?
                     .info;
                 let copied = schemas.of(&info).map(|schema| Copied { schema, schemas });
                 let key = schemas.key_of(&info);
                 let described = key.zip(copied.as_ref()).map(|(key, of)| Described { key, of });
-                Ok(self.append_described(payload, described)?.0)
+                Ok(wal.append_described(payload, described)?.0)
             }
         }
     }

@@ -234,7 +234,7 @@ impl Wal {
 }
 
 impl Schemas {
-    /// Takes in a schema record, from [`Wal::salvage`] for example, which meets them in a damaged log. `false` if the
+    /// Takes in a schema record, from [`salvage`](crate::recovery::salvage) for example, which meets them in a damaged log. `false` if the
     /// record is none, or says what is known.
     pub fn take(&mut self, record: &Record) -> bool {
         if record.kind() != RecordKind::Schema {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    log::{Record, RecordRef, Ticket, Wal},
+    log::{Record, RecordRef, Wal},
     lsn::Lsn,
 };
 
@@ -60,30 +60,6 @@ impl Wal {
         Ok(append::<Declared<T>>(self, READS_BACK, encode)?.0)
     }
 
-    /// Appends events so that after a crash either all of them are there or none; returns their LSNs in
-    /// order.
-    ///
-    /// They survive as an event of [`append_typed`](Wal::append_typed) does.
-    ///
-    /// # Errors
-    ///
-    /// As [`append_typed`](Wal::append_typed). One event that cannot be encoded refuses the whole batch.
-    pub fn append_typed_batch<T: WalRecord>(&self, events: &[T]) -> Result<Vec<Lsn>> {
-        append_each::<Declared<T>, T>(self, READS_BACK, events, payload::encode::<DefaultCodec, T>)
-    }
-
-    /// As [`append_typed`](Wal::append_typed), with metadata, which is read with [`Record::meta`] or as part of an
-    /// [`Event`](crate::Event).
-    ///
-    /// # Errors
-    ///
-    /// As [`append_typed`](Wal::append_typed); [`TypedError::Encode`] from a [`MetaError`](crate::MetaError) if the
-    /// metadata cannot be stored.
-    pub fn append_typed_meta<T: WalRecord>(&self, event: &T, meta: &Meta) -> Result<Lsn> {
-        let encode = |buffer: &mut Vec<u8>| payload::encode_with::<DefaultCodec, T>(event, meta, buffer);
-        Ok(append::<Declared<T>>(self, READS_BACK, encode)?.0)
-    }
-
     /// This log as a log of events of one type.
     ///
     /// # Errors
@@ -93,17 +69,6 @@ impl Wal {
     /// [`TypedError::IdCollision`] if two record types of `E` share a type id; the derive finds that at compile time.
     /// Else as [`schemas`](Wal::schemas): the schemas are read.
     pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
-        self.typed_with::<E, DefaultCodec>()
-    }
-
-    /// This log as a log of events of one type, which are written in the format `C`. What is in the log is read in the
-    /// format that it says.
-    ///
-    /// # Errors
-    ///
-    /// As [`typed`](Wal::typed).
-    pub fn typed_with<E: WalDecodeOwned, C: Codec>(&self) -> Result<EventLog<E, C>> {
-        const { super::codec::check::<C>() }
         record::check_ids(E::RECORDS)?;
         dictionary::check(self, E::RECORDS)?;
         Ok(EventLog {
@@ -172,7 +137,7 @@ macro_rules! decoding {
             /// The event that this record holds, in today's version of `T`.
             ///
             /// A record does not know its log, so the shape of `T` is not compared with the one that the log holds, as
-            /// [`Wal::typed`], [`EventLog::replay`] and [`Wal::replay_of`] do: of a type that was changed without a new
+            /// [`Wal::typed`] and [`EventLog::replay`] do: of a type that was changed without a new
             /// version it may make something else.
             ///
             /// # Errors
@@ -250,6 +215,18 @@ pub struct EventLog<E, C = DefaultCodec> {
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
+    /// The same log, with events that are written in the format `D` from now on. What is in the log is read in the format
+    /// that it says.
+    #[must_use]
+    pub fn with_codec<D: Codec>(self) -> EventLog<E, D> {
+        const { super::codec::check::<D>() }
+        EventLog {
+            wal: self.wal,
+            reads_back: self.reads_back,
+            events: PhantomData,
+        }
+    }
+
     /// Whether every event is read again from its bytes, and written again, before it is appended through this handle and
     /// its clones. What cannot be read, or would be read as something else, is then refused with [`TypedError::Encode`]
     /// instead of being kept for ever unread: a value that its own `try_from` does not take, a `deserialize_with` that is
@@ -321,11 +298,13 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         Ok(self.append_one(event)?.0)
     }
 
-    /// Appends events, all or none; as [`Wal::append_typed_batch`].
+    /// Appends events so that after a crash either all of them are there or none; returns their LSNs in order.
+    ///
+    /// They survive as an event of [`append`](Self::append) does.
     ///
     /// # Errors
     ///
-    /// As [`Wal::append_typed_batch`].
+    /// As [`append`](Self::append). One event that cannot be encoded refuses the whole batch.
     pub fn append_batch(&self, events: &[E]) -> Result<Vec<Lsn>> {
         self.append_all(events, payload::encode::<C, E>)
     }
@@ -337,33 +316,13 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Those of [`append`](Self::append). [`NotDurable`](crate::WalError::NotDurable) and
     /// [`InDoubt`](crate::WalError::InDoubt) mean what they do after [`Wal::append_and_sync`].
     pub fn append_and_sync(&self, event: &E) -> Result<Lsn> {
-        self.append_durable(event)?.wait()
-    }
-
-    /// Appends events, all or none, and waits until they survive power loss.
-    ///
-    /// # Errors
-    ///
-    /// As [`append_and_sync`](Self::append_and_sync).
-    pub fn append_batch_and_sync(&self, events: &[E]) -> Result<Vec<Lsn>> {
-        let lsns = self.append_batch(events)?;
-        if let Some(&last) = lsns.last() {
-            self.wal.sync_to(last)?;
-        }
-        Ok(lsns)
-    }
-
-    /// Appends one event and returns without waiting; the [`Ticket`] says when it survives power loss.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`append`](Self::append). A failed flush is reported by the ticket.
-    pub fn append_durable(&self, event: &E) -> Result<Ticket> {
         let (lsn, end) = self.append_one(event)?;
-        Ok(self.wal.ticket_up_to(lsn, end))
+        self.wal.sync_record(lsn, end)?;
+        Ok(lsn)
     }
 
-    /// As [`append`](Self::append), with metadata.
+    /// As [`append`](Self::append), with metadata, which is read with [`Record::meta`] or as part of an
+    /// [`Event`](crate::Event).
     ///
     #[cfg_attr(feature = "derive", doc = "```")]
     #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -375,9 +334,9 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// # fn main() -> wal_db::Result<()> {
     /// let log = Wal::with_store(MemStore::new())?.typed::<Door>()?;
     /// let front = Meta::new().with_stream("front");
-    /// let opened = log.append_with(&Door::Opened { by: "ann".into() }, &front)?;
-    /// log.append_with(&Door::Closed, &Meta::new().with_stream("back"))?;
-    /// log.append_with(&Door::Closed, &front.with_causation(opened))?;
+    /// let opened = log.append_with_meta(&Door::Opened { by: "ann".into() }, &front)?;
+    /// log.append_with_meta(&Door::Closed, &Meta::new().with_stream("back"))?;
+    /// log.append_with_meta(&Door::Closed, &front.with_causation(opened))?;
     ///
     /// let closed = log.replay(..)?.stream("front").last().expect("two events")?;
     /// assert_eq!(closed.event, Door::Closed);
@@ -388,8 +347,9 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// # Errors
     ///
-    /// As [`Wal::append_typed_meta`].
-    pub fn append_with(&self, event: &E, meta: &Meta) -> Result<Lsn> {
+    /// As [`append`](Self::append); [`TypedError::Encode`] from a [`MetaError`](crate::event::MetaError) if the metadata cannot be
+    /// stored.
+    pub fn append_with_meta(&self, event: &E, meta: &Meta) -> Result<Lsn> {
         Ok(self.append_one_with(event, meta)?.0)
     }
 
@@ -397,22 +357,11 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// # Errors
     ///
-    /// As [`Wal::append_typed_batch`] and [`Wal::append_typed_meta`].
-    pub fn append_batch_with(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
+    /// As [`append_with_meta`](Self::append_with_meta).
+    pub fn append_batch_with_meta(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
         self.append_all(events, |(event, meta), buffer| {
             payload::encode_with::<C, E>(event, meta, buffer)
         })
-    }
-
-    /// As [`append_durable`](Self::append_durable), with metadata; [`wait`](Ticket::wait) for it to have what
-    /// [`append_and_sync`](Self::append_and_sync) does.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`append_with`](Self::append_with). A failed flush is reported by the ticket.
-    pub fn append_durable_with(&self, event: &E, meta: &Meta) -> Result<Ticket> {
-        let (lsn, end) = self.append_one_with(event, meta)?;
-        Ok(self.wal.ticket_up_to(lsn, end))
     }
 
     /// The events in `range`, oldest first. [`Replay`] says how to have only those of a stream or with a tag, and how

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::{EnvelopeError, MemStore, Unreadable, WalError, WalRecord};
+use crate::{
+    MemStore, WalError, WalRecord,
+    event::{EnvelopeError, Unreadable},
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "step")]
@@ -82,7 +85,14 @@ fn headers_that_cannot_be_read_are_no_filters_business() {
     append_raw(&log, &[0xE1, 1, 7, 1, 2, 5, 9]);
     append_raw(&log, &[0x00]);
     log.append(&Step::Left(1)).expect("append");
-    let of_type = || log.wal().replay_of::<Step>(..).expect("replay");
+    let of_type = || {
+        log.wal()
+            .typed::<Step>()
+            .expect("replay")
+            .replay(..)
+            .expect("replay")
+            .among_others()
+    };
     let filters = [
         of_type(),
         of_type().tagged("a"),
@@ -173,7 +183,9 @@ fn a_hand_written_collision_is_found() {
     let wal = Wal::with_store(MemStore::new()).expect("a log in memory");
     let errors = [
         wal.typed::<Colliding>().expect_err("a collision"),
-        wal.replay_of::<Colliding>(..).expect_err("a collision"),
+        wal.typed::<Colliding>()
+            .and_then(|log| Ok(log.replay(..)?.among_others()))
+            .expect_err("a collision"),
     ];
     for error in errors {
         assert!(

@@ -10,7 +10,11 @@ use super::{
     bounded::{MAX_DEPTH, SPARE_ELEMENTS},
     *,
 };
-use crate::{Bincode, CodecId, WalDecodeOwned, WalRecord, WalSchema};
+use crate::{
+    WalRecord, WalSchema,
+    codec::{Bincode, CodecId},
+    event::WalDecodeOwned,
+};
 
 const AT: Lsn = Lsn::new(512);
 

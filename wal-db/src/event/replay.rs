@@ -3,7 +3,6 @@
 use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
-use std::ops::RangeBounds;
 
 use super::{
     codec::{Codec, DefaultCodec},
@@ -13,74 +12,15 @@ use super::{
     info,
     meta::Meta,
     payload,
-    record::{self, WalDecodeOwned, WalRecord},
+    record::{WalDecodeOwned, WalRecord},
     stored::Upcast,
     unreadable::{Ahead, Notes, Skipped, Unreadable},
 };
 use crate::{
     error::Result,
-    log::{RecordKind, RecordRef, Wal, WalIter},
+    log::{RecordKind, RecordRef, WalIter},
     lsn::Lsn,
 };
-
-impl Wal {
-    /// The events of type `T` in `range`, oldest first, in a log that holds others as well.
-    ///
-    /// Records of other types and plain records are passed over by what their headers say, without decoding them. A
-    /// variant of `T` for [other](crate::RawRecord) records never gets one here. A record that is of type `T` and
-    /// cannot be read is an error, or what [`Replay::on_unreadable`] makes of it; so is one whose header cannot be
-    /// read, for it could be one.
-    ///
-    #[cfg_attr(feature = "derive", doc = "```")]
-    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
-    /// use serde::{Deserialize, Serialize};
-    /// use wal_db::{MemStore, Wal, WalRecord};
-    ///
-    /// #[derive(Serialize, Deserialize, WalRecord)]
-    /// #[wal(name = "order")]
-    /// struct Order(u64);
-    ///
-    /// #[derive(Serialize, Deserialize, WalRecord)]
-    /// #[wal(name = "login")]
-    /// struct Login(String);
-    ///
-    /// # fn main() -> wal_db::Result<()> {
-    /// let wal = Wal::with_store(MemStore::new())?;
-    /// wal.append_typed(&Login("ann".into()))?;
-    /// wal.append_typed(&Order(7))?;
-    /// wal.append(b"plain bytes")?;
-    ///
-    /// let mut orders = wal.replay_of::<Order>(..)?;
-    /// assert_eq!(orders.next().expect("one")?.event.0, 7);
-    /// assert!(orders.next().is_none());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the log cannot be read from the start of the range, as [`range`](Wal::range);
-    /// [`TypedError::IdCollision`] and [`TypedError::ShapeChanged`] as in [`typed`](Wal::typed).
-    pub fn replay_of<T: WalDecodeOwned>(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<T>> {
-        self.replay_of_with::<T, DefaultCodec>(range)
-    }
-
-    /// As [`replay_of`](Wal::replay_of), in a log with records in the application's own format `C`.
-    ///
-    /// # Errors
-    ///
-    /// As [`replay_of`](Wal::replay_of).
-    pub fn replay_of_with<T: WalDecodeOwned, C: Codec>(
-        &self,
-        range: impl RangeBounds<Lsn>,
-    ) -> Result<Replay<T, C>> {
-        record::check_ids(T::RECORDS)?;
-        let mut replay = Replay::new(self.range(range)?);
-        dictionary::check(self, T::RECORDS)?;
-        replay.filter.others = true;
-        Ok(replay)
-    }
-}
 
 /// An event and where it stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +41,7 @@ pub struct Event<E> {
     pub parts: u32,
 }
 
-/// The events of a part of the log, oldest first; made by [`EventLog::replay`](crate::EventLog::replay) and
-/// [`Wal::replay_of`].
+/// The events of a part of the log, oldest first; made by [`EventLog::replay`](crate::EventLog::replay).
 ///
 /// A record that is not an event of type `E`, or that cannot be read, is an error with its LSN, and the last
 /// item: what follows a gap is never handed out. To go on behind it, replay from a later LSN, or say so
@@ -146,6 +85,43 @@ impl<E, C> Replay<E, C> {
     /// Only events whose metadata has this tag; after several calls, all of the tags.
     pub fn tagged(mut self, tag: impl Into<String>) -> Self {
         self.filter.tags.push(tag.into());
+        self
+    }
+
+    /// Only events of the types of `E`, in a log that holds others as well.
+    ///
+    /// Records of other types and plain records are passed over by what their headers say, without decoding them. A
+    /// variant of `E` for [other](crate::event::RawRecord) records never gets one then. A record that is of a type of `E`
+    /// and cannot be read is an error, or what [`on_unreadable`](Self::on_unreadable) makes of it; so is one whose header
+    /// cannot be read, for it could be one.
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// use serde::{Deserialize, Serialize};
+    /// use wal_db::{MemStore, Wal, WalRecord};
+    ///
+    /// #[derive(Serialize, Deserialize, WalRecord)]
+    /// #[wal(name = "order")]
+    /// struct Order(u64);
+    ///
+    /// #[derive(Serialize, Deserialize, WalRecord)]
+    /// #[wal(name = "login")]
+    /// struct Login(String);
+    ///
+    /// # fn main() -> wal_db::Result<()> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// wal.append_typed(&Login("ann".into()))?;
+    /// wal.append_typed(&Order(7))?;
+    /// wal.append(b"plain bytes")?;
+    ///
+    /// let mut orders = wal.typed::<Order>()?.replay(..)?.among_others();
+    /// assert_eq!(orders.next().expect("one")?.event.0, 7);
+    /// assert!(orders.next().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn among_others(mut self) -> Self {
+        self.filter.others = true;
         self
     }
 

@@ -182,7 +182,7 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CodecId, Lsn};
+    use crate::{Lsn, codec::CodecId};
 
     fn unknown(type_id: u32, version: u16) -> (TypedError, Option<RecordInfo>) {
         let info = RecordInfo {

@@ -5,7 +5,7 @@ use super::{
     FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Manifest, Mark,
     SECTOR, crc32, group, segment::SegmentHeader, timeline::EpochStart,
 };
-use crate::{MemStore, RecordKind, Wal, WalConfig, WalStore};
+use crate::{MemStore, Wal, WalConfig, WalStore, read::RecordKind};
 
 const DOCUMENT: &str = include_str!("../../../docs/format.md");
 
@@ -119,7 +119,11 @@ fn the_metadata() {
         .with_tag("yz")
         .with_causation(Lsn::new(16))
         .with_time_us(1_000_000);
-    let lsn = wal.append_typed_meta(&Answer(42), &meta).unwrap();
+    let lsn = wal
+        .typed::<Answer>()
+        .unwrap()
+        .append_with_meta(&Answer(42), &meta)
+        .unwrap();
     let shown = shown("metadata");
     assert_same(&shown, wal.read(lsn).unwrap().data());
 

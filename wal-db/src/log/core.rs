@@ -15,9 +15,9 @@ use super::{
         background::Background,
         closure,
         commit::{Line, Waiting},
-        cursor::Cursors,
         dictionary::Dictionary,
         flush::Committer,
+        hold::Holds,
         room::Room,
         turn::{Held, Turn},
     },
@@ -42,7 +42,7 @@ pub(crate) struct Core {
     pub(crate) config: WalConfig,
     pub(crate) report: RecoveryReport,
     pub(crate) dictionary: Dictionary,
-    pub(crate) cursors: Cursors,
+    pub(crate) holds: Holds,
     pub(crate) ordinals: Ordinals,
     /// `None` if the log is open for reading only.
     writer: Option<Writer>,
@@ -110,7 +110,7 @@ impl Core {
             config,
             report,
             dictionary: Dictionary::new(newest_schema),
-            cursors: Cursors::default(),
+            holds: Holds::default(),
             ordinals: Ordinals::default(),
             writer,
         };
@@ -137,7 +137,7 @@ impl Core {
             config,
             report,
             dictionary: Dictionary::new(schema),
-            cursors: Cursors::default(),
+            holds: Holds::default(),
             ordinals: Ordinals::default(),
             writer: None,
         }

@@ -21,21 +21,19 @@ pub(crate) use clock::set as set_clock;
 #[cfg(feature = "testing")]
 pub use open::dump::Dump;
 #[cfg(feature = "testing")]
-pub(crate) use open::{
-    dump::dump as dump_on, inspect::inspect as inspect_on, salvage::salvage as salvage_on,
-};
+pub(crate) use open::{dump::dump as dump_on, inspect::inspect_on, salvage::salvage_on};
 pub use open::{
-    inspect::{Inspection, SegmentInfo},
+    inspect::{Inspection, SegmentInfo, inspect},
     report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation},
-    salvage::{Salvage, SalvageItem},
+    salvage::{Salvage, SalvageItem, salvage},
 };
 pub use read::{
     iter::{RevIter, WalIter},
     record::{Record, RecordKind, RecordRef},
     tail::{Follow, Tail},
 };
-pub use wal::{Stats, Wal};
+pub use wal::{Location, Start, Status, Wal};
 pub(crate) use write::dictionary::{Describe, Described, Entry};
 #[cfg(feature = "testing")]
 pub(crate) use write::watched::Watched;
-pub use write::{cursor::Cursor, ticket::Ticket, truncate::Retention};
+pub use write::{hold::Hold, ticket::Ticket, truncate::Retention};

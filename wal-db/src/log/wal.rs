@@ -7,20 +7,20 @@ mod read;
 
 use std::{path::Path, sync::Arc};
 
+pub use self::{
+    figures::Status,
+    read::{Location, Start},
+};
 use super::{
     core::Core,
-    open::{
-        inspect::{self, Inspection},
-        report::RecoveryReport,
-        salvage::{self, Salvage},
-    },
+    open::{inspect, report::RecoveryReport},
     write::{background::Background, turn::Turn},
 };
 use crate::{
     config::WalConfig,
     error::{Result, WalError},
     lsn::Lsn,
-    storage::{FileStore, SegmentedStore, System, WalStore},
+    storage::{FileStore, SegmentedStore, WalStore},
     sync::{Mutex, thread::JoinHandle},
 };
 
@@ -37,7 +37,7 @@ use crate::{
 /// several threads holds for a log that is opened there: a lock that is shared by all locks of a process, such as that of
 /// the allocator or of `parking_lot`'s waiting threads, may be held by a thread that is not there.)
 ///
-/// A child that is forked in the closure of [`append_with`](Self::append_with) must not use the bytes. One that is forked
+/// A child that is forked in the closure of [`append_in_place`](Self::append_in_place) must not use the bytes. One that is forked
 /// in a callback of a [`Ticket`](crate::Ticket) calls no other callback, and where it comes back out of it into a thread of
 /// the log, that thread ends; so does the child, with the status 0 and without anything that happens at an exit, if it has
 /// started no other. Starting a program is no such fork, and disturbs nothing.
@@ -75,20 +75,6 @@ struct Owner {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Figures of an open log, from [`Wal::stats`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Bytes of the log from its first record on, framing included, without what was cut off its end.
-    pub bytes: u64,
-    /// Records in the store.
-    pub records: u64,
-    /// Bytes that were appended and are not in the store yet.
-    pub staged_bytes: u64,
-    /// Bytes that were appended and are not durable yet.
-    pub undurable_bytes: u64,
-}
-
 /// # Opening
 impl Wal {
     /// Opens the log in the file at `path`, or creates it.
@@ -111,7 +97,7 @@ impl Wal {
     /// [`WalError::UnsupportedVersion`](crate::WalError::UnsupportedVersion): written by a newer version.
     /// [`WalError::Corruption`](crate::WalError::Corruption): acknowledged records are damaged, of those that opening reads,
     /// after the log's last mark; see
-    /// [`OpenPolicy`](crate::OpenPolicy), [`inspect`](Self::inspect) and [`salvage`](Self::salvage).
+    /// [`OpenPolicy`](crate::OpenPolicy), [`inspect`](crate::recovery::inspect) and [`salvage`](crate::recovery::salvage).
     /// [`WalError::Config`](crate::WalError::Config): a setting is out of its range.
     /// [`WalError::NoStagingSpace`](crate::WalError::NoStagingSpace): the disk has no space for the staging memory.
     pub fn open_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
@@ -122,7 +108,7 @@ impl Wal {
     /// Opens the log in the directory `dir`, in files of `segment_size` bytes, or creates it. Old segments can be
     /// dropped one by one, so this is the form for logs that are to stay bounded.
     ///
-    /// The size of an existing log stays what it is; [`segment_size`](Self::segment_size) says it. Of a new one, sizes are
+    /// The size of an existing log stays what it is; [`Status::segment_size`](crate::Status::segment_size) says it. Of a new one, sizes are
     /// rounded up to a multiple of 4 KiB, to 64 KiB at least, and 1 TiB is the most. With small ones a burst meets the speed
     /// of the disk early: appends wait when 8 to 16 segments are not flushed.
     ///
@@ -163,24 +149,14 @@ impl Wal {
     /// Each call that reads looks again how far the log was written, so the handle keeps up with the writer, as a
     /// [`tail`](Self::tail) does. What waits in the writer's staging memory, or was left there by one that died, is
     /// shown after what is in the store, up to the first record that is being appended: such records are not durable,
-    /// as [`durable_lsn`](Self::durable_lsn) says, and [`recovery`](Self::recovery) counts those that were there when
+    /// as [`Status::durable`](crate::Status::durable) says, and [`recovery`](Self::recovery) counts those that were there when
     /// the log was opened. A truncation is heard of as [`Truncated`](crate::WalError::Truncated) or
     /// [`CutBack`](crate::WalError::CutBack), never as damage.
     ///
     /// # Errors
     /// As for [`open_with`](Self::open_with), without `Locked` and `Full`.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Wal> {
-        Self::open_read_only_with(path, WalConfig::new())
-    }
-
-    /// [`open_read_only`](Self::open_read_only) with settings.
-    ///
-    /// # Errors
-    /// As for [`open_read_only`](Self::open_read_only).
-    pub fn open_read_only_with(path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
-        let path = path.as_ref();
-        let store = inspect::read_only_store(path).map_err(|error| error.located(Some(path)))?;
-        Self::with_store_to_read(store, config)
+        WalConfig::new().open_read_only(path)
     }
 
     pub(crate) fn with_store_to_read(store: Box<dyn WalStore>, config: WalConfig) -> Result<Wal> {
@@ -202,12 +178,6 @@ impl Wal {
         &self.core().report
     }
 
-    /// How many bytes opening cut off the end: residue of a crash.
-    #[must_use]
-    pub fn truncated_on_open(&self) -> u64 {
-        self.recovery().cut.as_ref().map_or(0, |cut| cut.end - cut.start)
-    }
-
     /// Makes everything durable and closes the log for all of its handles: the lock is free then, and whatever other
     /// handles, tickets, followers and iterators of it are left, the log can be opened again. Their calls give
     /// [`Closed`](crate::WalError::Closed); a follower or an iterator goes on to the end that it had, unless whoever opens the
@@ -219,35 +189,6 @@ impl Wal {
     /// [`NotDurable`](crate::WalError::NotDurable) it stays locked while handles are left, and closing can be tried again.
     pub fn close(self) -> Result<()> {
         self.owner.close()
-    }
-
-    /// Looks at the log at `path` without opening it, whatever state it is in. Reads what opening would read, the end of the
-    /// log; [`verify`](Self::verify) and [`salvage`](Self::salvage) read all of it. Changes nothing.
-    ///
-    /// # Errors
-    /// [`WalError::NotALog`](crate::WalError::NotALog),
-    /// [`WalError::UnsupportedVersion`](crate::WalError::UnsupportedVersion) and [`WalError::Io`](crate::WalError::Io);
-    /// damage is what it reports.
-    pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
-        let path = path.as_ref();
-        inspect::inspect(Arc::new(System), path).map_err(|error| error.located(Some(path)))
-    }
-
-    /// Reads every record that is still intact in the log at `path`, in order, across damage, with or without a
-    /// manifest. Changes nothing. What is in staging memory only comes last.
-    ///
-    /// The path of a file that keeps what was cut off a log ([`Cut::kept_at`](crate::Cut::kept_at)) will do as well, as long
-    /// as it lies where it was made: the records in it come with the LSNs that they had.
-    ///
-    /// It works beside a writer: a place is called damaged only if it still is after whatever came later was seen, and the
-    /// manifest still names it.
-    ///
-    /// # Errors
-    /// [`WalError::NotALog`](crate::WalError::NotALog) if nothing tells which log it is, and
-    /// [`WalError::Io`](crate::WalError::Io).
-    pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage> {
-        let path = path.as_ref();
-        salvage::salvage(Arc::new(System), path).map_err(|error| error.located(Some(path)))
     }
 
     /// Copies the log as it is now to `path`, while it is in use: a file for a log in one file, else a directory, which is
@@ -280,10 +221,22 @@ impl Wal {
     }
 }
 
+impl WalConfig {
+    /// [`Wal::open_read_only`] with settings.
+    ///
+    /// # Errors
+    /// As for [`Wal::open_read_only`].
+    pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Wal> {
+        let path = path.as_ref();
+        let store = inspect::read_only_store(path).map_err(|error| error.located(Some(path)))?;
+        Wal::with_store_to_read(store, self)
+    }
+}
+
 impl Owner {
     fn close(&self) -> Result<()> {
         self.core.check_process()?;
-        // Inside the closure of `append_with`, whoever flushes waits for us.
+        // Inside the closure of `append_in_place`, whoever flushes waits for us.
         if self.core.is_in_closure() {
             return Err(WalError::Reentrant);
         }
@@ -312,7 +265,6 @@ impl Drop for Owner {
 impl std::fmt::Debug for Wal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Wal")
-            .field("head", &self.head())
             .field("end", &self.end())
             .finish_non_exhaustive()
     }

@@ -18,18 +18,18 @@
 use std::mem::ManuallyDrop;
 use std::{fs::File, io};
 
+#[cfg(not(loom))]
+use super::leftover::was_left_clean;
 use super::ring::{Closed, Consumer, Ring, Settled};
 use crate::{
     format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind, staging::StagingHeader},
     sync::{MemoryWord, Ordering, back_off, fence, step},
 };
-#[cfg(not(loom))]
 use crate::{
     format::{
         is_zero,
         staging::{DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores},
     },
-    staging::leftover::was_left_clean,
     storage::Process,
 };
 

@@ -5,7 +5,10 @@ use std::fmt;
 
 use crate::{
     error::{Result, WalError},
-    event::{Codec, DefaultCodec, EventLog, Replay, WalDecodeOwned},
+    event::{
+        EventLog, Replay, WalDecodeOwned,
+        codec::{Codec, DefaultCodec},
+    },
     lsn::Lsn,
 };
 
@@ -18,7 +21,7 @@ use crate::{
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
 /// use serde::{Deserialize, Serialize};
-/// use wal_db::{At, MemStore, State, Wal, WalRecord};
+/// use wal_db::{MemStore, Wal, WalRecord, state::{At, State}};
 ///
 /// #[derive(Serialize, Deserialize, WalRecord)]
 /// #[wal(name = "counter")]
@@ -101,11 +104,11 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
             events: 0,
             parts: 0,
         };
-        let dropped = self.wal().head_ordinal() > 0;
+        let dropped = self.wal().status().head_ordinal > 0;
         if dropped {
             return Err(WalError::Truncated {
                 lsn: Lsn::ZERO,
-                head: self.wal().head(),
+                head: self.wal().status().head,
             });
         }
         rebuilt.apply_all(self.replay(..)?)?;
@@ -185,10 +188,10 @@ impl<S: State, C: Codec> Live<S, C> {
             self.catch_up()?;
         }
         self.log.wal().check_followed(self.rebuilt.next)?;
-        let ticket = self.log.append_durable(&event)?;
+        let lsn = self.log.append(&event)?;
         // Whatever comes of the flush, the event is in the log now.
         self.behind = true;
-        let lsn = ticket.wait()?;
+        self.log.wal().ticket(lsn)?.wait()?;
         self.rebuilt.apply_all(self.log.replay(self.rebuilt.next..lsn)?)?;
         self.behind = false;
         let at = At {

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::*;
 use crate::{
     __private::{Stored, Upcast},
-    Codec, MemStore, RecordType, TypedError, Wal, WalDecode, WalRecord,
+    MemStore, Wal, WalRecord,
+    codec::Codec,
+    event::{RecordType, TypedError, WalDecode},
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
@@ -35,7 +37,7 @@ fn log() -> EventLog<Note> {
 fn a_rebuild_continues_where_it_ended() {
     let log = log();
     let empty = log.rebuild::<Seen>().expect("rebuild");
-    assert_eq!((empty.events, empty.next), (0, log.wal().head()));
+    assert_eq!((empty.events, empty.next), (0, log.wal().status().head));
 
     let lsns = log.append_batch(&[Note(1), Note(2)]).expect("append");
     let rebuilt = log.rebuild::<Seen>().expect("rebuild");

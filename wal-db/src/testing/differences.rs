@@ -1,6 +1,6 @@
 //! How two shapes differ, field by field.
 
-use crate::event::{Shape, probe};
+use crate::event::{probe, schema::Shape};
 
 /// What differs between a shape in `wal.lock` and that of the program, one sentence for each place; none if the shapes
 /// are equal.

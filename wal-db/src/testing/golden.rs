@@ -6,7 +6,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{CheckFailed, hex, history::sentence};
-use crate::event::{Codec, DefaultCodec, WalDecodeOwned, probe};
+use crate::event::{
+    WalDecodeOwned,
+    codec::{Codec, DefaultCodec},
+    probe,
+};
 
 const BYTES_IN_LINE: usize = 32;
 

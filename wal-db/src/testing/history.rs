@@ -14,7 +14,11 @@ use super::{
     shape_values::shape_values,
 };
 use crate::event::{
-    Codec, CodecError, DefaultCodec, RecordType, Shape, TypedError, Value, WalDecodeOwned, probe,
+    RecordType, TypedError, WalDecodeOwned,
+    codec::{Codec, CodecError, DefaultCodec},
+    probe,
+    schema::Shape,
+    value::Value,
 };
 
 /// Two elements keep their order by chance in half of the trials.

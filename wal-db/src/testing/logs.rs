@@ -7,7 +7,10 @@ use tempfile::TempDir;
 
 use crate::{
     error::Result,
-    event::{Codec, DefaultCodec, EventLog, WalDecodeOwned},
+    event::{
+        EventLog, WalDecodeOwned,
+        codec::{Codec, DefaultCodec},
+    },
     log::Wal,
     lsn::Lsn,
     storage::MemStore,
@@ -58,7 +61,7 @@ impl<E: WalDecodeOwned, C: Codec> MemLog<E, C> {
     ///
     /// # Errors
     ///
-    /// As [`Wal::typed_with`].
+    /// As [`Wal::typed`].
     pub fn with_codec() -> Result<Self> {
         MemLog::open(MemStore::new())
     }
@@ -84,7 +87,7 @@ impl<E: WalDecodeOwned, C: Codec> MemLog<E, C> {
 
     fn open(store: MemStore) -> Result<Self> {
         Ok(MemLog {
-            log: Wal::with_store(store.clone())?.typed_with()?,
+            log: Wal::with_store(store.clone())?.typed()?.with_codec(),
             store,
         })
     }
@@ -155,7 +158,9 @@ impl<E: WalDecodeOwned, C: Codec> TempLog<E, C> {
 
     fn open(dir: TempDir) -> Result<Self> {
         Ok(TempLog {
-            log: Wal::open_segmented(dir.path(), SEGMENT_SIZE)?.typed_with()?,
+            log: Wal::open_segmented(dir.path(), SEGMENT_SIZE)?
+                .typed()?
+                .with_codec(),
             dir,
         })
     }

@@ -48,13 +48,13 @@ macro_rules! check_lock {
 /// # struct Order;
 /// // in a #[test]
 /// wal_db::testing::check_history!(Order; except ["order.total"]);
-/// wal_db::testing::check_history!(Order; codec wal_db::Bincode; except ["order.total"]);
+/// wal_db::testing::check_history!(Order; codec wal_db::codec::Bincode; except ["order.total"]);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! check_history {
     ($($ty:ty),+ $(,)? $(; except [$($except:expr),* $(,)?])?) => {
-        $crate::check_history!($($ty),+; codec $crate::DefaultCodec $(; except [$($except),*])?)
+        $crate::check_history!($($ty),+; codec $crate::codec::DefaultCodec $(; except [$($except),*])?)
     };
     ($($ty:ty),+ $(,)?; codec $codec:ty $(; except [$($except:expr),* $(,)?])?) => {
         if let ::core::result::Result::Err(failed) = $crate::testing::check_history(
@@ -77,13 +77,13 @@ macro_rules! check_history {
 /// # #[wal(name = "order")]
 /// # struct Order(u64);
 /// wal_db::testing::assert_roundtrip!(Order(7));
-/// wal_db::testing::assert_roundtrip!(Order(7); codec wal_db::Bincode);
+/// wal_db::testing::assert_roundtrip!(Order(7); codec wal_db::codec::Bincode);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! assert_roundtrip {
     ($event:expr $(,)?) => {
-        $crate::assert_roundtrip!($event; codec $crate::DefaultCodec)
+        $crate::assert_roundtrip!($event; codec $crate::codec::DefaultCodec)
     };
     ($event:expr; codec $codec:ty) => {
         if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip_with::<_, $codec>(&$event) {
@@ -109,7 +109,7 @@ macro_rules! assert_roundtrip {
 #[macro_export]
 macro_rules! roundtrip_test {
     ($(#[$attr:meta])* $name:ident, $ty:ty, $events:expr $(,)?) => {
-        $crate::roundtrip_test!($(#[$attr])* $name, $ty, $events; codec $crate::DefaultCodec);
+        $crate::roundtrip_test!($(#[$attr])* $name, $ty, $events; codec $crate::codec::DefaultCodec);
     };
     ($(#[$attr:meta])* $name:ident, $ty:ty, $events:expr; codec $codec:ty) => {
         $(#[$attr])*
@@ -139,16 +139,16 @@ macro_rules! roundtrip_test {
 /// # struct Order(u64);
 /// // in a #[test]
 /// wal_db::testing::golden!("order_1", Order(7));
-/// wal_db::testing::golden!("order_1_bincode", Order(7); codec wal_db::Bincode);
+/// wal_db::testing::golden!("order_1_bincode", Order(7); codec wal_db::codec::Bincode);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! golden {
     ($name:expr, $value:expr $(,)?) => {
-        $crate::golden!($name, $value; codec $crate::DefaultCodec)
+        $crate::golden!($name, $value; codec $crate::codec::DefaultCodec)
     };
     ($name:expr, $value:expr, $dir:expr $(,)?) => {
-        $crate::golden!($name, $value, $dir; codec $crate::DefaultCodec)
+        $crate::golden!($name, $value, $dir; codec $crate::codec::DefaultCodec)
     };
     ($name:expr, $value:expr; codec $codec:ty) => {
         $crate::golden!(

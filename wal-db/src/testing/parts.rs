@@ -1,7 +1,7 @@
 //! The parts of a value: how the checks name, compare and change them.
 
 pub(super) use crate::event::probe::unordered;
-use crate::event::{Shape, Value};
+use crate::event::{schema::Shape, value::Value};
 
 /// The fields of a struct, tuple or array with their names or positions; any other value is one field without a name.
 pub(super) fn fields<'a>(shape: &'a Shape, value: &'a Value) -> Vec<(String, &'a Shape, &'a Value)> {

@@ -8,7 +8,11 @@ use serde::ser::{
     Serializer,
 };
 
-use crate::event::{Shape, ShapeField, ShapeVariant, Value, probe::Place};
+use crate::event::{
+    probe::Place,
+    schema::{Shape, ShapeField, ShapeVariant},
+    value::Value,
+};
 
 /// serde wants names to be constants. Each is kept for ever, once a thread; the types of a program have few.
 fn constant(name: &str) -> &'static str {
@@ -189,7 +193,11 @@ mod tests {
         super::{parts::unordered, shape_values},
         *,
     };
-    use crate::{Bincode, Codec, Postcard, WalSchema, event::probe};
+    use crate::{
+        WalSchema,
+        codec::{Bincode, Codec, Postcard},
+        event::probe,
+    };
 
     #[derive(Debug, Serialize, Deserialize, WalSchema)]
     struct Nothing;

@@ -7,7 +7,12 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use super::{CheckFailed, hex, history::sentence, logs::append_payload, parts::unordered};
 use crate::{
-    event::{Codec, DefaultCodec, WalDecodeOwned, WalRecord, probe},
+    event::{
+        WalDecodeOwned, WalRecord,
+        codec::{Codec, DefaultCodec},
+        probe,
+        schema::Shape,
+    },
     log::Wal,
     storage::MemStore,
 };
@@ -107,7 +112,7 @@ fn one<T: WalDecodeOwned + PartialEq + Debug, C: Codec>(event: &T) -> Result<(),
     )))
 }
 
-fn shape_of<T: WalRecord>(event: &T) -> Option<&'static crate::event::Shape> {
+fn shape_of<T: WalRecord>(event: &T) -> Option<&'static Shape> {
     T::RECORDS.get(event.record_index())?.schema
 }
 

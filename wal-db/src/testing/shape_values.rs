@@ -11,8 +11,9 @@ use proptest::strategy::Union;
 
 use super::parts::unordered;
 use crate::event::{
-    Shape, ShapeField, ShapeVariant, Value,
     probe::{NoShape, Place},
+    schema::{Shape, ShapeField, ShapeVariant},
+    value::Value,
 };
 
 /// How often a type that holds itself does so, at most.
@@ -52,7 +53,7 @@ pub enum NoValues {
 /// use proptest::strategy::{Strategy, ValueTree};
 /// use proptest::test_runner::TestRunner;
 /// use wal_db::testing::shape_values;
-/// use wal_db::{Shape, Value};
+/// use wal_db::schema::{Shape, Value};
 ///
 /// let shape: Shape = "{id: u64, tags: [str]}".parse().expect("a shape");
 /// let values = shape_values(&shape).expect("it has values");

@@ -76,7 +76,7 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// The log brings bincode 2 (the default), postcard and JSON, each behind a feature. An application that has a
 /// format of its own implements this for a type without values, and names it where it opens the log
-/// ([`Wal::typed_with`](crate::Wal::typed_with)) or reads a record ([`Record::decode_with`](crate::Record::decode_with)).
+/// ([`EventLog::with_codec`](crate::EventLog::with_codec)) or reads a record ([`Record::decode_with`](crate::Record::decode_with)).
 /// A log may hold records of several formats: each says which it is in.
 ///
 /// An id below 128 means one of this crate's formats, whatever a program says. A codec of an application that has one
@@ -85,7 +85,7 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 #[cfg_attr(feature = "derive", doc = "```compile_fail,E0080")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize, de::DeserializeSeed};
-/// # use wal_db::{Codec, CodecError, CodecId, MemStore, Wal, WalRecord};
+/// # use wal_db::{MemStore, Wal, WalRecord, codec::{Codec, CodecError, CodecId}};
 /// # #[derive(Serialize, Deserialize, WalRecord)]
 /// # #[wal(name = "reading")]
 /// # struct Reading(u32);
@@ -102,7 +102,7 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// # fn main() -> wal_db::Result<()> {
 /// let wal = Wal::with_store(MemStore::new())?;
-/// wal.typed_with::<Reading, Mine>()?;
+/// wal.typed::<Reading>()?.with_codec::<Mine>();
 /// # Ok(())
 /// # }
 /// ```

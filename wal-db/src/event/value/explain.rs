@@ -30,7 +30,7 @@ macro_rules! explaining {
             #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
             #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
             /// use serde::{Deserialize, Serialize};
-            /// use wal_db::{MemStore, RecordSchema, Wal, WalRecord};
+            /// use wal_db::{MemStore, Wal, WalRecord, schema::RecordSchema};
             ///
             /// #[derive(Serialize, Deserialize, WalRecord)]
             /// #[wal(name = "reading", id = 7)]

@@ -40,18 +40,18 @@ impl RecordSchema {
 /// The schemas of the record types in a log: enough to read its events without the program that wrote them.
 ///
 /// ```
-/// use wal_db::{RecordSchema, Schemas};
+/// use wal_db::schema::{RecordSchema, Schemas};
 ///
 /// let shape = "{id: u64, owner: str}".parse()?;
 /// let schemas: Schemas = [RecordSchema::new(7, "bank.opened", 1, shape)].into_iter().collect();
 /// assert_eq!(schemas.get(7, 1).map(|schema| schema.name.as_str()), Some("bank.opened"));
 /// assert!(schemas.get(7, 2).is_none());
-/// # Ok::<(), wal_db::ShapeError>(())
+/// # Ok::<(), wal_db::schema::ShapeError>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Schemas {
     list: Vec<RecordSchema>,
-    /// As [`RecordType::key`](crate::RecordType), for each of them.
+    /// As [`RecordType::key`](crate::event::RecordType), for each of them.
     keys: Vec<u64>,
     places: HashMap<(u32, u16), usize>,
     /// Names that mean one type, with its id.
@@ -188,7 +188,7 @@ impl From<&[RecordType]> for Schemas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OlderVersion;
+    use crate::event::OlderVersion;
 
     const RECORDS: &[RecordType] = &[
         RecordType::new("a.b", 2)

@@ -32,7 +32,7 @@ pub struct Dump {
 }
 
 pub(crate) fn dump(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Dump> {
-    let salvage = salvage::salvage(fs, path)?.thorough();
+    let salvage = salvage::salvage_on(fs, path)?.thorough();
     let mut dump = Dump {
         lines: VecDeque::new(),
         segment: None,

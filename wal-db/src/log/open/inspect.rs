@@ -22,7 +22,7 @@ use crate::{
     sync::Arc,
 };
 
-/// What is at a path, from [`Wal::inspect`](crate::Wal::inspect).
+/// What is at a path, from [`inspect`](crate::recovery::inspect).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -32,7 +32,7 @@ pub struct Inspection {
     pub segment_size: Option<u64>,
     /// The files that hold the log, in order.
     pub segments: Vec<SegmentInfo>,
-    /// The files that keep what was cut off its end when it was opened, for [`Wal::salvage`](crate::Wal::salvage).
+    /// The files that keep what was cut off its end when it was opened, for [`salvage`](crate::recovery::salvage).
     pub kept: Vec<PathBuf>,
     /// Files that keep the log from opening: one that is missing, or that has the name of one of the log's, of the next
     /// one it would make as well, and is not it.
@@ -76,7 +76,17 @@ pub(crate) fn is_dir(fs: &Arc<dyn FileSystem>, path: &Path) -> bool {
     fs.open_dir(path).is_ok()
 }
 
-pub(crate) fn inspect(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection> {
+/// Looks at the log at `path` without opening it, whatever state it is in. Reads what opening would read, the end of the
+/// log; [`Wal::verify`](crate::Wal::verify) and [`salvage`](crate::recovery::salvage) read all of it. Changes nothing.
+///
+/// # Errors
+/// [`WalError::NotALog`], [`WalError::UnsupportedVersion`] and [`WalError::Io`]; damage is what it reports.
+pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
+    let path = path.as_ref();
+    inspect_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))
+}
+
+pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection> {
     // Listed once: who makes names there waits meanwhile.
     let (names, is_dir) = names(&fs, path)?;
     let mut inspection = Inspection {

@@ -19,7 +19,7 @@ pub struct RecoveryReport {
     pub scanned_bytes: u64,
     /// Records that opening found in the store after the manifest's mark, by reading on from there. Those before the mark
     /// are not read and not counted: after a clean close the mark is the end, and this is 0.
-    /// [`Wal::record_count`](crate::Wal::record_count) says how many there are in all.
+    /// [`Status::records`](crate::Status::records) says how many there are in all.
     pub found_records: u64,
     /// Records that a dead process had appended and not yet written to the store.
     pub staged_records: u64,

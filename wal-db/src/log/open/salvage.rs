@@ -30,7 +30,7 @@ use crate::{
     },
     lsn::Lsn,
     staging::leftover::Leftover,
-    storage::{FileStore, Latched, SegmentedStore, StoreFault, fs::FileSystem},
+    storage::{FileStore, Latched, SegmentedStore, StoreFault, System, fs::FileSystem},
     sync::Arc,
 };
 
@@ -41,7 +41,7 @@ pub enum SalvageItem {
     /// A record that is intact.
     Record(Record),
     /// A schema record that is intact: one of the log's own notes, which is no record of the application and not counted
-    /// as one. [`Schemas::take`](crate::Schemas::take) takes it in.
+    /// as one. [`Schemas::take`](crate::schema::Schemas::take) takes it in.
     Schema(Record),
     /// A record that is in staging memory only: appended, by a process that died or by one that is at work, and not durable.
     /// They come last.
@@ -50,7 +50,7 @@ pub enum SalvageItem {
     Damage(Corruption),
 }
 
-/// The readable records of a log in any state, from [`Wal::salvage`](crate::Wal::salvage).
+/// The readable records of a log in any state, from [`salvage`].
 ///
 /// Without a manifest it is not known which records were cut off by a truncation, so those are found as well.
 pub struct Salvage {
@@ -124,7 +124,23 @@ impl std::fmt::Debug for Salvage {
     }
 }
 
-pub(crate) fn salvage(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
+/// Reads every record that is still intact in the log at `path`, in order, across damage, with or without a manifest.
+/// Changes nothing. What is in staging memory only comes last.
+///
+/// The path of a file that keeps what was cut off a log ([`Cut::kept_at`](crate::recovery::Cut::kept_at)) will do as well,
+/// as long as it lies where it was made: the records in it come with the LSNs that they had.
+///
+/// It works beside a writer: a place is called damaged only if it still is after whatever came later was seen, and the
+/// manifest still names it.
+///
+/// # Errors
+/// [`WalError::NotALog`] if nothing tells which log it is, and [`WalError::Io`].
+pub fn salvage(path: impl AsRef<Path>) -> Result<Salvage> {
+    let path = path.as_ref();
+    salvage_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))
+}
+
+pub(crate) fn salvage_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage> {
     let Remains {
         store,
         log,

@@ -1,6 +1,6 @@
 //! Positions that can be stored: what ties them to a log, and whether it still holds.
 
-use super::{find, iter::WalIter, seek::cut_back, tail::Tail};
+use super::{find, seek::cut_back, tail::Tail};
 use crate::{
     error::{Result, WalError},
     format::{GROUP_HEADER_LEN, GroupHeader, timeline::EpochStart},
@@ -160,11 +160,6 @@ impl Core {
             Some(cut) => Err(cut_back(cut)),
             None => Ok(Lsn::from_pos(pos)),
         }
-    }
-
-    pub(crate) fn iter_at(self: &Arc<Self>, position: &Position) -> Result<WalIter> {
-        let lsn = self.resolve(position)?;
-        self.iter_positions(Some(lsn.pos()), u64::MAX)
     }
 
     pub(crate) fn tail_at(self: &Arc<Self>, position: &Position) -> Result<Tail> {

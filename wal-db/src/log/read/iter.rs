@@ -62,6 +62,12 @@ impl WalIter {
         }
     }
 
+    /// The LSN at which it starts: no record that it hands out has a lower one.
+    pub(crate) fn start(&self) -> Lsn {
+        let first = self.walker.pos() + GROUP_HEADER_LEN as u64;
+        Lsn::from_pos(self.from.max(first))
+    }
+
     /// The next record, lent until the next call.
     ///
     /// ```

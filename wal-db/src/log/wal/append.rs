@@ -59,12 +59,12 @@ impl Wal {
     /// # use wal_db::{MemStore, Wal};
     /// # fn main() -> Result<(), wal_db::WalError> {
     /// let wal = Wal::with_store(MemStore::new())?;
-    /// let lsn = wal.append_with(8, |bytes| bytes.copy_from_slice(&7u64.to_le_bytes()))?;
+    /// let lsn = wal.append_in_place(8, |bytes| bytes.copy_from_slice(&7u64.to_le_bytes()))?;
     /// assert_eq!(wal.read(lsn)?.data(), 7u64.to_le_bytes());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
+    pub fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
         self.core()
             .append_with(len, fill)
             .map(|(pos, _)| Lsn::from_pos(pos))
@@ -83,29 +83,8 @@ impl Wal {
         Ok(Lsn::from_pos(pos))
     }
 
-    /// Appends a record and returns a [`Ticket`] for its durability, without waiting.
-    ///
-    /// # Errors
-    /// As for [`append`](Self::append).
-    ///
-    /// ```
-    /// # use wal_db::{MemStore, Wal};
-    /// # fn main() -> Result<(), wal_db::WalError> {
-    /// let wal = Wal::with_store(MemStore::new())?;
-    /// let tickets: Vec<_> = (0..10u8).map(|i| wal.append_durable(&[i])).collect::<Result<_, _>>()?;
-    /// for ticket in tickets {
-    ///     ticket.wait()?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn append_durable(&self, record: &[u8]) -> Result<Ticket> {
-        let (pos, end) = self.core().append(Kind::Data, record, anywhere)?;
-        Ok(self.ticket_up_to(Lsn::from_pos(pos), end))
-    }
-
-    /// A [`Ticket`] for the durability of a record that was appended in whatever way: in a batch, of which the last
-    /// record stands for all, by [`append_with`](Self::append_with), as an event.
+    /// A [`Ticket`] for the durability of a record that was appended, in whatever way: one of many appends that do not wait
+    /// for each other's flushes, a batch, of which the last record stands for all, an event.
     ///
     /// # Errors
     /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
@@ -115,13 +94,17 @@ impl Wal {
     /// # fn main() -> Result<(), wal_db::WalError> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// let lsns = wal.append_batch(&["debit", "credit"])?;
-    /// wal.ticket(lsns[1])?.wait()?;
+    /// let booked = wal.ticket(lsns[1])?;
+    /// // ... other work, and then:
+    /// booked.wait()?;
     /// # Ok(())
     /// # }
     /// ```
     pub fn ticket(&self, lsn: Lsn) -> Result<Ticket> {
-        let end = self.here()?.durable_target(lsn)?;
-        Ok(self.ticket_up_to(lsn, end))
+        let core = self.here()?;
+        let end = core.durable_target(lsn)?;
+        core.want_durable(end);
+        Ok(Ticket::new(core.clone(), lsn, end))
     }
 
     /// Returns once everything that was appended before the call survives power loss.
@@ -135,22 +118,12 @@ impl Wal {
         core.sync_to(core.tail())
     }
 
-    /// Returns once the record at `lsn`, and everything before it, survives power loss.
-    ///
-    /// # Errors
-    /// As for [`sync`](Self::sync); [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.
-    pub fn sync_to(&self, lsn: Lsn) -> Result<()> {
-        let core = self.here().map_err(|forked| forked.about(lsn))?;
-        let target = core.durable_target(lsn)?;
-        core.sync_record(lsn, target)
-    }
-
     /// Hands everything that was appended to the store, without making it durable. Only of interest with
     /// [`Staging::Heap`](crate::Staging::Heap): it survives the process then.
     ///
     /// # Errors
     /// As for [`append`](Self::append).
-    pub fn flush(&self) -> Result<()> {
+    pub fn drain(&self) -> Result<()> {
         self.here()?
             .hand_over(u64::MAX)
             .map_err(WalError::of_what_was_taken)?;
@@ -184,10 +157,9 @@ impl Wal {
         self.core().append_batch_described(payloads, entries)
     }
 
-    /// A ticket for a record that ends at `end`.
-    pub(crate) fn ticket_up_to(&self, lsn: Lsn, end: u64) -> Ticket {
-        self.core().want_durable(end);
-        Ticket::new(self.core().clone(), lsn, end)
+    /// Returns once the record at `lsn`, which ends at `end`, is durable.
+    pub(crate) fn sync_record(&self, lsn: Lsn, end: u64) -> Result<()> {
+        self.core().sync_record(lsn, end)
     }
 
     /// That nothing was cut off of what was read before `lsn`.

@@ -3,7 +3,7 @@
 use super::Wal;
 use crate::{
     error::Result,
-    log::write::{cursor::Cursor, truncate::Retention},
+    log::write::{hold::Hold, truncate::Retention},
     lsn::Lsn,
 };
 
@@ -42,8 +42,8 @@ impl Wal {
         self.here()?.truncate_from(lsn)
     }
 
-    /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before the next one), durably, and returns
-    /// where the log starts now. Whole segment files are deleted, and a log in one file gives the blocks back where the
+    /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before the
+    /// next one), durably, and returns where the log starts now. Whole segment files are deleted, and a log in one file gives the blocks back where the
     /// file system can. Safe while others append and read; readers that are behind get
     /// [`Truncated`](crate::WalError::Truncated). Nothing happens if they are gone already.
     ///
@@ -54,7 +54,7 @@ impl Wal {
         self.here()?.truncate_before(lsn)
     }
 
-    /// Drops old records by size and age, except those that a [`Cursor`] still needs, and returns where the log starts
+    /// Drops old records by size and age, except those that a [`Hold`] still needs, and returns where the log starts
     /// now.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Wal {
     /// # Errors
     /// [`Truncated`](crate::WalError::Truncated) if some of them were dropped already,
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log.
-    pub fn cursor(&self, lsn: Lsn) -> Result<Cursor> {
-        self.here()?.cursor(lsn)
+    pub fn hold(&self, lsn: Lsn) -> Result<Hold> {
+        self.here()?.hold(lsn)
     }
 }

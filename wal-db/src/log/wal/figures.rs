@@ -1,11 +1,45 @@
 //! What a log says of itself.
 
-use super::{Stats, Wal};
+use super::Wal;
 use crate::{
     config::{StagingInUse, WalConfig},
     format::GROUP_HEADER_LEN,
     lsn::Lsn,
 };
+
+/// What a log says of itself at one moment, from [`Wal::status`]. Each figure is taken by itself, while others append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Where the log starts: no record has a lower LSN. It is that of the first record, or of the first to come; in a log
+    /// that begins with an event and was never truncated, that of the event's schema.
+    pub head: Lsn,
+    /// How many records were dropped from the beginning since the log was made: the ordinal of the one at the head.
+    pub head_ordinal: u64,
+    /// Where the log ends, see [`Wal::end`].
+    pub end: Lsn,
+    /// Every record before this LSN is durable.
+    pub durable: Lsn,
+    /// Bytes of the log from its first record on, framing included, without what was cut off its end.
+    pub bytes: u64,
+    /// Records in the store. Those that still wait in staging memory are not counted; call [`sync`](Wal::sync) or
+    /// [`drain`](Wal::drain) first to count them.
+    pub records: u64,
+    /// Bytes that were appended and are not in the store yet.
+    pub staged_bytes: u64,
+    /// Bytes that were appended and are not durable yet.
+    pub undurable_bytes: u64,
+    /// Bytes of the log in a segment file, whatever was asked for when it was opened; `None` for a log in one file or in
+    /// memory.
+    pub segment_size: Option<u64>,
+    /// Where records wait for their flush; `None` for a handle that only reads. What was asked for is not always to be had,
+    /// see [`Staging::Mapped`](crate::Staging::Mapped).
+    pub staging: Option<StagingInUse>,
+    /// Why the log takes no more records, if a write or a flush has failed.
+    pub failure: Option<String>,
+    /// The settings in force: those that the log was opened with.
+    pub config: WalConfig,
+}
 
 /// # Figures
 impl Wal {
@@ -28,75 +62,44 @@ impl Wal {
         self.len() == 0
     }
 
-    /// The settings in force: those that the log was opened with. What came of [`Staging::Mapped`](crate::Staging::Mapped) is
-    /// told by [`staging`](Self::staging).
-    pub fn config(&self) -> WalConfig {
-        self.core().config
-    }
-
-    /// How many bytes of the log a segment file holds, whatever was asked for when it was opened; `None` for a log in one
-    /// file or in memory.
-    #[must_use]
-    pub fn segment_size(&self) -> Option<u64> {
-        Some(self.core().base.segment_len).filter(|&len| len > 0)
-    }
-
-    /// How many records are in the store. Those that still wait in staging memory are not counted; call
-    /// [`sync`](Self::sync) or [`flush`](Self::flush) first to count them.
-    #[must_use]
-    pub fn record_count(&self) -> u64 {
-        self.core().record_count()
-    }
-
-    /// Where the log starts: no record has a lower LSN. It is that of the first record, or of the first to come; in a log
-    /// that begins with an event and was never truncated, that of the event's schema.
-    pub fn head(&self) -> Lsn {
-        Lsn::from_pos(self.core().base.shape().head)
-    }
-
     /// Where the log ends: every record has a lower LSN, and every one to come this or a higher one. It is the highest
-    /// position that [`iter_from`](Self::iter_from), [`tail`](Self::tail), [`cursor`](Self::cursor) and
+    /// position that [`iter_from`](Self::iter_from), [`tail`](Self::tail), [`hold`](Self::hold) and
     /// [`truncate_before`](Self::truncate_before) take.
     pub fn end(&self) -> Lsn {
         Lsn::from_pos(self.core().end())
     }
 
-    /// How many records were dropped from the beginning since the log was made: the ordinal of the one at the
-    /// [`head`](Self::head).
+    /// What the log says of itself at this moment.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # fn main() -> Result<(), wal_db::WalError> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// let lsn = wal.append(b"a record")?;
+    /// assert!(wal.status().durable <= lsn && wal.status().undurable_bytes > 0);
+    /// wal.sync()?;
+    /// assert!(wal.status().durable > lsn && wal.status().failure.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn head_ordinal(&self) -> u64 {
-        self.core().base.shape().head_ordinal
-    }
-
-    /// Every record before this LSN is durable.
-    pub fn durable_lsn(&self) -> Lsn {
-        Lsn::from_pos(self.core().base.durable() + GROUP_HEADER_LEN as u64)
-    }
-
-    /// Why the log takes no more records, if a write or flush has failed.
-    #[must_use]
-    pub fn poisoned_by(&self) -> Option<&str> {
-        self.core().base.store.cause()
-    }
-
-    /// Where records wait for their flush; `None` for a handle that only reads. What was asked for is not always to be had,
-    /// see [`Staging::Mapped`](crate::Staging::Mapped).
-    #[must_use]
-    pub fn staging(&self) -> Option<&StagingInUse> {
-        self.core().writer().ok().map(|writer| &writer.staging)
-    }
-
-    /// Figures of this moment; each is taken by itself.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub fn status(&self) -> Status {
         let core = self.core();
-        let (written, shape) = (core.base.written(), core.base.shape());
+        let (written, durable, shape) = (core.base.written(), core.base.durable(), core.base.shape());
         let ahead = |pos: u64| core.tail().saturating_sub(pos + GROUP_HEADER_LEN as u64);
-        Stats {
+        Status {
+            head: Lsn::from_pos(shape.head),
+            head_ordinal: shape.head_ordinal,
+            end: self.end(),
+            durable: Lsn::from_pos(durable + GROUP_HEADER_LEN as u64),
             bytes: shape.live_bytes(shape.head, core.tail()),
             records: core.record_count(),
             staged_bytes: ahead(written),
-            undurable_bytes: ahead(core.base.durable()),
+            undurable_bytes: ahead(durable),
+            segment_size: Some(core.base.segment_len).filter(|&len| len > 0),
+            staging: core.writer().ok().map(|writer| writer.staging.clone()),
+            failure: core.base.store.cause().map(str::to_owned),
+            config: core.config,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{ops::RangeBounds, time::SystemTime};
 
 use super::Wal;
 use crate::{
-    error::Result,
+    error::{Result, WalError},
     log::{
         open::report::VerifyReport,
         read::{
@@ -18,9 +18,76 @@ use crate::{
     position::Position,
 };
 
+/// A place to start reading at: where [`Wal::iter_from`], [`Wal::tail`] and [`Wal::seek`] begin. An [`Lsn`], a
+/// [`Position`] and a [`SystemTime`] convert into it.
+///
+/// ```
+/// # use wal_db::{Lsn, MemStore, Start, Wal};
+/// # fn main() -> Result<(), wal_db::WalError> {
+/// let wal = Wal::with_store(MemStore::new())?;
+/// let lsns = wal.append_batch(&["a", "b", "c"])?;
+/// assert_eq!(wal.iter_from(lsns[1])?.count(), 2);
+/// assert_eq!(wal.iter_from(Start::Ordinal(2))?.count(), 1);
+/// assert_eq!(wal.seek(Start::Ordinal(1))?, lsns[1]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// The first record of the log, wherever that is at this moment.
+    Head,
+    /// The record at this LSN; if none starts there, the next one. If they were cut off by
+    /// [`Wal::truncate_after`], what came instead.
+    Lsn(Lsn),
+    /// The record with this number, counted from 0 since the log was made: records that were dropped from its beginning
+    /// count, those that were cut from its end do not. The end, if the log has no such record yet.
+    Ordinal(u64),
+    /// The first record that was written to the store at this time or later, by the clock of the process that wrote it. If
+    /// that clock went backwards, the search ends at one of the places that fit.
+    Time(SystemTime),
+    /// A position that was stored, once it is sure that it fits: that this is the log in which it was taken, with the
+    /// records that came before it there.
+    Position(Position),
+}
+
+impl From<Lsn> for Start {
+    fn from(lsn: Lsn) -> Self {
+        Start::Lsn(lsn)
+    }
+}
+
+impl From<SystemTime> for Start {
+    fn from(time: SystemTime) -> Self {
+        Start::Time(time)
+    }
+}
+
+impl From<Position> for Start {
+    fn from(position: Position) -> Self {
+        Start::Position(position)
+    }
+}
+
+impl From<&Position> for Start {
+    fn from(position: &Position) -> Self {
+        Start::Position(*position)
+    }
+}
+
+/// What else a log knows of a record, from [`Wal::locate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location {
+    /// The number of the record, counted as in [`Start::Ordinal`].
+    pub ordinal: u64,
+    /// When the record was written to the store, by the clock of the process that wrote it.
+    pub time: SystemTime,
+}
+
 /// # Reading
 impl Wal {
-    /// All records, oldest first: from the [`head`](Self::head) on, wherever that is. Of what was appended before, nothing
+    /// All records, oldest first: from its [head](Start::Head) on, wherever that is. Of what was appended before, nothing
     /// is left out; what is not in the store yet is put there when the iterator comes to it, which may wait for a flush
     /// that is under way.
     ///
@@ -30,20 +97,40 @@ impl Wal {
         self.here()?.iter_positions(None, u64::MAX)
     }
 
-    /// The records from `lsn` on; if none starts there, from the next one. If they were cut off by
-    /// [`truncate_after`](Self::truncate_after), from what came instead.
+    /// The records from `start` on.
     ///
     /// # Errors
-    /// [`Truncated`](crate::WalError::Truncated) if a record from `lsn` on was dropped by
-    /// [`truncate_before`](Self::truncate_before): what is left is had with [`iter`](Self::iter).
-    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the [`end`](Self::end). Else as for
-    /// [`iter`](Self::iter).
-    pub fn iter_from(&self, lsn: Lsn) -> Result<WalIter> {
-        self.range(lsn..)
+    /// [`Truncated`](crate::WalError::Truncated) if a record from there on was dropped by
+    /// [`truncate_before`](Self::truncate_before), with the LSN of the last one that was: what is left is had with
+    /// [`iter`](Self::iter). [`BeyondEnd`](crate::WalError::BeyondEnd) if it is an LSN after the [`end`](Self::end). For a
+    /// position, [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged), and
+    /// [`CutBack`](crate::WalError::CutBack) if records before it were cut off since. Else as for [`iter`](Self::iter).
+    pub fn iter_from(&self, start: impl Into<Start>) -> Result<WalIter> {
+        let core = self.here()?;
+        match start.into() {
+            Start::Head => self.iter(),
+            Start::Lsn(lsn) => self.range(lsn..),
+            Start::Ordinal(ordinal) => core.iter_from_ordinal(ordinal),
+            Start::Time(time) => core.iter_from_time(time),
+            Start::Position(position) => self.range(core.resolve(&position)?..),
+        }
+    }
+
+    /// The LSN to start at: every record from `start` on has this one or a higher one, and no record lies between. For
+    /// calls that take an LSN, such as [`EventLog::replay`](crate::EventLog::replay).
+    ///
+    /// # Errors
+    /// As for [`iter_from`](Self::iter_from).
+    pub fn seek(&self, start: impl Into<Start>) -> Result<Lsn> {
+        let start = start.into();
+        match start {
+            Start::Position(position) => self.here()?.resolve(&position),
+            start => Ok(self.iter_from(start)?.start()),
+        }
     }
 
     /// The records whose LSNs are in `range`, whether or not its bounds are LSNs of records. Its end may lie anywhere, and
-    /// nothing from there on is waited for. A range without a start begins at the [`head`](Self::head).
+    /// nothing from there on is waited for. A range without a start begins at the [head](Start::Head).
     ///
     /// # Errors
     /// As for [`iter_from`](Self::iter_from).
@@ -62,25 +149,6 @@ impl Wal {
         RevIter::new(self.core().clone())
     }
 
-    /// The records from the `ordinal`-th on, counted from 0 since the log was made; records that were dropped from its
-    /// beginning count, those that were cut from its end do not. Nothing if the log has no such record yet.
-    ///
-    /// # Errors
-    /// [`Truncated`](crate::WalError::Truncated), with the LSN of the last record that was dropped, if that record was.
-    /// Else as for [`iter`](Self::iter).
-    pub fn iter_from_ordinal(&self, ordinal: u64) -> Result<WalIter> {
-        self.here()?.iter_from_ordinal(ordinal)
-    }
-
-    /// The records that were written to the store at `time` or later, by the clock of the process that wrote them. If
-    /// that clock went backwards, the search ends at one of the places that fit.
-    ///
-    /// # Errors
-    /// As for [`iter`](Self::iter).
-    pub fn iter_from_time(&self, time: SystemTime) -> Result<WalIter> {
-        self.here()?.iter_from_time(time)
-    }
-
     /// The record at `lsn`.
     ///
     /// # Errors
@@ -91,29 +159,25 @@ impl Wal {
         self.here()?.read(lsn)
     }
 
-    /// When the record at `lsn` was written to the store, by the clock of the process that wrote it.
+    /// The number of the record at `lsn`, and when it was written. Reads its group.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub fn time_of(&self, lsn: Lsn) -> Result<SystemTime> {
-        self.here()?.time_at(lsn)
+    pub fn locate(&self, lsn: Lsn) -> Result<Location> {
+        let core = self.here()?;
+        Ok(Location {
+            ordinal: core.ordinal_of(lsn)?,
+            time: core.time_at(lsn)?,
+        })
     }
 
-    /// The `ordinal`-th record, counted as in [`iter_from_ordinal`](Self::iter_from_ordinal); `None` if the log has no such
+    /// The `ordinal`-th record, counted as in [`Start::Ordinal`]; `None` if the log has no such
     /// record yet. Where it is is guessed from groups that were read before, so it costs about what its group costs.
     ///
     /// # Errors
-    /// As for [`iter_from_ordinal`](Self::iter_from_ordinal); [`Corruption`](crate::WalError::Corruption) if it is damaged.
+    /// As for [`iter_from`](Self::iter_from); [`Corruption`](crate::WalError::Corruption) if it is damaged.
     pub fn read_ordinal(&self, ordinal: u64) -> Result<Option<Record>> {
         self.here()?.read_ordinal(ordinal)
-    }
-
-    /// The number of the record at `lsn`, counted as in [`iter_from_ordinal`](Self::iter_from_ordinal). Reads its group.
-    ///
-    /// # Errors
-    /// As for [`read`](Self::read).
-    pub fn ordinal_of(&self, lsn: Lsn) -> Result<u64> {
-        self.here()?.ordinal_of(lsn)
     }
 
     /// The LSN of the newest record; `None` if there is none. Costs what [`iter_rev`](Self::iter_rev) and its first record
@@ -126,71 +190,24 @@ impl Wal {
         Ok(newest.map(|record| record.lsn()))
     }
 
-    /// Follows the log: the records from `lsn` on, then each that comes, once it is durable. If records before `lsn` were
-    /// cut off since it was kept, it is told so first: [`CutBack`](crate::WalError::CutBack).
+    /// Follows the log: the records from `start` on, then each that comes, once it is durable. If records before an LSN or a
+    /// position were cut off since it was kept, the follower is told so first: [`CutBack`](crate::WalError::CutBack).
     ///
     /// # Errors
     /// As for [`iter_from`](Self::iter_from).
-    pub fn tail(&self, lsn: Lsn) -> Result<Tail> {
-        Tail::new(self.here()?.clone(), lsn.pos())
-    }
-
-    /// As [`tail`](Self::tail), from a position that was stored, once it is sure that it fits: that this is the log in which
-    /// it was taken, with the records that came before it there.
-    ///
-    /// # Errors
-    /// [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged), and as for [`tail`](Self::tail). That
-    /// records were cut off which came before the position is the first thing that the follower says.
-    pub fn tail_at(&self, position: &Position) -> Result<Tail> {
-        self.here()?.tail_at(position)
-    }
-
-    /// As [`iter_from`](Self::iter_from), from a position that was stored, once it is sure that it fits.
-    ///
-    /// # Errors
-    /// As for [`resolve`](Self::resolve) and [`iter_from`](Self::iter_from).
-    pub fn iter_at(&self, position: &Position) -> Result<WalIter> {
-        self.here()?.iter_at(position)
-    }
-
-    /// The LSN of a position that was stored, if it fits the log, for a call that takes an LSN: its own, or a later one with
-    /// no record between the two.
-    ///
-    /// # Errors
-    /// [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged),
-    /// [`CutBack`](crate::WalError::CutBack) if records before it were cut off since, and as for
-    /// [`cursor`](Self::cursor).
-    pub fn resolve(&self, position: &Position) -> Result<Lsn> {
-        self.here()?.resolve(position)
-    }
-
-    /// The position of the record at `lsn`, to be stored; if none starts there, of the next one.
-    ///
-    /// # Errors
-    /// As for [`iter_from`](Self::iter_from).
-    pub fn position_of(&self, lsn: Lsn) -> Result<Position> {
-        self.here()?.position_of(lsn)
-    }
-
-    /// The position after the record at `lsn`, to be stored once that has been taken.
-    ///
-    /// # Errors
-    /// As for [`read`](Self::read).
-    pub fn position_after(&self, lsn: Lsn) -> Result<Position> {
-        self.here()?.position_after(lsn)
-    }
-
-    /// Follows the log from its first record on, wherever its [`head`](Self::head) is at this moment.
-    ///
-    /// # Errors
-    /// As for [`iter`](Self::iter).
-    pub fn tail_from_head(&self) -> Result<Tail> {
-        loop {
-            match self.tail(self.head()) {
-                // The head has moved in between.
-                Err(crate::error::WalError::Truncated { .. }) => {}
-                tail => return tail,
-            }
+    pub fn tail(&self, start: impl Into<Start>) -> Result<Tail> {
+        let core = self.here()?;
+        match start.into() {
+            Start::Lsn(lsn) => Tail::new(core.clone(), lsn.pos()),
+            Start::Position(position) => core.tail_at(&position),
+            Start::Head => loop {
+                match Tail::new(core.clone(), core.base.shape().head) {
+                    // The head has moved in between.
+                    Err(WalError::Truncated { .. }) => {}
+                    tail => return tail,
+                }
+            },
+            start => self.tail(self.seek(start)?),
         }
     }
 
@@ -203,5 +220,24 @@ impl Wal {
     pub fn verify(&self) -> Result<VerifyReport> {
         self.here()?.flush_through(u64::MAX)?;
         verify::verify(self.core())
+    }
+}
+
+/// # Positions of records
+impl Position {
+    /// The position of the record at `lsn`, to be stored; if none starts there, of the next one.
+    ///
+    /// # Errors
+    /// As for [`Wal::iter_from`].
+    pub fn of(wal: &Wal, lsn: Lsn) -> Result<Position> {
+        wal.here()?.position_of(lsn)
+    }
+
+    /// The position after the record at `lsn`, to be stored once that has been taken.
+    ///
+    /// # Errors
+    /// As for [`Wal::read`].
+    pub fn after(wal: &Wal, lsn: Lsn) -> Result<Position> {
+        wal.here()?.position_after(lsn)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use super::commit::{Tell, Waiting};
 use crate::{error::Result, log::core::Core, lsn::Lsn, sync::Mutex};
 
-/// A record on its way to stable storage, from [`Wal::append_durable`](crate::Wal::append_durable).
+/// A record on its way to stable storage, from [`Wal::ticket`](crate::Wal::ticket).
 ///
 /// It is a future, needs no particular runtime, and can instead be waited for ([`wait`](Self::wait)) or given a
 /// callback ([`on_durable`](Self::on_durable)). Dropping it loses nothing: the record is appended and will be flushed.

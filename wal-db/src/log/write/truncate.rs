@@ -7,8 +7,8 @@
 use std::{io, time::Duration};
 
 use super::{
-    cursor::Cursors,
     dictionary::Set,
+    hold::Holds,
     turn::{Held, Turn},
 };
 use crate::{
@@ -156,7 +156,7 @@ impl Core {
         self.drop_before(lsn, None)
     }
 
-    fn drop_before(&self, lsn: Lsn, keep: Option<&Cursors>) -> Result<Lsn> {
+    fn drop_before(&self, lsn: Lsn, keep: Option<&Holds>) -> Result<Lsn> {
         let writer = self.cutting_writer()?;
         self.check_end(lsn.pos())?;
         let tail = writer.ring.tail();
@@ -166,15 +166,15 @@ impl Core {
 
     /// Makes the log start with the first record at or after `target`, durably, but not after what `keep` still needs, if
     /// it is given. Nobody can ask for more to be kept meanwhile. Returns where it starts now.
-    fn move_head(&self, writer: &Writer, target: u64, keep: Option<&Cursors>) -> Result<u64> {
+    fn move_head(&self, writer: &Writer, target: u64, keep: Option<&Holds>) -> Result<u64> {
         // No schema is being written meanwhile, so the mark can move.
         let _schemas = self.dictionary.lock();
         let mut manifest = writer.manifest.lock();
         // Whoever closes the log waits for the manifest from here on.
         self.cutting_writer()?;
         let shape = self.base.shape();
-        let mut kept = keep.map(Cursors::lock);
-        let slowest = kept.as_mut().and_then(|cursors| cursors.slowest());
+        let mut kept = keep.map(Holds::lock);
+        let slowest = kept.as_mut().and_then(|holds| holds.slowest());
         let target = target.min(slowest.unwrap_or(u64::MAX));
         if target <= shape.head {
             return Ok(shape.head);
@@ -258,11 +258,11 @@ impl Core {
         shape.dropped
     }
 
-    /// Drops what `retention` does not ask to keep and no cursor still needs.
+    /// Drops what `retention` does not ask to keep and no hold still needs.
     pub(crate) fn retain(&self, retention: &Retention) -> Result<Lsn> {
         let writer = self.cutting_writer()?;
         let tail = writer.ring.tail();
-        let slowest = self.cursors.lock().slowest();
+        let slowest = self.holds.lock().slowest();
         let needed_from = slowest.unwrap_or(tail).min(tail);
         let mut keep_from = 0;
         if let Some(bytes) = retention.max_bytes {
@@ -274,7 +274,7 @@ impl Core {
             keep_from = keep_from.max(self.look(|shape| self.first_young(shape, oldest, needed_from))?);
         }
         // Somebody may register meanwhile; that is seen when the head moves.
-        self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.cursors))
+        self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.holds))
     }
 
     /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
@@ -367,7 +367,7 @@ fn after_cut(start: u64) -> u64 {
 }
 
 /// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a
-/// [`Cursor`](crate::Cursor) still
+/// [`Hold`](crate::Hold) still
 /// needs. A limit holds when [`Wal::retain`](crate::Wal::retain) returns; what is appended later counts the next time.
 ///
 /// ```

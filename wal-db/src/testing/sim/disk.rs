@@ -31,7 +31,7 @@ use crate::{
 /// wal.append(b"in memory that the process shares with the system")?;
 /// let disk = disk.kill();
 /// drop(wal);
-/// assert_eq!(disk.open("events", WalConfig::new())?.record_count(), 1);
+/// assert_eq!(disk.open("events", WalConfig::new())?.status().records, 1);
 /// # Ok(())
 /// # }
 /// ```
@@ -194,28 +194,28 @@ impl SimDisk {
         }
     }
 
-    /// Opens a log for reading, in a directory if `segmented`, as [`Wal::open_read_only_with`] does.
+    /// Opens a log for reading, in a directory if `segmented`, as [`WalConfig::open_read_only`] does.
     ///
     /// # Errors
-    /// As [`Wal::open_read_only_with`].
+    /// As [`WalConfig::open_read_only`].
     #[doc(hidden)]
     pub fn open_read_only(&self, path: impl AsRef<Path>, segmented: bool, config: WalConfig) -> Result<Wal> {
         Wal::with_store_to_read(self.store_to_read(path.as_ref(), segmented)?, config)
     }
 
-    /// Reads what is left of a log, as [`Wal::salvage`] does.
+    /// Reads what is left of a log, as [`salvage`](crate::recovery::salvage) does.
     ///
     /// # Errors
-    /// As [`Wal::salvage`].
+    /// As [`salvage`](crate::recovery::salvage).
     #[doc(hidden)]
     pub fn salvage(&self, path: impl AsRef<Path>) -> Result<Salvage> {
         crate::log::salvage_on(self.fs(), path.as_ref())
     }
 
-    /// Looks at a log, as [`Wal::inspect`] does.
+    /// Looks at a log, as [`inspect`](crate::recovery::inspect) does.
     ///
     /// # Errors
-    /// As [`Wal::inspect`].
+    /// As [`inspect`](crate::recovery::inspect).
     #[doc(hidden)]
     pub fn inspect(&self, path: impl AsRef<Path>) -> Result<Inspection> {
         crate::log::inspect_on(self.fs(), path.as_ref())

@@ -10,25 +10,25 @@ use crate::{
 };
 
 /// The place up to which somebody has read the log. While it exists, [`Wal::retain`](crate::Wal::retain) keeps what
-/// lies behind it. It lives in memory: store the LSN with what the records did, and make a cursor of it again after a
+/// lies behind it. It lives in memory: store the LSN with what the records did, and make a hold of it again after a
 /// restart.
 #[derive(Debug)]
 #[must_use = "what it keeps is kept as long as it lives"]
-pub struct Cursor {
+pub struct Hold {
     core: Weak<Core>,
     pos: Arc<AtomicU64>,
 }
 
-impl Cursor {
+impl Hold {
     /// The first LSN that is still needed.
     pub fn lsn(&self) -> Lsn {
         Lsn::from_pos(self.pos.load(Ordering::Acquire))
     }
 
-    /// Everything before `lsn` is not needed any more. A cursor never moves back.
+    /// Everything before `lsn` is not needed any more. A hold never moves back.
     ///
     /// # Errors
-    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log. The cursor stays where it was.
+    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log. The hold stays where it was.
     pub fn advance(&self, lsn: Lsn) -> Result<()> {
         // Where there is no log any more, nothing is kept.
         if let Some(core) = self.core.upgrade() {
@@ -40,18 +40,18 @@ impl Cursor {
     }
 }
 
-/// The cursors of a log.
+/// The holds of a log.
 #[derive(Default)]
-pub(crate) struct Cursors(Mutex<Places>);
+pub(crate) struct Holds(Mutex<Places>);
 
 #[derive(Default)]
 pub(crate) struct Places {
     places: Vec<Weak<AtomicU64>>,
-    /// With this many places, those of cursors that are gone are looked for.
+    /// With this many places, those of holds that are gone are looked for.
     prune_at: usize,
 }
 
-impl Cursors {
+impl Holds {
     /// Nobody registers as long as the lock is held.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Places> {
         self.0.lock()
@@ -81,13 +81,13 @@ impl Places {
 
 impl Core {
     /// Registers somebody who needs the records from `lsn` on. From here on no retention drops them.
-    pub(crate) fn cursor(self: &Arc<Self>, lsn: Lsn) -> Result<Cursor> {
-        // A retention that has not taken the lock will see the cursor; one that held it has moved the head.
-        let mut cursors = self.cursors.lock();
+    pub(crate) fn hold(self: &Arc<Self>, lsn: Lsn) -> Result<Hold> {
+        // A retention that has not taken the lock will see the hold; one that held it has moved the head.
+        let mut holds = self.holds.lock();
         self.check_position(&self.base.shape(), lsn.pos())?;
         let pos = Arc::new(AtomicU64::new(lsn.pos()));
-        cursors.add(&pos);
-        Ok(Cursor {
+        holds.add(&pos);
+        Ok(Hold {
             core: Arc::downgrade(self),
             pos,
         })
