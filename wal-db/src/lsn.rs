@@ -1,6 +1,8 @@
 //! Where a record is.
 
-use std::fmt;
+use std::{fmt, num::ParseIntError, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::format::GROUP_HEADER_LEN;
 
@@ -14,6 +16,7 @@ use crate::format::GROUP_HEADER_LEN;
 /// use wal_db::Lsn;
 /// assert!(Lsn::new(16) < Lsn::new(32));
 /// assert_eq!(Lsn::new(7).get(), 7);
+/// assert_eq!("7".parse(), Ok(Lsn::new(7)));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Lsn(u64);
@@ -64,5 +67,25 @@ impl From<Lsn> for u64 {
 impl From<u64> for Lsn {
     fn from(value: u64) -> Self {
         Lsn(value)
+    }
+}
+
+impl FromStr for Lsn {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Lsn)
+    }
+}
+
+impl Serialize for Lsn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lsn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Lsn)
     }
 }
