@@ -367,7 +367,7 @@ pub fn stays_poisoned(wal: &Wal, disk: &Disk) {
     assert!(is_poisoned(&wal.append_and_sync(b"x")), "append_and_sync");
     assert!(
         is_poisoned(&wal.append(b"x").and_then(|lsn| wal.ticket(lsn))),
-        "append_durable"
+        "append and ticket"
     );
     assert!(is_poisoned(&wal.sync()), "sync");
     assert!(is_poisoned(&wal.drain()), "flush");

@@ -197,7 +197,7 @@ fn the_log_cannot_be_used_inside_the_closure_of_append_with() {
             errors.push(("append_batch", nested(wal.append_batch(&[b"x"]).map(|_| ()))));
             errors.push(("append_with", nested(wal.append_in_place(1, |_| ()).map(|_| ()))));
             errors.push((
-                "append_durable",
+                "append and ticket",
                 nested(wal.append(b"x").and_then(|lsn| wal.ticket(lsn)).map(|_| ())),
             ));
             errors.push(("sync", nested(wal.sync())));
@@ -231,7 +231,7 @@ fn closing_inside_the_closure_of_append_with_is_an_error_and_no_hang() {
 #[test]
 fn asking_for_figures_inside_the_closure_of_append_with_is_no_hang() {
     within(
-        "record_count inside append_with while another thread flushes",
+        "status inside append_in_place while another thread flushes",
         || {
             let wal = open(&Disk::new(), quiet_heap());
             let (claimed, start) = (Barrier::new(2), wal.end().get());

@@ -42,7 +42,7 @@ fn use_all(wal: &Wal) -> Vec<(&'static str, Result<()>)> {
         ("append_with", wal.append_in_place(1, |_| ()).map(drop)),
         ("append_and_sync", wal.append_and_sync(b"x").map(drop)),
         (
-            "append_durable",
+            "append and ticket",
             wal.append(b"x")
                 .and_then(|lsn| wal.ticket(lsn))
                 .and_then(|ticket| ticket.wait())
@@ -60,7 +60,7 @@ fn use_all(wal: &Wal) -> Vec<(&'static str, Result<()>)> {
         ("tail", wal.tail(first).map(drop)),
         ("typed", typed().map(drop)),
         (
-            "replay_of",
+            "replay among others",
             wal.typed::<Counted>()
                 .and_then(|log| Ok(log.replay(..)?.among_others()))
                 .map(drop),
@@ -192,7 +192,7 @@ fn what_was_made_before_the_closure_does_not_hang_inside() {
         wal.append_in_place(1, |_| {
             refused.push(("ticket", ticket.wait().map(drop)));
             refused.push((
-                "sync_to",
+                "ticket and wait",
                 wal.ticket(first)
                     .and_then(|ticket| ticket.wait())
                     .map(drop)

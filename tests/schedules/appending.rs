@@ -52,7 +52,7 @@ fn what_a_ticket_says_is_there() {
         let heard = Arc::new(AtomicUsize::new(0));
         let threads = start(&log, &[wait_for_tickets, wait_for_tickets]);
         for _ in 0..2 {
-            let (id, ticket) = log.wal().ticket(log.append(20).unwrap()).unwrap();
+            let (id, ticket) = log.append_with_ticket(20).unwrap();
             let (heard, watch) = (heard.clone(), Watch::clone(&log));
             ticket.on_durable(move |outcome| {
                 outcome.unwrap();
@@ -68,8 +68,8 @@ fn what_a_ticket_says_is_there() {
 }
 
 fn wait_for_tickets(log: &Witness) {
-    let (first, ticket) = log.wal().ticket(log.append(20).unwrap()).unwrap();
-    let (second, future) = log.wal().ticket(log.append(20).unwrap()).unwrap();
+    let (first, ticket) = log.append_with_ticket(20).unwrap();
+    let (second, future) = log.append_with_ticket(20).unwrap();
     ticket.wait().unwrap();
     log.acknowledge("ticket", 1 << first);
     shuttle::future::block_on(future).unwrap();
@@ -109,7 +109,7 @@ fn a_callback_that_waits_for_room_beside_appenders_leaves_nobody_asleep() {
         };
         let threads = start(&log, &[append, append, append]);
         for _ in 0..2 {
-            let (_, ticket) = log.wal().ticket(log.append(20).unwrap()).unwrap();
+            let (_, ticket) = log.append_with_ticket(20).unwrap();
             let log = log.clone();
             // The log may be closed before the last one.
             ticket.on_durable(move |_| (0..4).for_each(|_| drop(log.append(7000))));

@@ -30,7 +30,7 @@ fn append(log: &Witness) {
 }
 
 fn wait_for_ticket(log: &Witness) {
-    while let Ok((id, ticket)) = log.append(20).and_then(|lsn| log.wal().ticket(lsn)) {
+    while let Ok((id, ticket)) = log.append_with_ticket(20) {
         if ticket.wait().is_err() || log.appended().count_ones() >= 12 {
             return;
         }
@@ -91,7 +91,7 @@ fn callbacks_hear_of_a_failure() {
         let threads = start(&log, &[commit]);
         let mut asked = 0;
         while asked < 3 {
-            let Ok((id, ticket)) = log.append(20).and_then(|lsn| log.wal().ticket(lsn)) else {
+            let Ok((id, ticket)) = log.append_with_ticket(20) else {
                 break;
             };
             let (heard, watch) = (heard.clone(), Watch::clone(&log));

@@ -63,7 +63,7 @@ impl Witness {
     }
 
     /// `append_with`.
-    pub(crate) fn append_with(&self, len: usize) -> Result<Lsn> {
+    pub(crate) fn append_in_place(&self, len: usize) -> Result<Lsn> {
         let (id, data) = self.begin(1, len);
         let fill = |bytes: &mut [u8]| bytes.copy_from_slice(&data[0]);
         self.ended(id, self.wal.append_in_place(data[0].len(), fill))
@@ -101,8 +101,8 @@ impl Witness {
         outcome
     }
 
-    /// `append_durable`. The test that waits for the ticket says so.
-    pub(crate) fn append_durable(&self, len: usize) -> Result<(usize, Ticket)> {
+    /// Appends, and has a ticket. The test that waits for the ticket says so.
+    pub(crate) fn append_with_ticket(&self, len: usize) -> Result<(usize, Ticket)> {
         let (id, data) = self.begin(1, len);
         let outcome = self.wal.append(&data[0]).and_then(|lsn| self.wal.ticket(lsn));
         let lsns = outcome.as_ref().map(|ticket| vec![ticket.lsn()]);
@@ -171,7 +171,7 @@ impl Witness {
         let durable = self.wal.status().durable;
         let before = |fact: &Fact| fact.lsn.is_some_and(|lsn| lsn < durable);
         let durable = self.notes().mask(before);
-        self.acknowledge("durable_lsn", durable);
+        self.acknowledge("status", durable);
     }
 
     /// `close`: everything that was appended is durable.
