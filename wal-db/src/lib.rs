@@ -37,7 +37,7 @@
 //!
 //! | to | look at |
 //! | --- | --- |
-//! | open | [`Wal::open`], one file; [`Wal::open_segmented`], a directory from which old segments can go; [`Wal::with_store`], memory or a [store](store) of your own; settings in [`WalConfig`] |
+//! | open | [`Wal::open`], one file; [`Wal::open_segmented`], a directory from which old segments can go; [`Wal::with_store`], memory or a [`store`] of your own; settings in [`WalConfig`] |
 //! | append | [`Wal::append`], [`Wal::append_batch`], [`Wal::append_in_place`]: what returned survives the process |
 //! | commit | [`Wal::sync`], [`Wal::append_and_sync`], [`Wal::ticket`]: what returned survives the power |
 //! | read | [`Wal::iter`], [`Wal::range`], [`Wal::iter_from`] with a [`Start`], [`Wal::read`]; the [`read`] module |
@@ -95,7 +95,13 @@ pub use config::{Durability, OpenPolicy, RecoveryPolicy, Staging, WalConfig};
 pub use error::{Result, WalError};
 #[doc(hidden)]
 pub use event::__private;
-pub use event::{Event, EventLog, Meta, Replay, WalRecord, WalSchema};
+pub use event::{
+    log::EventLog,
+    meta::Meta,
+    record::WalRecord,
+    replay::{Event, Replay},
+    schema::WalSchema,
+};
 pub use log::{Hold, Record, RecordRef, Retention, Start, Status, Tail, Ticket, Wal, WalIter};
 pub use lsn::Lsn;
 pub use position::Position;

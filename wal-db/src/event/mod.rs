@@ -1,29 +1,33 @@
-//! Typed records: events with a name, a version and a codec in every record.
+//! What record types are, and what comes of records that are not quite of today's types.
 //!
-//! Of the modules inside, read in this order:
-//!
-//! | module | what it holds |
-//! | --- | --- |
-//! | `record` | [`WalRecord`], the contract between a type and the log; [`RecordType`] and its id |
-//! | `envelope` | the bytes in front of every event: encode beside parse, no I/O |
-//! | `meta` | the metadata in the envelope: [`Meta`] to write it, [`MetaRef`] to read it |
-//! | `schema` | what events look like: in constants, and as text |
-//! | `codec` | wire formats and their ids; one module for each implementation |
-//! | `dictionary` | what schema records say, and the comparison with the program's types |
-//! | `contents` | takes the variant tag of a top-level enum out of the codec's bytes |
-//! | `bounded` | limits on depth and element count, the same for writing and for reading |
-//! | `stored` | an event while it is read, and the way from an earlier version to today's type |
-//! | `payload` | envelope, contents, limits and codec put together: event to bytes and back |
-//! | `read_back` | reading again what was encoded, before the first append of a type |
-//! | `trace` | where in an event an error is |
-//! | `scratch` | the reused buffer that an append encodes into |
-//! | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
-//! | `copied` | records that were read and are appended as they are |
-//! | `replay` | a part of the log as events, with filters: [`Replay`] |
-//! | `unreadable` | what a replay does about records that it cannot read, and what it remembers of them |
-//! | `value` | reading without the type: `Value`, `Schemas`, `Record::to_value`, `Record::to_json` |
-//! | `error` | [`TypedError`] |
-//! | `probe` | what the testing kit asks: payloads without a log |
+//! A program derives [`WalRecord`](crate::WalRecord) and meets the rest here: [`Retired`] and [`RawRecord`] stand in its
+//! enums for what it does not read any more or not yet, [`Unreadable`] says what a replay does about what it cannot read,
+//! and [`TypedError`] why it cannot. [`RecordType`] and [`WalDecode`] are what the derive writes.
+
+// Read the modules in this order:
+//
+// | module | what it holds |
+// | --- | --- |
+// | `record` | `WalRecord`, the contract between a type and the log; `RecordType` and its id |
+// | `envelope` | the bytes in front of every event: encode beside parse, no I/O |
+// | `meta` | the metadata in the envelope: `Meta` to write it, `MetaRef` to read it |
+// | `schema` | what events look like: in constants, and as text |
+// | `codec` | wire formats and their ids; one module for each implementation |
+// | `dictionary` | what schema records say, and the comparison with the program's types |
+// | `contents` | takes the variant tag of a top-level enum out of the codec's bytes |
+// | `bounded` | limits on depth and element count, the same for writing and for reading |
+// | `stored` | an event while it is read, and the way from an earlier version to today's type |
+// | `payload` | envelope, contents, limits and codec put together: event to bytes and back |
+// | `read_back` | reading again what was encoded, before the first append of a type |
+// | `trace` | where in an event an error is |
+// | `scratch` | the reused buffer that an append encodes into |
+// | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
+// | `copied` | records that were read and are appended as they are |
+// | `replay` | a part of the log as events, with filters: `Replay` |
+// | `unreadable` | what a replay does about records that it cannot read, and what it remembers of them |
+// | `value` | reading without the type: `Value`, `Schemas`, `Record::to_value`, `Record::to_json` |
+// | `error` | `TypedError` |
+// | `probe` | what the testing kit asks: payloads without a log |
 
 mod bounded;
 pub(crate) mod codec;
@@ -33,14 +37,14 @@ mod dictionary;
 mod envelope;
 mod error;
 mod info;
-mod log;
-mod meta;
+pub(crate) mod log;
+pub(crate) mod meta;
 mod payload;
 #[cfg(feature = "testing")]
 pub(crate) mod probe;
 mod read_back;
-mod record;
-mod replay;
+pub(crate) mod record;
+pub(crate) mod replay;
 pub(crate) mod schema;
 mod scratch;
 mod stored;
@@ -50,11 +54,10 @@ pub(crate) mod value;
 
 pub use envelope::{EnvelopeError, RecordInfo};
 pub use error::TypedError;
-pub use log::EventLog;
-pub use meta::{Meta, MetaError, MetaRef};
-pub use record::{OlderVersion, RecordType, WalDecode, WalDecodeOwned, WalRecord};
-pub use replay::{Event, Replay};
-pub use schema::WalSchema;
+pub(crate) use log::EventLog;
+pub use meta::{MetaError, MetaRef};
+pub use record::{OlderVersion, RecordType, WalDecode, WalDecodeOwned};
+pub(crate) use replay::Replay;
 pub use stored::{RawRecord, Retired};
 pub use unreadable::{Ahead, Skipped, Unreadable};
 

@@ -10,7 +10,7 @@ use super::{
     differences::differences,
     lock::{Lock, LockError, LockLine, has_name},
 };
-use crate::event::{RecordType, WalRecord};
+use crate::event::{RecordType, record::WalRecord};
 
 const FILE: &str = "wal.lock";
 const HEADER: &str = "\

@@ -68,7 +68,7 @@ use crate::{log::dump_on, storage::System, sync::Arc};
 /// Changes nothing. The text is for people, and for tests of this very version.
 ///
 /// # Errors
-/// As [`wal_db::recovery::salvage`](crate::wal_db::recovery::salvage).
+/// As [`salvage`](crate::recovery::salvage).
 pub fn dump(path: impl AsRef<Path>) -> crate::error::Result<Dump> {
     let path = path.as_ref();
     dump_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))

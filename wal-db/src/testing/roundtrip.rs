@@ -8,9 +8,10 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use super::{CheckFailed, hex, history::sentence, logs::append_payload, parts::unordered};
 use crate::{
     event::{
-        WalDecodeOwned, WalRecord,
+        WalDecodeOwned,
         codec::{Codec, DefaultCodec},
         probe,
+        record::WalRecord,
         schema::Shape,
     },
     log::Wal,

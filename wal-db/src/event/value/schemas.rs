@@ -98,7 +98,7 @@ impl Schemas {
     }
 
     /// Adds what a program knows: every version that its types read, and that a former name, one in `alias`, means the
-    /// same type. [`Wal::append_record`](crate::Wal::append_record) asks for it.
+    /// same type. [`Record::append_to`](crate::Record::append_to) asks for it.
     pub fn learn(&mut self, records: &[RecordType]) {
         for record in records {
             let former = record.aliases.iter().map(|alias| (type_id(alias), *alias));
