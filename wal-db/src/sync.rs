@@ -1,11 +1,11 @@
 //! The one place that names locks, atomics, threads and time, so that the lock-free protocols can run under loom and the
-//! whole log under shuttle. Both are chosen with a cfg (`--cfg loom`, `--cfg shuttle`), and without one nothing of them is
+//! whole log under shuttle. Both are chosen with a cfg (`--cfg wal_loom`, `--cfg wal_shuttle`), and without one nothing of them is
 //! compiled.
 //!
 //! shuttle runs all threads on one, switches between them where one of these primitives is used, and takes every ordering
 //! for the strongest: it says nothing about orderings, which loom and Miri do.
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(wal_loom, wal_shuttle)))]
 mod real {
     pub(crate) use std::{
         sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence},
@@ -15,11 +15,11 @@ mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
 }
 
-#[cfg(loom)]
+#[cfg(wal_loom)]
 #[path = "sync/loom.rs"]
 mod real;
 
-#[cfg(shuttle)]
+#[cfg(wal_shuttle)]
 #[path = "sync/shuttle.rs"]
 mod real;
 
@@ -34,10 +34,10 @@ pub(crate) use real::{
     AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, RwLock, fence, thread, thread_local,
 };
 
-#[cfg(loom)]
+#[cfg(wal_loom)]
 pub(crate) use loom::sync::atomic::AtomicU64 as MemoryWord;
 /// The words of memory that is bytes to others. loom wants its own ones, and does not come here.
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 pub(crate) use std::sync::atomic::AtomicU64 as MemoryWord;
 
 /// Reads a number that a compare-and-swap will be tried on.
@@ -46,9 +46,9 @@ pub(crate) use std::sync::atomic::AtomicU64 as MemoryWord;
 /// at the last access only, so a thread that reads before it swaps would hide the other thread's read from it.
 #[inline]
 pub(crate) fn load_for_swap(number: &AtomicU64) -> u64 {
-    #[cfg(not(loom))]
+    #[cfg(not(wal_loom))]
     return number.load(Ordering::Relaxed);
-    #[cfg(loom)]
+    #[cfg(wal_loom)]
     return number.fetch_or(0, Ordering::Relaxed);
 }
 
@@ -57,9 +57,9 @@ pub(crate) fn yield_now() {
 }
 
 pub(crate) fn spin_loop() {
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(wal_loom, wal_shuttle)))]
     std::hint::spin_loop();
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(wal_loom, wal_shuttle))]
     thread::yield_now();
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn spin_loop() {
 pub(crate) fn back_off(tries: u32) {
     match tries {
         0..64 => spin_loop(),
-        #[cfg(not(any(loom, shuttle)))]
+        #[cfg(not(any(wal_loom, wal_shuttle)))]
         128.. => {
             thread::sleep(Duration::from_micros(u64::from(tries - 127).min(100) * 10));
         }
@@ -80,7 +80,7 @@ pub(crate) fn back_off(tries: u32) {
 /// Another thread may run here, where what comes next is seen by others and is no primitive of this module.
 #[inline(always)]
 pub(crate) fn step() {
-    #[cfg(shuttle)]
+    #[cfg(wal_shuttle)]
     thread::sleep(std::time::Duration::ZERO);
 }
 
@@ -95,9 +95,9 @@ impl Deadline {
     /// How long it is until then; `None` if there is no end. There is no time under shuttle: it may be over whenever
     /// somebody looks.
     pub(crate) fn left(&self) -> Option<Duration> {
-        #[cfg(not(shuttle))]
+        #[cfg(not(wal_shuttle))]
         return self.0.map(|end| end.saturating_duration_since(Instant::now()));
-        #[cfg(shuttle)]
+        #[cfg(wal_shuttle)]
         self.0.map(|_| {
             if real::toss() {
                 Duration::ZERO
@@ -112,7 +112,7 @@ impl Deadline {
 #[derive(Debug)]
 pub(crate) struct Gate {
     ticks: AtomicU32,
-    #[cfg(any(loom, shuttle, not(target_os = "linux")))]
+    #[cfg(any(wal_loom, wal_shuttle, not(target_os = "linux")))]
     sleep: portable::Sleep,
 }
 
@@ -120,7 +120,7 @@ impl Gate {
     pub(crate) fn new() -> Self {
         Gate {
             ticks: AtomicU32::new(0),
-            #[cfg(any(loom, shuttle, not(target_os = "linux")))]
+            #[cfg(any(wal_loom, wal_shuttle, not(target_os = "linux")))]
             sleep: portable::Sleep::new(),
         }
     }
@@ -178,7 +178,7 @@ impl Bell {
     }
 }
 
-#[cfg(all(not(any(loom, shuttle)), target_os = "linux"))]
+#[cfg(all(not(any(wal_loom, wal_shuttle)), target_os = "linux"))]
 mod futex {
     use std::time::Duration;
 
@@ -209,15 +209,15 @@ mod futex {
     }
 }
 
-#[cfg(any(loom, shuttle, not(target_os = "linux")))]
+#[cfg(any(wal_loom, wal_shuttle, not(target_os = "linux")))]
 mod portable {
     use std::{sync::PoisonError, time::Duration};
 
-    #[cfg(loom)]
+    #[cfg(wal_loom)]
     use loom::sync::{Condvar, Mutex};
-    #[cfg(shuttle)]
+    #[cfg(wal_shuttle)]
     use shuttle::sync::{Condvar, Mutex};
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(wal_loom, wal_shuttle)))]
     use std::sync::{Condvar, Mutex};
 
     use super::{Gate, Ordering};
@@ -245,12 +245,12 @@ mod portable {
             }
             match timeout {
                 // There is no time, so it is over as soon as others have run.
-                #[cfg(shuttle)]
+                #[cfg(wal_shuttle)]
                 Some(_) => {
                     drop(guard);
                     super::yield_now();
                 }
-                #[cfg(not(shuttle))]
+                #[cfg(not(wal_shuttle))]
                 Some(timeout) => drop(self.sleep.moved.wait_timeout(guard, timeout)),
                 None => drop(self.sleep.moved.wait(guard)),
             }
@@ -270,6 +270,6 @@ mod portable {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, wal_loom))]
 #[path = "sync/bell_loom.rs"]
 mod loom_tests;

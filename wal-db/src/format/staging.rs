@@ -26,7 +26,7 @@ pub(crate) struct StagingHeader {
 }
 
 impl StagingHeader {
-    #[cfg_attr(loom, allow(dead_code))] // nothing is mapped under loom
+    #[cfg_attr(wal_loom, allow(dead_code))] // nothing is mapped under loom
     pub(crate) fn encode(&self) -> [u8; USED] {
         let mut bytes = [0; USED];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -91,7 +91,7 @@ pub(crate) fn may_be_replaced(head: &[u8], len: u64) -> bool {
 }
 
 /// The stores that put a number and its complement at `at`. A process that dies between them leaves the old complement.
-#[cfg_attr(loom, allow(dead_code))] // as above
+#[cfg_attr(wal_loom, allow(dead_code))] // as above
 pub(crate) fn checked_stores(at: usize, number: u64) -> [(usize, u64); 2] {
     [(at, number), (at + 8, !number)]
 }

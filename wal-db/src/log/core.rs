@@ -79,7 +79,7 @@ const SEGMENTS_A_TURN: u64 = 4;
 
 /// A crash makes the next opening read this much, and what was not durable.
 /// Little under shuttle, whose logs are short.
-const MARK_EVERY: u64 = if cfg!(shuttle) { 4 << 10 } else { 8 << 20 };
+const MARK_EVERY: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 8 << 20 };
 
 impl Core {
     pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig, read_only: bool) -> Result<Core> {

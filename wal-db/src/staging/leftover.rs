@@ -149,7 +149,7 @@ fn read_head(file: &File) -> io::Result<Vec<u8>> {
 /// Whether a process of this boot that closed the same log has left the file, so that its ring is zero, and all of its
 /// blocks are there: who copied it may have left out those that are zero, and a store into one could want space. What the
 /// file held before the machine went down is not known.
-#[cfg_attr(loom, allow(dead_code))] // as above
+#[cfg_attr(wal_loom, allow(dead_code))] // as above
 pub(crate) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<bool> {
     let metadata = file.metadata()?;
     if metadata.len() != STAGING_HEADER_LEN + header.capacity || has_holes(&metadata) {
@@ -165,7 +165,7 @@ pub(crate) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<
     }))
 }
 
-#[cfg_attr(loom, allow(dead_code))] // as above
+#[cfg_attr(wal_loom, allow(dead_code))] // as above
 fn has_holes(metadata: &Metadata) -> bool {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::blocks(metadata) < metadata.len().div_ceil(512);

@@ -14,17 +14,18 @@
 //!   can be claimed again.
 #![allow(unsafe_code)] // the ring hands out disjoint parts of shared memory; the proofs are below
 
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 use std::mem::ManuallyDrop;
 use std::{fs::File, io};
 
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 use super::leftover::was_left_clean;
 use super::ring::{Closed, Consumer, Ring, Settled};
 use crate::{
     format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind, staging::StagingHeader},
     sync::{MemoryWord, Ordering, back_off, fence, step},
 };
+#[cfg(not(wal_loom))]
 use crate::{
     format::{
         is_zero,
@@ -74,14 +75,14 @@ impl<'a> Claim<'a> {
     /// Lets `fill` write `len` bytes at `offset` of the claim in place. They are zero before.
     pub(crate) fn fill_with<T>(&mut self, offset: u64, len: usize, fill: impl FnOnce(&mut [u8]) -> T) -> T {
         assert!(offset >= FRAME_HEADER_LEN as u64 && offset + len as u64 <= self.len);
-        #[cfg(loom)]
+        #[cfg(wal_loom)]
         {
             let mut bytes = vec![0; len];
             let result = fill(&mut bytes);
             self.fill(offset, &bytes);
             result
         }
-        #[cfg(not(loom))]
+        #[cfg(not(wal_loom))]
         // SAFETY: as in `fill`; the borrow of `self` keeps the slice the only access until it ends.
         fill(unsafe { std::slice::from_raw_parts_mut(self.ring.memory.at(self.pos + offset), len) })
     }
@@ -147,9 +148,9 @@ impl Consumer {
         assert!(group.start >= self.released && group.next <= self.open());
         let len = group.next - group.start;
         assert!(len <= ring.left_in_block(group.start));
-        #[cfg(loom)]
+        #[cfg(wal_loom)]
         return ring.memory.copy(group.start, len);
-        #[cfg(not(loom))]
+        #[cfg(not(wal_loom))]
         // SAFETY: a block does not wrap, and the group lies in one. `settle` saw every claim of it published, with
         // acquire ordering, and none of its bytes is written again before `release`, which needs the consumer mutably
         // while this slice borrows it. The padding behind the last frame was zeroed at the last release and belongs
@@ -184,16 +185,16 @@ const FETCH_AHEAD: u64 = 4096;
 
 /// The bytes of a ring: a mapped file, or the heap.
 pub(crate) struct Memory {
-    #[cfg(not(loom))]
+    #[cfg(not(wal_loom))]
     base: *mut u8,
     len: u64,
-    #[cfg(not(loom))]
+    #[cfg(not(wal_loom))]
     backing: Backing,
-    #[cfg(loom)]
+    #[cfg(wal_loom)]
     words: Vec<MemoryWord>,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 enum Backing {
     Heap(std::ptr::NonNull<[u64]>),
     Mapped {
@@ -204,13 +205,13 @@ enum Backing {
 }
 
 // SAFETY: the memory is owned by this value wherever it is, and every access goes through the protocol above.
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 unsafe impl Send for Memory {}
 // SAFETY: as above.
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 unsafe impl Sync for Memory {}
 
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 impl Memory {
     /// `len` zero bytes in the process; a power of two.
     pub(crate) fn heap(len: usize) -> Memory {
@@ -378,7 +379,7 @@ impl Memory {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(wal_loom))]
 impl Drop for Memory {
     fn drop(&mut self) {
         match &mut self.backing {
@@ -414,7 +415,7 @@ impl Memory {
 }
 
 /// Under loom every word is an atomic of loom's, so that missing orderings show.
-#[cfg(loom)]
+#[cfg(wal_loom)]
 impl Memory {
     pub(crate) fn heap(len: usize) -> Memory {
         Memory {
@@ -465,10 +466,10 @@ impl Memory {
     pub(crate) fn set_durable(&self, _: u64) {}
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(wal_loom)))]
 #[path = "tests.rs"]
 mod tests;
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, wal_loom))]
 #[path = "loom.rs"]
 mod loom_tests;

@@ -40,7 +40,7 @@ const GIVE_WAY_SPINS: u32 = if SIMULATED { 1 } else { 8 };
 const GIVE_WAY_FOR_LONG_SPINS: u32 = if SIMULATED { 1 } else { 1024 };
 
 /// Whether spinning is a step of a schedule.
-const SIMULATED: bool = cfg!(any(loom, shuttle));
+const SIMULATED: bool = cfg!(any(wal_loom, wal_shuttle));
 
 /// How long the blocks of a ring are.
 pub(crate) fn block_len(capacity: u64) -> u64 {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many files are open at most, outside a call that opens one; few where schedules are explored, so that some meet it.
-const OPEN_MAX: usize = if cfg!(shuttle) { 4 } else { 32 };
+const OPEN_MAX: usize = if cfg!(wal_shuttle) { 4 } else { 32 };
 
 /// How many of them may hold what was written and not flushed. A file is not closed before it is flushed, because the
 /// system tells of a failed write only those that had the file open.

@@ -201,7 +201,7 @@ impl WalStore for MemStore {
     }
 }
 
-#[cfg(all(test, not(loom), not(shuttle)))]
+#[cfg(all(test, not(wal_loom), not(wal_shuttle)))]
 mod tests {
     use super::*;
 

@@ -32,7 +32,7 @@ const STAGING: &str = "staging";
 const SUFFIX: &str = ".seg";
 
 /// The smallest segment; smaller requests are rounded up. Little under shuttle, whose logs are short.
-const MIN_SEGMENT_LEN: u64 = if cfg!(shuttle) { 4 << 10 } else { 64 << 10 };
+const MIN_SEGMENT_LEN: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 64 << 10 };
 
 /// A log in a directory: `manifest`, `staging`, and the row in files of one size, `0000000000.seg` and so on.
 ///

@@ -29,12 +29,12 @@ impl Process {
 }
 
 /// Nothing is forked under a checker of schedules, and nowhere but on Unix.
-#[cfg(any(loom, shuttle, miri, not(unix)))]
+#[cfg(any(wal_loom, wal_shuttle, miri, not(unix)))]
 fn this() -> u64 {
     1
 }
 
-#[cfg(all(unix, not(any(loom, shuttle, miri))))]
+#[cfg(all(unix, not(any(wal_loom, wal_shuttle, miri))))]
 fn this() -> u64 {
     use std::sync::OnceLock;
 
@@ -60,7 +60,7 @@ fn this() -> u64 {
     }
 }
 
-#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
+#[cfg(all(target_os = "linux", not(any(wal_loom, wal_shuttle, miri))))]
 mod page {
     #![allow(unsafe_code)] // one number in a mapping of its own; the proofs are below
 
@@ -149,7 +149,7 @@ mod page {
     }
 }
 
-#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
+#[cfg(all(target_os = "linux", not(any(wal_loom, wal_shuttle, miri))))]
 mod thread {
     #![allow(unsafe_code)] // one call of the system
 
@@ -163,13 +163,13 @@ mod thread {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
+#[cfg(not(all(target_os = "linux", not(any(wal_loom, wal_shuttle, miri)))))]
 mod thread {
     /// The thread returns then, which can take locks.
     pub(crate) fn end_thread_of_child() {}
 }
 
-#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
+#[cfg(not(all(target_os = "linux", not(any(wal_loom, wal_shuttle, miri)))))]
 mod page {
     use std::ops::Deref;
 
@@ -186,7 +186,7 @@ mod page {
 
         /// Whether a child finds zero, if there can be one.
         pub(crate) fn is_wiped(&self) -> bool {
-            cfg!(any(loom, shuttle, miri, not(unix)))
+            cfg!(any(wal_loom, wal_shuttle, miri, not(unix)))
         }
     }
 

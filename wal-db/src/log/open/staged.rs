@@ -231,7 +231,7 @@ impl Staged {
     }
 }
 
-#[cfg(all(test, unix, not(loom)))]
+#[cfg(all(test, unix, not(wal_loom)))]
 #[allow(clippy::unwrap_used)] // clippy does not see that this is a test
 mod tests {
     use std::os::unix::fs::FileExt;

@@ -112,7 +112,7 @@ fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
         && header.number == manifest.staging.unwrap_or(0)
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(wal_loom, wal_shuttle))))]
 #[allow(clippy::unwrap_used)] // clippy does not see that this is a test
 mod tests {
     use super::{

@@ -13,16 +13,16 @@ use crate::{
 /// How much is read at a time, from one multiple of it to the next: as a block, so that a group seldom begins in one
 /// chunk and ends in another.
 /// Little under loom and shuttle, whose logs are short.
-pub(crate) const CHUNK_LEN: usize = if cfg!(loom) {
+pub(crate) const CHUNK_LEN: usize = if cfg!(wal_loom) {
     8
-} else if cfg!(shuttle) {
+} else if cfg!(wal_shuttle) {
     512
 } else {
     512 << 10
 };
 
 /// How many chunks are read before the walk has come to them.
-const AHEAD: usize = if cfg!(any(loom, shuttle)) { 2 } else { 4 };
+const AHEAD: usize = if cfg!(any(wal_loom, wal_shuttle)) { 2 } else { 4 };
 
 /// The chunks of the stream from where a walk is. A thread reads them, and so does the walk itself, the one behind, when
 /// the one that it needs is not there yet.
@@ -258,6 +258,6 @@ impl Drop for ReadAhead {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, wal_loom))]
 #[path = "read_ahead_loom.rs"]
 mod loom_tests;

@@ -161,7 +161,7 @@ impl<'a> RecordRef<'a> {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(wal_loom, wal_shuttle))))]
 mod tests {
     use crate::{MemStore, Wal};
 

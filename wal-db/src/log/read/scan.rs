@@ -507,7 +507,7 @@ impl Walker {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(wal_loom, wal_shuttle))))]
 mod tests {
     use proptest::{prelude::*, sample::Index};
 

@@ -13,7 +13,7 @@ const TRUSTED: usize = 1 << 20;
 
 /// A walk is a long one when it has read this much in a row, and as much is still to come.
 /// Little under shuttle, whose logs are short.
-const LONG: u64 = if cfg!(shuttle) { 1 << 10 } else { 2 << 20 };
+const LONG: u64 = if cfg!(wal_shuttle) { 1 << 10 } else { 2 << 20 };
 
 /// Bytes of the stream that were read together.
 #[derive(Default)]
@@ -128,7 +128,7 @@ impl Window {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(wal_loom, wal_shuttle))))]
 mod tests {
     use super::*;
     use crate::{

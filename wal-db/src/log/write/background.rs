@@ -280,7 +280,7 @@ fn flush_loop(core: &Core, writer: &Writer) {
 /// ready, bounds what a `sync` has to wait for and what recovery reads; a flush that runs beside them slows appends down,
 /// so it is not done more often.
 /// Little under shuttle, whose logs are short.
-const BEHIND_MAX: u64 = if cfg!(shuttle) { 1 << 10 } else { 512 << 20 };
+const BEHIND_MAX: u64 = if cfg!(wal_shuttle) { 1 << 10 } else { 512 << 20 };
 
 /// And how many segments: each is an open file until it is flushed.
 const SEGMENTS_BEHIND: u64 = 8;
@@ -402,6 +402,6 @@ impl super::flush::Committer {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, wal_loom))]
 #[path = "background_loom.rs"]
 mod loom_tests;

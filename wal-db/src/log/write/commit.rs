@@ -364,6 +364,6 @@ impl Turn<'_> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, wal_loom))]
 #[path = "commit_loom.rs"]
 mod loom_tests;

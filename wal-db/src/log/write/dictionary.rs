@@ -21,7 +21,7 @@ use crate::{
 
 /// How many keys are found without a lock; a power of two. A program with more event types finds the others with one.
 /// Few under shuttle, to which each is a step.
-const KNOWN: usize = if cfg!(shuttle) { 4 } else { 1024 };
+const KNOWN: usize = if cfg!(wal_shuttle) { 4 } else { 1024 };
 
 /// What an open log knows of its schemas.
 pub(crate) struct Dictionary {
@@ -423,7 +423,7 @@ impl Core {
     }
 }
 
-#[cfg(all(test, feature = "bincode", not(loom), not(shuttle)))]
+#[cfg(all(test, feature = "bincode", not(wal_loom), not(wal_shuttle)))]
 mod tests {
     use serde::{Deserialize, Serialize};
 

@@ -101,6 +101,6 @@ impl Room {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, wal_loom))]
 #[path = "room_loom.rs"]
 mod loom_tests;
