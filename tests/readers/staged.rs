@@ -31,9 +31,9 @@ fn a_handle_that_reads_shows_what_staging_memory_holds_and_changes_nothing() {
             (entries[4].0..=entries[5].0).contains(&reader.status().durable),
             "{form:?}"
         );
-        for entry in &entries {
+        for (ordinal, entry) in (0..).zip(&entries) {
             assert_eq!(reader.read(entry.0).unwrap().data(), entry.1, "{form:?}");
-            reader.locate(entry.0).unwrap();
+            assert_eq!(reader.locate(entry.0).unwrap().ordinal, ordinal, "{form:?}");
             let from: Vec<_> = reader
                 .iter_from(entry.0)
                 .unwrap()

@@ -157,6 +157,9 @@ impl Core {
     /// The number of the record at `lsn`, counted from 0 since the log was made.
     pub(crate) fn ordinal_of(&self, lsn: Lsn) -> Result<u64> {
         self.read(lsn)?;
+        if let Some(staged) = self.staged_at(lsn.pos()) {
+            return staged.ordinal_of(lsn);
+        }
         self.look(|shape| {
             let header = find::find_group(&self.base, shape, lsn.pos())?;
             Ok(header.ordinal + self.index_in_group(shape, &header, lsn.pos())?)

@@ -76,7 +76,7 @@ impl Core {
     }
 
     /// What holds `pos` if that is in the staging memory of another process.
-    fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
+    pub(super) fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
         let staged = self.base.staged()?;
         (pos >= staged.base.shape().head_group).then_some(staged)
     }
