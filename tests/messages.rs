@@ -427,7 +427,7 @@ fn calls_that_cannot_be_made_say_what_to_do_first() {
     wal.append_in_place(1, |_| inside = Some(clone.sync())).unwrap();
     says(
         inside.unwrap(),
-        &["inside the closure of append_with", "finish the closure"],
+        &["inside the closure of append_in_place", "finish the closure"],
     );
     wal.close().unwrap();
     says(clone.append(b"x"), &["closed", "open it again"]);
