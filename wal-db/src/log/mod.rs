@@ -30,9 +30,10 @@ pub use open::{
 pub use read::{
     iter::{RevIter, WalIter},
     record::{Record, RecordKind, RecordRef},
+    seek::Location,
     tail::{Follow, Tail},
 };
-pub use wal::{Location, Start, Status, Wal};
+pub use wal::{Start, Status, Wal};
 pub(crate) use write::dictionary::{Describe, Described, Entry};
 #[cfg(feature = "testing")]
 pub(crate) use write::watched::Watched;

@@ -7,10 +7,7 @@ mod read;
 
 use std::{path::Path, sync::Arc};
 
-pub use self::{
-    figures::Status,
-    read::{Location, Start},
-};
+pub use self::{figures::Status, read::Start};
 use super::{
     core::Core,
     open::{inspect, report::RecoveryReport},
@@ -236,7 +233,7 @@ impl WalConfig {
 impl Owner {
     fn close(&self) -> Result<()> {
         self.core.check_process()?;
-        // Inside the closure of `append_in_place`, whoever flushes waits for us.
+        // A flush waits for the closure of `append_in_place` to end, and this call would wait for the flush.
         if self.core.is_in_closure() {
             return Err(WalError::Reentrant);
         }

@@ -154,18 +154,6 @@ impl Core {
         Ok((last, header))
     }
 
-    /// The number of the record at `lsn`, counted from 0 since the log was made.
-    pub(crate) fn ordinal_of(&self, lsn: Lsn) -> Result<u64> {
-        self.read(lsn)?;
-        if let Some(staged) = self.staged_at(lsn.pos()) {
-            return staged.ordinal_of(lsn);
-        }
-        self.look(|shape| {
-            let header = find::find_group(&self.base, shape, lsn.pos())?;
-            Ok(header.ordinal + self.index_in_group(shape, &header, lsn.pos())?)
-        })
-    }
-
     /// What holds the record with this number if that is in the staging memory of another process.
     fn staged_from_ordinal(&self, ordinal: u64) -> Option<Arc<Core>> {
         let staged = self.base.staged()?;

@@ -11,6 +11,16 @@ use crate::{
     sync::Arc,
 };
 
+/// What else a log knows of a record, from [`Wal::locate`](crate::Wal::locate).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location {
+    /// The number of the record, counted as in [`Start::Ordinal`](crate::Start::Ordinal).
+    pub ordinal: u64,
+    /// When the record was written to the store, by the clock of the process that wrote it.
+    pub time: SystemTime,
+}
+
 /// What somebody hears who knows records that were cut off.
 pub(crate) fn cut_back(cut: EpochStart) -> WalError {
     WalError::CutBack {
@@ -76,7 +86,7 @@ impl Core {
     }
 
     /// What holds `pos` if that is in the staging memory of another process.
-    pub(super) fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
+    fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
         let staged = self.base.staged()?;
         (pos >= staged.base.shape().head_group).then_some(staged)
     }
@@ -224,15 +234,18 @@ impl Core {
         Ok(Some(low))
     }
 
-    /// When the record at `pos` was written to the store.
-    pub(crate) fn time_at(&self, lsn: Lsn) -> Result<SystemTime> {
+    /// The number of the record at `lsn`, and when it was written to the store.
+    pub(crate) fn locate(&self, lsn: Lsn) -> Result<Location> {
         self.look(|shape| {
             self.read_now(shape, lsn)?;
             if let Some(staged) = self.staged_at(lsn.pos()) {
-                return staged.time_at(lsn);
+                return staged.locate(lsn);
             }
             let header = find::find_group(&self.base, shape, lsn.pos())?;
-            Ok(clock::system_time(header.time_us))
+            Ok(Location {
+                ordinal: header.ordinal + self.index_in_group(shape, &header, lsn.pos())?,
+                time: clock::system_time(header.time_us),
+            })
         })
     }
 }

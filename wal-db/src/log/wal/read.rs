@@ -10,6 +10,7 @@ use crate::{
         read::{
             iter::{self, RevIter, WalIter},
             record::Record,
+            seek::Location,
             tail::Tail,
             verify,
         },
@@ -73,16 +74,6 @@ impl From<&Position> for Start {
     fn from(position: &Position) -> Self {
         Start::Position(*position)
     }
-}
-
-/// What else a log knows of a record, from [`Wal::locate`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Location {
-    /// The number of the record, counted as in [`Start::Ordinal`].
-    pub ordinal: u64,
-    /// When the record was written to the store, by the clock of the process that wrote it.
-    pub time: SystemTime,
 }
 
 /// # Reading
@@ -164,11 +155,7 @@ impl Wal {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn locate(&self, lsn: Lsn) -> Result<Location> {
-        let core = self.here()?;
-        Ok(Location {
-            ordinal: core.ordinal_of(lsn)?,
-            time: core.time_at(lsn)?,
-        })
+        self.here()?.locate(lsn)
     }
 
     /// The `ordinal`-th record, counted as in [`Start::Ordinal`]; `None` if the log has no such
