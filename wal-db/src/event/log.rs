@@ -275,12 +275,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         })
     }
 
-    fn append_one_with(&self, event: &E, meta: &Meta) -> Result<(Lsn, u64)> {
-        append::<AsEvent<C, E>>(&self.wal, self.reads_back, |buffer| {
-            payload::encode_with::<C, E>(event, meta, buffer)
-        })
-    }
-
     fn append_all<T>(
         &self,
         events: &[T],
@@ -350,7 +344,8 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// As [`append`](Self::append); [`TypedError::Encode`] from a [`MetaError`](crate::event::MetaError) if the metadata cannot be
     /// stored.
     pub fn append_with_meta(&self, event: &E, meta: &Meta) -> Result<Lsn> {
-        Ok(self.append_one_with(event, meta)?.0)
+        let encode = |buffer: &mut Vec<u8>| payload::encode_with::<C, E>(event, meta, buffer);
+        Ok(append::<AsEvent<C, E>>(&self.wal, self.reads_back, encode)?.0)
     }
 
     /// As [`append_batch`](Self::append_batch), each event with metadata.

@@ -43,8 +43,8 @@ impl Wal {
     }
 
     /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before the
-    /// next one), durably, and returns where the log starts now. Whole segment files are deleted, and a log in one file gives the blocks back where the
-    /// file system can. Safe while others append and read; readers that are behind get
+    /// next one), durably, and returns where the log starts now. Whole segment files are deleted, and a log in one file
+    /// gives the blocks back where the file system can. Safe while others append and read; readers that are behind get
     /// [`Truncated`](crate::WalError::Truncated). Nothing happens if they are gone already.
     ///
     /// # Errors
