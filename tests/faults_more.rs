@@ -207,7 +207,7 @@ fn a_follower_of_the_flush_that_fails_hears_of_it() {
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| wal.sync());
             disk.wait_for_held();
-            let follower = scope.spawn(|| wal.ticket(entry.0).and_then(|ticket| ticket.wait()).map(drop));
+            let follower = scope.spawn(|| wal_tests::sync_to(&wal, entry.0));
             disk.set(Op::Sync, Fault::Fail(EIO));
             disk.let_go();
             assert!(is_in_doubt(&leader.join().unwrap()));
@@ -215,9 +215,7 @@ fn a_follower_of_the_flush_that_fails_hears_of_it() {
             assert!(is_in_doubt(&heard) || is_poisoned(&heard), "{heard:?}");
         });
         // The record was taken before the failure, so it is in doubt for good; what comes later is refused.
-        assert!(is_in_doubt(
-            &wal.ticket(entry.0).and_then(|ticket| ticket.wait()).map(drop)
-        ));
+        assert!(is_in_doubt(&wal_tests::sync_to(&wal, entry.0)));
         assert!(is_poisoned(&wal.append(b"later")));
     });
 }

@@ -131,6 +131,14 @@ pub fn payload(seed: usize, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Returns once the record at `lsn`, and everything before it, is durable.
+///
+/// # Errors
+/// As [`wal_db::Wal::ticket`] and [`wal_db::Ticket::wait`].
+pub fn sync_to(wal: &wal_db::Wal, lsn: wal_db::Lsn) -> wal_db::Result<()> {
+    wal.ticket(lsn)?.wait().map(drop)
+}
+
 /// Says something about the run on standard error: what was skipped and why, or how much was tried.
 pub fn note(text: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes()).expect("stderr");

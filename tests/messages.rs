@@ -239,7 +239,7 @@ fn a_failed_write_or_flush_says_of_which_log_it_was() {
         let lsn = wal.append(b"one").unwrap();
         disk.set(op, Fault::Fail(EIO));
         let text = says(
-            wal.ticket(lsn).and_then(|ticket| ticket.wait()).map(drop),
+            wal_tests::sync_to(&wal, lsn),
             &["in doubt", "LSN 0", doing, NAME, "reopen"],
         );
         says(wal.append(b"two"), &["poisoned", doing, NAME, "reopen"]);

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize};
 use wal_db::__private::{Codec, Stored, Upcast};
 use wal_db::{
-    EventLog, Lsn, MemStore, Meta, Wal, WalError, WalRecord,
-    event::{MetaError, MetaRef, RecordType, TypedError, WalDecode},
+    EventLog, Lsn, MemStore, Meta, Replay, Wal, WalError, WalRecord,
+    event::{MetaError, MetaRef, RecordType, TypedError, WalDecode, WalDecodeOwned},
 };
 
 fn wal() -> Wal {
@@ -45,6 +45,12 @@ fn refusal<T: std::fmt::Debug>(result: wal_db::Result<T>) -> MetaError {
             .expect("the reason is the metadata's"),
         other => panic!("not refused: {other:?}"),
     }
+}
+
+/// The events of one type, in a log that holds others as well.
+fn among_others<E: WalDecodeOwned>(wal: &Wal) -> Replay<E> {
+    let log = wal.typed::<E>().expect("replay");
+    log.replay(..).expect("replay").among_others()
 }
 
 #[test]
@@ -268,12 +274,7 @@ fn a_replay_of_one_type_decodes_nothing_else() {
     wal.append_typed(&Made("d".into())).expect("append");
 
     DECODED.set(0);
-    let mut replay = wal
-        .typed::<Order>()
-        .expect("replay")
-        .replay(..)
-        .expect("replay")
-        .among_others();
+    let mut replay = among_others::<Order>(&wal);
     let events: Vec<_> = replay
         .by_ref()
         .map(|event| event.expect("an event").event)
@@ -287,31 +288,11 @@ fn a_replay_of_one_type_decodes_nothing_else() {
     );
     assert!(replay.ahead().is_empty());
 
-    let logins = wal
-        .typed::<Login>()
-        .expect("replay")
-        .replay(..)
-        .expect("replay")
-        .among_others()
-        .count();
-    let purchases = wal
-        .typed::<Purchase>()
-        .expect("replay")
-        .replay(..)
-        .expect("replay")
-        .among_others()
-        .count();
-    assert_eq!((logins, purchases), (2, 1));
+    let (logins, purchases) = (among_others::<Login>(&wal), among_others::<Purchase>(&wal));
+    assert_eq!((logins.count(), purchases.count()), (2, 1));
 
     wal.append_typed(&Undecodable(UNDECODABLE)).expect("append");
-    let last = wal
-        .typed::<Order>()
-        .expect("replay")
-        .replay(..)
-        .expect("replay")
-        .among_others()
-        .last()
-        .expect("some");
+    let last = among_others::<Order>(&wal).last().expect("some");
     let error = last.expect_err("one of its own that cannot be read is an error");
     assert!(
         matches!(error, WalError::Typed(TypedError::Codec { .. })),
@@ -352,13 +333,7 @@ fn filters_decode_what_they_let_through_and_nothing_else() {
     assert_eq!(found(replay().tagged("t").tagged("u")), [placed("d")]);
     assert_eq!(found(replay().tagged("t").stream("there")), [placed("b")]);
     assert_eq!(found(replay().stream("her")), []);
-    let of_type = wal
-        .typed::<Login>()
-        .expect("replay")
-        .replay(..)
-        .expect("replay")
-        .among_others()
-        .stream("there");
+    let of_type = among_others::<Login>(&wal).stream("there");
     assert_eq!(of_type.count(), 1);
     let plain = replay()
         .find_map(Result::err)

@@ -250,10 +250,7 @@ impl Model {
                 }
                 let beyond = Lsn::new(self.wal().end().get() + 8);
                 assert!(matches!(
-                    self.wal()
-                        .ticket(beyond)
-                        .and_then(|ticket| ticket.wait())
-                        .map(drop),
+                    wal_tests::sync_to(self.wal(), beyond),
                     Err(WalError::NoSuchRecord { .. })
                 ));
             }

@@ -43,10 +43,7 @@ fn use_all(wal: &Wal) -> Vec<(&'static str, Result<()>)> {
         ("append_and_sync", wal.append_and_sync(b"x").map(drop)),
         (
             "append and ticket",
-            wal.append(b"x")
-                .and_then(|lsn| wal.ticket(lsn))
-                .and_then(|ticket| ticket.wait())
-                .map(drop),
+            wal.append(b"x").and_then(|lsn| wal_tests::sync_to(wal, lsn)),
         ),
         ("append_typed", wal.append_typed(&Counted(1)).map(drop)),
         ("flush", wal.drain()),
@@ -191,13 +188,7 @@ fn what_was_made_before_the_closure_does_not_hang_inside() {
         let mut refused = Vec::new();
         wal.append_in_place(1, |_| {
             refused.push(("ticket", ticket.wait().map(drop)));
-            refused.push((
-                "ticket and wait",
-                wal.ticket(first)
-                    .and_then(|ticket| ticket.wait())
-                    .map(drop)
-                    .map(drop),
-            ));
+            refused.push(("ticket and wait", wal_tests::sync_to(&wal, first).map(drop)));
             if let Ok(live) = &mut live {
                 refused.push(("commit", live.commit(Counted(1)).map(drop)));
                 refused.push(("catch_up", live.catch_up().map(drop)));

@@ -360,7 +360,7 @@ fn no_position_panics() {
             wal.locate(lsn).map(|at| at.time),
             wal.locate(lsn).map(|at| at.ordinal),
             wal.ticket(lsn),
-            wal.ticket(lsn).and_then(|ticket| ticket.wait()).map(drop),
+            wal_tests::sync_to(&wal, lsn),
         );
         let _ = (
             Position::of(&wal, lsn),

@@ -113,15 +113,7 @@ fn fills_and_goes_on(dir: &Path, form: Form, config: WalConfig, what: &str) -> V
     ballast(dir);
     let read = Wal::open_read_only(&path).unwrap();
     assert_eq!(all(&read), entries, "{what}, read-only");
-    assert!(
-        wal_db::recovery::inspect(&path).unwrap().damage.is_none(),
-        "{what}"
-    );
-    assert_eq!(
-        wal_db::recovery::salvage(&path).unwrap().count(),
-        entries.len(),
-        "{what}"
-    );
+    assert_nothing_is_damaged(&path, entries.len(), what);
     let wal = open(&path, form, config).unwrap_or_else(|error| panic!("{what}: opening: {error}"));
     assert_eq!(all(&wal), entries, "{what}, opened while it is full");
     fill(&wal, &mut entries, what);
@@ -133,6 +125,19 @@ fn fills_and_goes_on(dir: &Path, form: Form, config: WalConfig, what: &str) -> V
     wal.sync().unwrap();
     assert_eq!(all(&wal), entries, "{what}, cut to make room");
     entries
+}
+
+/// That neither a look at the log nor a salvage finds damage, with so many records in it.
+fn assert_nothing_is_damaged(path: &Path, records: usize, what: &str) {
+    assert!(
+        wal_db::recovery::inspect(path).unwrap().damage.is_none(),
+        "{what}"
+    );
+    assert_eq!(
+        wal_db::recovery::salvage(path).unwrap().count(),
+        records,
+        "{what}"
+    );
 }
 
 fn configs() -> [(&'static str, WalConfig); 2] {
@@ -527,15 +532,7 @@ fn a_log_on_a_read_only_mount_is_read_and_not_opened_for_writing() {
         let wal = Wal::open_read_only(&path).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(all(&wal), entries, "{what}");
         assert!(matches!(wal.append(b"more"), Err(WalError::ReadOnly)), "{what}");
-        assert!(
-            wal_db::recovery::inspect(&path).unwrap().damage.is_none(),
-            "{what}"
-        );
-        assert_eq!(
-            wal_db::recovery::salvage(&path).unwrap().count(),
-            entries.len(),
-            "{what}"
-        );
+        assert_nothing_is_damaged(&path, entries.len(), &what);
         assert_same_files(&before, &tree(mount.path()), &what);
         drop(wal);
         mount.unmount();

@@ -53,10 +53,7 @@ fn a_ticket_a_sync_a_flush_and_a_close_of_a_full_disk_say_that_the_records_were_
     let lsn = ticket.lsn();
     assert_eq!(not_durable(ticket.wait()), Some(lsn));
     assert_eq!(not_durable(wal.sync()), None);
-    assert_eq!(
-        not_durable(wal.ticket(lsn).and_then(|ticket| ticket.wait()).map(drop)),
-        Some(lsn)
-    );
+    assert_eq!(not_durable(wal_tests::sync_to(&wal, lsn)), Some(lsn));
     assert_eq!(not_durable(wal.drain()), None);
     assert_eq!(not_durable(wal.clone().close()), None);
     // Closing can be tried again, and then the record is there.

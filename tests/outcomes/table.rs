@@ -68,9 +68,7 @@ const CALLS: [Call; 26] = [
         live.commit(Noted::of(data)).map(drop)
     }),
     call("sync", 0, |wal, _, _| wal.sync()),
-    call("ticket, wait", 0, |wal, _, _| {
-        wal.ticket(last(wal)).and_then(|ticket| ticket.wait()).map(drop)
-    }),
+    call("ticket, wait", 0, |wal, _, _| wal_tests::sync_to(wal, last(wal))),
     call("drain", 0, |wal, _, _| wal.drain()),
     call("truncate_after", 0, |wal, _, _| wal.truncate_after(first(wal)?)),
     call("truncate_from", 0, |wal, _, _| wal.truncate_from(first(wal)?)),
