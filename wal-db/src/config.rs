@@ -32,12 +32,11 @@ pub enum OpenPolicy {
     /// everything from there on. The log goes on after all that was ever acknowledged, so no LSN of what was lost is
     /// used again.
     ///
-    /// That mends a damaged group or seal at the end of the log, and a file that was cut short. It does not mend what a
-    /// cut cannot: a manifest of which both copies are damaged, a segment that is missing or another one's, and a group
-    /// that is whole and another than the manifest says. Such a log is refused under this policy as well;
-    /// [`salvage`](crate::recovery::salvage) reads what can be read, for a new log. Nor does it look at records that
-    /// opening does not read, which are those before the last mark: damage there is met when they are read, where
-    /// [`RecoveryPolicy::SkipBadRecords`] passes over it.
+    /// That mends a damaged group or seal at the end of the log, and a file that was cut short. Refused under this
+    /// policy as well is a log whose manifest is damaged in both copies, whose segment is missing or another one's, or
+    /// whose group is whole and another than the manifest says; [`salvage`](crate::recovery::salvage) reads what can be
+    /// read of it, for a new log. Opening does not read the records before the last mark: damage there is met when they
+    /// are read, and [`RecoveryPolicy::SkipBadRecords`] passes over it.
     TruncateAtDamage,
 }
 
@@ -48,8 +47,8 @@ pub enum Durability {
     /// One flush: survives power loss.
     #[default]
     Flushed,
-    /// Two flushes, the second of which certifies the first: besides, a disk that later loses a sector of the very
-    /// last flush is found out. Costs twice the time.
+    /// Two flushes: the second one records that the first succeeded, so a disk that later loses a sector of the very
+    /// last flush is found out. Takes twice as long.
     Certified,
 }
 
@@ -57,23 +56,20 @@ pub enum Durability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Staging {
-    /// In a memory-mapped file beside the log, if a store into it cannot want space: `append` costs a copy, and the record
-    /// survives the process. Else the log is written through, as with [`WriteThrough`](Self::WriteThrough);
-    /// [`Status::staging`](crate::Status::staging) says which it is, and why.
+    /// In a memory-mapped file beside the log, if a store into it cannot need space: `append` costs a copy, and the
+    /// record survives the process. Otherwise the log is written through, as with [`WriteThrough`](Self::WriteThrough);
+    /// [`Status::staging`](crate::Status::staging) says which it is, and [`NotMapped`] why.
     ///
-    /// A store into mapped memory that finds the disk full ends the process by a signal. It wants space on file systems
-    /// that copy on write (Btrfs, ZFS, bcachefs), and where files can share blocks (XFS, unless it was made without
-    /// `reflink`), once somebody has copied the log with `cp`; with containers, what lies below their file system decides,
-    /// and where that cannot be told the log is written through as well.
-    /// It does not on ext4, tmpfs and others. Stores without files have no place for it. Where the system does not tell which
-    /// boot of the machine this is (no `/proc` in a chroot; macOS), a dead process's memory could not be trusted either.
+    /// A store into mapped memory that finds the disk full ends the process by a signal. It can need space on file
+    /// systems that copy on write (Btrfs, ZFS, bcachefs), and where files can share blocks (XFS, unless it was made
+    /// without `reflink`), once somebody has copied the log with `cp`. In a container, the file system below decides.
     #[default]
     Mapped,
-    /// As [`Mapped`](Self::Mapped), wherever the file can be mapped at all. For those who know that nobody copies the log's
-    /// files while it is open other than by [`backup_to`](crate::Wal::backup_to), or that the disk is never full: a store
-    /// that wants space then **ends the process by a signal** (SIGBUS). What was appended by then is there when the log is
-    /// opened again, unless it is [not known](NotMapped::UnknownBoot) whether the machine went down in between: then what
-    /// was appended after an append that was under way is not.
+    /// As [`Mapped`](Self::Mapped), wherever the file can be mapped at all. For those who know that nobody copies the
+    /// log's files while it is open other than by [`backup_to`](crate::Wal::backup_to), or that the disk is never full:
+    /// a store that needs space then **ends the process by a signal** (SIGBUS). What was appended by then is there when
+    /// the log is opened again. If it is [not known](NotMapped::UnknownBoot) whether the machine went down in between,
+    /// what was appended after an unfinished append is not.
     AlwaysMapped,
     /// Nowhere: `append` returns when the store holds the record. One system call for each append that no other
     /// thread shares.
@@ -112,13 +108,13 @@ pub enum NotMapped {
     /// Another file can come to share its blocks, by `cp` for example.
     #[error("files can share blocks here, so a store into mapped memory could find the disk full")]
     SharesBlocks,
-    /// The file system has layers, as in a container, and what lies below them could copy on write: it does nothing by which
-    /// it could be told that it does not.
+    /// The file system has layers, as in a container, and nothing shows that what lies below them does not copy on
+    /// write.
     #[error("it is not known what lies below the layers of the file system, which could copy on write")]
     UnknownLayers,
-    /// Nothing tells one boot of the machine from another (on Linux that is in `/proc`). After a process has died, the next
-    /// one could not know whether staging memory lost a part when the machine went down, and would have to leave out what
-    /// comes after an append that was under way.
+    /// Nothing tells one boot of the machine from another (on Linux that is in `/proc`, which a chroot may lack). After
+    /// a process has died, the next one could not know whether staging memory lost a part when the machine went down,
+    /// and would have to leave out what comes after an unfinished append.
     #[error(
         "it is not known which boot of the machine this is, so staging memory could not be trusted to be whole"
     )]
@@ -206,8 +202,8 @@ impl WalConfig {
     }
 
     /// Whether the log has threads of its own: two that write records out, prepare space and seal an idle log, and one
-    /// for each iterator that goes through megabytes, which reads ahead. Without them this happens in the calls that need
-    /// it, and tickets are flushed by whoever waits for them.
+    /// for each iterator that goes through megabytes, which reads ahead. Without them this happens in the calls that
+    /// need it, and the caller that waits for a ticket flushes it.
     pub const fn with_background_flush(mut self, on: bool) -> Self {
         self.background_flush = on;
         self

@@ -2,8 +2,8 @@
 
 use std::{fmt, io};
 
-/// A file could not be opened, made or removed, for want of a descriptor or of a permission: nothing was changed, and it may
-/// work later. Wraps what the system said.
+/// A file could not be opened, made or removed, because a descriptor or a permission is missing: nothing was changed,
+/// and it may work later. Wraps what the system said.
 #[derive(Debug)]
 pub(crate) struct ForNow(io::Error);
 

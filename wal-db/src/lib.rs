@@ -2,9 +2,9 @@
 //!
 //! Threads append records at memory speed ([`Wal::append`]), make them durable together ([`Wal::sync`]), and replay
 //! them from any [`Lsn`]. Records are bytes, or events of your own types with names and versions ([`WalRecord`],
-//! [`Wal::typed`]). Opening recovers what a crash left, exactly. Every record that was acknowledged as durable is there, or
-//! is reported as damaged: by opening, which reads the end of the log and changes nothing then, and before that by whoever
-//! reads the place, or [`Wal::verify`].
+//! [`Wal::typed`]). Opening recovers what a crash left, exactly. Every record that was acknowledged as durable is
+//! there, or is reported as damaged. Opening reads the end of the log, and changes nothing if it finds damage; damage
+//! before that is found by reading it, or by [`Wal::verify`].
 //!
 //! ```
 //! # #[cfg(all(feature = "derive", feature = "bincode"))]
@@ -49,16 +49,16 @@
 //! | know | [`Wal::status`] |
 //! | test | the module `testing` (a feature): crashes, old releases, stored bytes |
 //!
-//! What each call promises is said where it is documented. Of the repository, `docs/errors.md` says what each error means
-//! for its record, `docs/format.md` describes the files on disk, `docs/design.md` the workings.
+//! Each call documents what it promises. In the repository, `docs/design.md` has all promises and their limits,
+//! `docs/errors.md` what each error means for its record, and `docs/format.md` the files on disk.
 //!
 //! # Waiting, and async
 //!
-//! [`Wal::append`] copies the record into staging memory and returns. Now and then it waits: for a flush, when staging memory
-//! or the backlog of what was written and not flushed (512 MiB) is full, and for space, when a file has to grow. There is no
-//! runtime inside and no call is `async`: in a task, append, then await a [`Ticket`] from [`Wal::ticket`], which is a future,
-//! and make room for that wait as for any short disk access, with `spawn_blocking` where it would hurt. Calls that read,
-//! [`Wal::sync`] and [`Tail::next_timeout`] block the thread.
+//! [`Wal::append`] copies the record into staging memory and returns. Now and then it waits: for a flush, when staging
+//! memory or the backlog of what was written and not flushed (512 MiB) is full, and for space, when a file has to grow.
+//! There is no runtime inside and no call is `async`. In a task, append, then await a [`Ticket`] from [`Wal::ticket`],
+//! which is a future. Treat the wait of an append as any short disk access, with `spawn_blocking` where it would hurt.
+//! Calls that read, [`Wal::sync`] and [`Tail::next_timeout`] block the thread.
 //!
 //! # Features
 //!

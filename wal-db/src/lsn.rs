@@ -8,9 +8,8 @@ use crate::format::GROUP_HEADER_LEN;
 
 /// The log sequence number of a record: its byte offset in the log.
 ///
-/// LSNs are unique, grow with the order of the records, have gaps between them (a record's frame, padding and
-/// the headers of groups lie in between) and stay valid for the life of the log: truncation never gives an LSN
-/// to another record. A new log begins at LSN 0, with its first record, or with the schema of that if it is an event.
+/// LSNs are unique, grow with the order of the records, have gaps between them, and stay valid for the life of the log:
+/// truncation never gives an LSN to another record.
 ///
 /// ```
 /// use wal_db::Lsn;

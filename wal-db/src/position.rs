@@ -21,27 +21,26 @@ const NO_GROUP: u64 = u64::MAX;
 /// A place in one particular log, to be stored with what its records did and to go on from later:
 /// [`Tail::position`](crate::Tail::position), [`Position::of`], [`Start::Position`](crate::Start::Position).
 ///
-/// An [`Lsn`] is a number and fits every log. A position also says which log it is from and what came before it there, and
-/// both are checked when it is used:
+/// An [`Lsn`] is a number and fits every log. A position also says which log it is from and what came before it there.
+/// Both are checked when it is used:
 ///
 /// * another log is refused, with both ids ([`OtherLog`](crate::WalError::OtherLog));
 /// * so is the same log with other records before the position ([`Diverged`](crate::WalError::Diverged)): one that was
 ///   restored from an older copy and has grown differently since, or one that lost records to a power failure which a
 ///   follower of [what is only written](crate::read::Follow::Written) had been shown;
-/// * a cut of the end after the position was taken is told wherever it was taken
-///   ([`CutBack`](crate::WalError::CutBack)); of a plain LSN at the very [end](crate::Wal::end) of the log it is not.
+/// * a later cut of the end is reported ([`CutBack`](crate::WalError::CutBack)) wherever the position was taken, also
+///   at the very [end](crate::Wal::end) of the log, where a plain LSN does not show it.
 ///
-/// What came before is told apart by the checksum of the last group of records, which covers all groups before it: two
-/// histories pass for one by chance once in 4 billion times. Where that group was dropped from the beginning of the log,
-/// or was cut off, the numbers of the epochs and the group after it have to tell, and a copy that was opened, cut and
-/// trimmed as often as the original may not be recognised. A copy that holds the same records up to the position is not another history.
+/// What came before is known by the checksum of the last group of records, which covers all groups before it: two
+/// histories pass for one by chance once in 4 billion times. If that group was dropped from the beginning of the log,
+/// or was cut off, the epochs and the group after it have to tell, and a copy that was opened, cut and trimmed as often
+/// as the original may not be recognised. A copy that holds the same records up to the position is not another history.
 ///
-/// It is stored as text ([`Display`](fmt::Display), [`FromStr`], serde) or as [56 bytes](Self::to_bytes). A typo in either
-/// is found.
+/// It is stored as text ([`Display`](fmt::Display), [`FromStr`], serde) or as [56 bytes](Self::to_bytes). A typo in
+/// either is found.
 ///
 /// ```
 /// # use wal_db::{MemStore, Position, Start, Wal};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let wal = Wal::with_store(MemStore::new())?;
 /// wal.append_and_sync(b"one")?;
 /// let mut tail = wal.tail(Start::Head)?;
@@ -54,15 +53,14 @@ const NO_GROUP: u64 = u64::MAX;
 ///
 /// let other = Wal::with_store(MemStore::new())?;
 /// assert!(other.tail(&kept.parse()?).is_err());
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     pub(crate) log: LogId,
     pub(crate) lsn: Lsn,
     pub(crate) part: u32,
-    /// What was read ends here at the latest: before the position, if that is right behind what was cut off.
+    /// What was read ends here at the latest: before the position, if that comes right after what was cut off.
     pub(crate) read_to: u64,
     /// The newest epoch of the log when the position was taken.
     pub(crate) epoch: u32,
@@ -88,8 +86,8 @@ impl Position {
         self.lsn
     }
 
-    /// How many events of the record at [`lsn`](Self::lsn) have been taken already, where that is one whose type was split
-    /// since it was stored; 0 elsewhere. The log hands out the record once more.
+    /// How many events of the record at [`lsn`](Self::lsn) have been taken already, if its type was split since it was
+    /// stored; 0 otherwise. The log hands out the record once more.
     #[must_use]
     pub fn part(&self) -> u32 {
         self.part

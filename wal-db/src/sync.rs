@@ -1,9 +1,8 @@
-//! The one place that names locks, atomics, threads and time, so that the lock-free protocols can run under loom and the
-//! whole log under shuttle. Both are chosen with a cfg (`--cfg wal_loom`, `--cfg wal_shuttle`), and without one nothing of them is
-//! compiled.
+//! The one place that names locks, atomics, threads and time, so that the lock-free protocols can run under loom and
+//! the whole log under shuttle (`--cfg wal_loom`, `--cfg wal_shuttle`).
 //!
-//! shuttle runs all threads on one, switches between them where one of these primitives is used, and takes every ordering
-//! for the strongest: it says nothing about orderings, which loom and Miri do.
+//! shuttle runs all threads on one, switches between them where one of these primitives is used, and takes every
+//! ordering for the strongest. loom and Miri check the orderings.
 
 #[cfg(not(any(wal_loom, wal_shuttle)))]
 mod real {
@@ -42,8 +41,8 @@ pub(crate) use std::sync::atomic::AtomicU64 as MemoryWord;
 
 /// Reads a number that a compare-and-swap will be tried on.
 ///
-/// Under loom this counts as a write: loom branches where an access follows another thread's conflicting one, and looks
-/// at the last access only, so a thread that reads before it swaps would hide the other thread's read from it.
+/// Loom branches on the most recent conflicting access only. A plain load before the swap would hide the other thread's
+/// load, so under loom this is a read-modify-write.
 #[inline]
 pub(crate) fn load_for_swap(number: &AtomicU64) -> u64 {
     #[cfg(not(wal_loom))]
@@ -63,9 +62,9 @@ pub(crate) fn spin_loop() {
     thread::yield_now();
 }
 
-/// Waits a little for what another thread is about to do; `tries` says how often it was not done yet. Spins at first, then
-/// gives the processor away, and then sleeps, longer each time up to a millisecond: a thread of a lower priority has a
-/// processor only while this one sleeps.
+/// Waits a little for what another thread is about to do; `tries` says how often it was not done yet. Spins, then
+/// yields, and then sleeps up to a millisecond, because a thread of a lower priority has a processor only while this
+/// one sleeps.
 pub(crate) fn back_off(tries: u32) {
     match tries {
         0..64 => spin_loop(),

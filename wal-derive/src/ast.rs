@@ -10,7 +10,6 @@ use crate::case::Rule;
 use crate::errors::Errors;
 use crate::serde_attr::SerdeAttrs;
 
-/// Which derive reads it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Derive {
     Record,
@@ -57,7 +56,6 @@ pub(crate) enum Style {
 }
 
 pub(crate) struct Field<'a> {
-    /// How it is reached.
     pub member: Member,
     pub ty: &'a Type,
     pub wal: WalAttr,

@@ -21,9 +21,8 @@ pub(crate) struct Family<'a> {
     pub other: Option<&'a Variant<'a>>,
 }
 
-/// A record type.
 pub(crate) struct Record<'a> {
-    /// In full.
+    /// The full name.
     pub name: String,
     pub version: u16,
     /// An id chosen with `#[wal(id = N)]`.
@@ -197,7 +196,7 @@ fn check_variants<'a>(
     records
 }
 
-/// The part of the name behind the dot; nothing if it is wrong.
+/// The part of the name after the dot; nothing if it is wrong.
 fn variant_name(variant: &Variant<'_>, errors: &mut Errors) -> Option<(String, Span)> {
     match &variant.wal.rename {
         Slot::Good(name, span) => Some((name.clone(), *span)),

@@ -239,7 +239,7 @@ fn retired(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
     quote!(#(#checks)*)
 }
 
-/// Those of the type, each with a comma behind it.
+/// Those of the type, each with a comma after it.
 fn predicates(source: &Source<'_>) -> TokenStream {
     let clause = source.generics.where_clause.iter();
     let predicates = clause.flat_map(|clause| &clause.predicates);

@@ -2,9 +2,9 @@
 //! traits of the same names.
 //!
 //! A small compiler: `ast` collects what the type says, with `attr` and `serde_attr` for the attributes; `check` judges
-//! it and makes the record types, with `versions` for what is older and `unique` for names; `shapes` describes them, with
-//! `schema` for the expressions; `lock` compares them with what was released; `expand` writes the impls, with `upcast` for what is older. Mistakes are gathered on
-//! the way, so that one build shows all of them.
+//! it and makes the record types, with `versions` for what is older and `unique` for names; `shapes` describes them,
+//! with `schema` for the expressions; `lock` compares them with what was released; `expand` writes the impls, with
+//! `upcast` for what is older. Mistakes are gathered on the way, so that one build shows all of them.
 
 mod ast;
 mod attr;

@@ -18,11 +18,8 @@ use crate::check::Family;
 use crate::errors::Errors;
 use crate::shapes::Shapes;
 
-/// A record type as it is declared.
 struct Declared {
-    /// The full name.
     name: String,
-    /// The full names that it had before.
     aliases: Vec<String>,
     version: u16,
     /// Of the version if it is written, else of what the record type is named after.
@@ -51,7 +48,6 @@ struct Field {
     label: String,
     /// Of the field's name, or of its type if it has none.
     span: Span,
-    /// Of the field's type.
     type_span: Span,
     /// An expression of type `&'static Shape`.
     schema: TokenStream,
@@ -405,7 +401,7 @@ impl Comparison<'_> {
             declared.instead(line.version, "bring that back")
         );
         let schema = &field.schema;
-        // A newtype that holds itself: the shape of its field begins behind `rec Name`.
+        // A newtype that holds itself: the shape of its field begins after `rec Name`.
         let (whole, body) = (shape.fingerprint(), body(shape).fingerprint());
         let krate = self.krate;
         let panic = panic_at(field.type_span, &message);
@@ -420,7 +416,7 @@ impl Comparison<'_> {
     }
 }
 
-/// What stands behind `rec Name` in the shape of a type that holds itself.
+/// What comes after `rec Name` in the shape of a type that holds itself.
 fn body(shape: &Shape) -> &Shape {
     match shape {
         Shape::Recursive { body, .. } => body,

@@ -16,7 +16,6 @@ pub(crate) struct Writer<'a> {
     pub ident: &'a Ident,
     /// Stands in for the type inside itself.
     pub marker: Ident,
-    /// Whether the marker was used.
     pub recursive: bool,
     /// The full type, for expressions outside its impls: there is no `Self`, and no lifetime but `'static`.
     outside: Option<TokenStream>,
@@ -86,7 +85,6 @@ impl<'a> Writer<'a> {
         self.of_type(&quote!(#ty), span)
     }
 
-    /// Of fields whose schemas are at hand.
     pub(crate) fn contents(&self, style: Style, fields: &[(&str, TokenStream)]) -> TokenStream {
         let krate = &self.krate;
         let labels = fields.iter().map(|(label, _)| label);
@@ -183,7 +181,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The type that is written in place of the fields: that of `#[serde(into = "Type")]`, or the only one of a
+/// The type that is written instead of the fields: that of `#[serde(into = "Type")]`, or the only one of a
 /// transparent struct.
 pub(crate) enum Replaced<'s, 'a> {
     Into(Box<Type>),
@@ -220,7 +218,6 @@ pub(crate) fn replaced<'s, 'a>(source: &'s Source<'a>) -> Option<Replaced<'s, 'a
         .map(Replaced::Transparent)
 }
 
-/// Judges a type inside an event.
 pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) {
     if !source.wal.opaque.is_absent() {
         return;
@@ -347,7 +344,6 @@ pub(crate) fn is_record(source: &Source<'_>) -> Option<TokenStream> {
     })
 }
 
-/// The impl of `WalSchema`.
 pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
     let mut writer = Writer::new(source);
     let body = match (source.wal.opaque.get(), replaced(source)) {
@@ -371,7 +367,6 @@ pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
     }
 }
 
-/// An impl that lets the rest of the program be checked although this type has mistakes.
 pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     let krate = source.krate();
     imp(source, &quote!(&#krate::__private::Shape::Unit))

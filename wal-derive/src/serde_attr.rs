@@ -7,7 +7,6 @@ use syn::{Attribute, Expr, ExprLit, Lit, Meta, Token};
 
 use crate::errors::Errors;
 
-/// Those of one item.
 pub(crate) struct SerdeAttrs(Vec<SerdeAttr>);
 
 struct SerdeAttr {
@@ -145,7 +144,6 @@ const HIDDEN: &str = "hides what is stored: \
     name it with `#[wal(opaque = \"name@1\")]`, and change the name when the bytes change";
 const NEWTYPE_SKIPPED: &str = "has no effect on the only field of a tuple struct: it is written all the same";
 
-/// Attributes on the type.
 pub(crate) fn check_type(attrs: &SerdeAttrs, is_family: bool, errors: &mut Errors) {
     let converted = attrs.text("into");
     let read_as = attrs.text("from").or(attrs.text("try_from"));
@@ -175,7 +173,6 @@ fn same_type(a: Option<&str>, b: Option<&str>) -> bool {
     }
 }
 
-/// Attributes on a variant.
 pub(crate) fn check_variant(attrs: &SerdeAttrs, errors: &mut Errors) {
     for attr in &attrs.0 {
         let reason = match attr.key.as_str() {
@@ -190,7 +187,6 @@ pub(crate) fn check_variant(attrs: &SerdeAttrs, errors: &mut Errors) {
     }
 }
 
-/// Attributes on a field.
 pub(crate) fn check_field(attrs: &SerdeAttrs, is_opaque: bool, errors: &mut Errors) {
     let written = !attrs.has("skip") && !attrs.has("skip_serializing");
     let read = !attrs.has("skip") && !attrs.has("skip_deserializing");

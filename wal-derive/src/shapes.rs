@@ -17,7 +17,6 @@ pub(crate) struct Shapes<'a> {
     writer: Writer<'a>,
 }
 
-/// Those of one record type.
 pub(crate) struct RecordShapes<'a> {
     /// Nothing for a retired type, whose shape is not known any more.
     pub today: Option<Contents<'a>>,
@@ -32,7 +31,6 @@ pub(crate) struct Contents<'a> {
     pub fields: Vec<StoredField<'a>>,
 }
 
-/// A stored field.
 #[derive(Clone)]
 pub(crate) struct StoredField<'a> {
     /// The name that serde gives it; empty if it has none.
@@ -41,7 +39,6 @@ pub(crate) struct StoredField<'a> {
     pub schema: TokenStream,
     /// Where the field is named, or its type if it has no name.
     pub span: Span,
-    /// Its type.
     pub type_span: Span,
 }
 
@@ -66,7 +63,6 @@ impl<'a> Shapes<'a> {
         shapes
     }
 
-    /// The schema of contents.
     pub(crate) fn schema(&self, contents: &Contents<'_>) -> TokenStream {
         let fields: Vec<_> = contents
             .fields
@@ -81,7 +77,7 @@ impl<'a> Shapes<'a> {
         self.writer.marker()
     }
 
-    /// Another type is written in place of the fields.
+    /// Another type is written instead of the fields.
     fn of_replaced(&mut self, replaced: Replaced<'a, 'a>, index: usize) -> RecordShapes<'a> {
         let (schema, span) = match &replaced {
             Replaced::Into(ty) => (self.writer.of_type(&quote!(#ty), ty.span()), ty.span()),

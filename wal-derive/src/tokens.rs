@@ -1,4 +1,4 @@
-//! Types as tokens: what they mention, and what is put in place of it.
+//! Types as tokens: what they mention, and what replaces it.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -126,7 +126,7 @@ pub(crate) fn is_borrowed(ty: &Type) -> bool {
     }
 }
 
-/// The type with `new` in place of `ident`, its generic arguments, and `Self`; nothing if it mentions neither.
+/// The type with `new` instead of `ident`, its generic arguments, and `Self`; nothing if it mentions neither.
 pub(crate) fn replace_self(ty: &Type, ident: &Ident, new: &Ident) -> Option<TokenStream> {
     let mut found = false;
     let tokens = replace(
@@ -148,7 +148,7 @@ pub(crate) fn mentions_self(ty: &Type, ident: &Ident) -> bool {
     replace_self(ty, ident, ident).is_some()
 }
 
-/// The type with the full type in place of `Self`, for use in another item.
+/// The type with the full type instead of `Self`, for use in another item.
 pub(crate) fn without_self(ty: impl ToTokens, full: &TokenStream) -> TokenStream {
     replace(ty.into_token_stream(), &[&self_ident()], &mut |_, at_path| {
         Some(if at_path { quote!(<#full>) } else { full.clone() })
@@ -159,10 +159,10 @@ fn self_ident() -> Ident {
     Ident::new("Self", Span::call_site())
 }
 
-/// What is put in place of a name; nothing leaves it. The second argument says whether it begins a path.
+/// What replaces a name; `None` keeps it. The second argument says whether it begins a path.
 type Replacement<'a> = &'a mut dyn FnMut(&Ident, bool) -> Option<TokenStream>;
 
-/// Replaces names that are not inside a path, with the arguments behind them.
+/// Replaces names that are not inside a path, with the arguments after them.
 fn replace(tokens: TokenStream, names: &[&Ident], new: Replacement<'_>) -> TokenStream {
     let is =
         |token: Option<&TokenTree>, c: char| matches!(token, Some(TokenTree::Punct(p)) if p.as_char() == c);

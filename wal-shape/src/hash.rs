@@ -11,22 +11,18 @@ pub const fn fingerprint(text: &str) -> u64 {
 pub(crate) struct Fnv(u64);
 
 impl Fnv {
-    /// The hash of nothing.
     pub(crate) const fn new() -> Self {
         Fnv(0xcbf2_9ce4_8422_2325)
     }
 
-    /// The hash of what was added.
     pub(crate) const fn finish(self) -> u64 {
         self.0
     }
 
-    /// Adds a byte.
     pub(crate) const fn byte(self, byte: u8) -> Self {
         Fnv((self.0 ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
-    /// Adds a text.
     pub(crate) const fn text(mut self, text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut i = 0;
@@ -56,7 +52,6 @@ impl Fnv {
         }
     }
 
-    /// Adds a name in quotes.
     pub(crate) const fn quoted(self, text: &str) -> Self {
         let mut fnv = self.byte(b'"');
         let bytes = text.as_bytes();

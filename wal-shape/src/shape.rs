@@ -1,16 +1,16 @@
-//! Shapes and their text; docs/format.md has its grammar. The text is canonical: equal shapes have equal texts, and what
-//! `Display` writes `FromStr` reads back.
+//! Shapes and their text; docs/format.md has its grammar. The text is canonical: equal shapes have equal texts, and
+//! what `Display` writes `FromStr` reads back.
 
 use std::fmt;
 
 use crate::hash::{Fnv, is_plain};
 use crate::part::Part;
 
-/// The shape of a type, as serde hands it to a format that does not describe itself: a constant that describes a type of
-/// the program, or what was read from text, in `wal.lock` and in a log.
+/// The shape of a type, as serde hands it to a format that does not describe itself: a constant that describes a type
+/// of the program, or what was read from text, in `wal.lock` and in a log.
 ///
-/// In a constant, each reference to a part is a [`Part::Static`]. A shape with parts that is handed to a function there is
-/// best a constant of its own: the compiler cannot know that it need not be dropped.
+/// In a constant, each reference to a part is a [`Part::Static`]. A shape with parts that is handed to a function there
+/// is best a constant of its own: the compiler cannot know that it need not be dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the names of the primitive types say it
@@ -46,8 +46,8 @@ pub enum Shape {
     Struct(Part<[ShapeField]>),
     /// One of several variants, by position.
     Enum(Part<[ShapeVariant]>),
-    /// The single field of a variant, where that is `()`, which is not the same as no field: serde writes `Ok(())` and a
-    /// variant without fields in two ways where a format has names. Any other single field stands there itself.
+    /// The single field of a variant, where that is `()`, which is not the same as no field: serde writes `Ok(())` and
+    /// a variant without fields in two ways where a format has names. Any other single field stands there itself.
     Newtype,
     /// A type that is known by name only; `wire` says what it is written as, if the user has said so.
     Opaque {

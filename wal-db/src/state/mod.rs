@@ -14,9 +14,8 @@ use crate::{
 
 /// A value that events change, and nothing else does.
 ///
-/// `apply` must depend on the state and the event alone: no clock, no randomness, no other input, or two
-/// rebuilds of one log differ. What is to happen in the world (a mail, a payment) is kept out of rebuilds by
-/// [`At::replaying`].
+/// `apply` must depend on the state and the event alone, or two rebuilds of one log differ: no clock, no randomness, no
+/// other input. [`At::replaying`] keeps what is to happen in the world (a mail, a payment) out of rebuilds.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -41,7 +40,6 @@ use crate::{
 ///     }
 /// }
 ///
-/// # fn main() -> wal_db::Result<()> {
 /// let log = Wal::with_store(MemStore::new())?.typed::<Change>()?;
 /// let mut counter = log.live::<Counter>()?;
 /// counter.commit(Change::Added(5))?;
@@ -49,8 +47,7 @@ use crate::{
 /// assert_eq!(counter.state().0, 7);
 ///
 /// assert_eq!(log.rebuild::<Counter>()?.state.0, 7);
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 pub trait State {
     /// What changes it.
@@ -90,10 +87,9 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Folds the whole log into a new state.
     ///
     /// # Errors
-    ///
-    /// [`Truncated`](crate::WalError::Truncated) if records were dropped from the beginning of the log: a fold of the rest
-    /// would be another state. The first record that cannot be read or is not an event of `E`, as in [`Replay`]. There is no partial
-    /// state then.
+    /// [`Truncated`](crate::WalError::Truncated) if records were dropped from the beginning of the log: a fold of the
+    /// rest would be another state. The first record that cannot be read or is not an event of `E`, as in [`Replay`].
+    /// There is no partial state then.
     pub fn rebuild<S>(&self) -> Result<Rebuilt<S>>
     where
         S: State<Event = E> + Default,
@@ -118,7 +114,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Rebuilds a state and keeps it up to date from there on.
     ///
     /// # Errors
-    ///
     /// As [`rebuild`](Self::rebuild).
     pub fn live<S>(&self) -> Result<Live<S, C>>
     where
@@ -149,7 +144,7 @@ impl<S: State> Rebuilt<S> {
         Ok(())
     }
 
-    /// Moves `next` behind an event, of which `parts` are in the state and `of` are stored.
+    /// Moves `next` past an event, of which `parts` are in the state and `of` are stored.
     ///
     /// It moves before the event is applied: an `apply` that panics and is caught must not see its event a second
     /// time, and must see the other parts of it.
@@ -178,11 +173,10 @@ impl<S: State, C: Codec> Live<S, C> {
     /// Appends an event, waits until it survives power loss, and applies it; returns its LSN.
     ///
     /// # Errors
-    ///
-    /// As [`EventLog::append_and_sync`]; the state is unchanged then. After [`NotDurable`](crate::WalError::NotDurable) the
-    /// event is in the log: it is applied by the next call, and committing it again would have it twice. If an event that
-    /// another writer appended in between cannot be read, its error is returned: the event given here is durable and not
-    /// yet applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
+    /// As [`EventLog::append_and_sync`]; the state is unchanged then. After [`NotDurable`](crate::WalError::NotDurable)
+    /// the event is in the log: the next call applies it, and committing it again would have it twice. If an event that
+    /// another writer appended in between cannot be read, its error is returned: the event given here is durable and
+    /// not yet applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
     pub fn commit(&mut self, event: S::Event) -> Result<Lsn> {
         if self.behind {
             self.catch_up()?;
@@ -206,11 +200,10 @@ impl<S: State, C: Codec> Live<S, C> {
     /// Applies what has been appended to the log by others; returns how many events that was.
     ///
     /// # Errors
-    ///
     /// [`CutBack`](crate::WalError::CutBack) if events that are in the state were cut off by
-    /// [`truncate_after`](crate::Wal::truncate_after), and [`Truncated`](crate::WalError::Truncated) if events that are not in it
-    /// were dropped: then the state is not that of the log any more, and has to be rebuilt. Else the first record that
-    /// cannot be read or is not an event. What precedes it has been applied.
+    /// [`truncate_after`](crate::Wal::truncate_after), and [`Truncated`](crate::WalError::Truncated) if events that are
+    /// not in it were dropped: then the state is not that of the log any more, and has to be rebuilt. Else the first
+    /// record that cannot be read or is not an event. What precedes it has been applied.
     pub fn catch_up(&mut self) -> Result<u64> {
         let (from, before) = (self.rebuilt.next, self.rebuilt.events);
         self.log.wal().check_followed(from)?;
@@ -219,7 +212,7 @@ impl<S: State, C: Codec> Live<S, C> {
             .replay(from..)
             .and_then(|events| self.rebuilt.apply_all(events));
         if let Err(cut) = self.log.wal().check_followed(from) {
-            // It came meanwhile, and the replay has jumped over it. From its old place the state is told of it for ever.
+            // It came meanwhile, and the replay has jumped over it. From its old place, every later call reports it.
             self.rebuilt.next = from;
             return Err(cut);
         }

@@ -1,4 +1,4 @@
-//! The state is the fold of a prefix of the log, whoever appends.
+//! The state is the fold of a prefix of the log, whichever handle appends.
 
 use serde::{Deserialize, Serialize};
 

@@ -72,19 +72,16 @@ impl LockMode {
 /// #[wal(name = "order")]
 /// struct Order { id: u64, note: String }
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dir = tempfile::tempdir()?;
 /// let types = [EventType::of::<Order>()];
 /// assert!(check_lock(dir.path(), &types, LockMode::Check).is_err());
 /// let added = check_lock(dir.path(), &types, LockMode::Update)?;
 /// assert_eq!(added, ["order 1 {id: u64, note: str}"]);
 /// assert_eq!(check_lock(dir.path(), &types, LockMode::Check), Ok(vec![]));
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-///
 /// [`CheckFailed`] with everything that was found. Nothing is added then, unless all that was found is that lines are
 /// missing, and they are to be added.
 pub fn check_lock(dir: &Path, types: &[EventType], mode: LockMode) -> Result<Vec<String>, CheckFailed> {

@@ -48,18 +48,15 @@ impl GoldenMode {
 /// #[wal(name = "order")]
 /// struct Order(u64);
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dir = tempfile::tempdir()?;
 /// golden(dir.path(), "order_1", &Order(7), GoldenMode::New)?;
 /// assert!(golden(dir.path(), "order_1", &Order(8), GoldenMode::New).is_err());
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-///
-/// [`CheckFailed`]: there is no such file, it is not a record in hexadecimal digits, the record cannot be read, or it is
-/// another event than `value`.
+/// [`CheckFailed`]: there is no such file, it is not a record in hexadecimal digits, the record cannot be read, or it
+/// is another event than `value`.
 pub fn golden<T>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,
@@ -68,10 +65,6 @@ where
 }
 
 /// As [`golden`], for a record in the format `C`.
-///
-/// # Errors
-///
-/// As [`golden`].
 pub fn golden_with<T, C>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,

@@ -97,18 +97,15 @@ fn write<C: Codec>(type_id: u32, version: u16, value: &Value, shape: &Shape) -> 
 ///     }
 /// }
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dir = tempfile::tempdir()?;
 /// std::fs::write(dir.path().join("wal.lock"), "moved 1 {from: u64, to: u64}\n")?;
 /// let found = check_history(dir.path(), &[ReadableType::of::<Moved>()], &[]);
 /// let found = found.expect_err("the fields are swapped").to_string();
 /// assert!(found.contains("the field `from` was 0 and is 1"));
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-///
 /// [`CheckFailed`], with the smallest record found for each version that fails.
 pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Result<(), CheckFailed> {
     let lock = Lock::read(&dir.join("wal.lock")).map_err(|error| CheckFailed::because(&error))?;
@@ -302,8 +299,8 @@ impl Check<'_> {
         ))
     }
 
-    /// Whether the type of today hands out the elements in the order in which they are stored. A set does not, or only by
-    /// chance: so it is asked several times.
+    /// Whether the type of today hands out the elements in the order in which they are stored. A set does not, or only
+    /// by chance: so it is asked several times.
     fn keeps_order(&self, today: &Today<'_>, path: &[String], value: &Value) -> bool {
         let mut event = today.event.clone();
         if let Some(field) = at(&mut event, path) {

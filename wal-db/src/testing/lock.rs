@@ -50,7 +50,6 @@ impl Lock {
     /// Reads a file; one that does not exist has no lines.
     ///
     /// # Errors
-    ///
     /// [`LockError`], with the path or the line.
     pub fn read(path: &Path) -> Result<Self, LockError> {
         match fs::read_to_string(path) {

@@ -31,13 +31,11 @@ const SEGMENT_SIZE: u64 = 1 << 20;
 /// #[wal(name = "counted")]
 /// struct Counted(u64);
 ///
-/// # fn main() -> wal_db::Result<()> {
 /// let log = MemLog::<Counted>::new()?;
 /// log.append(&Counted(7))?;
 /// let log = log.reopen()?;
 /// assert_eq!(log.events()?, [Counted(7)]);
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 #[derive(Debug)]
 pub struct MemLog<E: WalDecodeOwned, C: Codec = DefaultCodec> {
@@ -49,7 +47,6 @@ impl<E: WalDecodeOwned> MemLog<E> {
     /// An empty log.
     ///
     /// # Errors
-    ///
     /// As [`Wal::typed`].
     pub fn new() -> Result<Self> {
         MemLog::open(MemStore::new())
@@ -60,16 +57,15 @@ impl<E: WalDecodeOwned, C: Codec> MemLog<E, C> {
     /// An empty log of events in the format `C`.
     ///
     /// # Errors
-    ///
     /// As [`Wal::typed`].
     pub fn with_codec() -> Result<Self> {
         MemLog::open(MemStore::new())
     }
 
-    /// Closes the log and opens it again, as the next run of a program would. Clones of the [`EventLog`] have to be gone.
+    /// Closes the log and opens it again, as the next run of a program would. Clones of the [`EventLog`] have to be
+    /// gone.
     ///
     /// # Errors
-    ///
     /// As [`Wal::with_store`].
     pub fn reopen(self) -> Result<Self> {
         drop(self.log);
@@ -79,7 +75,6 @@ impl<E: WalDecodeOwned, C: Codec> MemLog<E, C> {
     /// All events, oldest first.
     ///
     /// # Errors
-    ///
     /// The first event that cannot be read.
     pub fn events(&self) -> Result<Vec<E>> {
         events(&self.log)
@@ -114,7 +109,6 @@ impl<E: WalDecodeOwned> TempLog<E> {
     /// An empty log.
     ///
     /// # Errors
-    ///
     /// If the directory or the log in it cannot be made.
     pub fn new() -> Result<Self> {
         TempLog::open(tempfile::tempdir()?)
@@ -125,16 +119,15 @@ impl<E: WalDecodeOwned, C: Codec> TempLog<E, C> {
     /// An empty log of events in the format `C`.
     ///
     /// # Errors
-    ///
     /// If the directory or the log in it cannot be made.
     pub fn with_codec() -> Result<Self> {
         TempLog::open(tempfile::tempdir()?)
     }
 
-    /// Closes the log and opens it again, as the next run of a program would. Clones of the [`EventLog`] have to be gone.
+    /// Closes the log and opens it again, as the next run of a program would. Clones of the [`EventLog`] have to be
+    /// gone.
     ///
     /// # Errors
-    ///
     /// As [`Wal::open_segmented`].
     pub fn reopen(self) -> Result<Self> {
         drop(self.log);
@@ -144,7 +137,6 @@ impl<E: WalDecodeOwned, C: Codec> TempLog<E, C> {
     /// All events, oldest first.
     ///
     /// # Errors
-    ///
     /// The first event that cannot be read.
     pub fn events(&self) -> Result<Vec<E>> {
         events(&self.log)
@@ -178,7 +170,6 @@ impl<E: WalDecodeOwned, C: Codec> Deref for TempLog<E, C> {
 /// that something else wrote, or that are damaged. Their type has no schema in the log by that alone.
 ///
 /// # Errors
-///
 /// As [`Wal::append`].
 pub fn append_payload(wal: &Wal, payload: &[u8]) -> Result<Lsn> {
     wal.append_described(payload, None).map(|(lsn, _)| lsn)

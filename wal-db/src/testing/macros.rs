@@ -2,8 +2,8 @@
 
 /// Compares every version that the types write or read with `wal.lock` in the directory of the crate's `Cargo.toml`.
 ///
-/// The derive compares, too, while the crate is compiled; this also finds what it cannot see: shapes of types in `from`,
-/// variants that are gone, versions that went down, and a file that was not there when the crate was compiled.
+/// The derive compares, too, while the crate is compiled; this also finds what it cannot see: shapes of types in
+/// `from`, variants that are gone, versions that went down, and a file that was not there when the crate was compiled.
 ///
 /// With `WAL_LOCK=update` in the environment the lines that are missing are added. Lines that are there are never
 /// changed: a type that differs from one still fails, and then nothing is added.
@@ -35,10 +35,10 @@ macro_rules! check_lock {
 ///
 /// Every one of 256 (or `PROPTEST_CASES`) for each version has to be read. If it is one event of the same record type
 /// today, then every field of the same name and shape has to keep its value: that finds a migration which swaps two
-/// fields. A field that is meant to change is listed behind `except`, as `"name.field"`; so is, as `"name"`, a record
+/// fields. A field that is meant to change is listed after `except`, as `"name.field"`; so is, as `"name"`, a record
 /// type of which no values can be made. The order of elements counts where the type of today keeps it.
 ///
-/// The records are in the default format, or in the one behind `codec`, before `except`.
+/// The records are in the default format, or in the one after `codec`, before `except`.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
@@ -68,7 +68,7 @@ macro_rules! check_history {
 }
 
 /// Appends an event to a log in memory, reads it back and compares, and writes it again and compares the bytes. In the
-/// default format, or in the one behind `codec`.
+/// default format, or in the one after `codec`.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
@@ -125,11 +125,11 @@ macro_rules! roundtrip_test {
 }
 
 /// Reads the record in `tests/golden/name.hex`, in the directory of the crate's `Cargo.toml`, and compares it with an
-/// event. A third argument is a directory to use in place of `tests`. The record is in the default format, or in the one
-/// behind `codec`.
+/// event. A third argument is a directory to use instead of `tests`. The record is in the default format, or in the one
+/// after `codec`.
 ///
-/// Make the file while a version is current, with `WAL_GOLDEN=new cargo test`, and commit it: later versions then have to
-/// read these very bytes as the event that stands in the test. A file that is there is never overwritten.
+/// Make the file while a version is current, with `WAL_GOLDEN=new cargo test`, and commit it: later versions then have
+/// to read these very bytes as the event that stands in the test. A file that is there is never overwritten.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]

@@ -11,7 +11,7 @@
 //! | [`check_store`] | what a store of your own does otherwise than the log needs it |
 //! | [`assert_crash_prefix`] | a state that no crash may leave, on every crash image of a run of your program |
 //!
-//! Those that read or write events take the format that a log is in: `codec MyCodec` behind a semicolon.
+//! Those that read or write events take the format that a log is in: `codec MyCodec` after a semicolon.
 //!
 //! [`MemLog`] and [`TempLog`] are logs that leave nothing behind, [`FixedClock`] gives the same times in every run, and
 //! [`dump`] prints any log.
@@ -64,8 +64,8 @@ pub use crate::log::Dump;
 pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_test};
 use crate::{log::dump_on, storage::System, sync::Arc};
 
-/// What is in the log at `path`, in whatever state it is, as text: a line for each segment, group, frame and damaged place.
-/// Changes nothing. The text is for people, and for tests of this very version.
+/// What is in the log at `path`, in whatever state it is, as text: a line for each segment, group, frame and damaged
+/// place. Changes nothing. The text is for people, and for tests of this very version.
 ///
 /// # Errors
 /// As [`salvage`](crate::recovery::salvage).

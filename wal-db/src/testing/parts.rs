@@ -52,7 +52,7 @@ pub(super) fn at<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Va
     at(field?, rest)
 }
 
-/// Puts ones in place of zeros, which the types that cannot be zero refuse.
+/// Replaces zeros with ones, because types that cannot be zero refuse them.
 pub(super) fn avoid_zeros(value: &mut Value) {
     match value {
         Value::Unsigned(n @ 0) => *n = 1,

@@ -29,7 +29,8 @@ fn constant(name: &str) -> &'static str {
     })
 }
 
-/// A value beside its shape, which knows what a [`Value`] does not: the sizes of numbers, and the positions of variants.
+/// A value beside its shape, which knows what a [`Value`] does not: the sizes of numbers, and the positions of
+/// variants.
 pub(super) struct Positional<'a> {
     value: &'a Value,
     place: Place<'a>,

@@ -23,7 +23,6 @@ use crate::{
 /// [`assert_roundtrip!`](super::assert_roundtrip!) calls it and has an example.
 ///
 /// # Errors
-///
 /// [`CheckFailed`], with the bytes and the shape: the event cannot be stored or read, another one comes back, or what
 /// comes back is written differently. The order in sets and maps may differ.
 pub fn roundtrip<T>(event: &T) -> Result<(), CheckFailed>
@@ -34,10 +33,6 @@ where
 }
 
 /// As [`roundtrip`], in the format `C`.
-///
-/// # Errors
-///
-/// As [`roundtrip`].
 pub fn roundtrip_with<T, C>(event: &T) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,
@@ -51,7 +46,6 @@ where
 /// [`roundtrip_test!`](super::roundtrip_test!) calls it and has an example.
 ///
 /// # Errors
-///
 /// As [`roundtrip`], for the smallest event that was found.
 pub fn roundtrip_all<S, T>(events: S) -> Result<(), CheckFailed>
 where
@@ -62,10 +56,6 @@ where
 }
 
 /// As [`roundtrip_all`], in the format `C`.
-///
-/// # Errors
-///
-/// As [`roundtrip_all`].
 pub fn roundtrip_all_with<S, T, C>(events: S) -> Result<(), CheckFailed>
 where
     S: Strategy<Value = T>,

@@ -45,9 +45,9 @@ pub enum NoValues {
 
 /// Random values of a shape, as a proptest strategy.
 ///
-/// Collections have few elements, but for a long list now and then; numbers are often at the ends of a type, and floating point numbers are finite. A struct with the fields of
-/// [`Duration`](std::time::Duration) or [`SystemTime`](std::time::SystemTime) is one: its nanoseconds are less than a
-/// second.
+/// Collections have few elements, apart from a long list now and then. Numbers are often at the ends of a type, and
+/// floating point numbers are finite. A struct with the fields of [`Duration`](std::time::Duration) or
+/// [`SystemTime`](std::time::SystemTime) is one: its nanoseconds are less than a second.
 ///
 /// ```
 /// use proptest::strategy::{Strategy, ValueTree};
@@ -62,7 +62,6 @@ pub enum NoValues {
 /// ```
 ///
 /// # Errors
-///
 /// [`NoValues::Opaque`] for a foreign type without `wire`, [`NoValues::Empty`] for a shape that no value has.
 pub fn shape_values(shape: &Shape) -> Result<BoxedStrategy<Value>, NoValues> {
     values(&Making {
@@ -90,7 +89,7 @@ impl<'a> Making<'a> {
         Making { place, ..*self }
     }
 
-    /// What stands behind a shape that is only a name.
+    /// The shape that a name stands for.
     fn follow(&self) -> Result<Self, NoValues> {
         match self.place.follow() {
             Ok(Some(place)) => Ok(Making { place, ..*self }),

@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Tries whether a store of your own does what [`WalStore`] says, and what a log does in it: reading and writing at any
-/// place, cutting, slots, making room, exclusion, and that everything is there when it is opened again. What only a lost
-/// power would show, it cannot.
+/// place, cutting, slots, making room, exclusion, and that everything is there when it is opened again. What only a
+/// lost power would show, it cannot.
 ///
 /// `make` gives a new handle of the same bytes each time, which hold nothing at first. Where another handle that writes
 /// must not be, it says so, as the store does in [`lock`](WalStore::lock). What they hold afterwards is of no use.
@@ -90,7 +90,7 @@ fn is_new<S: WalStore>(make: &mut impl FnMut() -> WalResult<S>) -> Result<(), St
     Ok(())
 }
 
-/// The row and the slots alone. What the log has left names the log, for stores that keep a header of their own.
+/// The stream and the slots alone. What the log has left names the log, for stores that keep a header of their own.
 fn bytes_stay<S: WalStore>(make: &mut impl FnMut() -> WalResult<S>) -> Result<(), String> {
     let store = open(make)?;
     let manifest = Manifest::decode(&called("read_slot", store.read_slot(0))?);

@@ -366,21 +366,15 @@ fn shortened(state: &mut State, len: usize) -> io::Result<usize> {
     }
 }
 
-/// Files for programs that do not use this crate's stores.
+/// Files for programs that do not use this crate's stores. Calls fail as the disk's behaviour says.
 impl SimDisk {
     /// Opens a file for reading and writing, or makes it. Its name is durable when its directory is flushed.
-    ///
-    /// # Errors
-    /// What the disk's behaviour says.
     #[doc(hidden)]
     pub fn file(&self, path: impl AsRef<Path>) -> io::Result<SimFile> {
         self.open_file(path.as_ref(), Access::Create)
     }
 
     /// Makes the names in a directory durable; `.` is the one above all.
-    ///
-    /// # Errors
-    /// What the disk's behaviour says.
     #[doc(hidden)]
     pub fn sync_names(&self, dir: impl AsRef<Path>) -> io::Result<()> {
         self.sync_dir(dir.as_ref())
@@ -427,41 +421,26 @@ impl SimDisk {
 
 impl SimFile {
     /// Reads until `buf` is full or the file ends.
-    ///
-    /// # Errors
-    /// What the disk's behaviour says.
     pub fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         fs::read_at(self, pos, buf)
     }
 
     /// Writes all of `bytes`.
-    ///
-    /// # Errors
-    /// What the disk's behaviour says.
     pub fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
         fs::write_at(self, pos, bytes)
     }
 
     /// Flushes the file.
-    ///
-    /// # Errors
-    /// What the disk's behaviour says.
     pub fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
 
     /// Makes the file longer or shorter.
-    ///
-    /// # Errors
-    /// What the disk's behaviour says.
     pub fn resize(&self, len: u64) -> io::Result<()> {
         self.set_len(len)
     }
 
     /// How long the file is.
-    ///
-    /// # Errors
-    /// What the disk's behaviour says.
     pub fn size(&self) -> io::Result<u64> {
         File::len(self)
     }

@@ -47,7 +47,7 @@ impl Content {
         len
     }
 
-    /// A part of it, with zeros behind its end.
+    /// A part of it, with zeros after its end.
     #[must_use]
     pub fn part(&self, pos: usize, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];

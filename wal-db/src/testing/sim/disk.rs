@@ -25,15 +25,13 @@ use crate::{
 /// ```
 /// use wal_db::{WalConfig, testing::SimDisk};
 ///
-/// # fn main() -> wal_db::Result<()> {
 /// let disk = SimDisk::new();
 /// let wal = disk.open("events", WalConfig::new())?;
 /// wal.append(b"in memory that the process shares with the system")?;
 /// let disk = disk.kill();
 /// drop(wal);
 /// assert_eq!(disk.open("events", WalConfig::new())?.status().records, 1);
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk {
@@ -182,9 +180,9 @@ impl SimDisk {
         }
     }
 
-    /// The same disk as another process sees it, which lets `before` run before each of its calls: what others do there,
-    /// through other clones of the disk, they do between any two calls of this one, and in the middle of long reads and
-    /// writes.
+    /// The same disk as another process sees it, which lets `before` run before each of its calls: what others do
+    /// there, through other clones of the disk, they do between any two calls of this one, and in the middle of long
+    /// reads and writes.
     #[must_use]
     #[doc(hidden)]
     pub fn beside(&self, before: impl Fn() + Send + Sync + 'static) -> SimDisk {
@@ -195,27 +193,18 @@ impl SimDisk {
     }
 
     /// Opens a log for reading, in a directory if `segmented`, as [`WalConfig::open_read_only`] does.
-    ///
-    /// # Errors
-    /// As [`WalConfig::open_read_only`].
     #[doc(hidden)]
     pub fn open_read_only(&self, path: impl AsRef<Path>, segmented: bool, config: WalConfig) -> Result<Wal> {
         Wal::with_store_to_read(self.store_to_read(path.as_ref(), segmented)?, config)
     }
 
     /// Reads what is left of a log, as [`salvage`](crate::recovery::salvage) does.
-    ///
-    /// # Errors
-    /// As [`salvage`](crate::recovery::salvage).
     #[doc(hidden)]
     pub fn salvage(&self, path: impl AsRef<Path>) -> Result<Salvage> {
         crate::log::salvage_on(self.fs(), path.as_ref())
     }
 
     /// Looks at a log, as [`inspect`](crate::recovery::inspect) does.
-    ///
-    /// # Errors
-    /// As [`inspect`](crate::recovery::inspect).
     #[doc(hidden)]
     pub fn inspect(&self, path: impl AsRef<Path>) -> Result<Inspection> {
         crate::log::inspect_on(self.fs(), path.as_ref())
@@ -230,9 +219,6 @@ impl SimDisk {
     }
 
     /// Opens a log in a file of this disk, as [`Wal::open_with`] does.
-    ///
-    /// # Errors
-    /// As [`Wal::open_with`].
     pub fn open(&self, path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
         let path = path.as_ref();
         let wal = Wal::with_store_and_config(self.file_store(path)?, config)?;
@@ -241,9 +227,6 @@ impl SimDisk {
     }
 
     /// Opens a log in a directory of this disk, as [`Wal::open_segmented_with`] does.
-    ///
-    /// # Errors
-    /// As [`Wal::open_segmented_with`].
     pub fn open_segmented(&self, dir: impl AsRef<Path>, segment_size: u64, config: WalConfig) -> Result<Wal> {
         let dir = dir.as_ref();
         let wal = Wal::with_store_and_config(self.segmented_store(dir, segment_size)?, config)?;
@@ -284,8 +267,8 @@ impl SimDisk {
         SegmentedStore::open_on(self.fs(), dir.as_ref(), segment_size)
     }
 
-    /// The process that has the disk is dead: nothing that it still does arrives. Returns the disk for the next one, which
-    /// sees what was written, flushed or not, and the memory that was mapped.
+    /// The process that has the disk is dead: nothing that it still does arrives. Returns the disk for the next one,
+    /// which sees what was written, flushed or not, and the memory that was mapped.
     #[must_use]
     pub fn kill(&self) -> SimDisk {
         let mut state = self.state();
@@ -387,8 +370,8 @@ impl SimDisk {
         }
     }
 
-    /// Where somebody else may come between the two parts of reading or writing so many bytes, if anybody is beside: the
-    /// system copies one page after the other.
+    /// Where somebody else may come between the two parts of reading or writing so many bytes, if anybody is beside:
+    /// the system copies one page after the other.
     pub(super) fn middle(&self, pos: usize, len: usize) -> Option<usize> {
         let middle = ((pos + len / 2) / SECTOR * SECTOR).checked_sub(pos)?;
         (self.before.is_some() && middle > 0).then_some(middle)
@@ -407,7 +390,7 @@ impl SimDisk {
         error.map_or(Ok(state), Err)
     }
 
-    /// As [`enter`](Self::enter), for a call that leaves something behind when it fails.
+    /// As [`enter`](Self::enter), for a call that has an effect when it fails.
     pub(super) fn enter_failing(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, Option<io::Error>)> {
         crate::sync::step();
         self.let_others_run();
@@ -444,7 +427,7 @@ impl State {
         (*moods >> 61 < 3).then_some(*moods)
     }
 
-    /// Notes a step, behind what mapped memory held when it was made.
+    /// Notes a step, after what mapped memory held when it was made.
     pub(super) fn note(&mut self, step: Step) {
         self.note_maps();
         self.journal.push(step);

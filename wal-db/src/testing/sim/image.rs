@@ -1,4 +1,5 @@
 //! What a disk holds, and what a program did to it.
+#![allow(missing_docs)] // for this crate's own tests; fields that say what they are
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,6 @@ pub type FileId = u32;
 pub struct Image {
     /// The files under their names. A name without a file is a directory.
     pub names: BTreeMap<PathBuf, Option<FileId>>,
-    /// What they hold.
     pub files: BTreeMap<FileId, Content>,
     /// What is in memory that is mapped from files. Nothing durable depends on it.
     pub staging: BTreeMap<PathBuf, Vec<u8>>,
@@ -72,27 +72,19 @@ impl Image {
 pub enum Step {
     /// Bytes were written to a file.
     Write {
-        /// Which.
         file: FileId,
-        /// Where.
         pos: usize,
-        /// What.
         bytes: Vec<u8>,
     },
     /// Blocks of a file were given back; it reads as zeros there.
     Hole {
-        /// Which.
         file: FileId,
-        /// From here.
         start: usize,
-        /// To here.
         end: usize,
     },
     /// A file became longer, with zeros, or shorter.
     Length {
-        /// Which.
         file: FileId,
-        /// How long it is now.
         len: usize,
     },
     /// A file was flushed.
@@ -101,34 +93,25 @@ pub enum Step {
     FailedSync(FileId),
     /// The flush of a file failed, and the cache was dropped: this is on the disk, and is what is read.
     Reverted {
-        /// Which.
         file: FileId,
-        /// What it holds.
         content: Content,
     },
     /// A file appeared under a name.
     Create {
-        /// The name.
         path: PathBuf,
-        /// The file.
         file: FileId,
     },
     /// A directory appeared.
     CreateDir(PathBuf),
     /// A file changed its name, and what was there under the new one is gone.
     Rename {
-        /// The old name.
         from: PathBuf,
-        /// The new one.
         to: PathBuf,
-        /// The file.
         file: FileId,
     },
     /// A name is gone.
     Remove {
-        /// The name.
         path: PathBuf,
-        /// The file that it had.
         file: FileId,
     },
     /// The names in a directory were flushed.
@@ -137,12 +120,10 @@ pub enum Step {
     FailedSyncDir(PathBuf),
     /// What mapped memory held now.
     Staging {
-        /// Of which file.
         path: PathBuf,
-        /// All of it.
         bytes: Vec<u8>,
     },
-    /// Not a call: a number that whoever recorded the run understands.
+    /// Not a call: a number with a meaning for the test that recorded the run.
     Mark(usize),
 }
 

@@ -236,7 +236,7 @@ impl Medium {
             lens = all.collect();
         }
         for lens in &lens {
-            // What would lie behind the end makes no difference.
+            // What would lie after the end makes no difference.
             let before: Vec<usize> = (0..self.cache.len())
                 .filter(|&i| !self.cache[i].change.is_behind(lens))
                 .collect();
@@ -273,7 +273,8 @@ impl Medium {
                 _ => content.set_len(*len),
             }
         }
-        // What is in a directory that is not there cannot be found. Names are in order, a directory before what it holds.
+        // What is in a directory that is not there cannot be found. Names are in order, a directory before what it
+        // holds.
         let mut found = BTreeMap::new();
         for (path, file) in std::mem::take(&mut image.names) {
             if parent(&path) == Path::new(".") || found.get(parent(&path)) == Some(&None) {
@@ -292,8 +293,8 @@ impl Medium {
         image
     }
 
-    /// What the next process sees if this one dies and the machine goes on; `None` if a flush has failed before, after which
-    /// that cannot be told from here.
+    /// What the next process sees if this one dies and the machine goes on; `None` if a flush has failed before, after
+    /// which that cannot be told from here.
     #[must_use]
     pub fn after_death(&self) -> Option<Image> {
         let mut image = self.after(&self.all());

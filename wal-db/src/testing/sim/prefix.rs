@@ -17,8 +17,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CrashPlan {
-    /// The power is lost behind every call that the program made to the disk. If no more than so many images can be left
-    /// there, all of them are tried, else so many.
+    /// The power is lost after every call that the program made to the disk. If no more than this many images can be
+    /// left there, all of them are tried, otherwise this many.
     pub images_per_call: usize,
     /// Chooses those that are tried.
     pub seed: u64,
@@ -56,7 +56,7 @@ struct End {
 }
 
 impl<S> Promises<S> {
-    /// The state behind the event that is appended next. From now on a crash may leave it.
+    /// The state after the event that is appended next. From now on a crash may leave it.
     pub fn next(&mut self, state: S) {
         self.states.push(state);
         let log = self.disk.only_log();
@@ -85,19 +85,18 @@ impl<S> Promises<S> {
     }
 }
 
-/// Runs a program on a [`SimDisk`], loses the power behind every call that it made to the disk, kills the process there and
-/// between appends, and replays every image that can be left. Each has to give a state that the program had: at least the one that it knew to be durable, at most
-/// the one that it was about to reach. What was replayed has to be there after one more power loss.
+/// Runs a program on a [`SimDisk`], loses the power after every call that it made to the disk, kills the process there
+/// and between appends, and replays every image that can be left. Each has to give a state that the program had: at
+/// least the one that it knew to be durable, at most the one that it was about to reach. What was replayed has to be
+/// there after one more power loss. Returns how many images were replayed.
 ///
-/// The program must not kill the disk itself. It says before each event which state it leads to, [`Promises::next`], and behind each flush that all of it is
-/// durable, [`Promises::durable`]. It begins in the default state. Returns how many images were replayed.
+/// The program begins in the default state and must not kill the disk itself. Before each event it says which state the
+/// event leads to ([`Promises::next`]), and after each flush that all of it is durable ([`Promises::durable`]). Between
+/// two appends that lead to one state the process may die, unless they are one batch.
 ///
-/// What belongs together has to be one state: between two appends that lead to one, the process may die, unless they are
-/// one batch.
-///
-/// A state that equals an earlier one is told from it by what is in the log, if the program opens one log through the disk
-/// ([`SimDisk::open`], [`SimDisk::open_segmented`]), keeps it open and never cuts off its end. Else it hides what was lost in
-/// between, so let a state count its events then.
+/// A state that equals an earlier one is told from it by what is in the log, if the program opens one log through the
+/// disk ([`SimDisk::open`], [`SimDisk::open_segmented`]), keeps it open and never cuts off its end. Otherwise it hides
+/// what was lost in between, so let a state count its events.
 ///
 /// Staging memory is made anew for every image: the smallest is the quickest.
 ///
@@ -330,7 +329,7 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::error::Result<S>> Chec
         Some(ends.partition_point(|end| last.is_some_and(|last| last.pos() >= *end)))
     }
 
-    /// Replays an image, and what is left of it when the power is lost right behind.
+    /// Replays an image, and what is left of it when the power is lost right after.
     fn replay_twice(&self, image: Image) -> Result<S, String> {
         let disk = SimDisk::of(image.clone());
         let state = (self.replay)(&disk).map_err(|error| format!("the replay fails: {error}"))?;
