@@ -1,4 +1,4 @@
-//! Logs of events that leave nothing behind.
+//! Logs of events in memory, or in a directory that is removed with them.
 
 use std::ops::Deref;
 use std::path::Path;

@@ -13,7 +13,7 @@
 //!
 //! Those that read or write events take the format that a log is in: `codec MyCodec` after a semicolon.
 //!
-//! [`MemLog`] and [`TempLog`] are logs that leave nothing behind, [`FixedClock`] gives the same times in every run, and
+//! [`MemLog`] and [`TempLog`] are logs that leave no file, [`FixedClock`] gives the same times in every run, and
 //! [`dump`] prints any log.
 //!
 //! ```text
