@@ -416,25 +416,6 @@ fn has_word(text: &str, word: &str) -> bool {
 
 #[test]
 fn words_mean_what_they_say() {
-    // By module, because files move.
-    let debts = [
-        "wal-db/src/error.rs: whoever",
-        "wal-db/src/event: behind",
-        "wal-db/src/event: in place of",
-        "wal-db/src/event: whoever",
-        "wal-db/src/format: Who",
-        "wal-db/src/format: behind",
-        "wal-db/src/log: Who",
-        "wal-db/src/log: behind",
-        "wal-db/src/log: whoever",
-        "wal-db/src/staging: Who",
-        "wal-db/src/staging: behind",
-        "wal-db/src/staging: whoever",
-        "wal-db/src/storage: Who",
-        "wal-db/src/storage: behind",
-        "wal-db/src/storage: in place of",
-        "wal-db/src/storage: whoever",
-    ];
     let mut found = BTreeSet::new();
     for (path, text) in prose() {
         let small = text.to_lowercase();
@@ -445,15 +426,9 @@ fn words_mean_what_they_say() {
                 text = text.replace(&phrase.to_lowercase(), "");
             }
             if has_word(&text, word) {
-                let place = match path.split_once("/src/") {
-                    Some((package, rest)) if package.starts_with("wal-") => {
-                        format!("{package}/src/{}", rest.split('/').next().unwrap())
-                    }
-                    _ => path.clone(),
-                };
-                found.insert(format!("{place}: {word}"));
+                found.insert(format!("{path}: {word}"));
             }
         }
     }
-    assert_debts("words for which there are better ones in WORDS", &found, &debts);
+    assert_debts("words for which there are better ones in WORDS", &found, &[]);
 }

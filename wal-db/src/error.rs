@@ -384,8 +384,8 @@ impl WalError {
         }
     }
 
-    /// Says which record an outcome is about. What was appended before the log failed is in doubt, whoever asks and
-    /// however late.
+    /// Says which record an outcome is about. What was appended before the log failed is in doubt, however late the
+    /// question comes.
     pub(crate) fn about(self, record: Lsn) -> WalError {
         let lsn = Some(record);
         match self {

@@ -1,8 +1,8 @@
 //! The one place that names locks, atomics, threads and time, so that the lock-free protocols can run under loom and
 //! the whole log under shuttle (`--cfg wal_loom`, `--cfg wal_shuttle`).
 //!
-//! shuttle runs all threads on one, switches between them where one of these primitives is used, and takes every
-//! ordering for the strongest. loom and Miri check the orderings.
+//! shuttle runs all threads on one, switches between them where one of these primitives is used, and takes every ordering
+//! for the strongest. loom and Miri check the orderings. Logs are short there, so limits are low (`cfg!(wal_shuttle)`).
 
 #[cfg(not(any(wal_loom, wal_shuttle)))]
 mod real {

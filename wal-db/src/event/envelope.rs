@@ -151,7 +151,7 @@ pub(super) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     })
 }
 
-/// Kept out of `parse`, which most records leave without coming here. Hands back what is behind the metadata.
+/// Kept out of `parse`, which most records leave without coming here. Hands back what follows the metadata.
 #[inline(never)]
 fn take_metadata(mut rest: &[u8]) -> Result<(MetaRef<'_>, &[u8]), EnvelopeError> {
     let len = take_varint(&mut rest, u32::MAX, "metadata length")?;

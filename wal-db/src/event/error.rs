@@ -41,7 +41,7 @@ pub enum TypedError {
         expected: &'static str,
         /// The type id that is stored.
         found: u32,
-        /// The full name of the type that is stored, if whoever read it had the log to ask.
+        /// The full name of the type that is stored, if the reader had the log to ask.
         name: Option<String>,
     },
 
@@ -63,7 +63,7 @@ pub enum TypedError {
         version: u16,
         /// The wire format of the event.
         codec: CodecId,
-        /// The full name of the type that is stored, if whoever read it had the log to ask.
+        /// The full name of the type that is stored, if the reader had the log to ask.
         name: Option<String>,
     },
 

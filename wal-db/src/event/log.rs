@@ -136,9 +136,9 @@ macro_rules! decoding {
         impl $record {
             /// The event that this record holds, in today's version of `T`.
             ///
-            /// A record does not know its log, so the shape of `T` is not compared with the one that the log holds, as
-            /// [`Wal::typed`] and [`EventLog::replay`] do: of a type that was changed without a new
-            /// version it may make something else.
+            /// A record does not know its log, so this does not compare the shape of `T` with the one that the log
+            /// holds, as [`Wal::typed`] and [`EventLog::replay`] do. A type that was changed without a new version may
+            /// be decoded wrongly.
             ///
             /// # Errors
             ///
@@ -360,7 +360,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     }
 
     /// The events in `range`, oldest first. [`Replay`] says how to have only those of a stream or with a tag, and how
-    /// to go on behind what cannot be read.
+    /// to go on after what cannot be read.
     ///
     /// # Errors
     ///

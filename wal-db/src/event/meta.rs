@@ -153,7 +153,7 @@ impl Meta {
         }
     }
 
-    /// Puts an entry in its place: behind those with smaller keys, and behind or instead of one with the same.
+    /// Puts an entry in its place: after those with smaller keys, and after or instead of one with the same.
     fn with(mut self, key: u8, value: &[u8]) -> Self {
         if value.len() > MAX_LEN {
             return self.refuse(MetaError::TooLong { max: MAX_LEN });

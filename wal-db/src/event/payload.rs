@@ -94,7 +94,7 @@ pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
     decode_body::<C, T>(lsn, info, bytes)
 }
 
-/// As [`decode`], behind the envelope.
+/// As [`decode`], after the envelope.
 #[inline]
 pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
     lsn: Lsn,

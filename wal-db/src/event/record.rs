@@ -13,9 +13,9 @@ use super::{
 
 /// A type that can be appended to a log and read back from it.
 ///
-/// Derive it. A struct is one record type; an enum is a family of them, one for each variant, and only the
-/// fields of a variant are stored, so variants can be reordered and inserted freely. Serde's derives are
-/// needed beside it: of an enum, each variant is read from its fields, and a `Deserialize` of its own may not be asked.
+/// Derive it. A struct is one record type; an enum is a family of them, one for each variant, and only the fields of a
+/// variant are stored, so variants can be reordered and inserted freely. Also derive `Serialize` and `Deserialize`: the
+/// variants of an enum are read field by field, so a `Deserialize` written by hand may be bypassed.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -42,17 +42,17 @@ use super::{
 /// | on | key | meaning |
 /// | --- | --- | --- |
 /// | type | `name = "..."` | required; `a-z 0-9 _ . -`; never the Rust path: moving code orphans nothing |
-/// | variant | `rename = "..."` | the part of its name behind the dot; the variant's name in snake case if absent |
-/// | type, variant | `alias = "..."` | a former name, as often as needed; on an enum of the family, so of all its variants; on a variant the part behind the dot, or with a dot a name in full |
+/// | variant | `rename = "..."` | the part of its name after the dot; the variant's name in snake case if absent |
+/// | type, variant | `alias = "..."` | a former name, as often as needed; on an enum of the family, so of all its variants; on a variant the part after the dot, or with a dot a name in full |
 /// | type, variant | `version = N` | 1 to 65535, 1 if absent; on an enum the default of its variants |
-/// | struct, variant | `id = N` | the type id, in place of the hash of the name |
+/// | struct, variant | `id = N` | the type id, instead of the hash of the name |
 /// | struct, variant | `from = Old` | the type that it was before, a struct with the same full name and the version before; converted with `From`, or with `TryFrom` and its error kept |
 /// | struct, variant | `split = f` | beside `from`: `f(old)` returns the events that one of `Old` is today, none or any number |
 /// | variant | `retired` | not used any more, written `Blinked(Retired)`: passed over when the log is replayed, and nobody can make one |
 /// | variant | `other` | takes records of types that are not known, written `Unknown(RawRecord)`, as the last one; they are an error without it |
 /// | field | `since = N` | the first version that has the field, which may stand anywhere |
 /// | field | `default`, `default = VALUE` | what it is in records from before: `Default`, text that goes through `Into`, or any expression |
-/// | field | `opaque = "name@1"` | in place of the shape of a type that has no [`WalSchema`](crate::WalSchema); change the name when its bytes change |
+/// | field | `opaque = "name@1"` | instead of the shape of a type that has no [`WalSchema`](crate::WalSchema); change the name when its bytes change |
 /// | field | `wire = Type` | beside `opaque`: what it is written as |
 /// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
 ///
@@ -115,12 +115,13 @@ use super::{
 ///
 /// # What is written can be read
 ///
-/// A type can write what it does not read: it asks the format what comes next (`serde_json::Value`, many decimal numbers,
-/// `#[serde(untagged)]` inside the event), which only JSON says, or its `Serialize` and `Deserialize` do not agree. So the
-/// first event of a record type that is appended to an open log in a format, of a batch every one, and now and then a later
-/// one are read again and written again before they are appended. If it cannot be read, or is written as other bytes then (what has no order, such as
-/// a `HashSet`, may come in another one), it is refused with [`TypedError::Encode`], which names the field. In a debug build
-/// every event is: a single value can be odd, too. In a release build [`EventLog::with_read_back`] asks for that.
+/// A type can write what it does not read: it asks the format what comes next (`serde_json::Value`, many decimal
+/// numbers, `#[serde(untagged)]` inside the event), which only JSON says, or its `Serialize` and `Deserialize` do not
+/// agree. So the first event of a record type that is appended to an open log in a format, of a batch every one, and
+/// now and then a later one are read again and written again before they are appended. If it cannot be read, or is
+/// written as other bytes then (what has no order, such as a `HashSet`, may come in another one), it is refused with
+/// [`TypedError::Encode`], which names the field. In a debug build every event is: a single value can be odd, too. In a
+/// release build [`EventLog::with_read_back`] asks for that.
 ///
 /// [`EventLog::with_read_back`]: crate::EventLog::with_read_back
 ///

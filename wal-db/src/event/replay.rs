@@ -43,10 +43,10 @@ pub struct Event<E> {
 
 /// The events of a part of the log, oldest first; made by [`EventLog::replay`](crate::EventLog::replay).
 ///
-/// A record that is not an event of type `E`, or that cannot be read, is an error with its LSN, and the last
-/// item: what follows a gap is never handed out. To go on behind it, replay from a later LSN, or say so
-/// beforehand with [`on_unreadable`](Self::on_unreadable). Records in which the log keeps notes of its own are passed
-/// over, and so are events of retired types.
+/// A record that is not an event of type `E`, or that cannot be read, is an error with its LSN, and the last item: what
+/// follows a gap is never handed out. To go on after it, replay from a later LSN, or say so beforehand with
+/// [`on_unreadable`](Self::on_unreadable). Records in which the log keeps notes of its own are passed over, and so are
+/// events of retired types.
 ///
 /// A panic in a conversion of the program's own, if it is caught, ends the replay as an error does.
 ///

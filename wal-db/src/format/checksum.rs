@@ -7,7 +7,6 @@ use crate::sync::LazyLock;
 /// Finding out which instructions the processor has costs as much as the checksum of a short record; it is done once.
 static HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::new);
 
-/// The CRC-32 of some bytes.
 #[inline]
 pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut hasher = HASHER.clone();

@@ -21,7 +21,6 @@ pub(crate) const fn frame_len(payload_len: usize) -> u64 {
     (FRAME_HEADER_LEN + payload_len.next_multiple_of(8)) as u64
 }
 
-/// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u32)]
 pub(crate) enum Kind {
@@ -102,7 +101,6 @@ impl FrameWord {
         FrameWord::parse(Fields(bytes).u64())
     }
 
-    /// How many bytes of the stream the frame takes.
     #[inline]
     pub(crate) fn frame_len(self) -> u64 {
         match self.kind {

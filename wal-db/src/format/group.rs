@@ -65,7 +65,6 @@ impl GroupHeader {
         self.pos + u64::from(self.len)
     }
 
-    /// Where the next group starts.
     pub(crate) fn next(&self) -> u64 {
         align_sector(self.end())
     }

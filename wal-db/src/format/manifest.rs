@@ -1,5 +1,4 @@
-//! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`,
-//! "Manifest".
+//! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`, "Manifest".
 
 use super::{
     FORMAT_VERSION, Fields, SECTOR,
@@ -45,7 +44,6 @@ pub(crate) struct Mark {
     pub(crate) epoch: u32,
 }
 
-/// The contents of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
     /// Grows with every write; the higher of two valid slots counts.
@@ -55,7 +53,6 @@ pub(crate) struct Manifest {
     pub(crate) segment_len: u64,
     /// The first live record, or the place where it will be.
     pub(crate) head: u64,
-    /// The group that holds it.
     pub(crate) head_group: u64,
     /// Records before it.
     pub(crate) head_ordinal: u64,
@@ -65,8 +62,8 @@ pub(crate) struct Manifest {
     pub(crate) newest_segment: u64,
     /// The last schema record before the mark.
     pub(crate) schema: Option<u64>,
-    /// Behind the start of the last record before the head and the end of the last cut that is forgotten; 0 if there never
-    /// was one.
+    /// After the start of the last record before the head and the end of the last cut that is forgotten; 0 if there
+    /// never was one.
     pub(crate) dropped: u64,
     /// The number of the staging memory that may hold records; `None` if none does. Never 0.
     pub(crate) staging: Option<u32>,
@@ -314,7 +311,7 @@ impl Manifest {
             && self.staging != Some(0)
             && in_order
             && forgotten_before <= pos
-            // Who owns the head is known, or was forgotten, or it is before all that was cut off.
+            // The epoch of the head is known, or was forgotten, or the head is before all that was cut off.
             && (table.is_some() || epochs[0].cut <= *head.max(forgotten_before))
             && table.is_none_or(|table| (1..=MAX_TABLE as u64).contains(&table.count))
             && epochs.iter().all(is_possible)

@@ -2,7 +2,6 @@
 
 use super::{Fields, SECTOR, checksum::LogId, is_zero};
 
-/// Where the ring starts in a staging file.
 pub(crate) const STAGING_HEADER_LEN: u64 = 4096;
 pub(crate) const RELEASED_AT: usize = 512;
 pub(crate) const DURABLE_AT: usize = 1024;
@@ -19,7 +18,7 @@ pub(crate) struct StagingHeader {
     pub(crate) boot: Option<[u8; 16]>,
     pub(crate) epoch: u32,
     pub(crate) capacity: u64,
-    /// The log was closed: everything behind the header is zero.
+    /// The log was closed: everything after the header is zero.
     pub(crate) clean: bool,
     /// The number by which the manifest names it; 0 where it was made before manifests did.
     pub(crate) number: u32,

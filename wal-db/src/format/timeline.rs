@@ -70,7 +70,6 @@ impl Timeline {
         }
     }
 
-    /// Those of the manifest.
     pub(crate) fn epochs(&self) -> &[EpochStart] {
         &self.epochs
     }
@@ -83,7 +82,6 @@ impl Timeline {
         })
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.older.len() + self.epochs.len()
     }
@@ -152,12 +150,10 @@ impl Timeline {
         entries.find(|entry| entry.cut < entry.start)
     }
 
-    /// Every entry, the newest one first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = EpochStart> {
         self.epochs.iter().rev().copied().chain(self.older.iter().rev())
     }
 
-    /// The table that the manifest names.
     pub(crate) fn table(&self) -> Option<TableName> {
         self.table
     }
@@ -178,7 +174,6 @@ impl Timeline {
         self.is_new && !self.older.is_empty()
     }
 
-    /// The table is to be written again.
     pub(crate) fn write_again(&mut self) {
         self.is_new = true;
     }
@@ -209,7 +204,7 @@ impl Timeline {
         self.table == other.table && !other.is_new && self.go_on_after(other.older.clone())
     }
 
-    /// The cut because of which somebody who had read up to `pos` has read what is gone. It holds the position and does not
+    /// The cut because of which a reader that came to `pos` has read what is gone. It holds the position and does not
     /// start there, or ends there: nothing can start where an epoch does, but a record may have ended there before.
     pub(crate) fn cut_behind(&self, pos: u64) -> Option<EpochStart> {
         let at = pos.checked_sub(1).map_or(0, |before| self.begun_by(before));

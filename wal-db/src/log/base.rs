@@ -41,14 +41,14 @@ pub(crate) struct Shape {
     pub(crate) head: u64,
     pub(crate) head_group: u64,
     pub(crate) head_ordinal: u64,
-    /// Behind the start of the last record that was dropped from the beginning, and the end of the last cut of which nobody
-    /// can be told any more; 0 if there was none.
+    /// After the start of the last record that was dropped from the beginning, and the end of the last cut that can no
+    /// longer be reported; 0 if there was none.
     pub(crate) dropped: u64,
     pub(crate) timeline: Timeline,
 }
 
 impl Shape {
-    /// Where the group after one that ends at `pos` starts: there, or behind what was cut off.
+    /// Where the group after one that ends at `pos` starts: there, or after what was cut off.
     pub(crate) fn skip_cut(&self, pos: u64) -> u64 {
         self.timeline.cut_around(pos).map_or(pos, |cut| cut.start)
     }
@@ -113,7 +113,7 @@ impl Base {
 
     pub(crate) fn shape(&self) -> Arc<Shape> {
         if self.store.is_in_child() {
-            // Whoever was changing it when the process was forked is not there to finish.
+            // The thread that was changing it when the process was forked is not there to finish.
             return self
                 .shape
                 .try_read()
@@ -197,7 +197,6 @@ impl Base {
         FrameKey::new(self.log, epoch)
     }
 
-    /// The number of the segment that holds `pos`.
     pub(crate) fn segment_of(&self, pos: u64) -> Option<u64> {
         pos.checked_div(self.segment_len)
     }
@@ -236,8 +235,8 @@ impl Base {
         Ok(())
     }
 
-    /// Where to read on at `pos`, where zeros were met, and before `end`: after the hole, if that is one. A sector that is not
-    /// all in it is read.
+    /// Where to read on at `pos`, where zeros were met, and before `end`: after the hole, if that is one. A sector that
+    /// is not all in it is read.
     pub(crate) fn skip_hole(&self, pos: u64, end: u64) -> u64 {
         match self.store.next_data(pos) {
             Ok(data) => (data / SECTOR * SECTOR).clamp(pos, end.max(pos)),
@@ -245,8 +244,8 @@ impl Base {
         }
     }
 
-    /// Where to read on after `got` of `want` bytes were read at `pos`: a segment that is cut short is no reason to leave
-    /// out what is behind it.
+    /// Where to read on after `got` of `want` bytes were read at `pos`: a segment that is cut short is no reason to
+    /// leave out what comes after it.
     pub(crate) fn after_read(&self, pos: u64, got: usize, want: usize) -> u64 {
         match self.segment_len {
             _ if got == want => pos + got as u64,
@@ -255,8 +254,8 @@ impl Base {
         }
     }
 
-    /// What an error says to whoever reads on after the log was closed: the next handle may have changed anything, so what
-    /// looks damaged need not be.
+    /// What an error says to a reader that goes on after the log was closed: the next handle may have changed anything,
+    /// so what looks damaged need not be.
     pub(crate) fn of_closed(&self, error: WalError) -> WalError {
         match error {
             WalError::Corruption(_) if self.store.is_closed() => WalError::Closed,
@@ -288,7 +287,7 @@ impl Base {
     }
 }
 
-/// The mark behind a group.
+/// The mark after a group.
 pub(crate) fn mark_after(header: &GroupHeader, log: LogId) -> Mark {
     Mark {
         pos: header.next(),

@@ -36,7 +36,6 @@ use crate::{
     sync::{AtomicBool, Bell, Mutex, Ordering},
 };
 
-/// An open log.
 pub(crate) struct Core {
     pub(crate) base: Base,
     pub(crate) config: WalConfig,
@@ -48,7 +47,6 @@ pub(crate) struct Core {
     writer: Option<Writer>,
 }
 
-/// The writable side.
 pub(crate) struct Writer {
     pub(crate) ring: Ring,
     pub(crate) committer: Mutex<Committer>,
@@ -78,7 +76,6 @@ const SEGMENTS_AHEAD: u64 = 8;
 const SEGMENTS_A_TURN: u64 = 4;
 
 /// A crash makes the next opening read this much, and what was not durable.
-/// Little under shuttle, whose logs are short.
 const MARK_EVERY: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 8 << 20 };
 
 impl Core {
@@ -116,7 +113,7 @@ impl Core {
         };
         if let Some(writer) = &core.writer {
             match core.make_ready(writer, 0) {
-                // A log on a full disk can be read, and truncated to make room; who appends is told.
+                // A log on a full disk can be read, and truncated to make room. An append reports it.
                 Ok(()) => {}
                 Err(error) if error.is_for_now() => {}
                 Err(error) => return Err(error),
@@ -125,7 +122,6 @@ impl Core {
         Ok(core)
     }
 
-    /// A log that is only read.
     pub(crate) fn to_read(
         base: Base,
         config: WalConfig,
@@ -179,7 +175,6 @@ impl Core {
         }
     }
 
-    /// Records in the log up to what is in the store.
     pub(crate) fn record_count(&self) -> u64 {
         self.base.ordinal().saturating_sub(self.base.shape().head_ordinal)
     }
@@ -193,7 +188,7 @@ impl Core {
             return Err(self.shut_error());
         }
         let tail = writer.ring.tail();
-        // Not a byte more: what is refused to a record must not be given to nobody by the preparer.
+        // Not a byte more: the preparer must not take space that an append was just refused.
         let least = writer.ring.end_of(tail, need) + SLACK;
         let wanted = self.turn(writer, least, least + self.ahead(tail));
         let ready = match self.base.store.prepare(wanted) {
@@ -289,8 +284,8 @@ impl Core {
         }
     }
 
-    /// Why the log has failed. The thread that met the failure may not have said so yet, but whoever is told of it
-    /// finds that nothing more is taken.
+    /// Why the log has failed. The thread that met the failure may not have shut the ring yet; the caller of this finds
+    /// that nothing more is taken.
     fn shut_and_say_why(&self) -> String {
         if let Some(writer) = &self.writer {
             writer.ring.shut();
@@ -317,8 +312,8 @@ impl Core {
         Ok(())
     }
 
-    /// After the store has failed: nothing more is taken, and whoever waits wakes up. Tickets are told by the flusher,
-    /// which holds no lock: what a callback does is not known.
+    /// After the store has failed: nothing more is taken, and every waiter wakes up. The flusher tells the tickets,
+    /// because it holds no lock that a callback may want.
     pub(crate) fn fail(&self) {
         let Some(writer) = &self.writer else { return };
         writer.ring.shut();
@@ -360,7 +355,7 @@ impl Core {
         let result = result.map_err(WalError::of_what_was_taken);
         *closed = result.is_ok();
         if result.is_ok() || self.is_poisoned() {
-            // Nothing is left to be written, or nothing can be. Those who write hold one of the two.
+            // Nothing is left to be written, or nothing can be. A writer holds the turn or the manifest.
             let _turn = Turn::take(self, writer);
             let _manifest = writer.manifest.lock();
             self.base.store.close();
@@ -395,7 +390,7 @@ impl Held<'_> {
         manifest.newest_segment = core.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
         manifest.staging = None;
         keeper::write_manifest(&core.base.store, &mut manifest)?;
-        // The space ahead is not needed any more. What cannot be given back now the next opening gives back, as after a
+        // The space ahead is not needed any more. If it cannot be given back now, the next opening does so, as after a
         // crash.
         match core.base.store.truncate(mark.pos) {
             Err(error) if is_for_now(&error) => {}
@@ -411,7 +406,6 @@ impl Held<'_> {
 }
 
 impl Writer {
-    /// Whether a thread has the committer at the moment.
     pub(crate) fn is_taken(&self) -> bool {
         self.committer.is_locked()
     }

@@ -26,18 +26,17 @@ use crate::{
 /// * [`append`](Self::append) returns when the record survives the **process**: a panic, an abort, `kill -9`.
 /// * [`sync`](Self::sync) and its relatives return when it survives the **power**.
 ///
-/// A log is its process's own. In a child that was forked off, every call on a handle that the parent opened gives
-/// [`Poisoned`](crate::WalError::Poisoned), or [`InDoubt`](crate::WalError::InDoubt) for a record that the parent appended,
-/// and dropping one does nothing; iterators and followers hand out what they had read. The child may open other logs, and this
-/// one once the parent has closed it. (If the parent dies instead, the child keeps the lock as long as it has the files
-/// open: that is until it ends, or runs another program. And what holds for every library in the child of a process with
-/// several threads holds for a log that is opened there: a lock that is shared by all locks of a process, such as that of
-/// the allocator or of `parking_lot`'s waiting threads, may be held by a thread that is not there.)
+/// A log belongs to its process. In a forked child, every call on a handle that the parent opened gives
+/// [`Poisoned`](crate::WalError::Poisoned), or [`InDoubt`](crate::WalError::InDoubt) for a record that the parent
+/// appended, and dropping one does nothing; iterators and followers hand out what they had read. The child may open
+/// other logs, and this one once the parent has closed it. If the parent dies instead, the child keeps the lock until
+/// it ends or runs another program. As for every library in the child of a process with several threads, a lock of the
+/// allocator or of `parking_lot` may be held there by a thread that does not exist.
 ///
-/// A child that is forked in the closure of [`append_in_place`](Self::append_in_place) must not use the bytes. One that is forked
-/// in a callback of a [`Ticket`](crate::Ticket) calls no other callback, and where it comes back out of it into a thread of
-/// the log, that thread ends; so does the child, with the status 0 and without anything that happens at an exit, if it has
-/// started no other. Starting a program is no such fork, and disturbs nothing.
+/// A child that is forked in the closure of [`append_in_place`](Self::append_in_place) must not use the bytes. One that
+/// is forked in a callback of a [`Ticket`](crate::Ticket) calls no other callback; if it returns from there into a
+/// thread of the log, that thread ends, and so does the child if it has started no other: with status 0, and without
+/// running exit handlers. Starting a program disturbs nothing.
 ///
 /// (With [`Staging::Heap`](crate::Staging::Heap) `append` promises nothing; with a store in memory nothing outlives
 /// the process.)
@@ -45,7 +44,6 @@ use crate::{
 /// ```
 /// use wal_db::Wal;
 ///
-/// # fn main() -> Result<(), wal_db::WalError> {
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("app.wal");
 /// let wal = Wal::open(&path)?;
@@ -58,8 +56,7 @@ use crate::{
 ///     let record = record?;
 ///     assert_eq!((record.lsn(), record.data()), (lsn, &b"a state change"[..]));
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 #[derive(Clone)]
 pub struct Wal {
@@ -105,9 +102,9 @@ impl Wal {
     /// Opens the log in the directory `dir`, in files of `segment_size` bytes, or creates it. Old segments can be
     /// dropped one by one, so this is the form for logs that are to stay bounded.
     ///
-    /// The size of an existing log stays what it is; [`Status::segment_size`](crate::Status::segment_size) says it. Of a new one, sizes are
-    /// rounded up to a multiple of 4 KiB, to 64 KiB at least, and 1 TiB is the most. With small ones a burst meets the speed
-    /// of the disk early: appends wait when 8 to 16 segments are not flushed.
+    /// The size of an existing log stays what it is; [`Status::segment_size`](crate::Status::segment_size) says it. Of
+    /// a new one, sizes are rounded up to a multiple of 4 KiB, to 64 KiB at least, and 1 TiB is the most. With small
+    /// ones a burst meets the speed of the disk early: appends wait when 8 to 16 segments are not flushed.
     ///
     /// # Errors
     /// See [`open_with`](Self::open_with).
@@ -144,11 +141,10 @@ impl Wal {
     /// works on a read-only file system and beside a writer in another process.
     ///
     /// Each call that reads looks again how far the log was written, so the handle keeps up with the writer, as a
-    /// [`tail`](Self::tail) does. What waits in the writer's staging memory, or was left there by one that died, is
-    /// shown after what is in the store, up to the first record that is being appended: such records are not durable,
-    /// as [`Status::durable`](crate::Status::durable) says, and [`recovery`](Self::recovery) counts those that were there when
-    /// the log was opened. A truncation is heard of as [`Truncated`](crate::WalError::Truncated) or
-    /// [`CutBack`](crate::WalError::CutBack), never as damage.
+    /// [`tail`](Self::tail) does. What waits in the writer's staging memory, or was left there by one that died, comes
+    /// after what is in the store, up to the first record that is still being appended. Such records are not durable,
+    /// as [`Status::durable`](crate::Status::durable) says. A truncation is reported as
+    /// [`Truncated`](crate::WalError::Truncated) or [`CutBack`](crate::WalError::CutBack), never as damage.
     ///
     /// # Errors
     /// As for [`open_with`](Self::open_with), without `Locked` and `Full`.
@@ -177,9 +173,9 @@ impl Wal {
 
     /// Makes everything durable and closes the log for all of its handles: the lock is free then, and whatever other
     /// handles, tickets, followers and iterators of it are left, the log can be opened again. Their calls give
-    /// [`Closed`](crate::WalError::Closed); a follower or an iterator goes on to the end that it had, unless whoever opens the
-    /// log next has taken something away by then: that is `Closed` as well. Dropping the last handle
-    /// closes as well, but cannot say whether it went well.
+    /// [`Closed`](crate::WalError::Closed); a follower or an iterator goes on to the end that it had, unless the next
+    /// handle has removed something by then: that is `Closed` as well. Dropping the last handle closes as well, but
+    /// cannot say whether it went well.
     ///
     /// # Errors
     /// As for [`sync`](Self::sync). The log takes nothing more in any case. After
@@ -254,7 +250,7 @@ impl Drop for Owner {
             std::mem::forget(std::mem::take(self.threads.get_mut()));
             return;
         }
-        // Whoever wants to know calls `close`. What was acknowledged is safe either way.
+        // Only `close` reports the outcome. What was acknowledged is safe either way.
         let _ = self.close();
     }
 }

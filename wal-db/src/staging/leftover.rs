@@ -1,4 +1,4 @@
-//! The file behind staging memory: whose it is, and what a process left in it. Nothing here is unsafe, for nothing here
+//! The file of staging memory: whose it is, and what a process left in it. Nothing here is unsafe, because nothing here
 //! is in use.
 
 use std::{
@@ -14,7 +14,6 @@ use crate::{
     storage::sys::check_end,
 };
 
-/// What a process left in its staging file.
 pub(crate) struct Leftover {
     pub(crate) header: StagingHeader,
     /// Everything before it is in the store, as far as the process got.
@@ -26,7 +25,6 @@ pub(crate) struct Leftover {
     bytes: Vec<u8>,
 }
 
-/// What lies under the name of a staging file.
 pub(crate) enum Found {
     /// Nothing, or what the making of a staging file leaves when the machine goes down.
     Nothing,
@@ -109,7 +107,6 @@ impl Leftover {
         Ok(any)
     }
 
-    /// The position up to which the ring was read.
     pub(crate) fn read_to(&self) -> u64 {
         self.from + self.bytes.len() as u64
     }
@@ -119,7 +116,6 @@ impl Leftover {
         self.released.saturating_add(self.header.capacity)
     }
 
-    /// What was read from a position on.
     pub(crate) fn at(&self, pos: u64) -> &[u8] {
         let offset = pos
             .checked_sub(self.from)
@@ -147,8 +143,8 @@ fn read_head(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// Whether a process of this boot that closed the same log has left the file, so that its ring is zero, and all of its
-/// blocks are there: who copied it may have left out those that are zero, and a store into one could want space. What the
-/// file held before the machine went down is not known.
+/// blocks are there: a copy may lack those that are zero, and a store into one could need space. What the file held
+/// before the machine went down is not known.
 #[cfg_attr(wal_loom, allow(dead_code))] // as above
 pub(crate) fn was_left_clean(file: &File, header: &StagingHeader) -> io::Result<bool> {
     let metadata = file.metadata()?;

@@ -37,7 +37,6 @@ fn fill(ring: &Ring, claim: Claim<'_>, value: u64) {
     ));
 }
 
-/// The records of a settled group, each checked.
 fn records(ring: &Ring, group: &Closed) -> Vec<u64> {
     let mut pos = group.start + GROUP_HEADER_LEN as u64;
     let mut found = Vec::new();
@@ -56,7 +55,6 @@ fn records(ring: &Ring, group: &Closed) -> Vec<u64> {
     found
 }
 
-/// Cuts, and returns the records of the groups before the cut.
 fn take(ring: &Ring, consumer: &mut Consumer) -> Vec<u64> {
     let end = consumer.cut(ring, false);
     take_before(ring, consumer, end)
@@ -199,7 +197,7 @@ fn a_claim_with_a_bound_starts_before_it_or_not_at_all() {
                 }
             })
         };
-        // Whoever comes second is behind the bound.
+        // The second one comes after the bound.
         let pos = ring.claim(16, u64::MAX).map(|claim| claim.pos()).unwrap();
         assert_eq!(bounded.join().unwrap(), pos == bound, "one of them was first");
         assert!(take(&ring, &mut consumer).is_empty());

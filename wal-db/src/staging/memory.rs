@@ -1,14 +1,14 @@
 //! Staging memory: the bytes of the ring in which records wait for their flush, filled by claimers, published, taken out
 //! and given back.
 //!
-//! Positions are bytes of the stream; a position's place in the ring is its remainder. Who may use which is decided in
-//! `ring`; why the unsafe code here is sound, given that:
+//! Positions are bytes of the stream; a position's place in the ring is its remainder. `ring` decides which thread may
+//! use which; why the unsafe code here is sound, given that:
 //!
 //! * Claims are disjoint, do not straddle the end of a block, and no two live positions share a place. A [`Claim`] is
 //!   the only writer of its bytes.
 //! * Bytes between the released position and the tail are zero until their claimer writes them, so a zero word means
 //!   "claimed a moment ago". The claimer first stores the claim's length, then the content, then, with release
-//!   ordering, the final word: whoever sees that word with acquire ordering sees the content.
+//!   ordering, the final word: a thread that sees that word with acquire ordering sees the content.
 //! * Words are stored as little-endian bytes, as recovery and other machines read them.
 //! * The one [`Consumer`] reads the bytes of a claim only after it saw the final word, and zeroes them only before they
 //!   can be claimed again.
@@ -62,7 +62,7 @@ impl<'a> Claim<'a> {
         self.pos
     }
 
-    /// Copies bytes to `offset` of the claim, behind its first word.
+    /// Copies bytes to `offset` of the claim, after its first word.
     #[inline]
     pub(crate) fn fill(&mut self, offset: u64, bytes: &[u8]) {
         assert!(offset >= FRAME_HEADER_LEN as u64 && offset + bytes.len() as u64 <= self.len);
@@ -153,8 +153,8 @@ impl Consumer {
         #[cfg(not(wal_loom))]
         // SAFETY: a block does not wrap, and the group lies in one. `settle` saw every claim of it published, with
         // acquire ordering, and none of its bytes is written again before `release`, which needs the consumer mutably
-        // while this slice borrows it. The padding behind the last frame was zeroed at the last release and belongs
-        // to the consumer.
+        // while this slice borrows it. The padding after the last frame was zeroed at the last release and belongs to
+        // the consumer.
         unsafe {
             std::slice::from_raw_parts(ring.memory.at(group.start), len as usize)
         }
@@ -199,7 +199,7 @@ enum Backing {
     Heap(std::ptr::NonNull<[u64]>),
     Mapped {
         map: ManuallyDrop<memmap2::MmapRaw>,
-        /// Who has mapped it. A child does not have the mapping, and may have another one in its place.
+        /// The process that has mapped it. A child does not have the mapping, and may have another one there.
         process: Process,
     },
 }

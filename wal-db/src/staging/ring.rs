@@ -3,7 +3,7 @@
 //!
 //! * The tail only moves by compare-and-swap from the value that was checked, so claims are disjoint and lie below the
 //!   limit.
-//! * The ring is divided into blocks. No claim straddles the end of one, and behind it the place of a group header is
+//! * The ring is divided into blocks. No claim straddles the end of one, and after it the place of a group header is
 //!   left out: a block that the tail has left is a group of its own. So groups stay small enough for a processor's
 //!   cache, room comes back a block at a time, and nobody has to close a group for that.
 //! * The limit is never more than one lap ahead of what was released, so no two live positions share a place.
@@ -42,7 +42,6 @@ const GIVE_WAY_FOR_LONG_SPINS: u32 = if SIMULATED { 1 } else { 1024 };
 /// Whether spinning is a step of a schedule.
 const SIMULATED: bool = cfg!(any(wal_loom, wal_shuttle));
 
-/// How long the blocks of a ring are.
 pub(crate) fn block_len(capacity: u64) -> u64 {
     MAX_BLOCK.min(capacity / 4)
 }
@@ -65,7 +64,6 @@ struct Bounds {
     disk: u64,
 }
 
-/// Why nothing was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// A truncation is going on.
@@ -131,12 +129,10 @@ impl Ring {
         self.memory.len()
     }
 
-    /// Where the next claim starts.
     pub(crate) fn tail(&self) -> u64 {
         self.tail.load(Ordering::Acquire) & !(FROZEN | SHUT)
     }
 
-    /// Up to where the disk has room.
     pub(crate) fn disk(&self) -> u64 {
         self.bounds.lock().disk
     }
@@ -277,14 +273,12 @@ impl Ring {
         self.tail() + self.quarter() <= self.limit.load(Ordering::Acquire)
     }
 
-    /// Makes room up to `disk` on the disk's side.
     pub(crate) fn set_disk(&self, disk: u64) {
         let mut bounds = self.bounds.lock();
         bounds.disk = disk;
         self.update_limit(&bounds);
     }
 
-    /// Refuses claims for good.
     pub(crate) fn shut(&self) {
         self.tail.fetch_or(SHUT, Ordering::AcqRel);
     }
@@ -326,9 +320,7 @@ impl Ring {
     }
 }
 
-/// The one that takes published bytes out of the ring.
 pub(crate) struct Consumer {
-    /// Where the oldest group starts that was not taken out.
     open: u64,
     /// Where the tail was cut and went on: the end of a group that does not fill its block.
     cut: Option<(u64, u64)>,
@@ -345,11 +337,9 @@ pub(crate) struct Closed {
     pub(crate) next: u64,
 }
 
-/// What a group holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) records: u32,
-    /// Whether schemas are among them.
     pub(crate) schemas: bool,
 }
 
@@ -360,7 +350,6 @@ impl Closed {
 }
 
 impl Consumer {
-    /// Where the oldest group starts that was not taken out.
     pub(crate) fn open(&self) -> u64 {
         self.open
     }
@@ -445,7 +434,7 @@ impl Consumer {
         }
     }
 
-    /// Goes on behind a place that was reserved.
+    /// Goes on after a place that was reserved.
     pub(crate) fn pass(&mut self, reserved: &Closed) {
         assert!(self.open == reserved.start && !self.has_cut());
         self.open = reserved.next;
@@ -458,7 +447,7 @@ impl Consumer {
 
     pub(crate) fn thaw(&mut self, ring: &Ring, key: FrameKey) {
         ring.key.store(key.raw(), Ordering::Relaxed);
-        // The release makes the key visible to whoever claims after it.
+        // The release makes the key visible to later claims.
         ring.tail.fetch_and(!FROZEN, Ordering::AcqRel);
     }
 }

@@ -33,7 +33,6 @@ fn append(ring: &Ring, payload: &[u8]) -> Result<u64, Denied> {
     Ok(pos)
 }
 
-/// The payloads of a settled group.
 fn payloads(ring: &Ring, consumer: &Consumer, group: &Closed) -> Vec<Vec<u8>> {
     let bytes = consumer.bytes(ring, group);
     let mut found = Vec::new();
@@ -60,7 +59,6 @@ fn take(ring: &Ring, consumer: &mut Consumer) -> Vec<Vec<u8>> {
     found
 }
 
-/// Settles a group and gives its place back.
 fn release(ring: &Ring, consumer: &mut Consumer, group: &Closed) -> Vec<Vec<u8>> {
     let count = consumer.settle(ring, group).records;
     let found = payloads(ring, consumer, group);
@@ -318,7 +316,7 @@ fn a_number_counts_by_its_complement() {
         }
     }
     assert_eq!(words(&head, &header), (Some(512), Some(512)));
-    // The number first: what is released is the old one then, which nothing was claimed behind.
+    // The number first: what is released is the old one then, and nothing was claimed after it.
     put(&mut head, checked_stores(RELEASED_AT, 1024)[0]);
     put(&mut head, checked_stores(DURABLE_AT, 1024)[0]);
     assert_eq!(words(&head, &header), (Some(512), None));

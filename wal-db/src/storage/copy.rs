@@ -21,7 +21,6 @@ use crate::{
 
 const HEADER: u64 = 2 * SLOT_LEN as u64;
 
-/// The files of a copy.
 pub(crate) struct Copy {
     dir: Arc<dyn Dir>,
     /// The file of a log in one file.
@@ -67,7 +66,6 @@ impl Copy {
         Ok(copy)
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -21,7 +21,6 @@ use super::{
     sys::not_a_file,
 };
 
-/// An open directory.
 #[derive(Debug)]
 pub(super) struct OpenDir {
     fd: OwnedFd,
@@ -171,7 +170,7 @@ impl Dir for OpenDir {
             return self.open_file(name, Access::New).map(Some);
         }
         let opened = match self.open_file(name, Access::Write) {
-            // Who only reads need not be allowed to write.
+            // A log that only reads need not be allowed to write.
             Err(error)
                 if matches!(
                     error.kind(),

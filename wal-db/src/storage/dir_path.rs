@@ -14,7 +14,6 @@ use super::{
     sys::not_a_file,
 };
 
-/// A directory.
 #[derive(Debug)]
 pub(super) struct OpenDir {
     path: PathBuf,

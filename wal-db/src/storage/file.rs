@@ -38,7 +38,7 @@ pub struct FileStore {
     file: Arc<dyn File>,
     place: Place,
     prepared: AtomicU64,
-    /// Who opened it.
+    /// The process that opened it.
     process: Process,
 }
 
@@ -82,7 +82,6 @@ impl Place {
         check_names_beside(&*self.dir, &self.name).map_err(choosing)
     }
 
-    /// Opens what is there if anything is.
     fn open(&self, access: Access) -> Result<Option<Arc<dyn File>>> {
         open_existing(&*self.dir, &self.name, &self.path, access)
     }
@@ -99,7 +98,6 @@ impl FileStore {
         Self::open_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))
     }
 
-    /// As [`open`](Self::open), on another file system.
     pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let place = Place::of(&*fs, path)?;
         let Some(file) = place.open(Access::Write)? else {
@@ -130,7 +128,6 @@ impl FileStore {
         Self::open_read_only_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))
     }
 
-    /// As [`open_read_only`](Self::open_read_only), on another file system.
     pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let place = Place::of(&*fs, path)?;
         match place.open(Access::Read)? {
@@ -174,7 +171,7 @@ impl FileStore {
 
     fn make(place: &Place, new: &Place, file: &dyn File) -> Result<()> {
         lock(file, &place.path)?;
-        // Whoever had this file before may have finished it.
+        // Another process that had this file may have finished it.
         if place.dir.exists(&place.name)? {
             return Err(faster(&place.path));
         }

@@ -8,7 +8,7 @@ use crate::{
     sync::{Arc, Mutex},
 };
 
-/// How many files are open at most, outside a call that opens one; few where schedules are explored, so that some meet it.
+/// How many files are open at most, outside a call that opens one.
 const OPEN_MAX: usize = if cfg!(wal_shuttle) { 4 } else { 32 };
 
 /// How many of them may hold what was written and not flushed. A file is not closed before it is flushed, because the
@@ -71,7 +71,6 @@ impl Files {
         Ok(Some(file))
     }
 
-    /// Takes a file that was just made.
     pub(super) fn hold(&self, segment: u64, file: Arc<dyn File>) {
         hold(&mut self.open.lock(), segment, file, false);
     }
@@ -119,13 +118,12 @@ impl Files {
         flushed
     }
 
-    /// Closes the files of segments that were removed.
     pub(super) fn forget(&self, keep: impl Fn(u64) -> bool) {
         self.open.lock().retain(|open| keep(open.segment));
     }
 }
 
-/// Keeps a file open, in place of the one that was not used for longest.
+/// Keeps a file open, instead of the one that was not used for longest.
 fn hold(files: &mut Vec<Open>, segment: u64, file: Arc<dyn File>, is_dirty: bool) {
     if files.len() >= OPEN_MAX
         && let Some(oldest) = files.iter().position(|open| !open.is_unflushed())

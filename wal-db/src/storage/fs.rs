@@ -10,7 +10,6 @@ use std::{
     sync::Arc,
 };
 
-/// How a file is to be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
@@ -21,7 +20,6 @@ pub(crate) enum Access {
     New,
 }
 
-/// Where directories are found.
 pub(crate) trait FileSystem: Send + Sync + fmt::Debug {
     /// Opens a directory, through symbolic links as well.
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>>;
@@ -38,16 +36,14 @@ pub(crate) trait FileSystem: Send + Sync + fmt::Debug {
     }
 }
 
-/// An open directory: names, and the files behind them. It stays the same directory wherever it is moved.
+/// An open directory: names and files. It stays the same directory wherever it is moved.
 pub(crate) trait Dir: Send + Sync + fmt::Debug {
     /// Opens a regular file, never through a symbolic link, never a pipe or a device. New files are for their owner
     /// only.
     fn open(&self, name: &OsStr, access: Access) -> io::Result<Arc<dyn File>>;
 
-    /// The names in it.
     fn list(&self) -> io::Result<Vec<OsString>>;
 
-    /// How long a file is.
     fn len(&self, name: &OsStr) -> io::Result<u64>;
 
     /// Whether anything has the name, a link to nowhere included.
@@ -62,7 +58,6 @@ pub(crate) trait Dir: Send + Sync + fmt::Debug {
     /// Makes a directory in it, if nothing has that name.
     fn create_dir(&self, name: &OsStr) -> io::Result<()>;
 
-    /// Opens a directory in it.
     fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>>;
 
     /// Makes its names durable.
@@ -74,16 +69,13 @@ pub(crate) trait Dir: Send + Sync + fmt::Debug {
     /// A file that can be mapped: the one that is there, or a new and empty one in its place if `create` is set.
     fn staging(&self, name: &OsStr, create: bool) -> io::Result<Option<std::fs::File>>;
 
-    /// Removes such a file, if it is there.
     fn remove_staging(&self, name: &OsStr) -> io::Result<()>;
 }
 
-/// An open file.
 pub(crate) trait File: Send + Sync + fmt::Debug {
     /// Reads some of it; nothing at its end.
     fn read_some(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes some of `bytes`.
     fn write_some(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
 
     fn len(&self) -> io::Result<u64>;
@@ -101,8 +93,8 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
     /// Gives blocks back; the range then reads as zeros. Where that is not possible nothing happens.
     fn punch(&self, start: u64, end: u64) -> io::Result<()>;
 
-    /// Where the first byte from `offset` on may be that is not in a hole, which reads as zeros; `None` if there is none. Where
-    /// holes are not known, that is `offset` itself.
+    /// Where the first byte from `offset` on may be that is not in a hole, which reads as zeros; `None` if there is
+    /// none. Where holes are not known, that is `offset` itself.
     fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
         Ok(Some(offset))
     }
@@ -116,8 +108,8 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
     fn unlock(&self) -> io::Result<()>;
 }
 
-/// Makes a directory and those above it that are missing, each durable before the next one, and opens it. Who made the
-/// one that is there may have died before that.
+/// Makes a directory and those above it that are missing, each durable before the next one, and opens it. The process
+/// that made the one that is there may have died before it was durable.
 pub(super) fn create_dirs(fs: &dyn FileSystem, path: &Path) -> io::Result<Arc<dyn Dir>> {
     let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
     let above = match fs.open_dir(parent(path)) {

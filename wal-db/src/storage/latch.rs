@@ -9,8 +9,8 @@ use crate::{
     sync::{Arc, AtomicBool, Mutex, OnceLock, Ordering},
 };
 
-/// A store behind a latch. After a write or a flush has failed, both are refused without being tried: whether a
-/// second flush covers what the first one lost cannot be known.
+/// A store with a latch. After a write or a flush has failed, both are refused without being tried: whether a second
+/// flush covers what the first one lost cannot be known.
 pub(crate) struct Latched {
     store: Arc<dyn WalStore>,
     location: Option<std::sync::Arc<PathBuf>>,

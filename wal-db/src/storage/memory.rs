@@ -13,14 +13,12 @@ const CHUNK: u64 = 64 << 10;
 ///
 /// ```
 /// use wal_db::{MemStore, Wal};
-/// # fn main() -> Result<(), wal_db::WalError> {
 /// let store = MemStore::new();
 /// let wal = Wal::with_store(store.clone())?;
 /// let lsn = wal.append(b"no file involved")?;
 /// drop(wal);
 /// assert_eq!(Wal::with_store(store)?.read(lsn)?.data(), b"no file involved");
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 #[derive(Debug)]
 pub struct MemStore {

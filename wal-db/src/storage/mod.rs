@@ -148,8 +148,8 @@ pub trait WalStore: Send + Sync + 'static {
     }
 
     /// Makes room up to `end` at least, so that writing there cannot run out of space; returns how far there is room
-    /// now. A thread of its own calls it ahead of the records, and whoever appends and finds no room. Less than `end`
-    /// is taken for "full".
+    /// now. A thread of its own calls it ahead of the records, and so does an append that finds no room. Less than
+    /// `end` is taken for "full".
     ///
     /// # Errors
     /// An error that means "full" is passed on as [`WalError::Full`](crate::WalError::Full) and tried again later.
@@ -216,8 +216,8 @@ pub trait WalStore: Send + Sync + 'static {
         None
     }
 
-    /// The log was closed, though handles of it may still be there and read: whoever wants to have the store next may have
-    /// it. A store that excludes a second log lets go of it here, and when it is dropped.
+    /// The log was closed, though handles of it may still be there and read. A store that excludes a second log lets go
+    /// of the bytes here, and when it is dropped.
     fn close(&self) {}
 
     /// Where the staging file is, if it is there; or why there is none.

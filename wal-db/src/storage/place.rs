@@ -1,7 +1,7 @@
-//! Where staging memory may be. A store into a mapped file that finds no space is a signal, and ends the process. It can
-//! want space where every block is written to a new place, and where the blocks of a file can be shared: somebody copies
-//! the log with `cp`, the copy has the same blocks, and the next store takes a new one. Blocks that were never written
-//! are another such case, which `staging_file` sees to.
+//! Where staging memory may be. A store into a mapped file that finds no space is a signal, and ends the process. It
+//! can need space where every block is written to a new place, and where the blocks of a file can be shared: somebody
+//! copies the log with `cp`, the copy has the same blocks, and the next store takes a new one. Blocks that were never
+//! written are another such case, which `staging_file` sees to.
 
 use std::fs::File;
 
@@ -56,9 +56,9 @@ fn can_share(file: &File) -> bool {
     )
 }
 
-/// Whether the file system can take blocks out of the middle of a file, which it is asked with a range after the end, so
-/// that nothing is done. Of those that cannot share blocks, the ones that keep files in extents that are written in place
-/// can (ext4, F2FS), and those that write every block to a new place cannot (ZFS as long as it does not clone, NILFS2).
+/// Whether the file system can take blocks out of the middle of a file, which it is asked with a range after the end,
+/// so that nothing is done. Of those that cannot share blocks, the ones that write extents where they are can (ext4,
+/// F2FS), and those that write every block to a new place cannot (ZFS as long as it does not clone, NILFS2).
 #[cfg(target_os = "linux")]
 fn moves_blocks(file: &File) -> bool {
     use rustix::{fs::FallocateFlags, io::Errno};

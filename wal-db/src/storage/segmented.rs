@@ -31,7 +31,7 @@ pub(super) const NEW_MANIFEST: &str = "manifest.new";
 const STAGING: &str = "staging";
 const SUFFIX: &str = ".seg";
 
-/// The smallest segment; smaller requests are rounded up. Little under shuttle, whose logs are short.
+/// The smallest segment; smaller requests are rounded up.
 const MIN_SEGMENT_LEN: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 64 << 10 };
 
 /// A log in a directory: `manifest`, `staging`, and the row in files of one size, `0000000000.seg` and so on.
@@ -42,7 +42,6 @@ const MIN_SEGMENT_LEN: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 64 << 10 };
 pub struct SegmentedStore {
     fs: Arc<dyn FileSystem>,
     dir: Arc<dyn Dir>,
-    /// The path that it was opened with, for people.
     path: PathBuf,
     manifest: Arc<dyn File>,
     segment_len: u64,
@@ -58,7 +57,7 @@ pub struct SegmentedStore {
     /// Up to where the row can be written.
     prepared: Mutex<u64>,
     files: Files,
-    /// Who opened it.
+    /// The process that opened it.
     process: Process,
 }
 
@@ -176,7 +175,6 @@ impl SegmentedStore {
         Ok(file)
     }
 
-    /// The log that the store was told it holds.
     fn attached(&self) -> io::Result<LogId> {
         Ok(self.log.lock().ok_or(io::ErrorKind::Unsupported)?)
     }
@@ -218,8 +216,8 @@ impl SegmentedStore {
         index * self.segment_len + file_len.saturating_sub(SEGMENT_HEADER_LEN).min(self.segment_len)
     }
 
-    /// The length for a handle that only reads, which asks for it again and again: segments are made one after the other,
-    /// so the last one is found by names. Who lists a directory keeps its writer from making and removing names meanwhile,
+    /// The length for a handle that only reads, which asks for it again and again: segments are made one after the
+    /// other, so the last one is found by names. Listing a directory keeps its writer from making and removing names,
     /// for as long as the reader does not get a processor.
     fn len_without_listing(&self) -> io::Result<Option<u64>> {
         if !self.read_only || !self.attached.load(Ordering::Acquire) {
@@ -466,7 +464,6 @@ fn log_of(file: &dyn File) -> io::Result<Option<LogId>> {
     Ok(SegmentHeader::decode(&bytes[..len]).ok().map(|header| header.log))
 }
 
-/// Whether nothing was ever written to a file.
 fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     let (mut buf, mut pos) = (vec![0; 64 << 10], 0);
     loop {

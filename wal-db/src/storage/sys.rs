@@ -8,11 +8,9 @@ use super::{
     fs::{Dir, File, FileSystem},
 };
 
-/// The file system of this machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct System;
 
-/// How much room is taken at a time, at least.
 const PREPARE_STEP: u64 = 4 << 20;
 
 impl FileSystem for System {
@@ -33,7 +31,6 @@ impl FileSystem for System {
     }
 }
 
-/// How long this process may make a file.
 fn longest_file() -> u64 {
     #[cfg(unix)]
     return rustix::process::getrlimit(rustix::process::Resource::Fsize)
@@ -43,8 +40,8 @@ fn longest_file() -> u64 {
     u64::MAX
 }
 
-/// Refuses what would make a file longer than this process may make one: who asks the system for it gets a signal, which
-/// ends the process unless it is ignored.
+/// Refuses what would make a file longer than this process may make one: the system would send a signal, which ends the
+/// process unless it is ignored.
 pub(crate) fn check_end(end: u64) -> io::Result<()> {
     if end > longest_file() {
         return Err(io::ErrorKind::FileTooLarge.into());
@@ -158,12 +155,10 @@ impl File for fs::File {
     }
 }
 
-/// The error for something that is there and is not a regular file.
 pub(super) fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
-/// Whether opening failed because something other than a regular file is there.
 pub(crate) fn is_not_a_file(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(code) = error.raw_os_error() {
@@ -179,7 +174,6 @@ pub(crate) fn is_not_a_file(error: &io::Error) -> bool {
     )
 }
 
-/// Which boot of which machine this is, if the system tells: what is in memory now was put there since.
 pub(super) fn boot_id() -> Option<[u8; 16]> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let mut id = [0; 16];

@@ -36,6 +36,6 @@ pub(super) fn write(dir: &dyn Dir, name: &OsStr, bytes: &[u8]) -> io::Result<()>
     write_at(&*file, 0, bytes)?;
     file.set_len(bytes.len() as u64)?;
     file.sync_all()?;
-    // Who made the name may have died, or met a full disk, before it was durable.
+    // The process that made the name may have died, or met a full disk, before it was durable.
     for_good(dir.sync())
 }

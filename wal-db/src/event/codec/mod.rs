@@ -74,10 +74,11 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A wire format that serde values are written in and read from.
 ///
-/// The log brings bincode 2 (the default), postcard and JSON, each behind a feature. An application that has a
-/// format of its own implements this for a type without values, and names it where it opens the log
-/// ([`EventLog::with_codec`](crate::EventLog::with_codec)) or reads a record ([`Record::decode_with`](crate::Record::decode_with)).
-/// A log may hold records of several formats: each says which it is in.
+/// The log brings bincode 2 (the default), postcard and JSON, each as a feature. An application that has a format of
+/// its own implements this for a type without values, and names it where it opens the log
+/// ([`EventLog::with_codec`](crate::EventLog::with_codec)) or reads a record
+/// ([`Record::decode_with`](crate::Record::decode_with)). A log may hold records of several formats: each says which it
+/// is in.
 ///
 /// An id below 128 means one of this crate's formats, whatever a program says. A codec of an application that has one
 /// does not compile where it is used:

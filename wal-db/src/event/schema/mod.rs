@@ -38,10 +38,10 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 ///
 /// | on | key | meaning |
 /// | --- | --- | --- |
-/// | field | `opaque = "name@1"` | in place of the shape of a type that has none; change the name when its bytes change |
+/// | field | `opaque = "name@1"` | instead of the shape of a type that has none; change the name when its bytes change |
 /// | type | `opaque = "name@1"` | the same for a type with serde implementations by hand |
 /// | field, type | `wire = Type` | beside `opaque`: what it is written as |
-/// | type | `bound = "T: Trait"` | in place of the bounds on type parameters |
+/// | type | `bound = "T: Trait"` | instead of the bounds on type parameters |
 /// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
 ///
 /// A type that is also a [`WalRecord`](crate::WalRecord) has its attributes too.

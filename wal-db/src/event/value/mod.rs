@@ -78,8 +78,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The field of this name, of a struct or of a variant with named fields; also the value behind a string key of a
-    /// map.
+    /// The field of this name, of a struct or of a variant with named fields; also the value of a string key of a map.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         match self {

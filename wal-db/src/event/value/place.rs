@@ -53,7 +53,7 @@ impl<'c> Place<'c> {
         }
     }
 
-    /// What stands behind this one if it is only a name; `None` if it has values of its own.
+    /// The shape that this one stands for if it is only a name; `None` if it has values of its own.
     pub(crate) fn follow(&self) -> Result<Option<Self>, NoShape<'c>> {
         let (shape, scope): (&'c Shape, _) = match self.shape {
             Shape::Recursive { name, body } => {

@@ -58,7 +58,7 @@ pub struct Schemas {
     names: Vec<(u32, Vec<String>)>,
 }
 
-/// In place of the format in the keys of records that are copied: no event of the program was read again then.
+/// Stands for the format in the keys of records that are copied: no event of the program was read again then.
 const COPIED: CodecId = CodecId::new(0);
 
 impl Schemas {

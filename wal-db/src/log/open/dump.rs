@@ -21,7 +21,6 @@ pub struct Dump {
     salvage: Salvage,
     lines: VecDeque<String>,
     segment: Option<u64>,
-    /// The group that was named last.
     group: Option<GroupHeader>,
     /// Where the next group starts, unless damage hides it.
     next: Option<u64>,

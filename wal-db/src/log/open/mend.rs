@@ -139,7 +139,7 @@ pub(crate) fn cut_off(base: &Base, manifest: &mut Manifest, end: u64) -> Result<
     cut.map_err(WalError::io("cutting off what a crash left"))
 }
 
-/// Notes the epoch of who goes on at `start`, in a log that ends at `cut`.
+/// Notes the epoch that goes on at `start`, in a log that ends at `cut`.
 pub(crate) fn begin_epoch(manifest: &mut Manifest, start: u64, cut: u64, room: Room) -> Result<()> {
     let epoch = manifest.timeline.newest().epoch + 1;
     let next = EpochStart { start, cut, epoch };

@@ -1,9 +1,9 @@
 //! From files to a log.
 //!
-//! A log that is opened for writing: `recover` takes the store, `keeper` the manifest, `recover` finds the end and judges
-//! what is there, `mend` makes durable what will be shown, keeps aside what goes, and begins an epoch; `repair` goes on after
-//! damage. For reading only: `reader`, beside a writer as well, with `waiting` for what has not reached the store. From
-//! outside: `inspect` and `salvage`, with `dump` for text, and `kept` for what was cut off.
+//! A log that is opened for writing: `recover` takes the store, `keeper` the manifest, `recover` finds the end and
+//! judges what is there, `mend` makes durable what will be shown, keeps aside what goes, and begins an epoch; `repair`
+//! goes on after damage. For reading only: `reader`, beside a writer as well, with `waiting` for what has not reached
+//! the store. From outside: `inspect` and `salvage`, with `dump` for text, and `kept` for what was cut off.
 
 #[cfg(feature = "testing")]
 pub(crate) mod dump;

@@ -43,7 +43,7 @@ pub(crate) const LOOKS: u32 = 6;
 /// What a handle for reading only knows of the log, as of when it last looked.
 pub(crate) struct View {
     seen: Mutex<Seen>,
-    /// Locked by who reads on, before `seen`.
+    /// Locked before `seen` while somebody reads on.
     refreshing: Mutex<()>,
     closed: AtomicBool,
     /// Rings when the handle is closed.
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 impl View {
-    /// The view of who knows no more than a manifest.
+    /// A view that knows no more than a manifest.
     pub(crate) fn new(manifest: Manifest) -> View {
         let mark = manifest.mark;
         View {
@@ -69,7 +69,6 @@ impl View {
         }
     }
 
-    /// The manifest as of when somebody last looked.
     pub(crate) fn manifest(&self) -> Manifest {
         self.seen.lock().manifest.clone()
     }
@@ -78,7 +77,6 @@ impl View {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Ends those who wait for the log to grow.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.bell.ring();
@@ -90,7 +88,6 @@ impl View {
     }
 }
 
-/// What one look at the log found.
 struct Looked {
     found: Found,
     damage: Option<Corruption>,
@@ -362,7 +359,6 @@ impl Base {
 }
 
 impl Core {
-    /// Sleeps until the handle is closed or the time is over; for a handle that only reads.
     pub(crate) fn sleep(&self, time: Duration) {
         if let Some(view) = &self.base.view {
             view.sleep(time);
@@ -426,9 +422,9 @@ impl Core {
         })
     }
 
-    /// Follows the groups from `mark` on, and says up to where it would have. The store is asked for its length only if they
-    /// go on to where something else says that there may be more: for a log in segments that is a look at names, one of which
-    /// is not there, and the log's writer waits while such a name is looked up.
+    /// Follows the groups from `mark` on, and says up to where it would have. The store is asked for its length only if
+    /// they go on to where something else says that there may be more: for a log in segments that is a look at names,
+    /// one of which is not there, and the log's writer waits while such a name is looked up.
     fn read_on(&self, mark: Mark, waiting: Option<&Waiting>) -> Result<(Found, u64)> {
         let base = &self.base;
         // What was appended by now ends before the first; what is in the file at hand, before the second.
@@ -482,12 +478,10 @@ impl Core {
     }
 }
 
-/// What a look at a log that is open found.
 struct CaughtUp {
     mark: Mark,
     durable: u64,
     schema: Option<u64>,
     staged: Option<Arc<Core>>,
-    /// The manifest's mark.
     from: Mark,
 }

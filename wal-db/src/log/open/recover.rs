@@ -1,7 +1,7 @@
 //! Opening: from whatever a crash, a disk or a stranger left to a log that can be used, or an error and no change.
 //!
-//! The rules are those of `docs/design.md`, "Recovery". Everything is decided before anything is written, and
-//! whatever is written leads to the same decision if it has to be made again.
+//! The rules are those of `docs/design.md`, "Recovery". Everything is decided before any record is cut or written, and
+//! whatever is written leads to the same decision after another crash.
 
 use std::{cell::Cell, io};
 
@@ -28,7 +28,6 @@ use crate::{
 pub(crate) struct Opened {
     pub(crate) base: Base,
     pub(crate) manifest: Manifest,
-    /// The last schema record.
     pub(crate) newest_schema: Option<u64>,
     pub(crate) report: RecoveryReport,
 }
@@ -128,7 +127,7 @@ pub(crate) fn shape_of(manifest: &Manifest) -> Shape {
     }
 }
 
-/// Who attaches to a store.
+/// How a log attaches to its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Write,
@@ -175,7 +174,7 @@ pub(crate) fn attach(store: &Latched, manifest: &Manifest, access: Access) -> Re
 
 /// The end of what can be read, and why it is the end.
 pub(crate) struct Found {
-    /// Behind the last intact group.
+    /// After the last intact group.
     pub(crate) mark: Mark,
     /// The highest durable position that a header up to there names.
     pub(crate) durable: u64,
@@ -230,7 +229,6 @@ pub(crate) fn scan_to_end(base: &Base, mark: Mark, limit: u64) -> Result<Found> 
     Ok(found)
 }
 
-/// The last schema record of a group.
 pub(crate) fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<Option<u64>> {
     let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
     let mut last = None;
@@ -243,13 +241,12 @@ pub(crate) fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader)
     Ok(last)
 }
 
-/// What lies behind the end.
+/// What lies after the end.
 pub(crate) struct Survey {
     /// The highest durable position that an authentic header there names.
     pub(crate) durable: u64,
-    /// Behind the last byte that is not zero.
+    /// After the last byte that is not zero.
     pub(crate) used: u64,
-    /// So many bytes of it were read.
     pub(crate) read: u64,
 }
 
@@ -332,9 +329,9 @@ pub(crate) fn judge(base: &Base, found: &Found, leftover: Option<&Leftover>) -> 
     if end < found.durable {
         return Some(base.damage(end, found.durable, reason));
     }
-    // Behind what was handed to the store lies at most a write that was interrupted with its process, and staging
-    // memory has the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while,
-    // drops what the system had in its cache.
+    // After what was handed to the store lies at most a write that was interrupted with its process, and staging memory
+    // has the original. Before that, nothing is certain: a failed flush, or a disk that was gone for a while, drops
+    // what the system had in its cache.
     let in_staging = |leftover: &Leftover| end >= leftover.released;
     if leftover.is_some_and(|leftover| same_boot(base, &leftover.header) && in_staging(leftover)) {
         return None;

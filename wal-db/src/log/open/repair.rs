@@ -39,7 +39,7 @@ pub(crate) fn mark_before(base: &Base, manifest: &Manifest, len: u64) -> Result<
     }))
 }
 
-/// The mark behind a group of which the end may have been cut off.
+/// The mark after a group whose end may have been cut off.
 fn mark_behind(base: &Base, header: &GroupHeader) -> Result<Mark> {
     let (shape, mut mark) = (base.shape(), mark_after(header, base.log));
     if shape.timeline.cut_around(header.end() - 1).is_some() {

@@ -141,7 +141,7 @@ pub struct Violation {
     pub rule: Rule,
 }
 
-/// A rule of `docs/format.md` for who writes.
+/// A rule of `docs/format.md` for writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rule {

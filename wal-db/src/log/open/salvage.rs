@@ -105,7 +105,6 @@ enum Phase {
     Done,
 }
 
-/// What is found, as it is found.
 pub(super) enum Found {
     /// A schema that lies before the head.
     Before(Record),
@@ -192,11 +191,9 @@ pub(crate) fn salvage_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage
     })
 }
 
-/// What can be had of a log in any state.
 struct Remains {
     store: Latched,
     log: LogId,
-    /// The newest intact copy.
     manifest: Option<Manifest>,
     /// Where to start without a manifest.
     first: u64,
@@ -489,8 +486,8 @@ impl Salvage {
         };
     }
 
-    /// What staging memory has of the records after the end of the store. Whatever was published counts, as it does for
-    /// who opens the log after the death of its writer.
+    /// What staging memory has of the records after the end of the store. Whatever was published counts, as when the
+    /// log is opened after the death of its writer.
     fn staged(&self, leftover: &Leftover, stop: &Place) -> Vec<(u64, FrameWord, Bytes)> {
         let start = self.base.shape().skip_cut(stop.group_start());
         let key = self.base.key(leftover.header.epoch);
@@ -527,7 +524,7 @@ enum Unfinished {
     Staged,
 }
 
-/// Goes on behind damage, across segments that are not there or not the log's; `next` names the one to try after
+/// Goes on after damage, across segments that are not there or not the log's; `next` names the one to try after
 /// another, and `foreign` the first one from a position on that is not the log's.
 pub(crate) fn resync(
     walker: &mut Walker,
@@ -543,7 +540,7 @@ pub(crate) fn resync(
                 Some(damage) => damage.start,
                 None => return Err(error),
             },
-            // Who goes on hears of it.
+            // The next step reports it.
             Err(WalError::Truncated { .. }) => return Ok(()),
             result => return result,
         };

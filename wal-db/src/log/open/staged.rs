@@ -55,9 +55,9 @@ pub(crate) fn read_to_the_gap(
     }
 }
 
-/// Walks the ring from the group that starts at `start`. `complete`: the memory is as the process left it, so what
-/// lies behind an unpublished claim counts; if not, the machine went down meanwhile and only the frames before the
-/// first gap do. `None` if there is nothing.
+/// Walks the ring from the group that starts at `start`. `complete`: the memory is as the process left it, so what lies
+/// after an unpublished claim counts; if not, the machine went down meanwhile and only the frames before the first gap
+/// do. `None` if there is nothing.
 pub(crate) fn collect(leftover: &Leftover, start: u64, complete: bool, key: FrameKey) -> Option<Staged> {
     if leftover.header.clean || start < leftover.released || start >= leftover.end() {
         return None;
@@ -112,7 +112,7 @@ enum Found<'a> {
     Frame(&'a [u8]),
     /// A claim that was never published.
     Claim(u64),
-    /// A claim whose length was not stored yet, or padding, or the place of a header behind it that was not written.
+    /// A claim whose length was not stored yet, or padding, or the place of a header after it that was not written.
     Zeros(u64),
     /// The header of a group, or the place of one that was not written.
     Header,
@@ -153,7 +153,6 @@ fn between_frames(pos: u64, bytes: &[u8], block: u64) -> Option<Found<'_>> {
 const MAX_VOID: u64 = 1 << 27;
 
 impl Staged {
-    /// The last schema record.
     pub(crate) fn last_schema(&self) -> Option<u64> {
         let is_schema = |frame: &[u8]| FrameWord::read(frame).is_some_and(|word| word.kind == Kind::Schema);
         let last = self.frames.iter().rfind(|(_, frame)| is_schema(frame));
@@ -182,7 +181,7 @@ impl Staged {
         Over { start, bytes }
     }
 
-    /// The group that starts behind `mark`: the frames at their old positions, voids between them.
+    /// The group that starts at `mark`: the frames at their old positions, voids between them.
     pub(crate) fn into_group(
         self,
         log: LogId,

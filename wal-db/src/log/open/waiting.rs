@@ -1,4 +1,4 @@
-//! What waits in the staging memory of a process that may be at work, for who only reads.
+//! What waits in the staging memory of a process that may be at work, for a log that only reads.
 //!
 //! Nothing here is a moment: the header, the ring and the store are read one after the other, and the process goes on
 //! meanwhile. What holds is the order in which it works: a group is in the store before it goes from the ring, and what
@@ -18,7 +18,6 @@ use crate::{
     staging::leftover::{self, Leftover},
 };
 
-/// Staging memory of a process that may be at work.
 pub(crate) struct Waiting {
     file: File,
     pub(crate) leftover: Leftover,

@@ -17,9 +17,7 @@ fn before_header(pos: u64) -> u64 {
     pos.saturating_sub(HEADER_LEN + 1)
 }
 
-/// A position that fits the log.
 struct Fitting {
-    /// Where to go on.
     pos: u64,
     /// What was cut off since of what comes before it.
     cut: Option<EpochStart>,
@@ -78,7 +76,6 @@ impl Core {
         self.position_at(lsn.pos(), &shape, None)
     }
 
-    /// The position after the record at `lsn`.
     pub(crate) fn position_after(&self, lsn: Lsn) -> Result<Position> {
         let shape = self.base.shape();
         let record = self.read(lsn)?;
@@ -125,7 +122,7 @@ impl Core {
     fn holds(&self, shape: &Shape, anchor: Anchor, epoch: u32) -> Result<bool> {
         let Anchor { group, digest } = anchor;
         if let Some(cut) = shape.timeline.cut_around(group) {
-            // Its bytes may be gone. Whoever cut it off came later.
+            // Its bytes may be gone. The epoch that cut it off came later.
             return Ok(cut.epoch > epoch);
         }
         if group >= self.base.written() {
@@ -153,7 +150,6 @@ impl Core {
         })
     }
 
-    /// The LSN of a position that fits.
     pub(crate) fn resolve(&self, position: &Position) -> Result<Lsn> {
         let Fitting { pos, cut } = self.judge(position)?;
         match cut {
@@ -164,7 +160,7 @@ impl Core {
 
     pub(crate) fn tail_at(self: &Arc<Self>, position: &Position) -> Result<Tail> {
         let Fitting { pos, cut } = self.judge(position)?;
-        // Who stands where a cut ends is told of it first.
+        // A follower that stands where a cut ends is told of it first.
         Tail::new(self.clone(), cut.map_or(pos, |cut| cut.start))
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     log::base::{Base, Shape},
 };
 
-/// What a group's content looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     Intact,
@@ -35,7 +34,6 @@ pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, H
     })
 }
 
-/// What the bytes of a group are as a whole.
 pub(crate) struct Bytes {
     digest: u32,
     pub(crate) zero_sectors: u32,
@@ -55,7 +53,6 @@ impl Bytes {
     }
 }
 
-/// Compares a group's bytes with its header.
 pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content> {
     let bytes = read_through(base, header)?;
     // What is not there never arrived.

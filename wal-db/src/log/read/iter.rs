@@ -21,10 +21,10 @@ use crate::{
 /// It sees the records that were appended before it was made and none that come later. As an [`Iterator`] it yields
 /// [`Record`]s; [`next_ref`](Self::next_ref) lends them without counting references, which is faster.
 ///
-/// Damage is yielded as an error. Then it ends, or goes on behind the damage if the log's
-/// [`RecoveryPolicy`] is to skip. It never ends silently before the log does.
+/// Damage is yielded as an error. Then it ends, or goes on after the damage if the log's [`RecoveryPolicy`] is to skip.
+/// It never ends silently before the log does.
 ///
-/// Behind 2 MiB, with as much to come, a thread reads up to 2 MiB ahead of it, unless the log is to have none
+/// A long walk gets a thread that reads ahead, unless the log is to have none
 /// ([`with_background_flush`](crate::WalConfig::with_background_flush)). The thread ends with the iterator.
 #[derive(Debug)]
 pub struct WalIter {
@@ -39,7 +39,6 @@ pub struct WalIter {
 }
 
 impl WalIter {
-    /// The newest schema records of the log.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
         self.core.with_dictionary(run)
     }
@@ -72,15 +71,13 @@ impl WalIter {
     ///
     /// ```
     /// # use wal_db::{MemStore, Wal};
-    /// # fn main() -> Result<(), wal_db::WalError> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// wal.append(b"one")?;
     /// let mut records = wal.iter()?;
     /// while let Some(record) = records.next_ref() {
     ///     assert_eq!(record?.data(), b"one");
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     // Lent from the call, a record costs nothing to hand over; outside of it, as much as to check.
     #[inline(always)]
@@ -244,8 +241,8 @@ impl RevIter {
         })
     }
 
-    /// The group at `pos` could not be read, perhaps because a truncation was faster. Then it says where to go on: at the
-    /// last record before the cut, or nowhere if the log starts behind `pos` now.
+    /// The group at `pos` could not be read, perhaps because a truncation was faster. Then it says where to go on: at
+    /// the last record before the cut, or nowhere if the log starts after `pos` now.
     fn explain(&self, pos: u64) -> Result<Option<Option<(u64, u64)>>> {
         self.core.base.now();
         self.core.look(|shape| {

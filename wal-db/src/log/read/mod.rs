@@ -1,8 +1,8 @@
 //! From positions to records.
 //!
-//! `scan` is the walk over groups and frames that all others use, with `window` and `read_ahead` for its bytes, and `find` for
-//! places to begin, with `sectors` where they have to be searched for. `iter`, `tail`, `seek`, `ordinal` and `anchor` are what
-//! users walk with; `verify` walks over everything, and `rules` is what it looks for.
+//! `scan` is the walk over groups and frames that all others use, with `window` and `read_ahead` for its bytes, and
+//! `find` for places to begin, with `sectors` where they have to be searched for. `iter`, `tail`, `seek`, `ordinal` and
+//! `anchor` are what users walk with; `verify` walks over everything, and `rules` is what it looks for.
 
 pub(crate) mod anchor;
 pub(crate) mod find;

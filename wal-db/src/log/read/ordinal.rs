@@ -14,7 +14,6 @@ use crate::{
     sync::{Arc, Mutex},
 };
 
-/// How many groups are remembered at most.
 const MOST: usize = 1024;
 
 /// Groups that were met when ordinals were looked for, in order: the next search starts between two of them.
@@ -23,7 +22,6 @@ pub(crate) struct Ordinals(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    /// The shape for which they hold.
     shape: Option<Arc<Shape>>,
     groups: Vec<(u64, u64)>,
 }
@@ -94,7 +92,7 @@ impl Core {
         }
     }
 
-    /// The same, where damage lies before `pos`: whatever is not behind it.
+    /// The same, where damage lies before `pos`: whatever is not after it.
     fn index_from_the_end(
         &self,
         shape: &Arc<Shape>,

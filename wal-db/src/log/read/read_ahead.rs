@@ -12,7 +12,6 @@ use crate::{
 
 /// How much is read at a time, from one multiple of it to the next: as a block, so that a group seldom begins in one
 /// chunk and ends in another.
-/// Little under loom and shuttle, whose logs are short.
 pub(crate) const CHUNK_LEN: usize = if cfg!(wal_loom) {
     8
 } else if cfg!(wal_shuttle) {
@@ -24,15 +23,15 @@ pub(crate) const CHUNK_LEN: usize = if cfg!(wal_loom) {
 /// How many chunks are read before the walk has come to them.
 const AHEAD: usize = if cfg!(any(wal_loom, wal_shuttle)) { 2 } else { 4 };
 
-/// The chunks of the stream from where a walk is. A thread reads them, and so does the walk itself, the one behind, when
-/// the one that it needs is not there yet.
+/// The chunks of the stream from where a walk is. If the next one is not there yet, the walk reads the first chunk that
+/// nobody reads, instead of waiting.
 pub(crate) struct ReadAhead {
     shared: Arc<Shared>,
     /// The chunk in hand, and where it starts.
     chunk: Bytes,
     start: u64,
     thread: Option<thread::JoinHandle<()>>,
-    /// Who has the thread.
+    /// The process that has the thread.
     process: Process,
 }
 
@@ -49,7 +48,6 @@ struct Chunks {
     /// Where the next one starts that nobody reads yet.
     next: u64,
     end: u64,
-    /// Memory to read into.
     spare: Vec<BytesMut>,
 }
 
@@ -112,7 +110,6 @@ impl Shared {
         self.moved.ring();
     }
 
-    /// What the thread does.
     fn run(&self) {
         loop {
             let mut chunks = self.chunks.lock();
@@ -193,7 +190,6 @@ impl ReadAhead {
         self.start + self.chunk.len() as u64
     }
 
-    /// Takes the next chunk in hand.
     fn advance(&mut self) -> Option<()> {
         let next = self.next_chunk()?;
         self.start = self.end();
@@ -232,8 +228,8 @@ impl ReadAhead {
     }
 }
 
-/// Whether `pos` is in the `len` bytes at `start` or not far behind them. A walk that goes farther jumps over what was cut
-/// off, which need not be there any more.
+/// Whether `pos` is in the `len` bytes at `start` or not far after them. A walk that goes farther jumps over what was
+/// cut off, which need not be there any more.
 pub(crate) fn is_next(start: u64, len: usize, pos: u64) -> bool {
     pos.checked_sub(start)
         .is_some_and(|far| far <= (len + CHUNK_LEN) as u64)

@@ -29,7 +29,6 @@ pub(crate) struct Group {
     padding_is_zero: bool,
 }
 
-/// A frame as the rules see it.
 pub(crate) struct Seen {
     pub(crate) pos: u64,
     pub(crate) kind: Kind,

@@ -1,5 +1,4 @@
-//! The one reader of groups and frames, behind recovery, iteration, point reads, truncation, verification and
-//! salvage.
+//! The walk over groups and frames: iteration, followers, truncation, verification and salvage use it.
 
 mod resync;
 
@@ -19,7 +18,6 @@ use crate::{
 /// Groups up to this length are read and checked as a whole.
 const WHOLE_MAX: usize = 512 << 10;
 
-/// One frame that holds a record.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Frame {
     pub(crate) pos: u64,
@@ -119,7 +117,6 @@ impl Walker {
         self
     }
 
-    /// Where the walk is.
     pub(crate) fn pos(&self) -> u64 {
         self.pos
     }
@@ -231,7 +228,6 @@ impl Walker {
         Ok(false)
     }
 
-    /// The frame that was found last.
     #[inline]
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame

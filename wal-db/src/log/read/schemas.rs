@@ -24,8 +24,8 @@ const GUESS: usize = 512;
 /// Windows of a log without segments. When its beginning is cut off, less than this stays on the disk for the schemas.
 const WINDOW: u64 = 16 << 20;
 
-/// In how many epochs a schema is looked for whose own has been forgotten, at most. Those who damage a log can say that there
-/// were very many.
+/// In how many epochs a schema is looked for whose own has been forgotten, at most. Those who damage a log can say that
+/// there were very many.
 const EPOCHS_TRIED: usize = 1 << 20;
 
 impl Base {

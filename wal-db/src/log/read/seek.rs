@@ -21,7 +21,7 @@ pub struct Location {
     pub time: SystemTime,
 }
 
-/// What somebody hears who knows records that were cut off.
+/// The error for a reader that knows records that were cut off.
 pub(crate) fn cut_back(cut: EpochStart) -> WalError {
     WalError::CutBack {
         kept_before: Lsn::from_pos(cut.cut),
@@ -44,7 +44,6 @@ impl Core {
         }
     }
 
-    /// The record at `lsn`.
     pub(crate) fn read(&self, lsn: Lsn) -> Result<Record> {
         self.look(|shape| self.read_now(shape, lsn))
     }
@@ -121,7 +120,7 @@ impl Core {
         }
     }
 
-    /// That nothing was cut off of what somebody has read who stands at `pos`.
+    /// That nothing was cut off of what a reader at `pos` has read.
     pub(crate) fn check_followed(&self, pos: u64) -> Result<()> {
         match self.base.shape().timeline.cut_behind(pos) {
             Some(cut) => Err(cut_back(cut)),
@@ -129,7 +128,6 @@ impl Core {
         }
     }
 
-    /// That the log reaches as far as `pos`.
     pub(crate) fn check_end(&self, pos: u64) -> Result<()> {
         if pos > self.end() && self.writer().is_err() {
             // A reader may not have looked for a while.

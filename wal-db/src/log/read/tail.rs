@@ -55,15 +55,13 @@ pub enum Follow {
 /// ```
 /// # use std::time::Duration;
 /// # use wal_db::{Lsn, MemStore, Wal};
-/// # fn main() -> Result<(), wal_db::WalError> {
 /// let wal = Wal::with_store(MemStore::new())?;
 /// let mut tail = wal.tail(Lsn::ZERO)?;
 /// wal.append_and_sync(b"news")?;
 /// let record = tail.next_timeout(Duration::from_secs(1))?;
 /// assert_eq!(record.unwrap().data(), b"news");
 /// assert!(tail.try_next()?.is_none());
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 #[derive(Debug)]
 pub struct Tail {

@@ -23,7 +23,6 @@ use crate::{
     sync::Arc,
 };
 
-/// Walks the whole log; goes on after damage.
 pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
     let base = &core.base;
     let shape = base.shape();
@@ -146,7 +145,6 @@ impl Verifier<'_> {
         }
     }
 
-    /// Notes that a frame or a header cannot be read.
     fn damaged_at(&mut self, walker: &Walker) -> Result<()> {
         let header = walker.header().copied().filter(|_| !walker.is_headless());
         self.enter(header)?;

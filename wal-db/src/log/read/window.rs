@@ -5,14 +5,12 @@ use bytes::{Bytes, BytesMut};
 use super::read_ahead::{ReadAhead, is_next};
 use crate::{error::Result, log::base::Base};
 
-/// How much is read at a time.
 pub(crate) const WINDOW_LEN: usize = 256 << 10;
 
-/// More than this is only asked for behind as many bytes that are there: a length may have been made up.
+/// More than this is only asked for after as many bytes that are there: a length may have been made up.
 const TRUSTED: usize = 1 << 20;
 
 /// A walk is a long one when it has read this much in a row, and as much is still to come.
-/// Little under shuttle, whose logs are short.
 const LONG: u64 = if cfg!(wal_shuttle) { 1 << 10 } else { 2 << 20 };
 
 /// Bytes of the stream that were read together.

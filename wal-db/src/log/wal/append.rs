@@ -20,11 +20,10 @@ impl Wal {
     /// It waits for a flush when the staging memory or the backlog of what is written and not flushed is full.
     ///
     /// # Errors
-    /// The record was not taken: [`RecordTooLarge`](crate::WalError::RecordTooLarge),
-    /// [`Full`](crate::WalError::Full) (try again when there is space), [`Poisoned`](crate::WalError::Poisoned),
-    /// [`Closed`](crate::WalError::Closed), [`ReadOnly`](crate::WalError::ReadOnly),
-    /// [`Reentrant`](crate::WalError::Reentrant). With a store that is written through, or a record of more than
-    /// 64 KiB, also [`InDoubt`](crate::WalError::InDoubt): it may have been taken.
+    /// The record was not taken: [`RecordTooLarge`](crate::WalError::RecordTooLarge), [`Full`](crate::WalError::Full)
+    /// (try again when there is space), [`Poisoned`](crate::WalError::Poisoned), [`Closed`](crate::WalError::Closed),
+    /// [`ReadOnly`](crate::WalError::ReadOnly), [`Reentrant`](crate::WalError::Reentrant). With a store that is written
+    /// through, or a record of more than 64 KiB, also [`InDoubt`](crate::WalError::InDoubt): it may have been taken.
     #[inline]
     pub fn append(&self, record: &[u8]) -> Result<Lsn> {
         self.core()
@@ -57,12 +56,10 @@ impl Wal {
     ///
     /// ```
     /// # use wal_db::{MemStore, Wal};
-    /// # fn main() -> Result<(), wal_db::WalError> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// let lsn = wal.append_in_place(8, |bytes| bytes.copy_from_slice(&7u64.to_le_bytes()))?;
     /// assert_eq!(wal.read(lsn)?.data(), 7u64.to_le_bytes());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     pub fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
         self.core()
@@ -73,10 +70,10 @@ impl Wal {
     /// Appends a record and returns once it survives power loss. Threads that do so at the same time share flushes.
     ///
     /// # Errors
-    /// [`NotDurable`](crate::WalError::NotDurable): the record was taken and the disk is full; it becomes durable with a later
-    /// [`sync`](Self::sync), and appending it again would have it twice. [`InDoubt`](crate::WalError::InDoubt): a write or
-    /// the flush failed, and the record may be there. After any other error of [`append`](Self::append) nothing was taken.
-    /// `docs/errors.md` has the whole table.
+    /// [`NotDurable`](crate::WalError::NotDurable): the record was taken and the disk is full; it becomes durable with
+    /// a later [`sync`](Self::sync), and appending it again would have it twice. [`InDoubt`](crate::WalError::InDoubt):
+    /// a write or the flush failed, and the record may be there. After any other error of [`append`](Self::append)
+    /// nothing was taken. `docs/errors.md` has the whole table.
     pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
         let (pos, end) = self.core().append(Kind::Data, record, anywhere)?;
         self.core().sync_record(Lsn::from_pos(pos), end)?;
@@ -91,14 +88,12 @@ impl Wal {
     ///
     /// ```
     /// # use wal_db::{MemStore, Wal};
-    /// # fn main() -> Result<(), wal_db::WalError> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// let lsns = wal.append_batch(&["debit", "credit"])?;
     /// let booked = wal.ticket(lsns[1])?;
     /// // ... other work, and then:
     /// booked.wait()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     pub fn ticket(&self, lsn: Lsn) -> Result<Ticket> {
         let core = self.here()?;
@@ -110,8 +105,8 @@ impl Wal {
     /// Returns once everything that was appended before the call survives power loss.
     ///
     /// # Errors
-    /// [`InDoubt`](crate::WalError::InDoubt) if a write or the flush failed: no record that was not durable before is
-    /// promised, and none is denied. [`Poisoned`](crate::WalError::Poisoned) if that had happened before.
+    /// [`InDoubt`](crate::WalError::InDoubt) if a write or the flush failed: records that were not durable yet may or
+    /// may not survive. [`Poisoned`](crate::WalError::Poisoned) if that had happened before.
     /// [`NotDurable`](crate::WalError::NotDurable) if the disk is full: call it again when there is space.
     pub fn sync(&self) -> Result<()> {
         let core = self.here()?;
@@ -127,14 +122,14 @@ impl Wal {
         self.here()?
             .hand_over(u64::MAX)
             .map_err(WalError::of_what_was_taken)?;
-        // That is for readers too, whom a log that has failed shows what it has written.
+        // Readers call this, too: a log that has failed shows what it has written.
         if self.core().is_poisoned() {
             return Err(self.core().poisoned());
         }
         Ok(())
     }
 
-    /// Appends an event, behind its schema if there is one; returns where it is and where it ends.
+    /// Appends an event, after its schema if there is one; returns where it is and where it ends.
     #[inline]
     pub(crate) fn append_described(
         &self,
@@ -148,7 +143,7 @@ impl Wal {
         Ok((Lsn::from_pos(pos), end))
     }
 
-    /// Appends events behind their schemas, all or none.
+    /// Appends events after their schemas, all or none.
     pub(crate) fn append_batch_described(
         &self,
         payloads: &[&[u8]],
@@ -157,7 +152,6 @@ impl Wal {
         self.core().append_batch_described(payloads, entries)
     }
 
-    /// Returns once the record at `lsn`, which ends at `end`, is durable.
     pub(crate) fn sync_record(&self, lsn: Lsn, end: u64) -> Result<()> {
         self.core().sync_record(lsn, end)
     }
@@ -167,7 +161,6 @@ impl Wal {
         self.here()?.check_followed(lsn.pos())
     }
 
-    /// The newest schema records.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
         self.here()?.with_dictionary(run)
     }

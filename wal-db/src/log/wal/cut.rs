@@ -9,7 +9,7 @@ use crate::{
 
 /// # Truncating
 impl Wal {
-    /// Removes every record behind the one at `lsn`, durably. Safe while others append and read: appends that run at the
+    /// Removes every record after the one at `lsn`, durably. Safe while others append and read: appends that run at the
     /// same time come either before the cut and are removed, or after it. LSNs that were removed are never used again.
     ///
     /// # Errors
@@ -20,32 +20,27 @@ impl Wal {
         self.here()?.truncate_after(lsn)
     }
 
-    /// Removes the record at `lsn` and every one behind it, durably; nothing is left if it is the first. Else as
+    /// Removes the record at `lsn` and every one after it, durably; nothing is left if it is the first. Otherwise as
     /// [`truncate_after`](Self::truncate_after) the record before it.
     ///
     /// ```
     /// # use wal_db::{MemStore, Wal};
-    /// # fn main() -> Result<(), wal_db::WalError> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// let first = wal.append(b"of a term that was lost")?;
     /// wal.append(b"as well")?;
     /// wal.truncate_from(first)?;
     /// assert!(wal.is_empty());
     /// assert!(wal.append(b"of the next one")? > first);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
-    ///
-    /// # Errors
-    /// As for [`truncate_after`](Self::truncate_after).
     pub fn truncate_from(&self, lsn: Lsn) -> Result<()> {
         self.here()?.truncate_from(lsn)
     }
 
-    /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before the
-    /// next one), durably, and returns where the log starts now. Whole segment files are deleted, and a log in one file
-    /// gives the blocks back where the file system can. Safe while others append and read; readers that are behind get
-    /// [`Truncated`](crate::WalError::Truncated). Nothing happens if they are gone already.
+    /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before
+    /// the next one), durably, and returns where the log starts now. Whole segment files are deleted, and a log in one
+    /// file gives the blocks back where the file system can. Safe while others append and read; readers of what was
+    /// removed get [`Truncated`](crate::WalError::Truncated). Nothing happens if they are gone already.
     ///
     /// # Errors
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log: nothing was removed. Else as for

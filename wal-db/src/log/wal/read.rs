@@ -24,14 +24,12 @@ use crate::{
 ///
 /// ```
 /// # use wal_db::{Lsn, MemStore, Start, Wal};
-/// # fn main() -> Result<(), wal_db::WalError> {
 /// let wal = Wal::with_store(MemStore::new())?;
 /// let lsns = wal.append_batch(&["a", "b", "c"])?;
 /// assert_eq!(wal.iter_from(lsns[1])?.count(), 2);
 /// assert_eq!(wal.iter_from(Start::Ordinal(2))?.count(), 1);
 /// assert_eq!(wal.seek(Start::Ordinal(1))?, lsns[1]);
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -143,9 +141,8 @@ impl Wal {
     /// The record at `lsn`.
     ///
     /// # Errors
-    /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if none starts there,
-    /// [`Truncated`](crate::WalError::Truncated) if it was dropped,
-    /// [`Corruption`](crate::WalError::Corruption) if it is damaged.
+    /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if none starts there, [`Truncated`](crate::WalError::Truncated)
+    /// if it was dropped, [`Corruption`](crate::WalError::Corruption) if it is damaged.
     pub fn read(&self, lsn: Lsn) -> Result<Record> {
         self.here()?.read(lsn)
     }
@@ -198,8 +195,8 @@ impl Wal {
         }
     }
 
-    /// Reads the whole log, checks everything, and reports every place that is damaged, every file that is not the log's, and
-    /// every rule of the format that what is intact breaks.
+    /// Reads the whole log, checks everything, and reports every place that is damaged, every file that is not the
+    /// log's, and every rule of the format that what is intact breaks.
     ///
     /// # Errors
     /// Only what keeps it from reading. That a file is missing, is another log's or has a damaged header does not: it is

@@ -48,7 +48,6 @@ impl Core {
         Some(pos)
     }
 
-    /// Fills a claim with a record and publishes it.
     #[inline(always)]
     fn place(writer: &Writer, mut claim: Claim<'_>, kind: Kind, payload: &[u8], crc: u32) -> u64 {
         let pos = claim.pos();
@@ -289,14 +288,13 @@ impl Core {
     }
 }
 
-/// For a record that may start at any position.
 #[inline]
 pub(crate) fn anywhere() -> Result<u64> {
     Ok(u64::MAX)
 }
 
-/// Whoever starts a quarter of the ring wakes the flusher for the blocks before: waking it costs as much as hundreds of
-/// appends. Where nobody starts one, the next one does, or who finds no room.
+/// An append that enters a new quarter of the ring wakes the flusher for the blocks before it; waking costs as much as
+/// hundreds of appends. If none lands on a boundary, a later append or one that finds no room does it.
 #[inline]
 fn wake_flusher(writer: &Writer, pos: u64) {
     if writer.ring.starts_quarter(pos) {

@@ -1,5 +1,5 @@
-//! The two threads that keep work off the append path: the flusher writes, seals and serves tickets; the preparer
-//! makes space ready and flushes what has been left behind.
+//! The two threads that keep work off the append path: the flusher writes, seals and serves tickets; the preparer makes
+//! space ready and flushes the backlog.
 
 use std::{cell::Cell, time::Duration};
 
@@ -90,7 +90,7 @@ impl Background {
             let body = move || {
                 let Ok(writer) = core.writer() else { return };
                 IS_OF_A_LOG.with(|is| is.set(true));
-                // A panic in the store has poisoned the log; whoever holds a ticket has to hear of it.
+                // A panic in the store has poisoned the log; every ticket has to hear of it.
                 if caught(|| run(&core, writer)).is_none() {
                     core.tell_failed(writer);
                 }
@@ -119,8 +119,8 @@ impl Background {
         self.running.store(false, Ordering::Release);
         self.flusher.ring();
         self.preparer.ring();
-        // The last handle may be dropped by a callback, in a thread of this log or of another one. A thread of this log may be in
-        // a callback that waits for the thread that this is.
+        // The last handle may be dropped by a callback, in a thread of this log or of another one. A thread of this log
+        // may be in a callback that waits for the thread that this is.
         if IS_OF_A_LOG.with(Cell::get) {
             return;
         }
@@ -190,7 +190,6 @@ impl Core {
         self.backlog() >= self.behind_max()
     }
 
-    /// How many bytes may be written and not flushed before the preparer flushes them.
     fn behind_max(&self) -> u64 {
         BEHIND_MAX.min(self.segments(SEGMENTS_BEHIND))
     }
@@ -206,13 +205,13 @@ impl Core {
         if self.backlog() < 2 * self.behind_max() || !flush_behind(self, writer) {
             return;
         }
-        // Callbacks are for the flusher to call: who appends a schema has a lock that they may want.
+        // Callbacks are for the flusher to call: an append of a schema holds a lock that they may want.
         writer.line.wake_all();
         writer.background.ring_flusher();
     }
 
     /// For the flusher, before it rests: whether there may be something to seal when the log has been idle. If not, it
-    /// has said that it has to be rung for that; who commits looks after that, or was seen here.
+    /// has said that it has to be rung for that: a commit reads that after it, or was seen here.
     fn may_be_sealed(&self, writer: &Writer) -> bool {
         writer.background.resting.store(true, Ordering::SeqCst);
         // Somebody who has the committer may be about to make something durable.
@@ -224,7 +223,6 @@ impl Core {
         sealable
     }
 
-    /// Asks for durability without waiting.
     pub(crate) fn want_durable(&self, target: u64) {
         if let Ok(writer) = self.writer()
             && writer.background.wanted.fetch_max(target, Ordering::AcqRel) < target
@@ -264,22 +262,21 @@ fn flush_loop(core: &Core, writer: &Writer) {
                 .sleep(sealable.then(|| core.config.seal_after()));
             writer.background.resting.store(false, Ordering::SeqCst);
             if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
-                // A failure has poisoned the log, which says so to whoever uses it next.
+                // A failure has poisoned the log, which reports it to the next call.
                 let _ = Turn::take(core, writer).run(|held| held.seal());
                 writer.room.in_callbacks(|| core.wake_covered(writer));
             }
             idle_since = tail;
         }
     }
-    // One who sleeps may be a callback in the preparer, for which closing waits.
+    // A sleeper may be a callback in the preparer, for which closing waits.
     writer.room.flusher_ends();
     core.tell_failed(writer);
 }
 
-/// How many bytes may be written and not flushed at most before the preparer flushes them. Twice of it, and the space that is
-/// ready, bounds what a `sync` has to wait for and what recovery reads; a flush that runs beside them slows appends down,
-/// so it is not done more often.
-/// Little under shuttle, whose logs are short.
+/// How many bytes may be written and not flushed before the preparer flushes them. Twice of it, and the space that is
+/// ready, bounds what a `sync` waits for and what recovery reads. A flush slows the appends beside it down, so it is
+/// not done more often.
 const BEHIND_MAX: u64 = if cfg!(wal_shuttle) { 1 << 10 } else { 512 << 20 };
 
 /// And how many segments: each is an open file until it is flushed.
@@ -300,7 +297,7 @@ fn prepare_loop(core: &Core, writer: &Writer) {
             // Space comes first: nobody makes any while a backlog is flushed.
             while core.should_make_ready(writer) && core.goes_on(writer) {
                 let ready = writer.ring.disk();
-                // Who appends finds out by itself if there is no space.
+                // An append finds out by itself if there is no space.
                 let made = core.guarded(|| core.make_ready(writer, 0));
                 // On a disk that is nearly full it may be no more than there was.
                 if made.is_err() || writer.ring.disk() <= ready {

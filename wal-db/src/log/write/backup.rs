@@ -149,7 +149,6 @@ fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
     Ok(())
 }
 
-/// Opens the copy and reads all of it.
 fn check(path: &Path) -> Result<()> {
     let config = crate::config::WalConfig::new().with_background_flush(false);
     let core = Core::open(inspect::read_only_store(path)?, config, true)?;

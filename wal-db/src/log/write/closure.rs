@@ -1,5 +1,5 @@
 //! Which logs this thread cannot use at the moment, because it is in the closure of their `append_with`: it has a claim
-//! there that is not published, and whoever flushes waits for it.
+//! there that is not published, and a flush waits for it.
 
 use std::cell::{Cell, RefCell};
 

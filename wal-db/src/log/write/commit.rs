@@ -1,7 +1,7 @@
-//! Group commit: who waits for durability, who flushes for everybody, and who is woken.
+//! Group commit: threads that wait for durability, the one that flushes for all, and which are woken.
 //!
-//! One flush runs at a time, so waiters come in two cohorts: those whom the running flush covers, and those who came
-//! later. When it ends the first are woken all together, and one of the second, who flushes next.
+//! One flush runs at a time, so waiters form two cohorts: those that the running flush covers, and those that came
+//! later. When it ends, all of the first are woken, and one of the second, which flushes next.
 
 use std::task::Waker;
 
@@ -18,9 +18,9 @@ use crate::{
 pub(crate) struct Line {
     state: Mutex<State>,
     cohorts: [Gate; 2],
-    /// Behind the last group that is on stable storage.
+    /// After the last group that is on stable storage.
     mark: Mutex<Mark>,
-    /// Behind the last group that was written.
+    /// After the last group that was written.
     written: Mutex<Mark>,
 }
 
@@ -36,7 +36,6 @@ struct State {
     failed: bool,
 }
 
-/// How waiting in line ended.
 enum Waited<T> {
     /// By flushing, with this outcome.
     Led(T),
@@ -72,7 +71,6 @@ impl Tell {
 }
 
 impl State {
-    /// The tickets that are durable.
     fn take_covered(&mut self, durable: u64) -> Vec<Waiting> {
         if self.tickets.is_empty() {
             return Vec::new();
@@ -113,7 +111,7 @@ impl Line {
         self.set_written(mark);
     }
 
-    /// The last mark that was written; whoever flushes the store from now on covers it.
+    /// The last mark that was written; any flush of the store from now on covers it.
     pub(crate) fn written_mark(&self) -> Mark {
         *self.written.lock()
     }
@@ -122,8 +120,8 @@ impl Line {
         *self.written.lock() = mark;
     }
 
-    /// A flush begins: `close` ends the last group and says up to where the flush will go. Whoever has claimed a place
-    /// before is covered, and whoever lines up from now on can tell.
+    /// A flush begins: `close` ends the last group and says up to where the flush will go. Every earlier claim is
+    /// covered, and a thread that lines up from now on can tell.
     pub(crate) fn depart(&self, close: impl FnOnce() -> u64) -> u64 {
         let mut state = self.state.lock();
         state.under_way = close();
@@ -157,8 +155,8 @@ impl Line {
         self.cohorts.iter().for_each(Gate::open_all);
     }
 
-    /// Wakes one of those who wait for the next flush. To be called after the committer was let go: whoever lines up
-    /// later finds it free.
+    /// Wakes one of those who wait for the next flush. To be called after the committer was let go: a thread that lines
+    /// up later finds it free.
     pub(super) fn hand_over(&self) {
         let mut state = self.state.lock();
         let next = state.next;
@@ -310,13 +308,11 @@ impl Core {
         }
     }
 
-    /// Adds somebody to be told; gives it back if the outcome is known.
     pub(crate) fn add_ticket(&self, writer: &Writer, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
         let (waiting, durable) = writer.line.add(waiting, || self.base.durable())?;
         Some((waiting, if durable { Ok(()) } else { Err(self.in_doubt()) }))
     }
 
-    /// Tells those who hold a ticket that the store has failed.
     pub(crate) fn tell_failed(&self, writer: &Writer) {
         if !self.is_in_child() {
             self.tell_all(writer.line.take_failed(), || Err(self.in_doubt()));

@@ -115,7 +115,7 @@ fn durability_that_moves_without_a_commit_wakes_everybody_whom_it_covers() {
         let waiters: Vec<_> = (1..=2)
             .map(|target| {
                 let model = model.clone();
-                // Nobody else flushes: whoever sleeps is woken, or sleeps for ever.
+                // Nobody else flushes: a sleeper is woken, or sleeps for ever.
                 thread::spawn(move || assert!(model.wait(target, || None)))
             })
             .collect();

@@ -1,9 +1,6 @@
 //! Schema frames: the shapes of the typed records, written into the log so that it explains itself.
 //!
-//! The stream is divided into windows: segments, or 16 MiB where there are none. Before the first typed record in a
-//! window come the schemas of everything that the log has ever held, as a set, so that each window can be read alone;
-//! a type that is new is added to the set of its window. The frames of a set are linked, and the manifest knows the
-//! last one.
+//! Windows, sets and links are those of `docs/format.md`, "Schemas".
 //!
 //! What an entry says is up to the layer of events; here it is bytes.
 
@@ -20,7 +17,6 @@ use crate::{
 };
 
 /// How many keys are found without a lock; a power of two. A program with more event types finds the others with one.
-/// Few under shuttle, to which each is a step.
 const KNOWN: usize = if cfg!(wal_shuttle) { 4 } else { 1024 };
 
 /// What an open log knows of its schemas.
@@ -33,7 +29,7 @@ pub(crate) struct Dictionary {
     set: Mutex<Set>,
     /// How often the end of the log was cut off.
     cuts: AtomicU64,
-    /// One more than where frames may be that `positions` does not tell yet; 0 if there are none.
+    /// 1 + the position from which schema frames may exist that `positions` does not list yet; 0 if there are none.
     untold: AtomicU64,
 }
 
@@ -43,14 +39,12 @@ pub(crate) struct Set {
     entries: Option<Vec<Entry>>,
 }
 
-/// A frame of the newest set.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) pos: u64,
     pub(crate) payload: Vec<u8>,
 }
 
-/// The schema of a record that is to be appended.
 #[derive(Clone, Copy)]
 pub(crate) struct Described<'a> {
     /// Stands for it; never 0.
@@ -59,7 +53,6 @@ pub(crate) struct Described<'a> {
     pub(crate) of: &'a dyn Describe,
 }
 
-/// A schema that the log may not hold.
 pub(crate) trait Describe {
     /// Asked first, before the records are appended, and with nothing locked: it may run the program's code, which may
     /// use the log. Refuses the records.
@@ -154,7 +147,7 @@ impl Dictionary {
         }
     }
 
-    /// The records behind `cut` are gone, and `newest` is the last schema frame before it.
+    /// The records after `cut` are gone, and `newest` is the last schema frame before it.
     pub(crate) fn cut(&self, set: &mut Set, newest: Option<u64>) {
         self.until.store(0, Ordering::Release);
         self.known
@@ -167,13 +160,12 @@ impl Dictionary {
 }
 
 impl Core {
-    /// How often the end of the log was cut off since it was opened.
     #[cfg(feature = "testing")]
     pub(crate) fn cuts(&self) -> u64 {
         self.dictionary.cuts()
     }
 
-    /// Appends a typed record behind the schema of its type; returns where its frame starts, and up to where the log has
+    /// Appends a typed record after the schema of its type; returns where its frame starts, and up to where the log has
     /// to be durable for the record to be, with its schema.
     #[inline]
     pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
@@ -188,9 +180,9 @@ impl Core {
         Ok((pos, end.max(behind)))
     }
 
-    /// As [`append_described`](Self::append_described), for records that are there together or not at all. Those
-    /// that reach into the next window get their schemas there behind them; the window where they begin stays as long
-    /// as one of them does.
+    /// As [`append_described`](Self::append_described), for records that are there together or not at all. Those that
+    /// reach into the next window get their schemas there after them; the window where they begin stays as long as one
+    /// of them does.
     pub(crate) fn append_batch_described(
         &self,
         payloads: &[&[u8]],
@@ -245,7 +237,6 @@ impl Core {
         }
     }
 
-    /// The entries of the newest set.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
         if self.is_in_closure() {
             return Err(WalError::Reentrant);
@@ -305,7 +296,7 @@ impl Core {
         while let Some(pos) = next.filter(|&pos| pos >= cut) {
             let before = match self.base.schema_frame(pos) {
                 Ok((link, _)) => link.before(pos),
-                // Damage behind the cut is no reason to refuse it.
+                // Damage after the cut is no reason to refuse it.
                 Err(WalError::Corruption(_)) => return Ok(self.dictionary.newest_before(cut)),
                 Err(error) => return Err(error),
             };
@@ -399,12 +390,10 @@ impl Core {
         self.base.window_start(pos) + self.base.window_len()
     }
 
-    /// The last schema frame that is still there.
     fn newest_schema(&self) -> Option<u64> {
         self.dictionary.newest().filter(|&pos| self.base.is_there(pos))
     }
 
-    /// See [`Base::window_start`].
     pub(crate) fn window_start(&self, pos: u64) -> u64 {
         self.base.window_start(pos)
     }

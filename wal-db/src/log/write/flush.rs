@@ -18,13 +18,13 @@ use crate::{
 /// What only the committing thread needs.
 pub(crate) struct Committer {
     pub(crate) consumer: Consumer,
-    /// Behind the last group that was written.
+    /// After the last group that was written.
     pub(crate) mark: Mark,
     /// A closed group that the store had no space for; written before anything else.
     pending: Option<(Closed, GroupHeader)>,
     /// The durable position that the last written header names.
     certified: u64,
-    /// Behind the last group with a record in it.
+    /// After the last group with a record in it.
     data_end: u64,
     /// Bytes written since the last flush.
     unflushed: u64,
@@ -35,7 +35,6 @@ pub(crate) struct Committer {
     has_written: bool,
 }
 
-/// Whether a group that does not go through the ring was written.
 pub(crate) enum Placed {
     /// Its first frame starts here.
     At(u64),
@@ -122,7 +121,7 @@ impl Held<'_> {
     pub(crate) fn commit(&mut self) -> Result<()> {
         let (core, writer) = (self.core, self.writer);
         self.write_left()?;
-        // Who comes to wait from now on waits for the next flush, and who came before waits for this one.
+        // A thread that lines up from now on waits for the next flush; those in line wait for this one.
         let end = writer
             .line
             .depart(|| self.committer.consumer.cut(&writer.ring, false));
@@ -153,7 +152,6 @@ impl Held<'_> {
         self.make_durable()
     }
 
-    /// Flushes the store.
     fn make_durable(&mut self) -> Result<()> {
         let (core, writer) = (self.core, self.writer);
         // The mark is taken before the flush begins: only what was written by then is covered.

@@ -1,4 +1,4 @@
-//! Who still needs what.
+//! What is still needed, and by whom.
 
 use std::sync::Weak;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The place up to which somebody has read the log. While it exists, [`Wal::retain`](crate::Wal::retain) keeps what
-/// lies behind it. It lives in memory: store the LSN with what the records did, and make a hold of it again after a
+/// comes after it. It lives in memory: store the LSN with what the records did, and make a hold of it again after a
 /// restart.
 #[derive(Debug)]
 #[must_use = "what it keeps is kept as long as it lives"]
@@ -40,7 +40,6 @@ impl Hold {
     }
 }
 
-/// The holds of a log.
 #[derive(Default)]
 pub(crate) struct Holds(Mutex<Places>);
 
@@ -59,7 +58,6 @@ impl Holds {
 }
 
 impl Places {
-    /// Where the slowest of them is.
     pub(crate) fn slowest(&mut self) -> Option<u64> {
         self.prune();
         let places = self.places.iter().filter_map(Weak::upgrade);

@@ -1,9 +1,8 @@
-//! Who sleeps until there is room for a record, and who wakes them.
+//! Threads that sleep until there is room for a record, and what wakes them.
 //!
-//! A thread that finds no room takes the committer and writes a group, which gives the group's place back. One thread at a
-//! time can do that, in its *turn*; the others sleep here. If all of them woke up for every group, the flusher would have
-//! to share its processor with them. So one is woken at a time while the flusher has another turn to come, and all of
-//! them before it rests.
+//! A thread that finds no room takes the committer and writes a group, which gives its place back. One thread at a time
+//! can do that, in its *turn*; the others sleep here. One of them is woken at a time while the flusher has another turn
+//! to come, and all of them before it rests, or they would take its processor.
 //!
 //! Nobody sleeps for ever:
 //!

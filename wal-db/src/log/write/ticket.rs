@@ -16,7 +16,7 @@ use crate::{error::Result, log::core::Core, lsn::Lsn, sync::Mutex};
 /// It is a future, needs no particular runtime, and can instead be waited for ([`wait`](Self::wait)) or given a
 /// callback ([`on_durable`](Self::on_durable)). Dropping it loses nothing: the record is appended and will be flushed.
 ///
-/// Without the background flusher, whoever polls, waits or registers a callback flushes in place.
+/// Without the background flusher, the call that polls, waits or registers a callback flushes by itself.
 #[must_use = "the record is not durable until the ticket says so"]
 pub struct Ticket {
     core: Arc<Core>,

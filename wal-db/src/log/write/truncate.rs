@@ -53,12 +53,10 @@ impl Core {
         Ok(writer)
     }
 
-    /// Removes every record behind the one at `lsn`.
     pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
         self.cut(lsn, Cut::After)
     }
 
-    /// Removes the record at `lsn` and every one behind it.
     pub(crate) fn truncate_from(&self, lsn: Lsn) -> Result<()> {
         self.cut(lsn, Cut::From)
     }
@@ -72,7 +70,7 @@ impl Core {
         let end = record.lsn().pos() + crate::format::frame_len(record.len());
         let mut schemas = self.dictionary.lock();
         let mut turn = Turn::take(self, writer);
-        // Whoever closes the log waits for the turn from here on.
+        // From here on, closing waits for the turn.
         self.cutting_writer()?;
         let result = turn.run(|held| {
             held.committer.consumer.freeze(&writer.ring);
@@ -117,7 +115,7 @@ impl Core {
         let kept = self.index_in_group(shape, &header, pos)? + 1;
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
         walker.next_from(&self.base, pos).transpose()?;
-        // Whatever comes, it is behind; it may be damaged.
+        // Whatever comes, it is after the record; it may be damaged.
         let mut rest = Walker::new(shape.clone(), header.next(), start);
         let is_last = walker.next_frame(&self.base).is_none() && rest.next_frame(&self.base).is_none();
         let mark = Mark {
@@ -151,7 +149,7 @@ impl Core {
         Ok(None)
     }
 
-    /// Removes every record before the first one at or behind `lsn`, and returns where that is.
+    /// Removes every record before the first one at or after `lsn`, and returns where that is.
     pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
         self.drop_before(lsn, None)
     }
@@ -170,7 +168,7 @@ impl Core {
         // No schema is being written meanwhile, so the mark can move.
         let _schemas = self.dictionary.lock();
         let mut manifest = writer.manifest.lock();
-        // Whoever closes the log waits for the manifest from here on.
+        // From here on, closing waits for the manifest.
         self.cutting_writer()?;
         let shape = self.base.shape();
         let mut kept = keep.map(Holds::lock);
@@ -210,7 +208,7 @@ impl Core {
         self.base.store.truncate_before(first)
     }
 
-    /// The shape of a log that starts with the first record at or behind `target`, or at the durable end.
+    /// The shape of a log that starts with the first record at or after `target`, or at the durable end.
     fn head_at(&self, shape: &Arc<Shape>, target: u64, end: Mark) -> Result<Shape> {
         let target = shape.skip_cut(target);
         let group = self.group_at(shape, target.min(end.pos))?;
@@ -242,8 +240,8 @@ impl Core {
         })
     }
 
-    /// Behind the start of the last record before `head`, which is in `group` or in one before it. Where damage hides it,
-    /// it may be anywhere before the head.
+    /// After the start of the last record before `head`, which is in `group` or in one before it. Where damage hides
+    /// it, it may be anywhere before the head.
     fn dropped_before(&self, shape: &Arc<Shape>, head: u64, group: Option<u64>) -> u64 {
         let mut next = group;
         while let Some(group) = next.filter(|&group| group >= shape.head_group) {
@@ -285,7 +283,7 @@ impl Core {
         while pos < end {
             let next = match find::read_header(&self.base, pos)? {
                 Ok(header) if shape.timeline.owns(&header) => Some(header),
-                // Damage has no age; what comes behind it decides.
+                // Damage has no age; what comes after it decides.
                 _ => find::find_header(&self.base, shape, pos, end)?,
             };
             match next {
@@ -299,8 +297,8 @@ impl Core {
 }
 
 impl Held<'_> {
-    /// With the log frozen: makes everything durable, then begins an epoch that continues behind the record at `lsn`, which
-    /// ends at `end`, or behind the one before it. Returns what nobody will read again.
+    /// With the log frozen: makes everything durable, then begins an epoch that continues after the record at `lsn`,
+    /// which ends at `end`, or after the one before it. Returns what nobody will read again.
     fn cut_at(&mut self, schemas: &mut Set, (lsn, end): (Lsn, u64), cut: Cut) -> Result<Dead> {
         self.commit()?;
         let Held {

@@ -13,7 +13,6 @@ pub(crate) struct Turn<'a> {
     committer: Option<MutexGuard<'a, Committer>>,
 }
 
-/// What a turn works with.
 pub(crate) struct Held<'a> {
     pub(crate) core: &'a Core,
     pub(crate) writer: &'a Writer,
@@ -21,7 +20,6 @@ pub(crate) struct Held<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// Waits for it.
     pub(crate) fn take(core: &'a Core, writer: &'a Writer) -> Self {
         Turn {
             core,
@@ -39,7 +37,6 @@ impl<'a> Turn<'a> {
         })
     }
 
-    /// Runs something that may use the store. If that panics, the log is poisoned and the panic goes on.
     pub(crate) fn run<T>(&mut self, work: impl FnOnce(&mut Held<'_>) -> T) -> T {
         let (core, writer) = (self.core, self.writer);
         let Some(committer) = self.committer.as_deref_mut() else {

@@ -33,7 +33,6 @@ impl SegmentedStore {
         Self::open_on(Arc::new(System), dir, segment_size).map_err(|error| error.located(Some(dir)))
     }
 
-    /// As [`open`](Self::open), on another file system.
     pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path, segment_size: u64) -> Result<Self> {
         if segment_size == 0 {
             return Err(WalError::Config {
@@ -69,7 +68,6 @@ impl SegmentedStore {
         Self::open_read_only_on(Arc::new(System), dir).map_err(|error| error.located(Some(dir)))
     }
 
-    /// As [`open_read_only`](Self::open_read_only), on another file system.
     pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let Some(dir) = open_dir(&*fs, path)? else {
             return Err(opening_dir(io::ErrorKind::NotFound.into()));
@@ -242,7 +240,7 @@ fn create(dir: &dyn Dir, path: &Path) -> Result<Arc<dyn File>> {
 fn make(dir: &dyn Dir, path: &Path, file: &dyn File) -> Result<()> {
     let manifest = path.join(MANIFEST);
     lock(file, &manifest)?;
-    // Whoever had this file before may have finished it.
+    // Another process that had this file may have finished it.
     if dir.exists(MANIFEST.as_ref())? {
         return Err(faster(&manifest));
     }

@@ -77,30 +77,17 @@ pub enum Step {
         bytes: Vec<u8>,
     },
     /// Blocks of a file were given back; it reads as zeros there.
-    Hole {
-        file: FileId,
-        start: usize,
-        end: usize,
-    },
+    Hole { file: FileId, start: usize, end: usize },
     /// A file became longer, with zeros, or shorter.
-    Length {
-        file: FileId,
-        len: usize,
-    },
+    Length { file: FileId, len: usize },
     /// A file was flushed.
     Sync(FileId),
     /// The flush of a file failed: nothing is known of what was not flushed, and the system takes it for flushed.
     FailedSync(FileId),
     /// The flush of a file failed, and the cache was dropped: this is on the disk, and is what is read.
-    Reverted {
-        file: FileId,
-        content: Content,
-    },
+    Reverted { file: FileId, content: Content },
     /// A file appeared under a name.
-    Create {
-        path: PathBuf,
-        file: FileId,
-    },
+    Create { path: PathBuf, file: FileId },
     /// A directory appeared.
     CreateDir(PathBuf),
     /// A file changed its name, and what was there under the new one is gone.
@@ -110,19 +97,13 @@ pub enum Step {
         file: FileId,
     },
     /// A name is gone.
-    Remove {
-        path: PathBuf,
-        file: FileId,
-    },
+    Remove { path: PathBuf, file: FileId },
     /// The names in a directory were flushed.
     SyncDir(PathBuf),
     /// The flush of the names in a directory failed.
     FailedSyncDir(PathBuf),
     /// What mapped memory held now.
-    Staging {
-        path: PathBuf,
-        bytes: Vec<u8>,
-    },
+    Staging { path: PathBuf, bytes: Vec<u8> },
     /// Not a call: a number with a meaning for the test that recorded the run.
     Mark(usize),
 }

@@ -21,7 +21,7 @@ impl Walker {
             // Damage may reach farther than the log.
             return Ok(());
         }
-        // The header is lost, which need not mean that the records behind it are.
+        // The header is lost, but the records after it need not be.
         let found = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?;
         let next = found.map_or(self.end, |next| next.pos);
         let known = self.shape.timeline.epoch_at(self.pos);
@@ -32,7 +32,7 @@ impl Walker {
             self.pos = next;
             return Ok(());
         };
-        // Up, so that the bytes at the end of a file that was cut anywhere are left behind, too.
+        // Rounded up, so that the bytes at the end of a file that was cut anywhere are passed, too.
         let len = u32::try_from((next - self.pos).next_multiple_of(8)).unwrap_or(!7);
         let header = GroupHeader {
             pos: self.pos,
@@ -62,7 +62,7 @@ impl Walker {
         Some(header.epoch)
     }
 
-    /// Goes to the first intact frame of the group at or behind `from`, or behind the group.
+    /// Goes to the first intact frame of the group at or after `from`, or after the group.
     fn resync_in(&mut self, base: &Base, group: Group, from: u64) -> Result<()> {
         let end = group.header.end();
         // Bytes that are made to look like many long frames cost a few times the group and no more.
