@@ -42,6 +42,8 @@ pub(crate) use wiped::{Process, end_thread_of_child};
 ///
 /// Bytes that were never written, or that [`truncate`](Self::truncate) removed, read as zero or as the end.
 ///
+/// An error is whatever the medium says, unless a method asks for one of its own.
+///
 /// A store must be safe to use from several threads at once. A method that forks the process must not return in the child: the
 /// log has locks then, and what it is doing is half done. Implementations need the seven methods that have no default; see the
 /// example `custom_store`.
@@ -93,36 +95,21 @@ pub trait WalStore: Send + Sync + 'static {
     fn sync(&self) -> io::Result<()>;
 
     /// The end: no byte at or after it exists.
-    ///
-    /// # Errors
-    /// Whatever the medium says.
     fn len(&self) -> io::Result<u64>;
 
     /// Whether no byte exists.
-    ///
-    /// # Errors
-    /// As for [`len`](Self::len).
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 
     /// Removes everything from `len` on, durably.
-    ///
-    /// # Errors
-    /// Whatever the medium says.
     fn truncate(&self, len: u64) -> io::Result<()>;
 
     /// The bytes that were last written to a slot, and whatever follows them; none or zeros if it never was.
-    ///
-    /// # Errors
-    /// Whatever the medium says.
     fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>>;
 
     /// Replaces a slot, durably. A crash may damage this slot but not another. The first one may come before
     /// [`attach`](Self::attach).
-    ///
-    /// # Errors
-    /// Whatever the medium says.
     fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()>;
 
     /// How many slots there are: 2, or 4. A log with more suffix truncations than a manifest has room for keeps a table of
@@ -185,9 +172,6 @@ pub trait WalStore: Send + Sync + 'static {
     }
 
     /// Keeps bytes that are about to be cut off, durably, for somebody to look at; returns where.
-    ///
-    /// # Errors
-    /// Whatever the medium says.
     fn keep_aside(&self, _pos: u64, _bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
         Ok(None)
     }
@@ -195,9 +179,6 @@ pub trait WalStore: Send + Sync + 'static {
     /// A file that can be mapped as staging memory, opened for reading and writing: the one that is there; or, if
     /// `create` is set, a new and empty one in its place. What others have mapped stays theirs then. It is used if a store
     /// into its mapping cannot want space, see [`Staging`](crate::Staging), and removed otherwise.
-    ///
-    /// # Errors
-    /// Whatever the medium says.
     fn staging_file(&self, _create: bool) -> io::Result<Option<File>> {
         Ok(None)
     }
@@ -229,9 +210,6 @@ pub trait WalStore: Send + Sync + 'static {
     }
 
     /// Removes the staging file, if it is there.
-    ///
-    /// # Errors
-    /// Whatever the medium says.
     fn remove_staging(&self) -> io::Result<()> {
         Ok(())
     }

@@ -1,7 +1,4 @@
-//! Where staging memory may be. A store into a mapped file that finds no space is a signal, and ends the process. It
-//! can need space where every block is written to a new place, and where the blocks of a file can be shared: somebody
-//! copies the log with `cp`, the copy has the same blocks, and the next store takes a new one. Blocks that were never
-//! written are another such case, which `staging_file` sees to.
+//! Where staging memory may be mapped, because a store into it cannot need space: `docs/design.md`, "The ring".
 
 use std::fs::File;
 

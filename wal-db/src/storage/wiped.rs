@@ -1,9 +1,8 @@
 //! Telling a process from the children that are forked off it.
 //!
-//! The kernel gives a child zero instead of a [`Wiped`] number, whatever call forked it. So nothing has to run in the
-//! child, where any lock may be held by a thread that is not there, and an append finds out by a number that it reads
-//! anyway. A child that shares the memory of its parent until it runs another program, as `vfork` and `posix_spawn`
-//! make them, is not told apart, and changes nothing.
+//! The kernel gives a child zero instead of a [`Wiped`] number, whatever call forked it: `docs/design.md`, "Fork". A
+//! child that shares the memory of its parent until it runs another program, as `vfork` and `posix_spawn` make them, is
+//! not told apart, and changes nothing.
 
 pub(crate) use page::Wiped;
 pub(crate) use thread::end_thread_of_child;

@@ -6,8 +6,9 @@
 //!
 //! * A level is an option, a newtype struct, a sequence, a map, a tuple, a struct, or the fields of an enum
 //!   variant (of the top-level event: of its variant). [`MAX_DEPTH`] levels are allowed.
-//! * An element is an entry of a sequence or map; fields are not, since the type bounds those. Elements that take bytes
-//!   never exceed the bytes present, so the limit is their number plus [`SPARE_ELEMENTS`] for those that do not.
+//! * An element is an entry of a sequence or map; fields are not, since the type bounds those. Elements that
+//!   take bytes never exceed the bytes present, so the limit is their number plus [`SPARE_ELEMENTS`] for
+//!   those that do not.
 //!
 //! A length that the bytes only claim is capped before a collection reserves memory for it: all that collections are
 //! told to expect is no more together than the value has bytes. Honest lengths never come to more.

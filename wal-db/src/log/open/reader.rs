@@ -1,11 +1,8 @@
 //! Opening for reading only, and keeping up with a writer in another process.
 //!
-//! A reader takes no lock, so what it reads one after the other is of different moments: the manifest, the names of
-//! segments, groups, staging memory. Two things hold whatever the writer does meanwhile, and everything here rests on
-//! them. A group is written whole before anything that says so, so what a header calls durable can be read after
-//! the header was. And the manifest is durable before what it takes from the log goes: whatever is missing, the
-//! manifest that is read next does not name it. So nothing is called damage before the place and the manifest were
-//! read again, and neither has moved.
+//! A reader takes no lock, so what it reads one after the other is of different moments. It rests on the order in which
+//! a writer works, `docs/format.md`, "Reading beside a writer": nothing is called damage before the place and the
+//! manifest were read again, and neither has moved.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! Reading what is left of a log in whatever state it is, beside its writer as well. Nothing here writes.
 //!
-//! A writer may be at work, so what looks damaged is looked at again, after whatever came later was seen: a group is in
-//! the file before anything that comes after it is, and the manifest says what was taken away before it goes.
+//! A writer may be at work, so what looks damaged is looked at again after everything later was seen, as in `reader`.
 
 use std::{
     cell::RefCell,

@@ -1,6 +1,5 @@
-//! The table of the cuts that the manifest has no room for: two copies, in slots 2 and 3 of the store. The copy that
-//! does not hold what the last manifest names is written first, then the manifest, then the other copy: whenever the
-//! process dies or the power goes, the manifest that counts names a table that is whole.
+//! The table of the cuts that the manifest has no room for: two copies, in slots 2 and 3 of the store, written in the
+//! order of `docs/format.md`, "Table of cuts".
 
 use super::keeper::{Left, Unwritten, manifest_damage};
 use crate::{

@@ -1,8 +1,7 @@
 //! What waits in the staging memory of a process that may be at work, for a log that only reads.
 //!
-//! Nothing here is a moment: the header, the ring and the store are read one after the other, and the process goes on
-//! meanwhile. What holds is the order in which it works: a group is in the store before it goes from the ring, and what
-//! the header calls durable or released was in the store before it said so.
+//! The header, the ring and the store are read one after the other, while the process goes on. A group is in the store
+//! before it goes from the ring, and what the header calls durable or released was in the store before it said so.
 
 use std::fs::File;
 

@@ -1,8 +1,7 @@
 //! Cutting a log: its end after a record, its beginning before one; while others append and read.
 //!
 //! Both take effect with one durable write of the manifest. What is removed after that is only space: a crash in
-//! between leaves it for the next truncation. LSNs are never used again, so nobody who holds an old one can mistake
-//! another record for it.
+//! between leaves it for the next truncation.
 
 use std::{io, time::Duration};
 
