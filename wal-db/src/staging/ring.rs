@@ -229,6 +229,7 @@ impl Ring {
             } else {
                 (len.min(left), tail + left + GROUP_HEADER_LEN as u64)
             };
+            // It succeeds only from the tail that was checked, so no claim passes the limit or straddles a block.
             match self
                 .tail
                 .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Relaxed)

@@ -56,6 +56,7 @@ pub(crate) fn mend(
         newest_schema = staged.last_schema().or(newest_schema);
         mark = write_staged(&base, &mut manifest, staged, mark, found.durable, &mut report)?;
     }
+    // What will be shown is durable before the epoch that shows it.
     if mark.pos > found.durable || report.cut.is_some() {
         base.store
             .sync()

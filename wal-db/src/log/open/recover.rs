@@ -72,6 +72,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
             count: manifest.timeline.len(),
         });
     }
+    // Up to `mend`, nothing of the stream is written: an error leaves the log as it was.
     let mut found = scan_to_end(&base, from, u64::MAX)?;
     let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
     report.scanned_bytes = survey.read + found.mark.pos.saturating_sub(manifest.mark.pos);
