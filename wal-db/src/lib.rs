@@ -1,37 +1,4 @@
-//! An embedded, typed event log.
-//!
-//! Threads append records at memory speed ([`Wal::append`]), make them durable together ([`Wal::sync`]), and replay
-//! them from any [`Lsn`]. Records are bytes, or events of your own types with names and versions ([`WalRecord`],
-//! [`Wal::typed`]). Opening recovers what a crash left, exactly. Every record that was acknowledged as durable is
-//! there, or is reported as damaged. Opening reads the end of the log, and changes nothing if it finds damage; damage
-//! before that is found by reading it, or by [`Wal::verify`].
-//!
-//! ```
-//! # #[cfg(all(feature = "derive", feature = "bincode"))]
-//! # fn main() -> Result<(), wal_db::WalError> {
-//! use serde::{Deserialize, Serialize};
-//! use wal_db::{Wal, WalRecord};
-//!
-//! #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
-//! #[wal(name = "account")]
-//! enum Account {
-//!     Opened { owner: String },
-//!     Deposited { cents: u64 },
-//! }
-//!
-//! # let dir = tempfile::tempdir()?;
-//! # let dir = dir.path().join("accounts");
-//! let log = Wal::open_segmented(&dir, 64 << 20)?.typed::<Account>()?;
-//! log.append(&Account::Opened { owner: "Ada".into() })?;
-//! log.append_and_sync(&Account::Deposited { cents: 500 })?;
-//!
-//! let events: Vec<_> = log.replay(..)?.map(|e| e.map(|e| e.event)).collect::<Result<_, _>>()?;
-//! assert_eq!(events[1], Account::Deposited { cents: 500 });
-//! # Ok(())
-//! # }
-//! # #[cfg(not(all(feature = "derive", feature = "bincode")))]
-//! # fn main() {}
-//! ```
+#![cfg_attr(all(feature = "derive", feature = "bincode"), doc = include_str!("../README.md"))]
 //!
 //! # A tour
 //!
@@ -154,7 +121,3 @@ pub mod store {
         storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore},
     };
 }
-
-#[cfg(all(doctest, feature = "derive", feature = "bincode"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
