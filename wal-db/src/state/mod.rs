@@ -111,10 +111,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         Ok(rebuilt)
     }
 
-    /// Rebuilds a state and keeps it up to date from there on.
-    ///
-    /// # Errors
-    /// As [`rebuild`](Self::rebuild).
+    /// Rebuilds a state and keeps it up to date from there on. Fails as [`rebuild`](Self::rebuild).
     pub fn live<S>(&self) -> Result<Live<S, C>>
     where
         S: State<Event = E> + Default,

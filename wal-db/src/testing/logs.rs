@@ -44,29 +44,20 @@ pub struct MemLog<E: WalDecodeOwned, C: Codec = DefaultCodec> {
 }
 
 impl<E: WalDecodeOwned> MemLog<E> {
-    /// An empty log.
-    ///
-    /// # Errors
-    /// As [`Wal::typed`].
+    /// An empty log. Fails as [`Wal::typed`].
     pub fn new() -> Result<Self> {
         MemLog::open(MemStore::new())
     }
 }
 
 impl<E: WalDecodeOwned, C: Codec> MemLog<E, C> {
-    /// An empty log of events in the format `C`.
-    ///
-    /// # Errors
-    /// As [`Wal::typed`].
+    /// An empty log of events in the format `C`. Fails as [`Wal::typed`].
     pub fn with_codec() -> Result<Self> {
         MemLog::open(MemStore::new())
     }
 
     /// Closes the log and opens it again, as the next run of a program would. Clones of the [`EventLog`] have to be
-    /// gone.
-    ///
-    /// # Errors
-    /// As [`Wal::with_store`].
+    /// gone. Fails as [`Wal::with_store`].
     pub fn reopen(self) -> Result<Self> {
         drop(self.log);
         MemLog::open(self.store)
@@ -125,10 +116,7 @@ impl<E: WalDecodeOwned, C: Codec> TempLog<E, C> {
     }
 
     /// Closes the log and opens it again, as the next run of a program would. Clones of the [`EventLog`] have to be
-    /// gone.
-    ///
-    /// # Errors
-    /// As [`Wal::open_segmented`].
+    /// gone. Fails as [`Wal::open_segmented`].
     pub fn reopen(self) -> Result<Self> {
         drop(self.log);
         TempLog::open(self.dir)
@@ -167,10 +155,8 @@ impl<E: WalDecodeOwned, C: Codec> Deref for TempLog<E, C> {
 }
 
 /// Appends a typed record that holds these bytes, its envelope included: for tests of what a program does about records
-/// that something else wrote, or that are damaged. Their type has no schema in the log by that alone.
-///
-/// # Errors
-/// As [`Wal::append`].
+/// that something else wrote, or that are damaged. Their type has no schema in the log by that alone. Fails as
+/// [`Wal::append`].
 pub fn append_payload(wal: &Wal, payload: &[u8]) -> Result<Lsn> {
     wal.append_described(payload, None).map(|(lsn, _)| lsn)
 }

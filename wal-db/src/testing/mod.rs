@@ -65,10 +65,8 @@ pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_t
 use crate::{log::dump_on, storage::System, sync::Arc};
 
 /// What is in the log at `path`, in whatever state it is, as text: a line for each segment, group, frame and damaged
-/// place. Changes nothing. The text is for people, and for tests of this very version.
-///
-/// # Errors
-/// As [`salvage`](crate::recovery::salvage).
+/// place. Changes nothing. The text is for people, and for tests of this very version. Fails as
+/// [`salvage`](crate::recovery::salvage).
 pub fn dump(path: impl AsRef<Path>) -> crate::error::Result<Dump> {
     let path = path.as_ref();
     dump_on(Arc::new(System), path).map_err(|error| error.located(Some(path)))

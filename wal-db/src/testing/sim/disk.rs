@@ -251,18 +251,12 @@ impl SimDisk {
         is_only.then(|| last.clone())
     }
 
-    /// The store of [`open`](Self::open) alone.
-    ///
-    /// # Errors
-    /// As [`FileStore::open`].
+    /// The store of [`open`](Self::open) alone. Fails as [`FileStore::open`].
     pub fn file_store(&self, path: impl AsRef<Path>) -> Result<FileStore> {
         FileStore::open_on(self.fs(), path.as_ref())
     }
 
-    /// The store of [`open_segmented`](Self::open_segmented) alone.
-    ///
-    /// # Errors
-    /// As [`SegmentedStore::open`].
+    /// The store of [`open_segmented`](Self::open_segmented) alone. Fails as [`SegmentedStore::open`].
     pub fn segmented_store(&self, dir: impl AsRef<Path>, segment_size: u64) -> Result<SegmentedStore> {
         SegmentedStore::open_on(self.fs(), dir.as_ref(), segment_size)
     }
