@@ -93,7 +93,7 @@ impl Position {
         self.part
     }
 
-    /// The same place, after so many events of its record.
+    /// The same place, after `part` events of its record.
     #[must_use]
     pub fn with_part(mut self, part: u32) -> Self {
         self.part = part;

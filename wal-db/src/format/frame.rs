@@ -150,7 +150,7 @@ pub(crate) enum FrameAt {
     Other(FrameWord),
     /// Fewer bytes are at hand than these, which are needed.
     Short(usize),
-    /// Bytes of staging memory, so many, that were claimed and not published.
+    /// This many bytes of staging memory were claimed and not published.
     Claim(u64),
     /// Nothing that starts like a frame and ends where it can.
     Nothing,

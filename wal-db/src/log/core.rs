@@ -376,7 +376,7 @@ impl Core {
 }
 
 impl Held<'_> {
-    /// Makes everything durable and says so, for good. Puts whom the flush has covered into `told`.
+    /// Makes everything durable and says so, for good. Puts those that the flush has covered into `told`.
     fn finish(&mut self, told: &mut Vec<Waiting>) -> Result<()> {
         let (core, writer) = (self.core, self.writer);
         let flushed = self.commit();

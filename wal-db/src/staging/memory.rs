@@ -167,8 +167,8 @@ impl Consumer {
         while pos < used {
             let run = (used - pos).min(ring.capacity() - (pos & (ring.capacity() - 1)));
             step();
-            // SAFETY: everything below `used` was settled and closed, and cannot be claimed before the limit below
-            // is raised; readers of `bytes` have ended, for they borrow the consumer.
+            // SAFETY: everything below `used` was settled and closed, and cannot be claimed before the limit below is
+            // raised; readers of `bytes` have ended, because they borrow the consumer.
             unsafe { ring.memory.zero(pos, run) }
             pos += run;
         }
@@ -241,7 +241,7 @@ impl Memory {
         Ok(is_zero(ring).then_some(memory))
     }
 
-    /// Maps `file`, which is all there and zero after its header: no later store can fail for want of space.
+    /// Maps `file`, which is all there and zero after its header: no later store can fail because space is missing.
     ///
     /// # Errors
     /// The system cannot map it, or not so that several processes see what one stores.

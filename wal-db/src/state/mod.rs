@@ -171,9 +171,9 @@ impl<S: State, C: Codec> Live<S, C> {
     ///
     /// # Errors
     /// As [`EventLog::append_and_sync`]; the state is unchanged then. After [`NotDurable`](crate::WalError::NotDurable)
-    /// the event is in the log: the next call applies it, and committing it again would have it twice. If an event that
-    /// another writer appended in between cannot be read, its error is returned: the event given here is durable and
-    /// not yet applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
+    /// the event is in the log: the next call applies it, and committing it again would store it twice. If an event
+    /// that another writer appended in between cannot be read, its error is returned: the event given here is durable
+    /// and not yet applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
     pub fn commit(&mut self, event: S::Event) -> Result<Lsn> {
         if self.behind {
             self.catch_up()?;

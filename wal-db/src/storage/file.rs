@@ -28,7 +28,7 @@ use crate::{
 const HEADER: u64 = 2 * SLOT_LEN as u64;
 const ROW: u64 = HEADER + SEGMENT_HEADER_LEN;
 
-/// A log in one file: the manifest's two slots, a segment header, then the row. The staging memory lies beside it as
+/// A log in one file: the manifest's two slots, a segment header, then the stream. The staging memory lies beside it as
 /// `<file>.staging`.
 ///
 /// The directory is found once, when the file is opened: it may be moved, and its files with it, while the log is open.
@@ -552,7 +552,7 @@ fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
     name
 }
 
-/// Whether the start of a file, up to where the row begins, is zero.
+/// Whether the start of a file, up to where the stream begins, is zero.
 fn is_all_zero(file: &dyn File) -> io::Result<bool> {
     let mut bytes = vec![0; ROW as usize];
     let len = read_at(file, 0, &mut bytes)?;

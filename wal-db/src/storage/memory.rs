@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io};
 use super::{WalStore, wiped::Process};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
-/// The row is kept in pieces of this size, so that what is not needed any more can be given back.
+/// The stream is kept in pieces of this size, so that what is not needed any more can be given back.
 const CHUNK: u64 = 64 << 10;
 
 /// A store in memory. Clones share their bytes, so a log can be "reopened" from a clone that was kept; as long as one of
@@ -30,7 +30,7 @@ pub struct MemStore {
 #[derive(Debug, Default)]
 struct Bytes {
     len: u64,
-    /// The pieces of the row by their numbers. One that is not there reads as zeros.
+    /// The pieces of the stream by their numbers. One that is not there reads as zeros.
     row: BTreeMap<u64, Box<[u8]>>,
     slots: [Vec<u8>; 4],
     locked: bool,

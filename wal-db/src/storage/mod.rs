@@ -25,14 +25,15 @@ pub(crate) use segmented::{segment_index, segment_name};
 pub(crate) use sys::{System, is_not_a_file};
 pub(crate) use wiped::{Process, end_thread_of_child};
 
-/// What a log is stored in: a long row of bytes that grows at its end, and two small slots beside it.
+/// What a log is stored in: the stream, bytes that grow at their end, and two small slots beside it.
 ///
-/// The log writes the row in order and never puts other bytes where a [`sync`](Self::sync) has covered some. Zeros may be
-/// written ahead of what is to come, and recovery may write the same bytes again.
+/// The log writes the stream in order and never puts other bytes where a [`sync`](Self::sync) has covered some. Zeros
+/// may be written ahead of what is to come, and recovery may write the same bytes again.
 ///
-/// Once a `write_at`, `sync`, `prepare`, `truncate` or `write_slot` has failed, none of these is called again, for whether
-/// another try covers what the first one lost cannot be known. A `write_at` or `prepare` that fails for want of space is the
-/// exception: it is tried again when there may be some. Reading, giving space back and [`close`](Self::close) go on.
+/// Once a `write_at`, `sync`, `prepare`, `truncate` or `write_slot` has failed, none of these is called again, because
+/// nobody can know whether another try covers what the first one lost. A `write_at` or `prepare` that fails because
+/// space is missing is the exception: it is tried again when there may be some. Reading, giving space back and
+/// [`close`](Self::close) go on.
 ///
 /// A store that can run out of space says so in [`prepare`](Self::prepare), with an error of the kind
 /// [`StorageFull`](io::ErrorKind::StorageFull), [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) or
@@ -118,8 +119,9 @@ pub trait WalStore: Send + Sync + 'static {
         2
     }
 
-    /// Tells the store which log it holds, before the row is read or written. For stores that keep a header of their own. A
-    /// handle that only reads says it again when it finds that the log was truncated: names may stand for other files then.
+    /// Tells the store which log it holds, before the stream is read or written. For stores that keep a header of their
+    /// own. A handle that only reads says it again when it finds that the log was truncated: names may stand for other
+    /// files then.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] if what it holds is another log's.
@@ -127,7 +129,7 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(())
     }
 
-    /// How many bytes of the row a segment holds, for a store that keeps the row in segments. Then
+    /// How many bytes of the stream a segment holds, for a store that keeps it in segments. Then
     /// [`write_slot`](Self::write_slot) may run beside [`sync`](Self::sync), and must not take the report of an error
     /// away from it.
     fn segment_len(&self) -> Option<u64> {
@@ -177,8 +179,8 @@ pub trait WalStore: Send + Sync + 'static {
     }
 
     /// A file that can be mapped as staging memory, opened for reading and writing: the one that is there; or, if
-    /// `create` is set, a new and empty one in its place. What others have mapped stays theirs then. It is used if a store
-    /// into its mapping cannot want space, see [`Staging`](crate::Staging), and removed otherwise.
+    /// `create` is set, a new and empty one in its place. What others have mapped stays theirs then. It is used if a
+    /// store into its mapping cannot need space, see [`Staging`](crate::Staging), and removed otherwise.
     fn staging_file(&self, _create: bool) -> io::Result<Option<File>> {
         Ok(None)
     }

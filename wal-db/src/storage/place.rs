@@ -16,7 +16,7 @@ const COPY_ON_WRITE: [u32; 4] = [0x9123_683E, 0x2FC1_2FC1, 0xCA45_1A4E, 0x3434];
 #[cfg(target_os = "linux")]
 const LAYERS: u32 = 0x794C_7630;
 
-/// Why a store into a mapping of the file could want space; `None` if it cannot. The file may be empty.
+/// Why a store into a mapping of the file could need space; `None` if it cannot. The file may be empty.
 pub(crate) fn why_not(file: &File) -> Option<NotMapped> {
     #[cfg(target_os = "linux")]
     {

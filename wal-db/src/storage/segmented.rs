@@ -34,7 +34,7 @@ const SUFFIX: &str = ".seg";
 /// The smallest segment; smaller requests are rounded up.
 const MIN_SEGMENT_LEN: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 64 << 10 };
 
-/// A log in a directory: `manifest`, `staging`, and the row in files of one size, `0000000000.seg` and so on.
+/// A log in a directory: `manifest`, `staging`, and the stream in files of one size, `0000000000.seg` and so on.
 ///
 /// The directory is found once, when it is opened: it may be moved while the log is open, and another one may get its
 /// path.
@@ -54,7 +54,7 @@ pub struct SegmentedStore {
     needed: AtomicU64,
     /// Every segment of the log was there.
     attached: AtomicBool,
-    /// Up to where the row can be written.
+    /// Up to where the stream can be written.
     prepared: Mutex<u64>,
     files: Files,
     /// The process that opened it.
@@ -68,7 +68,7 @@ impl SegmentedStore {
         &self.path
     }
 
-    /// How many bytes of the row a segment file holds.
+    /// How many bytes of the stream a segment file holds.
     #[must_use]
     pub fn segment_size(&self) -> u64 {
         self.segment_len
@@ -211,7 +211,7 @@ impl SegmentedStore {
         self.dir.len(segment_name(index).as_ref())
     }
 
-    /// Where the row ends if this file is its last one.
+    /// Where the stream ends if this file is its last one.
     fn end_in(&self, index: u64, file_len: u64) -> u64 {
         index * self.segment_len + file_len.saturating_sub(SEGMENT_HEADER_LEN).min(self.segment_len)
     }

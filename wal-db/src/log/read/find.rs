@@ -15,7 +15,7 @@ pub(crate) enum Content {
     Damaged,
 }
 
-/// Reads the header at `pos`. Nothing is there only if the whole sector is zero, for it is written whole.
+/// Reads the header at `pos`. Nothing is there only if the whole sector is zero, because a sector is written whole.
 pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, HeaderFault>> {
     let mut bytes = [0; SECTOR as usize];
     let got = base.read(pos, &mut bytes)?;

@@ -71,9 +71,9 @@ impl Wal {
     ///
     /// # Errors
     /// [`NotDurable`](crate::WalError::NotDurable): the record was taken and the disk is full; it becomes durable with
-    /// a later [`sync`](Self::sync), and appending it again would have it twice. [`InDoubt`](crate::WalError::InDoubt):
-    /// a write or the flush failed, and the record may be there. After any other error of [`append`](Self::append)
-    /// nothing was taken. `docs/errors.md` has the whole table.
+    /// a later [`sync`](Self::sync), and appending it again would store it twice.
+    /// [`InDoubt`](crate::WalError::InDoubt): a write or the flush failed, and the record may be there. After any other
+    /// error of [`append`](Self::append) nothing was taken. `docs/errors.md` has the whole table.
     pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
         let (pos, end) = self.core().append(Kind::Data, record, anywhere)?;
         self.core().sync_record(Lsn::from_pos(pos), end)?;

@@ -129,7 +129,7 @@ impl Line {
         state.under_way
     }
 
-    /// The flush has ended, well or not: wakes those whom it covered.
+    /// The flush has ended, well or not: wakes those that it covered.
     pub(crate) fn arrive(&self, durable: u64) -> Vec<Waiting> {
         let mut state = self.state.lock();
         state.under_way = 0;
@@ -137,8 +137,8 @@ impl Line {
         let sleepers = std::mem::take(&mut state.asleep[covered]);
         let done = state.take_covered(durable);
         drop(state);
-        // Those who wake will line up again, and must not find the line locked. Nobody lines up in this cohort before the
-        // next flush departs, for which the committer is needed that the caller has.
+        // Those who wake will line up again, and must not find the line locked. Nobody lines up in this cohort before
+        // the next flush departs, which takes the committer that the caller has.
         if sleepers > 0 {
             self.cohorts[covered].open_all();
         }
@@ -287,7 +287,7 @@ impl Core {
         }
     }
 
-    /// Wakes and tells those whom something other than a commit has made durable.
+    /// Wakes and tells those that something other than a commit has made durable.
     pub(crate) fn wake_covered(&self, writer: &Writer) {
         if self.is_in_child() {
             return;

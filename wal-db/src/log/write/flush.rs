@@ -174,7 +174,7 @@ impl Held<'_> {
         }
     }
 
-    /// Writes what an earlier call could not, for want of space.
+    /// Writes what an earlier call could not, because space was missing.
     fn write_left(&mut self) -> Result<()> {
         self.write_pending()?;
         while self.committer.consumer.has_cut() {

@@ -1,4 +1,4 @@
-//! What is still needed, and by whom.
+//! Holds: what a reader of the log still needs.
 
 use std::sync::Weak;
 

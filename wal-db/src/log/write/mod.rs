@@ -1,9 +1,9 @@
 //! From records to the disk.
 //!
-//! `append` puts records into staging memory, `flush` hands them to the store in groups, and `commit` makes groups durable
-//! and tells those who wait (`ticket`). `background` has the two threads that do so unasked, and `room` says who waits for
-//! whom. `truncate` drops records at both ends, as far as a `hold` lets it, and `dictionary` writes the schemas of typed
-//! records.
+//! `append` puts records into staging memory, `flush` hands them to the store in groups, and `commit` makes groups
+//! durable and tells those who wait (`ticket`). `background` has the two threads that do so unasked, and `room` is
+//! where appends wait for space. `truncate` drops records at both ends, as far as a `hold` lets it, and `dictionary`
+//! writes the schemas of typed records.
 
 pub(crate) mod append;
 pub(crate) mod background;

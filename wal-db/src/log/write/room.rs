@@ -85,7 +85,7 @@ impl Room {
         self.comes.store(true, Ordering::Relaxed);
     }
 
-    /// The flusher ends. It wakes those whom a turn has left asleep because the flusher would come.
+    /// The flusher ends. It wakes those that a turn has left asleep because the flusher would come.
     pub(crate) fn flusher_ends(&self) {
         self.comes.store(false, Ordering::Relaxed);
         self.bell.ring();
