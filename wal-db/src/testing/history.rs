@@ -67,7 +67,6 @@ fn upcast<C: Codec, T: WalDecodeOwned>(payload: &[u8]) -> Events {
     events.iter().map(probe::encode::<C, T>).collect()
 }
 
-/// Writes a record of any version.
 fn write<C: Codec>(type_id: u32, version: u16, value: &Value, shape: &Shape) -> Result<Vec<u8>, CodecError> {
     probe::encode_any::<C>(type_id, version, &Positional::new(value, shape))
 }
@@ -317,13 +316,11 @@ impl Check<'_> {
     }
 }
 
-/// What an event has become.
 struct Today<'a> {
     shape: &'a Shape,
     event: &'a Value,
 }
 
-/// An error and what it came from.
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

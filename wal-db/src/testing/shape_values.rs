@@ -73,7 +73,6 @@ pub fn shape_values(shape: &Shape) -> Result<BoxedStrategy<Value>, NoValues> {
 
 type Values = Result<BoxedStrategy<Value>, NoValues>;
 
-/// What values are made of.
 #[derive(Clone)]
 struct Making<'a> {
     place: Place<'a>,
@@ -176,7 +175,6 @@ fn is_small(shape: &Shape) -> bool {
     }
 }
 
-/// Whether it has no parts.
 fn is_plain(shape: &Shape) -> bool {
     !matches!(
         shape,
@@ -235,7 +233,6 @@ where
     integer::<T, i128>(Value::Signed)
 }
 
-/// A type inside of itself.
 fn itself(at: &Making<'_>) -> Values {
     let Some(nesting) = at.nesting.checked_sub(1) else {
         return Err(empty(at.place.shape));

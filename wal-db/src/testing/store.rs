@@ -40,7 +40,6 @@ where
     check(bytes_stay(&mut make))
 }
 
-/// Says which call failed.
 fn called<T>(what: &str, result: io::Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{what} fails: {error}"))
 }

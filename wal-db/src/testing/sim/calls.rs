@@ -357,7 +357,6 @@ impl State {
     }
 }
 
-/// How much of `len` a call does.
 fn shortened(state: &mut State, len: usize) -> io::Result<usize> {
     match state.mood() {
         Some(mood) if mood & 1 == 0 => Err(io::ErrorKind::Interrupted.into()),

@@ -122,7 +122,6 @@ pub struct Behaviour {
     pub moods: Option<u64>,
 }
 
-/// A log that a program has opened.
 #[derive(Debug, Clone)]
 pub(super) struct Opened {
     path: PathBuf,
@@ -154,7 +153,6 @@ pub(super) struct State {
     calls: BTreeMap<Call, u64>,
     pub(super) all_calls: u64,
     opened: Vec<Opened>,
-    /// Calls that the fault looked at.
     matched: u64,
     failed: u64,
 }
@@ -371,7 +369,6 @@ impl SimDisk {
         (self.before.is_some() && middle > 0).then_some(middle)
     }
 
-    /// Lets others run in the middle of a call.
     pub(super) fn in_the_middle<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         drop(state);
         self.let_others_run();
@@ -458,7 +455,6 @@ impl State {
         self.maps.get(path).map(std::fs::File::try_clone).transpose()
     }
 
-    /// Takes the name from a file that can be mapped.
     pub(super) fn unmap(&mut self, path: &Path) {
         self.note_maps();
         self.maps.remove(path);
@@ -470,14 +466,12 @@ impl State {
         }
     }
 
-    /// The content of a file that is about to change.
     pub(super) fn change(&mut self, file: FileId) -> &mut Content {
         let content = self.seen.files.entry(file).or_default();
         self.synced.entry(file).or_insert_with(|| content.clone());
         content
     }
 
-    /// Whether the files may take so many bytes more.
     pub(super) fn has_space(&self, more: usize) -> bool {
         let space = self.behaviour.space;
         more == 0 || space.is_none_or(|space| (self.used() + more) as u64 <= space)

@@ -75,7 +75,6 @@ enum Staged {
     Nothing,
     /// All of it, of so many states before the last.
     Back(usize),
-    /// Some pages of each.
     Mixed(u64),
 }
 
@@ -467,7 +466,6 @@ impl Change {
         }
     }
 
-    /// The file whose content it changes.
     fn file(&self) -> Option<FileId> {
         match self {
             Change::Data { file, .. } | Change::Cut { file, .. } => Some(*file),
@@ -475,7 +473,6 @@ impl Change {
         }
     }
 
-    /// The directory in which it changes a name.
     fn dir(&self) -> Option<&Path> {
         match self {
             Change::Enter { path, .. } | Change::Remove { path, .. } => Some(parent(path)),

@@ -232,7 +232,6 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::error::Result<S>> Chec
         Ok(())
     }
 
-    /// The process dies, and the machine goes on.
     fn death(
         &mut self,
         medium: &Medium,
@@ -273,7 +272,6 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::error::Result<S>> Chec
         Ok(())
     }
 
-    /// What the program did lately, for people.
     fn steps(&self, at: usize) -> String {
         let first = at.saturating_sub(40);
         let steps = self.journal[first..=at].iter().enumerate();
