@@ -525,6 +525,7 @@ fn what_cannot_be_explained_says_why() {
                 name,
                 version: 1,
                 source,
+                ..
             } = error
             else {
                 panic!("{error:?}");

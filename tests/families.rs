@@ -33,7 +33,7 @@ fn is_taken<T: std::fmt::Debug>(result: Result<T, WalError>) {
     let Err(WalError::Typed(error)) = result else {
         panic!("{result:?}");
     };
-    let TypedError::IdTaken { id, name, stored } = &error else {
+    let TypedError::IdTaken { id, name, stored, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(

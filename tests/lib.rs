@@ -122,6 +122,23 @@ pub fn corruption<T>(result: Result<T>) -> Corruption {
     }
 }
 
+/// Which error it is, by the name of its variant.
+pub fn variant(error: &WalError) -> &'static str {
+    macro_rules! among {
+        ($($variant:ident)*) => {
+            match error {
+                $(WalError::$variant { .. } => stringify!($variant),)*
+                error => panic!("an error that is not listed here: {error}"),
+            }
+        };
+    }
+    among! {
+        Io RecordTooLarge BatchTooLarge Corruption Full NoStagingSpace NotDurable InDoubt Poisoned Locked NotALog
+        UnsupportedVersion NoSuchRecord Truncated BeyondEnd OtherLog Diverged CutBack TooManyTruncations ReadOnly Closed
+        Reentrant Config Typed
+    }
+}
+
 /// Bytes that differ from record to record and are never zero.
 #[must_use]
 pub fn payload(seed: usize, len: usize) -> Vec<u8> {

@@ -14,13 +14,22 @@ use wal_tests::{
     payload, put, quiet, quiet_heap,
 };
 
-/// The message has every part, and no trace of how Rust prints values for programmers.
+/// The message, with those of its sources, has every part, each says what the others do not, and there is no trace of how
+/// Rust prints values for programmers. It is what `main` prints.
 #[track_caller]
 fn says<T>(outcome: Result<T>, parts: &[&str]) -> String {
     let Err(error) = outcome else {
         panic!("no error; it should say {parts:?}");
     };
-    let text = error.to_string();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        assert!(!text.contains(&cause_text), "{cause_text:?} twice, in {text:?}");
+        text += &format!("\n  caused by: {cause_text}");
+        source = cause.source();
+    }
+    assert_eq!(format!("{error:?}"), text);
     for part in parts {
         assert!(text.contains(part), "no {part:?} in {text:?}");
     }
@@ -102,11 +111,11 @@ fn what_the_system_refuses_has_a_path() {
     let path = missing.display().to_string();
     says(
         Wal::open(&missing),
-        &["opening the log's directory", &path, "not found"],
+        &["opening the log's directory", &path, "No such file"],
     );
-    says(Wal::open_read_only(&missing), &[&path, "not found"]);
-    says(wal_db::recovery::inspect(&missing), &[&path, "not found"]);
-    says(wal_db::recovery::salvage(&missing), &[&path, "not found"]);
+    says(Wal::open_read_only(&missing), &[&path, "No such file"]);
+    says(wal_db::recovery::inspect(&missing), &[&path, "No such file"]);
+    says(wal_db::recovery::salvage(&missing), &[&path, "No such file"]);
     for form in FORMS {
         let place = closed(form);
         let wal = place.open(quiet()).unwrap();
@@ -243,7 +252,9 @@ fn a_failed_write_or_flush_says_of_which_log_it_was() {
             &["in doubt", "LSN 0", doing, NAME, "reopen"],
         );
         says(wal.append(b"two"), &["poisoned", doing, NAME, "reopen"]);
-        assert!(wal.status().failure.unwrap().contains(NAME), "{text}");
+        let status = wal.status();
+        assert!(status.failure.unwrap().contains(doing), "{text}");
+        assert_eq!(status.path, Some(NAME.into()));
     }
 }
 

@@ -127,7 +127,7 @@ fn a_plain_record_has_no_metadata_to_ask_for() {
     let record = wal.read(lsn).expect("read");
     let error = record.meta().expect_err("not an event");
     assert!(
-        matches!(error, TypedError::NotTyped { lsn: at } if at == lsn),
+        matches!(error, TypedError::NotTyped { lsn: at, .. } if at == lsn),
         "{error:?}"
     );
 }

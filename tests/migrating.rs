@@ -112,7 +112,7 @@ fn a_record_above_the_limit_is_refused_and_nothing_is_appended() -> Result<()> {
     wal.append(&[1; 16])?;
     let refused = wal.append(&[1; 17]);
     assert!(
-        matches!(refused, Err(WalError::RecordTooLarge { len: 17, max: 16 })),
+        matches!(refused, Err(WalError::RecordTooLarge { len: 17, max: 16, .. })),
         "{refused:?}"
     );
     assert_eq!(wal.iter()?.count(), 1);

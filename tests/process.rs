@@ -84,7 +84,7 @@ fn a_second_process_is_locked_out_and_changes_nothing() {
         let before = place.bytes();
         for _ in 0..2 {
             match place.open(quiet()) {
-                Err(WalError::Locked { path }) => assert!(path.starts_with(place.root())),
+                Err(WalError::Locked { path, .. }) => assert!(path.starts_with(place.root())),
                 other => panic!("{form:?}: {other:?}"),
             }
         }

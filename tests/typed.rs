@@ -125,7 +125,7 @@ proptest! {
         let log = wal().typed::<Bank>().expect("no collision");
         let lsn = log.wal().append(&bytes).expect("append");
         let error = log.wal().read(lsn).expect("read").decode::<Bank>().expect_err("not an event");
-        let not_typed = matches!(error, TypedError::NotTyped { lsn: at } if at == lsn);
+        let not_typed = matches!(error, TypedError::NotTyped { lsn: at, .. } if at == lsn);
         prop_assert!(not_typed, "{error:?}");
     }
 }
@@ -310,7 +310,7 @@ fn a_replay_ends_at_the_first_record_it_cannot_read() {
     );
     let error = typed_error(replay.next().expect("an error and not the end"));
     assert!(
-        matches!(error, TypedError::NotTyped { lsn } if lsn == plain),
+        matches!(error, TypedError::NotTyped { lsn, .. } if lsn == plain),
         "{error:?}"
     );
     assert!(

@@ -202,7 +202,7 @@ fn an_event_may_have_become_none_one_or_many() {
     assert_eq!(decode(one).expect("one event"), user("a"));
     for (lsn, count) in [(none, 0), (many, 3)] {
         let error = decode(lsn).expect_err("not one event");
-        let split = matches!(error, TypedError::Split { lsn: at, count: n } if at == lsn && n == count);
+        let split = matches!(error, TypedError::Split { lsn: at, count: n, .. } if at == lsn && n == count);
         assert!(split, "{error:?}");
     }
     let all = wal

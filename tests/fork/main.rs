@@ -9,6 +9,7 @@ mod children;
 mod others;
 
 use wal_db::{Staging, WalConfig, WalError};
+use wal_tests::variant;
 
 /// What every call says in a child.
 pub(crate) const FORKED: &str = "the process was forked; open the log in the child";
@@ -30,10 +31,11 @@ pub(crate) fn configs() -> impl Iterator<Item = WalConfig> {
 
 /// The variant of an outcome, and the cause if it has one.
 pub(crate) fn said<T>(outcome: wal_db::Result<T>) -> String {
-    match outcome {
+    match &outcome {
         Ok(_) => "Ok".to_owned(),
-        Err(WalError::Poisoned { cause }) => format!("Poisoned: {cause}"),
-        Err(WalError::InDoubt { cause, .. }) => format!("InDoubt: {cause}"),
-        Err(error) => format!("{error:?}"),
+        Err(error @ (WalError::Poisoned { cause, .. } | WalError::InDoubt { cause, .. })) => {
+            format!("{}: {cause}", variant(error))
+        }
+        Err(error) => variant(error).to_owned(),
     }
 }

@@ -16,10 +16,10 @@ use std::{
     sync::Mutex,
 };
 
-use wal_db::{Lsn, Result, Wal, WalConfig, WalError};
+use wal_db::{Lsn, Result, Wal, WalConfig};
 use wal_tests::{
     files::{Form, SEGMENT},
-    payload, quiet,
+    payload, quiet, variant,
 };
 
 // ---- here -------------------------------------------------------------------------------------------------------
@@ -204,11 +204,6 @@ impl Reporter {
     fn wait(&self) {
         std::io::stdin().read_line(&mut String::new()).unwrap();
     }
-}
-
-fn variant(error: &WalError) -> String {
-    let text = format!("{error:?}");
-    text.chars().take_while(|c| c.is_alphanumeric()).collect()
 }
 
 fn number(name: &str) -> u64 {

@@ -86,7 +86,7 @@ fn dropping_the_last_clone_of_a_closed_log_does_not_unlock_the_next_one() {
 fn settings_that_no_log_can_have_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let config = |result: wal_db::Result<Wal>| match result {
-        Err(WalError::Config { what }) => what,
+        Err(WalError::Config { what, .. }) => what,
         other => panic!("not Config: {other:?}"),
     };
     let zero = WalConfig::new().with_max_record_size(0);

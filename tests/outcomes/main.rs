@@ -5,4 +5,5 @@ mod closed;
 mod full;
 mod idle;
 mod opening;
+mod reports;
 mod table;

@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wal_db::{Result, Wal, WalError, recovery::SalvageItem};
+use wal_db::{Result, Wal, recovery::SalvageItem};
 use wal_tests::{
     files::{FORMS, Form, Place, SEGMENT, assert_same_files, tree},
-    put, quiet,
+    put, quiet, variant,
 };
 
 use super::table::is_shown;
@@ -124,18 +124,6 @@ const SITUATIONS: [Situation; 8] = [
     }),
 ];
 
-fn name(outcome: &Result<&'static str>) -> &'static str {
-    match outcome {
-        Ok(said) => said,
-        Err(WalError::Io { .. }) => "Io",
-        Err(WalError::NotALog { .. }) => "NotALog",
-        Err(WalError::UnsupportedVersion { .. }) => "UnsupportedVersion",
-        Err(WalError::Locked { .. }) => "Locked",
-        Err(WalError::Corruption(_)) => "Corruption",
-        Err(error) => panic!("an outcome that the document does not know: {error:?}"),
-    }
-}
-
 #[test]
 fn the_table_of_what_is_at_a_path_is_what_the_calls_say() {
     let mut table = String::from("| at the path |");
@@ -151,7 +139,7 @@ fn the_table_of_what_is_at_a_path_is_what_the_calls_say() {
                 let (place, _wal) = make(form);
                 let before = tree(place.root());
                 let outcome = run(&place.path(), form);
-                let said = name(&outcome);
+                let said = outcome.as_ref().map_or_else(variant, |said| *said);
                 if *call != "open" || outcome.is_err() {
                     let what = format!("{call} where {situation}, {form:?}");
                     assert_same_files(&before, &tree(place.root()), &what);

@@ -84,7 +84,7 @@ fn a_state_that_missed_dropped_events_says_so_and_none_is_made_of_the_rest() {
             "{kind:?}: {told:?}"
         );
         match log.rebuild::<Balance>() {
-            Err(WalError::Truncated { lsn, head }) => {
+            Err(WalError::Truncated { lsn, head, .. }) => {
                 assert_eq!((lsn, head), (Lsn::ZERO, wal.status().head), "{kind:?}");
             }
             rebuilt => panic!("{kind:?}: the balance of half a history: {rebuilt:?}"),

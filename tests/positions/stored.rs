@@ -67,6 +67,7 @@ fn a_position_of_another_log_is_refused_with_both_names() {
         let Err(WalError::OtherLog {
             position: from,
             log: of,
+            ..
         }) = other.wal.tail(position)
         else {
             panic!("{kind:?}: accepted");

@@ -58,7 +58,7 @@ impl Witness {
     pub(crate) fn append_batch(&self, records: usize, len: usize) -> Result<Vec<Lsn>> {
         let (first, data) = self.begin(records, len);
         let outcome = self.wal.append_batch(&data);
-        self.end(first, records, &outcome, Fate::Refused);
+        self.end(first, records, outcome.as_ref().cloned(), Fate::Refused);
         outcome
     }
 
@@ -92,7 +92,7 @@ impl Witness {
         self.end(
             id,
             1,
-            &outcome.as_ref().map(|lsn| vec![*lsn]).map_err(same),
+            outcome.as_ref().map(|lsn| vec![*lsn]),
             Fate::InDoubt,
         );
         if outcome.is_ok() {
@@ -106,7 +106,7 @@ impl Witness {
         let (id, data) = self.begin(1, len);
         let outcome = self.wal.append(&data[0]).and_then(|lsn| self.wal.ticket(lsn));
         let lsns = outcome.as_ref().map(|ticket| vec![ticket.lsn()]);
-        self.end(id, 1, &lsns.map_err(same), Fate::Refused);
+        self.end(id, 1, lsns, Fate::Refused);
         outcome.map(|ticket| (id, ticket))
     }
 
@@ -130,7 +130,7 @@ impl Witness {
         self.end(
             id,
             1,
-            &outcome.as_ref().map(|lsn| vec![*lsn]).map_err(same),
+            outcome.as_ref().map(|lsn| vec![*lsn]),
             Fate::InDoubt,
         );
         if outcome.is_ok() {
@@ -143,7 +143,7 @@ impl Witness {
         self.end(
             id,
             1,
-            &outcome.as_ref().map(|lsn| vec![*lsn]).map_err(same),
+            outcome.as_ref().map(|lsn| vec![*lsn]),
             Fate::Refused,
         );
         outcome
@@ -349,23 +349,5 @@ impl Witness {
             _ if self.wal.status().failure.is_some() => self.watch.check(None),
             live => self.watch.check(Some(&live.unwrap())),
         }
-    }
-}
-
-/// As much of an error as matters here; errors are not cloned.
-fn same(error: &WalError) -> WalError {
-    match error {
-        WalError::InDoubt { lsn, cause } => WalError::InDoubt {
-            lsn: *lsn,
-            cause: cause.clone(),
-        },
-        WalError::Poisoned { cause } => WalError::Poisoned { cause: cause.clone() },
-        WalError::NotDurable { lsn, cause, kind, .. } => WalError::NotDurable {
-            lsn: *lsn,
-            cause: cause.clone(),
-            kind: *kind,
-            path: None,
-        },
-        _ => WalError::Closed,
     }
 }

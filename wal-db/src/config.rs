@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::{Result, WalError},
     format::{
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// What iteration does at a damaged record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum RecoveryPolicy {
     /// Yield the error and end.
@@ -22,7 +24,7 @@ pub enum RecoveryPolicy {
 }
 
 /// What opening does about damage. Residue of a crash is not damage: it is cut under every policy, and kept aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum OpenPolicy {
     /// Refuse to open a damaged log, and change nothing.
@@ -41,7 +43,7 @@ pub enum OpenPolicy {
 }
 
 /// What "durable" takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Durability {
     /// One flush: survives power loss.
@@ -53,7 +55,7 @@ pub enum Durability {
 }
 
 /// Where records wait for their flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Staging {
     /// In a memory-mapped file beside the log, if a store into it cannot need space: `append` costs a copy, and the
@@ -82,7 +84,7 @@ pub enum Staging {
 }
 
 /// Where the records of an open log wait for their flush, from [`Status::staging`](crate::Status::staging).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub enum StagingInUse {
     /// In a mapped file beside the log.
@@ -96,7 +98,7 @@ pub enum StagingInUse {
 }
 
 /// Why a log has no mapped staging memory.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotMapped {
     /// The store has no file for it.
@@ -132,7 +134,10 @@ pub enum NotMapped {
 /// let config = WalConfig::new().with_max_record_size(1 << 20).with_background_flush(false);
 /// assert_eq!(config.max_record_size(), 1 << 20);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// With serde, a file of settings names those that differ from the defaults, as the getters are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct WalConfig {
     max_record_size: u32,
@@ -143,6 +148,7 @@ pub struct WalConfig {
     staging_bytes: usize,
     background_flush: bool,
     /// How many epochs a manifest holds at most.
+    #[serde(skip)]
     timeline_entries: u16,
     seal_after_ms: u64,
 }

@@ -1,10 +1,13 @@
 //! What can go wrong, as facts with numbers.
 
 use std::{
-    fmt, io,
+    error::Error,
+    fmt, io, iter,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use serde::{Serialize, Serializer};
 
 use crate::{event::TypedError, for_now::is_for_now, format::LogId, lsn::Lsn};
 
@@ -12,11 +15,15 @@ use crate::{event::TypedError, for_now::is_for_now, format::LogId, lsn::Lsn};
 pub type Result<T, E = WalError> = std::result::Result<T, E>;
 
 /// Every error of the log. Misuse, damage and I/O are different variants.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its text does not repeat that of its [`source`](Error::source). `Debug`, which is what `main` and `unwrap` print, is the
+/// text and below it those of all sources.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WalError {
     /// The operating system refused a call. Nothing was changed, unless a variant below says so.
-    #[error("I/O error{} while {context} ({})", Of(" on ", path.as_deref()), source.kind())]
+    #[error("I/O error{} while {context}", Of(" on ", path.as_deref()))]
+    #[non_exhaustive]
     Io {
         /// What the log was doing.
         context: &'static str,
@@ -30,6 +37,7 @@ pub enum WalError {
     #[error(
         "record of {len} bytes exceeds the limit of {max} bytes; raise WalConfig::with_max_record_size or split it"
     )]
+    #[non_exhaustive]
     RecordTooLarge {
         /// Bytes of the record.
         len: u64,
@@ -41,6 +49,7 @@ pub enum WalError {
     #[error(
         "a batch of {len} bytes, framing included, exceeds the {max} bytes that a batch may have; append it in parts"
     )]
+    #[non_exhaustive]
     BatchTooLarge {
         /// Bytes of the batch.
         len: u64,
@@ -58,6 +67,7 @@ pub enum WalError {
     /// A log in one file ends for good at the largest file that its file system takes: the kind is
     /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) then, and no truncation helps. Go on in a log in segments.
     #[error("{}", no_space(*needed, *kind, path.as_deref()))]
+    #[non_exhaustive]
     Full {
         /// Bytes that were asked for.
         needed: u64,
@@ -74,6 +84,7 @@ pub enum WalError {
          with WalConfig::with_staging_bytes, or for none with Staging::WriteThrough",
         Of(" ", path.as_deref())
     )]
+    #[non_exhaustive]
     NoStagingSpace {
         /// Bytes that were asked for.
         bytes: u64,
@@ -91,6 +102,7 @@ pub enum WalError {
         if lsn.is_some() { "is" } else { "are" },
         if lsn.is_some() { "it" } else { "them" },
     )]
+    #[non_exhaustive]
     NotDurable {
         /// The record that the call was about; `None` if it was about all of them.
         lsn: Option<Lsn>,
@@ -106,28 +118,36 @@ pub enum WalError {
     /// A write or a flush failed: the record may or may not be in the log, now and after a crash. Reopen the log to find
     /// out.
     #[error(
-        "the outcome is in doubt{}: {cause}; reopen the log to learn what is durable",
-        lsn.map(|lsn| format!(" for the record at LSN {lsn}")).unwrap_or_default()
+        "the outcome is in doubt{}: {cause}; reopen the log{} to learn what is durable",
+        lsn.map(|lsn| format!(" for the record at LSN {lsn}")).unwrap_or_default(),
+        Of(" ", path.as_deref())
     )]
+    #[non_exhaustive]
     InDoubt {
         /// The record that the call was about; `None` if it has no LSN yet, or the call was about all that were not durable.
         lsn: Option<Lsn>,
         /// The first failure.
         cause: String,
+        /// The log; `None` if its store has no path.
+        path: Option<PathBuf>,
     },
 
     /// An earlier write or flush failed. The call did nothing: what it was to append was not taken. What was durable before
     /// the failure can still be read.
     ///
     /// Every call says so, too, in a child that was forked off the process that opened the log; see [`Wal`](crate::Wal).
-    #[error("the log is poisoned by an earlier failure: {cause}; reopen it")]
+    #[error("the log{} is poisoned by an earlier failure: {cause}; reopen it", Of(" ", path.as_deref()))]
+    #[non_exhaustive]
     Poisoned {
         /// The first failure.
         cause: String,
+        /// The log; `None` if its store has no path.
+        path: Option<PathBuf>,
     },
 
     /// Another handle, in this process or another, has the log open for writing.
     #[error("{} is open for writing elsewhere; close that handle, or open read-only", path.display())]
+    #[non_exhaustive]
     Locked {
         /// The file that is locked.
         path: PathBuf,
@@ -135,6 +155,7 @@ pub enum WalError {
 
     /// What is there was not made by this crate. It was not touched.
     #[error("{} is not a log that can be opened: {reason}; it was not touched", path.display())]
+    #[non_exhaustive]
     NotALog {
         /// The file or directory.
         path: PathBuf,
@@ -145,6 +166,7 @@ pub enum WalError {
     /// The log was written by a newer version of this crate, or uses a feature that this one does not have. It was
     /// not touched.
     #[error("{}", newer(*version, *features, path.as_deref()))]
+    #[non_exhaustive]
     UnsupportedVersion {
         /// The version that is stored.
         version: u32,
@@ -156,6 +178,7 @@ pub enum WalError {
 
     /// The LSN is not that of a record.
     #[error("no record starts at LSN {lsn}; Wal::iter_from goes on with the next one, if there is one")]
+    #[non_exhaustive]
     NoSuchRecord {
         /// The LSN that was asked for.
         lsn: Lsn,
@@ -165,6 +188,7 @@ pub enum WalError {
     #[error(
         "the record at LSN {lsn} was dropped; the log starts at LSN {head} now, and Wal::iter reads it from there"
     )]
+    #[non_exhaustive]
     Truncated {
         /// The LSN that was asked for.
         lsn: Lsn,
@@ -177,6 +201,7 @@ pub enum WalError {
     #[error(
         "LSN {lsn} lies after the end of the log, LSN {end}; is it a position in another log or an older copy?"
     )]
+    #[non_exhaustive]
     BeyondEnd {
         /// The LSN that was asked for.
         lsn: Lsn,
@@ -187,6 +212,7 @@ pub enum WalError {
     /// The [`Position`](crate::Position) was taken in another log.
     #[error("the position is one in the log {}, and this is the log {}; open that one, or read this one from its head",
         hex(.position), hex(.log))]
+    #[non_exhaustive]
     OtherLog {
         /// The id of the log that the position was taken in.
         position: [u8; 16],
@@ -199,6 +225,7 @@ pub enum WalError {
         "what was read before LSN {lsn} is not what the log holds there: it was restored from an older copy, or lost \
          records that were not durable, and has grown differently since; read it from its head again"
     )]
+    #[non_exhaustive]
     Diverged {
         /// The LSN of the position.
         lsn: Lsn,
@@ -209,6 +236,7 @@ pub enum WalError {
         "the log was cut back to LSN {kept_before}, before what was delivered; undo what came from there on, and go on at \
         LSN {next}"
     )]
+    #[non_exhaustive]
     CutBack {
         /// Records from here on, of those that were delivered, are gone.
         kept_before: Lsn,
@@ -222,6 +250,7 @@ pub enum WalError {
         "the log holds {count} suffix truncations, the most it can; give its store four slots (WalStore::slots), or \
          drop old records with truncate_before until their segment is gone"
     )]
+    #[non_exhaustive]
     TooManyTruncations {
         /// How many there are.
         count: usize,
@@ -242,6 +271,7 @@ pub enum WalError {
 
     /// A setting is out of its range.
     #[error("{what}")]
+    #[non_exhaustive]
     Config {
         /// Which one, and what it may be.
         what: String,
@@ -286,6 +316,8 @@ impl WalError {
             WalError::Io { path, .. }
             | WalError::Full { path, .. }
             | WalError::NotDurable { path, .. }
+            | WalError::InDoubt { path, .. }
+            | WalError::Poisoned { path, .. }
             | WalError::NoStagingSpace { path, .. }
             | WalError::UnsupportedVersion { path, .. } => {
                 path.get_or_insert_with(|| log.to_owned());
@@ -297,6 +329,23 @@ impl WalError {
         }
         self
     }
+}
+
+impl fmt::Debug for WalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        with_sources(self, f)
+    }
+}
+
+/// The text of an error, and below it that of each source.
+pub(crate) fn with_sources(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    sources(error).try_for_each(|source| write!(f, "\n  caused by: {source}"))
+}
+
+/// What an error came from, and what that came from.
+pub(crate) fn sources(error: &dyn Error) -> impl Iterator<Item = &dyn Error> {
+    iter::successors(error.source(), |&error| error.source())
 }
 
 /// A path in a message, if there is one, after a word or two.
@@ -379,7 +428,7 @@ impl WalError {
     /// For calls that fail before they take a record: of that nothing is in doubt.
     pub(crate) fn of_nothing_taken(self) -> WalError {
         match self {
-            WalError::InDoubt { cause, .. } => WalError::Poisoned { cause },
+            WalError::InDoubt { cause, path, .. } => WalError::Poisoned { cause, path },
             error => error,
         }
     }
@@ -389,8 +438,8 @@ impl WalError {
     pub(crate) fn about(self, record: Lsn) -> WalError {
         let lsn = Some(record);
         match self {
-            WalError::InDoubt { cause, .. } | WalError::Poisoned { cause } => {
-                WalError::InDoubt { lsn, cause }
+            WalError::InDoubt { cause, path, .. } | WalError::Poisoned { cause, path } => {
+                WalError::InDoubt { lsn, cause, path }
             }
             WalError::NotDurable {
                 cause, kind, path, ..
@@ -453,14 +502,39 @@ impl From<io::Error> for WalError {
     }
 }
 
+/// Paths in what is serialized: as text, also where one is not Unicode.
+pub(crate) mod path_text {
+    use std::{ops::Deref, path::PathBuf};
+
+    use super::{Path, Serialize, Serializer};
+
+    pub(crate) fn one<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.to_string_lossy().serialize(serializer)
+    }
+
+    pub(crate) fn optional<S: Serializer, P>(path: &Option<P>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        P: Deref,
+        P::Target: AsRef<Path>,
+    {
+        let text = path.as_ref().map(|path| path.as_ref().to_string_lossy());
+        text.serialize(serializer)
+    }
+
+    pub(crate) fn each<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
+    }
+}
+
 fn hex(id: &[u8; 16]) -> LogId {
     LogId(*id)
 }
 
 /// Damage: where it is, and what is wrong there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("the log{} is damaged at LSN {lsn}{}, bytes {start}..{end}: {reason}; wal_db::recovery::salvage reads what is intact",
     Of(" ", self.path()), .segment.map(|index| format!(" (segment {index})")).unwrap_or_default())]
+#[non_exhaustive]
 pub struct Corruption {
     /// The first LSN that cannot be trusted.
     pub lsn: Lsn,
@@ -473,10 +547,23 @@ pub struct Corruption {
     /// What is wrong.
     pub reason: CorruptionReason,
     /// The log.
+    #[serde(rename = "path", serialize_with = "path_text::optional")]
     pub(crate) log: Option<Arc<PathBuf>>,
 }
 
 impl Corruption {
+    /// Damage of the manifest, which has no place among the records.
+    pub(crate) fn of_manifest(reason: CorruptionReason) -> Self {
+        Corruption {
+            lsn: Lsn::ZERO,
+            segment: None,
+            start: 0,
+            end: 0,
+            reason,
+            log: None,
+        }
+    }
+
     /// The log that is damaged; `None` if its store has no path.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -485,7 +572,7 @@ impl Corruption {
 }
 
 /// What is wrong with the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorruptionReason {
     /// A group's header is not one, or belongs elsewhere.
@@ -518,4 +605,22 @@ pub enum CorruptionReason {
     /// Where the manifest or another one says that a schema record is, there is none.
     #[error("a schema record is not where it should be")]
     Schema,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::for_now::ForNow;
+
+    #[test]
+    fn each_text_says_what_the_others_do_not_and_debug_is_all_of_them() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        for source in [denied(), ForNow::error(denied())] {
+            let error = WalError::io("opening the log")(source).located(Some(Path::new("/srv/log")));
+            assert_eq!(
+                format!("{error:?}"),
+                "I/O error on /srv/log while opening the log\n  caused by: permission denied"
+            );
+        }
+    }
 }

@@ -24,7 +24,7 @@ impl fmt::Display for ForNow {
 
 impl std::error::Error for ForNow {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
+        self.0.source()
     }
 }
 

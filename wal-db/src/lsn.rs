@@ -2,7 +2,7 @@
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::format::GROUP_HEADER_LEN;
 
@@ -17,7 +17,8 @@ use crate::format::GROUP_HEADER_LEN;
 /// assert_eq!(Lsn::new(7).get(), 7);
 /// assert_eq!("7".parse(), Ok(Lsn::new(7)));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Lsn(u64);
 
 impl Lsn {
@@ -74,17 +75,5 @@ impl FromStr for Lsn {
 
     fn from_str(text: &str) -> Result<Self, ParseIntError> {
         text.parse().map(Lsn)
-    }
-}
-
-impl Serialize for Lsn {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Lsn {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        u64::deserialize(deserializer).map(Lsn)
     }
 }

@@ -1,13 +1,17 @@
 //! What can be wrong with a typed record.
 
+use std::fmt;
+
 use super::{codec::CodecId, envelope::EnvelopeError};
-use crate::lsn::Lsn;
+use crate::{error::with_sources, lsn::Lsn};
 
 /// Why an event could not be stored or read.
 ///
 /// Every error about a stored record carries its LSN, so that the record can be looked at with
 /// [`Wal::read`](crate::Wal::read) and [`Record::info`](crate::Record::info). None of them changes the log.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` is the text, and below it those of all sources.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TypedError {
     /// The record was not appended as an event.
@@ -15,6 +19,7 @@ pub enum TypedError {
         "the record at LSN {lsn} is not a typed event: read it with `Record::data`, \
          or keep plain records in a log of their own"
     )]
+    #[non_exhaustive]
     NotTyped {
         /// Where the record is.
         lsn: Lsn,
@@ -22,6 +27,7 @@ pub enum TypedError {
 
     /// The bytes in front of the event cannot be read.
     #[error("the record at LSN {lsn} has no readable envelope: {reason}")]
+    #[non_exhaustive]
     Envelope {
         /// Where the record is.
         lsn: Lsn,
@@ -34,6 +40,7 @@ pub enum TypedError {
         "the record at LSN {lsn} is {} and not a `{expected}`: read it as the type that was appended",
         stored(name.as_deref(), *found)
     )]
+    #[non_exhaustive]
     WrongType {
         /// Where the record is.
         lsn: Lsn,
@@ -52,6 +59,7 @@ pub enum TypedError {
          `#[wal(alias = \"...\")]`",
         stored(name.as_deref(), *type_id)
     )]
+    #[non_exhaustive]
     UnknownType {
         /// Where the record is.
         lsn: Lsn,
@@ -72,6 +80,7 @@ pub enum TypedError {
         "the `{name}` at LSN {lsn} is version {stored} and this program knows version {known}: \
          read it with the program that wrote it, or a later one"
     )]
+    #[non_exhaustive]
     NewerVersion {
         /// Where the record is.
         lsn: Lsn,
@@ -88,6 +97,7 @@ pub enum TypedError {
         "the `{name}` at LSN {lsn} is version {stored}, and this program reads version {known} only: \
          say what changed with `#[wal(since = ...)]` on the new fields or `#[wal(from = ...)]` on the type"
     )]
+    #[non_exhaustive]
     OlderVersion {
         /// Where the record is.
         lsn: Lsn,
@@ -103,6 +113,7 @@ pub enum TypedError {
     #[error(
         "the record at LSN {lsn} is a `{name}` (version {stored}), which is retired: replaying passes over it"
     )]
+    #[non_exhaustive]
     Retired {
         /// Where the record is.
         lsn: Lsn,
@@ -114,6 +125,7 @@ pub enum TypedError {
 
     /// An event of an earlier version was read, and its conversion into today's type failed.
     #[error("the `{name}` at LSN {lsn} is version {stored} and cannot be brought up to version {known}")]
+    #[non_exhaustive]
     Upcast {
         /// Where the record is.
         lsn: Lsn,
@@ -131,6 +143,7 @@ pub enum TypedError {
     #[error(
         "the event at LSN {lsn} was split into {count} events: read it with `decode_all`, or replay the log"
     )]
+    #[non_exhaustive]
     Split {
         /// Where the record is.
         lsn: Lsn,
@@ -143,6 +156,7 @@ pub enum TypedError {
         "`{name}` version {version} has another shape in this log:{changes}\n\
          give the type a new version and say how to read the old one, or bring the old shape back"
     )]
+    #[non_exhaustive]
     ShapeChanged {
         /// The full name of the record type.
         name: &'static str,
@@ -157,6 +171,7 @@ pub enum TypedError {
         "`{name}` has the type id {id:#010x}, which is `{stored}` in this log: \
          give `{name}` another one with `#[wal(id = N)]`, or say that it is the same with `#[wal(alias = \"...\")]`"
     )]
+    #[non_exhaustive]
     IdTaken {
         /// The id.
         id: u32,
@@ -171,6 +186,7 @@ pub enum TypedError {
         "the type id of `{name}` version {version} is that of `{stored}` in this log, or that has another shape: \
          copy the record into a log of its own, or tell `Schemas::learn` of the types if one is the new name of the other"
     )]
+    #[non_exhaustive]
     OtherSchema {
         /// The full name of the record's type.
         name: String,
@@ -184,6 +200,7 @@ pub enum TypedError {
     #[error(
         "the record at LSN {lsn} has type id {type_id:#010x} (version {version}), and the log holds no schema of it"
     )]
+    #[non_exhaustive]
     NoSchema {
         /// Where the record is.
         lsn: Lsn,
@@ -195,6 +212,7 @@ pub enum TypedError {
 
     /// The record does not have the shape that the log says it has, or that cannot be read without the program.
     #[error("the record at LSN {lsn} cannot be read with its schema, `{name}` version {version}")]
+    #[non_exhaustive]
     Explain {
         /// Where the record is.
         lsn: Lsn,
@@ -211,6 +229,7 @@ pub enum TypedError {
         "the `{name}` at LSN {lsn} is in {codec}, which this build cannot read: \
          use a release or a build with features that has it"
     )]
+    #[non_exhaustive]
     UnknownCodec {
         /// Where the record is.
         lsn: Lsn,
@@ -225,6 +244,7 @@ pub enum TypedError {
         "the `{name}` (version {version}) at LSN {lsn} does not decode from {codec}: \
          its shape may have changed without a new version"
     )]
+    #[non_exhaustive]
     Codec {
         /// Where the record is.
         lsn: Lsn,
@@ -243,6 +263,7 @@ pub enum TypedError {
         "the `{name}` (version {version}) at LSN {lsn} decodes and leaves {left} bytes: \
          its shape has changed without a new version"
     )]
+    #[non_exhaustive]
     Trailing {
         /// Where the record is.
         lsn: Lsn,
@@ -256,6 +277,7 @@ pub enum TypedError {
 
     /// The event cannot be encoded, or could not be read back. Nothing was appended.
     #[error("a `{name}` (version {version}) cannot be stored, nothing was appended")]
+    #[non_exhaustive]
     Encode {
         /// The name of the record type, or of the family if the record type is not known.
         name: &'static str,
@@ -270,6 +292,7 @@ pub enum TypedError {
         "`{first}` and `{second}` share the type id {id:#010x}: \
          give the one that is not in any log yet another one with `#[wal(id = N)]`"
     )]
+    #[non_exhaustive]
     IdCollision {
         /// The id.
         id: u32,
@@ -278,6 +301,12 @@ pub enum TypedError {
         /// The full name of the other.
         second: &'static str,
     },
+}
+
+impl fmt::Debug for TypedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        with_sources(self, f)
+    }
 }
 
 /// How a message calls the type of a stored record.

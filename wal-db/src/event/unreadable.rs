@@ -1,5 +1,7 @@
 //! What a replay does about records that it cannot read, and what it remembers of them.
 
+use serde::Serialize;
+
 use super::{
     envelope::{EnvelopeError, RecordInfo},
     error::TypedError,
@@ -28,7 +30,7 @@ pub enum Unreadable {
 /// How many records a replay has passed over because it could not read them, by reason.
 ///
 /// What a filter passes over is not among them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Skipped {
     /// Plain records, which were not appended as events ([`TypedError::NotTyped`]).
@@ -104,7 +106,7 @@ impl Skipped {
 
 /// A record type of which the log holds more than this program knows; see [`EventLog::ahead`](crate::EventLog::ahead)
 /// and [`Replay::ahead`](crate::Replay::ahead).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Ahead {
     /// The id of the record type.

@@ -272,16 +272,18 @@ impl Core {
     }
 
     pub(crate) fn poisoned(&self) -> WalError {
-        WalError::Poisoned {
+        self.base.store.error(WalError::Poisoned {
             cause: self.shut_and_say_why(),
-        }
+            path: None,
+        })
     }
 
     pub(crate) fn in_doubt(&self) -> WalError {
-        WalError::InDoubt {
+        self.base.store.error(WalError::InDoubt {
             lsn: None,
             cause: self.shut_and_say_why(),
-        }
+            path: None,
+        })
     }
 
     /// Why the log has failed. The thread that met the failure may not have shut the ring yet; the caller of this finds

@@ -82,9 +82,7 @@ impl Latched {
 
     /// Closes the latch for what a call of the store has returned.
     pub(crate) fn break_for(&self, doing: &str, error: &io::Error) {
-        let log = self.location.as_ref();
-        let log = log.map_or_else(String::new, |log| format!(" ({})", log.display()));
-        self.break_with(format!("{doing}{log}: {error}"));
+        self.break_with(format!("{doing}: {error}"));
     }
 
     /// The store itself, for reading: that is never refused.

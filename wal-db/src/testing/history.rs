@@ -13,12 +13,15 @@ use super::{
     positional::Positional,
     shape_values::shape_values,
 };
-use crate::event::{
-    RecordType, TypedError, WalDecodeOwned,
-    codec::{Codec, CodecError, DefaultCodec},
-    probe,
-    schema::Shape,
-    value::Value,
+use crate::{
+    error::sources,
+    event::{
+        RecordType, TypedError, WalDecodeOwned,
+        codec::{Codec, CodecError, DefaultCodec},
+        probe,
+        schema::Shape,
+        value::Value,
+    },
 };
 
 /// Two elements keep their order by chance in half of the trials.
@@ -322,11 +325,5 @@ struct Today<'a> {
 }
 
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
+    sources(error).fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

@@ -6,13 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::Serialize;
+
 use super::{
     keeper, kept, reader,
     report::{FileFault, RecoveryReport},
 };
 use crate::{
     config::WalConfig,
-    error::{Corruption, CorruptionReason, Result, WalError},
+    error::{Corruption, CorruptionReason, Result, WalError, path_text},
     lsn::Lsn,
     storage::{
         FileStore, Latched, SegmentedStore, System, WalStore,
@@ -23,7 +25,7 @@ use crate::{
 };
 
 /// What is at a path, from [`inspect`](crate::recovery::inspect).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Inspection {
     /// The log's id, in hex.
@@ -33,6 +35,7 @@ pub struct Inspection {
     /// The files that hold the log, in order.
     pub segments: Vec<SegmentInfo>,
     /// The files that keep what was cut off its end when it was opened, for [`salvage`](crate::recovery::salvage).
+    #[serde(serialize_with = "path_text::each")]
     pub kept: Vec<PathBuf>,
     /// Files that keep the log from opening: one that is missing, or that has the name of one of the log's, of the next
     /// one it would make as well, and is not it.
@@ -48,12 +51,13 @@ pub struct Inspection {
 }
 
 /// A file that holds a part of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SegmentInfo {
     /// Its number.
     pub index: u64,
     /// Where it is.
+    #[serde(serialize_with = "path_text::one")]
     pub path: PathBuf,
     /// Its size in bytes.
     pub file_bytes: u64,

@@ -9,7 +9,6 @@ use crate::{
         LogId, Manifest,
         manifest::{Copies, SlotFault},
     },
-    lsn::Lsn,
     storage::Latched,
 };
 
@@ -98,14 +97,7 @@ pub(crate) fn write_manifest(store: &Latched, manifest: &mut Manifest) -> std::r
 }
 
 pub(crate) fn manifest_damage() -> WalError {
-    WalError::Corruption(Corruption {
-        lsn: Lsn::ZERO,
-        segment: None,
-        start: 0,
-        end: 0,
-        reason: CorruptionReason::Manifest,
-        log: None,
-    })
+    Corruption::of_manifest(CorruptionReason::Manifest).into()
 }
 
 fn read_slots(store: &Latched) -> Result<[Vec<u8>; 2]> {

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::{
-    error::{Corruption, CorruptionReason},
+    error::{Corruption, CorruptionReason, path_text},
     lsn::Lsn,
 };
 
 /// What opening a log found and did. See [`Wal::recovery`](crate::Wal::recovery).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct RecoveryReport {
     /// The log did not exist before.
@@ -50,7 +52,7 @@ pub struct RecoveryReport {
 }
 
 /// Bytes that were cut off the end of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Cut {
     /// Where they started in the stream.
@@ -58,11 +60,12 @@ pub struct Cut {
     /// Where the last byte that was not zero ended.
     pub end: u64,
     /// The file that keeps them, if the store has one.
+    #[serde(serialize_with = "path_text::optional")]
     pub kept_at: Option<PathBuf>,
 }
 
 /// What [`Wal::verify`](crate::Wal::verify) read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
     /// Records that are intact. The log's own schema records are not among them.
@@ -96,7 +99,7 @@ impl VerifyReport {
 }
 
 /// A damaged copy of something of which there is another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CopyFault {
     /// What it is a copy of.
@@ -106,7 +109,7 @@ pub struct CopyFault {
 }
 
 /// What a log keeps two copies of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum Copied {
     /// The manifest.
@@ -116,10 +119,11 @@ pub enum Copied {
 }
 
 /// A file that is not the one that belongs to the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FileFault {
     /// Where it is, or should be; `None` if the store does not say.
+    #[serde(serialize_with = "path_text::optional")]
     pub path: Option<PathBuf>,
     /// The number of the segment; `None` for a log in one file.
     pub segment: Option<u64>,
@@ -128,7 +132,7 @@ pub struct FileFault {
 }
 
 /// Bytes that are as they were written and should have been written otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Violation {
     /// The LSN of the record; for a group, that of its first one.
@@ -142,7 +146,7 @@ pub struct Violation {
 }
 
 /// A rule of `docs/format.md` for writers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rule {
     /// The header's number of records is that of the records in the group.

@@ -1,16 +1,24 @@
 //! What a log says of itself.
 
+use std::path::PathBuf;
+
+use serde::Serialize;
+
 use super::Wal;
 use crate::{
     config::{StagingInUse, WalConfig},
+    error::path_text,
     format::GROUP_HEADER_LEN,
     lsn::Lsn,
 };
 
 /// What a log says of itself at one moment, from [`Wal::status`]. Each figure is taken by itself, while others append.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
+    /// Where the log is; `None` if its store has no path.
+    #[serde(serialize_with = "path_text::optional")]
+    pub path: Option<PathBuf>,
     /// Where the log starts: no record has a lower LSN. It is that of the first record, or of the first to come; in a log
     /// that begins with an event and was never truncated, that of the event's schema.
     pub head: Lsn,
@@ -88,6 +96,7 @@ impl Wal {
         let (written, durable, shape) = (core.base.written(), core.base.durable(), core.base.shape());
         let ahead = |pos: u64| core.tail().saturating_sub(pos + GROUP_HEADER_LEN as u64);
         Status {
+            path: core.base.store.location().map(|path| path.to_path_buf()),
             head: Lsn::from_pos(shape.head),
             head_ordinal: shape.head_ordinal,
             end: self.end(),

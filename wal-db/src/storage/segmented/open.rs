@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsString, io, path::Path};
 
 use super::{MANIFEST, MIN_SEGMENT_LEN, NEW_MANIFEST, SegmentedStore, segment_index};
 use crate::{
-    error::{Result, WalError},
+    error::{Corruption, CorruptionReason, Result, WalError},
     format::{
         LogId,
         manifest::{Copies, SlotFault},
@@ -271,14 +271,7 @@ fn has_segments(names: &[OsString]) -> bool {
 fn no_manifest(dir: &dyn Dir, path: &Path) -> Result<WalError> {
     let names = dir.list().map_err(opening_dir)?;
     Ok(if has_segments(&names) {
-        WalError::Corruption(crate::error::Corruption {
-            lsn: crate::lsn::Lsn::ZERO,
-            segment: None,
-            start: 0,
-            end: 0,
-            reason: crate::error::CorruptionReason::MissingManifest,
-            log: None,
-        })
+        Corruption::of_manifest(CorruptionReason::MissingManifest).into()
     } else {
         WalError::NotALog {
             path: path.to_owned(),
