@@ -432,7 +432,9 @@ fn the_stored_segment_size_wins_and_a_lower_limit_binds_new_records_only() {
         let wal = Wal::with_store_and_config(store, quiet().with_max_record_size(1000)).unwrap();
         assert_eq!(all(&wal), entries, "opened with {size}");
         match wal.append(&[1; 1001]) {
-            Err(WalError::RecordTooLarge { len: 1001, max: 1000, .. }) => {}
+            Err(WalError::RecordTooLarge {
+                len: 1001, max: 1000, ..
+            }) => {}
             other => panic!("{other:?}"),
         }
         assert!(matches!(

@@ -23,11 +23,17 @@ fn reports_are_serialized_wherever_the_log_is() {
 
     let status = json(wal.status());
     assert_eq!((&status["path"], &status["head"]), (&json!(shown), &json!(0)));
-    assert_eq!((&status["records"], &status["staging"]), (&json!(2), &json!("Heap")));
+    assert_eq!(
+        (&status["records"], &status["staging"]),
+        (&json!(2), &json!("Heap"))
+    );
     assert_eq!(status["failure"], Value::Null);
     assert_eq!(status["config"]["staging"], json!("Heap"));
     let recovery = json(wal.recovery());
-    assert_eq!((&recovery["created"], &recovery["cut"]), (&json!(true), &Value::Null));
+    assert_eq!(
+        (&recovery["created"], &recovery["cut"]),
+        (&json!(true), &Value::Null)
+    );
     wal.close().unwrap();
 
     let inspection = json(recovery::inspect(&path).unwrap());
@@ -50,7 +56,9 @@ fn reports_are_serialized_wherever_the_log_is() {
 fn settings_name_what_is_not_as_by_default() {
     let read = |text: Value| serde_json::from_value::<WalConfig>(text);
     let config = read(json!({ "staging": "WriteThrough", "durability": "Certified" })).unwrap();
-    let expected = WalConfig::new().with_staging(Staging::WriteThrough).with_durability(Durability::Certified);
+    let expected = WalConfig::new()
+        .with_staging(Staging::WriteThrough)
+        .with_durability(Durability::Certified);
     assert_eq!(config, expected);
     assert_eq!(read(json(quiet())).unwrap(), quiet());
     assert!(read(json!({ "stagin": "Heap" })).is_err(), "a typo");

@@ -177,7 +177,9 @@ fn a_ticket_of_a_record_that_was_cut_says_so() {
         log.wal.truncate_after(first).unwrap();
         assert!(!ask.is_durable(), "{kind:?}");
         let told = |outcome: wal_db::Result<Lsn>| match outcome {
-            Err(wal_db::WalError::CutBack { kept_before, next, .. }) => {
+            Err(wal_db::WalError::CutBack {
+                kept_before, next, ..
+            }) => {
                 assert!(kept_before > first && next > kept_before);
             }
             other => panic!("{kind:?}: {other:?}"),

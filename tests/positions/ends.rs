@@ -6,7 +6,9 @@ use crate::{KINDS, Log, followed, texts};
 
 fn is_beyond<T>(what: wal_db::Result<T>, lsn: Lsn, end: Lsn) -> bool {
     match what {
-        Err(WalError::BeyondEnd { lsn: said, end: last, .. }) => (said, last) == (lsn, end),
+        Err(WalError::BeyondEnd {
+            lsn: said, end: last, ..
+        }) => (said, last) == (lsn, end),
         _ => false,
     }
 }

@@ -317,7 +317,9 @@ pub(super) fn follows(disk: &SimDisk, segmented: bool, now: &dyn Fn() -> usize, 
                 entries.push(Entry(record.lsn(), record.into_data()));
             }
             Ok(None) => idle += 1,
-            Err(WalError::CutBack { kept_before, next, .. }) => {
+            Err(WalError::CutBack {
+                kept_before, next, ..
+            }) => {
                 assert!(next >= kept_before, "{what}");
                 entries.retain(|entry| entry.0 < kept_before);
             }

@@ -103,7 +103,13 @@ impl Watch {
     }
 
     /// What came of it; `otherwise` if it failed in a way that leaves no doubt.
-    pub(crate) fn end(&self, first: usize, records: usize, outcome: Result<Vec<Lsn>, &WalError>, otherwise: Fate) {
+    pub(crate) fn end(
+        &self,
+        first: usize,
+        records: usize,
+        outcome: Result<Vec<Lsn>, &WalError>,
+        otherwise: Fate,
+    ) {
         let mut notes = self.notes();
         for (i, fact) in notes.facts[first..first + records].iter_mut().enumerate() {
             fact.fate = match &outcome {

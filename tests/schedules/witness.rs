@@ -89,12 +89,7 @@ impl Witness {
         let (id, data) = self.begin(1, len);
         let outcome = self.wal.append_and_sync(&data[0]);
         // The record was taken, perhaps, whatever the error.
-        self.end(
-            id,
-            1,
-            outcome.as_ref().map(|lsn| vec![*lsn]),
-            Fate::InDoubt,
-        );
+        self.end(id, 1, outcome.as_ref().map(|lsn| vec![*lsn]), Fate::InDoubt);
         if outcome.is_ok() {
             self.acknowledge("append_and_sync", before | 1 << id);
         }
@@ -127,12 +122,7 @@ impl Witness {
         let events = self.wal.typed::<First>()?;
         let id = self.begin_typed();
         let outcome = events.append_and_sync(&First { id: id as u64 });
-        self.end(
-            id,
-            1,
-            outcome.as_ref().map(|lsn| vec![*lsn]),
-            Fate::InDoubt,
-        );
+        self.end(id, 1, outcome.as_ref().map(|lsn| vec![*lsn]), Fate::InDoubt);
         if outcome.is_ok() {
             self.acknowledge("typed append_and_sync", before | 1 << id);
         }
@@ -140,12 +130,7 @@ impl Witness {
     }
 
     fn ended(&self, id: usize, outcome: Result<Lsn>) -> Result<Lsn> {
-        self.end(
-            id,
-            1,
-            outcome.as_ref().map(|lsn| vec![*lsn]),
-            Fate::Refused,
-        );
+        self.end(id, 1, outcome.as_ref().map(|lsn| vec![*lsn]), Fate::Refused);
         outcome
     }
 }

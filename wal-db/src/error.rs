@@ -1,5 +1,7 @@
 //! What can go wrong, as facts with numbers.
 
+mod typed;
+
 use std::{
     error::Error,
     fmt, io, iter,
@@ -9,7 +11,8 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use crate::{event::TypedError, for_now::is_for_now, format::LogId, lsn::Lsn};
+pub use self::typed::TypedError;
+use crate::{for_now::is_for_now, format::LogId, lsn::Lsn};
 
 /// A `Result` of this crate.
 pub type Result<T, E = WalError> = std::result::Result<T, E>;

@@ -1,13 +1,12 @@
 //! Records that were read and are appended as they are, in the same log or in another.
 
 use super::{
-    dictionary::StoredSchema,
-    envelope,
-    error::TypedError,
+    dictionary::schemas_in,
     value::{RecordSchema, Schemas},
 };
 use crate::{
-    error::{Result, WalError},
+    error::{Result, TypedError, WalError},
+    format::{envelope, schema::SchemaRecord},
     log::{Describe, Described, Entry, Record, RecordKind, Wal},
     lsn::Lsn,
 };
@@ -83,17 +82,14 @@ impl Describe for Copied<'_> {
     fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>> {
         let schema = self.schema;
         let shape = schema.shape.to_string();
-        let wanted = StoredSchema {
+        let wanted = SchemaRecord {
             type_id: schema.type_id,
             version: schema.version,
             name: &schema.name,
             shape: &shape,
         };
-        let held = held
-            .iter()
-            .filter_map(|entry| StoredSchema::parse(&entry.payload));
         let mut is_held = false;
-        for stored in held.filter(|stored| stored.type_id == wanted.type_id) {
+        for stored in schemas_in(held).filter(|stored| stored.type_id == wanted.type_id) {
             // A type that kept its id when it was renamed has several names, also in one log.
             let is_same = self.schemas.are_one(stored.type_id, stored.name, wanted.name);
             if !is_same || stored.version == wanted.version && stored.shape != wanted.shape {

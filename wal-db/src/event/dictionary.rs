@@ -1,19 +1,10 @@
-//! What a schema record says, and the comparison of a program's types with it. Where schema records stand is the
-//! business of `log/write/dictionary.rs`.
-//!
-//! ```text
-//! u32 le   type id
-//! u16 le   version
-//! u16 le   length of the name
-//! ...      the full name, UTF-8
-//! ...      the shape as text, to the end
-//! ```
+//! The comparison of a program's types with the schemas that a log holds. Where schema records are is the business of
+//! `log/write/dictionary.rs`.
 
 use std::marker::PhantomData;
 
 use super::{
     codec::Codec,
-    error::TypedError,
     log::EventLog,
     read_back::{self, ReadsBack},
     record::{self, RecordType, WalDecodeOwned},
@@ -22,46 +13,16 @@ use super::{
     value::{RecordSchema, Schemas},
 };
 use crate::{
-    error::Result,
-    format::schema::Link,
+    error::{Result, TypedError},
+    format::schema::{Link, SchemaRecord},
     log::{Describe, Described, Entry, Record, RecordKind, Wal},
     lsn::Lsn,
 };
 
-/// A schema record, taken apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StoredSchema<'a> {
-    pub(super) type_id: u32,
-    pub(super) version: u16,
-    pub(super) name: &'a str,
-    pub(super) shape: &'a str,
-}
-
-impl<'a> StoredSchema<'a> {
-    /// `None` if it is none, or a later release wrote it in another way.
-    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (type_id, rest) = bytes.split_first_chunk()?;
-        let (version, rest) = rest.split_first_chunk()?;
-        let (name_len, rest) = rest.split_first_chunk()?;
-        let (name, shape) = rest.split_at_checked(usize::from(u16::from_le_bytes(*name_len)))?;
-        Some(StoredSchema {
-            type_id: u32::from_le_bytes(*type_id),
-            version: u16::from_le_bytes(*version),
-            name: str::from_utf8(name).ok()?,
-            shape: str::from_utf8(shape).ok()?,
-        })
-    }
-
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(8 + self.name.len() + self.shape.len());
-        bytes.extend_from_slice(&self.type_id.to_le_bytes());
-        bytes.extend_from_slice(&self.version.to_le_bytes());
-        let name_len = u16::try_from(self.name.len()).unwrap_or(u16::MAX);
-        bytes.extend_from_slice(&name_len.to_le_bytes());
-        bytes.extend_from_slice(&self.name.as_bytes()[..usize::from(name_len)]);
-        bytes.extend_from_slice(self.shape.as_bytes());
-        bytes
-    }
+/// The schemas in a log's schema records.
+pub(super) fn schemas_in(held: &[Entry]) -> impl Iterator<Item = SchemaRecord<'_>> {
+    held.iter()
+        .filter_map(|entry| SchemaRecord::parse(&entry.payload))
 }
 
 impl RecordType {
@@ -80,7 +41,7 @@ impl RecordType {
             return Ok(None);
         }
         let shape = schema.to_string();
-        let stored = StoredSchema {
+        let stored = SchemaRecord {
             type_id: self.id,
             version: self.version,
             name: self.name,
@@ -92,11 +53,8 @@ impl RecordType {
     /// Whether the log holds the schema of this version under this type's own id. If it holds another one for it, or
     /// the id is another type's, that is an error.
     fn is_held(&self, version: u16, schema: &Shape, held: &[Entry]) -> Result<bool> {
-        let stored = held
-            .iter()
-            .filter_map(|entry| StoredSchema::parse(&entry.payload));
         let mut is_held = false;
-        for stored in stored.filter(|stored| self.has_id(stored.type_id)) {
+        for stored in schemas_in(held).filter(|stored| self.has_id(stored.type_id)) {
             if stored.name != self.name && !self.aliases.contains(&stored.name) {
                 return Err(TypedError::IdTaken {
                     id: stored.type_id,
@@ -186,10 +144,7 @@ pub(super) fn append_batch<R: ReadsBack>(
 
 /// The name that schema records give to a type.
 pub(super) fn name_of(held: &[Entry], type_id: u32) -> Option<String> {
-    let mut stored = held
-        .iter()
-        .filter_map(|entry| StoredSchema::parse(&entry.payload));
-    let found = stored.find(|stored| stored.type_id == type_id)?;
+    let found = schemas_in(held).find(|stored| stored.type_id == type_id)?;
     Some(found.name.to_owned())
 }
 
@@ -206,7 +161,7 @@ pub(super) fn check(wal: &Wal, records: &[RecordType]) -> Result<()> {
     })?
 }
 
-impl StoredSchema<'_> {
+impl SchemaRecord<'_> {
     /// `None` if a later release wrote the shape in another way.
     fn to_record_schema(self) -> Option<RecordSchema> {
         let shape = self.shape.parse().ok()?;
@@ -225,10 +180,9 @@ impl Wal {
     /// As [`read`](Wal::read); damage if a schema is not where it should be.
     pub fn schemas(&self) -> Result<Schemas> {
         let held = self.with_dictionary(<[Entry]>::to_vec)?;
-        let stored = held
-            .iter()
-            .filter_map(|entry| StoredSchema::parse(&entry.payload));
-        let schemas: Schemas = stored.filter_map(StoredSchema::to_record_schema).collect();
+        let schemas: Schemas = schemas_in(&held)
+            .filter_map(SchemaRecord::to_record_schema)
+            .collect();
         Ok(schemas.of_one_log())
     }
 }
@@ -241,7 +195,7 @@ impl Schemas {
             return false;
         }
         let schema = Link::parse(record.data(), u64::MAX)
-            .and_then(|(_, rest)| StoredSchema::parse(rest)?.to_record_schema());
+            .and_then(|(_, rest)| SchemaRecord::parse(rest)?.to_record_schema());
         schema.is_some_and(|schema| self.push(schema))
     }
 }
@@ -256,10 +210,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     pub fn ahead(&self) -> Result<Vec<Ahead>> {
         let held = self.wal().with_dictionary(<[Entry]>::to_vec)?;
         let mut ahead: Vec<Ahead> = Vec::new();
-        for stored in held
-            .iter()
-            .filter_map(|entry| StoredSchema::parse(&entry.payload))
-        {
+        for stored in schemas_in(&held) {
             let known = E::RECORDS.iter().find(|record| record.has_id(stored.type_id));
             let of_family = E::FAMILY
                 && stored
@@ -286,25 +237,5 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
             }
         }
         Ok(ahead)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schema_records_round_trip_and_every_prefix_is_handled() {
-        let stored = StoredSchema {
-            type_id: 7,
-            version: 3,
-            name: "bank.opened",
-            shape: "{id: u64}",
-        };
-        let bytes = stored.encode();
-        assert_eq!(StoredSchema::parse(&bytes), Some(stored));
-        for len in 0..8 + stored.name.len() {
-            assert_eq!(StoredSchema::parse(&bytes[..len]), None, "{len} bytes");
-        }
     }
 }

@@ -1,11 +1,8 @@
 //! Looking at a record's envelope, which needs no codec and no type.
 
-use super::{
-    envelope::{self, Envelope, RecordInfo},
-    error::TypedError,
-    meta::MetaRef,
-};
 use crate::{
+    error::TypedError,
+    format::envelope::{self, Envelope, MetaRef, RecordInfo},
     log::{Record, RecordKind, RecordRef},
     lsn::Lsn,
 };

@@ -7,7 +7,6 @@ use std::ops::RangeBounds;
 use super::{
     codec::{Codec, DefaultCodec},
     dictionary,
-    error::TypedError,
     meta::Meta,
     payload,
     read_back::{AsDeclared, AsEvent, ReadsBack},
@@ -17,7 +16,7 @@ use super::{
     stored::Upcast,
 };
 use crate::{
-    error::Result,
+    error::{Result, TypedError},
     log::{Record, RecordRef, Wal},
     lsn::Lsn,
 };

@@ -1,26 +1,18 @@
-//! What an event carries beside its fields: when, in which stream, because of what. Bytes to values and back, no
-//! I/O; `docs/format.md`, "Metadata", says what they are.
+//! What an event carries beside its fields: when, in which stream, because of what.
 //!
-//! Both types hold the entries as they are stored, in order, so reading allocates nothing and a copy of an event
-//! keeps what a later release wrote.
+//! [`Meta`] and [`MetaRef`] hold the entries as they are stored, in order, so reading allocates nothing and a copy of an
+//! event keeps what a later release wrote.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::envelope::{EnvelopeError, put_varint, take_varint};
-use crate::lsn::Lsn;
-
-const TIME: u8 = 1;
-const EVENT_ID: u8 = 2;
-const CORRELATION_ID: u8 = 3;
-const CAUSATION: u8 = 4;
-const STREAM: u8 = 5;
-const TAG: u8 = 6;
-/// Keys from here on are the application's.
-const FIRST_OF_APPLICATION: u8 = 128;
-
-/// The most that is written for one event, all entries with their keys and lengths.
-const MAX_LEN: usize = u16::MAX as usize;
+use crate::{
+    format::envelope::{
+        CAUSATION, CORRELATION_ID, EVENT_ID, FIRST_OF_APPLICATION, MAX_METADATA_LEN, MetaRef, STREAM, TAG,
+        TIME, put_entry,
+    },
+    lsn::Lsn,
+};
 
 /// Why metadata cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -64,7 +56,7 @@ pub enum MetaError {
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Meta {
-    /// Valid entries, at most `MAX_LEN` bytes unless they were read.
+    /// Valid entries, at most `MAX_METADATA_LEN` bytes unless they were read.
     entries: Vec<u8>,
     /// The first thing that could not be stored.
     refused: Option<MetaError>,
@@ -138,9 +130,7 @@ impl Meta {
     /// The same, borrowed.
     #[must_use]
     pub fn view(&self) -> MetaRef<'_> {
-        MetaRef {
-            entries: &self.entries,
-        }
+        MetaRef { bytes: &self.entries }
     }
 
     /// The bytes to store.
@@ -148,35 +138,20 @@ impl Meta {
         match self.refused {
             Some(error) => Err(error),
             // What was read may be longer than what is written.
-            None if self.entries.len() > MAX_LEN => Err(MetaError::TooLong { max: MAX_LEN }),
+            None if self.entries.len() > MAX_METADATA_LEN => Err(MetaError::TooLong {
+                max: MAX_METADATA_LEN,
+            }),
             None => Ok(&self.entries),
         }
     }
 
-    /// Puts an entry in its place: after those with smaller keys, and after or instead of one with the same.
     fn with(mut self, key: u8, value: &[u8]) -> Self {
-        if value.len() > MAX_LEN {
-            return self.refuse(MetaError::TooLong { max: MAX_LEN });
+        if put_entry(&mut self.entries, key, value) {
+            return self;
         }
-        let (mut start, mut end) = (0, 0);
-        let mut walk = self.view().walk();
-        while let Some((at, _)) = walk.next() {
-            let behind = self.entries.len() - walk.rest.len();
-            match at.cmp(&key) {
-                std::cmp::Ordering::Less => (start, end) = (behind, behind),
-                std::cmp::Ordering::Equal if repeats(key) => (start, end) = (behind, behind),
-                std::cmp::Ordering::Equal => end = behind,
-                std::cmp::Ordering::Greater => break,
-            }
-        }
-        let mut entry = vec![key];
-        put_varint(value.len() as u32, &mut entry);
-        entry.extend_from_slice(value);
-        if self.entries.len() - (end - start) + entry.len() > MAX_LEN {
-            return self.refuse(MetaError::TooLong { max: MAX_LEN });
-        }
-        self.entries.splice(start..end, entry);
-        self
+        self.refuse(MetaError::TooLong {
+            max: MAX_METADATA_LEN,
+        })
     }
 
     fn refuse(mut self, error: MetaError) -> Self {
@@ -250,47 +225,7 @@ impl fmt::Debug for Meta {
     }
 }
 
-/// Metadata in a record that is being read: [`Record::meta`](crate::Record::meta). Nothing is copied.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct MetaRef<'a> {
-    /// Valid entries.
-    entries: &'a [u8],
-}
-
 impl<'a> MetaRef<'a> {
-    /// Checks that the bytes are metadata: whole entries in order, and of those that this release knows the right
-    /// length and UTF-8.
-    pub(super) fn parse(entries: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let mut rest = entries;
-        let mut previous = 0;
-        while let Some((&key, after)) = rest.split_first() {
-            let bad = |problem| Err(EnvelopeError::BadMetadata { key, problem });
-            rest = after;
-            let len = take_varint(&mut rest, u32::MAX, "length of an entry of the metadata")?;
-            let Some((value, after)) = rest.split_at_checked(len as usize) else {
-                return bad("is longer than the metadata");
-            };
-            rest = after;
-            if key == 0 {
-                return bad("is no key");
-            }
-            if key < previous || key == previous && !repeats(key) {
-                return bad("is out of order or repeated");
-            }
-            if let Some(problem) = misfit(key, value) {
-                return bad(problem);
-            }
-            previous = key;
-        }
-        Ok(MetaRef { entries })
-    }
-
-    /// Whether the event was appended without metadata.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// When it happened; `None` as well if this system's clock cannot express it.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
@@ -306,25 +241,25 @@ impl<'a> MetaRef<'a> {
     /// When it happened, in microseconds since 1970-01-01 00:00 UTC.
     #[must_use]
     pub fn time_us(&self) -> Option<i64> {
-        self.array(TIME).map(i64::from_le_bytes)
+        self.number(TIME).map(u64::cast_signed)
     }
 
     /// The event's own id.
     #[must_use]
     pub fn event_id(&self) -> Option<[u8; 16]> {
-        self.array(EVENT_ID)
+        self.id(EVENT_ID)
     }
 
     /// What it has in common with other events of one request or process.
     #[must_use]
     pub fn correlation_id(&self) -> Option<[u8; 16]> {
-        self.array(CORRELATION_ID)
+        self.id(CORRELATION_ID)
     }
 
     /// The event because of which it happened.
     #[must_use]
     pub fn causation(&self) -> Option<Lsn> {
-        self.array(CAUSATION).map(u64::from_le_bytes).map(Lsn::new)
+        self.number(CAUSATION).map(Lsn::new)
     }
 
     /// The stream that it is part of.
@@ -335,88 +270,22 @@ impl<'a> MetaRef<'a> {
 
     /// Its tags, in the order in which they were given.
     pub fn tags(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let tags = self.walk().filter(|(key, _)| *key == TAG);
+        let tags = self.entries().filter(|(key, _)| *key == TAG);
         tags.filter_map(|(_, tag)| std::str::from_utf8(tag).ok())
-    }
-
-    /// The bytes under a key. The application's keys are 128 to 255; those below are listed in `docs/format.md`.
-    #[must_use]
-    pub fn entry(&self, key: u8) -> Option<&'a [u8]> {
-        let mut entries = self.walk();
-        entries.find_map(|(at, value)| (at == key).then_some(value))
-    }
-
-    /// Every entry as it is stored, in the order of the keys; also those that this release does not know.
-    pub fn entries(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
-        self.walk()
     }
 
     /// A copy that can be kept, or appended with another event.
     #[must_use]
     pub fn to_meta(&self) -> Meta {
         Meta {
-            entries: self.entries.to_vec(),
+            entries: self.bytes.to_vec(),
             refused: None,
         }
     }
 
     pub(super) fn has_tag(&self, tag: &str) -> bool {
-        self.walk().any(|entry| entry == (TAG, tag.as_bytes()))
+        self.entries().any(|entry| entry == (TAG, tag.as_bytes()))
     }
-
-    fn array<const N: usize>(&self, key: u8) -> Option<[u8; N]> {
-        self.entry(key)?.try_into().ok()
-    }
-
-    fn walk(&self) -> Walk<'a> {
-        Walk { rest: self.entries }
-    }
-}
-
-impl fmt::Debug for MetaRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut map = f.debug_map();
-        for (key, value) in self.walk() {
-            match std::str::from_utf8(value) {
-                Ok(text) if matches!(key, STREAM | TAG) => map.entry(&key, &text),
-                _ => map.entry(&key, &value),
-            };
-        }
-        map.finish()
-    }
-}
-
-/// Entries that were checked, one after the other.
-struct Walk<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (&key, mut rest) = self.rest.split_first()?;
-        let len = take_varint(&mut rest, u32::MAX, "").ok()?;
-        let (value, rest) = rest.split_at_checked(len as usize)?;
-        self.rest = rest;
-        Some((key, value))
-    }
-}
-
-/// What keeps a value from being one of its key.
-fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
-    let (fits, problem) = match key {
-        TIME | CAUSATION => (value.len() == 8, "is not 8 bytes long"),
-        EVENT_ID | CORRELATION_ID => (value.len() == 16, "is not 16 bytes long"),
-        STREAM | TAG => (std::str::from_utf8(value).is_ok(), "is not UTF-8"),
-        _ => return None,
-    };
-    (!fits).then_some(problem)
-}
-
-/// Keys that a later release defines may repeat as well; it is not for this one to say.
-fn repeats(key: u8) -> bool {
-    (TAG..FIRST_OF_APPLICATION).contains(&key)
 }
 
 fn micros(time: SystemTime) -> Option<i64> {

@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::format::envelope::{EnvelopeError, put_varint};
 
 /// One call of the builder.
 #[derive(Debug, Clone)]
@@ -178,7 +179,7 @@ fn what_a_later_release_wrote_is_kept() {
 
 #[test]
 fn what_cannot_be_stored_is_remembered() {
-    let max = MAX_LEN;
+    let max = MAX_METADATA_LEN;
     let long = vec![0; max + 1];
     assert_eq!(
         Meta::new().with_entry(128, &long).checked(),

@@ -10,14 +10,17 @@ use super::{
     bounded::{self, Limits, Shared},
     codec::{self, Codec, CodecError},
     contents::{Fields, Stored as StoredVariant},
-    envelope::{self, RecordInfo},
-    error::TypedError,
     info,
     meta::{Meta, MetaError},
     record::{RecordType, WalDecode, WalRecord},
     stored::{RawRecord, Stored, Upcast},
 };
-use crate::{log::RecordKind, lsn::Lsn};
+use crate::{
+    error::TypedError,
+    format::envelope::{self, RecordInfo},
+    log::RecordKind,
+    lsn::Lsn,
+};
 
 /// The record type of an event.
 fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedError> {

@@ -7,14 +7,17 @@ use super::stored::Upcast;
 pub(crate) use super::value::{NoShape, Place, unordered};
 use super::{
     codec::{self, Codec, CodecError},
-    envelope::{self, RecordInfo},
-    error::TypedError,
     payload,
     record::{RecordType, WalDecodeOwned, WalRecord},
     schema::Shape,
     value::{Value, value_of},
 };
-use crate::{log::RecordKind, lsn::Lsn};
+use crate::{
+    error::TypedError,
+    format::envelope::{self, RecordInfo},
+    log::RecordKind,
+    lsn::Lsn,
+};
 
 /// The payload of an event, and its record type.
 pub(crate) fn encode<C: Codec, T: WalRecord>(

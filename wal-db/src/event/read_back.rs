@@ -8,15 +8,17 @@ use std::marker::PhantomData;
 
 use super::{
     codec::Codec,
-    envelope::{self, RecordInfo},
-    error::TypedError,
     payload,
     record::{RecordType, WalDecode, WalDecodeOwned, WalRecord},
     stored::Upcast,
     trace::{Located, Traced},
     value::{Value, first_difference, value_as_stored},
 };
-use crate::lsn::Lsn;
+use crate::{
+    error::TypedError,
+    format::envelope::{self, RecordInfo},
+    lsn::Lsn,
+};
 
 /// How an append reads again what it has encoded.
 pub(super) trait ReadsBack {

@@ -5,11 +5,11 @@ use wal_shape::type_id;
 
 use super::{
     codec::{Codec, CodecId},
-    error::TypedError,
     read_back::Written,
     schema::Shape,
     stored::{RawRecord, Stored, Upcast},
 };
+use crate::error::TypedError;
 
 /// A type that can be appended to a log and read back from it.
 ///

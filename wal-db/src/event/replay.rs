@@ -6,10 +6,7 @@ use std::marker::PhantomData;
 
 use super::{
     codec::{Codec, DefaultCodec},
-    dictionary,
-    envelope::Envelope,
-    error::TypedError,
-    info,
+    dictionary, info,
     meta::Meta,
     payload,
     record::{WalDecodeOwned, WalRecord},
@@ -17,7 +14,8 @@ use super::{
     unreadable::{Ahead, Notes, Skipped, Unreadable},
 };
 use crate::{
-    error::Result,
+    error::{Result, TypedError},
+    format::envelope::Envelope,
     log::{RecordKind, RecordRef, WalIter},
     lsn::Lsn,
 };

@@ -7,13 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     codec::{Codec, CodecId},
-    envelope::RecordInfo,
-    error::TypedError,
     payload,
     record::{RecordType, WalDecode},
     schema::{Part, Shape, WalSchema},
 };
-use crate::lsn::Lsn;
+use crate::{error::TypedError, format::envelope::RecordInfo, lsn::Lsn};
 
 /// An event in the version in which it was stored.
 #[doc(hidden)]

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{
-    envelope::{EnvelopeError, RecordInfo},
+use crate::{
     error::TypedError,
+    format::envelope::{EnvelopeError, RecordInfo},
 };
 
 /// How many errors are kept for [`Replay::take_collected`](crate::Replay::take_collected), and how many types for

@@ -3,6 +3,7 @@
 //! `docs/format.md` is the normative description; the code links to it and does not restate it.
 
 pub(crate) mod checksum;
+pub(crate) mod envelope;
 #[cfg(test)]
 mod example;
 pub(crate) mod frame;
@@ -13,7 +14,6 @@ pub(crate) mod segment;
 pub(crate) mod staging;
 pub(crate) mod table;
 pub(crate) mod timeline;
-pub(crate) mod wal_db_1;
 
 pub(crate) use checksum::{FrameKey, LogId, crc32};
 pub(crate) use frame::{

@@ -1,4 +1,5 @@
-//! The link in front of a schema frame's payload: how to find the frames before it. See `docs/format.md`, "Schemas".
+//! Schema records: the link in front, how to find the one before, and the schema itself. See `docs/format.md`,
+//! "Schemas".
 
 /// Bytes of a link.
 pub(crate) const LINK_LEN: usize = 9;
@@ -60,9 +61,60 @@ impl Link {
     }
 }
 
+/// What comes after the link: the schema of a type and version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SchemaRecord<'a> {
+    pub(crate) type_id: u32,
+    pub(crate) version: u16,
+    pub(crate) name: &'a str,
+    pub(crate) shape: &'a str,
+}
+
+impl<'a> SchemaRecord<'a> {
+    /// `None` if it is none, or a later release wrote it in another way.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (type_id, rest) = bytes.split_first_chunk()?;
+        let (version, rest) = rest.split_first_chunk()?;
+        let (name_len, rest) = rest.split_first_chunk()?;
+        let (name, shape) = rest.split_at_checked(usize::from(u16::from_le_bytes(*name_len)))?;
+        Some(SchemaRecord {
+            type_id: u32::from_le_bytes(*type_id),
+            version: u16::from_le_bytes(*version),
+            name: str::from_utf8(name).ok()?,
+            shape: str::from_utf8(shape).ok()?,
+        })
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.name.len() + self.shape.len());
+        bytes.extend_from_slice(&self.type_id.to_le_bytes());
+        bytes.extend_from_slice(&self.version.to_le_bytes());
+        let name_len = u16::try_from(self.name.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&name_len.to_le_bytes());
+        bytes.extend_from_slice(&self.name.as_bytes()[..usize::from(name_len)]);
+        bytes.extend_from_slice(self.shape.as_bytes());
+        bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn schema_records_round_trip_and_every_prefix_is_handled() {
+        let stored = SchemaRecord {
+            type_id: 7,
+            version: 3,
+            name: "bank.opened",
+            shape: "{id: u64}",
+        };
+        let bytes = stored.encode();
+        assert_eq!(SchemaRecord::parse(&bytes), Some(stored));
+        for len in 0..8 + stored.name.len() {
+            assert_eq!(SchemaRecord::parse(&bytes[..len]), None, "{len} bytes");
+        }
+    }
 
     #[test]
     fn links_round_trip_and_never_point_forward() {

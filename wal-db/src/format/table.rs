@@ -23,8 +23,7 @@ pub(crate) struct Table {
 impl Table {
     /// The table of that name, if the bytes are those.
     pub(crate) fn decode(log: LogId, mut bytes: Vec<u8>, name: TableName) -> Option<Table> {
-        let len = usize::try_from(name.count).ok()?.checked_mul(ENTRY_LEN)?;
-        let len = len.checked_add(HEADER_LEN)?;
+        let len = Self::content_len(name.count)?;
         let (content, crc) = (bytes.get(..len)?, bytes.get(len..len + CRC_LEN)?);
         let mut fields = Fields(content);
         let head = (fields.take(), fields.take(), fields.u64());
@@ -35,6 +34,21 @@ impl Table {
         Some(Table {
             bytes: Arc::new(bytes),
         })
+    }
+
+    /// What a manifest would call the table in these bytes.
+    pub(crate) fn name_in(bytes: &[u8]) -> Option<TableName> {
+        let count = u64::from_le_bytes(*bytes.get(HEADER_LEN - 8..)?.first_chunk()?);
+        let end = Self::content_len(count)?;
+        let crc = u32::from_le_bytes(*bytes.get(end..)?.first_chunk()?);
+        Some(TableName { count, crc })
+    }
+
+    fn content_len(count: u64) -> Option<usize> {
+        usize::try_from(count)
+            .ok()?
+            .checked_mul(ENTRY_LEN)?
+            .checked_add(HEADER_LEN)
     }
 
     /// The first `kept` entries of this one, and `more` after them.

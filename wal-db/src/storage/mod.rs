@@ -13,6 +13,7 @@ mod recognised;
 mod segmented;
 pub(crate) mod sys;
 mod table;
+mod wal_db_1;
 pub(crate) mod wiped;
 
 use std::{fmt, fs::File, io, path::PathBuf};

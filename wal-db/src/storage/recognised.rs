@@ -9,13 +9,9 @@ use std::{
 use super::{
     fs::{Access, Dir, File, FileSystem, parent, read_at},
     segmented::{MANIFEST, NEW_MANIFEST},
-};
-use crate::format::{
-    Manifest, SLOT_LEN,
-    segment::SegmentHeader,
-    staging::StagingHeader,
     wal_db_1::{self, Crc32c},
 };
+use crate::format::{Manifest, SLOT_LEN, segment::SegmentHeader, staging::StagingHeader};
 
 const WAL_DB_1: &str = "it is a log of the registry's wal-db 1.x (or 0.x), whose files have another format; \
                         docs/from-wal-db-1.md says how to bring its records over";

@@ -7,62 +7,13 @@ mod json;
 #[cfg(feature = "postcard")]
 mod postcard;
 
-use std::fmt;
-
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
 #[cfg(feature = "json")]
 pub use self::json::Json;
 #[cfg(feature = "postcard")]
 pub use self::postcard::Postcard;
-
-/// The wire format of an event's bytes, as it stands in every typed record.
-///
-/// It names the format and not the crate that implements it, so that a record outlives both.
-/// 0 is never used, 1 to 127 belong to this crate and 128 to 255 to applications.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CodecId(u8);
-
-impl CodecId {
-    /// The format of bincode 2 with its `standard` configuration: little-endian, variable-length integers.
-    pub const BINCODE_2: CodecId = CodecId(1);
-    /// The format of postcard 1: LEB128 integers, signed ones in zigzag.
-    pub const POSTCARD_1: CodecId = CodecId(2);
-    /// JSON in UTF-8.
-    pub const JSON: CodecId = CodecId(3);
-    /// MessagePack with field names. Reserved: no release writes it yet.
-    pub const MESSAGE_PACK_NAMED: CodecId = CodecId(4);
-
-    /// The id with this number, known or not.
-    #[must_use]
-    pub const fn new(id: u8) -> Self {
-        CodecId(id)
-    }
-
-    /// The number that stands in the record.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl fmt::Display for CodecId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            CodecId::BINCODE_2 => f.write_str("bincode 2"),
-            CodecId::POSTCARD_1 => f.write_str("postcard 1"),
-            CodecId::JSON => f.write_str("JSON"),
-            CodecId::MESSAGE_PACK_NAMED => f.write_str("MessagePack"),
-            CodecId(id) => write!(f, "codec {id}"),
-        }
-    }
-}
-
-impl fmt::Debug for CodecId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CodecId({}, {self})", self.0)
-    }
-}
+pub use crate::format::envelope::CodecId;
 
 /// Says that a codec is one of this crate's.
 #[doc(hidden)]

@@ -6,14 +6,14 @@ use serde::de::{DeserializeSeed, Deserializer};
 use super::print::for_json;
 use super::{Schemas, Value, any::Any, budget::Budget, read::Reading};
 use crate::{
+    error::TypedError,
     event::{
         bounded::{self, Limits, Shared},
         codec::{self, Codec, CodecError, DefaultCodec},
-        envelope::RecordInfo,
-        error::TypedError,
         info,
         schema::Shape,
     },
+    format::envelope::RecordInfo,
     log::{Record, RecordKind, RecordRef},
     lsn::Lsn,
 };

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::event::{
-    codec::CodecId,
-    envelope::RecordInfo,
-    record::{self, RecordType},
-    schema::Shape,
+use crate::{
+    event::{
+        record::{self, RecordType},
+        schema::Shape,
+    },
+    format::envelope::{CodecId, RecordInfo},
 };
 use wal_shape::type_id;
 

@@ -54,20 +54,12 @@ pub(crate) fn bad_copies(store: &Latched, manifest: &Manifest, is_underway: bool
         if is_underway && bytes.is_empty() {
             continue;
         }
-        let older = name_in(&bytes).filter(|_| is_underway);
+        let older = Table::name_in(&bytes).filter(|_| is_underway);
         if Table::decode(manifest.log, bytes, older.unwrap_or(name)).is_none() {
             bad.push(copy);
         }
     }
     Ok(bad)
-}
-
-/// What a manifest would call this table.
-fn name_in(bytes: &[u8]) -> Option<TableName> {
-    let count = u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?);
-    let end = usize::try_from(count).ok()?.checked_mul(24)?.checked_add(32)?;
-    let crc = u32::from_le_bytes(*bytes.get(end..)?.first_chunk()?);
-    Some(TableName { count, crc })
 }
 
 /// Openings take turns, so that neither copy is damaged for long without being noticed. However many manifests are written

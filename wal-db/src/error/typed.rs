@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use super::{codec::CodecId, envelope::EnvelopeError};
-use crate::{error::with_sources, lsn::Lsn};
+use super::with_sources;
+use crate::{
+    format::envelope::{CodecId, EnvelopeError},
+    lsn::Lsn,
+};
 
 /// Why an event could not be stored or read.
 ///
@@ -319,7 +322,7 @@ fn stored(name: Option<&str>, type_id: u32) -> String {
 
 impl TypedError {
     /// With the name of the type that is stored, if the error is about that and the log knows it.
-    pub(super) fn named(mut self, look_up: impl FnOnce(u32) -> Option<String>) -> TypedError {
+    pub(crate) fn named(mut self, look_up: impl FnOnce(u32) -> Option<String>) -> TypedError {
         match &mut self {
             TypedError::WrongType { found: id, name, .. }
             | TypedError::UnknownType {

@@ -1,19 +1,6 @@
-//! The envelope: the bytes in front of every typed event. Bytes to values and back, no I/O.
-//!
-//! ```text
-//! u8          0xE0 | flags        high nibble: layout 1; flag bit 0: metadata follows the version
-//! u8          codec id            names a wire format, see `CodecId`
-//! varint u32  type id             LEB128, shortest form only
-//! varint u16  version             LEB128, shortest form only, never 0
-//! if flag bit 0:
-//!   varint u32  length of the metadata, then that many bytes, see `meta`
-//! ...         the codec's bytes, to the end of the payload
-//! ```
-//!
-//! Flag bits 1 to 3 are reserved. A record that sets one was written by a later release and is refused,
-//! because what the bit stands for may change how the rest is read.
+//! The envelope in front of every event, and the metadata in it. See `docs/format.md`, "Typed records".
 
-use super::{codec::CodecId, meta::MetaRef};
+use std::{cmp::Ordering, fmt};
 
 const LAYOUT_MASK: u8 = 0xF0;
 const LAYOUT: u8 = 0xE0;
@@ -21,17 +8,78 @@ const FLAG_METADATA: u8 = 0x01;
 const FLAGS_KNOWN: u8 = FLAG_METADATA;
 
 /// The longest header that is written: layout, codec, type id, version.
-const MAX_LEN: usize = 1 + 1 + 5 + 3;
+const MAX_HEADER_LEN: usize = 1 + 1 + 5 + 3;
 const _: () = assert!(
-    MAX_LEN <= size_of::<u128>(),
+    MAX_HEADER_LEN <= size_of::<u128>(),
     "`encode` puts the header together in one number"
 );
+
+/// The keys of the metadata.
+pub(crate) const TIME: u8 = 1;
+pub(crate) const EVENT_ID: u8 = 2;
+pub(crate) const CORRELATION_ID: u8 = 3;
+pub(crate) const CAUSATION: u8 = 4;
+pub(crate) const STREAM: u8 = 5;
+pub(crate) const TAG: u8 = 6;
+/// Keys from here on are the application's.
+pub(crate) const FIRST_OF_APPLICATION: u8 = 128;
+
+/// The most metadata that is written for one event, all entries with their keys and lengths.
+pub(crate) const MAX_METADATA_LEN: usize = u16::MAX as usize;
+
+/// The wire format of an event's bytes, as it stands in every typed record.
+///
+/// It names the format and not the crate that implements it, so that a record outlives both.
+/// 0 is never used, 1 to 127 belong to this crate and 128 to 255 to applications.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CodecId(u8);
+
+impl CodecId {
+    /// The format of bincode 2 with its `standard` configuration: little-endian, variable-length integers.
+    pub const BINCODE_2: CodecId = CodecId(1);
+    /// The format of postcard 1: LEB128 integers, signed ones in zigzag.
+    pub const POSTCARD_1: CodecId = CodecId(2);
+    /// JSON in UTF-8.
+    pub const JSON: CodecId = CodecId(3);
+    /// MessagePack with field names. Reserved: no release writes it yet.
+    pub const MESSAGE_PACK_NAMED: CodecId = CodecId(4);
+
+    /// The id with this number, known or not.
+    #[must_use]
+    pub const fn new(id: u8) -> Self {
+        CodecId(id)
+    }
+
+    /// The number that stands in the record.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for CodecId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            CodecId::BINCODE_2 => f.write_str("bincode 2"),
+            CodecId::POSTCARD_1 => f.write_str("postcard 1"),
+            CodecId::JSON => f.write_str("JSON"),
+            CodecId::MESSAGE_PACK_NAMED => f.write_str("MessagePack"),
+            CodecId(id) => write!(f, "codec {id}"),
+        }
+    }
+}
+
+impl fmt::Debug for CodecId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodecId({}, {self})", self.0)
+    }
+}
 
 /// What the envelope of a typed record says, without decoding the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RecordInfo {
-    /// The id of the record type, see [`RecordType::id`](super::RecordType::id).
+    /// The id of the record type, see [`RecordType::id`](crate::event::RecordType::id).
     pub type_id: u32,
     /// The version that was stored, from 1.
     pub version: u16,
@@ -41,11 +89,11 @@ pub struct RecordInfo {
 
 /// A typed record, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Envelope<'a> {
-    pub(super) info: RecordInfo,
-    pub(super) meta: MetaRef<'a>,
+pub(crate) struct Envelope<'a> {
+    pub(crate) info: RecordInfo,
+    pub(crate) meta: MetaRef<'a>,
     /// The codec's bytes.
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// Why the bytes of a typed record have no readable envelope.
@@ -93,7 +141,7 @@ pub enum EnvelopeError {
 ///
 /// Without a branch or a loop, because it is a good part of what appending a small event costs.
 #[inline]
-pub(super) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
+pub(crate) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
     debug_assert!(info.version > 0);
     let (type_id, type_id_len) = varint(info.type_id);
     let (version, version_len) = varint(u32::from(info.version));
@@ -105,7 +153,7 @@ pub(super) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
 }
 
 /// Appends the envelope of `info` with metadata to `out`; without, if there is none.
-pub(super) fn encode_with(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode_with(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
     let first = out.len();
     encode(info, out);
     if !meta.is_empty() {
@@ -117,7 +165,7 @@ pub(super) fn encode_with(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
 
 /// Takes a payload apart.
 #[inline(always)]
-pub(super) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
+pub(crate) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     let mut rest = payload;
     let first = take_byte(&mut rest, "first byte")?;
     if first & LAYOUT_MASK != LAYOUT {
@@ -160,8 +208,147 @@ fn take_metadata(mut rest: &[u8]) -> Result<(MetaRef<'_>, &[u8]), EnvelopeError>
     Ok((MetaRef::parse(meta)?, after))
 }
 
+/// Metadata in a record that is being read: [`Record::meta`](crate::Record::meta). Nothing is copied.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct MetaRef<'a> {
+    /// Valid entries.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> MetaRef<'a> {
+    /// Checks that the bytes are metadata: whole entries in order, and of those that this release knows the right
+    /// length and UTF-8.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let mut rest = bytes;
+        let mut previous = 0;
+        while let Some((&key, after)) = rest.split_first() {
+            let bad = |problem| Err(EnvelopeError::BadMetadata { key, problem });
+            rest = after;
+            let len = take_varint(&mut rest, u32::MAX, "length of an entry of the metadata")?;
+            let Some((value, after)) = rest.split_at_checked(len as usize) else {
+                return bad("is longer than the metadata");
+            };
+            rest = after;
+            if key == 0 {
+                return bad("is no key");
+            }
+            if key < previous || key == previous && !repeats(key) {
+                return bad("is out of order or repeated");
+            }
+            if let Some(problem) = misfit(key, value) {
+                return bad(problem);
+            }
+            previous = key;
+        }
+        Ok(MetaRef { bytes })
+    }
+
+    /// Whether the event was appended without metadata.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The bytes under a key. The application's keys are 128 to 255; those below are listed in `docs/format.md`.
+    #[must_use]
+    pub fn entry(&self, key: u8) -> Option<&'a [u8]> {
+        let mut entries = self.walk();
+        entries.find_map(|(at, value)| (at == key).then_some(value))
+    }
+
+    /// Every entry as it is stored, in the order of the keys; also those that this release does not know.
+    pub fn entries(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
+        self.walk()
+    }
+
+    pub(crate) fn number(&self, key: u8) -> Option<u64> {
+        self.id(key).map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn id<const N: usize>(&self, key: u8) -> Option<[u8; N]> {
+        self.entry(key)?.try_into().ok()
+    }
+
+    fn walk(&self) -> Walk<'a> {
+        Walk { rest: self.bytes }
+    }
+}
+
+impl fmt::Debug for MetaRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (key, value) in self.walk() {
+            match std::str::from_utf8(value) {
+                Ok(text) if matches!(key, STREAM | TAG) => map.entry(&key, &text),
+                _ => map.entry(&key, &value),
+            };
+        }
+        map.finish()
+    }
+}
+
+/// Entries that were checked, one after the other.
+struct Walk<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&key, mut rest) = self.rest.split_first()?;
+        let len = take_varint(&mut rest, u32::MAX, "").ok()?;
+        let (value, rest) = rest.split_at_checked(len as usize)?;
+        self.rest = rest;
+        Some((key, value))
+    }
+}
+
+/// Puts an entry of the metadata in its place: after those with smaller keys, and after or instead of one with the same.
+/// `false`, and nothing is changed, if there would be more than is written.
+pub(crate) fn put_entry(entries: &mut Vec<u8>, key: u8, value: &[u8]) -> bool {
+    if value.len() > MAX_METADATA_LEN {
+        return false;
+    }
+    let (mut start, mut end) = (0, 0);
+    let mut walk = Walk { rest: entries };
+    while let Some((at, _)) = walk.next() {
+        let after = entries.len() - walk.rest.len();
+        match at.cmp(&key) {
+            Ordering::Less => (start, end) = (after, after),
+            Ordering::Equal if repeats(key) => (start, end) = (after, after),
+            Ordering::Equal => end = after,
+            Ordering::Greater => break,
+        }
+    }
+    let mut entry = vec![key];
+    put_varint(value.len() as u32, &mut entry);
+    entry.extend_from_slice(value);
+    let fits = entries.len() - (end - start) + entry.len() <= MAX_METADATA_LEN;
+    if fits {
+        entries.splice(start..end, entry);
+    }
+    fits
+}
+
+/// What keeps a value from being one of its key.
+fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
+    let (fits, problem) = match key {
+        TIME | CAUSATION => (value.len() == 8, "is not 8 bytes long"),
+        EVENT_ID | CORRELATION_ID => (value.len() == 16, "is not 16 bytes long"),
+        STREAM | TAG => (std::str::from_utf8(value).is_ok(), "is not UTF-8"),
+        _ => return None,
+    };
+    (!fits).then_some(problem)
+}
+
+/// Keys that a later release defines may repeat as well; it is not for this one to say.
+fn repeats(key: u8) -> bool {
+    (TAG..FIRST_OF_APPLICATION).contains(&key)
+}
+
 /// Appends a number as LEB128.
-pub(super) fn put_varint(value: u32, out: &mut Vec<u8>) {
+pub(crate) fn put_varint(value: u32, out: &mut Vec<u8>) {
     let (bytes, len) = varint(value);
     out.extend_from_slice(&bytes.to_le_bytes()[..len]);
 }
@@ -188,7 +375,7 @@ fn take_byte(rest: &mut &[u8], field: &'static str) -> Result<u8, EnvelopeError>
 
 /// One number has one encoding: a longer one is refused, so equal envelopes are equal bytes.
 #[inline]
-pub(super) fn take_varint(rest: &mut &[u8], max: u32, field: &'static str) -> Result<u32, EnvelopeError> {
+pub(crate) fn take_varint(rest: &mut &[u8], max: u32, field: &'static str) -> Result<u32, EnvelopeError> {
     let mut value = 0_u64;
     for shift in [0, 7, 14, 21, 28] {
         let byte = take_byte(rest, field)?;
@@ -208,7 +395,8 @@ pub(super) fn take_varint(rest: &mut &[u8], max: u32, field: &'static str) -> Re
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::meta::Meta, *};
+    use super::*;
+    use crate::Meta;
 
     fn info(type_id: u32, version: u16, codec: u8) -> RecordInfo {
         RecordInfo {
@@ -236,7 +424,7 @@ mod tests {
             [0xE0, 1, 0x84, 0x86, 0x88, 0x08, 0xAC, 0x02]
         );
         assert_eq!(encoded(info(7, 1, 2)), [0xE0, 2, 7, 1]);
-        assert_eq!(encoded(info(u32::MAX, u16::MAX, 1)).len(), MAX_LEN);
+        assert_eq!(encoded(info(u32::MAX, u16::MAX, 1)).len(), MAX_HEADER_LEN);
     }
 
     #[test]
