@@ -114,7 +114,10 @@ fn a_codec_that_a_reader_does_not_have_is_named() {
         panic!("nothing says what codec 200 is");
     };
     assert_eq!((codec, name), (CodecId::new(200), "shop.closed"));
-    assert_eq!(record.decode_with::<Shop, Marked>().expect("reads"), Shop::Closed);
+    assert_eq!(
+        record.decode_with_codec::<Shop, Marked>().expect("reads"),
+        Shop::Closed
+    );
 
     let schemas = [wal_db::schema::RecordSchema::new(
         record.info().expect("typed").type_id,
@@ -129,14 +132,17 @@ fn a_codec_that_a_reader_does_not_have_is_named() {
     assert_eq!(name, "shop.closed");
     assert!(source.to_string().contains("codec 200"), "{source}");
     assert_eq!(
-        record.to_value_with::<Marked>(&schemas).expect("reads"),
+        record.to_value_with_codec::<Marked>(&schemas).expect("reads"),
         wal_db::schema::Value::Unit
     );
     let refused = record
         .to_json(&schemas)
         .expect_err("nothing says what codec 200 is");
     assert!(refused.to_string().contains("shop.closed"), "{refused}");
-    assert_eq!(record.to_json_with::<Marked>(&schemas).expect("reads"), "null");
+    assert_eq!(
+        record.to_json_with_codec::<Marked>(&schemas).expect("reads"),
+        "null"
+    );
 }
 
 /// What is stored in a format for years.
@@ -235,11 +241,13 @@ fn depth_is_bounded_alike_in_every_codec() {
         let lsn = append::<_, C>(&wal, &deepest).expect("as deep as it may be");
         let record = wal.read(lsn).expect("reads");
         assert_eq!(
-            record.decode_with::<Rope, C>().expect("what is stored is read"),
+            record
+                .decode_with_codec::<Rope, C>()
+                .expect("what is stored is read"),
             deepest
         );
         let value = record
-            .to_value_with::<C>(&Schemas::from(Rope::RECORDS))
+            .to_value_with_codec::<C>(&Schemas::from(Rope::RECORDS))
             .expect("without its type as well");
         assert_eq!(
             serde_json::to_string(&value).ok(),
@@ -269,7 +277,7 @@ fn elements_without_bytes_are_bounded_alike() {
         assert_eq!(
             wal.read(lsn)
                 .expect("reads")
-                .decode_with::<Units, C>()
+                .decode_with_codec::<Units, C>()
                 .expect("reads")
                 .0
                 .len(),
@@ -381,7 +389,7 @@ fn a_careless_codec_harms_no_record_and_panics_nowhere() {
         matches!(refused, Err(WalError::Typed(TypedError::Encode { .. }))),
         "{refused:?}"
     );
-    let refused = record.decode_with::<Shop, Careless>();
+    let refused = record.decode_with_codec::<Shop, Careless>();
     let Err(TypedError::Codec { source, .. }) = refused else {
         panic!("more bytes than there are: {refused:?}");
     };
@@ -453,13 +461,18 @@ fn what_cannot_be_read_again_is_refused_if_that_is_asked_for() {
         assert_eq!(
             wal.read(lsn)
                 .expect("reads")
-                .decode_with::<Halves, C>()
+                .decode_with_codec::<Halves, C>()
                 .expect("decodes"),
             Halves::Made(Even(2))
         );
         // As it is if nothing is asked for: durable, and not readable.
         let lsn = log.with_read_back(false).append(&odd()).expect("appends");
-        assert!(wal.read(lsn).expect("reads").decode_with::<Halves, C>().is_err());
+        assert!(
+            wal.read(lsn)
+                .expect("reads")
+                .decode_with_codec::<Halves, C>()
+                .is_err()
+        );
     }
     check::<Bincode>();
     check::<Postcard>();
@@ -492,19 +505,21 @@ fn the_first_and_the_last_id_of_applications_are_theirs_and_no_codec_reads_anoth
         let lsn = append::<_, Numbered<ID>>(&wal, &Shop::Sold(1, vec![2])).expect("appends");
         let record = wal.read(lsn).expect("reads");
         assert_eq!(
-            record.decode_with::<Shop, Numbered<ID>>().expect("its own"),
+            record.decode_with_codec::<Shop, Numbered<ID>>().expect("its own"),
             Shop::Sold(1, vec![2])
         );
         let schemas = wal.schemas().expect("reads");
         assert_eq!(
-            record.to_json_with::<Numbered<ID>>(&schemas).expect("its own"),
+            record
+                .to_json_with_codec::<Numbered<ID>>(&schemas)
+                .expect("its own"),
             "[1,[2]]"
         );
         assert!(matches!(
-            record.decode_with::<Shop, Numbered<OTHER>>(),
+            record.decode_with_codec::<Shop, Numbered<OTHER>>(),
             Err(TypedError::UnknownCodec { .. })
         ));
-        assert!(record.to_json_with::<Numbered<OTHER>>(&schemas).is_err());
+        assert!(record.to_json_with_codec::<Numbered<OTHER>>(&schemas).is_err());
     }
     check::<128, 255>();
     check::<255, 128>();
@@ -522,7 +537,7 @@ fn ids_that_no_release_writes_are_unknown_and_not_guessed() {
         let record = wal.read(lsn).expect("reads");
         for read in [
             record.decode::<Shop>(),
-            record.decode_with::<Shop, Numbered<128>>(),
+            record.decode_with_codec::<Shop, Numbered<128>>(),
         ] {
             let Err(TypedError::UnknownCodec { codec, .. }) = read else {
                 panic!("{id}: {read:?}");

@@ -363,7 +363,7 @@ pub fn stays_poisoned(wal: &Wal, disk: &Disk) {
     assert!(is_poisoned(&wal.append(b"x")), "append");
     assert!(is_poisoned(&wal.append(&[7; 100_000])), "a large append");
     assert!(is_poisoned(&wal.append_batch(&[b"x", b"y"])), "append_batch");
-    assert!(is_poisoned(&wal.append_in_place(3, |_| ())), "append_with");
+    assert!(is_poisoned(&wal.append_in_place(3, |_| ())), "append_in_place");
     assert!(is_poisoned(&wal.append_and_sync(b"x")), "append_and_sync");
     assert!(
         is_poisoned(&wal.append(b"x").and_then(|lsn| wal.ticket(lsn))),

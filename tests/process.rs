@@ -51,7 +51,7 @@ fn name_of(content: &[u8]) -> (u64, u64, u64) {
 fn an_abort_inside_append_with_loses_nothing_of_the_other_threads() {
     for form in FORMS {
         let place = Place::new(form);
-        let mut child = Process::of(command("aborts_inside_append_with", &place));
+        let mut child = Process::of(command("aborts_inside_append_in_place", &place));
         let acked: Vec<_> = reports(&mut child)
             .filter(|report| report.starts_with("appended"))
             .collect();
@@ -203,7 +203,7 @@ fn append_named(wal: &Wal, reporter: &Reporter, round: u64, thread: u64, count: 
 
 #[test]
 #[ignore = "the process of an_abort_inside_append_with_loses_nothing_of_the_other_threads"]
-fn aborts_inside_append_with() {
+fn aborts_inside_append_in_place() {
     let reporter = Reporter::new();
     let wal = open_here(quiet().with_staging_bytes(1 << 20));
     let (claimed, appended) = (Barrier::new(THREADS as usize), AtomicU64::new(0));

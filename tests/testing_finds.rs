@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::testing::sim::{CrashPlan, Promises, check_crash_prefix};
 use wal_db::testing::{
     FixedClock, GoldenMode, MemLog, ReadableType, SimDisk, assert_roundtrip, check_history, golden,
-    golden_with, roundtrip_test, roundtrip_with,
+    golden_with_codec, roundtrip_test, roundtrip_with_codec,
 };
 use wal_db::{
     EventLog, MemStore, Result, Wal, WalConfig, WalRecord, WalSchema,
@@ -573,12 +573,12 @@ fn histories_are_checked_in_every_format() {
 fn golden_bytes_are_those_of_the_format() {
     fn check<C: Codec>() {
         let dir = tempfile::tempdir().unwrap();
-        golden_with::<_, C>(dir.path(), "paid_2", &paid(7), GoldenMode::New).unwrap();
+        golden_with_codec::<_, C>(dir.path(), "paid_2", &paid(7), GoldenMode::New).unwrap();
         assert_eq!(
-            golden_with::<_, C>(dir.path(), "paid_2", &paid(7), GoldenMode::Check),
+            golden_with_codec::<_, C>(dir.path(), "paid_2", &paid(7), GoldenMode::Check),
             Ok(())
         );
-        let other = golden_with::<_, C>(dir.path(), "paid_2", &paid(8), GoldenMode::Check);
+        let other = golden_with_codec::<_, C>(dir.path(), "paid_2", &paid(8), GoldenMode::Check);
         assert!(other.is_err());
         let text = fs::read_to_string(dir.path().join("golden/paid_2.hex")).unwrap();
         let digits = text.lines().nth(1).unwrap();
@@ -630,13 +630,13 @@ fn events_that_do_not_come_back_in_a_format_are_found() {
     }
     assert_roundtrip!(Maybe(Some(None)));
     assert_roundtrip!(Maybe(Some(None)); codec Own);
-    let found = roundtrip_with::<_, Json>(&Maybe(Some(None)))
+    let found = roundtrip_with_codec::<_, Json>(&Maybe(Some(None)))
         .unwrap_err()
         .to_string();
     assert!(found.contains("read as `None`"), "{found}");
 
-    assert_eq!(roundtrip_with::<_, Own>(&Pair(1, 2)), Ok(()));
-    let found = roundtrip_with::<_, Forgetful>(&Pair(1, 2))
+    assert_eq!(roundtrip_with_codec::<_, Own>(&Pair(1, 2)), Ok(()));
+    let found = roundtrip_with_codec::<_, Forgetful>(&Pair(1, 2))
         .unwrap_err()
         .to_string();
     assert!(

@@ -52,7 +52,7 @@ fn printed<C: Codec>(contents: &impl Serialize, shape: &Shape) -> Option<Result<
     let schemas: Schemas = [RecordSchema::new(ID, "made.up", 1, shape.clone())]
         .into_iter()
         .collect();
-    Some(wal.read(lsn).expect("reads").to_json_with::<C>(&schemas))
+    Some(wal.read(lsn).expect("reads").to_json_with_codec::<C>(&schemas))
 }
 
 // ---- the oracle: a value and its shape as serde's derive would write the type --------------------------------------

@@ -186,7 +186,7 @@ fn json_says_what_comes_next_and_takes_it() {
     let wal = wal();
     let log = wal.typed::<Shop>().expect("typed").with_codec::<Json>();
     let lsn = log.append(&sold()).expect("JSON says what comes next");
-    let read = wal.read(lsn).expect("reads").decode_with::<Shop, Json>();
+    let read = wal.read(lsn).expect("reads").decode_with_codec::<Shop, Json>();
     assert_eq!(read.expect("decodes"), sold());
     // Every format is asked for itself.
     let compact = wal

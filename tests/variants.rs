@@ -146,7 +146,7 @@ fn every_form_of_a_variant_comes_back_in_every_codec() {
             .collect();
         let one_by_one: Vec<Form> = records
             .iter()
-            .map(|record| record.decode_with::<Form, C>().expect("decodes"))
+            .map(|record| record.decode_with_codec::<Form, C>().expect("decodes"))
             .collect();
         assert_eq!(one_by_one, forms());
         let replayed: Vec<Form> = log

@@ -521,7 +521,7 @@ fn a_child_that_comes_out_of_a_codec_a_state_or_a_closure_is_refused() {
         ("append_batch of bytes", |log| {
             log.wal().append_batch(&[Batched, Batched]).map(drop)
         }),
-        ("append_with, too long for the ring", |log| {
+        ("append_in_place, too long for the ring", |log| {
             log.wal().append_in_place(70_000, |_| fork_once()).map(drop)
         }),
     ];

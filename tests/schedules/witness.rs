@@ -62,14 +62,14 @@ impl Witness {
         outcome
     }
 
-    /// `append_with`.
+    /// `append_in_place`.
     pub(crate) fn append_in_place(&self, len: usize) -> Result<Lsn> {
         let (id, data) = self.begin(1, len);
         let fill = |bytes: &mut [u8]| bytes.copy_from_slice(&data[0]);
         self.ended(id, self.wal.append_in_place(data[0].len(), fill))
     }
 
-    /// `append_with` whose closure panics: nothing is appended.
+    /// `append_in_place` whose closure panics: nothing is appended.
     pub(crate) fn append_with_panic(&self, len: usize) {
         let (id, data) = self.begin(1, len);
         let fill = |bytes: &mut [u8]| {

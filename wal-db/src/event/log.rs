@@ -145,7 +145,7 @@ macro_rules! decoding {
             /// in a format that this build cannot read, its bytes are not exactly one `T`, or an event of an earlier
             /// version cannot be brought up to today's.
             pub fn decode<T: WalDecodeOwned>(&self) -> Result<T, TypedError> {
-                self.decode_with::<T, DefaultCodec>()
+                self.decode_with_codec::<T, DefaultCodec>()
             }
 
             /// As [`decode`](Self::decode), for a log with records in the application's own format `C`.
@@ -153,7 +153,7 @@ macro_rules! decoding {
             /// # Errors
             ///
             /// As [`decode`](Self::decode).
-            pub fn decode_with<T: WalDecodeOwned, C: Codec>(&self) -> Result<T, TypedError> {
+            pub fn decode_with_codec<T: WalDecodeOwned, C: Codec>(&self) -> Result<T, TypedError> {
                 payload::decode_one::<C, T>(self.lsn(), self.kind(), self.data())
             }
 
@@ -343,7 +343,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// As [`append`](Self::append); [`TypedError::Encode`] from a [`MetaError`](crate::event::MetaError) if the metadata cannot be
     /// stored.
     pub fn append_with_meta(&self, event: &E, meta: &Meta) -> Result<Lsn> {
-        let encode = |buffer: &mut Vec<u8>| payload::encode_with::<C, E>(event, meta, buffer);
+        let encode = |buffer: &mut Vec<u8>| payload::encode_with_meta::<C, E>(event, meta, buffer);
         Ok(append::<AsEvent<C, E>>(&self.wal, self.reads_back, encode)?.0)
     }
 
@@ -354,7 +354,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// As [`append_with_meta`](Self::append_with_meta).
     pub fn append_batch_with_meta(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
         self.append_all(events, |(event, meta), buffer| {
-            payload::encode_with::<C, E>(event, meta, buffer)
+            payload::encode_with_meta::<C, E>(event, meta, buffer)
         })
     }
 

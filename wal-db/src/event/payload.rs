@@ -49,13 +49,13 @@ pub(super) fn encode<C: Codec, T: WalRecord>(
 }
 
 /// As [`encode`], with metadata.
-pub(super) fn encode_with<C: Codec, T: WalRecord>(
+pub(super) fn encode_with_meta<C: Codec, T: WalRecord>(
     event: &T,
     meta: &Meta,
     out: &mut Vec<u8>,
 ) -> Result<&'static RecordType, TypedError> {
     encode_under::<C, T>(event, out, |info, out| {
-        envelope::encode_with(info, meta.checked()?, out);
+        envelope::encode_with_meta(info, meta.checked()?, out);
         Ok(())
     })
 }

@@ -153,7 +153,7 @@ pub(crate) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
 }
 
 /// Appends the envelope of `info` with metadata to `out`; without, if there is none.
-pub(crate) fn encode_with(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode_with_meta(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
     let first = out.len();
     encode(info, out);
     if !meta.is_empty() {
@@ -492,7 +492,7 @@ mod tests {
     fn metadata_stands_between_the_version_and_the_event() {
         let entry = [200, 1, 0xAB];
         let mut payload = Vec::new();
-        encode_with(info(7, 1, 1), &entry, &mut payload);
+        encode_with_meta(info(7, 1, 1), &entry, &mut payload);
         assert_eq!(payload, [0xE1, 1, 7, 1, 3, 200, 1, 0xAB]);
         payload.push(42);
         let found = parse(&payload).expect("an envelope");
@@ -520,16 +520,14 @@ mod tests {
             .with_entry(128, &[7; 130])
             .with_entry(255, &[]);
         let mut payload = Vec::new();
-        let entries = meta.checked().expect("small enough");
-        encode_with(info(u32::MAX, 300, 1), entries, &mut payload);
+        encode_with_meta(info(u32::MAX, 300, 1), meta.view().bytes, &mut payload);
         payload
     }
 
     /// What was parsed, written again, is what was there. Metadata of no bytes is not written.
     fn assert_whole(payload: &[u8], Envelope { info, meta, body }: Envelope<'_>) {
         let mut again = Vec::new();
-        let meta = meta.to_meta();
-        encode_with(info, meta.checked().expect("small enough"), &mut again);
+        encode_with_meta(info, meta.bytes, &mut again);
         again.extend_from_slice(body);
         let empty = payload[0] & FLAG_METADATA != 0 && meta.is_empty();
         if empty {
@@ -575,7 +573,7 @@ mod tests {
     #[test]
     fn without_metadata_the_flag_is_not_set() {
         let mut payload = Vec::new();
-        encode_with(info(7, 1, 1), &[], &mut payload);
+        encode_with_meta(info(7, 1, 1), &[], &mut payload);
         assert_eq!(payload, encoded(info(7, 1, 1)));
     }
 

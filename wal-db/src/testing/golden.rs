@@ -61,11 +61,11 @@ pub fn golden<T>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<
 where
     T: WalDecodeOwned + PartialEq + Debug,
 {
-    golden_with::<T, DefaultCodec>(dir, name, value, mode)
+    golden_with_codec::<T, DefaultCodec>(dir, name, value, mode)
 }
 
 /// As [`golden`], for a record in the format `C`.
-pub fn golden_with<T, C>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<(), CheckFailed>
+pub fn golden_with_codec<T, C>(dir: &Path, name: &str, value: &T, mode: GoldenMode) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,
     C: Codec,

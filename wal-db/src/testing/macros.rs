@@ -86,7 +86,7 @@ macro_rules! assert_roundtrip {
         $crate::assert_roundtrip!($event; codec $crate::codec::DefaultCodec)
     };
     ($event:expr; codec $codec:ty) => {
-        if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip_with::<_, $codec>(&$event) {
+        if let ::core::result::Result::Err(failed) = $crate::testing::roundtrip_with_codec::<_, $codec>(&$event) {
             ::core::panic!("{failed}");
         }
     };
@@ -116,7 +116,7 @@ macro_rules! roundtrip_test {
         #[test]
         fn $name() {
             if let ::core::result::Result::Err(failed) =
-                $crate::testing::roundtrip_all_with::<_, $ty, $codec>($events)
+                $crate::testing::roundtrip_all_with_codec::<_, $ty, $codec>($events)
             {
                 ::core::panic!("{failed}");
             }
@@ -159,7 +159,7 @@ macro_rules! golden {
         )
     };
     ($name:expr, $value:expr, $dir:expr; codec $codec:ty) => {
-        if let ::core::result::Result::Err(failed) = $crate::testing::golden_with::<_, $codec>(
+        if let ::core::result::Result::Err(failed) = $crate::testing::golden_with_codec::<_, $codec>(
             ::core::convert::AsRef::<::std::path::Path>::as_ref(&$dir),
             $name,
             &$value,

@@ -51,11 +51,11 @@ pub use self::clock::FixedClock;
 #[doc(hidden)]
 pub use self::clock::set_clock;
 pub use self::differences::differences;
-pub use self::golden::{GoldenMode, golden, golden_with};
+pub use self::golden::{GoldenMode, golden, golden_with_codec};
 pub use self::history::{ReadableType, check_history};
 pub use self::lock::{Lock, LockError, LockLine};
 pub use self::logs::{MemLog, TempLog, append_payload};
-pub use self::roundtrip::{roundtrip, roundtrip_all, roundtrip_all_with, roundtrip_with};
+pub use self::roundtrip::{roundtrip, roundtrip_all, roundtrip_all_with_codec, roundtrip_with_codec};
 pub use self::shape_values::{NoValues, shape_values};
 pub use self::sim::{SimDisk, assert_crash_prefix};
 pub use self::store::check_store;

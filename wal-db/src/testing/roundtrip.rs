@@ -29,11 +29,11 @@ pub fn roundtrip<T>(event: &T) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,
 {
-    roundtrip_with::<T, DefaultCodec>(event)
+    roundtrip_with_codec::<T, DefaultCodec>(event)
 }
 
 /// As [`roundtrip`], in the format `C`.
-pub fn roundtrip_with<T, C>(event: &T) -> Result<(), CheckFailed>
+pub fn roundtrip_with_codec<T, C>(event: &T) -> Result<(), CheckFailed>
 where
     T: WalDecodeOwned + PartialEq + Debug,
     C: Codec,
@@ -52,11 +52,11 @@ where
     S: Strategy<Value = T>,
     T: WalDecodeOwned + PartialEq + Debug,
 {
-    roundtrip_all_with::<S, T, DefaultCodec>(events)
+    roundtrip_all_with_codec::<S, T, DefaultCodec>(events)
 }
 
 /// As [`roundtrip_all`], in the format `C`.
-pub fn roundtrip_all_with<S, T, C>(events: S) -> Result<(), CheckFailed>
+pub fn roundtrip_all_with_codec<S, T, C>(events: S) -> Result<(), CheckFailed>
 where
     S: Strategy<Value = T>,
     T: WalDecodeOwned + PartialEq + Debug,
@@ -88,7 +88,7 @@ fn one<T: WalDecodeOwned + PartialEq + Debug, C: Codec>(event: &T) -> Result<(),
         )
     };
     let back: T = record
-        .decode_with::<T, C>()
+        .decode_with_codec::<T, C>()
         .map_err(|error| explained(sentence(&error)))?;
     if back != *event {
         return Err(explained(format!("{event:?} was appended and {back:?} was read")));

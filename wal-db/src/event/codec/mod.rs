@@ -28,7 +28,7 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 /// The log brings bincode 2 (the default), postcard and JSON, each as a feature. An application that has a format of
 /// its own implements this for a type without values, and names it where it opens the log
 /// ([`EventLog::with_codec`](crate::EventLog::with_codec)) or reads a record
-/// ([`Record::decode_with`](crate::Record::decode_with)). A log may hold records of several formats: each says which it
+/// ([`Record::decode_with_codec`](crate::Record::decode_with_codec)). A log may hold records of several formats: each says which it
 /// is in.
 ///
 /// An id below 128 means one of this crate's formats, whatever a program says. A codec of an application that has one

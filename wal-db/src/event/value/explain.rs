@@ -54,7 +54,7 @@ macro_rules! explaining {
             /// [`TypedError::NoSchema`] if `schemas` does not have it; [`TypedError::Explain`] if the bytes are not
             /// what the schema says, or cannot be read with it.
             pub fn to_value(&self, schemas: &Schemas) -> Result<Value, TypedError> {
-                self.to_value_with::<DefaultCodec>(schemas)
+                self.to_value_with_codec::<DefaultCodec>(schemas)
             }
 
             /// As [`to_value`](Self::to_value), for a log with records in the application's own format `C`.
@@ -62,7 +62,7 @@ macro_rules! explaining {
             /// # Errors
             ///
             /// As [`to_value`](Self::to_value).
-            pub fn to_value_with<C: Codec>(&self, schemas: &Schemas) -> Result<Value, TypedError> {
+            pub fn to_value_with_codec<C: Codec>(&self, schemas: &Schemas) -> Result<Value, TypedError> {
                 to_value::<C>(self.lsn(), self.kind(), self.data(), schemas)
             }
 
@@ -79,7 +79,7 @@ macro_rules! explaining {
             /// As [`to_value`](Self::to_value).
             #[cfg(feature = "json")]
             pub fn to_json(&self, schemas: &Schemas) -> Result<String, TypedError> {
-                self.to_json_with::<DefaultCodec>(schemas)
+                self.to_json_with_codec::<DefaultCodec>(schemas)
             }
 
             /// As [`to_json`](Self::to_json), for a log with records in the application's own format `C`.
@@ -88,7 +88,7 @@ macro_rules! explaining {
             ///
             /// As [`to_json`](Self::to_json).
             #[cfg(feature = "json")]
-            pub fn to_json_with<C: Codec>(&self, schemas: &Schemas) -> Result<String, TypedError> {
+            pub fn to_json_with_codec<C: Codec>(&self, schemas: &Schemas) -> Result<String, TypedError> {
                 to_json::<C>(self.lsn(), self.kind(), self.data(), schemas)
             }
         }

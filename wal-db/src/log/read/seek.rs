@@ -170,7 +170,7 @@ impl Core {
         }
     }
 
-    /// That the log is not in use by this thread, in the closure of `append_with`.
+    /// That the log is not in use by this thread, in the closure of `append_in_place`.
     fn check_usable(&self) -> Result<()> {
         match self.usable_writer() {
             Ok(_) => Ok(()),

@@ -63,7 +63,7 @@ impl Wal {
     /// ```
     pub fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
         self.core()
-            .append_with(len, fill)
+            .append_in_place(len, fill)
             .map(|(pos, _)| Lsn::from_pos(pos))
     }
 

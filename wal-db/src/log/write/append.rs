@@ -141,7 +141,7 @@ impl Core {
     }
 
     /// Appends a record that `fill` writes in place, into `len` zero bytes.
-    pub(crate) fn append_with(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(u64, u64)> {
+    pub(crate) fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(u64, u64)> {
         let writer = self.usable_writer()?;
         let need = self.checked_frame_len(len)?;
         if need > writer.ring.max_claim() {

@@ -1,4 +1,4 @@
-//! Which logs this thread cannot use at the moment, because it is in the closure of their `append_with`: it has a claim
+//! Which logs this thread cannot use at the moment, because it is in the closure of their `append_in_place`: it has a claim
 //! there that is not published, and a flush waits for it.
 
 use std::cell::{Cell, RefCell};
