@@ -6,7 +6,7 @@ use std::cell::Cell;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize};
-use wal_db::__private::{Codec, Stored, Upcast};
+use wal_db::__private::{Codec, StoredEvent, Upcast};
 use wal_db::{
     EventLog, Lsn, MemStore, Meta, Replay, Wal, WalError, WalRecord,
     event::{MetaError, MetaRef, RecordType, TypedError, WalDecode, WalDecodeOwned},
@@ -363,7 +363,7 @@ impl WalRecord for Word {
 }
 
 impl<'de> WalDecode<'de> for Word {
-    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+    fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
         let words = |line: Line| {
             let words = line.0.split_whitespace();
             words.map(|word| Word(word.into())).collect::<Vec<_>>()

@@ -2,7 +2,7 @@
 //! and damage of the log is never one of them.
 
 use serde::{Deserialize, Serialize};
-use wal_db::__private::{Stored, Upcast};
+use wal_db::__private::{StoredEvent, Upcast};
 use wal_db::{
     Lsn, MemStore, RecoveryPolicy, Replay, Wal, WalConfig, WalError, WalRecord, WalStore,
     codec::{Bincode, Codec, CodecError, CodecId},
@@ -40,7 +40,10 @@ impl WalRecord for Job {
 }
 
 impl<'de> WalDecode<'de> for Job {
-    fn decode_older<C: Codec>(stored: &Stored<'de, C>, index: usize) -> Result<Upcast<Self>, TypedError> {
+    fn decode_older<C: Codec>(
+        stored: &StoredEvent<'de, C>,
+        index: usize,
+    ) -> Result<Upcast<Self>, TypedError> {
         match index {
             1 => stored.older::<DoneV2>()?.convert(stored),
             _ => Err(stored.no_migration()),

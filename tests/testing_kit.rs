@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use wal_db::__private::{Stored, Upcast};
+use wal_db::__private::{StoredEvent, Upcast};
 use wal_db::testing::{
     CheckFailed, EventType, FixedClock, GoldenMode, LockMode, MemLog, ReadableType, TempLog,
     assert_roundtrip, check_history, check_lock, golden, roundtrip, roundtrip_all, roundtrip_test,
@@ -57,7 +57,7 @@ macro_rules! moved {
 
         impl<'de> WalDecode<'de> for $ty {
             fn decode_older<C: Codec>(
-                $stored: &Stored<'de, C>,
+                $stored: &StoredEvent<'de, C>,
                 _: usize,
             ) -> Result<Upcast<Self>, TypedError> {
                 $upcast
@@ -170,7 +170,7 @@ const PLACED: &Shape = &Shape::Struct(Part::Static(&[
 record!(Placed, RecordType::new("placed", 2).schema(PLACED));
 
 impl<'de> WalDecode<'de> for Placed {
-    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+    fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
         let (id, (y, x)) = stored.fields()?;
         let place = Place { x, y, z: 0 };
         Ok(Upcast::One(Placed { id, place }))
@@ -208,7 +208,7 @@ const TURNED: &Shape = &Shape::Struct(Part::Static(&[
 record!(Turned, RecordType::new("turned", 2).schema(TURNED));
 
 impl<'de> WalDecode<'de> for Turned {
-    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+    fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
         let (set, list, [first, second]): (Vec<u8>, Vec<u8>, [u8; 2]) = stored.fields()?;
         Ok(Upcast::One(Turned {
             set: set.into_iter().rev().collect(),
@@ -242,7 +242,7 @@ struct Rows([Vec<i8>; 2]);
 record!(Rows, RecordType::new("rows", 2).schema(<[Vec<i8>; 2]>::SCHEMA));
 
 impl<'de> WalDecode<'de> for Rows {
-    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+    fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
         let mut rows: [Vec<i8>; 2] = stored.fields()?;
         rows[1].reverse();
         Ok(Upcast::One(Rows(rows)))
@@ -531,7 +531,7 @@ impl WalRecord for Door {
 }
 
 impl<'de> WalDecode<'de> for Door {
-    fn decode_older<C: Codec>(stored: &Stored<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
+    fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
         let () = stored.fields()?;
         Ok(Upcast::Many(Vec::new()))
     }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    format::{Fields, LogId},
+    format::{Cursor, LogId},
     lsn::Lsn,
 };
 
@@ -128,7 +128,7 @@ impl Position {
     /// # Errors
     /// If they are not those of a position.
     pub fn from_bytes(bytes: &[u8; 56]) -> Result<Self, ParsePositionError> {
-        let mut fields = Fields(bytes);
+        let mut fields = Cursor(bytes);
         let log = LogId(fields.take());
         let lsn = Lsn::new(fields.u64());
         let (part, epoch) = (fields.u32(), fields.u32());

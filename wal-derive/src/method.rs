@@ -35,7 +35,7 @@ impl Method {
         } = self;
         quote! {
             #head<#codec: #krate::__private::Codec>(
-                #stored: &#krate::__private::Stored<'de, #codec>,
+                #stored: &#krate::__private::StoredEvent<'de, #codec>,
                 #index: ::core::primitive::usize,
             ) -> ::core::result::Result<#returns, #krate::__private::TypedError> {
                 #body

@@ -13,10 +13,10 @@
 // | `schema` | what events look like: in constants, and as text |
 // | `codec` | wire formats and their ids; one module for each implementation |
 // | `dictionary` | what schema records say, and the comparison with the program's types |
-// | `contents` | takes the variant tag of a top-level enum out of the codec's bytes |
+// | `fields` | takes the variant tag of a top-level enum out of the codec's bytes |
 // | `bounded` | limits on depth and element count, the same for writing and for reading |
 // | `stored` | an event while it is read, and the way from an earlier version to today's type |
-// | `payload` | envelope, contents, limits and codec put together: event to bytes and back |
+// | `payload` | envelope, fields, limits and codec put together: event to bytes and back |
 // | `read_back` | reading again what was encoded, before the first append of a type |
 // | `trace` | where in an event an error is |
 // | `scratch` | the reused buffer that an append encodes into |
@@ -29,9 +29,9 @@
 
 mod bounded;
 pub(crate) mod codec;
-mod contents;
 mod copied;
 mod dictionary;
+mod fields;
 mod info;
 pub(crate) mod log;
 pub(crate) mod meta;
@@ -69,6 +69,6 @@ pub mod __private {
     pub use super::read_back::Written;
     pub use super::record::{ChainProblem, OlderVersion, RecordType, WalDecode, WalRecord};
     pub use super::schema::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
-    pub use super::stored::{Is, RawRecord, Retired, Stored, Upcast};
+    pub use super::stored::{Is, RawRecord, Retired, StoredEvent, Upcast};
     pub use crate::error::TypedError;
 }

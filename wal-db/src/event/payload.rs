@@ -1,4 +1,4 @@
-//! An event to the payload of its record and back: envelope, contents and limits around the codec.
+//! An event to the payload of its record and back: envelope, fields and limits around the codec.
 
 use std::marker::PhantomData;
 
@@ -9,11 +9,11 @@ use serde::ser::{Serialize, Serializer};
 use super::{
     bounded::{self, Limits, Shared},
     codec::{self, Codec, CodecError},
-    contents::{Fields, Stored as StoredVariant},
+    fields::{AsFields, FromFields},
     info,
     meta::{Meta, MetaError},
     record::{RecordType, WalDecode, WalRecord},
-    stored::{RawRecord, Stored, Upcast},
+    stored::{RawRecord, StoredEvent, Upcast},
 };
 use crate::{
     error::TypedError,
@@ -81,7 +81,7 @@ fn encode_under<C: Codec, T: WalRecord>(
         codec: C::ID,
     };
     envelope(info, out).map_err(|error| refused(error.into()))?;
-    encode_contents::<C, T>(event, event.record_index(), out).map_err(refused)?;
+    encode_body::<C, T>(event, event.record_index(), out).map_err(refused)?;
     Ok(record)
 }
 
@@ -106,7 +106,7 @@ pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
 ) -> Result<Upcast<T>, TypedError> {
     match of_today::<T>(info) {
         Some((index, record)) => {
-            T::decode_today(&Stored::<C>::new(lsn, record, info, bytes), index).map(Upcast::One)
+            T::decode_today(&StoredEvent::<C>::new(lsn, record, info, bytes), index).map(Upcast::One)
         }
         None => decode_otherwise::<C, T>(lsn, info, bytes),
     }
@@ -122,7 +122,7 @@ pub(super) fn decode_one<'de, C: Codec, T: WalDecode<'de>>(
 ) -> Result<T, TypedError> {
     let (info, bytes) = info::open(lsn, kind, payload)?;
     match of_today::<T>(info) {
-        Some((index, record)) => T::decode_today(&Stored::<C>::new(lsn, record, info, bytes), index),
+        Some((index, record)) => T::decode_today(&StoredEvent::<C>::new(lsn, record, info, bytes), index),
         None => decode_otherwise::<C, T>(lsn, info, bytes)?.only(lsn),
     }
 }
@@ -194,16 +194,16 @@ fn decode_otherwise<'de, C: Codec, T: WalDecode<'de>>(
             known,
         });
     }
-    T::decode_older(&Stored::<C>::new(lsn, record, info, bytes), index)
+    T::decode_older(&StoredEvent::<C>::new(lsn, record, info, bytes), index)
 }
 
 /// Reads exactly one value; `variant` is the position of the variant that it is the fields of.
 #[inline(always)]
 pub(super) fn read<'de, C: Codec, T: Deserialize<'de>>(
-    stored: &Stored<'de, C>,
+    stored: &StoredEvent<'de, C>,
     variant: Option<usize>,
 ) -> Result<T, TypedError> {
-    let Stored {
+    let StoredEvent {
         lsn,
         record: &RecordType { name, .. },
         info: RecordInfo { version, codec, .. },
@@ -211,7 +211,7 @@ pub(super) fn read<'de, C: Codec, T: Deserialize<'de>>(
         ..
     } = *stored;
     let shared = Shared::reading(bytes.len());
-    let seed = ContentsSeed {
+    let seed = BodySeed {
         variant,
         limits: Limits::new(&shared),
         event: PhantomData,
@@ -235,57 +235,53 @@ pub(super) fn read<'de, C: Codec, T: Deserialize<'de>>(
     }
 }
 
-fn encode_contents<C: Codec, T: WalRecord>(
-    event: &T,
-    index: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
+fn encode_body<C: Codec, T: WalRecord>(event: &T, index: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = out.len();
     let shared = Shared::writing();
-    let contents = Contents {
+    let body = Body {
         event,
         index,
         limits: Limits::new(&shared),
     };
-    codec::encode::<C, _>(&contents, out).map_err(|error| shared.or_exceeded(error))?;
+    codec::encode::<C, _>(&body, out).map_err(|error| shared.or_exceeded(error))?;
     shared.check(out.len() - start)?;
     Ok(())
 }
 
 /// What the codec writes for an event: its fields, within the limits.
-struct Contents<'a, T> {
+struct Body<'a, T> {
     event: &'a T,
     index: usize,
     limits: Limits<'a>,
 }
 
-impl<T: WalRecord> Serialize for Contents<'_, T> {
+impl<T: WalRecord> Serialize for Body<'_, T> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bounded = bounded::Writer::new(serializer, self.limits);
         if T::FAMILY {
-            self.event.serialize(Fields::new(bounded, self.index as u32))
+            self.event.serialize(AsFields::new(bounded, self.index as u32))
         } else {
             self.event.serialize(bounded)
         }
     }
 }
 
-/// The reverse of `Contents`.
-struct ContentsSeed<'a, T> {
+/// The reverse of `Body`.
+struct BodySeed<'a, T> {
     variant: Option<usize>,
     limits: Limits<'a>,
     event: PhantomData<T>,
 }
 
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for ContentsSeed<'_, T> {
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for BodySeed<'_, T> {
     type Value = T;
 
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         let bounded = bounded::Reader::new(deserializer, self.limits);
         match self.variant {
-            Some(index) => T::deserialize(StoredVariant::new(bounded, index as u32)),
+            Some(index) => T::deserialize(FromFields::new(bounded, index as u32)),
             None => T::deserialize(bounded),
         }
     }

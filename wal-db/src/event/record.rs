@@ -7,7 +7,7 @@ use super::{
     codec::{Codec, CodecId},
     read_back::Written,
     schema::Shape,
-    stored::{RawRecord, Stored, Upcast},
+    stored::{RawRecord, StoredEvent, Upcast},
 };
 use crate::error::TypedError;
 
@@ -171,13 +171,16 @@ pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
     /// Reads an event that was stored in today's version of the record type at `index`.
     #[doc(hidden)]
     #[inline(always)]
-    fn decode_today<C: Codec>(stored: &Stored<'de, C>, index: usize) -> Result<Self, TypedError> {
+    fn decode_today<C: Codec>(stored: &StoredEvent<'de, C>, index: usize) -> Result<Self, TypedError> {
         stored.whole(index)
     }
 
     /// Reads an event that was stored in an earlier version of the record type at `index`.
     #[doc(hidden)]
-    fn decode_older<C: Codec>(stored: &Stored<'de, C>, index: usize) -> Result<Upcast<Self>, TypedError> {
+    fn decode_older<C: Codec>(
+        stored: &StoredEvent<'de, C>,
+        index: usize,
+    ) -> Result<Upcast<Self>, TypedError> {
         let _ = index;
         Err(stored.no_migration())
     }

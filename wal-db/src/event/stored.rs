@@ -15,7 +15,7 @@ use crate::{error::TypedError, format::envelope::RecordInfo, lsn::Lsn};
 
 /// An event in the version in which it was stored.
 #[doc(hidden)]
-pub struct Stored<'de, C> {
+pub struct StoredEvent<'de, C> {
     pub(super) lsn: Lsn,
     pub(super) record: &'static RecordType,
     pub(super) info: RecordInfo,
@@ -23,10 +23,10 @@ pub struct Stored<'de, C> {
     pub(super) codec: PhantomData<C>,
 }
 
-impl<'de, C: Codec> Stored<'de, C> {
+impl<'de, C: Codec> StoredEvent<'de, C> {
     #[inline(always)]
     pub(super) fn new(lsn: Lsn, record: &'static RecordType, info: RecordInfo, bytes: &'de [u8]) -> Self {
-        Stored {
+        StoredEvent {
             lsn,
             record,
             info,
@@ -129,7 +129,7 @@ impl<T> Upcast<T> {
     /// # Errors
     ///
     /// The first conversion that fails.
-    pub fn convert<New, C>(self, stored: &Stored<'_, C>) -> Result<Upcast<New>, TypedError>
+    pub fn convert<New, C>(self, stored: &StoredEvent<'_, C>) -> Result<Upcast<New>, TypedError>
     where
         C: Codec,
         New: TryFrom<T>,

@@ -54,7 +54,7 @@ fn the_stream() {
     stream.extend_from_slice(&seal.encode(LOG));
     stream.resize(2 * SECTOR as usize, 0);
 
-    let shown = shown("row");
+    let shown = shown("stream");
     assert_same(&shown, &stream);
     let read = |header: GroupHeader| GroupHeader {
         read: Some(header.digest(LOG)),
@@ -136,7 +136,7 @@ fn the_metadata() {
 fn records(manifest: &[u8]) -> Vec<(u64, RecordKind, Vec<u8>)> {
     let store = MemStore::new();
     store.write_slot(0, manifest).unwrap();
-    store.write_at(0, &shown("row")).unwrap();
+    store.write_at(0, &shown("stream")).unwrap();
     let wal = Wal::with_store_and_config(store, WalConfig::new().with_background_flush(false)).unwrap();
     wal.iter()
         .unwrap()
@@ -171,7 +171,7 @@ fn groups(frames: &[u8]) -> [GroupHeader; 2] {
 }
 
 fn manifest() -> Manifest {
-    let frames = &shown("row")[GROUP_HEADER_LEN..96];
+    let frames = &shown("stream")[GROUP_HEADER_LEN..96];
     let [data, _] = groups(frames);
     let mut manifest = Manifest::new(LOG, SEGMENT_LEN);
     manifest.generation = 3;

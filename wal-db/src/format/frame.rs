@@ -1,7 +1,7 @@
 //! A frame: one record, or a void, at its place in the stream. See `docs/format.md`, "Frames".
 
 use super::{
-    Fields,
+    Cursor,
     checksum::{FrameKey, LogId, crc32},
 };
 
@@ -98,7 +98,7 @@ impl FrameWord {
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        FrameWord::parse(Fields(bytes).u64())
+        FrameWord::parse(Cursor(bytes).u64())
     }
 
     #[inline]
@@ -190,7 +190,7 @@ impl FrameAt {
     }
 }
 
-/// Whether `content`, which starts at `pos`, is a row of frames that are valid each by itself.
+/// Whether `content`, which starts at `pos`, holds frames only, one after the other, and each is valid by itself.
 pub(crate) fn frames_are_intact(mut content: &[u8], mut pos: u64, key: FrameKey) -> bool {
     while !content.is_empty() {
         let FrameAt::Intact(word) = FrameAt::look(key, pos, content, content.len() as u64) else {

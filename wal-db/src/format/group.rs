@@ -1,6 +1,6 @@
 //! A group: what one flush writes. See `docs/format.md`, "Groups".
 
-use super::{Fields, SECTOR, align_sector, checksum::LogId};
+use super::{Cursor, SECTOR, align_sector, checksum::LogId};
 
 /// The header; it never straddles a sector because a group starts on one.
 pub(crate) const GROUP_HEADER_LEN: usize = 64;
@@ -96,7 +96,7 @@ impl GroupHeader {
         let Some(bytes) = bytes.first_chunk::<GROUP_HEADER_LEN>() else {
             return Err(HeaderFault::Short);
         };
-        let mut fields = Fields(bytes);
+        let mut fields = Cursor(bytes);
         let (crc, magic) = (fields.u32(), fields.u32());
         if magic != MAGIC {
             return Err(if bytes == &[0; GROUP_HEADER_LEN] {

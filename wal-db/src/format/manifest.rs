@@ -1,7 +1,7 @@
 //! The manifest: what has to be known before the first byte of the stream is read. See `docs/format.md`, "Manifest".
 
 use super::{
-    FORMAT_VERSION, Fields, SECTOR,
+    Cursor, FORMAT_VERSION, SECTOR,
     checksum::LogId,
     group::GROUP_HEADER_LEN,
     is_zero,
@@ -161,7 +161,7 @@ impl Manifest {
     /// How many bytes a manifest has that starts like this, damaged or not.
     pub(crate) fn len_of(start: &[u8]) -> Option<usize> {
         let start = start.strip_prefix(&MAGIC)?;
-        Some(Fields(start.get(12..16)?).u32() as usize)
+        Some(Cursor(start.get(12..16)?).u32() as usize)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, SlotFault> {
@@ -233,7 +233,7 @@ impl Manifest {
     }
 
     /// The fields of bytes that are whole and of a version that is known.
-    fn checked(bytes: &[u8]) -> Result<(Fields<'_>, Features), SlotFault> {
+    fn checked(bytes: &[u8]) -> Result<(Cursor<'_>, Features), SlotFault> {
         if is_zero(bytes) {
             return Err(SlotFault::Empty);
         }
@@ -243,7 +243,7 @@ impl Manifest {
         if bytes.len() < FIXED_LEN + 4 {
             return Err(SlotFault::Damaged);
         }
-        let mut fields = Fields(&bytes[8..]);
+        let mut fields = Cursor(&bytes[8..]);
         let version = fields.u32();
         let (read, write, len) = (fields.u32(), fields.u32(), fields.u32() as usize);
         let known_len = (FIXED_LEN + 4..=SLOT_LEN.min(bytes.len())).contains(&len);

@@ -53,9 +53,9 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// Reads little-endian fields one after the other. Callers check the length first.
-pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
 
-impl Fields<'_> {
+impl Cursor<'_> {
     pub(crate) fn take<const N: usize>(&mut self) -> [u8; N] {
         let (head, rest) = self.0.split_first_chunk::<N>().unwrap_or((&[0; N], &[]));
         self.0 = rest;

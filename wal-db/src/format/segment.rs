@@ -1,6 +1,6 @@
 //! The header of a segment file. See `docs/format.md`, "Segments".
 
-use super::{FORMAT_VERSION, Fields, checksum::LogId};
+use super::{Cursor, FORMAT_VERSION, checksum::LogId};
 
 /// Where the stream's bytes start in a segment file.
 pub(crate) const SEGMENT_HEADER_LEN: u64 = 4096;
@@ -47,7 +47,7 @@ impl SegmentHeader {
         let Some(bytes) = bytes.first_chunk::<SEGMENT_HEADER_USED>() else {
             return Err(SegmentFault::Foreign);
         };
-        let mut fields = Fields(bytes);
+        let mut fields = Cursor(bytes);
         if fields.take::<8>() != MAGIC {
             return Err(SegmentFault::Foreign);
         }

@@ -1,6 +1,6 @@
 //! The first 4 KiB of a file that is staging memory. See `docs/format.md`, "Staging file".
 
-use super::{Fields, SECTOR, checksum::LogId, is_zero};
+use super::{Cursor, SECTOR, checksum::LogId, is_zero};
 
 pub(crate) const STAGING_HEADER_LEN: u64 = 4096;
 pub(crate) const RELEASED_AT: usize = 512;
@@ -41,7 +41,7 @@ impl StagingHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields(bytes.first_chunk::<USED>()?);
+        let mut fields = Cursor(bytes.first_chunk::<USED>()?);
         let intact =
             fields.take::<8>() == MAGIC && crc32fast::hash(&bytes[..60]).to_le_bytes() == bytes[60..64];
         let log = LogId(fields.take());
@@ -63,7 +63,7 @@ impl StagingHeader {
 
 /// The released and the durable position, where they can be believed.
 pub(crate) fn words(head: &[u8], header: &StagingHeader) -> (Option<u64>, Option<u64>) {
-    let word = |at: usize| Fields(&head[at..]).u64();
+    let word = |at: usize| Cursor(&head[at..]).u64();
     let durable = Some(word(DURABLE_AT)).filter(|value| word(DURABLE_AT + 8) == !value);
     // Between the two stores a dead process leaves the old complement, which is as good: what was released last is zero
     // and nothing was claimed in its place. Anything else is damage, and then nothing here can be used.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Fields,
+    Cursor,
     checksum::{LogId, crc32},
     timeline::{EpochStart, TableName},
 };
@@ -25,7 +25,7 @@ impl Table {
     pub(crate) fn decode(log: LogId, mut bytes: Vec<u8>, name: TableName) -> Option<Table> {
         let len = Self::content_len(name.count)?;
         let (content, crc) = (bytes.get(..len)?, bytes.get(len..len + CRC_LEN)?);
-        let mut fields = Fields(content);
+        let mut fields = Cursor(content);
         let head = (fields.take(), fields.take(), fields.u64());
         if crc != name.crc.to_le_bytes() || crc32(content) != name.crc || head != (MAGIC, log.0, name.count) {
             return None;
@@ -104,7 +104,7 @@ impl Table {
         if index >= self.len() {
             return None;
         }
-        let mut fields = Fields(self.bytes.get(HEADER_LEN + index * ENTRY_LEN..)?);
+        let mut fields = Cursor(self.bytes.get(HEADER_LEN + index * ENTRY_LEN..)?);
         Some(EpochStart {
             start: fields.u64(),
             cut: fields.u64(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
-    __private::{Stored, Upcast},
+    __private::{StoredEvent, Upcast},
     MemStore, Wal, WalRecord,
     codec::Codec,
     event::{RecordType, TypedError, WalDecode},
@@ -125,7 +125,7 @@ impl WalRecord for Half {
 
 impl<'de> WalDecode<'de> for Half {
     fn decode_older<C: Codec>(
-        stored: &Stored<'de, C>,
+        stored: &StoredEvent<'de, C>,
         _: usize,
     ) -> std::result::Result<Upcast<Self>, TypedError> {
         Ok(stored.older::<Pair>()?.split(|pair| {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 const HEADER: u64 = 2 * SLOT_LEN as u64;
-const ROW: u64 = HEADER + SEGMENT_HEADER_LEN;
+const STREAM: u64 = HEADER + SEGMENT_HEADER_LEN;
 
 /// A log in one file: the manifest's two slots, a segment header, then the stream. The staging memory lies beside it as
 /// `<file>.staging`.
@@ -113,7 +113,7 @@ impl FileStore {
             // It was made for us, and may be all that we may write here.
             place.check_names_beside()?;
             not_somebody_elses(&place.beside(".staging"))?;
-            file.set_len(ROW)?;
+            file.set_len(STREAM)?;
         }
         file.sync_data().map_err(WalError::io("flushing the log"))?;
         Self::with_file(fs, file, place)
@@ -131,7 +131,7 @@ impl FileStore {
     pub(crate) fn open_read_only_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Self> {
         let place = Place::of(&*fs, path)?;
         match place.open(Access::Read)? {
-            Some(file) if file.len()? == ROW && is_all_zero(&*file)? => Err(WalError::NotALog {
+            Some(file) if file.len()? == STREAM && is_all_zero(&*file)? => Err(WalError::NotALog {
                 path: place.path,
                 reason: recognised::UNFINISHED,
             }),
@@ -175,7 +175,7 @@ impl FileStore {
         if place.dir.exists(&place.name)? {
             return Err(faster(&place.path));
         }
-        let is_made = file.len()? <= ROW && is_all_zero(file)?;
+        let is_made = file.len()? <= STREAM && is_all_zero(file)?;
         if !is_made {
             return Err(WalError::NotALog {
                 path: new.path.clone(),
@@ -183,7 +183,7 @@ impl FileStore {
             });
         }
         file.set_len(0)?;
-        file.set_len(ROW)?;
+        file.set_len(STREAM)?;
         file.sync_all()?;
         match place.dir.rename(&new.name, &place.name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(faster(&place.path)),
@@ -204,7 +204,7 @@ impl FileStore {
             path: place.path.clone(),
             reason,
         };
-        if len < ROW {
+        if len < STREAM {
             return Err(foreign(recognised::file(&*file)?.unwrap_or("it is too short")));
         }
         let mut any = false;
@@ -217,7 +217,7 @@ impl FileStore {
             }
             any |= start.starts_with(b"WALDB");
         }
-        let made_and_left = len == ROW && is_all_zero(&*file)?;
+        let made_and_left = len == STREAM && is_all_zero(&*file)?;
         if !any && !made_and_left {
             return Err(foreign(
                 recognised::file(&*file)?.unwrap_or("it has another format"),
@@ -227,7 +227,7 @@ impl FileStore {
             file,
             place,
             // What is there already and is longer than this process may make a file is for reading.
-            prepared: AtomicU64::new(len.min(fs.longest_file()).saturating_sub(ROW)),
+            prepared: AtomicU64::new(len.min(fs.longest_file()).saturating_sub(STREAM)),
             fs,
             process: Process::this(),
         })
@@ -269,16 +269,16 @@ impl WalStore for FileStore {
     }
 
     fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        read_at(&*self.file, ROW.saturating_add(pos), buf)
+        read_at(&*self.file, STREAM.saturating_add(pos), buf)
     }
 
     fn next_data(&self, pos: u64) -> io::Result<u64> {
-        let data = self.file.next_data(ROW.saturating_add(pos))?;
-        Ok(data.map_or(u64::MAX, |data| data.saturating_sub(ROW)))
+        let data = self.file.next_data(STREAM.saturating_add(pos))?;
+        Ok(data.map_or(u64::MAX, |data| data.saturating_sub(STREAM)))
     }
 
     fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        write_at(&*self.file, ROW + pos, bytes)
+        write_at(&*self.file, STREAM + pos, bytes)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -286,12 +286,12 @@ impl WalStore for FileStore {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.len()?.saturating_sub(ROW))
+        Ok(self.file.len()?.saturating_sub(STREAM))
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         if self.len()? > len {
-            self.file.set_len(ROW + len)?;
+            self.file.set_len(STREAM + len)?;
             self.prepared.store(len, Ordering::Release);
             for_good(self.file.sync_all())?;
         }
@@ -330,10 +330,10 @@ impl WalStore for FileStore {
         let ready = self.prepared.load(Ordering::Acquire);
         if end > ready {
             let rounded = end.next_multiple_of(self.prepare_step());
-            let end = match self.file.allocate(ROW + ready, ROW + rounded) {
+            let end = match self.file.allocate(STREAM + ready, STREAM + rounded) {
                 // What is left of the disk may be enough for what was asked for.
                 Err(error) if is_full(&error) => {
-                    self.file.allocate(ROW + ready, ROW + end)?;
+                    self.file.allocate(STREAM + ready, STREAM + end)?;
                     end
                 }
                 allocated => allocated.map(|()| rounded)?,
@@ -356,7 +356,7 @@ impl WalStore for FileStore {
     }
 
     fn discard(&self, start: u64, end: u64) -> io::Result<()> {
-        self.file.punch(ROW + start, ROW + end)
+        self.file.punch(STREAM + start, STREAM + end)
     }
 
     fn keep_aside(&self, pos: u64, bytes: &mut dyn io::Read) -> io::Result<Option<PathBuf>> {
@@ -554,7 +554,7 @@ fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
 
 /// Whether the start of a file, up to where the stream begins, is zero.
 fn is_all_zero(file: &dyn File) -> io::Result<bool> {
-    let mut bytes = vec![0; ROW as usize];
+    let mut bytes = vec![0; STREAM as usize];
     let len = read_at(file, 0, &mut bytes)?;
     Ok(is_zero(&bytes[..len]))
 }

@@ -31,7 +31,7 @@ pub struct MemStore {
 struct Bytes {
     len: u64,
     /// The pieces of the stream by their numbers. One that is not there reads as zeros.
-    row: BTreeMap<u64, Box<[u8]>>,
+    stream: BTreeMap<u64, Box<[u8]>>,
     slots: [Vec<u8>; 4],
     locked: bool,
 }
@@ -82,12 +82,12 @@ impl Bytes {
     fn clear(&mut self, start: u64, end: u64) {
         let (first, behind) = (start.div_ceil(CHUNK), end / CHUNK);
         if first < behind {
-            let mut rest = self.row.split_off(&first);
-            self.row.append(&mut rest.split_off(&behind));
+            let mut rest = self.stream.split_off(&first);
+            self.stream.append(&mut rest.split_off(&behind));
         }
         for (from, to) in [(start, end.min(first * CHUNK)), (start.max(behind * CHUNK), end)] {
             if from < to
-                && let Some(chunk) = self.row.get_mut(&(from / CHUNK))
+                && let Some(chunk) = self.stream.get_mut(&(from / CHUNK))
             {
                 let from_in_chunk = (from % CHUNK) as usize;
                 chunk[from_in_chunk..][..(to - from) as usize].fill(0);
@@ -126,7 +126,7 @@ impl WalStore for MemStore {
         let len = buf.len().min(left);
         for (chunk, from, part) in parts(pos, len) {
             let target = &mut buf[part];
-            match bytes.row.get(&chunk) {
+            match bytes.stream.get(&chunk) {
                 Some(there) => target.copy_from_slice(&there[from..][..target.len()]),
                 None => target.fill(0),
             }
@@ -141,7 +141,7 @@ impl WalStore for MemStore {
         let mut bytes = self.bytes.lock();
         for (chunk, from, part) in parts(pos, new.len()) {
             let there = bytes
-                .row
+                .stream
                 .entry(chunk)
                 .or_insert_with(|| vec![0; CHUNK as usize].into());
             there[from..][..part.len()].copy_from_slice(&new[part]);
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_not_needed_any_more_takes_no_memory() {
         let store = MemStore::new();
-        let pieces = || store.bytes.lock().row.len();
+        let pieces = || store.bytes.lock().stream.len();
         store.write_at(0, &[7; 10 * CHUNK as usize + 100]).unwrap();
         assert_eq!(pieces(), 11);
         store.truncate_before(4 * CHUNK + 10).unwrap();
@@ -215,18 +215,18 @@ mod tests {
         assert_eq!(pieces(), 6);
         store.truncate(8 * CHUNK + 1).unwrap();
         assert_eq!((pieces(), store.len().unwrap()), (4, 8 * CHUNK + 1));
-        let mut row = vec![9; 9 * CHUNK as usize];
-        assert_eq!(store.read_at(0, &mut row).unwrap(), 8 * CHUNK as usize + 1);
+        let mut stream = vec![9; 9 * CHUNK as usize];
+        assert_eq!(store.read_at(0, &mut stream).unwrap(), 8 * CHUNK as usize + 1);
         let is_kept = |pos: u64| match pos {
             _ if pos < 4 * CHUNK + 10 => false,
             _ if (5 * CHUNK + 1..7 * CHUNK).contains(&pos) => false,
             _ => pos <= 8 * CHUNK,
         };
         for pos in 0..=8 * CHUNK {
-            assert_eq!(row[pos as usize], if is_kept(pos) { 7 } else { 0 }, "{pos}");
+            assert_eq!(stream[pos as usize], if is_kept(pos) { 7 } else { 0 }, "{pos}");
         }
         store.write_at(9 * CHUNK, &[1]).unwrap();
-        assert_eq!(store.read_at(8 * CHUNK + 1, &mut row).unwrap(), CHUNK as usize);
-        assert!(row[..CHUNK as usize - 1].iter().all(|&byte| byte == 0));
+        assert_eq!(store.read_at(8 * CHUNK + 1, &mut stream).unwrap(), CHUNK as usize);
+        assert!(stream[..CHUNK as usize - 1].iter().all(|&byte| byte == 0));
     }
 }

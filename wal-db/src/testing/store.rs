@@ -170,7 +170,7 @@ fn slots_stay(store: &dyn WalStore, manifest: &Manifest) -> Result<Vec<Vec<u8>>,
     }
     must(
         called("len", store.len())? == 0,
-        "what is written to a slot changes the row",
+        "what is written to a slot changes the stream",
     )?;
     Ok(contents)
 }

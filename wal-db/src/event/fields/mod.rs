@@ -9,5 +9,5 @@
 mod de;
 mod ser;
 
-pub(super) use de::Stored;
-pub(super) use ser::Fields;
+pub(super) use de::FromFields;
+pub(super) use ser::AsFields;

@@ -6,19 +6,19 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 /// The fields of the variant at `index`, to be read as the enum.
-pub(in super::super) struct Stored<D> {
+pub(in super::super) struct FromFields<D> {
     inner: D,
     index: u32,
 }
 
-impl<D> Stored<D> {
+impl<D> FromFields<D> {
     #[inline(always)]
     pub(in super::super) fn new(inner: D, index: u32) -> Self {
-        Stored { inner, index }
+        FromFields { inner, index }
     }
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Stored<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for FromFields<D> {
     type Error = D::Error;
 
     #[inline(always)]
@@ -149,7 +149,8 @@ mod tests {
     /// A format that stores names finds the one that was written: the writer gives a struct that of the variant.
     #[test]
     fn a_struct_variant_is_read_under_the_name_that_it_is_written_under() {
-        let asked = |index| Stored::new(Names, index).deserialize_enum("Enum", &["First", "Second"], Choice);
+        let asked =
+            |index| FromFields::new(Names, index).deserialize_enum("Enum", &["First", "Second"], Choice);
         assert_eq!(asked(1), Err(ValueError::custom("Second")));
     }
 }

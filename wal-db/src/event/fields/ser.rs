@@ -9,15 +9,15 @@ use serde::ser::{
 
 /// Writes the fields of the variant at `index`, and refuses everything else: a hand-written `Serialize` that
 /// says another variant than `record_index` would be stored under a name that is not its own.
-pub(in super::super) struct Fields<S> {
+pub(in super::super) struct AsFields<S> {
     inner: S,
     index: u32,
 }
 
-impl<S: Serializer> Fields<S> {
+impl<S: Serializer> AsFields<S> {
     #[inline]
     pub(in super::super) fn new(inner: S, index: u32) -> Self {
-        Fields { inner, index }
+        AsFields { inner, index }
     }
 
     #[inline]
@@ -48,7 +48,7 @@ macro_rules! refuse {
     };
 }
 
-impl<S: Serializer> Serializer for Fields<S> {
+impl<S: Serializer> Serializer for AsFields<S> {
     type Ok = S::Ok;
     type Error = S::Error;
     type SerializeSeq = Impossible<S::Ok, S::Error>;
