@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::{
     Lsn, MemStore, Wal, WalError, WalRecord, WalSchema,
     codec::{Bincode, Codec, CodecError, CodecId, Json, Postcard},
-    event::{RecordType, TypedError, WalDecode, WalDecodeOwned},
+    event::{EventType, TypedError, WalDecode, WalDecodeOwned},
     schema::Schemas,
 };
 
@@ -119,7 +119,7 @@ fn a_codec_that_a_reader_does_not_have_is_named() {
         Shop::Closed
     );
 
-    let schemas = [wal_db::schema::RecordSchema::new(
+    let schemas = [wal_db::schema::EventSchema::new(
         record.info().expect("typed").type_id,
         "shop.closed",
         1,
@@ -185,7 +185,7 @@ struct Label<'a> {
 
 impl WalRecord for Label<'_> {
     const NAME: &'static str = "label";
-    const RECORDS: &'static [RecordType] = &[RecordType::new("label", 1)];
+    const RECORDS: &'static [EventType] = &[EventType::new("label", 1)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {

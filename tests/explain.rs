@@ -4,8 +4,8 @@
 use wal_db::{
     Lsn, MemStore, Record, Wal, WalRecord, WalSchema,
     codec::{Bincode, Codec, CodecId, Json, Postcard},
-    event::{RecordInfo, RecordType, TypedError},
-    schema::{Part, RecordSchema, Schemas, Shape, Value},
+    event::{EventInfo, EventType, TypedError},
+    schema::{EventSchema, Part, Schemas, Shape, Value},
 };
 
 const EVENTS: usize = 10_000;
@@ -402,15 +402,15 @@ mod reader {
         assert_eq!(found.len(), SHAPES.len());
     }
 
-    pub(crate) fn schema(name: &'static str, shape: &str) -> RecordSchema {
+    pub(crate) fn schema(name: &'static str, shape: &str) -> EventSchema {
         let shape = shape.parse().expect("a shape");
-        RecordSchema::new(RecordType::new(name, 1).id, name, 1, shape)
+        EventSchema::new(EventType::new(name, 1).id, name, 1, shape)
     }
 
     /// An event as this program sees it.
     pub(crate) struct Seen {
         pub(crate) lsn: Lsn,
-        pub(crate) info: RecordInfo,
+        pub(crate) info: EventInfo,
         pub(crate) name: String,
         pub(crate) json: String,
         pub(crate) value: Value,

@@ -15,8 +15,8 @@ use wal_db::testing::append_payload;
 use wal_db::{
     MemStore, Record, Wal, WalRecord, WalSchema,
     codec::{Bincode, Codec, CodecId, Json, Postcard},
-    event::{RecordType, WalDecode},
-    schema::{RecordSchema, Schemas, Shape},
+    event::{EventType, WalDecode},
+    schema::{EventSchema, Schemas, Shape},
 };
 use wal_tests::files::{Form, Place, SEGMENT_ROW, patch_group};
 use wal_tests::random::{Random, Rng};
@@ -126,7 +126,7 @@ struct Borrowed<'a> {
 
 impl WalRecord for Borrowed<'_> {
     const NAME: &'static str = "borrowed";
-    const RECORDS: &'static [RecordType] = &[RecordType::with_id(ID, "borrowed", 1)];
+    const RECORDS: &'static [EventType] = &[EventType::with_id(ID, "borrowed", 1)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {
@@ -281,7 +281,7 @@ fn within<T>(limit: u64, what: &str, record: &Record, read: impl FnOnce() -> T) 
 }
 
 fn read_with(record: &Record, shape: &Shape) -> bool {
-    let schemas: Schemas = [RecordSchema::new(ID, "planter", 1, shape.clone())]
+    let schemas: Schemas = [EventSchema::new(ID, "planter", 1, shape.clone())]
         .into_iter()
         .collect();
     let limit = value_limit(record.len());

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use wal_db::__private::{Codec, StoredEvent, Upcast};
 use wal_db::{
     EventLog, Lsn, MemStore, Meta, Replay, Wal, WalError, WalRecord,
-    event::{MetaError, MetaRef, RecordType, TypedError, WalDecode, WalDecodeOwned},
+    event::{EventType, MetaError, MetaRef, TypedError, WalDecode, WalDecodeOwned},
 };
 
 fn wal() -> Wal {
@@ -220,9 +220,9 @@ enum Order {
 
 impl WalRecord for Order {
     const NAME: &'static str = "order";
-    const RECORDS: &'static [RecordType] = &[
-        RecordType::new("order.placed", 1).aliases(&["order.made", "purchase"]),
-        RecordType::new("order.shipped", 1),
+    const RECORDS: &'static [EventType] = &[
+        EventType::new("order.placed", 1).aliases(&["order.made", "purchase"]),
+        EventType::new("order.shipped", 1),
     ];
     const FAMILY: bool = true;
 
@@ -354,7 +354,7 @@ struct Word(String);
 
 impl WalRecord for Word {
     const NAME: &'static str = "line";
-    const RECORDS: &'static [RecordType] = &[RecordType::new("line", 2)];
+    const RECORDS: &'static [EventType] = &[EventType::new("line", 2)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {

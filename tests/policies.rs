@@ -6,7 +6,7 @@ use wal_db::__private::{StoredEvent, Upcast};
 use wal_db::{
     Lsn, MemStore, RecoveryPolicy, Replay, Wal, WalConfig, WalError, WalRecord, WalStore,
     codec::{Bincode, Codec, CodecError, CodecId},
-    event::{Ahead, RecordType, Retired, Skipped, TypedError, Unreadable, WalDecode},
+    event::{Ahead, EventType, Retired, Skipped, TypedError, Unreadable, WalDecode},
 };
 
 fn wal() -> Wal {
@@ -23,10 +23,10 @@ enum Job {
 
 impl WalRecord for Job {
     const NAME: &'static str = "job";
-    const RECORDS: &'static [RecordType] = &[
-        RecordType::new("job.started", 2).aliases(&["job.begun"]),
-        RecordType::new("job.done", 3),
-        RecordType::new("job.blinked", 1).retire(),
+    const RECORDS: &'static [EventType] = &[
+        EventType::new("job.started", 2).aliases(&["job.begun"]),
+        EventType::new("job.done", 3),
+        EventType::new("job.blinked", 1).retire(),
     ];
     const FAMILY: bool = true;
 
@@ -69,7 +69,7 @@ macro_rules! stored_as {
 
         impl WalRecord for $type {
             const NAME: &'static str = $name;
-            const RECORDS: &'static [RecordType] = &[RecordType::new($name, $version)];
+            const RECORDS: &'static [EventType] = &[EventType::new($name, $version)];
             const FAMILY: bool = false;
 
             fn record_index(&self) -> usize {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use wal_db::{
     Event, MemStore, Record, Start, Wal, WalError, WalRecord,
-    event::{RecordType, TypedError, WalDecode},
+    event::{EventType, TypedError, WalDecode},
     read::RecordKind,
     recovery::SalvageItem,
     schema::{Part, Schemas, Shape, ShapeField},
@@ -13,7 +13,7 @@ use wal_tests::files::{FORMS, Form, Place, SEGMENT};
 use wal_tests::quiet;
 use wal_tests::random::Rng;
 
-/// Record types by hand, so that two of one name can have other shapes.
+/// Event types by hand, so that two of one name can have other shapes.
 macro_rules! record {
     ($ident:ident { $field:ident: $ty:ty => $schema:ident }, $name:literal, $version:literal) => {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ macro_rules! record {
 
         impl WalRecord for $ident {
             const NAME: &'static str = $name;
-            const RECORDS: &'static [RecordType] = &[RecordType::new($name, $version).schema({
+            const RECORDS: &'static [EventType] = &[EventType::new($name, $version).schema({
                 const SHAPE: &Shape = &Shape::Struct(Part::Static(&[ShapeField::new(
                     stringify!($field),
                     &Shape::$schema,
@@ -413,8 +413,8 @@ fn a_record_type_of_another_name_with_the_same_id_is_refused() {
 
     impl WalRecord for Other {
         const NAME: &'static str = "other";
-        const RECORDS: &'static [RecordType] =
-            &[RecordType::with_id(Opened::RECORDS[0].id, "other", 1).schema(&Shape::U64)];
+        const RECORDS: &'static [EventType] =
+            &[EventType::with_id(Opened::RECORDS[0].id, "other", 1).schema(&Shape::U64)];
         const FAMILY: bool = false;
 
         fn record_index(&self) -> usize {

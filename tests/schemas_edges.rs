@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use wal_db::{
     Lsn, Staging, Wal, WalConfig, WalError, WalRecord, WalStore,
-    event::{RecordType, TypedError},
+    event::{EventType, TypedError},
     schema::{Part, Shape},
 };
 use wal_tests::disk::{self, Disk, Op};
@@ -163,7 +163,7 @@ fn a_schema_longer_than_a_window_ends() {
 
     impl WalRecord for Huge {
         const NAME: &'static str = "huge";
-        const RECORDS: &'static [RecordType] = &[RecordType::new("huge", 1).schema(SCHEMA)];
+        const RECORDS: &'static [EventType] = &[EventType::new("huge", 1).schema(SCHEMA)];
         const FAMILY: bool = false;
 
         fn record_index(&self) -> usize {

@@ -14,23 +14,23 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use wal_db::__private::{StoredEvent, Upcast};
 use wal_db::testing::{
-    CheckFailed, EventType, FixedClock, GoldenMode, LockMode, MemLog, ReadableType, TempLog,
+    CheckFailed, DeclaredType, FixedClock, GoldenMode, LockMode, MemLog, ReadableType, TempLog,
     assert_roundtrip, check_history, check_lock, golden, roundtrip, roundtrip_all, roundtrip_test,
     shape_values,
 };
 use wal_db::{
     WalRecord, WalSchema,
     codec::Codec,
-    event::{OlderVersion, RecordType, TypedError, WalDecode},
+    event::{EventType, OlderVersion, TypedError, WalDecode},
     schema::{Part, Shape, ShapeField, ShapeVariant},
 };
 
-/// A record type that is no family.
+/// An event type that is no family.
 macro_rules! record {
     ($ty:ty, $record:expr) => {
         impl WalRecord for $ty {
             const NAME: &'static str = Self::RECORDS[0].name;
-            const RECORDS: &'static [RecordType] = &[$record];
+            const RECORDS: &'static [EventType] = &[$record];
             const FAMILY: bool = false;
 
             fn record_index(&self) -> usize {
@@ -43,7 +43,7 @@ macro_rules! record {
 /// `moved` version 2, with a migration from version 1 to be chosen.
 macro_rules! moved {
     ($ty:ident, |$stored:ident| $upcast:expr) => {
-        moved!($ty, |$stored| $upcast, RecordType::new("moved", 2));
+        moved!($ty, |$stored| $upcast, EventType::new("moved", 2));
     };
     ($ty:ident, |$stored:ident| $upcast:expr, $record:expr) => {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -167,7 +167,7 @@ const PLACED: &Shape = &Shape::Struct(Part::Static(&[
     ShapeField::new("place", PLACE),
 ]));
 
-record!(Placed, RecordType::new("placed", 2).schema(PLACED));
+record!(Placed, EventType::new("placed", 2).schema(PLACED));
 
 impl<'de> WalDecode<'de> for Placed {
     fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
@@ -205,7 +205,7 @@ const TURNED: &Shape = &Shape::Struct(Part::Static(&[
     ShapeField::new("note", &Shape::Str),
 ]));
 
-record!(Turned, RecordType::new("turned", 2).schema(TURNED));
+record!(Turned, EventType::new("turned", 2).schema(TURNED));
 
 impl<'de> WalDecode<'de> for Turned {
     fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
@@ -239,7 +239,7 @@ fn order_counts_in_a_list_and_not_in_a_set() {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Rows([Vec<i8>; 2]);
 
-record!(Rows, RecordType::new("rows", 2).schema(<[Vec<i8>; 2]>::SCHEMA));
+record!(Rows, EventType::new("rows", 2).schema(<[Vec<i8>; 2]>::SCHEMA));
 
 impl<'de> WalDecode<'de> for Rows {
     fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {
@@ -345,7 +345,7 @@ const TREE_SCHEMA: &Shape = {
     }
 };
 
-record!(Choosy, RecordType::new("choosy", 1).schema(CHOOSY));
+record!(Choosy, EventType::new("choosy", 1).schema(CHOOSY));
 impl WalDecode<'_> for Choosy {}
 
 #[test]
@@ -405,11 +405,11 @@ fn shapes_without_a_value_are_refused() {
     }
 }
 
-fn lock(dir: &TempDir, types: &[EventType], mode: LockMode) -> Result<Vec<String>, CheckFailed> {
+fn lock(dir: &TempDir, types: &[DeclaredType], mode: LockMode) -> Result<Vec<String>, CheckFailed> {
     check_lock(dir.path(), types, mode)
 }
 
-const MOVED: &[EventType] = &[EventType::of::<Moved>()];
+const MOVED: &[DeclaredType] = &[DeclaredType::of::<Moved>()];
 
 #[test]
 fn what_is_new_is_added_once_and_what_is_there_stays() {
@@ -480,7 +480,7 @@ fn versions_and_ids_are_compared() {
         other_id.contains("is released with the type id 0x00000007"),
         "{other_id}"
     );
-    let id = RecordType::new("moved", 1).id;
+    let id = EventType::new("moved", 1).id;
     let taken = text(lock(
         &dir_with(&format!("{LOCKED}gone 1 id={id} unit")),
         MOVED,
@@ -492,12 +492,12 @@ fn versions_and_ids_are_compared() {
 moved!(
     MovedChosen,
     |stored| Err(stored.no_migration()),
-    RecordType::with_id(7, "moved.by", 2).aliases(&["moved"])
+    EventType::with_id(7, "moved.by", 2).aliases(&["moved"])
 );
 
 #[test]
 fn chosen_ids_and_former_names_are_part_of_it() {
-    let types = &[EventType::of::<MovedChosen>()];
+    let types = &[DeclaredType::of::<MovedChosen>()];
     let dir = tempfile::tempdir().expect("a directory");
     let added = lock(&dir, types, LockMode::Update).expect("added");
     assert_eq!(added[0], "moved.by 1 id=7 {from: u64, to: u64}");
@@ -514,11 +514,11 @@ const OPENED: &Shape = &Shape::Struct(Part::Static(&[ShapeField::new("by", &Shap
 
 impl WalRecord for Door {
     const NAME: &'static str = "door";
-    const RECORDS: &'static [RecordType] = &[
-        RecordType::new("door.opened", 2)
+    const RECORDS: &'static [EventType] = &[
+        EventType::new("door.opened", 2)
             .schema(OPENED)
-            .from(&[RecordType::new("door.opened", 1).schema(&Shape::Unit)]),
-        RecordType::new("door.locked", 1).retire(),
+            .from(&[EventType::new("door.opened", 1).schema(&Shape::Unit)]),
+        EventType::new("door.locked", 1).retire(),
     ];
     const FAMILY: bool = true;
 
@@ -539,7 +539,7 @@ impl<'de> WalDecode<'de> for Door {
 
 #[test]
 fn families_their_retired_and_their_lost_variants() {
-    let types = &[EventType::of::<Door>()];
+    let types = &[DeclaredType::of::<Door>()];
     let released = "door.opened 1 unit\ndoor.opened 2 {by: str}\ndoor.locked 1 (u8, u8)\n";
     assert_eq!(lock(&dir_with(released), types, LockMode::Check), Ok(vec![]));
     assert_eq!(
@@ -572,8 +572,12 @@ fn families_their_retired_and_their_lost_variants() {
 fn a_type_without_a_schema_cannot_be_compared() {
     #[derive(Serialize, Deserialize)]
     struct Plain;
-    record!(Plain, RecordType::new("plain", 1));
-    let found = text(lock(&dir_with(""), &[EventType::of::<Plain>()], LockMode::Update));
+    record!(Plain, EventType::new("plain", 1));
+    let found = text(lock(
+        &dir_with(""),
+        &[DeclaredType::of::<Plain>()],
+        LockMode::Update,
+    ));
     assert!(found.contains("`plain` has no schema"), "{found}");
 }
 
@@ -621,7 +625,7 @@ const FORGETFUL: &Shape = &Shape::Struct(Part::Static(&[
     ShapeField::new("hour", &Shape::U8),
 ]));
 
-record!(Forgetful, RecordType::new("forgetful", 1).schema(FORGETFUL));
+record!(Forgetful, EventType::new("forgetful", 1).schema(FORGETFUL));
 impl WalDecode<'_> for Forgetful {}
 
 #[test]
@@ -689,7 +693,7 @@ fn golden_bytes_of_an_earlier_version() {
         to: 2,
         note: String::new(),
     };
-    let id = RecordType::new("moved", 1).id;
+    let id = EventType::new("moved", 1).id;
     let leb = [0, 7, 14, 21, 28].map(|shift| (id >> shift & 0x7f) | if shift < 28 { 0x80 } else { 0 });
     let leb = leb.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     write(
@@ -872,7 +876,7 @@ fn two_types_with_one_name_are_not_locked() {
     struct Copy(u64);
 
     let dir = tempfile::tempdir().expect("a directory");
-    let types = [EventType::of::<Original>(), EventType::of::<Copy>()];
+    let types = [DeclaredType::of::<Original>(), DeclaredType::of::<Copy>()];
     let error = check_lock(dir.path(), &types, LockMode::Update).expect_err("one name");
     assert!(
         error

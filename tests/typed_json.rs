@@ -16,7 +16,7 @@ use wal_db::{
     MemStore, Wal,
     codec::{Bincode, Codec, CodecError, CodecId, Json, Postcard},
     event::TypedError,
-    schema::{Part, RecordSchema, Schemas, Shape, ShapeField, ShapeVariant, Value},
+    schema::{EventSchema, Part, Schemas, Shape, ShapeField, ShapeVariant, Value},
 };
 
 /// An application's own format.
@@ -49,7 +49,7 @@ fn printed<C: Codec>(contents: &impl Serialize, shape: &Shape) -> Option<Result<
     C::encode(contents, &mut payload).ok()?;
     let wal = wal();
     let lsn = append_payload(&wal, &payload).expect("appends");
-    let schemas: Schemas = [RecordSchema::new(ID, "made.up", 1, shape.clone())]
+    let schemas: Schemas = [EventSchema::new(ID, "made.up", 1, shape.clone())]
         .into_iter()
         .collect();
     Some(wal.read(lsn).expect("reads").to_json_with_codec::<C>(&schemas))

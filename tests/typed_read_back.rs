@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wal_db::{
     MemStore, Meta, Wal, WalError, WalRecord, WalSchema,
     codec::{Bincode, Codec, CodecId, Json, Postcard},
-    event::{RecordType, TypedError},
+    event::{EventType, TypedError},
     schema::{Part, Shape, ShapeField},
 };
 
@@ -441,7 +441,7 @@ const ANNOUNCED: &Shape = &Shape::Struct(Part::Static(&[
 
 impl<T: Serialize> WalRecord for Announced<T> {
     const NAME: &'static str = "announced";
-    const RECORDS: &'static [RecordType] = &[RecordType::new("announced", 1).schema(ANNOUNCED)];
+    const RECORDS: &'static [EventType] = &[EventType::new("announced", 1).schema(ANNOUNCED)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {

@@ -5,7 +5,7 @@ use std::error::Error;
 use serde::{Deserialize, Serialize};
 use wal_db::{
     WalError, WalRecord,
-    event::{RawRecord, Retired, TypedError},
+    event::{Retired, TypedError, UnknownEvent},
 };
 
 use super::{record, replay, today, wal};
@@ -55,7 +55,7 @@ enum Bank {
     #[wal(version = 1, id = 77)]
     Chosen(u8),
     #[wal(other)]
-    Unknown(RawRecord),
+    Unknown(UnknownEvent),
 }
 
 impl From<MovedV1> for Bank {

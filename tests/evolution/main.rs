@@ -9,7 +9,7 @@ mod nested;
 
 use wal_db::{
     EventLog, MemStore, Record, Wal, WalRecord,
-    event::{RecordType, WalDecodeOwned},
+    event::{EventType, WalDecodeOwned},
 };
 
 fn wal() -> Wal {
@@ -33,12 +33,12 @@ fn replay<E: WalDecodeOwned>(wal: &Wal) -> Vec<E> {
     events.map(|event| event.expect("an event").event).collect()
 }
 
-fn shape(record: &RecordType) -> String {
+fn shape(record: &EventType) -> String {
     record.schema.expect("a schema").to_string()
 }
 
 /// The versions that are read, the newest first, and what they look like.
-fn history(record: &RecordType) -> Vec<(u16, String)> {
+fn history(record: &EventType) -> Vec<(u16, String)> {
     let versions = record.history();
     versions
         .map(|older| (older.version, older.schema.to_string()))

@@ -3,7 +3,7 @@
 use wal_db::{
     Lsn, Record, Wal,
     codec::CodecId,
-    schema::{RecordSchema, Schemas, Shape},
+    schema::{EventSchema, Schemas, Shape},
 };
 
 use super::{
@@ -133,7 +133,7 @@ fn envelope(record: &Record) {
 
 fn value(record: &Record, shape: Shape) {
     let Ok(info) = record.info() else { return };
-    let schema = RecordSchema::new(info.type_id, "any", info.version, shape);
+    let schema = EventSchema::new(info.type_id, "any", info.version, shape);
     let schemas: Schemas = [schema].into_iter().collect();
     let value = record.to_value(&schemas);
     let json = record.to_json(&schemas);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wal_db::{
     Record, WalRecord,
     codec::{Bincode, Codec, CodecId, Json, Postcard},
-    event::{RecordType, WalDecode, WalDecodeOwned},
+    event::{EventType, WalDecode, WalDecodeOwned},
 };
 
 pub(super) const ID: u32 = 1;
@@ -195,7 +195,7 @@ struct Borrowed<'a> {
 
 impl WalRecord for Borrowed<'_> {
     const NAME: &'static str = "borrowed";
-    const RECORDS: &'static [RecordType] = &[RecordType::with_id(ID, "borrowed", 1)];
+    const RECORDS: &'static [EventType] = &[EventType::with_id(ID, "borrowed", 1)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {

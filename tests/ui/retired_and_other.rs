@@ -1,7 +1,7 @@
 //! Variants that are not appended.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{WalRecord, event::{RawRecord, Retired}};
+use wal_db::{WalRecord, event::{UnknownEvent, Retired}};
 
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "a")]
@@ -17,12 +17,12 @@ enum Shapes {
     #[wal(retired, version = 2, from = Old)]
     Converted(Retired),
     #[wal(other)]
-    Early(RawRecord),
+    Early(UnknownEvent),
     Second,
     #[wal(other, rename = "x", version = 2, id = 7, alias = "y")]
-    Again(RawRecord),
+    Again(UnknownEvent),
     #[wal(other, retired)]
-    Last { raw: RawRecord },
+    Last { raw: UnknownEvent },
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
@@ -30,7 +30,7 @@ enum Shapes {
 enum Other {
     First,
     #[wal(other, rename = "x", version = 2, id = 7, alias = "y")]
-    Named(RawRecord),
+    Named(UnknownEvent),
 }
 
 fn main() {}

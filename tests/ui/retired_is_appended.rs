@@ -1,7 +1,7 @@
 //! A retired event has no values, and a variant for those holds nothing else.
 
 use serde::{Deserialize, Serialize};
-use wal_db::{Wal, WalRecord, event::{RawRecord, Retired}};
+use wal_db::{Wal, WalRecord, event::{UnknownEvent, Retired}};
 
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "a")]
@@ -10,7 +10,7 @@ enum Event {
     #[wal(retired)]
     Blinked(Retired),
     #[wal(other)]
-    Unknown(RawRecord),
+    Unknown(UnknownEvent),
 }
 
 fn append(wal: &Wal) -> wal_db::Result<()> {

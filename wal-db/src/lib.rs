@@ -99,7 +99,7 @@ pub mod codec {
 pub mod schema {
     pub use crate::event::{
         schema::{Part, Shape, ShapeError, ShapeField, ShapeVariant},
-        value::{RecordSchema, Schemas, Value},
+        value::{EventSchema, Schemas, Value},
     };
 }
 

@@ -188,10 +188,10 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
             "`rename` belongs on a variant: the name of the type is `name`, and its former names are `alias`"
         }
         "id" if place == Place::Enum => {
-            "`id` belongs on a variant: each variant of an enum is a record type of its own"
+            "`id` belongs on a variant: each variant of an enum is an event type of its own"
         }
         "from" | "split" if place == Place::Enum => {
-            "`from` and `split` belong on a variant: each variant of an enum is a record type of its own"
+            "`from` and `split` belong on a variant: each variant of an enum is an event type of its own"
         }
         "retired" | "other" if matches!(place, Place::Struct | Place::Enum | Place::Field) => {
             "`retired` and `other` belong on a variant of an enum"

@@ -1,4 +1,4 @@
-//! Names in another case: those that serde gives fields and variants, and those of record types.
+//! Names in another case: those that serde gives fields and variants, and those of event types.
 
 /// A value of `rename_all`, as serde's derive applies it: fields are taken to be in snake case, variants in camel case
 /// that begins with a capital. Serde itself reports an unknown rule.

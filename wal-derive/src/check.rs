@@ -1,4 +1,4 @@
-//! Judges what the type says and makes the record types from it.
+//! Judges what the type says and makes the event types from it.
 
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
@@ -81,7 +81,7 @@ fn check_generics(source: &Source<'_>, errors: &mut Errors) {
         if !matches!(param, GenericParam::Lifetime(_)) {
             errors.push(Error::new_spanned(
                 param,
-                "a record type has one name and one shape, so it takes no type or const parameters: \
+                "an event type has one name and one shape, so it takes no type or const parameters: \
                  derive `WalRecord` on a type that names its parts",
             ));
         }
@@ -285,7 +285,7 @@ fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<
             errors.at(
                 ident.span(),
                 format_args!(
-                    "a record of an unknown type is kept as it is: write `{ident}(wal_db::event::RawRecord)`"
+                    "a record of an unknown type is kept as it is: write `{ident}(wal_db::event::UnknownEvent)`"
                 ),
             );
         }

@@ -24,7 +24,7 @@ pub(crate) fn record(
         .iter()
         .zip(&shapes.records)
         .enumerate()
-        .map(|(at, (record, shape))| record_type(source, at, record, shape, shapes))
+        .map(|(at, (record, shape))| event_type(source, at, record, shape, shapes))
         .unzip();
     let imp = record_impl(
         source,
@@ -54,8 +54,8 @@ pub(crate) fn record(
     }
 }
 
-/// The items that it needs and the expression for one record type.
-fn record_type(
+/// The items that it needs and the expression for one event type.
+fn event_type(
     source: &Source<'_>,
     at: usize,
     record: &Record<'_>,
@@ -65,8 +65,8 @@ fn record_type(
     let krate = source.krate();
     let Record { name, version, .. } = record;
     let mut ty = match record.id {
-        Some(id) => quote!(#krate::__private::RecordType::with_id(#id, #name, #version)),
-        None => quote!(#krate::__private::RecordType::new(#name, #version)),
+        Some(id) => quote!(#krate::__private::EventType::with_id(#id, #name, #version)),
+        None => quote!(#krate::__private::EventType::new(#name, #version)),
     };
     let schema = format_ident!("__WAL_{at}", span = Span::mixed_site());
     let older = format_ident!("__WAL_OLDER_{at}", span = Span::mixed_site());
@@ -155,7 +155,7 @@ fn record_impl(
         #[allow(deprecated, unreachable_patterns)]
         impl #impl_generics #krate::__private::WalRecord for #ident #ty_generics where #predicates #bound {
             const NAME: &'static ::core::primitive::str = #name;
-            const RECORDS: &'static [#krate::__private::RecordType] = &[#records];
+            const RECORDS: &'static [#krate::__private::EventType] = &[#records];
             const FAMILY: ::core::primitive::bool = #is_family;
 
             #[inline]
@@ -213,11 +213,11 @@ fn decode_other(source: &Source<'_>, variant: &Variant<'_>) -> TokenStream {
     let raw = Ident::new("raw", Span::mixed_site());
     let span = ty.span();
     let taken =
-        quote_spanned!(span=> <#ty as #krate::__private::Is<#krate::__private::RawRecord>>::from_it(#raw));
+        quote_spanned!(span=> <#ty as #krate::__private::Is<#krate::__private::UnknownEvent>>::from_it(#raw));
     quote! {
         fn decode_other(
-            #raw: #krate::__private::RawRecord,
-        ) -> ::core::result::Result<Self, #krate::__private::RawRecord> {
+            #raw: #krate::__private::UnknownEvent,
+        ) -> ::core::result::Result<Self, #krate::__private::UnknownEvent> {
             ::core::result::Result::Ok(Self::#ident(#taken))
         }
     }

@@ -2,7 +2,7 @@
 //! traits of the same names.
 //!
 //! A small compiler: `ast` collects what the type says, with `attr` and `serde_attr` for the attributes; `check` judges
-//! it and makes the record types, with `versions` for what is older and `unique` for names; `shapes` describes them,
+//! it and makes the event types, with `versions` for what is older and `unique` for names; `shapes` describes them,
 //! with `schema` for the expressions; `lock` compares them with what was released; `expand` writes the impls, with
 //! `upcast` for what is older. Mistakes are gathered on the way, so that one build shows all of them.
 
@@ -32,7 +32,7 @@ use ast::Derive;
 use errors::Errors;
 use shapes::Shapes;
 
-/// Makes a struct a record type, or an enum a family of them. See the trait `wal_db::WalRecord`.
+/// Makes a struct an event type, or an enum a family of them. See the trait `wal_db::WalRecord`.
 #[proc_macro_derive(WalRecord, attributes(wal))]
 pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -22,7 +22,7 @@ struct Declared {
     name: String,
     aliases: Vec<String>,
     version: u16,
-    /// Of the version if it is written, else of what the record type is named after.
+    /// Of the version if it is written, else of what the event type is named after.
     span: Span,
     /// A chosen id and where it is written.
     id: Option<(u32, Span)>,
@@ -53,7 +53,7 @@ struct Field {
     schema: TokenStream,
 }
 
-/// Compares all record types of one derive. The tokens belong beside its impls and the constants of `shapes`.
+/// Compares all event types of one derive. The tokens belong beside its impls and the constants of `shapes`.
 pub(crate) fn check(
     source: &Source<'_>,
     family: &Family<'_>,
@@ -118,7 +118,7 @@ struct Comparison<'a> {
     asserts: TokenStream,
 }
 
-/// What was said about one record type already: the same field is often wrong in several versions.
+/// What was said about one event type already: the same field is often wrong in several versions.
 #[derive(Default)]
 struct Said {
     fields: HashSet<String>,
@@ -236,7 +236,7 @@ impl Comparison<'_> {
         self.asserts.extend(quote! {
             const _: () = {
                 const fn reads(
-                    records: &[#krate::__private::RecordType],
+                    records: &[#krate::__private::EventType],
                     version: ::core::primitive::u16,
                 ) -> ::core::primitive::bool {
                     let mut i = 0;
@@ -254,7 +254,7 @@ impl Comparison<'_> {
                     }
                     false
                 }
-                const RECORDS: &[#krate::__private::RecordType] =
+                const RECORDS: &[#krate::__private::EventType] =
                     <#from as #krate::__private::WalRecord>::RECORDS;
                 // A type with mistakes of its own has none.
                 if !RECORDS.is_empty() && !reads(RECORDS, #version) {

@@ -10,7 +10,7 @@ pub(crate) struct Method {
     pub krate: Path,
     /// The event in the version in which it was stored.
     pub stored: Ident,
-    /// The index of its record type.
+    /// The index of its event type.
     pub index: Ident,
     pub codec: Ident,
 }

@@ -1,5 +1,5 @@
-//! What the record types look like, version by version: constants for the schemas of fields, and how they are put
-//! together. It is what goes into the record types, and what `wal.lock` is compared with.
+//! What the event types look like, version by version: constants for the schemas of fields, and how they are put
+//! together. It is what goes into the event types, and what `wal.lock` is compared with.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
@@ -12,7 +12,7 @@ use crate::schema::{self, Replaced, Writer};
 pub(crate) struct Shapes<'a> {
     /// Items for the block that holds the impls.
     pub items: TokenStream,
-    /// One for each record type, in order.
+    /// One for each event type, in order.
     pub records: Vec<RecordShapes<'a>>,
     writer: Writer<'a>,
 }

@@ -17,7 +17,7 @@ struct Taken<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Adds the names of a record type, former ones too.
+    /// Adds the names of an event type, former ones too.
     pub(crate) fn add(&mut self, record: &Record<'_>, by: &'a Ident, errors: &mut Errors) {
         let id_span = record.wal.id.span().unwrap_or(record.span);
         self.add_one(&record.name, record.type_id(), (record.span, id_span), by, errors);

@@ -70,7 +70,7 @@ pub(crate) fn check_from(source: &Source<'_>, family: &Family<'_>) -> TokenStrea
              each type of a chain is converted from the version before the first that it reads itself"
         );
         items.extend(quote_spanned! {old.span()=>
-            const #records: &[#krate::__private::RecordType] =
+            const #records: &[#krate::__private::EventType] =
                 <#ty as #krate::__private::WalRecord>::RECORDS;
             const #problem: #krate::__private::ChainProblem = #krate::__private::ChainProblem::of(
                 #records, <#ty as #krate::__private::WalRecord>::FAMILY, #name, #before,
@@ -83,7 +83,7 @@ pub(crate) fn check_from(source: &Source<'_>, family: &Family<'_>) -> TokenStrea
     items
 }
 
-/// The constant with the record types of the type in `from`.
+/// The constant with the event types of the type in `from`.
 pub(crate) fn from_records(index: usize) -> Ident {
     format_ident!("__WAL_FROM_{index}", span = Span::mixed_site())
 }

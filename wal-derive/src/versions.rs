@@ -1,4 +1,4 @@
-//! Which earlier versions of a record type are read, and from what.
+//! Which earlier versions of an event type are read, and from what.
 
 use std::collections::BTreeSet;
 

@@ -20,7 +20,7 @@ use crate::shape::Shape;
 pub struct LockLine {
     /// Where it stands in the file, from 1; 0 if it is in none yet.
     pub number: usize,
-    /// The full name of the record type.
+    /// The full name of the event type.
     pub name: String,
     /// The version, from 1.
     pub version: u16,

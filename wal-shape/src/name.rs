@@ -1,4 +1,4 @@
-//! Names of record types and the ids made from them.
+//! Names of event types and the ids made from them.
 
 /// What is wrong with a name, if anything.
 #[must_use]

@@ -87,7 +87,7 @@ pub enum TypedError {
     NewerVersion {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The version that is stored.
         stored: u16,
@@ -104,7 +104,7 @@ pub enum TypedError {
     OlderVersion {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The version that is stored.
         stored: u16,
@@ -120,7 +120,7 @@ pub enum TypedError {
     Retired {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The version that is stored.
         stored: u16,
@@ -132,7 +132,7 @@ pub enum TypedError {
     Upcast {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The version that is stored.
         stored: u16,
@@ -161,7 +161,7 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     ShapeChanged {
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The version that this program declares.
         version: u16,
@@ -169,7 +169,7 @@ pub enum TypedError {
         changes: String,
     },
 
-    /// Another record type has this id in the log.
+    /// Another event type has this id in the log.
     #[error(
         "`{name}` has the type id {id:#010x}, which is `{stored}` in this log: \
          give `{name}` another one with `#[wal(id = N)]`, or say that it is the same with `#[wal(alias = \"...\")]`"
@@ -178,7 +178,7 @@ pub enum TypedError {
     IdTaken {
         /// The id.
         id: u32,
-        /// The full name of the program's record type.
+        /// The full name of the program's event type.
         name: &'static str,
         /// The full name of the log's.
         stored: String,
@@ -219,7 +219,7 @@ pub enum TypedError {
     Explain {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: String,
         /// The version that is stored.
         version: u16,
@@ -236,7 +236,7 @@ pub enum TypedError {
     UnknownCodec {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The wire format that is stored.
         codec: CodecId,
@@ -251,7 +251,7 @@ pub enum TypedError {
     Codec {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The version that is stored and known.
         version: u16,
@@ -270,7 +270,7 @@ pub enum TypedError {
     Trailing {
         /// Where the record is.
         lsn: Lsn,
-        /// The full name of the record type.
+        /// The full name of the event type.
         name: &'static str,
         /// The version that is stored and known.
         version: u16,
@@ -282,15 +282,15 @@ pub enum TypedError {
     #[error("a `{name}` (version {version}) cannot be stored, nothing was appended")]
     #[non_exhaustive]
     Encode {
-        /// The name of the record type, or of the family if the record type is not known.
+        /// The name of the event type, or of the family if the event type is not known.
         name: &'static str,
-        /// The version that this program declares, 0 if the record type is not known.
+        /// The version that this program declares, 0 if the event type is not known.
         version: u16,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// Two record types of one family share a type id.
+    /// Two event types of one family share a type id.
     #[error(
         "`{first}` and `{second}` share the type id {id:#010x}: \
          give the one that is not in any log yet another one with `#[wal(id = N)]`"

@@ -2,7 +2,7 @@
 
 use super::{
     dictionary::schemas_in,
-    value::{RecordSchema, Schemas},
+    value::{EventSchema, Schemas},
 };
 use crate::{
     error::{Result, TypedError, WalError},
@@ -68,7 +68,7 @@ impl Record {
 
 /// The schema of a record that comes from another log.
 struct Copied<'a> {
-    schema: &'a RecordSchema,
+    schema: &'a EventSchema,
     /// What else is known of its type.
     schemas: &'a Schemas,
 }

@@ -7,10 +7,10 @@ use super::{
     codec::Codec,
     log::EventLog,
     read_back::{self, ReadsBack},
-    record::{self, RecordType, WalDecodeOwned},
+    record::{self, EventType, WalDecodeOwned},
     schema::{Shape, differences},
     unreadable::Ahead,
-    value::{RecordSchema, Schemas},
+    value::{EventSchema, Schemas},
 };
 use crate::{
     error::{Result, TypedError},
@@ -25,7 +25,7 @@ pub(super) fn schemas_in(held: &[Entry]) -> impl Iterator<Item = SchemaRecord<'_
         .filter_map(|entry| SchemaRecord::parse(&entry.payload))
 }
 
-impl RecordType {
+impl EventType {
     /// Stands for this type, its name, version and shape in the search for its schema; never 0.
     #[inline]
     pub(super) fn key<C: Codec>(&self) -> u64 {
@@ -91,8 +91,8 @@ impl RecordType {
     }
 }
 
-/// What a log asks about a record type of the program that it has not met.
-struct New<R>(&'static RecordType, PhantomData<fn() -> R>);
+/// What a log asks about an event type of the program that it has not met.
+struct New<R>(&'static EventType, PhantomData<fn() -> R>);
 
 impl<R: ReadsBack> Describe for New<R> {
     fn check(&self, payloads: &[&[u8]]) -> Result<()> {
@@ -109,12 +109,12 @@ impl<R: ReadsBack> Describe for New<R> {
     }
 }
 
-/// Appends an event of a record type; returns where it is and where it ends.
+/// Appends an event of an event type; returns where it is and where it ends.
 #[inline]
 pub(super) fn append<R: ReadsBack>(
     wal: &Wal,
     payload: &[u8],
-    record: &'static RecordType,
+    record: &'static EventType,
 ) -> Result<(Lsn, u64)> {
     let new = New::<R>(record, PhantomData);
     let described = record.schema.map(|_| Described {
@@ -124,11 +124,11 @@ pub(super) fn append<R: ReadsBack>(
     wal.append_described(payload, described)
 }
 
-/// Appends events of these record types, all or none.
+/// Appends events of these event types, all or none.
 pub(super) fn append_batch<R: ReadsBack>(
     wal: &Wal,
     payloads: &[&[u8]],
-    records: &[&'static RecordType],
+    records: &[&'static EventType],
 ) -> Result<Vec<Lsn>> {
     let with_schema = records.iter().filter(|record| record.schema.is_some());
     let new: Vec<_> = with_schema.map(|record| New::<R>(record, PhantomData)).collect();
@@ -150,7 +150,7 @@ pub(super) fn name_of(held: &[Entry], type_id: u32) -> Option<String> {
 
 /// Compares every version that a program's types read with what the log says of it. Nothing is read as a type that has
 /// not been compared, and nothing is appended as one.
-pub(super) fn check(wal: &Wal, records: &[RecordType]) -> Result<()> {
+pub(super) fn check(wal: &Wal, records: &[EventType]) -> Result<()> {
     wal.with_dictionary(|held| {
         for record in records.iter().filter(|record| !record.retired) {
             for older in record.history() {
@@ -163,14 +163,14 @@ pub(super) fn check(wal: &Wal, records: &[RecordType]) -> Result<()> {
 
 impl SchemaRecord<'_> {
     /// `None` if a later release wrote the shape in another way.
-    fn to_record_schema(self) -> Option<RecordSchema> {
+    fn to_event_schema(self) -> Option<EventSchema> {
         let shape = self.shape.parse().ok()?;
-        Some(RecordSchema::new(self.type_id, self.name, self.version, shape))
+        Some(EventSchema::new(self.type_id, self.name, self.version, shape))
     }
 }
 
 impl Wal {
-    /// The shapes of all record types that the log holds, in every version: enough to read its events without the
+    /// The shapes of all event types that the log holds, in every version: enough to read its events without the
     /// program that wrote them, with [`Record::to_value`] and `Record::to_json`.
     ///
     /// Costs the same however long the log is.
@@ -181,7 +181,7 @@ impl Wal {
     pub fn schemas(&self) -> Result<Schemas> {
         let held = self.with_dictionary(<[Entry]>::to_vec)?;
         let schemas: Schemas = schemas_in(&held)
-            .filter_map(SchemaRecord::to_record_schema)
+            .filter_map(SchemaRecord::to_event_schema)
             .collect();
         Ok(schemas.of_one_log())
     }
@@ -195,13 +195,13 @@ impl Schemas {
             return false;
         }
         let schema = Link::parse(record.data(), u64::MAX)
-            .and_then(|(_, rest)| SchemaRecord::parse(rest)?.to_record_schema());
+            .and_then(|(_, rest)| SchemaRecord::parse(rest)?.to_event_schema());
         schema.is_some_and(|schema| self.push(schema))
     }
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
-    /// The record types of which the log holds more than this program knows: a later version, or, for an enum, a type
+    /// The event types of which the log holds more than this program knows: a later version, or, for an enum, a type
     /// that it does not have. Then a newer program has written to the log, and what this one cannot read is to come.
     ///
     /// # Errors

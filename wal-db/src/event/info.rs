@@ -2,7 +2,7 @@
 
 use crate::{
     error::TypedError,
-    format::envelope::{self, Envelope, MetaRef, RecordInfo},
+    format::envelope::{self, Envelope, EventInfo, MetaRef},
     log::{Record, RecordKind, RecordRef},
     lsn::Lsn,
 };
@@ -14,7 +14,7 @@ impl Record {
     ///
     /// [`TypedError::NotTyped`] if the record holds plain bytes, [`TypedError::Envelope`] if a newer release
     /// wrote it or its bytes are not an envelope.
-    pub fn info(&self) -> Result<RecordInfo, TypedError> {
+    pub fn info(&self) -> Result<EventInfo, TypedError> {
         info(self.lsn(), self.kind(), self.data())
     }
 
@@ -34,7 +34,7 @@ impl<'a> RecordRef<'a> {
     /// # Errors
     ///
     /// As [`Record::info`].
-    pub fn info(&self) -> Result<RecordInfo, TypedError> {
+    pub fn info(&self) -> Result<EventInfo, TypedError> {
         info(self.lsn(), self.kind(), self.data())
     }
 
@@ -48,7 +48,7 @@ impl<'a> RecordRef<'a> {
     }
 }
 
-fn info(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<RecordInfo, TypedError> {
+fn info(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<EventInfo, TypedError> {
     envelope(lsn, kind, payload).map(|envelope| envelope.info)
 }
 
@@ -58,7 +58,7 @@ fn meta(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<MetaRef<'_>, Typed
 
 /// Splits a typed record into what it says about itself and the codec's bytes.
 #[inline(always)]
-pub(super) fn open(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<(RecordInfo, &[u8]), TypedError> {
+pub(super) fn open(lsn: Lsn, kind: RecordKind, payload: &[u8]) -> Result<(EventInfo, &[u8]), TypedError> {
     envelope(lsn, kind, payload).map(|envelope| (envelope.info, envelope.body))
 }
 

@@ -10,7 +10,7 @@ use super::{
     meta::Meta,
     payload,
     read_back::{AsDeclared, AsEvent, ReadsBack},
-    record::{self, RecordType, WalDecode, WalDecodeOwned, WalRecord},
+    record::{self, EventType, WalDecode, WalDecodeOwned, WalRecord},
     replay::Replay,
     scratch,
     stored::Upcast,
@@ -65,7 +65,7 @@ impl Wal {
     ///
     /// [`TypedError::ShapeChanged`] if the log holds another shape of a type and version that `E` reads.
     /// [`TypedError::IdTaken`] if an id of `E` is that of a type with another name in this log.
-    /// [`TypedError::IdCollision`] if two record types of `E` share a type id; the derive finds that at compile time.
+    /// [`TypedError::IdCollision`] if two event types of `E` share a type id; the derive finds that at compile time.
     /// Else as [`schemas`](Wal::schemas): the schemas are read.
     pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
         record::check_ids(E::RECORDS)?;
@@ -86,7 +86,7 @@ type Declared<T> = AsDeclared<DefaultCodec, T>;
 fn append<R: ReadsBack>(
     wal: &Wal,
     reads_back: bool,
-    encode: impl FnOnce(&mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<&'static EventType, TypedError>,
 ) -> Result<(Lsn, u64)> {
     scratch::with(|buffer| {
         let record = encode(buffer)?;
@@ -102,11 +102,11 @@ fn append_each<R: ReadsBack, T>(
     wal: &Wal,
     reads_back: bool,
     events: &[T],
-    encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
+    encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static EventType, TypedError>,
 ) -> Result<Vec<Lsn>> {
     scratch::with(|buffer| {
         let mut ends = Vec::with_capacity(events.len());
-        let mut records: Vec<&'static RecordType> = Vec::new();
+        let mut records: Vec<&'static EventType> = Vec::new();
         for event in events {
             let start = buffer.len();
             let record = encode(event, buffer)?;
@@ -277,7 +277,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     fn append_all<T>(
         &self,
         events: &[T],
-        encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static RecordType, TypedError>,
+        encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static EventType, TypedError>,
     ) -> Result<Vec<Lsn>> {
         append_each::<AsEvent<C, E>, T>(&self.wal, self.reads_back, events, encode)
     }

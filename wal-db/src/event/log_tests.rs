@@ -132,7 +132,7 @@ impl Serialize for Reentrant {
 
 impl WalRecord for Reentrant {
     const NAME: &'static str = "reentrant";
-    const RECORDS: &'static [record::RecordType] = &[record::RecordType::new("reentrant", 1)];
+    const RECORDS: &'static [record::EventType] = &[record::EventType::new("reentrant", 1)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {
@@ -167,9 +167,9 @@ fn a_hand_written_collision_is_found() {
 
     impl WalRecord for Colliding {
         const NAME: &'static str = "c";
-        const RECORDS: &'static [record::RecordType] = &[
-            record::RecordType::with_id(1, "c.a", 1),
-            record::RecordType::with_id(1, "c.b", 1),
+        const RECORDS: &'static [record::EventType] = &[
+            record::EventType::with_id(1, "c.a", 1),
+            record::EventType::with_id(1, "c.b", 1),
         ];
         const FAMILY: bool = false;
 

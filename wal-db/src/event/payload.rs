@@ -12,18 +12,18 @@ use super::{
     fields::{AsFields, FromFields},
     info,
     meta::{Meta, MetaError},
-    record::{RecordType, WalDecode, WalRecord},
-    stored::{RawRecord, StoredEvent, Upcast},
+    record::{EventType, WalDecode, WalRecord},
+    stored::{StoredEvent, UnknownEvent, Upcast},
 };
 use crate::{
     error::TypedError,
-    format::envelope::{self, RecordInfo},
+    format::envelope::{self, EventInfo},
     log::RecordKind,
     lsn::Lsn,
 };
 
-/// The record type of an event.
-fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedError> {
+/// The event type of an event.
+fn event_type<T: WalRecord>(event: &T) -> Result<&'static EventType, TypedError> {
     let (index, known) = (event.record_index(), T::RECORDS.len());
     T::RECORDS.get(index).ok_or_else(|| TypedError::Encode {
         name: T::NAME,
@@ -36,12 +36,12 @@ fn record_type<T: WalRecord>(event: &T) -> Result<&'static RecordType, TypedErro
     })
 }
 
-/// Appends the payload of `event` to `out`; returns its record type. After an error `out` may hold a part of it.
+/// Appends the payload of `event` to `out`; returns its event type. After an error `out` may hold a part of it.
 #[inline]
 pub(super) fn encode<C: Codec, T: WalRecord>(
     event: &T,
     out: &mut Vec<u8>,
-) -> Result<&'static RecordType, TypedError> {
+) -> Result<&'static EventType, TypedError> {
     encode_under::<C, T>(event, out, |info, out| {
         envelope::encode(info, out);
         Ok(())
@@ -53,7 +53,7 @@ pub(super) fn encode_with_meta<C: Codec, T: WalRecord>(
     event: &T,
     meta: &Meta,
     out: &mut Vec<u8>,
-) -> Result<&'static RecordType, TypedError> {
+) -> Result<&'static EventType, TypedError> {
     encode_under::<C, T>(event, out, |info, out| {
         envelope::encode_with_meta(info, meta.checked()?, out);
         Ok(())
@@ -64,10 +64,10 @@ pub(super) fn encode_with_meta<C: Codec, T: WalRecord>(
 fn encode_under<C: Codec, T: WalRecord>(
     event: &T,
     out: &mut Vec<u8>,
-    envelope: impl FnOnce(RecordInfo, &mut Vec<u8>) -> Result<(), MetaError>,
-) -> Result<&'static RecordType, TypedError> {
-    let record = record_type(event)?;
-    let RecordType {
+    envelope: impl FnOnce(EventInfo, &mut Vec<u8>) -> Result<(), MetaError>,
+) -> Result<&'static EventType, TypedError> {
+    let record = event_type(event)?;
+    let EventType {
         id, name, version, ..
     } = *record;
     let refused = |source| TypedError::Encode {
@@ -75,7 +75,7 @@ fn encode_under<C: Codec, T: WalRecord>(
         version,
         source,
     };
-    let info = RecordInfo {
+    let info = EventInfo {
         type_id: id,
         version,
         codec: C::ID,
@@ -101,7 +101,7 @@ pub(super) fn decode<'de, C: Codec, T: WalDecode<'de>>(
 #[inline]
 pub(super) fn decode_body<'de, C: Codec, T: WalDecode<'de>>(
     lsn: Lsn,
-    info: RecordInfo,
+    info: EventInfo,
     bytes: &'de [u8],
 ) -> Result<Upcast<T>, TypedError> {
     match of_today::<T>(info) {
@@ -127,16 +127,16 @@ pub(super) fn decode_one<'de, C: Codec, T: WalDecode<'de>>(
     }
 }
 
-/// The record type that is stored, if it is one of today's, in today's version.
+/// The event type that is stored, if it is one of today's, in today's version.
 #[inline(always)]
-fn of_today<T: WalRecord>(info: RecordInfo) -> Option<(usize, &'static RecordType)> {
+fn of_today<T: WalRecord>(info: EventInfo) -> Option<(usize, &'static EventType)> {
     let (index, record) = with_id::<T>(info.type_id)?;
     let same = info.version == record.version;
     (same && !record.retired).then_some((index, record))
 }
 
 #[inline(always)]
-fn with_id<T: WalRecord>(id: u32) -> Option<(usize, &'static RecordType)> {
+fn with_id<T: WalRecord>(id: u32) -> Option<(usize, &'static EventType)> {
     T::RECORDS
         .iter()
         .enumerate()
@@ -147,10 +147,10 @@ fn with_id<T: WalRecord>(id: u32) -> Option<(usize, &'static RecordType)> {
 #[inline(never)]
 fn decode_otherwise<'de, C: Codec, T: WalDecode<'de>>(
     lsn: Lsn,
-    info: RecordInfo,
+    info: EventInfo,
     bytes: &'de [u8],
 ) -> Result<Upcast<T>, TypedError> {
-    let RecordInfo {
+    let EventInfo {
         type_id,
         version: stored,
         codec,
@@ -164,7 +164,7 @@ fn decode_otherwise<'de, C: Codec, T: WalDecode<'de>>(
                 name: None,
             });
         }
-        let raw = RawRecord {
+        let raw = UnknownEvent {
             type_id,
             version: stored,
             codec,
@@ -180,7 +180,7 @@ fn decode_otherwise<'de, C: Codec, T: WalDecode<'de>>(
         };
         return T::decode_other(raw).map(Upcast::One).map_err(unknown);
     };
-    let RecordType {
+    let EventType {
         name, version: known, ..
     } = *record;
     if record.retired {
@@ -205,8 +205,8 @@ pub(super) fn read<'de, C: Codec, T: Deserialize<'de>>(
 ) -> Result<T, TypedError> {
     let StoredEvent {
         lsn,
-        record: &RecordType { name, .. },
-        info: RecordInfo { version, codec, .. },
+        record: &EventType { name, .. },
+        info: EventInfo { version, codec, .. },
         bytes,
         ..
     } = *stored;

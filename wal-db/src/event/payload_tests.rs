@@ -37,10 +37,10 @@ fn read<T: WalDecodeOwned>(payload: &[u8]) -> Result<T, TypedError> {
 }
 
 fn with_body<T: WalRecord>(index: usize, body: &[u8]) -> Vec<u8> {
-    let RecordType { id, version, .. } = T::RECORDS[index];
+    let EventType { id, version, .. } = T::RECORDS[index];
     let mut payload = Vec::new();
     envelope::encode(
-        RecordInfo {
+        EventInfo {
             type_id: id,
             version,
             codec: CodecId::BINCODE_2,
@@ -428,9 +428,9 @@ impl Serialize for Lying {
 
 impl WalRecord for Lying {
     const NAME: &'static str = "lying";
-    const RECORDS: &'static [RecordType] = &[
-        RecordType::new("lying.first", 1),
-        RecordType::new("lying.second", 1),
+    const RECORDS: &'static [EventType] = &[
+        EventType::new("lying.first", 1),
+        EventType::new("lying.second", 1),
     ];
     const FAMILY: bool = true;
 

@@ -8,21 +8,19 @@ pub(crate) use super::value::{NoShape, Place, unordered};
 use super::{
     codec::{self, Codec, CodecError},
     payload,
-    record::{RecordType, WalDecodeOwned, WalRecord},
+    record::{EventType, WalDecodeOwned, WalRecord},
     schema::Shape,
     value::{Value, value_of},
 };
 use crate::{
     error::TypedError,
-    format::envelope::{self, RecordInfo},
+    format::envelope::{self, EventInfo},
     log::RecordKind,
     lsn::Lsn,
 };
 
-/// The payload of an event, and its record type.
-pub(crate) fn encode<C: Codec, T: WalRecord>(
-    event: &T,
-) -> Result<(&'static RecordType, Vec<u8>), TypedError> {
+/// The payload of an event, and its event type.
+pub(crate) fn encode<C: Codec, T: WalRecord>(event: &T) -> Result<(&'static EventType, Vec<u8>), TypedError> {
     let mut out = Vec::new();
     let record = payload::encode::<C, T>(event, &mut out)?;
     Ok((record, out))
@@ -35,7 +33,7 @@ pub(crate) fn encode_any<C: Codec>(
     contents: &impl Serialize,
 ) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::new();
-    let info = RecordInfo {
+    let info = EventInfo {
         type_id,
         version,
         codec: C::ID,

@@ -9,14 +9,14 @@ use std::marker::PhantomData;
 use super::{
     codec::Codec,
     payload,
-    record::{RecordType, WalDecode, WalDecodeOwned, WalRecord},
+    record::{EventType, WalDecode, WalDecodeOwned, WalRecord},
     stored::Upcast,
     trace::{Located, Traced},
     value::{Value, first_difference, value_as_stored},
 };
 use crate::{
     error::TypedError,
-    format::envelope::{self, RecordInfo},
+    format::envelope::{self, EventInfo},
     lsn::Lsn,
 };
 
@@ -26,7 +26,7 @@ pub(super) trait ReadsBack {
     type Codec: Codec;
 
     /// Refuses what would be in the log and could not be read, or would be read as something else.
-    fn check(record: &'static RecordType, payload: &[u8]) -> Result<(), TypedError>;
+    fn check(record: &'static EventType, payload: &[u8]) -> Result<(), TypedError>;
 }
 
 /// As `E`, which can be read.
@@ -36,7 +36,7 @@ impl<C: Codec, E: WalDecodeOwned> ReadsBack for AsEvent<C, E> {
     type Codec = C;
 
     #[cold]
-    fn check(record: &'static RecordType, payload: &[u8]) -> Result<(), TypedError> {
+    fn check(record: &'static EventType, payload: &[u8]) -> Result<(), TypedError> {
         Written::<C>::check(record, payload, |written| written.read::<E>())
     }
 }
@@ -48,7 +48,7 @@ impl<C: Codec, T: WalRecord> ReadsBack for AsDeclared<C, T> {
     type Codec = C;
 
     #[cold]
-    fn check(record: &'static RecordType, payload: &[u8]) -> Result<(), TypedError> {
+    fn check(record: &'static EventType, payload: &[u8]) -> Result<(), TypedError> {
         Written::<C>::check(record, payload, T::read_back)
     }
 }
@@ -56,15 +56,15 @@ impl<C: Codec, T: WalRecord> ReadsBack for AsDeclared<C, T> {
 /// An event that was encoded and is not appended yet.
 #[doc(hidden)]
 pub struct Written<'p, C> {
-    record: &'static RecordType,
-    info: RecordInfo,
+    record: &'static EventType,
+    info: EventInfo,
     body: &'p [u8],
     codec: PhantomData<C>,
 }
 
 impl<'p, C: Codec> Written<'p, C> {
     fn check(
-        record: &'static RecordType,
+        record: &'static EventType,
         payload: &'p [u8],
         read: impl FnOnce(&Self) -> Result<(), TypedError>,
     ) -> Result<(), TypedError> {
@@ -211,7 +211,7 @@ fn sorted(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Whether the payload is one of this record type.
-pub(super) fn is_of(record: &RecordType, payload: &[u8]) -> bool {
+/// Whether the payload is one of this event type.
+pub(super) fn is_of(record: &EventType, payload: &[u8]) -> bool {
     envelope::parse(payload).is_ok_and(|envelope| envelope.info.type_id == record.id)
 }

@@ -1,4 +1,4 @@
-//! The contract between a Rust type and the log: which record types it stands for.
+//! The contract between a Rust type and the log: which event types it stands for.
 
 use serde::{Deserialize, Serialize};
 use wal_shape::type_id;
@@ -7,13 +7,13 @@ use super::{
     codec::{Codec, CodecId},
     read_back::Written,
     schema::Shape,
-    stored::{RawRecord, StoredEvent, Upcast},
+    stored::{StoredEvent, UnknownEvent, Upcast},
 };
 use crate::error::TypedError;
 
 /// A type that can be appended to a log and read back from it.
 ///
-/// Derive it. A struct is one record type; an enum is a family of them, one for each variant, and only the fields of a
+/// Derive it. A struct is one event type; an enum is a family of them, one for each variant, and only the fields of a
 /// variant are stored, so variants can be reordered and inserted freely. Also derive `Serialize` and `Deserialize`: the
 /// variants of an enum are read field by field, so a `Deserialize` written by hand may be bypassed.
 ///
@@ -49,7 +49,7 @@ use crate::error::TypedError;
 /// | struct, variant | `from = Old` | the type that it was before, a struct with the same full name and the version before; converted with `From`, or with `TryFrom` and its error kept |
 /// | struct, variant | `split = f` | beside `from`: `f(old)` returns the events that one of `Old` is today, none or any number |
 /// | variant | `retired` | not used any more, written `Blinked(Retired)`: passed over when the log is replayed, and nobody can make one |
-/// | variant | `other` | takes records of types that are not known, written `Unknown(RawRecord)`, as the last one; they are an error without it |
+/// | variant | `other` | takes records of types that are not known, written `Unknown(UnknownEvent)`, as the last one; they are an error without it |
 /// | field | `since = N` | the first version that has the field, which may stand anywhere |
 /// | field | `default`, `default = VALUE` | what it is in records from before: `Default`, text that goes through `Into`, or any expression |
 /// | field | `opaque = "name@1"` | instead of the shape of a type that has no [`WalSchema`](crate::WalSchema); change the name when its bytes change |
@@ -117,7 +117,7 @@ use crate::error::TypedError;
 ///
 /// A type can write what it does not read: it asks the format what comes next (`serde_json::Value`, many decimal
 /// numbers, `#[serde(untagged)]` inside the event), which only JSON says, or its `Serialize` and `Deserialize` do not
-/// agree. So the first event of a record type that is appended to an open log in a format, of a batch every one, and
+/// agree. So the first event of an event type that is appended to an open log in a format, of a batch every one, and
 /// now and then a later one are read again and written again before they are appended. If it cannot be read, or is
 /// written as other bytes then (what has no order, such as a `HashSet`, may come in another one), it is refused with
 /// [`TypedError::Encode`], which names the field. In a debug build every event is: a single value can be odd, too. In a
@@ -129,7 +129,7 @@ use crate::error::TypedError;
 ///
 /// It works and is not covered by compatibility: hidden items come and go. `FAMILY` says that the type is an
 /// enum with serde's derived implementations; `RECORDS` then has one entry for each variant in the order of
-/// declaration and `record_index` is the position of the variant. Otherwise `RECORDS` has one entry. A record type without a
+/// declaration and `record_index` is the position of the variant. Otherwise `RECORDS` has one entry. An event type without a
 /// schema is not read again at its first append, and one that is only ever written is read by its schema. An event
 /// whose `record_index` is out of range, or whose `Serialize` writes another variant, is refused with
 /// [`TypedError::Encode`] when it is appended.
@@ -139,17 +139,17 @@ use crate::error::TypedError;
     note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`"
 )]
 pub trait WalRecord: Serialize {
-    /// The name given by `#[wal(name = "...")]`: of the record type, or of the family.
+    /// The name given by `#[wal(name = "...")]`: of the event type, or of the family.
     const NAME: &'static str;
 
-    /// The record types that this type stands for, in the order of declaration.
-    const RECORDS: &'static [RecordType];
+    /// The event types that this type stands for, in the order of declaration.
+    const RECORDS: &'static [EventType];
 
-    /// Whether the type is an enum, whose variants are record types of their own.
+    /// Whether the type is an enum, whose variants are event types of their own.
     #[doc(hidden)]
     const FAMILY: bool;
 
-    /// The index into [`RECORDS`](Self::RECORDS) of this value's record type.
+    /// The index into [`RECORDS`](Self::RECORDS) of this value's event type.
     fn record_index(&self) -> usize;
 
     /// Reads again what was encoded, as this type; without one that reads it, by its schema.
@@ -168,14 +168,14 @@ pub trait WalRecord: Serialize {
     note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`, and serde's `Deserialize`"
 )]
 pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
-    /// Reads an event that was stored in today's version of the record type at `index`.
+    /// Reads an event that was stored in today's version of the event type at `index`.
     #[doc(hidden)]
     #[inline(always)]
     fn decode_today<C: Codec>(stored: &StoredEvent<'de, C>, index: usize) -> Result<Self, TypedError> {
         stored.whole(index)
     }
 
-    /// Reads an event that was stored in an earlier version of the record type at `index`.
+    /// Reads an event that was stored in an earlier version of the event type at `index`.
     #[doc(hidden)]
     fn decode_older<C: Codec>(
         stored: &StoredEvent<'de, C>,
@@ -187,7 +187,7 @@ pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
 
     /// Takes a record of a type that the family does not know, if it has a variant for those.
     #[doc(hidden)]
-    fn decode_other(raw: RawRecord) -> Result<Self, RawRecord> {
+    fn decode_other(raw: UnknownEvent) -> Result<Self, UnknownEvent> {
         Err(raw)
     }
 }
@@ -200,7 +200,7 @@ impl<T> WalDecodeOwned for T where T: for<'de> WalDecode<'de> {}
 /// The name, the version and the id under which a shape of event is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct RecordType {
+pub struct EventType {
     /// What stands in the log for the name: its 32-bit FNV-1a hash, unless `#[wal(id = N)]` chose it.
     pub id: u32,
     /// The full name; for a variant `family.variant`.
@@ -217,11 +217,11 @@ pub struct RecordType {
     pub fingerprint: u64,
     /// The shapes of earlier versions that were derived from `since`, oldest first.
     pub older: &'static [OlderVersion],
-    /// The record types of the type in `from`, which reads still earlier versions.
-    pub from: &'static [RecordType],
+    /// The event types of the type in `from`, which reads still earlier versions.
+    pub from: &'static [EventType],
 }
 
-/// An earlier version of a record type that this program still reads.
+/// An earlier version of an event type that this program still reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OlderVersion {
     /// The version.
@@ -230,26 +230,26 @@ pub struct OlderVersion {
     pub schema: &'static Shape,
 }
 
-impl RecordType {
-    /// A record type whose id is the hash of its name.
+impl EventType {
+    /// An event type whose id is the hash of its name.
     ///
     /// # Panics
     ///
-    /// If `version` is 0. In a `const`, where record types belong, that is a compile error.
+    /// If `version` is 0. In a `const`, where event types belong, that is a compile error.
     #[must_use]
     pub const fn new(name: &'static str, version: u16) -> Self {
         Self::with_id(type_id(name), name, version)
     }
 
-    /// A record type with a chosen id.
+    /// An event type with a chosen id.
     ///
     /// # Panics
     ///
-    /// If `version` is 0. In a `const`, where record types belong, that is a compile error.
+    /// If `version` is 0. In a `const`, where event types belong, that is a compile error.
     #[must_use]
     pub const fn with_id(id: u32, name: &'static str, version: u16) -> Self {
         assert!(version > 0, "versions count from 1");
-        RecordType {
+        EventType {
             id,
             name,
             version,
@@ -265,7 +265,7 @@ impl RecordType {
     /// Says what it looks like.
     #[must_use]
     pub const fn schema(self, schema: &'static Shape) -> Self {
-        RecordType {
+        EventType {
             schema: Some(schema),
             fingerprint: schema.fingerprint_of(self.name),
             ..self
@@ -275,13 +275,13 @@ impl RecordType {
     /// Adds the names that it had before.
     #[must_use]
     pub const fn aliases(self, aliases: &'static [&'static str]) -> Self {
-        RecordType { aliases, ..self }
+        EventType { aliases, ..self }
     }
 
     /// Marks it as retired.
     #[must_use]
     pub const fn retire(self) -> Self {
-        RecordType {
+        EventType {
             retired: true,
             ..self
         }
@@ -290,13 +290,13 @@ impl RecordType {
     /// Adds the earlier versions that are read as the same type without later fields.
     #[must_use]
     pub const fn older(self, older: &'static [OlderVersion]) -> Self {
-        RecordType { older, ..self }
+        EventType { older, ..self }
     }
 
-    /// Adds the record types of an earlier type from which it is converted.
+    /// Adds the event types of an earlier type from which it is converted.
     #[must_use]
-    pub const fn from(self, from: &'static [RecordType]) -> Self {
-        RecordType { from, ..self }
+    pub const fn from(self, from: &'static [EventType]) -> Self {
+        EventType { from, ..self }
     }
 
     /// Whether a stored type id means this type: its own, or that of a former name.
@@ -312,7 +312,7 @@ impl RecordType {
             schema,
         });
         let older = own.into_iter().chain(self.older.iter().rev().copied());
-        let from: Vec<_> = self.from.iter().flat_map(RecordType::history).collect();
+        let from: Vec<_> = self.from.iter().flat_map(EventType::history).collect();
         older.chain(from)
     }
 }
@@ -332,9 +332,9 @@ pub enum ChainProblem {
 }
 
 impl ChainProblem {
-    /// Looks at the record types of the type in `from`; a type with mistakes of its own has none.
+    /// Looks at the event types of the type in `from`; a type with mistakes of its own has none.
     #[must_use]
-    pub const fn of(records: &[RecordType], family: bool, name: &str, version: u16) -> Self {
+    pub const fn of(records: &[EventType], family: bool, name: &str, version: u16) -> Self {
         if family {
             return ChainProblem::Family;
         }
@@ -393,8 +393,8 @@ pub(crate) fn key(type_id: u32, version: u16, fingerprint: u64, codec: CodecId) 
     (own ^ fingerprint).wrapping_mul(factor) | 1
 }
 
-/// Two record types of one program must not share an id: a record would decode as the other one.
-pub(super) fn check_ids(records: &[RecordType]) -> Result<(), TypedError> {
+/// Two event types of one program must not share an id: a record would decode as the other one.
+pub(super) fn check_ids(records: &[EventType]) -> Result<(), TypedError> {
     for (i, second) in records.iter().enumerate() {
         if let Some(first) = records[..i].iter().find(|first| first.id == second.id) {
             return Err(TypedError::IdCollision {
@@ -413,15 +413,15 @@ mod tests {
 
     #[test]
     fn a_chosen_id_replaces_the_hash_of_the_name() {
-        const HASHED: RecordType = RecordType::new("foobar", 1);
+        const HASHED: EventType = EventType::new("foobar", 1);
         assert_eq!(HASHED.id, 0xbf9c_f968);
-        let chosen = RecordType::with_id(7, "foobar", 3);
+        let chosen = EventType::with_id(7, "foobar", 3);
         assert_eq!((chosen.id, chosen.name, chosen.version), (7, "foobar", 3));
     }
 
     #[test]
     fn a_chain_is_of_one_name_and_its_versions_follow_each_other() {
-        const OLD: &[RecordType] = &[RecordType::new("a.b", 2)];
+        const OLD: &[EventType] = &[EventType::new("a.b", 2)];
         const FITS: ChainProblem = ChainProblem::of(OLD, false, "a.b", 2);
         assert_eq!(FITS, ChainProblem::None);
         assert!(ChainProblem::of(OLD, true, "a.b", 2).is_family());
@@ -434,9 +434,9 @@ mod tests {
     #[test]
     fn a_collision_names_both_types() {
         let records = [
-            RecordType::new("a", 1),
-            RecordType::new("b", 1),
-            RecordType::with_id(type_id("a"), "c", 1),
+            EventType::new("a", 1),
+            EventType::new("b", 1),
+            EventType::with_id(type_id("a"), "c", 1),
         ];
         assert!(check_ids(&records[..2]).is_ok());
         let Err(TypedError::IdCollision { first, second, id }) = check_ids(&records) else {

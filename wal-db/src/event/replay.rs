@@ -89,7 +89,7 @@ impl<E, C> Replay<E, C> {
     /// Only events of the types of `E`, in a log that holds others as well.
     ///
     /// Records of other types and plain records are passed over by what their headers say, without decoding them. A
-    /// variant of `E` for [other](crate::event::RawRecord) records never gets one then. A record that is of a type of `E`
+    /// variant of `E` for [other](crate::event::UnknownEvent) records never gets one then. A record that is of a type of `E`
     /// and cannot be read is an error, or what [`on_unreadable`](Self::on_unreadable) makes of it; so is one whose header
     /// cannot be read, for it could be one.
     ///
@@ -142,7 +142,7 @@ impl<E, C> Replay<E, C> {
         collected.into_iter().map(|error| self.with_name(error)).collect()
     }
 
-    /// Of which record types the log holds more than this program knows, so far: later versions of its own, and types
+    /// Of which event types the log holds more than this program knows, so far: later versions of its own, and types
     /// that the family does not have. With two releases in service, it tells the older one that the newer one writes.
     ///
     /// It is what the headers of unreadable records say, also of the one whose error ended the replay. At most 1,024

@@ -1,5 +1,5 @@
 //! A stored event while it is read: what the envelope says, the bytes, and the ways from an earlier version to today's
-//! type. Generated code works with these; programs meet [`RawRecord`] only.
+//! type. Generated code works with these; programs meet [`UnknownEvent`] only.
 
 use std::marker::PhantomData;
 
@@ -8,24 +8,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     codec::{Codec, CodecId},
     payload,
-    record::{RecordType, WalDecode},
+    record::{EventType, WalDecode},
     schema::{Part, Shape, WalSchema},
 };
-use crate::{error::TypedError, format::envelope::RecordInfo, lsn::Lsn};
+use crate::{error::TypedError, format::envelope::EventInfo, lsn::Lsn};
 
 /// An event in the version in which it was stored.
 #[doc(hidden)]
 pub struct StoredEvent<'de, C> {
     pub(super) lsn: Lsn,
-    pub(super) record: &'static RecordType,
-    pub(super) info: RecordInfo,
+    pub(super) record: &'static EventType,
+    pub(super) info: EventInfo,
     pub(super) bytes: &'de [u8],
     pub(super) codec: PhantomData<C>,
 }
 
 impl<'de, C: Codec> StoredEvent<'de, C> {
     #[inline(always)]
-    pub(super) fn new(lsn: Lsn, record: &'static RecordType, info: RecordInfo, bytes: &'de [u8]) -> Self {
+    pub(super) fn new(lsn: Lsn, record: &'static EventType, info: EventInfo, bytes: &'de [u8]) -> Self {
         StoredEvent {
             lsn,
             record,
@@ -159,8 +159,8 @@ impl<T> Upcast<T> {
 /// It is only ever read: appending it again is refused, for its schema is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct RawRecord {
-    /// The id of the record type.
+pub struct UnknownEvent {
+    /// The id of the event type.
     pub type_id: u32,
     /// The version that is stored.
     pub version: u16,
@@ -170,7 +170,7 @@ pub struct RawRecord {
     pub bytes: Vec<u8>,
 }
 
-impl Serialize for RawRecord {
+impl Serialize for UnknownEvent {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom(
             "a record of an unknown type cannot be appended: its shape is not known",
@@ -178,7 +178,7 @@ impl Serialize for RawRecord {
     }
 }
 
-impl<'de> Deserialize<'de> for RawRecord {
+impl<'de> Deserialize<'de> for UnknownEvent {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(serde::de::Error::custom(
             "a record of an unknown type is not part of another",
@@ -203,7 +203,7 @@ impl<'de> Deserialize<'de> for Retired {
 }
 
 /// A family that is also part of other events counts these variants, and never writes one.
-impl WalSchema for RawRecord {
+impl WalSchema for UnknownEvent {
     const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[]));
 }
 

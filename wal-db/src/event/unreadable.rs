@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     error::TypedError,
-    format::envelope::{EnvelopeError, RecordInfo},
+    format::envelope::{EnvelopeError, EventInfo},
 };
 
 /// How many errors are kept for [`Replay::take_collected`](crate::Replay::take_collected), and how many types for
@@ -104,12 +104,12 @@ impl Skipped {
     }
 }
 
-/// A record type of which the log holds more than this program knows; see [`EventLog::ahead`](crate::EventLog::ahead)
+/// An event type of which the log holds more than this program knows; see [`EventLog::ahead`](crate::EventLog::ahead)
 /// and [`Replay::ahead`](crate::Replay::ahead).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Ahead {
-    /// The id of the record type.
+    /// The id of the event type.
     pub type_id: u32,
     /// Its full name. [`EventLog::ahead`](crate::EventLog::ahead) has it from the log; a replay, which only sees records,
     /// has none for a type that this program does not know.
@@ -136,7 +136,7 @@ impl Notes {
     pub(super) fn unreadable(
         &mut self,
         error: TypedError,
-        info: Option<RecordInfo>,
+        info: Option<EventInfo>,
         policy: Unreadable,
     ) -> Result<(), TypedError> {
         if let Some(info) = info {
@@ -156,13 +156,13 @@ impl Notes {
         Ok(())
     }
 
-    fn note_ahead(&mut self, error: &TypedError, info: RecordInfo) {
+    fn note_ahead(&mut self, error: &TypedError, info: EventInfo) {
         let (name, known) = match *error {
             TypedError::NewerVersion { name, known, .. } => (Some(name), known),
             TypedError::UnknownType { .. } => (None, 0),
             _ => return,
         };
-        let RecordInfo { type_id, version, .. } = info;
+        let EventInfo { type_id, version, .. } = info;
         // A type that was renamed is stored under several ids and is still one.
         let same = |ahead: &Ahead| match name {
             Some(_) => ahead.name.as_deref() == name,
@@ -186,8 +186,8 @@ mod tests {
     use super::*;
     use crate::{Lsn, codec::CodecId};
 
-    fn unknown(type_id: u32, version: u16) -> (TypedError, Option<RecordInfo>) {
-        let info = RecordInfo {
+    fn unknown(type_id: u32, version: u16) -> (TypedError, Option<EventInfo>) {
+        let info = EventInfo {
             type_id,
             version,
             codec: CodecId::BINCODE_2,

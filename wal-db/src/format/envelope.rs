@@ -78,8 +78,8 @@ impl fmt::Debug for CodecId {
 /// What the envelope of a typed record says, without decoding the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct RecordInfo {
-    /// The id of the record type, see [`RecordType::id`](crate::event::RecordType::id).
+pub struct EventInfo {
+    /// The id of the event type, see [`EventType::id`](crate::event::EventType::id).
     pub type_id: u32,
     /// The version that was stored, from 1.
     pub version: u16,
@@ -90,7 +90,7 @@ pub struct RecordInfo {
 /// A typed record, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Envelope<'a> {
-    pub(crate) info: RecordInfo,
+    pub(crate) info: EventInfo,
     pub(crate) meta: MetaRef<'a>,
     /// The codec's bytes.
     pub(crate) body: &'a [u8],
@@ -141,7 +141,7 @@ pub enum EnvelopeError {
 ///
 /// Without a branch or a loop, because it is a good part of what appending a small event costs.
 #[inline]
-pub(crate) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
+pub(crate) fn encode(info: EventInfo, out: &mut Vec<u8>) {
     debug_assert!(info.version > 0);
     let (type_id, type_id_len) = varint(info.type_id);
     let (version, version_len) = varint(u32::from(info.version));
@@ -153,7 +153,7 @@ pub(crate) fn encode(info: RecordInfo, out: &mut Vec<u8>) {
 }
 
 /// Appends the envelope of `info` with metadata to `out`; without, if there is none.
-pub(crate) fn encode_with_meta(info: RecordInfo, meta: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode_with_meta(info: EventInfo, meta: &[u8], out: &mut Vec<u8>) {
     let first = out.len();
     encode(info, out);
     if !meta.is_empty() {
@@ -187,7 +187,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     if flags & FLAG_METADATA != 0 {
         (meta, rest) = take_metadata(rest)?;
     }
-    let info = RecordInfo {
+    let info = EventInfo {
         type_id,
         version,
         codec,
@@ -398,20 +398,20 @@ mod tests {
     use super::*;
     use crate::Meta;
 
-    fn info(type_id: u32, version: u16, codec: u8) -> RecordInfo {
-        RecordInfo {
+    fn info(type_id: u32, version: u16, codec: u8) -> EventInfo {
+        EventInfo {
             type_id,
             version,
             codec: CodecId::new(codec),
         }
     }
 
-    fn plain(info: RecordInfo, body: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
+    fn plain(info: EventInfo, body: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
         let meta = MetaRef::default();
         Ok(Envelope { info, meta, body })
     }
 
-    fn encoded(info: RecordInfo) -> Vec<u8> {
+    fn encoded(info: EventInfo) -> Vec<u8> {
         let mut out = Vec::new();
         encode(info, &mut out);
         out

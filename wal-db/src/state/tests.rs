@@ -7,7 +7,7 @@ use crate::{
     __private::{StoredEvent, Upcast},
     MemStore, Wal, WalRecord,
     codec::Codec,
-    event::{RecordType, TypedError, WalDecode},
+    event::{EventType, TypedError, WalDecode},
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
@@ -115,7 +115,7 @@ struct Half(u32);
 
 impl WalRecord for Half {
     const NAME: &'static str = "pair";
-    const RECORDS: &'static [RecordType] = &[RecordType::new("pair", 2)];
+    const RECORDS: &'static [EventType] = &[EventType::new("pair", 2)];
     const FAMILY: bool = false;
 
     fn record_index(&self) -> usize {

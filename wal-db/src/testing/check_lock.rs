@@ -10,7 +10,7 @@ use super::{
     differences::differences,
     lock::{Lock, LockError, LockLine, has_name},
 };
-use crate::event::{RecordType, record::WalRecord};
+use crate::event::{EventType, record::WalRecord};
 
 const FILE: &str = "wal.lock";
 const HEADER: &str = "\
@@ -20,17 +20,17 @@ const HEADER: &str = "\
 
 /// What a type stands for in a log, without the type.
 #[derive(Debug, Clone, Copy)]
-pub struct EventType {
+pub struct DeclaredType {
     pub(super) name: &'static str,
     pub(super) is_family: bool,
-    pub(super) records: &'static [RecordType],
+    pub(super) records: &'static [EventType],
 }
 
-impl EventType {
-    /// The record types of `T`.
+impl DeclaredType {
+    /// The event types of `T`.
     #[must_use]
     pub const fn of<T: WalRecord>() -> Self {
-        EventType {
+        DeclaredType {
             name: T::NAME,
             is_family: T::FAMILY,
             records: T::RECORDS,
@@ -66,14 +66,14 @@ impl LockMode {
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// use serde::{Deserialize, Serialize};
 /// use wal_db::WalRecord;
-/// use wal_db::testing::{EventType, LockMode, check_lock};
+/// use wal_db::testing::{DeclaredType, LockMode, check_lock};
 ///
 /// #[derive(Serialize, Deserialize, WalRecord)]
 /// #[wal(name = "order")]
 /// struct Order { id: u64, note: String }
 ///
 /// let dir = tempfile::tempdir()?;
-/// let types = [EventType::of::<Order>()];
+/// let types = [DeclaredType::of::<Order>()];
 /// assert!(check_lock(dir.path(), &types, LockMode::Check).is_err());
 /// let added = check_lock(dir.path(), &types, LockMode::Update)?;
 /// assert_eq!(added, ["order 1 {id: u64, note: str}"]);
@@ -84,7 +84,7 @@ impl LockMode {
 /// # Errors
 /// [`CheckFailed`] with everything that was found. Nothing is added then, unless all that was found is that lines are
 /// missing, and they are to be added.
-pub fn check_lock(dir: &Path, types: &[EventType], mode: LockMode) -> Result<Vec<String>, CheckFailed> {
+pub fn check_lock(dir: &Path, types: &[DeclaredType], mode: LockMode) -> Result<Vec<String>, CheckFailed> {
     let path = dir.join(FILE);
     let failed = |error: LockError| CheckFailed::because(&error);
     let io = |source| failed(LockError::io(&path, source));
@@ -139,7 +139,7 @@ fn not_in_file(line: &LockLine) -> String {
 }
 
 /// The lines that are missing, and what is wrong with those that are there.
-fn compare(lock: &Lock, types: &[EventType]) -> (Vec<LockLine>, Vec<String>) {
+fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) {
     let mut missing = BTreeMap::new();
     let mut problems = Vec::new();
     twice(types, &mut problems);
@@ -158,16 +158,16 @@ fn compare(lock: &Lock, types: &[EventType]) -> (Vec<LockLine>, Vec<String>) {
 }
 
 /// Two types with one name or id read each other's records.
-fn twice(types: &[EventType], problems: &mut Vec<String>) {
+fn twice(types: &[DeclaredType], problems: &mut Vec<String>) {
     let records: Vec<_> = types.iter().flat_map(|of| of.records).collect();
     for (i, second) in records.iter().enumerate() {
-        let is_same = |first: &&&RecordType| {
+        let is_same = |first: &&&EventType| {
             first.has_id(second.id)
                 || second.has_id(first.id)
                 || second
                     .aliases
                     .iter()
-                    .any(|alias| first.has_id(RecordType::new(alias, 1).id))
+                    .any(|alias| first.has_id(EventType::new(alias, 1).id))
         };
         if let Some(first) = records[..i].iter().find(is_same) {
             problems.push(format!(
@@ -179,12 +179,12 @@ fn twice(types: &[EventType], problems: &mut Vec<String>) {
     }
 }
 
-/// Compares the versions of one record type; returns those that have no line.
-fn versions(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) -> Vec<LockLine> {
+/// Compares the versions of one event type; returns those that have no line.
+fn versions(lock: &Lock, record: &EventType, problems: &mut Vec<String>) -> Vec<LockLine> {
     let name = record.name;
     if record.schema.is_none() {
         problems.push(format!(
-            "`{name}` has no schema, so it cannot be compared: derive `WalRecord` or say it with `RecordType::schema`"
+            "`{name}` has no schema, so it cannot be compared: derive `WalRecord` or say it with `EventType::schema`"
         ));
         return Vec::new();
     }
@@ -229,8 +229,8 @@ fn versions(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) -> Vec
     missing
 }
 
-fn ids(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) {
-    let alias_ids = record.aliases.iter().map(|alias| RecordType::new(alias, 1).id);
+fn ids(lock: &Lock, record: &EventType, problems: &mut Vec<String>) {
+    let alias_ids = record.aliases.iter().map(|alias| EventType::new(alias, 1).id);
     let ids: Vec<u32> = alias_ids.chain([record.id]).collect();
     for line in lock.lines() {
         let id = line.type_id();
@@ -250,7 +250,7 @@ fn ids(lock: &Lock, record: &RecordType, problems: &mut Vec<String>) {
 }
 
 /// Names of a family that no type has any more.
-fn undeclared(lock: &Lock, family: &EventType, types: &[EventType], problems: &mut Vec<String>) {
+fn undeclared(lock: &Lock, family: &DeclaredType, types: &[DeclaredType], problems: &mut Vec<String>) {
     let mut reported = Vec::new();
     for line in lock.lines() {
         let is_of_family = line

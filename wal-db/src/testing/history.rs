@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 
 use super::{
     CheckFailed,
-    check_lock::EventType,
+    check_lock::DeclaredType,
     hex,
     lock::{Lock, LockLine},
     parts::{at, avoid_zeros, fields, unordered},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::sources,
     event::{
-        RecordType, TypedError, WalDecodeOwned,
+        EventType, TypedError, WalDecodeOwned,
         codec::{Codec, CodecError, DefaultCodec},
         probe,
         schema::Shape,
@@ -28,7 +28,7 @@ use crate::{
 const ORDER_TRIALS: u32 = 32;
 
 /// What a record has become: the types and payloads of its events.
-type Events = Result<Vec<(&'static RecordType, Vec<u8>)>, TypedError>;
+type Events = Result<Vec<(&'static EventType, Vec<u8>)>, TypedError>;
 
 /// How a record of a type and version is made of a value.
 type Write = fn(u32, u16, &Value, &Shape) -> Result<Vec<u8>, CodecError>;
@@ -36,7 +36,7 @@ type Write = fn(u32, u16, &Value, &Shape) -> Result<Vec<u8>, CodecError>;
 /// A type whose events can be read, without the type.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadableType {
-    of: EventType,
+    of: DeclaredType,
     upcast: fn(&[u8]) -> Events,
     write: Write,
     value: fn(&[u8], &Shape) -> Result<Value, CodecError>,
@@ -55,7 +55,7 @@ impl ReadableType {
     #[must_use]
     pub const fn with_codec<T: WalDecodeOwned, C: Codec>() -> Self {
         ReadableType {
-            of: EventType::of::<T>(),
+            of: DeclaredType::of::<T>(),
             upcast: upcast::<C, T>,
             write: write::<C>,
             value: probe::value::<C>,
@@ -154,8 +154,8 @@ fn unknown_exceptions(types: &[ReadableType], except: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Exceptions name a record type or one of its fields.
-fn is_excepted(except: &[&str], record: &RecordType, released: &str, field: Option<&str>) -> bool {
+/// Exceptions name an event type or one of its fields.
+fn is_excepted(except: &[&str], record: &EventType, released: &str, field: Option<&str>) -> bool {
     let is = |name: &str| match field {
         Some(field) => except.contains(&format!("{name}.{field}").as_str()),
         None => except.contains(&name),
@@ -165,7 +165,7 @@ fn is_excepted(except: &[&str], record: &RecordType, released: &str, field: Opti
 
 struct Check<'a> {
     of: &'a ReadableType,
-    record: &'a RecordType,
+    record: &'a EventType,
     line: &'a LockLine,
     except: &'a [&'a str],
 }
@@ -232,7 +232,7 @@ impl Check<'_> {
     }
 
     /// What one event has become keeps what is still called the same and looks the same.
-    fn compare(&self, before: &Value, events: &[(&RecordType, Vec<u8>)]) -> Result<(), String> {
+    fn compare(&self, before: &Value, events: &[(&EventType, Vec<u8>)]) -> Result<(), String> {
         let [(record, event)] = events else {
             return Ok(());
         };
@@ -308,7 +308,7 @@ impl Check<'_> {
         if let Some(field) = at(&mut event, path) {
             field.clone_from(value);
         }
-        let RecordType { id, version, .. } = *self.record;
+        let EventType { id, version, .. } = *self.record;
         let read = || {
             let payload = (self.of.write)(id, version, &event, today.shape).ok()?;
             let events = (self.of.upcast)(&payload).ok()?;

@@ -8,7 +8,7 @@ use std::{fs, io};
 use wal_shape::BadLine;
 pub use wal_shape::LockLine;
 
-use crate::event::RecordType;
+use crate::event::EventType;
 
 /// The lines of a `wal.lock`.
 ///
@@ -65,8 +65,8 @@ impl Lock {
         &self.lines
     }
 
-    /// The released versions of a record type, under its name and those that it had before.
-    pub(super) fn of(&self, record: &RecordType) -> impl Iterator<Item = &LockLine> + use<'_> {
+    /// The released versions of an event type, under its name and those that it had before.
+    pub(super) fn of(&self, record: &EventType) -> impl Iterator<Item = &LockLine> + use<'_> {
         let record = *record;
         self.lines
             .iter()
@@ -74,7 +74,7 @@ impl Lock {
     }
 }
 
-pub(super) fn has_name(record: &RecordType, name: &str) -> bool {
+pub(super) fn has_name(record: &EventType, name: &str) -> bool {
     record.name == name || record.aliases.contains(&name)
 }
 

@@ -23,7 +23,7 @@ macro_rules! check_lock {
     ($($ty:ty),+ $(,)?) => {
         if let ::core::result::Result::Err(failed) = $crate::testing::check_lock(
             ::std::path::Path::new(::core::env!("CARGO_MANIFEST_DIR")),
-            &[$($crate::testing::EventType::of::<$ty>()),+],
+            &[$($crate::testing::DeclaredType::of::<$ty>()),+],
             $crate::testing::LockMode::from_env(),
         ) {
             ::core::panic!("{failed}");
@@ -33,7 +33,7 @@ macro_rules! check_lock {
 
 /// Makes random records of every version in `wal.lock` from its shape alone and reads them as the types of today.
 ///
-/// Every one of 256 (or `PROPTEST_CASES`) for each version has to be read. If it is one event of the same record type
+/// Every one of 256 (or `PROPTEST_CASES`) for each version has to be read. If it is one event of the same event type
 /// today, then every field of the same name and shape has to keep its value: that finds a migration which swaps two
 /// fields. A field that is meant to change is listed after `except`, as `"name.field"`; so is, as `"name"`, a record
 /// type of which no values can be made. The order of elements counts where the type of today keeps it.

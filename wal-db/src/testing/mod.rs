@@ -46,7 +46,7 @@ use std::{
     path::Path,
 };
 
-pub use self::check_lock::{EventType, LockMode, check_lock};
+pub use self::check_lock::{DeclaredType, LockMode, check_lock};
 pub use self::clock::FixedClock;
 #[doc(hidden)]
 pub use self::clock::set_clock;

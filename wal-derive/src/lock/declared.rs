@@ -1,4 +1,4 @@
-//! What the derive knows of its record types, as the lock compares it.
+//! What the derive knows of its event types, as the lock compares it.
 
 use syn::spanned::Spanned;
 

@@ -13,7 +13,7 @@ use crate::{
         info,
         schema::Shape,
     },
-    format::envelope::RecordInfo,
+    format::envelope::EventInfo,
     log::{Record, RecordKind, RecordRef},
     lsn::Lsn,
 };
@@ -30,7 +30,7 @@ macro_rules! explaining {
             #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
             #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
             /// use serde::{Deserialize, Serialize};
-            /// use wal_db::{MemStore, Wal, WalRecord, schema::RecordSchema};
+            /// use wal_db::{MemStore, Wal, WalRecord, schema::EventSchema};
             ///
             /// #[derive(Serialize, Deserialize, WalRecord)]
             /// #[wal(name = "reading", id = 7)]
@@ -41,7 +41,7 @@ macro_rules! explaining {
             /// let lsn = wal.append_typed(&Reading { sensor: 7, celsius: 21.5 })?;
             ///
             /// let shape = "{sensor: u32, celsius: f32}".parse()?;
-            /// let schemas = [RecordSchema::new(7, "reading", 1, shape)].into_iter().collect();
+            /// let schemas = [EventSchema::new(7, "reading", 1, shape)].into_iter().collect();
             /// let value = wal.read(lsn)?.to_value(&schemas)?;
             /// assert_eq!(value.to_string(), "{sensor: 7, celsius: 21.5}");
             /// # Ok(())
@@ -118,7 +118,7 @@ fn to_value<C: Codec>(
 
 /// Reads contents by their shape, or without it if they are in a format that describes itself.
 pub(in crate::event) fn value_as_stored<C: Codec>(
-    info: RecordInfo,
+    info: EventInfo,
     bytes: &[u8],
     shape: Option<&Shape>,
 ) -> Result<Value, CodecError> {
@@ -131,7 +131,7 @@ pub(in crate::event) fn value_as_stored<C: Codec>(
 
 /// Reads contents by their shape.
 pub(in crate::event) fn value_of<C: Codec>(
-    info: RecordInfo,
+    info: EventInfo,
     bytes: &[u8],
     shape: &Shape,
 ) -> Result<Value, CodecError> {
@@ -167,7 +167,7 @@ fn own_text(bytes: &[u8]) -> Result<String, CodecError> {
 }
 
 /// Reads exactly one value, within the limits that hold for typed events.
-fn read_whole<'de, C, S>(info: RecordInfo, bytes: &'de [u8], seed: S) -> Result<Value, CodecError>
+fn read_whole<'de, C, S>(info: EventInfo, bytes: &'de [u8], seed: S) -> Result<Value, CodecError>
 where
     C: Codec,
     S: DeserializeSeed<'de, Value = Value>,
@@ -204,8 +204,8 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Within<'_, S> {
     }
 }
 
-fn failed(lsn: Lsn, info: RecordInfo, schemas: &Schemas, source: CodecError) -> TypedError {
-    let RecordInfo { type_id, version, .. } = info;
+fn failed(lsn: Lsn, info: EventInfo, schemas: &Schemas, source: CodecError) -> TypedError {
+    let EventInfo { type_id, version, .. } = info;
     let name = schemas
         .of(&info)
         .map_or_else(|| format!("type {type_id:#010x}"), |schema| schema.name.clone());

@@ -27,7 +27,7 @@ pub(super) use explain::value_as_stored;
 pub(super) use explain::value_of;
 #[cfg(feature = "testing")]
 pub(crate) use place::{NoShape, Place};
-pub use schemas::{RecordSchema, Schemas};
+pub use schemas::{EventSchema, Schemas};
 pub(super) use unordered::first_difference;
 #[cfg(feature = "testing")]
 pub(crate) use unordered::unordered;

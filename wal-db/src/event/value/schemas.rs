@@ -5,17 +5,17 @@ use std::collections::hash_map::Entry;
 
 use crate::{
     event::{
-        record::{self, RecordType},
+        record::{self, EventType},
         schema::Shape,
     },
-    format::envelope::{CodecId, RecordInfo},
+    format::envelope::{CodecId, EventInfo},
 };
 use wal_shape::type_id;
 
-/// What one version of a record type looks like.
+/// What one version of an event type looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RecordSchema {
+pub struct EventSchema {
     /// The id that stands in the records.
     pub type_id: u32,
     /// The full name; for a variant `family.variant`.
@@ -26,10 +26,10 @@ pub struct RecordSchema {
     pub shape: Shape,
 }
 
-impl RecordSchema {
-    /// A schema that was put together by hand; the id is [`RecordType::id`].
+impl EventSchema {
+    /// A schema that was put together by hand; the id is [`EventType::id`].
     pub fn new(type_id: u32, name: impl Into<String>, version: u16, shape: Shape) -> Self {
-        RecordSchema {
+        EventSchema {
             type_id,
             name: name.into(),
             version,
@@ -38,21 +38,21 @@ impl RecordSchema {
     }
 }
 
-/// The schemas of the record types in a log: enough to read its events without the program that wrote them.
+/// The schemas of the event types in a log: enough to read its events without the program that wrote them.
 ///
 /// ```
-/// use wal_db::schema::{RecordSchema, Schemas};
+/// use wal_db::schema::{EventSchema, Schemas};
 ///
 /// let shape = "{id: u64, owner: str}".parse()?;
-/// let schemas: Schemas = [RecordSchema::new(7, "bank.opened", 1, shape)].into_iter().collect();
+/// let schemas: Schemas = [EventSchema::new(7, "bank.opened", 1, shape)].into_iter().collect();
 /// assert_eq!(schemas.get(7, 1).map(|schema| schema.name.as_str()), Some("bank.opened"));
 /// assert!(schemas.get(7, 2).is_none());
 /// # Ok::<(), wal_db::schema::ShapeError>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Schemas {
-    list: Vec<RecordSchema>,
-    /// As [`RecordType::key`](crate::event::RecordType), for each of them.
+    list: Vec<EventSchema>,
+    /// As [`EventType::key`](crate::event::EventType), for each of them.
     keys: Vec<u64>,
     places: HashMap<(u32, u16), usize>,
     /// Names that mean one type, with its id.
@@ -65,24 +65,24 @@ const COPIED: CodecId = CodecId::new(0);
 impl Schemas {
     /// The schema of a type and version.
     #[must_use]
-    pub fn get(&self, type_id: u32, version: u16) -> Option<&RecordSchema> {
+    pub fn get(&self, type_id: u32, version: u16) -> Option<&EventSchema> {
         self.list.get(*self.places.get(&(type_id, version))?)
     }
 
     /// The schema of a record, with its name; see [`Record::info`](crate::Record::info).
     #[must_use]
-    pub fn of(&self, info: &RecordInfo) -> Option<&RecordSchema> {
+    pub fn of(&self, info: &EventInfo) -> Option<&EventSchema> {
         self.get(info.type_id, info.version)
     }
 
     /// Stands for the schema of a record, as the key of a program's type does.
-    pub(crate) fn key_of(&self, info: &RecordInfo) -> Option<u64> {
+    pub(crate) fn key_of(&self, info: &EventInfo) -> Option<u64> {
         let place = self.places.get(&(info.type_id, info.version))?;
         self.keys.get(*place).copied()
     }
 
     /// All of them, in the order in which they were found.
-    pub fn iter(&self) -> std::slice::Iter<'_, RecordSchema> {
+    pub fn iter(&self) -> std::slice::Iter<'_, EventSchema> {
         self.list.iter()
     }
 
@@ -100,12 +100,12 @@ impl Schemas {
 
     /// Adds what a program knows: every version that its types read, and that a former name, one in `alias`, means the
     /// same type. [`Record::append_to`](crate::Record::append_to) asks for it.
-    pub fn learn(&mut self, records: &[RecordType]) {
+    pub fn learn(&mut self, records: &[EventType]) {
         for record in records {
             let former = record.aliases.iter().map(|alias| (type_id(alias), *alias));
             for (id, name) in [(record.id, record.name)].into_iter().chain(former) {
                 for known in record.history() {
-                    self.push(RecordSchema::new(id, name, known.version, known.schema.clone()));
+                    self.push(EventSchema::new(id, name, known.version, known.schema.clone()));
                 }
             }
             // With an id of its own it keeps that under every name.
@@ -134,7 +134,7 @@ impl Schemas {
     }
 
     /// Adds one. The first of a type and version stays: `false` if there is one already.
-    pub(crate) fn push(&mut self, schema: RecordSchema) -> bool {
+    pub(crate) fn push(&mut self, schema: EventSchema) -> bool {
         match self.places.entry((schema.type_id, schema.version)) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
@@ -150,8 +150,8 @@ impl Schemas {
 }
 
 impl<'a> IntoIterator for &'a Schemas {
-    type Item = &'a RecordSchema;
-    type IntoIter = std::slice::Iter<'a, RecordSchema>;
+    type Item = &'a EventSchema;
+    type IntoIter = std::slice::Iter<'a, EventSchema>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -159,8 +159,8 @@ impl<'a> IntoIterator for &'a Schemas {
 }
 
 /// The first schema of a type and version counts.
-impl FromIterator<RecordSchema> for Schemas {
-    fn from_iter<I: IntoIterator<Item = RecordSchema>>(schemas: I) -> Self {
+impl FromIterator<EventSchema> for Schemas {
+    fn from_iter<I: IntoIterator<Item = EventSchema>>(schemas: I) -> Self {
         let mut found = Schemas::default();
         found.extend(schemas);
         found
@@ -168,8 +168,8 @@ impl FromIterator<RecordSchema> for Schemas {
 }
 
 /// The first schema of a type and version counts.
-impl Extend<RecordSchema> for Schemas {
-    fn extend<I: IntoIterator<Item = RecordSchema>>(&mut self, schemas: I) {
+impl Extend<EventSchema> for Schemas {
+    fn extend<I: IntoIterator<Item = EventSchema>>(&mut self, schemas: I) {
         for schema in schemas {
             self.push(schema);
         }
@@ -178,8 +178,8 @@ impl Extend<RecordSchema> for Schemas {
 
 /// What a program knows: every version that it reads, under the name and the former names. Types that do not say what
 /// they look like are left out.
-impl From<&[RecordType]> for Schemas {
-    fn from(records: &[RecordType]) -> Self {
+impl From<&[EventType]> for Schemas {
+    fn from(records: &[EventType]) -> Self {
         let mut schemas = Schemas::default();
         schemas.learn(records);
         schemas
@@ -191,15 +191,15 @@ mod tests {
     use super::*;
     use crate::event::OlderVersion;
 
-    const RECORDS: &[RecordType] = &[
-        RecordType::new("a.b", 2)
+    const RECORDS: &[EventType] = &[
+        EventType::new("a.b", 2)
             .schema(&Shape::U64)
             .older(&[OlderVersion {
                 version: 1,
                 schema: &Shape::U32,
             }])
             .aliases(&["a.old"]),
-        RecordType::new("a.silent", 1),
+        EventType::new("a.silent", 1),
     ];
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_first_schema_of_a_version_counts() {
-        let schema = |shape| RecordSchema::new(1, "a", 1, shape);
+        let schema = |shape| EventSchema::new(1, "a", 1, shape);
         let mut schemas: Schemas = [schema(Shape::U8)].into_iter().collect();
         assert!(!schemas.push(schema(Shape::U16)));
         assert_eq!(schemas.get(1, 1).map(|s| &s.shape), Some(&Shape::U8));
