@@ -160,60 +160,35 @@ impl Meta {
     }
 }
 
-/// The same questions as to a [`MetaRef`].
-impl Meta {
-    /// See [`MetaRef::is_empty`].
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
+macro_rules! as_borrowed {
+    ($($name:ident($($arg:ident: $ty:ty)?) -> $answer:ty;)*) => {
+        /// The same questions as to a [`MetaRef`].
+        impl Meta {
+            $(
+                #[doc = concat!("See [`MetaRef::", stringify!($name), "`].")]
+                #[must_use]
+                pub fn $name(&self $(, $arg: $ty)?) -> $answer {
+                    self.view().$name($($arg)?)
+                }
+            )*
 
-    /// See [`MetaRef::time`].
-    #[must_use]
-    pub fn time(&self) -> Option<SystemTime> {
-        self.view().time()
-    }
+            /// See [`MetaRef::tags`].
+            pub fn tags(&self) -> impl Iterator<Item = &str> {
+                self.view().tags()
+            }
+        }
+    };
+}
 
-    /// See [`MetaRef::time_us`].
-    #[must_use]
-    pub fn time_us(&self) -> Option<i64> {
-        self.view().time_us()
-    }
-
-    /// See [`MetaRef::event_id`].
-    #[must_use]
-    pub fn event_id(&self) -> Option<[u8; 16]> {
-        self.view().event_id()
-    }
-
-    /// See [`MetaRef::correlation_id`].
-    #[must_use]
-    pub fn correlation_id(&self) -> Option<[u8; 16]> {
-        self.view().correlation_id()
-    }
-
-    /// See [`MetaRef::causation`].
-    #[must_use]
-    pub fn causation(&self) -> Option<Lsn> {
-        self.view().causation()
-    }
-
-    /// See [`MetaRef::stream`].
-    #[must_use]
-    pub fn stream(&self) -> Option<&str> {
-        self.view().stream()
-    }
-
-    /// See [`MetaRef::tags`].
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.view().tags()
-    }
-
-    /// See [`MetaRef::entry`].
-    #[must_use]
-    pub fn entry(&self, key: u8) -> Option<&[u8]> {
-        self.view().entry(key)
-    }
+as_borrowed! {
+    is_empty() -> bool;
+    time() -> Option<SystemTime>;
+    time_us() -> Option<i64>;
+    event_id() -> Option<[u8; 16]>;
+    correlation_id() -> Option<[u8; 16]>;
+    causation() -> Option<Lsn>;
+    stream() -> Option<&str>;
+    entry(key: u8) -> Option<&[u8]>;
 }
 
 impl fmt::Debug for Meta {

@@ -14,6 +14,7 @@
 // | `codec` | wire formats and their ids; one module for each implementation |
 // | `dictionary` | what schema records say, and the comparison with the program's types |
 // | `fields` | takes the variant tag of a top-level enum out of the codec's bytes |
+// | `guarded` | a serializer that asks at each step whether a format may be given this |
 // | `bounded` | limits on depth and element count, the same for writing and for reading |
 // | `stored` | an event while it is read, and the way from an earlier version to today's type |
 // | `payload` | envelope, fields, limits and codec put together: event to bytes and back |
@@ -32,6 +33,7 @@ pub(crate) mod codec;
 mod copied;
 mod dictionary;
 mod fields;
+mod guarded;
 mod info;
 pub(crate) mod log;
 pub(crate) mod meta;

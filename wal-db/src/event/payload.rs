@@ -10,6 +10,7 @@ use super::{
     bounded::{self, Limits, Shared},
     codec::{self, Codec, CodecError},
     fields::{AsFields, FromFields},
+    guarded::Guarded,
     info,
     meta::{Meta, MetaError},
     record::{EventType, WalDecode, WalRecord},
@@ -258,7 +259,7 @@ struct Body<'a, T> {
 impl<T: WalRecord> Serialize for Body<'_, T> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bounded = bounded::Writer::new(serializer, self.limits);
+        let bounded = Guarded::new(self.limits, serializer);
         if T::FAMILY {
             self.event.serialize(AsFields::new(bounded, self.index as u32))
         } else {

@@ -14,15 +14,16 @@
 //! told to expect is no more together than the value has bytes. Honest lengths never come to more.
 
 mod de;
-mod ser;
 
 use std::cell::Cell;
 use std::fmt;
 
-use super::codec::CodecError;
+use super::{
+    codec::CodecError,
+    guarded::{Holder, Rule},
+};
 
 pub(super) use de::Reader;
-pub(super) use ser::Writer;
 
 /// Chosen so that the deepest value of an ordinary type fits a thread's stack in a debug build.
 pub(super) const MAX_DEPTH: u32 = 128;
@@ -138,6 +139,21 @@ impl<'b> Limits<'b> {
         let hint = hint?.min(left);
         self.shared.hints_left.set(left - hint);
         Some(hint)
+    }
+}
+
+/// What the reading side would refuse is refused before it is stored.
+impl Rule for Limits<'_> {
+    type Refusal = Exceeded;
+
+    #[inline]
+    fn inside(self, _: Holder) -> Result<Self, Exceeded> {
+        self.deeper()
+    }
+
+    #[inline]
+    fn element(self) -> Result<(), Exceeded> {
+        self.take_element()
     }
 }
 

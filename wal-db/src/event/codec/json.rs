@@ -1,13 +1,11 @@
 //! JSON. The only module of the codecs that names its crate.
 
-mod strict;
-
 use serde::Serialize;
 use serde::de::DeserializeSeed;
 use serde_json::{Deserializer, Serializer};
 
-use self::strict::Strict;
 use super::{Codec, CodecError, CodecId};
+use crate::event::guarded::{Guarded, Holder, Rule};
 
 /// JSON through serde, without white space. Every field is stored with its name, so a record is larger, and readable
 /// without its type.
@@ -27,7 +25,7 @@ impl Codec for Json {
     where
         T: Serialize + ?Sized,
     {
-        value.serialize(Strict::new(&mut Serializer::new(out)))?;
+        value.serialize(Guarded::new(Strict { in_some: false }, &mut Serializer::new(out)))?;
         Ok(())
     }
 
@@ -43,6 +41,45 @@ impl Codec for Json {
         let value = seed.deserialize(&mut deserializer)?;
         deserializer.end()?;
         Ok((value, bytes.len()))
+    }
+}
+
+/// Refuses what would come back as something else. JSON has no number that is not finite: serde_json writes `null`. And
+/// `null` is `None`, `()` and every unit struct, so `Some` of one of them would be read as `None`.
+#[derive(Clone, Copy)]
+struct Strict {
+    /// Whether the value is what a `Some` holds.
+    in_some: bool,
+}
+
+impl Rule for Strict {
+    type Refusal = &'static str;
+
+    #[inline]
+    fn inside(self, of: Holder) -> Result<Self, &'static str> {
+        let in_some = match of {
+            Holder::Some => true,
+            // It is written as what it holds.
+            Holder::Newtype => self.in_some,
+            Holder::Parts => false,
+        };
+        Ok(Strict { in_some })
+    }
+
+    #[inline]
+    fn nothing(self) -> Result<(), &'static str> {
+        match self.in_some {
+            true => Err("JSON writes this `Some` as `null`, which is read as `None`"),
+            false => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn float(self, is_finite: bool) -> Result<(), &'static str> {
+        match is_finite {
+            true => Ok(()),
+            false => Err("JSON has no number for a float that is not finite"),
+        }
     }
 }
 
