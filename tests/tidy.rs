@@ -259,6 +259,27 @@ fn what_programs_only_read_can_grow() {
 }
 
 #[test]
+fn bytes_of_the_format_are_read_in_its_folder() {
+    // A random number, frames' words where they are claimed or walked, and the records of another format.
+    let others = [
+        "log/core.rs",
+        "staging/memory.rs",
+        "log/read/scan.rs",
+        "storage/wal_db_1.rs",
+    ];
+    let mut elsewhere = BTreeSet::new();
+    for (path, text) in files("wal-db/src", "rs") {
+        let is_exempt = path.contains("/format/")
+            || path.contains("/testing/")
+            || others.iter().any(|other| path.ends_with(other));
+        if without_tests(&text).contains("from_le_bytes") && !is_test(&path) && !is_exempt {
+            elsewhere.insert(path);
+        }
+    }
+    assert_debts("bytes read outside of format/", &elsewhere, &[]);
+}
+
+#[test]
 fn locks_and_atomics_are_named_in_one_file() {
     let mut elsewhere = BTreeSet::new();
     for (path, text) in files("wal-db/src", "rs") {

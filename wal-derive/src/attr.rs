@@ -182,7 +182,7 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
     let in_event = matches!(place, Place::Nested | Place::NestedVariant | Place::NestedField);
     Some(match key {
         "name" if place == Place::Variant => {
-            "a variant has no name of its own: write `rename = \"...\"` for the part of its name behind the dot"
+            "a variant has no name of its own: write `rename = \"...\"` for the part of its name after the dot"
         }
         "rename" if matches!(place, Place::Struct | Place::Enum) => {
             "`rename` belongs on a variant: the name of the type is `name`, and its former names are `alias`"
@@ -270,7 +270,7 @@ fn bound(lit: &LitStr) -> syn::Result<(Vec<WherePredicate>, Span)> {
         .map_err(|_| {
             Error::new(
                 lit.span(),
-                "`bound` takes what would stand behind `where`: `bound = \"T: Trait\"`",
+                "`bound` takes what would come after `where`: `bound = \"T: Trait\"`",
             )
         })?;
     Ok((bounds.into_iter().collect(), lit.span()))

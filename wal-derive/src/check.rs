@@ -295,7 +295,7 @@ fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<
         {
             errors.at(
                 ident.span(),
-                "the variant for records of unknown types stands behind all others: move it to the end",
+                "the variant for records of unknown types comes after all others: move it to the end",
             );
         }
         let own = [

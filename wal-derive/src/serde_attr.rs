@@ -118,9 +118,9 @@ fn string(value: &Expr) -> Option<String> {
 const SELF_DESCRIBING: &str = "does not round-trip through the log: \
     it is written in a way that only a self-describing format can read back";
 const NOT_THE_VARIANT: &str = "does not work for an event enum: \
-    another type is written in place of the variant, which has no name in the log";
+    another type is written instead of the variant, which has no name in the log";
 const VARIANT_SHIFTS: &str = "does not round-trip through the log: \
-    the variants behind it would be read back as each other; keep the variant, or remove it altogether";
+    the variants after it would be read back as each other; keep the variant, or remove it altogether";
 const ANY_VARIANT: &str = "does not round-trip through the log: \
     a variant that this program does not know would be read as this one, and its fields as what follows";
 const VARIANT_REPLACED: &str = "hides what is stored: \

@@ -82,11 +82,11 @@ impl LockLine {
             .next()
             .and_then(decimal::<u16>)
             .filter(|&version| version > 0)
-            .ok_or("a version from 1 to 65535 stands behind the name")?;
-        let mut shape = words.next().ok_or("a shape stands behind the version")?;
+            .ok_or("a version from 1 to 65535 comes after the name")?;
+        let mut shape = words.next().ok_or("a shape comes after the version")?;
         let mut id = None;
         if let Some(rest) = shape.strip_prefix("id=") {
-            let (number, rest) = rest.split_once(' ').ok_or("a shape stands behind the id")?;
+            let (number, rest) = rest.split_once(' ').ok_or("a shape comes after the id")?;
             id = Some(decimal::<u32>(number).ok_or("an id is a number from 0 to 4294967295")?);
             shape = rest;
         }
@@ -161,8 +161,8 @@ mod tests {
             ("bank +1 u8", "a version"),
             ("bank 01 u8", "a version"),
             ("bank 65536 u8", "a version"),
-            ("bank 1", "a shape stands behind the version"),
-            ("bank 1 id=7", "a shape stands behind the id"),
+            ("bank 1", "a shape comes after the version"),
+            ("bank 1 id=7", "a shape comes after the id"),
             ("bank 1 id=x u8", "an id"),
             ("bank 1 id=-7 u8", "an id"),
             (

@@ -42,12 +42,12 @@ impl Link {
             3 => Link::SetBefore(value),
             _ => return None,
         };
-        let behind = match link {
+        let is_before = match link {
             Link::None => true,
             Link::Back(bytes) => 0 < bytes && bytes <= pos,
             Link::At(before) | Link::SetBefore(before) => before < pos,
         };
-        behind.then_some((link, rest))
+        is_before.then_some((link, rest))
     }
 
     /// The position of the frame before the one at `pos`, and whether it belongs to the same set.

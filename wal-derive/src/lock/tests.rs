@@ -269,7 +269,7 @@ fn lines_that_are_wrong() {
     );
     assert_eq!(
         messages("# notes\norder x {id: u64}", order(1, &["id"])),
-        "`wal.lock` line 2: a version from 1 to 65535 stands behind the name"
+        "`wal.lock` line 2: a version from 1 to 65535 comes after the name"
     );
     // Another type's, and nobody's.
     assert_eq!(messages("bill x {id: u64}", order(1, &["id"])), "");
