@@ -1,5 +1,7 @@
 //! What can go wrong, as facts with numbers.
 
+mod corruption;
+pub(crate) mod path_text;
 mod typed;
 
 use std::{
@@ -9,9 +11,11 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Serialize, Serializer};
-
-pub use self::typed::TypedError;
+use self::path_text::Of;
+pub use self::{
+    corruption::{Corruption, CorruptionReason},
+    typed::TypedError,
+};
 use crate::{for_now::is_for_now, format::LogId, lsn::Lsn};
 
 /// A `Result` of this crate.
@@ -351,18 +355,6 @@ pub(crate) fn sources(error: &dyn Error) -> impl Iterator<Item = &dyn Error> {
     iter::successors(error.source(), |&error| error.source())
 }
 
-/// A path in a message, if there is one, after a word or two.
-struct Of<'a>(&'static str, Option<&'a Path>);
-
-impl fmt::Display for Of<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.1 {
-            Some(path) => write!(f, "{}{}", self.0, path.display()),
-            None => Ok(()),
-        }
-    }
-}
-
 fn no_space(needed: u64, kind: io::ErrorKind, path: Option<&Path>) -> String {
     let log = Of(" in ", path);
     match kind {
@@ -505,109 +497,8 @@ impl From<io::Error> for WalError {
     }
 }
 
-/// Paths in what is serialized: as text, also where one is not Unicode.
-pub(crate) mod path_text {
-    use std::{ops::Deref, path::PathBuf};
-
-    use super::{Path, Serialize, Serializer};
-
-    pub(crate) fn one<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-        path.to_string_lossy().serialize(serializer)
-    }
-
-    pub(crate) fn optional<S: Serializer, P>(path: &Option<P>, serializer: S) -> Result<S::Ok, S::Error>
-    where
-        P: Deref,
-        P::Target: AsRef<Path>,
-    {
-        let text = path.as_ref().map(|path| path.as_ref().to_string_lossy());
-        text.serialize(serializer)
-    }
-
-    pub(crate) fn each<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
-    }
-}
-
 fn hex(id: &[u8; 16]) -> LogId {
     LogId(*id)
-}
-
-/// Damage: where it is, and what is wrong there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("the log{} is damaged at LSN {lsn}{}, bytes {start}..{end}: {reason}; wal_db::recovery::salvage reads what is intact",
-    Of(" ", self.path()), .segment.map(|index| format!(" (segment {index})")).unwrap_or_default())]
-#[non_exhaustive]
-pub struct Corruption {
-    /// The first LSN that cannot be trusted.
-    pub lsn: Lsn,
-    /// The number of the segment file; `None` for a log in one file.
-    pub segment: Option<u64>,
-    /// Where the damaged bytes start, counted from the first byte of the stream.
-    pub start: u64,
-    /// Where they end, as far as it is known.
-    pub end: u64,
-    /// What is wrong.
-    pub reason: CorruptionReason,
-    /// The log.
-    #[serde(rename = "path", serialize_with = "path_text::optional")]
-    pub(crate) log: Option<Arc<PathBuf>>,
-}
-
-impl Corruption {
-    /// Damage of the manifest, which has no place among the records.
-    pub(crate) fn of_manifest(reason: CorruptionReason) -> Self {
-        Corruption {
-            lsn: Lsn::ZERO,
-            segment: None,
-            start: 0,
-            end: 0,
-            reason,
-            log: None,
-        }
-    }
-
-    /// The log that is damaged; `None` if its store has no path.
-    #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        self.log.as_deref().map(PathBuf::as_path)
-    }
-}
-
-/// What is wrong with the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum CorruptionReason {
-    /// A group's header is not one, or belongs elsewhere.
-    #[error("the header of a group is damaged")]
-    GroupHeader,
-    /// A group's header does not continue the group before it.
-    #[error("a group does not continue the one before it")]
-    Chain,
-    /// A group's content is not what was written.
-    #[error("the content of a group does not match its checksum")]
-    GroupContent,
-    /// A frame is damaged, or belongs elsewhere.
-    #[error("a record does not match its checksum")]
-    Frame,
-    /// The file ends before the log does.
-    #[error("the file ends before the log does")]
-    Short,
-    /// A segment file is not there.
-    #[error("a segment file is missing")]
-    MissingSegment,
-    /// A segment file is another one's, or another log's, or its header is damaged.
-    #[error("a segment file is not the one that belongs here")]
-    WrongSegment,
-    /// Both copies of the manifest are damaged.
-    #[error("both copies of the manifest are damaged")]
-    Manifest,
-    /// The manifest is not there, though segments are.
-    #[error("the manifest is missing")]
-    MissingManifest,
-    /// Where the manifest or another one says that a schema record is, there is none.
-    #[error("a schema record is not where it should be")]
-    Schema,
 }
 
 #[cfg(test)]
