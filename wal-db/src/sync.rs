@@ -4,6 +4,9 @@
 //! shuttle runs all threads on one, switches between them where one of these primitives is used, and takes every ordering
 //! for the strongest. loom and Miri check the orderings. Logs are short there, so limits are low (`cfg!(wal_shuttle)`).
 
+#[cfg(not(wal_loom))]
+mod locks;
+
 #[cfg(not(any(wal_loom, wal_shuttle)))]
 mod real {
     pub(crate) use std::{
@@ -11,7 +14,7 @@ mod real {
         thread, thread_local,
     };
 
-    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
+    pub(crate) use super::locks::{Mutex, MutexGuard, RwLock};
 }
 
 #[cfg(wal_loom)]
@@ -51,10 +54,6 @@ pub(crate) fn load_for_swap(number: &AtomicU64) -> u64 {
     return number.fetch_or(0, Ordering::Relaxed);
 }
 
-pub(crate) fn yield_now() {
-    thread::yield_now();
-}
-
 pub(crate) fn spin_loop() {
     #[cfg(not(any(wal_loom, wal_shuttle)))]
     std::hint::spin_loop();
@@ -62,17 +61,16 @@ pub(crate) fn spin_loop() {
     thread::yield_now();
 }
 
-/// Waits a little for what another thread is about to do; `tries` says how often it was not done yet. Spins, then
-/// yields, and then sleeps up to a millisecond, because a thread of a lower priority has a processor only while this
-/// one sleeps.
+/// Waits a little for what another thread is about to do; `tries` says how often it was not done yet. Spins, and then
+/// sleeps up to a millisecond. It never yields: a yield lasts until every other thread has had the processor, and gives it
+/// to none of a lower priority.
 pub(crate) fn back_off(tries: u32) {
     match tries {
         0..64 => spin_loop(),
         #[cfg(not(any(wal_loom, wal_shuttle)))]
-        128.. => {
-            thread::sleep(Duration::from_micros(u64::from(tries - 127).min(100) * 10));
-        }
-        _ => yield_now(),
+        _ => thread::sleep(Duration::from_micros(u64::from(tries - 63).min(100) * 10)),
+        #[cfg(any(wal_loom, wal_shuttle))]
+        _ => thread::yield_now(),
     }
 }
 
@@ -247,7 +245,7 @@ mod portable {
                 #[cfg(wal_shuttle)]
                 Some(_) => {
                     drop(guard);
-                    super::yield_now();
+                    super::thread::yield_now();
                 }
                 #[cfg(not(wal_shuttle))]
                 Some(timeout) => drop(self.sleep.moved.wait_timeout(guard, timeout)),

@@ -31,7 +31,7 @@ use crate::{
 /// appended, and dropping one does nothing; iterators and followers hand out what they had read. The child may open
 /// other logs, and this one once the parent has closed it. If the parent dies instead, the child keeps the lock until
 /// it ends or runs another program. As for every library in the child of a process with several threads, a lock of the
-/// allocator or of `parking_lot` may be held there by a thread that does not exist.
+/// allocator may be held there by a thread that does not exist.
 ///
 /// A child that is forked in the closure of [`append_in_place`](Self::append_in_place) must not use the bytes. One that
 /// is forked in a callback of a [`Ticket`](crate::Ticket) calls no other callback; if it returns from there into a

@@ -10,7 +10,7 @@ pub(crate) use loom::{
     thread,
 };
 
-/// loom's lock with parking_lot's shape.
+/// loom's lock, not poisoned by a panic.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
