@@ -216,24 +216,16 @@ impl SegmentedStore {
         index * self.segment_len + file_len.saturating_sub(SEGMENT_HEADER_LEN).min(self.segment_len)
     }
 
-    /// The length for a handle that only reads, which asks for it again and again: segments are made one after the
-    /// other, so the last one is found by names. Listing a directory keeps its writer from making and removing names,
-    /// for as long as the reader does not get a processor.
+    /// The length for a handle that only reads: where the last segment ends that it knows of.
     fn len_without_listing(&self) -> io::Result<Option<u64>> {
         if !self.read_only || !self.attached.load(Ordering::Acquire) {
             return Ok(None);
         }
-        let (mut last, mut len) = (self.last.load(Ordering::Acquire), None);
-        loop {
-            match self.file_len(last) {
-                Ok(file_len) => len = Some(self.end_in(last, file_len)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(error) => return Err(error),
-            }
-            self.last.fetch_max(last, Ordering::Release);
-            last += 1;
+        let last = self.last.load(Ordering::Acquire);
+        match self.file_len(last) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            len => Ok(Some(self.end_in(last, len?))),
         }
-        Ok(len)
     }
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
     let base = Base::new(store, first.log, first.segment_len, shape, first.mark.pos);
     let (mut tries, mut looks) = (1, 0);
     let looked = loop {
-        let looked = look(&base, &copies.newest);
+        let looked = look(&base, &copies);
         match &looked {
             Ok(Looked { damage: None, .. }) => break looked?,
             Err(error) if !may_have_moved(error) => break looked?,
@@ -213,10 +213,12 @@ impl Looked {
 }
 
 /// Finds the end of the log. What comes while it looks is left for later, so the work is bounded by what was there.
-fn look(base: &Base, manifest: &Manifest) -> Result<Looked> {
+fn look(base: &Base, copies: &Loaded) -> Result<Looked> {
+    let manifest = &copies.newest;
     let access = match manifest.staging {
-        Some(_) => Access::ReadInUse,
-        None => Access::Read,
+        // A damaged copy may have been the newer one, and have named more segments.
+        Some(_) if copies.damaged.is_none() => Access::ReadInUse,
+        _ => Access::Read,
     };
     recover::attach(&base.store, manifest, access)?;
     let (mut waiting, staging_ignored) = Waiting::find(base, manifest);
@@ -334,6 +336,16 @@ impl Base {
         self.shape()
     }
 
+    /// No byte of the log comes after this by now. A segment that the manifest does not name has none, so nobody looks for
+    /// one: the log's writer waits while a name that is not there is looked up.
+    pub(super) fn reach(&self) -> Result<u64> {
+        self.now();
+        match (&self.view, self.segment_len) {
+            (Some(view), len) if len > 0 => Ok((view.manifest().newest_segment + 1).saturating_mul(len)),
+            _ => self.store.len().map_err(WalError::io("reading the log's length")),
+        }
+    }
+
     fn take(&self, seen: &mut Seen, newest: Option<Manifest>) {
         let Some(newest) = newest.filter(|newest| newest.log == self.log) else {
             return;
@@ -419,25 +431,14 @@ impl Core {
         })
     }
 
-    /// Follows the groups from `mark` on, and says up to where it would have. The store is asked for its length only if
-    /// they go on to where something else says that there may be more: for a log in segments that is a look at names,
-    /// one of which is not there, and the log's writer waits while such a name is looked up.
+    /// Follows the groups from `mark` on, and says up to where it would have.
     fn read_on(&self, mark: Mark, waiting: Option<&Waiting>) -> Result<(Found, u64)> {
-        let base = &self.base;
-        // What was appended by now ends before the first; what is in the file at hand, before the second.
-        let mut limit = match waiting {
+        let limit = match waiting {
+            // What was appended by now ends before this.
             Some(waiting) => waiting.leftover.end(),
-            None => base
-                .segment_of(mark.pos)
-                .map_or(0, |segment| (segment + 1) * base.segment_len),
+            None => self.base.reach()?,
         };
-        let mut found = recover::scan_to_end(base, mark, limit)?;
-        if found.mark.pos >= limit {
-            let len = base.store.len();
-            limit = len.map_err(WalError::io("reading the log's length"))?;
-            scan_on(base, &mut found, limit)?;
-        }
-        Ok((found, limit))
+        Ok((recover::scan_to_end(&self.base, mark, limit)?, limit))
     }
 
     /// Reads on from where the last look ended.

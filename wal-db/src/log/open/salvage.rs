@@ -434,14 +434,13 @@ impl Salvage {
         if self.base.view.is_none() {
             return Ok(false);
         }
-        let len = self.base.store.len();
-        let len = len.map_err(WalError::io("reading the log's length"))?;
+        let reach = self.base.reach()?;
         let header = find::read_header(&self.base, self.walker.pos());
         let next = header
             .ok()
             .and_then(std::result::Result::ok)
             .map(|header| header.next());
-        Ok(next.is_some_and(|next| next > self.walker.end() && next <= len))
+        Ok(next.is_some_and(|next| next > self.walker.end() && next <= reach))
     }
 
     /// Whether what lies in a group that is not whole may be half of a write: of the newest records, which nobody has called
@@ -475,7 +474,7 @@ impl Salvage {
         self.phase = match (phase, manifest) {
             (Phase::Store, Some(manifest)) => {
                 let leftover = waiting::read_leftover(&self.base, &manifest);
-                let end = self.base.store.len().unwrap_or(0).max(self.walker.end());
+                let end = self.base.reach().unwrap_or(0).max(self.walker.end());
                 self.walker.go_to(&stop);
                 self.walker.extend(self.base.now(), end);
                 Phase::Rest(leftover)

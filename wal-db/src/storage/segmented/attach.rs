@@ -47,8 +47,9 @@ impl SegmentedStore {
         Ok(())
     }
 
-    /// Attaches to a log that is being written. Its head may have moved meanwhile: then a segment is missing that the next
-    /// manifest does not name. `false`: nothing is there, and a listing says whether that is right.
+    /// Attaches to a log that is being written, by the names that its manifest has: those who list a directory, and those
+    /// who look up a name that is not there, keep its writer from making and removing names until they get a processor.
+    /// The head may have moved meanwhile: then a segment is missing that the next manifest does not name. `false`: nothing is there, and a listing says whether that is right.
     pub(super) fn attach_without_listing(&self, log: &Identity) -> io::Result<bool> {
         if self.attached.load(Ordering::Acquire) {
             // What is missing by now is met by the read of it.
@@ -66,30 +67,9 @@ impl SegmentedStore {
                 len => len.map(drop)?,
             }
         }
-        let mut last = log.newest_segment;
-        while let Some(later) = self.find_later(last)? {
-            last = later;
-        }
-        self.last.store(last, Ordering::Release);
+        self.last.store(log.newest_segment, Ordering::Release);
         self.attached.store(true, Ordering::Release);
         Ok(true)
-    }
-
-    /// The first later segment among the next few names.
-    pub(super) fn find_later(&self, last: u64) -> io::Result<Option<u64>> {
-        for index in last + 1..=last + LATER_NAMES {
-            if !self.is_later(index)? {
-                continue;
-            }
-            // Its writer may have made it, and those before it, since they were looked for.
-            for segment in last + 1..index {
-                if !self.is_later(segment)? {
-                    return Err(StoreFault::Missing { segment }.error());
-                }
-            }
-            return Ok(Some(index));
-        }
-        Ok(None)
     }
 
     /// That the segments which no manifest names yet are the log's, and that none is missing before one that is there. Its
@@ -147,6 +127,3 @@ impl SegmentedStore {
         attach_header(&*file, 0, log, index, self.segment_len, true)
     }
 }
-
-/// How many names after its last segment are looked at in a log whose directory is not listed.
-const LATER_NAMES: u64 = 4;
