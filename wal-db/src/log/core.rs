@@ -50,6 +50,8 @@ pub(crate) struct Core {
 pub(crate) struct Writer {
     pub(crate) ring: Ring,
     pub(crate) committer: Mutex<Committer>,
+    /// Locked while space is made ready, and before the manifest.
+    space: Mutex<()>,
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) line: Line,
     pub(crate) room: Room,
@@ -182,9 +184,9 @@ impl Core {
     /// Takes space on the disk so that `need` more bytes and what usually follows fit; not more than once per caller
     /// that finds it missing.
     pub(crate) fn make_ready(&self, writer: &Writer, need: u64) -> Result<()> {
-        let mut manifest = writer.manifest.lock();
+        let _space = writer.space.lock();
         if self.base.store.is_closed() || writer.ring.is_shut() {
-            // By somebody who had the manifest a moment ago.
+            // By somebody who had the space a moment ago.
             return Err(self.shut_error());
         }
         let tail = writer.ring.tail();
@@ -213,6 +215,9 @@ impl Core {
             u64::MAX => 0,
             ready => self.base.segment_of(ready.saturating_sub(1)).unwrap_or(0),
         };
+        // Only now: making names takes long where many threads want the processor and somebody looks into the directory.
+        // Those who move the head do not wait for it.
+        let mut manifest = writer.manifest.lock();
         let mark = writer.line.durable_mark();
         if newest > manifest.newest_segment || mark.pos >= manifest.mark.pos + MARK_EVERY {
             // The manifest knows a segment before the first byte goes into it, so that its loss is noticed, and names a
@@ -357,8 +362,9 @@ impl Core {
         let result = result.map_err(WalError::of_what_was_taken);
         *closed = result.is_ok();
         if result.is_ok() || self.is_poisoned() {
-            // Nothing is left to be written, or nothing can be. A writer holds the turn or the manifest.
+            // Nothing is left to be written, or nothing can be. A writer holds the turn, the space or the manifest.
             let _turn = Turn::take(self, writer);
+            let _space = writer.space.lock();
             let _manifest = writer.manifest.lock();
             self.base.store.close();
         }
@@ -387,6 +393,7 @@ impl Held<'_> {
         self.seal()?;
         core.base.raise_durable(core.base.flushed());
         let mark = self.committer.mark;
+        let _space = writer.space.lock();
         let mut manifest = writer.manifest.lock();
         core.set_mark(&mut manifest, mark);
         manifest.newest_segment = core.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
@@ -438,6 +445,7 @@ impl Writer {
                 },
             )),
             line: Line::new(manifest.mark),
+            space: Mutex::new(()),
             manifest: Mutex::new(manifest),
             room: Room::new(),
             progress: Bell::new(),
