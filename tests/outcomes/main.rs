@@ -1,9 +1,0 @@
-//! What the outcome of a call says of its record: absent, in doubt, or there; and what a closed log still does.
-#![allow(clippy::unwrap_used)] // a test that cannot go on fails
-
-mod closed;
-mod full;
-mod idle;
-mod opening;
-mod reports;
-mod table;

@@ -1,0 +1,11 @@
+//! Typed events: what is appended comes back, in every codec, with its metadata, and into types and values.
+#![allow(clippy::unwrap_used)] // a setup that fails fails the test
+
+mod codecs;
+mod explain;
+mod families;
+mod json;
+mod metadata;
+mod read_back;
+mod typed;
+mod variants;

@@ -1,0 +1,244 @@
+//! Logs as text, line by line: one that is whole, one of events, one that was cut at both ends, damaged ones, and one whose
+//! process died.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+use wal_db::{
+    Staging, Wal, WalConfig, WalRecord,
+    testing::{self, set_clock},
+};
+use wal_tests::{
+    files::{Form, Place, SEGMENT},
+    put,
+};
+
+/// Without threads, on a day of its own, and on every file system alike, so that every run writes the same.
+fn open(place: &Place) -> Wal {
+    set_clock(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1)));
+    let config = WalConfig::new().with_staging(Staging::AlwaysMapped);
+    place.open(config.with_background_flush(false)).unwrap()
+}
+
+/// The lines, with another word for the log's id, which is random.
+fn dump(place: &Place) -> String {
+    let lines = testing::dump(place.path()).unwrap();
+    let lines: Vec<String> = lines.map(Result::unwrap).collect();
+    let id = lines[0].split(' ').nth(1).unwrap().to_owned();
+    lines.join("\n").replace(&id, "ID")
+}
+
+#[track_caller]
+fn assert_dump(place: &Place, expected: &str) {
+    let found = dump(place);
+    let expected = expected.trim_matches('\n');
+    assert!(found == expected, "it is\n{found}\nand not\n{expected}");
+}
+
+/// Three groups, of two records, of a batch of two, and of one after a place that was given up.
+fn three_groups() -> Place {
+    let place = Place::new(Form::File);
+    let wal = open(&place);
+    put(&wal, 1, 5);
+    put(&wal, 2, 1000);
+    wal.sync().unwrap();
+    wal.append_batch(&[b"one".as_slice(), b"two"]).unwrap();
+    wal.sync().unwrap();
+    let given_up = catch_unwind(AssertUnwindSafe(|| {
+        wal.append_in_place(20, |_| panic!("no record after all"))
+    }));
+    assert!(given_up.is_err());
+    put(&wal, 3, 8);
+    wal.close().unwrap();
+    place
+}
+
+#[test]
+fn a_log_that_is_whole() {
+    assert_dump(
+        &three_groups(),
+        "
+log ID in one file
+head at 64 in the group at 0, ordinal 0
+epoch 2 from 0
+group 0..1088, epoch 2, ordinal 0, records 2, durable to 0, time 1000000
+  data 64..80, lsn 0, 5 bytes, ordinal 0
+  data 80..1088, lsn 16, 1000 bytes, ordinal 1
+group 1536..1632, epoch 2, ordinal 2, records 2, durable to 1536, time 1000000
+  data 1600..1616, lsn 1536, 3 bytes, ordinal 2, more of the batch follows
+  data 1616..1632, lsn 1552, 3 bytes, ordinal 3
+group 2048..2160, epoch 2, ordinal 4, records 1, durable to 2048, time 1000000
+  void 2112..2144, lsn 2048, 24 bytes
+  data 2144..2160, lsn 2080, 8 bytes, ordinal 4
+group 2560..2624, epoch 2, ordinal 5, records 0, durable to 2560, time 1000000, seal
+end at 3072
+",
+    );
+}
+
+#[derive(Debug, Serialize, Deserialize, WalRecord)]
+#[wal(name = "dumped")]
+enum Dumped {
+    Opened { owner: String },
+    Deposited(u64),
+}
+
+#[test]
+fn a_log_of_events() {
+    let place = Place::new(Form::Segmented);
+    let log = open(&place).typed::<Dumped>().unwrap();
+    log.append(&Dumped::Opened { owner: "Ada".into() }).unwrap();
+    log.append_and_sync(&Dumped::Deposited(5)).unwrap();
+    drop(log);
+    assert_dump(
+        &place,
+        "
+log ID in segments of 65536 bytes
+head at 64 in the group at 0, ordinal 0
+epoch 2 from 0
+segment 0 from 0
+group 0..216, epoch 2, ordinal 0, records 2, durable to 0, time 1000000, schemas
+  schema 64..120, lsn 0, 42 bytes
+  typed 120..144, lsn 56, 12 bytes, ordinal 0
+  schema 144..192, lsn 80, 36 bytes
+  typed 192..216, lsn 128, 9 bytes, ordinal 1
+group 512..576, epoch 2, ordinal 2, records 0, durable to 512, time 1000000, seal
+end at 1024
+",
+    );
+}
+
+#[test]
+fn a_log_that_was_cut_at_both_ends() {
+    let place = Place::new(Form::Segmented);
+    let wal = open(&place);
+    let entries: Vec<_> = (0..6)
+        .map(|i| {
+            let entry = put(&wal, i, 30_000);
+            wal.sync().unwrap();
+            entry
+        })
+        .collect();
+    wal.truncate_before(entries[3].0).unwrap();
+    wal.truncate_after(entries[4].0).unwrap();
+    put(&wal, 9, 10);
+    wal.close().unwrap();
+    assert_dump(
+        &place,
+        "
+log ID in segments of 65536 bytes
+head at 90688 in the group at 90624, ordinal 3
+epoch 2 from 0
+epoch 3 from 181248, cut off from 150904
+segment 1 from 65536
+group 90624..120696, epoch 2, ordinal 3, records 1, durable to 90624, time 1000000
+  data 90688..120696, lsn 90624, 30000 bytes, ordinal 3
+group 120832..150904, epoch 2, ordinal 4, records 1, durable to 120832, time 1000000
+  data 120896..150904, lsn 120832, 30000 bytes, ordinal 4
+segment 2 from 131072
+group 181248..181336, epoch 3, ordinal 5, records 1, durable to 181248, time 1000000
+  data 181312..181336, lsn 181248, 10 bytes, ordinal 5
+group 181760..181824, epoch 3, ordinal 6, records 0, durable to 181760, time 1000000, seal
+end at 182272
+",
+    );
+}
+
+#[test]
+fn damaged_logs() {
+    let place = three_groups();
+    let groups = place.groups();
+    // A byte of the second record, and the header of the second group.
+    place.flip(groups[0].pos + 64 + 16 + 100);
+    assert_dump(
+        &place,
+        "
+log ID in one file
+head at 64 in the group at 0, ordinal 0
+epoch 2 from 0
+group 0..1088, epoch 2, ordinal 0, records 2, durable to 0, time 1000000
+  data 64..80, lsn 0, 5 bytes, ordinal 0
+damage 80..1088: a record does not match its checksum
+group 1536..1632, epoch 2, ordinal 2, records 2, durable to 1536, time 1000000
+  data 1600..1616, lsn 1536, 3 bytes, ordinal 2, more of the batch follows
+  data 1616..1632, lsn 1552, 3 bytes, ordinal 3
+group 2048..2160, epoch 2, ordinal 4, records 1, durable to 2048, time 1000000
+  void 2112..2144, lsn 2048, 24 bytes
+  data 2144..2160, lsn 2080, 8 bytes, ordinal 4
+group 2560..2624, epoch 2, ordinal 5, records 0, durable to 2560, time 1000000, seal
+end at 3072
+",
+    );
+    place.flip(groups[1].pos + 20);
+    assert_dump(
+        &place,
+        "
+log ID in one file
+head at 64 in the group at 0, ordinal 0
+epoch 2 from 0
+group 0..1088, epoch 2, ordinal 0, records 2, durable to 0, time 1000000
+  data 64..80, lsn 0, 5 bytes, ordinal 0
+damage 80..1088: a record does not match its checksum
+damage 1536..1600: the header of a group is damaged
+  data 1600..1616, lsn 1536, 3 bytes, more of the batch follows
+  data 1616..1632, lsn 1552, 3 bytes
+group 2048..2160, epoch 2, ordinal 4, records 1, durable to 2048, time 1000000
+  void 2112..2144, lsn 2048, 24 bytes
+  data 2144..2160, lsn 2080, 8 bytes, ordinal 4
+group 2560..2624, epoch 2, ordinal 5, records 0, durable to 2560, time 1000000, seal
+end at 3072
+",
+    );
+
+    let place = Place::new(Form::Segmented);
+    let wal = open(&place);
+    for i in 0..5 {
+        put(&wal, i, SEGMENT as usize / 2);
+        wal.sync().unwrap();
+    }
+    wal.close().unwrap();
+    std::fs::remove_file(place.segment(1)).unwrap();
+    assert_dump(
+        &place,
+        "
+log ID in segments of 65536 bytes
+head at 64 in the group at 0, ordinal 0
+epoch 2 from 0
+segment 0 from 0
+group 0..32840, epoch 2, ordinal 0, records 1, durable to 0, time 1000000
+  data 64..32840, lsn 0, 32768 bytes, ordinal 0
+group 33280..66120, epoch 2, ordinal 1, records 1, durable to 33280, time 1000000
+segment 1 from 65536
+damage 65536..166912: a segment file is missing
+segment 2 from 131072
+group 133120..165960, epoch 2, ordinal 4, records 1, durable to 133120, time 1000000
+  data 133184..165960, lsn 133120, 32768 bytes, ordinal 4
+group 166400..166464, epoch 2, ordinal 5, records 0, durable to 166400, time 1000000, seal
+end at 166912
+",
+    );
+}
+
+#[test]
+fn a_log_whose_process_died() {
+    let place = Place::new(Form::File);
+    let wal = open(&place);
+    put(&wal, 1, 5);
+    wal.sync().unwrap();
+    put(&wal, 2, 6);
+    assert_dump(
+        &place.killed(),
+        "
+log ID in one file
+head at 64 in the group at 0, ordinal 0
+epoch 2 from 0
+group 0..80, epoch 2, ordinal 0, records 1, durable to 0, time 1000000
+  data 64..80, lsn 0, 5 bytes, ordinal 0
+end at 512
+staged data 576..592, lsn 512, 6 bytes
+",
+    );
+}
