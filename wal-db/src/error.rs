@@ -24,9 +24,10 @@ pub type Result<T, E = WalError> = std::result::Result<T, E>;
 /// Every error of the log. Misuse, damage and I/O are different variants.
 ///
 /// Its text does not repeat that of its [`source`](Error::source). `Debug`, which is what `main` and `unwrap` print, is the
-/// text and below it those of all sources.
+/// text and below it those of all sources. `path` is that of the log; `None` if its store has none.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs)] // `path`, which the text above names
 pub enum WalError {
     /// The operating system refused a call. Nothing was changed, unless a variant below says so.
     #[error("I/O error{} while {context}", Of(" on ", path.as_deref()))]
@@ -81,7 +82,6 @@ pub enum WalError {
         /// What is exhausted: [`StorageFull`](io::ErrorKind::StorageFull),
         /// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) or [`FileTooLarge`](io::ErrorKind::FileTooLarge).
         kind: io::ErrorKind,
-        /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
 
@@ -95,7 +95,6 @@ pub enum WalError {
     NoStagingSpace {
         /// Bytes that were asked for.
         bytes: u64,
-        /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
 
@@ -115,10 +114,9 @@ pub enum WalError {
         lsn: Option<Lsn>,
         /// What is missing, and what to do about it.
         cause: String,
-        /// As in [`Full`](Self::Full) where the disk is full; another one, as the system has it, where a file cannot be opened:
-        /// descriptors or a permission are missing.
+        /// As in [`Full`](Self::Full) where the disk is full; another one, as the system has it, where a file cannot be
+        /// opened: descriptors or a permission are missing.
         kind: io::ErrorKind,
-        /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
 
@@ -135,7 +133,6 @@ pub enum WalError {
         lsn: Option<Lsn>,
         /// The first failure.
         cause: String,
-        /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
 
@@ -148,7 +145,6 @@ pub enum WalError {
     Poisoned {
         /// The first failure.
         cause: String,
-        /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
 
@@ -179,7 +175,6 @@ pub enum WalError {
         version: u32,
         /// The feature bits that are not known.
         features: u32,
-        /// The log; `None` if its store has no path.
         path: Option<PathBuf>,
     },
 
@@ -271,8 +266,8 @@ pub enum WalError {
     #[error("the log is closed; open it again")]
     Closed,
 
-    /// The log was used inside the closure of its own [`Wal::append_in_place`](crate::Wal::append_in_place), which others may
-    /// be around or in between.
+    /// The log was used inside the closure of its own [`Wal::append_in_place`](crate::Wal::append_in_place), which
+    /// others may be around or in between.
     #[error("the log was used inside the closure of append_in_place; finish the closure first")]
     Reentrant,
 

@@ -13,9 +13,14 @@ use crate::{
 /// Every error about a stored record carries its LSN, so that the record can be looked at with
 /// [`Wal::read`](crate::Wal::read) and [`Record::info`](crate::Record::info). None of them changes the log.
 ///
+/// The fields are named alike in all variants: `lsn` is where the record is, `name` the full name of its event type,
+/// `type_id`, `stored` and `codec` its type id, version and wire format as they are stored, `known` the version that this
+/// program declares, and `version` the stored one, or the declared one if nothing is stored.
+///
 /// `Debug` is the text, and below it those of all sources.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs)] // fields that the text above names
 pub enum TypedError {
     /// The record was not appended as an event.
     #[error(
@@ -23,16 +28,12 @@ pub enum TypedError {
          or keep plain records in a log of their own"
     )]
     #[non_exhaustive]
-    NotTyped {
-        /// Where the record is.
-        lsn: Lsn,
-    },
+    NotTyped { lsn: Lsn },
 
     /// The bytes in front of the event cannot be read.
     #[error("the record at LSN {lsn} has no readable envelope: {reason}")]
     #[non_exhaustive]
     Envelope {
-        /// Where the record is.
         lsn: Lsn,
         /// What is wrong with it.
         reason: EnvelopeError,
@@ -45,11 +46,9 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     WrongType {
-        /// Where the record is.
         lsn: Lsn,
         /// The name of the type that was asked for.
         expected: &'static str,
-        /// The type id that is stored.
         found: u32,
         /// The full name of the type that is stored, if the reader had the log to ask.
         name: Option<String>,
@@ -64,15 +63,11 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     UnknownType {
-        /// Where the record is.
         lsn: Lsn,
         /// The name of the enum that was asked for.
         family: &'static str,
-        /// The type id that is stored.
         type_id: u32,
-        /// The version that is stored.
         version: u16,
-        /// The wire format of the event.
         codec: CodecId,
         /// The full name of the type that is stored, if the reader had the log to ask.
         name: Option<String>,
@@ -85,13 +80,9 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     NewerVersion {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: &'static str,
-        /// The version that is stored.
         stored: u16,
-        /// The version that this program declares.
         known: u16,
     },
 
@@ -102,13 +93,9 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     OlderVersion {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: &'static str,
-        /// The version that is stored.
         stored: u16,
-        /// The version that this program declares.
         known: u16,
     },
 
@@ -118,11 +105,8 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     Retired {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: &'static str,
-        /// The version that is stored.
         stored: u16,
     },
 
@@ -130,13 +114,9 @@ pub enum TypedError {
     #[error("the `{name}` at LSN {lsn} is version {stored} and cannot be brought up to version {known}")]
     #[non_exhaustive]
     Upcast {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: &'static str,
-        /// The version that is stored.
         stored: u16,
-        /// The version that this program declares.
         known: u16,
         /// What the program's own conversion said.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -148,7 +128,6 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     Split {
-        /// Where the record is.
         lsn: Lsn,
         /// How many events it is now.
         count: usize,
@@ -161,9 +140,7 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     ShapeChanged {
-        /// The full name of the event type.
         name: &'static str,
-        /// The version that this program declares.
         version: u16,
         /// The differences, one on each line.
         changes: String,
@@ -204,24 +181,14 @@ pub enum TypedError {
         "the record at LSN {lsn} has type id {type_id:#010x} (version {version}), and the log holds no schema of it"
     )]
     #[non_exhaustive]
-    NoSchema {
-        /// Where the record is.
-        lsn: Lsn,
-        /// The type id that is stored.
-        type_id: u32,
-        /// The version that is stored.
-        version: u16,
-    },
+    NoSchema { lsn: Lsn, type_id: u32, version: u16 },
 
     /// The record does not have the shape that the log says it has, or that cannot be read without the program.
     #[error("the record at LSN {lsn} cannot be read with its schema, `{name}` version {version}")]
     #[non_exhaustive]
     Explain {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: String,
-        /// The version that is stored.
         version: u16,
         /// What is wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -234,11 +201,8 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     UnknownCodec {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: &'static str,
-        /// The wire format that is stored.
         codec: CodecId,
     },
 
@@ -249,13 +213,9 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     Codec {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: &'static str,
-        /// The version that is stored and known.
         version: u16,
-        /// The wire format of the event.
         codec: CodecId,
         /// What the codec found.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -268,11 +228,8 @@ pub enum TypedError {
     )]
     #[non_exhaustive]
     Trailing {
-        /// Where the record is.
         lsn: Lsn,
-        /// The full name of the event type.
         name: &'static str,
-        /// The version that is stored and known.
         version: u16,
         /// How many bytes are left over.
         left: usize,

@@ -12,10 +12,10 @@ use crate::{
 };
 
 impl Record {
-    /// Appends the record to `wal` as it is, byte for byte: an event stays an event, with its type, version, codec and metadata,
-    /// and nothing of it is decoded. `schemas` are those of the log that it comes from ([`Wal::schemas`], or what
-    /// [`Schemas::take`] has collected from [`salvage`](crate::recovery::salvage)): the shape of the event is written as well, unless `wal`
-    /// holds it. Returns the new LSN.
+    /// Appends the record to `wal` as it is, byte for byte: an event stays an event, with its type, version, codec and
+    /// metadata, and nothing of it is decoded. `schemas` are those of the log that it comes from ([`Wal::schemas`], or
+    /// what [`Schemas::take`] has collected from [`salvage`](crate::recovery::salvage)): the shape of the event is
+    /// written as well, unless `wal` holds it. Returns the new LSN.
     ///
     /// If a type that was renamed kept its id, `wal` may know it by another name than the log that it comes from:
     /// [`Schemas::learn`] tells `schemas` that they are one.
@@ -25,7 +25,6 @@ impl Record {
     ///
     /// ```
     /// # use wal_db::{MemStore, Wal};
-    /// # fn main() -> Result<(), wal_db::WalError> {
     /// # let old = Wal::with_store(MemStore::new())?;
     /// # old.append_batch(&["one", "two"])?;
     /// let new = Wal::with_store(MemStore::new())?;
@@ -35,14 +34,14 @@ impl Record {
     /// }
     /// new.sync()?;
     /// # assert_eq!(new.iter()?.count(), 2);
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     ///
     /// # Errors
-    /// As for [`Wal::append`], with nothing taken. [`WalError::Typed`] with [`TypedError::OtherSchema`] if `wal`
-    /// holds the id under a name that is not known to mean the same type, or the version in another shape, or with
-    /// [`TypedError::Envelope`] if the event says of itself what this release does not know. [`WalError::Config`] for a [schema](RecordKind::Schema), which is no record.
+    /// As for [`Wal::append`], with nothing taken. [`WalError::Typed`] with [`TypedError::OtherSchema`] if `wal` holds
+    /// the id under a name that is not known to mean the same type, or the version in another shape, or with
+    /// [`TypedError::Envelope`] if the event says of itself what this release does not know. [`WalError::Config`] for a
+    /// [schema](RecordKind::Schema), which is no record.
     pub fn append_to(&self, wal: &Wal, schemas: &Schemas) -> Result<Lsn> {
         match self.kind() {
             RecordKind::Data => wal.append(self.data()),

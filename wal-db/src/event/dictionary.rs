@@ -176,7 +176,6 @@ impl Wal {
     /// Costs the same however long the log is.
     ///
     /// # Errors
-    ///
     /// As [`read`](Wal::read); damage if a schema is not where it should be.
     pub fn schemas(&self) -> Result<Schemas> {
         let held = self.with_dictionary(<[Entry]>::to_vec)?;
@@ -188,8 +187,8 @@ impl Wal {
 }
 
 impl Schemas {
-    /// Takes in a schema record, from [`salvage`](crate::recovery::salvage) for example, which meets them in a damaged log. `false` if the
-    /// record is none, or says what is known.
+    /// Takes in a schema record, from [`salvage`](crate::recovery::salvage) for example, which meets them in a damaged
+    /// log. `false` if the record is none, or says what is known.
     pub fn take(&mut self, record: &Record) -> bool {
         if record.kind() != RecordKind::Schema {
             return false;
@@ -203,10 +202,7 @@ impl Schemas {
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// The event types of which the log holds more than this program knows: a later version, or, for an enum, a type
     /// that it does not have. Then a newer program has written to the log, and what this one cannot read is to come.
-    ///
-    /// # Errors
-    ///
-    /// As [`Wal::schemas`].
+    /// Fails as [`Wal::schemas`].
     pub fn ahead(&self) -> Result<Vec<Ahead>> {
         let held = self.wal().with_dictionary(<[Entry]>::to_vec)?;
         let mut ahead: Vec<Ahead> = Vec::new();

@@ -11,18 +11,13 @@ impl Record {
     /// The type id, the version and the codec of a typed record, without decoding the event.
     ///
     /// # Errors
-    ///
     /// [`TypedError::NotTyped`] if the record holds plain bytes, [`TypedError::Envelope`] if a newer release
     /// wrote it or its bytes are not an envelope.
     pub fn info(&self) -> Result<EventInfo, TypedError> {
         info(self.lsn(), self.kind(), self.data())
     }
 
-    /// The metadata of a typed record, empty if it has none, without decoding the event.
-    ///
-    /// # Errors
-    ///
-    /// As [`info`](Self::info).
+    /// The metadata of a typed record, empty if it has none, without decoding the event. Fails as [`info`](Self::info).
     pub fn meta(&self) -> Result<MetaRef<'_>, TypedError> {
         meta(self.lsn(), self.kind(), self.data())
     }
@@ -30,19 +25,11 @@ impl Record {
 
 impl<'a> RecordRef<'a> {
     /// As [`Record::info`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Record::info`].
     pub fn info(&self) -> Result<EventInfo, TypedError> {
         info(self.lsn(), self.kind(), self.data())
     }
 
-    /// As [`Record::meta`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Record::info`].
+    /// As [`Record::meta`]. Fails as [`Record::info`].
     pub fn meta(&self) -> Result<MetaRef<'a>, TypedError> {
         meta(self.lsn(), self.kind(), self.data())
     }

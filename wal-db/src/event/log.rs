@@ -39,17 +39,14 @@ impl Wal {
     /// #[wal(name = "reading")]
     /// struct Reading { sensor: u32, celsius: f32 }
     ///
-    /// # fn main() -> wal_db::Result<()> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// let lsn = wal.append_typed(&Reading { sensor: 7, celsius: 21.5 })?;
     /// let record = wal.read(lsn)?;
     /// assert_eq!(record.decode::<Reading>()?, Reading { sensor: 7, celsius: 21.5 });
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     ///
     /// # Errors
-    ///
     /// [`TypedError::Encode`] if the event cannot be encoded or could not be read back, for example because
     /// it is nested too deeply; [`TypedError::IdTaken`] or [`TypedError::ShapeChanged`] if the log holds another type with
     /// its id or another shape of its version. Nothing was appended then. Otherwise as [`append`](Wal::append); to find the
@@ -62,7 +59,6 @@ impl Wal {
     /// This log as a log of events of one type.
     ///
     /// # Errors
-    ///
     /// [`TypedError::ShapeChanged`] if the log holds another shape of a type and version that `E` reads.
     /// [`TypedError::IdTaken`] if an id of `E` is that of a type with another name in this log.
     /// [`TypedError::IdCollision`] if two event types of `E` share a type id; the derive finds that at compile time.
@@ -140,7 +136,6 @@ macro_rules! decoding {
             /// be decoded wrongly.
             ///
             /// # Errors
-            ///
             /// A [`TypedError`] that carries the LSN: the record is no event, is another type or a newer version, is
             /// in a format that this build cannot read, its bytes are not exactly one `T`, or an event of an earlier
             /// version cannot be brought up to today's.
@@ -149,29 +144,18 @@ macro_rules! decoding {
             }
 
             /// As [`decode`](Self::decode), for a log with records in the application's own format `C`.
-            ///
-            /// # Errors
-            ///
-            /// As [`decode`](Self::decode).
             pub fn decode_with_codec<T: WalDecodeOwned, C: Codec>(&self) -> Result<T, TypedError> {
                 payload::decode_one::<C, T>(self.lsn(), self.kind(), self.data())
             }
 
             /// As [`decode`](Self::decode), with a `T` that borrows from the record: nothing is copied or allocated
             /// that the type does not ask for.
-            ///
-            /// # Errors
-            ///
-            /// As [`decode`](Self::decode).
             pub fn decode_ref<'a, T: WalDecode<'a>>(&'a self) -> Result<T, TypedError> {
                 payload::decode_one::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())
             }
 
-            /// The events that this record is today: one, or any number if its type was split since.
-            ///
-            /// # Errors
-            ///
-            /// As [`decode`](Self::decode).
+            /// The events that this record is today: one, or any number if its type was split since. Fails as
+            /// [`decode`](Self::decode).
             pub fn decode_all<T: WalDecodeOwned>(&self) -> Result<Vec<T>, TypedError> {
                 match payload::decode::<DefaultCodec, T>(self.lsn(), self.kind(), self.data())? {
                     Upcast::One(event) => Ok(vec![event]),
@@ -196,7 +180,6 @@ decoding!(RecordRef<'_>);
 /// #[wal(name = "door")]
 /// enum Door { Opened { by: String }, Closed }
 ///
-/// # fn main() -> wal_db::Result<()> {
 /// let log = Wal::with_store(MemStore::new())?.typed::<Door>()?;
 /// log.append(&Door::Opened { by: "ann".into() })?;
 /// let second = log.append_and_sync(&Door::Closed)?;
@@ -204,8 +187,7 @@ decoding!(RecordRef<'_>);
 /// for event in log.replay(second..)? {
 ///     assert_eq!(event?.event, Door::Closed);
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 pub struct EventLog<E, C = DefaultCodec> {
     wal: Wal,
@@ -226,15 +208,12 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         }
     }
 
-    /// Whether every event is read again from its bytes, and written again, before it is appended through this handle and
-    /// its clones. What cannot be read, or would be read as something else, is then refused with [`TypedError::Encode`]
-    /// instead of being kept for ever unread: a value that its own `try_from` does not take, a `deserialize_with` that is
-    /// stricter than its `serialize_with`.
+    /// Whether every event is [read and written again](WalRecord#what-is-written-can-be-read) before it is appended
+    /// through this handle and its clones. That finds single values that cannot be read: one that its own `try_from`
+    /// does not take, or a `deserialize_with` that is stricter than its `serialize_with`.
     ///
-    /// It costs a decoding and an encoding for each append, and what they allocate. If nothing is said it is on in a debug
-    /// build and off in a release build, where only the first event of a type is read again, which finds a
-    /// [type that cannot be read](WalRecord#what-is-written-can-be-read) and no odd value.
-    /// `testing::roundtrip_test!` finds the values before they are released.
+    /// On by default in a debug build, off in a release build. It costs a decoding and an encoding for each append, and
+    /// what they allocate. `testing::roundtrip_test!` finds such values before they are released.
     ///
     #[cfg_attr(feature = "derive", doc = "```")]
     #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -248,12 +227,10 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// #     let n = u32::deserialize(d)?;
     /// #     if n % 2 == 0 { Ok(n) } else { Err(serde::de::Error::custom("odd")) }
     /// # }
-    /// # fn main() -> wal_db::Result<()> {
     /// let log = Wal::with_store(MemStore::new())?.typed::<Sold>()?.with_read_back(true);
     /// log.append(&Sold(2))?;
     /// assert!(log.append(&Sold(3)).is_err());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     #[must_use]
     pub fn with_read_back(mut self, on: bool) -> Self {
@@ -283,10 +260,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     }
 
     /// Appends one event; as [`Wal::append_typed`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Wal::append_typed`].
     pub fn append(&self, event: &E) -> Result<Lsn> {
         Ok(self.append_one(event)?.0)
     }
@@ -296,7 +269,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// They survive as an event of [`append`](Self::append) does.
     ///
     /// # Errors
-    ///
     /// As [`append`](Self::append). One event that cannot be encoded refuses the whole batch.
     pub fn append_batch(&self, events: &[E]) -> Result<Vec<Lsn>> {
         self.append_all(events, payload::encode::<C, E>)
@@ -305,7 +277,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Appends one event and waits until it survives power loss.
     ///
     /// # Errors
-    ///
     /// Those of [`append`](Self::append). [`NotDurable`](crate::WalError::NotDurable) and
     /// [`InDoubt`](crate::WalError::InDoubt) mean what they do after [`Wal::append_and_sync`].
     pub fn append_and_sync(&self, event: &E) -> Result<Lsn> {
@@ -324,7 +295,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// # #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
     /// # #[wal(name = "door")]
     /// # enum Door { Opened { by: String }, Closed }
-    /// # fn main() -> wal_db::Result<()> {
     /// let log = Wal::with_store(MemStore::new())?.typed::<Door>()?;
     /// let front = Meta::new().with_stream("front");
     /// let opened = log.append_with_meta(&Door::Opened { by: "ann".into() }, &front)?;
@@ -334,24 +304,19 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// let closed = log.replay(..)?.stream("front").last().expect("two events")?;
     /// assert_eq!(closed.event, Door::Closed);
     /// assert_eq!(closed.meta.causation(), Some(opened));
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     ///
     /// # Errors
-    ///
-    /// As [`append`](Self::append); [`TypedError::Encode`] from a [`MetaError`](crate::event::MetaError) if the metadata cannot be
-    /// stored.
+    /// As [`append`](Self::append); [`TypedError::Encode`] from a [`MetaError`](crate::event::MetaError) if the
+    /// metadata cannot be stored.
     pub fn append_with_meta(&self, event: &E, meta: &Meta) -> Result<Lsn> {
         let encode = |buffer: &mut Vec<u8>| payload::encode_with_meta::<C, E>(event, meta, buffer);
         Ok(append::<AsEvent<C, E>>(&self.wal, self.reads_back, encode)?.0)
     }
 
-    /// As [`append_batch`](Self::append_batch), each event with metadata.
-    ///
-    /// # Errors
-    ///
-    /// As [`append_with_meta`](Self::append_with_meta).
+    /// As [`append_batch`](Self::append_batch), each event with metadata. Fails as
+    /// [`append_with_meta`](Self::append_with_meta).
     pub fn append_batch_with_meta(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
         self.append_all(events, |(event, meta), buffer| {
             payload::encode_with_meta::<C, E>(event, meta, buffer)
@@ -362,7 +327,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// to go on after what cannot be read.
     ///
     /// # Errors
-    ///
     /// If the log cannot be read from the start of the range, as [`Wal::range`]; [`TypedError::ShapeChanged`] if the log
     /// has come to hold another shape of a type since [`Wal::typed`] compared them.
     pub fn replay(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<E, C>> {

@@ -35,7 +35,8 @@ pub enum MetaError {
     TimeOutOfRange,
 }
 
-/// Metadata to append with an event: [`EventLog::append_with_meta`](crate::EventLog::append_with_meta). All of it is optional.
+/// Metadata to append with an event: [`EventLog::append_with_meta`](crate::EventLog::append_with_meta). All of it is
+/// optional.
 ///
 /// Setting something twice replaces it, except for tags, of which there can be any number. What cannot be stored
 /// (see [`MetaError`]) refuses the append, not the call that set it.

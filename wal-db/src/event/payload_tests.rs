@@ -278,7 +278,6 @@ struct Tree(Vec<Tree>);
 #[wal(name = "lists")]
 struct Lists(List);
 
-/// A length in bincode's 64-bit form.
 fn length(len: u64) -> Vec<u8> {
     [&[253], &len.to_le_bytes()[..]].concat()
 }

@@ -1,8 +1,8 @@
-//! What was encoded is read again before a log takes the first event of its type: a type whose two halves do not agree
-//! is refused while nothing is lost by it.
+//! Reads again what was encoded, before a log takes the first event of its type: see
+//! [`WalRecord`](crate::WalRecord#what-is-written-can-be-read).
 //!
-//! It runs where the log looks for the schema of a type that it has not met (`log/write/dictionary.rs`), so that an append of a
-//! known type pays nothing for it.
+//! It runs where the log looks for the schema of a type that it has not met (`log/write/dictionary.rs`), so that an
+//! append of a known type pays nothing for it.
 
 use std::marker::PhantomData;
 
@@ -20,9 +20,7 @@ use crate::{
     lsn::Lsn,
 };
 
-/// How an append reads again what it has encoded.
 pub(super) trait ReadsBack {
-    /// Asks for this format only.
     type Codec: Codec;
 
     /// Refuses what would be in the log and could not be read, or would be read as something else.
@@ -85,7 +83,6 @@ impl<'p, C: Codec> Written<'p, C> {
     /// Reads it as `T`, and writes that again.
     ///
     /// # Errors
-    ///
     /// [`TypedError::Encode`] if it cannot be read, or is written otherwise then.
     pub fn read<T: WalDecode<'p>>(&self) -> Result<(), TypedError> {
         let read = payload::decode_body::<Traced<C>, T>(Lsn::ZERO, self.info, self.body);
@@ -113,7 +110,6 @@ impl<'p, C: Codec> Written<'p, C> {
     /// taken at their word.
     ///
     /// # Errors
-    ///
     /// [`TypedError::Encode`] if it does not have the shape.
     pub fn read_by_schema(&self) -> Result<(), TypedError> {
         let Some(schema) = self.record.schema.filter(|_| !C::SELF_DESCRIBING) else {
@@ -211,7 +207,6 @@ fn sorted(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Whether the payload is one of this event type.
 pub(super) fn is_of(record: &EventType, payload: &[u8]) -> bool {
     envelope::parse(payload).is_ok_and(|envelope| envelope.info.type_id == record.id)
 }

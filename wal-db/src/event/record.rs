@@ -90,13 +90,11 @@ use crate::error::TypedError;
 ///     }
 /// }
 ///
-/// # fn main() -> wal_db::Result<()> {
 /// let wal = Wal::with_store(MemStore::new())?;
 /// let lsn = wal.append_typed(&MovedV1(1, 2))?;
 /// let event: Bank = wal.read(lsn)?.decode()?;
 /// assert_eq!(event, Bank::Transferred { from: 1, to: 2, currency: "usd".into() });
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 ///
 /// A type that holds itself, and one that serde writes as another (`into`, `transparent`), changes with `from` only.
@@ -117,11 +115,10 @@ use crate::error::TypedError;
 ///
 /// A type can write what it does not read: it asks the format what comes next (`serde_json::Value`, many decimal
 /// numbers, `#[serde(untagged)]` inside the event), which only JSON says, or its `Serialize` and `Deserialize` do not
-/// agree. So the first event of an event type that is appended to an open log in a format, of a batch every one, and
-/// now and then a later one are read again and written again before they are appended. If it cannot be read, or is
-/// written as other bytes then (what has no order, such as a `HashSet`, may come in another one), it is refused with
-/// [`TypedError::Encode`], which names the field. In a debug build every event is: a single value can be odd, too. In a
-/// release build [`EventLog::with_read_back`] asks for that.
+/// agree. So the first event of a type, of a batch every one, and now and then a later one are read and written again
+/// before they are appended to an open log. One that cannot be read, or is written differently (apart from the order in
+/// sets and maps), is refused with [`TypedError::Encode`], which names the field. A debug build does so for every
+/// event, a release build if [`EventLog::with_read_back`] asks for it.
 ///
 /// [`EventLog::with_read_back`]: crate::EventLog::with_read_back
 ///
@@ -234,7 +231,6 @@ impl EventType {
     /// An event type whose id is the hash of its name.
     ///
     /// # Panics
-    ///
     /// If `version` is 0. In a `const`, where event types belong, that is a compile error.
     #[must_use]
     pub const fn new(name: &'static str, version: u16) -> Self {
@@ -244,7 +240,6 @@ impl EventType {
     /// An event type with a chosen id.
     ///
     /// # Panics
-    ///
     /// If `version` is 0. In a `const`, where event types belong, that is a compile error.
     #[must_use]
     pub const fn with_id(id: u32, name: &'static str, version: u16) -> Self {

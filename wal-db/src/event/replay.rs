@@ -106,7 +106,6 @@ impl<E, C> Replay<E, C> {
     /// #[wal(name = "login")]
     /// struct Login(String);
     ///
-    /// # fn main() -> wal_db::Result<()> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// wal.append_typed(&Login("ann".into()))?;
     /// wal.append_typed(&Order(7))?;
@@ -115,8 +114,7 @@ impl<E, C> Replay<E, C> {
     /// let mut orders = wal.typed::<Order>()?.replay(..)?.among_others();
     /// assert_eq!(orders.next().expect("one")?.event.0, 7);
     /// assert!(orders.next().is_none());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     pub fn among_others(mut self) -> Self {
         self.filter.others = true;

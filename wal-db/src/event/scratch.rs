@@ -1,5 +1,4 @@
-//! The buffer that an append encodes into, kept by each thread so that appending allocates nothing in steady
-//! state.
+//! The buffer that an append encodes into, kept by each thread so that appending allocates nothing in steady state.
 
 use std::cell::Cell;
 

@@ -44,7 +44,6 @@ impl<'de, C: Codec> StoredEvent<'de, C> {
     /// Reads the fields as `T`, whose fields they were in that version.
     ///
     /// # Errors
-    ///
     /// If the bytes are not exactly one `T`.
     #[inline(always)]
     pub fn fields<T: Deserialize<'de>>(&self) -> Result<T, TypedError> {
@@ -54,7 +53,6 @@ impl<'de, C: Codec> StoredEvent<'de, C> {
     /// Reads the event as today's `T`, by serde's implementation for the type as a whole.
     ///
     /// # Errors
-    ///
     /// If the bytes are not exactly one `T`.
     #[inline(always)]
     pub fn whole<T: WalDecode<'de>>(&self, index: usize) -> Result<T, TypedError> {
@@ -64,7 +62,6 @@ impl<'de, C: Codec> StoredEvent<'de, C> {
     /// Reads the event as an earlier type of the same name, in that type's version or before it.
     ///
     /// # Errors
-    ///
     /// As [`fields`](Self::fields); if the earlier type cannot read that version.
     pub fn older<Old: WalDecode<'de>>(&self) -> Result<Upcast<Old>, TypedError> {
         let Some(record) = Old::RECORDS.first() else {
@@ -127,7 +124,6 @@ impl<T> Upcast<T> {
     /// One step of a chain: each event becomes one of the next type.
     ///
     /// # Errors
-    ///
     /// The first conversion that fails.
     pub fn convert<New, C>(self, stored: &StoredEvent<'_, C>) -> Result<Upcast<New>, TypedError>
     where

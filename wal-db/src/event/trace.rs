@@ -67,7 +67,6 @@ impl std::error::Error for Located {
 struct Trace {
     /// The innermost step first.
     path: RefCell<Vec<String>>,
-    /// The last key of a map or struct.
     key: RefCell<Option<String>>,
     asked: Cell<bool>,
 }
@@ -85,7 +84,6 @@ impl Trace {
 struct Around<'t, I> {
     inner: I,
     trace: &'t Trace,
-    /// The names of the fields that come next.
     names: &'static [&'static str],
     is_key: bool,
 }

@@ -163,7 +163,6 @@ pub(crate) fn encode_with_meta(info: EventInfo, meta: &[u8], out: &mut Vec<u8>) 
     }
 }
 
-/// Takes a payload apart.
 #[inline(always)]
 pub(crate) fn parse(payload: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     let mut rest = payload;
@@ -347,7 +346,6 @@ fn repeats(key: u8) -> bool {
     (TAG..FIRST_OF_APPLICATION).contains(&key)
 }
 
-/// Appends a number as LEB128.
 pub(crate) fn put_varint(value: u32, out: &mut Vec<u8>) {
     let (bytes, len) = varint(value);
     out.extend_from_slice(&bytes.to_le_bytes()[..len]);

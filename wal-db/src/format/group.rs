@@ -77,7 +77,6 @@ impl GroupHeader {
         }
     }
 
-    /// Whether the chain leads from this group to the next one.
     pub(crate) fn leads_to(&self, next: &GroupHeader, log: LogId) -> bool {
         next.prev_digest == self.digest(log)
     }

@@ -261,7 +261,6 @@ impl Manifest {
         Ok((fields, Features { read, write, len }))
     }
 
-    /// Whether an intact manifest can be true.
     fn makes_sense(&self) -> bool {
         let Manifest {
             head,
@@ -340,7 +339,6 @@ impl Copies {
         self.0.into_iter().nth(slot)?.ok()
     }
 
-    /// Whether both are there, and equally new.
     pub(crate) fn are_both_written(&self) -> bool {
         matches!(&self.0, [Ok(first), Ok(second)] if first.generation == second.generation)
     }

@@ -1,7 +1,6 @@
 //! Schema records: the link in front, how to find the one before, and the schema itself. See `docs/format.md`,
 //! "Schemas".
 
-/// Bytes of a link.
 pub(crate) const LINK_LEN: usize = 9;
 
 /// Where the schema frame before this one is.

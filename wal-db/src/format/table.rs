@@ -36,7 +36,6 @@ impl Table {
         })
     }
 
-    /// What a manifest would call the table in these bytes.
     pub(crate) fn name_in(bytes: &[u8]) -> Option<TableName> {
         let count = u64::from_le_bytes(*bytes.get(HEADER_LEN - 8..)?.first_chunk()?);
         let end = Self::content_len(count)?;

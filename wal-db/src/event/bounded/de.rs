@@ -8,7 +8,6 @@ use serde::de::{
 
 use super::Limits;
 
-/// A deserializer that stops at the limits.
 pub(in super::super) struct Reader<'b, D> {
     inner: D,
     limits: Limits<'b>,

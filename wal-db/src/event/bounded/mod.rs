@@ -1,14 +1,10 @@
 //! Limits around a codec: how deep a value may nest and how many elements its sequences and maps may have.
 //!
-//! No wire format bounds these by itself. A recursive type fed with a run of "some" bytes overflows the
-//! stack, and a sequence of values that take no bytes can claim any length. So every serde call goes through
-//! an adapter that counts, and the same limits hold when an event is written: what is stored can be read.
+//! No wire format bounds these by itself, so every serde call goes through an adapter that counts. The same limits hold
+//! when an event is written: what is stored can be read. [`WalRecord`](crate::WalRecord#limits) says what a level is.
 //!
-//! * A level is an option, a newtype struct, a sequence, a map, a tuple, a struct, or the fields of an enum
-//!   variant (of the top-level event: of its variant). [`MAX_DEPTH`] levels are allowed.
-//! * An element is an entry of a sequence or map; fields are not, since the type bounds those. Elements that
-//!   take bytes never exceed the bytes present, so the limit is their number plus [`SPARE_ELEMENTS`] for
-//!   those that do not.
+//! * An element is an entry of a sequence or map. Elements that take bytes never exceed the bytes present, so the limit
+//!   is their number plus [`SPARE_ELEMENTS`] for those that do not.
 //!
 //! A length that the bytes only claim is capped before a collection reserves memory for it: all that collections are
 //! told to expect is no more together than the value has bytes. Honest lengths never come to more.
@@ -31,7 +27,6 @@ pub(super) const MAX_DEPTH: u32 = 128;
 /// How many elements an event may have beyond one for each of its bytes.
 pub(super) const SPARE_ELEMENTS: usize = 1024;
 
-/// What all parts of one value share.
 pub(super) struct Shared {
     elements_left: Cell<usize>,
     /// How many elements collections may still be told to expect.
@@ -41,7 +36,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// For a value that is read from so many bytes.
     #[inline]
     pub(super) fn reading(bytes: usize) -> Self {
         Shared {
@@ -106,7 +100,6 @@ impl<'b> Limits<'b> {
         }
     }
 
-    /// The limits one level further in.
     #[inline]
     fn deeper(self) -> Result<Self, Exceeded> {
         match self.depth_left.checked_sub(1) {
@@ -132,7 +125,6 @@ impl<'b> Limits<'b> {
         exceeded
     }
 
-    /// What a collection is told to expect.
     #[inline]
     fn cap(self, hint: Option<usize>) -> Option<usize> {
         let left = self.shared.hints_left.get();

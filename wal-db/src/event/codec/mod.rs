@@ -28,8 +28,8 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 /// The log brings bincode 2 (the default), postcard and JSON, each as a feature. An application that has a format of
 /// its own implements this for a type without values, and names it where it opens the log
 /// ([`EventLog::with_codec`](crate::EventLog::with_codec)) or reads a record
-/// ([`Record::decode_with_codec`](crate::Record::decode_with_codec)). A log may hold records of several formats: each says which it
-/// is in.
+/// ([`Record::decode_with_codec`](crate::Record::decode_with_codec)). A log may hold records of several formats: each
+/// says which it is in.
 ///
 /// An id below 128 means one of this crate's formats, whatever a program says. A codec of an application that has one
 /// does not compile where it is used:
@@ -52,11 +52,9 @@ pub type CodecError = Box<dyn std::error::Error + Send + Sync>;
 /// #   }
 /// }
 ///
-/// # fn main() -> wal_db::Result<()> {
 /// let wal = Wal::with_store(MemStore::new())?;
 /// wal.typed::<Reading>()?.with_codec::<Mine>();
-/// # Ok(())
-/// # }
+/// # Ok::<(), wal_db::WalError>(())
 /// ```
 ///
 /// An implementation checks lengths against the bytes present before it takes memory for them. Depth and the
@@ -80,7 +78,6 @@ pub trait Codec: Send + Sync + 'static {
     /// Appends the bytes of `value` to `out`. After an error `out` may hold a part of them.
     ///
     /// # Errors
-    ///
     /// If the format cannot hold the value, or the value refuses to be written.
     fn encode<T>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>
     where
@@ -89,7 +86,6 @@ pub trait Codec: Send + Sync + 'static {
     /// Reads one value from the front of `bytes`; also says how many bytes it took. Never panics, whatever they are.
     ///
     /// # Errors
-    ///
     /// If the bytes are not such a value.
     fn decode<'de, S>(seed: S, bytes: &'de [u8]) -> Result<(S::Value, usize), CodecError>
     where
@@ -143,7 +139,6 @@ pub(super) const fn check<C: Codec>() {
     );
 }
 
-/// The first id of an application's codec.
 const FIRST_OWN: u8 = 128;
 
 /// Appends the bytes of `value` to `out`. What a codec of an application does to the bytes before its own does not

@@ -12,7 +12,6 @@ pub(crate) fn differences(stored: &Shape, program: &Shape, stored_in: &str) -> V
     found.lines
 }
 
-/// The fields of a struct, or the variants of an enum.
 type Named<'a> = [(&'a str, &'a Shape)];
 
 struct Found<'a> {

@@ -46,7 +46,6 @@ words! {
     Str: str, String, Path, PathBuf;
 }
 
-/// Written as what is inside.
 macro_rules! transparent {
     ($($ty:ty),+ $(,)?) => {
         $(

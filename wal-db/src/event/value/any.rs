@@ -6,7 +6,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::Value;
 
-/// Reads whatever comes.
 #[derive(Clone, Copy)]
 pub(super) struct Any;
 

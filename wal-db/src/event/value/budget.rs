@@ -17,7 +17,6 @@ const SPARE_PARTS: usize = 1024;
 /// A name costs as much as this many of its bytes fit into it, because it is printed with every value.
 const NAME_BYTES_PER_PART: usize = 32;
 
-/// The budget of one value, and what its parts share.
 pub(super) struct Budget {
     parts_left: Cell<usize>,
     names: RefCell<HashMap<*const str, Arc<str>>>,
@@ -34,7 +33,6 @@ impl Budget {
         }
     }
 
-    /// Pays for one part of the value.
     pub(super) fn take<E: Error>(&self) -> Result<(), E> {
         self.take_many(1)
     }
@@ -72,7 +70,6 @@ impl Budget {
         error
     }
 
-    /// What `fail` was told first.
     pub(super) fn failure(&self) -> Option<String> {
         self.failure.take()
     }

@@ -36,7 +36,6 @@ macro_rules! explaining {
             /// #[wal(name = "reading", id = 7)]
             /// struct Reading { sensor: u32, celsius: f32 }
             ///
-            /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
             /// let wal = Wal::with_store(MemStore::new())?;
             /// let lsn = wal.append_typed(&Reading { sensor: 7, celsius: 21.5 })?;
             ///
@@ -44,12 +43,10 @@ macro_rules! explaining {
             /// let schemas = [EventSchema::new(7, "reading", 1, shape)].into_iter().collect();
             /// let value = wal.read(lsn)?.to_value(&schemas)?;
             /// assert_eq!(value.to_string(), "{sensor: 7, celsius: 21.5}");
-            /// # Ok(())
-            /// # }
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
             /// ```
             ///
             /// # Errors
-            ///
             /// [`TypedError::NotTyped`] and [`TypedError::Envelope`] as for [`info`](Self::info);
             /// [`TypedError::NoSchema`] if `schemas` does not have it; [`TypedError::Explain`] if the bytes are not
             /// what the schema says, or cannot be read with it.
@@ -58,10 +55,6 @@ macro_rules! explaining {
             }
 
             /// As [`to_value`](Self::to_value), for a log with records in the application's own format `C`.
-            ///
-            /// # Errors
-            ///
-            /// As [`to_value`](Self::to_value).
             pub fn to_value_with_codec<C: Codec>(&self, schemas: &Schemas) -> Result<Value, TypedError> {
                 to_value::<C>(self.lsn(), self.kind(), self.data(), schemas)
             }
@@ -72,21 +65,13 @@ macro_rules! explaining {
             /// A float that is infinite or not a number is `null`, as it is there; [`to_value`](Self::to_value) tells
             /// them apart. What `serde_json` does not print, a map with keys that are no text or number, is a list of
             /// pairs. Of types that serde writes in one way for programs and in another for humans, such as IP
-            /// addresses, it shows what is stored.
-            ///
-            /// # Errors
-            ///
-            /// As [`to_value`](Self::to_value).
+            /// addresses, it shows what is stored. Fails as [`to_value`](Self::to_value).
             #[cfg(feature = "json")]
             pub fn to_json(&self, schemas: &Schemas) -> Result<String, TypedError> {
                 self.to_json_with_codec::<DefaultCodec>(schemas)
             }
 
             /// As [`to_json`](Self::to_json), for a log with records in the application's own format `C`.
-            ///
-            /// # Errors
-            ///
-            /// As [`to_json`](Self::to_json).
             #[cfg(feature = "json")]
             pub fn to_json_with_codec<C: Codec>(&self, schemas: &Schemas) -> Result<String, TypedError> {
                 to_json::<C>(self.lsn(), self.kind(), self.data(), schemas)
@@ -129,7 +114,6 @@ pub(in crate::event) fn value_as_stored<C: Codec>(
     }
 }
 
-/// Reads contents by their shape.
 pub(in crate::event) fn value_of<C: Codec>(
     info: EventInfo,
     bytes: &[u8],

@@ -23,7 +23,6 @@ struct Scope<'c> {
     outer: Option<Rc<Scope<'c>>>,
 }
 
-/// A name leads to no shape.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoShape<'c> {
     #[error("its schema names `{0}` and does not say what that is")]
@@ -35,7 +34,6 @@ pub(crate) enum NoShape<'c> {
 }
 
 impl<'c> Place<'c> {
-    /// A shape that stands in no other.
     pub(crate) fn whole(shape: &'c Shape) -> Self {
         Place {
             shape,
@@ -44,7 +42,6 @@ impl<'c> Place<'c> {
         }
     }
 
-    /// A part of this one.
     pub(crate) fn part(&self, shape: &'c Shape) -> Self {
         Place {
             shape,
@@ -86,7 +83,6 @@ impl<'c> Place<'c> {
 mod tests {
     use super::*;
 
-    /// Where the names at the beginning of a shape lead.
     fn led(shape: &str) -> Result<String, String> {
         let shape: Shape = shape.parse().expect("a shape");
         let mut place = Place::whole(&shape);

@@ -79,7 +79,6 @@ pub(super) fn for_json(value: &Value) -> impl Serialize {
     Handed { value, to_json: true }
 }
 
-/// A value that is handed to a format.
 #[derive(Clone, Copy)]
 struct Handed<'a> {
     value: &'a Value,

@@ -14,7 +14,6 @@ use crate::event::schema::{Part, Shape, ShapeField, ShapeVariant};
 /// No collection reserves room for more than this before its parts are there.
 const MAX_RESERVED: usize = 8;
 
-/// Reads one value of a shape.
 #[derive(Clone)]
 pub(super) struct Reading<'c> {
     place: Place<'c>,
@@ -33,7 +32,6 @@ impl<'c> Reading<'c> {
         self.named
     }
 
-    /// The same for a part of the value.
     fn part(&self, shape: &'c Shape) -> Self {
         let place = self.place.part(shape);
         Reading { place, ..*self }
@@ -195,7 +193,6 @@ impl<'de> Visitor<'de> for Array<'_> {
     }
 }
 
-/// The next of a known number of parts.
 fn next<'de, A: SeqAccess<'de>>(
     seq: &mut A,
     part: Reading<'_>,
