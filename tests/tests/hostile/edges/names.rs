@@ -52,7 +52,7 @@ fn a_log_whose_name_is_as_long_as_it_can_be_opens_after_a_crash_as_well() {
             }
             Err(error) => {
                 assert!(matches!(error, WalError::Io { .. }), "{len}: {error:?}");
-                assert!(error.to_string().contains("name"), "{error}");
+                assert!(format!("{error:?}").contains("name"), "{error:?}");
                 let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
                 assert!(left.is_empty(), "{len}: {left:?}");
                 refused += 1;
