@@ -1,4 +1,4 @@
-//! The fault table of `docs/faults.md` names tests that are there, and its figures are filled in.
+//! What `docs/faults.md` says of every fault names tests that are there, and its figures are filled in.
 
 use std::{fs, path::Path};
 
@@ -28,31 +28,34 @@ fn has_test(code: &str, name: &str) -> bool {
 }
 
 #[test]
-fn every_row_of_the_fault_table_has_a_test_that_is_there() {
+fn every_fault_has_a_test_that_is_there() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let doc = fs::read_to_string(here.join("../docs/faults.md")).unwrap();
-    let (_, table) = doc.split_once("## The table").unwrap();
-    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let (_, list) = doc.split_once("\n## Fault by fault\n").unwrap();
     let (mut count, mut tests) = (0, 0);
-    for row in rows {
+    for entry in list.split("\n\n").filter(|entry| entry.starts_with("**")) {
         count += 1;
-        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let entry = entry.replace("\n  ", " ");
+        let (fault, proof) = entry.split_once("\n- ").unwrap_or((&entry, ""));
         // Why there is none is said in words.
-        if cell.starts_with("no test: ") {
-            continue;
-        }
-        for part in cell.split("; ") {
-            let mut names = names(part);
-            let place = names.next().unwrap_or_else(|| panic!("no test for: {row}"));
-            let code = code(place);
-            assert!(code.contains("#[test]"), "no tests in {place}: {row}");
-            for name in names {
-                assert!(has_test(&code, name), "no test {name} in {place}: {row}");
-                tests += 1;
+        assert!(
+            !proof.is_empty() || fault.contains("No test: "),
+            "no test for: {fault}"
+        );
+        for line in proof.split("\n- ").filter(|line| !line.is_empty()) {
+            // One place and its tests, or places all of whose tests are about the fault.
+            let (places, of_them) = line.split_once(": ").unwrap_or((line, ""));
+            for place in names(places) {
+                let code = code(place);
+                assert!(code.contains("#[test]"), "no tests in {place}: {fault}");
+                for name in names(of_them) {
+                    assert!(has_test(&code, name), "no test {name} in {place}: {fault}");
+                    tests += 1;
+                }
             }
         }
     }
-    assert!(count > 35 && tests > 80, "{count} rows, {tests} tests");
+    assert!(count > 80 && tests > 170, "{count} faults, {tests} tests");
 }
 
 /// What stands for a figure until it was measured.
