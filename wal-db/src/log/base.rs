@@ -2,13 +2,12 @@
 
 use std::io;
 
-use super::{core::Core, open::reader::View};
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{FrameKey, GroupHeader, LogId, Mark, SECTOR, timeline::Timeline},
+    format::{FrameKey, GroupHeader, LogId, Manifest, Mark, SECTOR, timeline::Timeline},
     lsn::Lsn,
     storage::{Latched, StoreFault},
-    sync::{Arc, AtomicU64, CachePadded, Ordering, RwLock},
+    sync::{Arc, AtomicBool, AtomicU64, Bell, CachePadded, Mutex, Ordering, RwLock},
 };
 
 /// The readable side of a log.
@@ -21,20 +20,60 @@ pub(crate) struct Base {
     /// How often the shape has changed.
     shapes: AtomicU64,
     /// Every group before it is in the store.
-    written: CachePadded<AtomicU64>,
-    /// Records in the store, counted from the making of the log.
-    ordinal: AtomicU64,
+    written: Reached,
     /// Every group before it is on stable storage.
-    flushed: CachePadded<AtomicU64>,
+    flushed: Reached,
     /// As `flushed`, and certified if the log is to be; what is acknowledged.
     durable: CachePadded<AtomicU64>,
+    /// Nothing will come any more: the log was closed.
+    finished: AtomicBool,
+    /// Rings when the log was written, became durable, was closed or has failed; followers listen.
+    pub(crate) progress: Bell,
     /// For a handle that only reads.
-    pub(crate) view: Option<View>,
-    /// What a handle that only reads has found in staging memory, as a log that goes on where this one ends.
-    staged: RwLock<Option<Arc<Core>>>,
+    pub(crate) seen: Option<Mutex<Seen>>,
 }
 
-/// What truncation changes.
+/// What a handle for reading only knows of the log, as of when it last looked.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) manifest: Manifest,
+    /// After the last intact group.
+    pub(crate) mark: Mark,
+}
+
+impl Seen {
+    /// What is known by a manifest.
+    pub(crate) fn of(manifest: Manifest) -> Seen {
+        let mark = manifest.mark;
+        Seen { manifest, mark }
+    }
+}
+
+/// A mark that moves on, and its position, which is read without a lock.
+struct Reached {
+    pos: CachePadded<AtomicU64>,
+    mark: Mutex<Mark>,
+}
+
+impl Reached {
+    fn new(mark: Mark) -> Self {
+        Reached {
+            pos: CachePadded::new(AtomicU64::new(mark.pos)),
+            mark: Mutex::new(mark),
+        }
+    }
+
+    fn pos(&self) -> u64 {
+        self.pos.load(Ordering::Acquire)
+    }
+
+    fn set(&self, mark: Mark) {
+        *self.mark.lock() = mark;
+        self.pos.store(mark.pos, Ordering::Release);
+    }
+}
+
+/// How far the log reaches, and what was cut out of it: what truncation changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Shape {
     /// The first live record, or where it will be.
@@ -48,6 +87,16 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    pub(crate) fn of(manifest: &Manifest) -> Self {
+        Shape {
+            head: manifest.head,
+            head_group: manifest.head_group,
+            head_ordinal: manifest.head_ordinal,
+            dropped: manifest.dropped,
+            timeline: manifest.timeline.clone(),
+        }
+    }
+
     /// Where the group after one that ends at `pos` starts: there, or after what was cut off.
     pub(crate) fn skip_cut(&self, pos: u64) -> u64 {
         self.timeline.cut_around(pos).map_or(pos, |cut| cut.start)
@@ -95,19 +144,25 @@ impl Shape {
 }
 
 impl Base {
-    pub(crate) fn new(store: Latched, log: LogId, segment_len: u64, shape: Shape, end: u64) -> Self {
+    /// The log that ends with the mark of its manifest.
+    pub(crate) fn of(store: Latched, manifest: &Manifest) -> Self {
+        let shape = Shape::of(manifest);
+        Self::new(store, manifest.log, manifest.segment_len, shape, manifest.mark)
+    }
+
+    pub(crate) fn new(store: Latched, log: LogId, segment_len: u64, shape: Shape, end: Mark) -> Self {
         Base {
             store,
             log,
             segment_len,
             shape: RwLock::new(Arc::new(shape)),
             shapes: AtomicU64::new(0),
-            written: CachePadded::new(AtomicU64::new(end)),
-            ordinal: AtomicU64::new(0),
-            flushed: CachePadded::new(AtomicU64::new(end)),
-            durable: CachePadded::new(AtomicU64::new(end)),
-            view: None,
-            staged: RwLock::new(None),
+            written: Reached::new(end),
+            flushed: Reached::new(end),
+            durable: CachePadded::new(AtomicU64::new(end.pos)),
+            finished: AtomicBool::new(false),
+            progress: Bell::new(),
+            seen: None,
         }
     }
 
@@ -132,56 +187,59 @@ impl Base {
         self.shapes.load(Ordering::Acquire)
     }
 
-    pub(crate) fn staged(&self) -> Option<Arc<Core>> {
-        // Asked for by every call that reads; only a handle that reads has some.
-        let read = || match self.store.is_in_child() {
-            true => self.staged.try_read()?.clone(),
-            false => self.staged.read().clone(),
-        };
-        self.view.as_ref().and_then(|_| read())
-    }
-
-    /// What to walk over, up to where, and what goes on there.
-    pub(crate) fn end_and_staged(&self) -> (u64, Option<Arc<Core>>) {
-        loop {
-            // In this order: what was staged a moment ago is in the store, or a later look finds it.
-            let staged = self.staged();
-            let end = self.written();
-            if staged
-                .as_ref()
-                .is_none_or(|staged| staged.base.shape().head_group == end)
-            {
-                return (end, staged);
-            }
-        }
-    }
-
-    pub(crate) fn set_staged(&self, staged: Option<Arc<Core>>) {
-        *self.staged.write() = staged;
+    /// The manifest as of when somebody last looked, for a handle that only reads.
+    pub(crate) fn seen_manifest(&self) -> Option<Manifest> {
+        self.seen.as_ref().map(|seen| seen.lock().manifest.clone())
     }
 
     pub(crate) fn written(&self) -> u64 {
-        self.written.load(Ordering::Acquire)
+        self.written.pos()
     }
 
-    pub(crate) fn set_written(&self, pos: u64) {
-        self.written.store(pos, Ordering::Release);
+    /// The mark after the last group that is in the store: a flush that begins now covers what is before it.
+    pub(crate) fn written_mark(&self) -> Mark {
+        if self.store.is_in_child() {
+            return self
+                .written
+                .mark
+                .try_lock()
+                .map_or_else(Mark::default, |mark| *mark);
+        }
+        *self.written.mark.lock()
     }
 
+    pub(crate) fn set_written(&self, mark: Mark) {
+        self.written.set(mark);
+        self.progress.ring();
+    }
+
+    /// Records in the store, counted from the making of the log.
     pub(crate) fn ordinal(&self) -> u64 {
-        self.ordinal.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn set_ordinal(&self, ordinal: u64) {
-        self.ordinal.store(ordinal, Ordering::Release);
+        self.written_mark().ordinal
     }
 
     pub(crate) fn flushed(&self) -> u64 {
-        self.flushed.load(Ordering::Acquire)
+        self.flushed.pos()
     }
 
-    pub(crate) fn raise_flushed(&self, pos: u64) {
-        self.flushed.fetch_max(pos, Ordering::AcqRel);
+    /// The mark after the last group that is known to be on stable storage.
+    pub(crate) fn flushed_mark(&self) -> Mark {
+        *self.flushed.mark.lock()
+    }
+
+    /// Moves the flushed mark forward; flushes may end in another order than they began.
+    pub(crate) fn raise_flushed(&self, mark: Mark) {
+        let mut held = self.flushed.mark.lock();
+        if held.pos < mark.pos {
+            *held = mark;
+            self.flushed.pos.store(mark.pos, Ordering::Release);
+        }
+    }
+
+    /// The log goes on from `mark`, up to which it is written and on stable storage.
+    pub(crate) fn go_on_from(&self, mark: Mark) {
+        self.flushed.set(mark);
+        self.set_written(mark);
     }
 
     pub(crate) fn durable(&self) -> u64 {
@@ -191,6 +249,16 @@ impl Base {
     /// Moves the durable position forward; flushes may end in another order than they began.
     pub(crate) fn raise_durable(&self, pos: u64) {
         self.durable.fetch_max(pos, Ordering::SeqCst);
+        self.progress.ring();
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+        self.progress.ring();
     }
 
     pub(crate) fn key(&self, epoch: u32) -> FrameKey {

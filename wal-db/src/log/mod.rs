@@ -3,15 +3,16 @@
 //! | room | what is done there |
 //! | --- | --- |
 //! | `wal` | the handle: what a user calls, and the threads that belong to it |
-//! | `core`, `base` | what all handles of a log share: what writes it, and what is known of it |
+//! | `base` | what is known of a log: its store, and how far that may be read |
 //! | `open` | from files to a log: choosing a manifest, finding the end, judging it, mending it; looking at a log from outside |
 //! | `read` | from positions to records: the walk over groups and frames, and who walks |
 //! | `write` | from records to the disk: appending, group commit, the two background threads, truncating, schemas |
 
 mod base;
 mod clock;
-mod core;
+mod closure;
 mod open;
+mod panics;
 mod read;
 mod wal;
 mod write;
@@ -27,14 +28,16 @@ pub use open::{
     report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation},
     salvage::{Salvage, SalvageItem, salvage},
 };
+pub(crate) use read::dictionary::Entry;
 pub use read::{
+    hold::Hold,
     iter::{RevIter, WalIter},
     record::{Record, RecordKind, RecordRef},
     seek::Location,
     tail::{Follow, Tail},
 };
 pub use wal::{Start, Status, Wal};
-pub(crate) use write::dictionary::{Describe, Described, Entry};
+pub(crate) use write::dictionary::{Describe, Described};
 #[cfg(feature = "testing")]
 pub(crate) use write::watched::Watched;
-pub use write::{hold::Hold, ticket::Ticket, truncate::Retention};
+pub use write::{ticket::Ticket, truncate::Retention};

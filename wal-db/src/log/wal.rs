@@ -9,9 +9,9 @@ use std::{path::Path, sync::Arc};
 
 pub use self::{figures::Status, read::Start};
 use super::{
-    core::Core,
-    open::{inspect, report::RecoveryReport},
-    write::{background::Background, turn::Turn},
+    open::{inspect, reader, report::RecoveryReport},
+    read::view::View,
+    write::{background::Background, turn::Turn, writer::Writer},
 };
 use crate::{
     config::WalConfig,
@@ -63,9 +63,12 @@ pub struct Wal {
     owner: Arc<Owner>,
 }
 
-/// What closes the log when the last handle goes. Iterators, tickets and the background threads hold the core only.
+/// What closes the log when the last handle goes. Iterators hold the view only, tickets and the background threads the
+/// writer.
 struct Owner {
-    core: Arc<Core>,
+    view: Arc<View>,
+    /// `None` for a handle that only reads.
+    writer: Option<Arc<Writer>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -134,7 +137,15 @@ impl Wal {
     /// # Errors
     /// See [`open_with`](Self::open_with).
     pub fn with_store_and_config(store: impl WalStore, config: WalConfig) -> Result<Wal> {
-        Self::start(Core::open(Box::new(store), config, false)?)
+        let writer = Writer::open(Box::new(store), config)?;
+        let started = Background::start(&writer).map_err(|error| writer.base.store.error(error));
+        Ok(Wal {
+            owner: Arc::new(Owner {
+                view: writer.view.clone(),
+                threads: Mutex::new(started?),
+                writer: Some(writer),
+            }),
+        })
     }
 
     /// Opens the log at `path`, a file or a directory, for reading only. Nothing is locked and nothing is changed, so it
@@ -153,22 +164,19 @@ impl Wal {
     }
 
     pub(crate) fn with_store_to_read(store: Box<dyn WalStore>, config: WalConfig) -> Result<Wal> {
-        Self::start(Core::open(store, config, true)?)
-    }
-
-    fn start(core: Core) -> Result<Wal> {
-        let core = Arc::new(core);
-        let started = Background::start(&core).map_err(|error| core.base.store.error(error));
-        let threads = Mutex::new(started?);
         Ok(Wal {
-            owner: Arc::new(Owner { core, threads }),
+            owner: Arc::new(Owner {
+                view: Arc::new(reader::open(store, config)?),
+                writer: None,
+                threads: Mutex::new(Vec::new()),
+            }),
         })
     }
 
     /// What opening the log found and did.
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
-        &self.core().report
+        &self.view().report
     }
 
     /// Makes everything durable and closes the log for all of its handles: the lock is free then, and whatever other
@@ -200,17 +208,46 @@ impl Wal {
     /// [`WalError::Corruption`](crate::WalError::Corruption) if a record is damaged, and as for [`sync`](Self::sync). No
     /// copy is left then.
     pub fn backup_to(&self, path: impl AsRef<Path>) -> Result<Lsn> {
-        self.here()?.backup_to(path.as_ref())
+        self.here()?
+            .backup_to(path.as_ref(), || match &self.owner.writer {
+                Some(writer) => writer.manifest_of_now(),
+                None => self.view().manifest_of_view(),
+            })
     }
 
-    pub(super) fn core(&self) -> &Arc<Core> {
-        &self.owner.core
+    pub(super) fn view(&self) -> &Arc<View> {
+        &self.owner.view
     }
 
     /// The log, if this is the process that has opened it.
-    fn here(&self) -> Result<&Arc<Core>> {
-        self.core().check_process()?;
-        Ok(self.core())
+    fn here(&self) -> Result<&Arc<View>> {
+        self.view().check_process()?;
+        Ok(self.view())
+    }
+
+    /// What writes the log, whatever process this is.
+    #[inline(always)]
+    fn writer(&self) -> Result<&Arc<Writer>> {
+        match &self.owner.writer {
+            Some(writer) => Ok(writer),
+            None => self.no_writer(),
+        }
+    }
+
+    #[cold]
+    fn no_writer(&self) -> Result<&Arc<Writer>> {
+        self.view().check_process().and(Err(WalError::ReadOnly))
+    }
+
+    /// An open log to be watched.
+    #[cfg(feature = "testing")]
+    pub(crate) fn watched(&self) -> super::write::watched::Watched {
+        super::write::watched::Watched(
+            self.owner
+                .writer
+                .as_ref()
+                .map_or_else(Default::default, Arc::downgrade),
+        )
     }
 }
 
@@ -228,24 +265,25 @@ impl WalConfig {
 
 impl Owner {
     fn close(&self) -> Result<()> {
-        self.core.check_process()?;
+        self.view.check_process()?;
         // A flush waits for the closure of `append_in_place` to end, and this call would wait for the flush.
-        if self.core.is_in_closure() {
+        if self.view.is_in_closure() {
             return Err(WalError::Reentrant);
         }
-        let threads = std::mem::take(&mut *self.threads.lock());
-        if let Ok(writer) = self.core.writer() {
-            writer.background.stop(threads);
-            // A flush that a background thread began has ended; what it left waiting is served by the close.
-            drop(Turn::take(&self.core, writer));
-        }
-        self.core.close()
+        let Some(writer) = &self.writer else {
+            self.view.base.finish();
+            return Ok(());
+        };
+        writer.background.stop(std::mem::take(&mut *self.threads.lock()));
+        // A flush that a background thread began has ended; what it left waiting is served by the close.
+        drop(Turn::take(writer));
+        writer.close()
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        if self.core.is_in_child() {
+        if self.view.is_in_child() {
             // The threads are the parent's.
             std::mem::forget(std::mem::take(self.threads.get_mut()));
             return;
@@ -260,11 +298,5 @@ impl std::fmt::Debug for Wal {
         f.debug_struct("Wal")
             .field("end", &self.end())
             .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Core {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").finish_non_exhaustive()
     }
 }

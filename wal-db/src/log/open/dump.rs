@@ -80,7 +80,7 @@ impl Dump {
     fn begin(&mut self) {
         let base = &self.salvage.base;
         let (shape, segment_len) = (base.shape(), base.segment_len);
-        let manifest = if base.view.is_some() {
+        let manifest = if base.seen.is_some() {
             ""
         } else {
             ", without a manifest"

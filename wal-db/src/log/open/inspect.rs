@@ -121,8 +121,8 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
         inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
         inspection.head = Some(Lsn::from_pos(manifest.head));
     }
-    match reader::open(store, &WalConfig::new()).map_err(located) {
-        Ok(opened) => inspection.recovery = Some(opened.report),
+    match reader::open_latched(store, WalConfig::new()).map_err(located) {
+        Ok(view) => inspection.recovery = Some(view.report),
         Err(WalError::Corruption(damage)) => {
             inspection.files.extend(fault_of(&damage, path, segment_len));
             inspection.damage = Some(damage);

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::{
     keeper::write_manifest,
-    recover::{Found, Opened, Survey, same_boot, shape_of},
+    recover::{Found, Opened, Survey, same_boot},
     repair,
     report::{Cut, RecoveryReport},
     staged::{self, Staged},
@@ -15,7 +15,7 @@ use crate::{
         self, Manifest, Mark,
         timeline::{EpochStart, Room},
     },
-    log::base::{Base, mark_after},
+    log::base::{Base, Shape, mark_after},
     lsn::Lsn,
     staging::leftover::Leftover,
 };
@@ -72,15 +72,14 @@ pub(crate) fn mend(
     begin_epoch(&mut manifest, mark.pos, cut, room)?;
     manifest.mark = mark;
     manifest.schema = newest_schema;
-    base.set_shape(shape_of(&manifest));
-    base.set_written(mark.pos);
+    base.set_shape(Shape::of(&manifest));
+    base.go_on_from(mark);
     base.raise_durable(mark.pos);
     report.end = Lsn::from_pos(mark.pos + format::GROUP_HEADER_LEN as u64);
     report.epoch = manifest.timeline.newest().epoch;
     Ok(Opened {
         base,
         manifest,
-        newest_schema,
         report,
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{
     in_memory::InMemory,
     keeper::{self, Loaded, read_copies},
-    recover::{self, Access, Found, Opened, Stop, Survey},
+    recover::{self, Access, Found, Stop, Survey},
     report::{Cut, RecoveryReport},
     staged::{self, Staged},
     waiting::{Waiting, meet, scan_on},
@@ -19,14 +19,13 @@ use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest, Mark},
     log::{
-        base::{Base, Shape},
-        core::Core,
-        read::find,
+        base::{Base, Seen, Shape, mark_after},
+        read::{find, view::View},
     },
     lsn::Lsn,
     staging::leftover::Leftover,
-    storage::Latched,
-    sync::{Arc, AtomicBool, Bell, Mutex, Ordering},
+    storage::{Latched, WalStore},
+    sync::{Arc, Bell, Mutex},
 };
 
 /// How often the log may move on while it is opened. Then it is read up to the manifest's mark, which is as good: the
@@ -37,54 +36,7 @@ const TRIES: u32 = 8;
 /// last of them: of other logs it is known what is being written.
 pub(crate) const LOOKS: u32 = 6;
 
-/// What a handle for reading only knows of the log, as of when it last looked.
-pub(crate) struct View {
-    seen: Mutex<Seen>,
-    /// Locked before `seen` while somebody reads on.
-    refreshing: Mutex<()>,
-    closed: AtomicBool,
-    /// Rings when the handle is closed.
-    bell: Bell,
-}
-
-#[derive(Clone)]
-struct Seen {
-    manifest: Manifest,
-    /// After the last intact group.
-    mark: Mark,
-}
-
-impl View {
-    /// A view that knows no more than a manifest.
-    pub(crate) fn new(manifest: Manifest) -> View {
-        let mark = manifest.mark;
-        View {
-            seen: Mutex::new(Seen { manifest, mark }),
-            refreshing: Mutex::new(()),
-            closed: AtomicBool::new(false),
-            bell: Bell::new(),
-        }
-    }
-
-    pub(crate) fn manifest(&self) -> Manifest {
-        self.seen.lock().manifest.clone()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.bell.ring();
-    }
-
-    /// Sleeps until the handle is closed or the time is over.
-    pub(crate) fn sleep(&self, time: Duration) {
-        self.bell.sleep_unless(Some(time), || self.is_closed());
-    }
-}
-
+/// What one look at the log found.
 struct Looked {
     found: Found,
     damage: Option<Corruption>,
@@ -96,11 +48,17 @@ struct Looked {
     staging_ignored: bool,
 }
 
-pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
+/// Opens a log for reading only.
+pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig) -> Result<View> {
+    let location = store.location();
+    config.check()?;
+    open_latched(Latched::new(store), config).map_err(|error| error.located(location.as_deref()))
+}
+
+pub(crate) fn open_latched(store: Latched, config: WalConfig) -> Result<View> {
     let mut copies = read_copies(&store)?;
     let first = &copies.newest;
-    let shape = recover::shape_of(first);
-    let base = Base::new(store, first.log, first.segment_len, shape, first.mark.pos);
+    let base = Base::of(store, first);
     let (mut tries, mut looks) = (1, 0);
     let looked = loop {
         let looked = look(&base, &copies);
@@ -119,7 +77,7 @@ pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
             continue;
         }
         copies = now;
-        base.set_shape(recover::shape_of(&copies.newest));
+        base.set_shape(Shape::of(&copies.newest));
         tries += 1;
         if tries > TRIES {
             break Looked::up_to_the_mark(&copies.newest);
@@ -133,7 +91,7 @@ pub(crate) fn open(store: Latched, config: &WalConfig) -> Result<Opened> {
     opened(base, copies, looked, config)
 }
 
-fn opened(mut base: Base, copies: Loaded, looked: Looked, config: &WalConfig) -> Result<Opened> {
+fn opened(mut base: Base, copies: Loaded, looked: Looked, config: WalConfig) -> Result<View> {
     let Looked { found, used, .. } = looked;
     let (manifest, mark) = (copies.newest, found.mark);
     let end = mark.pos;
@@ -158,19 +116,13 @@ fn opened(mut base: Base, copies: Loaded, looked: Looked, config: &WalConfig) ->
         epoch: manifest.timeline.newest().epoch,
         ..RecoveryReport::default()
     };
-    base.set_written(end);
+    base.set_written(mark);
     base.raise_durable(boundary(&base, found.durable, &manifest.mark));
-    base.set_staged(staged);
     let newest_schema = found.schema.or(manifest.schema);
-    let view = View::new(manifest.clone());
-    view.seen.lock().mark = mark;
-    base.view = Some(view);
-    Ok(Opened {
-        base,
-        manifest: Manifest { mark, ..manifest },
-        newest_schema,
-        report,
-    })
+    base.seen = Some(Mutex::new(Seen { manifest, mark }));
+    let view = View::new(base, config, report, newest_schema);
+    view.set_staged(staged);
+    Ok(view)
 }
 
 /// Whether a writer that does its work can have led to this.
@@ -303,7 +255,7 @@ fn boundary(base: &Base, durable: u64, mark: &Mark) -> u64 {
 }
 
 /// What staging memory holds, as a log that goes on where the one in the store ends.
-fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, config: &WalConfig) -> Core {
+fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, config: WalConfig) -> View {
     let last_schema = staged.last_schema();
     let epoch = manifest.timeline.newest().epoch;
     let (bytes, header) = staged.into_group(base.log, mark, epoch, mark.pos);
@@ -318,20 +270,19 @@ fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, confi
         start: mark.pos,
         bytes,
     }));
-    let base = Base::new(store, base.log, base.segment_len, shape, mark.pos);
-    base.set_written(header.next());
-    base.set_ordinal(mark.ordinal + u64::from(header.count));
-    Core::to_read(base, *config, RecoveryReport::default(), last_schema)
+    let base = Base::new(store, base.log, base.segment_len, shape, *mark);
+    base.set_written(mark_after(&header, base.log));
+    View::new(base, config, RecoveryReport::default(), last_schema)
 }
 
 impl Base {
     /// What truncations have left of the log by now. For a handle that writes that is known; one that only reads looks at
     /// the manifest again.
     pub(crate) fn now(&self) -> Arc<Shape> {
-        if let Some(view) = &self.view {
-            let known = view.seen.lock().manifest.clone();
+        if let Some(seen) = &self.seen {
+            let known = seen.lock().manifest.clone();
             let newest = keeper::newest_now(&self.store, &known);
-            self.take(&mut view.seen.lock(), newest);
+            self.take(&mut seen.lock(), newest);
         }
         self.shape()
     }
@@ -340,8 +291,8 @@ impl Base {
     /// one: the log's writer waits while a name that is not there is looked up.
     pub(super) fn reach(&self) -> Result<u64> {
         self.now();
-        match (&self.view, self.segment_len) {
-            (Some(view), len) if len > 0 => Ok((view.manifest().newest_segment + 1).saturating_mul(len)),
+        match (self.seen_manifest(), self.segment_len) {
+            (Some(manifest), len) if len > 0 => Ok((manifest.newest_segment + 1).saturating_mul(len)),
             _ => self.store.len().map_err(WalError::io("reading the log's length")),
         }
     }
@@ -354,7 +305,7 @@ impl Base {
             return;
         }
         let is_cut = newest.timeline != seen.manifest.timeline;
-        let shape = recover::shape_of(&newest);
+        let shape = Shape::of(&newest);
         if shape != *self.shape() {
             self.set_shape(shape);
             // Names of segments may stand for other files by now. What is missing is met when it is read.
@@ -367,27 +318,21 @@ impl Base {
     }
 }
 
-impl Core {
-    pub(crate) fn sleep(&self, time: Duration) {
-        if let Some(view) = &self.base.view {
-            view.sleep(time);
-        }
-    }
-
+impl View {
     /// Looks how far the log was written by now, for a handle that only reads; with `staged`, also at what waits in
     /// staging memory.
     pub(crate) fn refresh(&self, staged: bool) -> Result<()> {
-        let Some(view) = &self.base.view else {
+        let Some(seen_last) = &self.base.seen else {
             return Ok(());
         };
         // One at a time. What was seen is not locked while the log is read: who meets a segment that is gone looks there.
-        let _one_at_a_time = view.refreshing.lock();
+        let _one_at_a_time = self.refreshing.lock();
         for is_last in (0..TRIES).map(|n| n + 1 == TRIES) {
             self.base.now();
-            let was = view.seen.lock().clone();
+            let was = seen_last.lock().clone();
             let caught_up = self.catch_up(&was, staged);
             self.base.now();
-            let mut seen = view.seen.lock();
+            let mut seen = seen_last.lock();
             match caught_up {
                 Err(error) if may_have_moved(&error) => {
                     if is_last || seen.manifest.generation == was.manifest.generation {
@@ -411,9 +356,8 @@ impl Core {
 
     fn show(&self, caught_up: CaughtUp) {
         let base = &self.base;
-        base.set_written(caught_up.mark.pos);
-        base.set_staged(caught_up.staged);
-        base.set_ordinal(caught_up.mark.ordinal);
+        base.set_written(caught_up.mark);
+        self.set_staged(caught_up.staged);
         base.raise_durable(boundary(base, caught_up.durable, &caught_up.from));
         self.dictionary.see(caught_up.schema);
     }
@@ -421,8 +365,7 @@ impl Core {
     /// The manifest of a log that ends where this one does, for a handle that only reads.
     pub(crate) fn manifest_of_view(&self) -> Result<Manifest> {
         self.refresh(true)?;
-        let view = self.base.view.as_ref().ok_or(WalError::ReadOnly)?;
-        let seen = view.seen.lock();
+        let seen = self.base.seen.as_ref().ok_or(WalError::ReadOnly)?.lock();
         let (mark, schema) = (seen.mark, self.dictionary.newest_before(seen.mark.pos));
         Ok(Manifest {
             mark,
@@ -465,7 +408,7 @@ impl Core {
         let known = self.dictionary.newest_before(seen.mark.pos).filter(is_kept);
         Ok(CaughtUp {
             staged: staged.map(|staged| {
-                let log = into_log(staged, base, &found.mark, &seen.manifest, &self.config);
+                let log = into_log(staged, base, &found.mark, &seen.manifest, self.config);
                 Arc::new(log)
             }),
             mark: found.mark,
@@ -480,6 +423,6 @@ struct CaughtUp {
     mark: Mark,
     durable: u64,
     schema: Option<u64>,
-    staged: Option<Arc<Core>>,
+    staged: Option<Arc<View>>,
     from: Mark,
 }

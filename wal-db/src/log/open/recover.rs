@@ -24,11 +24,10 @@ use crate::{
     sync::Arc,
 };
 
-/// A log that is ready to be read, and written if it was not opened read-only.
+/// A log that is ready to be read and written.
 pub(crate) struct Opened {
     pub(crate) base: Base,
     pub(crate) manifest: Manifest,
-    pub(crate) newest_schema: Option<u64>,
     pub(crate) report: RecoveryReport,
 }
 
@@ -49,13 +48,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
     let mut report = RecoveryReport::default();
     let manifest = load_manifest(&store, &mut report)?;
     attach(&store, &manifest, Access::Write)?;
-    let base = Base::new(
-        store,
-        manifest.log,
-        manifest.segment_len,
-        shape_of(&manifest),
-        manifest.mark.pos,
-    );
+    let base = Base::of(store, &manifest);
 
     let len = base
         .store
@@ -74,7 +67,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
     }
     // Up to `mend`, nothing of the stream is written: an error leaves the log as it was.
     let mut found = scan_to_end(&base, from, u64::MAX)?;
-    let survey = survey(&base, &shape_of(&manifest), found.mark.pos, len)?;
+    let survey = survey(&base, &base.shape(), found.mark.pos, len)?;
     report.scanned_bytes = survey.read + found.mark.pos.saturating_sub(manifest.mark.pos);
     report.found_records = found.mark.ordinal.saturating_sub(manifest.mark.ordinal);
     found.durable = found.durable.max(survey.durable);
@@ -115,16 +108,6 @@ pub(crate) fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
     match find::read_header(base, mark.prev)? {
         Ok(header) if header.digest(base.log) == mark.prev_digest && leads_here(&header) => Ok(()),
         _ => Err(base.damage(mark.prev, mark.pos, CorruptionReason::Chain).into()),
-    }
-}
-
-pub(crate) fn shape_of(manifest: &Manifest) -> Shape {
-    Shape {
-        head: manifest.head,
-        head_group: manifest.head_group,
-        head_ordinal: manifest.head_ordinal,
-        dropped: manifest.dropped,
-        timeline: manifest.timeline.clone(),
     }
 }
 

@@ -12,15 +12,15 @@ use bytes::Bytes;
 use super::{
     inspect, keeper,
     kept::{self, Kept},
-    reader::{self, View},
+    reader,
     recover::{self, Access},
     staged, waiting,
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{FrameWord, Kind, LogId, Manifest, timeline::Timeline},
+    format::{FrameWord, Kind, LogId, Manifest, Mark, timeline::Timeline},
     log::{
-        base::{Base, Shape},
+        base::{Base, Seen, Shape},
         read::{
             find, iter,
             record::{Record, RecordKind},
@@ -30,7 +30,7 @@ use crate::{
     lsn::Lsn,
     staging::leftover::Leftover,
     storage::{FileStore, Latched, SegmentedStore, StoreFault, System, fs::FileSystem},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 /// One thing that salvage found.
@@ -150,7 +150,7 @@ pub(crate) fn salvage_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage
             // A missing or foreign segment is what the walk will report.
             let attached = recover::attach(&store, manifest, Access::ReadInUse);
             let _ = attached.or_else(|_| recover::attach(&store, manifest, Access::Read));
-            (recover::shape_of(manifest), manifest.segment_len)
+            (Shape::of(manifest), manifest.segment_len)
         }
         None => {
             let shape = Shape {
@@ -165,10 +165,14 @@ pub(crate) fn salvage_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage
     };
     let end = store.len().map_err(WalError::io("reading the log's length"))?;
     let (head, group) = (shape.head, shape.head_group);
-    let mut base = Base::new(store, log, segment_len, shape, end);
-    base.view = manifest.map(View::new);
+    let mark = Mark {
+        pos: end,
+        ..Mark::default()
+    };
+    let mut base = Base::new(store, log, segment_len, shape, mark);
+    base.seen = manifest.map(Seen::of).map(Mutex::new);
     // The schemas of the first records may lie before them. If damage hides them, what is there before the head is read.
-    let newest = base.view.as_ref().and_then(|view| view.manifest().schema);
+    let newest = base.seen_manifest().and_then(|manifest| manifest.schema);
     let (before, first) = match base.schemas_before(newest, group) {
         Ok(before) => (before, group),
         Err(_) => (Vec::new(), base.window_start(group)),
@@ -431,7 +435,7 @@ impl Salvage {
 
     /// Whether the group at hand reaches over the end of the log only because that was asked for before it was written.
     fn has_grown(&self) -> Result<bool> {
-        if self.base.view.is_none() {
+        if self.base.seen.is_none() {
             return Ok(false);
         }
         let reach = self.base.reach()?;
@@ -446,11 +450,10 @@ impl Salvage {
     /// Whether what lies in a group that is not whole may be half of a write: of the newest records, which nobody has called
     /// durable.
     fn unfinished(&self, group: u64) -> Unfinished {
-        let Some(view) = &self.base.view else {
+        self.base.now();
+        let Some(manifest) = self.base.seen_manifest() else {
             return Unfinished::No;
         };
-        self.base.now();
-        let manifest = view.manifest();
         let leftover = waiting::find_leftover(&self.base, &manifest).0;
         let leftover = leftover.map(|(_, leftover)| leftover);
         let durable = leftover.as_ref().and_then(|leftover| leftover.durable);
@@ -470,7 +473,7 @@ impl Salvage {
         let stop = self.stop.take().unwrap_or_else(|| self.walker.place());
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         self.base.now();
-        let manifest = self.base.view.as_ref().map(View::manifest);
+        let manifest = self.base.seen_manifest();
         self.phase = match (phase, manifest) {
             (Phase::Store, Some(manifest)) => {
                 let leftover = waiting::read_leftover(&self.base, &manifest);

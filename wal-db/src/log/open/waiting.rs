@@ -137,8 +137,7 @@ mod tests {
 
         let store = Latched::new(inspect::read_only_store(&path).unwrap());
         let manifest = read_copies(&store).unwrap().newest;
-        let shape = recover::shape_of(&manifest);
-        let base = Base::new(store, manifest.log, 0, shape, manifest.mark.pos);
+        let base = Base::of(store, &manifest);
         recover::attach(&base.store, &manifest, Access::ReadInUse).unwrap();
         let mut waiting = Waiting::find(&base, &manifest).0;
         let len = base.store.len().unwrap();

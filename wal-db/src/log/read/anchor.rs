@@ -1,10 +1,10 @@
 //! Positions that can be stored: what ties them to a log, and whether it still holds.
 
-use super::{find, seek::cut_back, tail::Tail};
+use super::{find, seek::cut_back, tail::Tail, view::View};
 use crate::{
     error::{Result, WalError},
     format::{GROUP_HEADER_LEN, GroupHeader, timeline::EpochStart},
-    log::{base::Shape, core::Core},
+    log::base::Shape,
     lsn::Lsn,
     position::{Anchor, Position},
     sync::Arc,
@@ -23,7 +23,7 @@ struct Fitting {
     cut: Option<EpochStart>,
 }
 
-impl Core {
+impl View {
     /// The position of whatever comes at `pos` or after it. Its taker knows the log by `known`, and of what it has read the
     /// group `last`, if it has read any.
     pub(crate) fn position_at(
@@ -39,7 +39,7 @@ impl Core {
         let found = match last.filter(starts_before) {
             Some(header) => Some(*header),
             None => {
-                self.flush_through(pos - 1)?;
+                self.drain_if_possible(pos - 1)?;
                 self.look(|shape| self.group_before(shape, pos))?
             }
         };
@@ -94,7 +94,7 @@ impl Core {
         let pos = position.lsn.pos();
         if let Some(anchor) = position.anchor {
             // Another history may have something else there, and in memory yet.
-            self.flush_through(anchor.group)?;
+            self.drain_if_possible(anchor.group)?;
         }
         self.look(|shape| {
             self.check_position(shape, pos)?;
@@ -140,9 +140,8 @@ impl Core {
             let header = find::read_header(&self.base, shape.head_group)?;
             header.ok().map(|header| (header.prev, header.prev_digest))
         } else {
-            let mark = self.writer().ok().map(|writer| writer.line.written_mark());
-            mark.filter(|mark| mark.pos == shape.head_group)
-                .map(|mark| (mark.prev, mark.prev_digest))
+            let mark = self.base.written_mark();
+            (mark.pos == shape.head_group).then_some((mark.prev, mark.prev_digest))
         };
         Ok(match before {
             Some((prev, prev_digest)) if prev == group => prev_digest == digest,

@@ -59,7 +59,7 @@ pub(crate) fn check_content(base: &Base, header: &GroupHeader) -> Result<Content
     Ok(bytes.map_or(Content::Torn, |bytes| bytes.judge(header)))
 }
 
-/// Reads a group as a whole, a window at a time; `None` if a part of it is not there.
+/// Reads a group as a whole, a part at a time; `None` if a part of it is not there.
 pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<Bytes>> {
     let (mut pos, end) = (header.pos, header.next());
     let mut digest = crc32fast::Hasher::new();

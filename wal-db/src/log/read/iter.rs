@@ -3,15 +3,17 @@
 use std::{iter::FusedIterator, ops::Bound};
 
 use super::{
+    dictionary::Entry,
     find,
     record::{Record, RecordKind, RecordRef},
     scan::{Frame, Walker},
+    view::View,
 };
 use crate::{
     config::RecoveryPolicy,
     error::{CorruptionReason, Result, WalError},
     format::GROUP_HEADER_LEN,
-    log::{base::Shape, core::Core, write::dictionary::Entry},
+    log::base::Shape,
     lsn::Lsn,
     sync::Arc,
 };
@@ -28,31 +30,31 @@ use crate::{
 /// ([`with_background_flush`](crate::WalConfig::with_background_flush)). The thread ends with the iterator.
 #[derive(Debug)]
 pub struct WalIter {
-    core: Arc<Core>,
+    view: Arc<View>,
     walker: Walker,
     from: u64,
     /// Records that start here or later are not handed out: they were not asked for, or came after this was made.
     to: u64,
     /// Goes on where the store ends: what waits in the staging memory of another process.
-    then: Option<Arc<Core>>,
+    then: Option<Arc<View>>,
     done: bool,
 }
 
 impl WalIter {
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
-        self.core.with_dictionary(run)
+        self.view.with_dictionary(run)
     }
 
     /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`. What lies before
     /// `to` was appended already.
-    pub(crate) fn new(core: Arc<Core>, group: u64, from: u64, to: u64) -> Self {
-        let (end, then) = core.base.end_and_staged();
-        let mut walker = Walker::new(core.base.shape(), group, end);
-        if core.config.background_flush() {
+    pub(crate) fn new(view: Arc<View>, group: u64, from: u64, to: u64) -> Self {
+        let (end, then) = view.end_and_staged();
+        let mut walker = Walker::new(view.base.shape(), group, end);
+        if view.config.background_flush() {
             walker = walker.reading_ahead(to);
         }
         WalIter {
-            core,
+            view,
             walker,
             from,
             to,
@@ -107,7 +109,7 @@ impl WalIter {
     #[cold]
     fn step_far(&mut self) -> Option<Result<()>> {
         if !self.done
-            && let Err(error) = self.core.check_process()
+            && let Err(error) = self.view.check_process()
         {
             self.done = true;
             return Some(Err(error));
@@ -118,19 +120,19 @@ impl WalIter {
                 self.done = true;
                 break;
             }
-            match self.walker.next_from(&self.core.base, self.from) {
+            match self.walker.next_from(&self.view.base, self.from) {
                 Some(Ok(frame)) if frame.pos < self.to => return Some(Ok(())),
                 Some(Err(error)) => return Some(Err(self.after_error(error))),
                 Some(Ok(_)) => self.done = true,
                 None => match self.then.take() {
-                    Some(core) => {
+                    Some(view) => {
                         // What was cut off meanwhile is not shown, as little as what came before it was.
-                        let (group, end) = (core.base.shape().head_group, core.base.written());
-                        self.walker = Walker::new(self.core.base.now(), group, end);
-                        self.core = core;
+                        let (group, end) = (view.base.shape().head_group, view.base.written());
+                        self.walker = Walker::new(self.view.base.now(), group, end);
+                        self.view = view;
                     }
                     // A reader has all that there was.
-                    None if self.core.writer().is_err() => self.done = true,
+                    None if self.view.is_read_only() => self.done = true,
                     None => match self.flush_rest() {
                         Ok(more) => self.done = !more,
                         Err(error) => return Some(Err(self.after_error(error))),
@@ -147,19 +149,19 @@ impl WalIter {
         if self.to <= end + GROUP_HEADER_LEN as u64 {
             return Ok(false);
         }
-        self.core.flush_through(self.to - 1)?;
-        let written = self.core.base.written();
-        self.walker.extend(self.core.base.shape(), written);
+        self.view.drain_if_possible(self.to - 1)?;
+        let written = self.view.base.written();
+        self.walker.extend(self.view.base.shape(), written);
         Ok(written > end)
     }
 
     #[cold]
     fn after_error(&mut self, error: WalError) -> WalError {
-        let error = self.core.base.of_closed(error);
-        let skip = self.core.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
+        let error = self.view.base.of_closed(error);
+        let skip = self.view.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
         if !skip || !matches!(error, WalError::Corruption(_)) {
             self.done = true;
-        } else if let Err(error) = self.walker.resync(&self.core.base) {
+        } else if let Err(error) = self.walker.resync(&self.view.base) {
             self.done = true;
             return error;
         }
@@ -201,7 +203,7 @@ impl std::fmt::Debug for Walker {
 }
 
 /// A log, and the next group of it to read, as in [`RevIter`].
-type Before = (Arc<Core>, Option<(u64, u64)>);
+type Before = (Arc<View>, Option<(u64, u64)>);
 
 /// The records of a log from the newest to the oldest, from [`Wal::iter_rev`](crate::Wal::iter_rev). It holds the
 /// records of one group at a time: 512 KiB, or one batch or record that is longer.
@@ -210,7 +212,7 @@ type Before = (Arc<Core>, Option<(u64, u64)>);
 /// [`RecoveryPolicy`] is to skip.
 #[derive(Debug)]
 pub struct RevIter {
-    core: Arc<Core>,
+    view: Arc<View>,
     /// What is left of the group that is being yielded, in order.
     items: Vec<Result<Record>>,
     /// The next group to read, and where it ends at the latest; `None` at the head of the log.
@@ -220,21 +222,21 @@ pub struct RevIter {
 }
 
 impl RevIter {
-    pub(crate) fn new(core: Arc<Core>) -> Result<Self> {
-        let (end, staged) = core.base.end_and_staged();
-        let last = Self::ending_at(core, end)?;
+    pub(crate) fn new(view: Arc<View>) -> Result<Self> {
+        let (end, staged) = view.end_and_staged();
+        let last = Self::ending_at(view, end)?;
         let Some(staged) = staged else { return Ok(last) };
         let end = staged.base.written();
         Ok(RevIter {
-            before: Some((last.core, last.next)),
+            before: Some((last.view, last.next)),
             ..Self::ending_at(staged, end)?
         })
     }
 
-    fn ending_at(core: Arc<Core>, end: u64) -> Result<Self> {
-        let next = core.look(|shape| group_before(&core, shape, end))?;
+    fn ending_at(view: Arc<View>, end: u64) -> Result<Self> {
+        let next = view.look(|shape| group_before(&view, shape, end))?;
         Ok(RevIter {
-            core,
+            view,
             items: Vec::new(),
             next: next.map(|group| (group, end)),
             before: None,
@@ -244,22 +246,22 @@ impl RevIter {
     /// The group at `pos` could not be read, perhaps because a truncation was faster. Then it says where to go on: at
     /// the last record before the cut, or nowhere if the log starts after `pos` now.
     fn explain(&self, pos: u64) -> Result<Option<Option<(u64, u64)>>> {
-        self.core.base.now();
-        self.core.look(|shape| {
+        self.view.base.now();
+        self.view.look(|shape| {
             if pos < shape.head_group {
                 return Ok(Some(None));
             }
             let Some(cut) = shape.timeline.cut_around(pos) else {
                 return Ok(None);
             };
-            let group = group_before(&self.core, shape, cut.cut)?;
+            let group = group_before(&self.view, shape, cut.cut)?;
             Ok(Some(group.map(|group| (group, cut.start))))
         })
     }
 
     /// Reads the group at `pos` with the damage in it, and notes where the one before it is.
     fn load(&mut self, pos: u64, end: u64) -> Result<()> {
-        let base = &self.core.base;
+        let base = &self.view.base;
         let shape = base.shape();
         let header = find::read_header(base, pos)?;
         let end = header.as_ref().map_or(end, |header| header.next().min(end));
@@ -277,7 +279,7 @@ impl RevIter {
         }
         let before = match header {
             Ok(header) => Some(header.prev).filter(|&prev| prev < pos && prev >= shape.head_group),
-            Err(_) => group_before(&self.core, &shape, pos)?,
+            Err(_) => group_before(&self.view, &shape, pos)?,
         };
         self.next = before.map(|before| (before, pos));
         Ok(())
@@ -297,7 +299,7 @@ impl RevIter {
     fn ended_by(&mut self, error: WalError) -> WalError {
         self.items.clear();
         (self.next, self.before) = (None, None);
-        self.core.base.of_closed(error)
+        self.view.base.of_closed(error)
     }
 
     fn fill(&mut self, pos: u64, end: u64) -> Result<()> {
@@ -316,16 +318,16 @@ impl Iterator for RevIter {
     fn next(&mut self) -> Option<Self::Item> {
         while self.items.is_empty() {
             let Some((pos, end)) = self.next.take() else {
-                (self.core, self.next) = self.before.take()?;
+                (self.view, self.next) = self.before.take()?;
                 continue;
             };
-            let checked = self.core.check_process();
+            let checked = self.view.check_process();
             if let Err(error) = checked.and_then(|()| self.fill(pos, end)) {
                 return Some(Err(self.ended_by(error)));
             }
         }
-        let skip = self.core.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
-        match self.items.pop()?.map_err(|error| self.core.base.of_closed(error)) {
+        let skip = self.view.config.recovery_policy() == RecoveryPolicy::SkipBadRecords;
+        match self.items.pop()?.map_err(|error| self.view.base.of_closed(error)) {
             Err(error) if !skip || matches!(error, WalError::Closed) => Some(Err(self.ended_by(error))),
             item => Some(item),
         }
@@ -335,11 +337,11 @@ impl Iterator for RevIter {
 impl FusedIterator for RevIter {}
 
 /// The last group before `end`, or where its header should be.
-fn group_before(core: &Core, shape: &Shape, end: u64) -> Result<Option<u64>> {
+fn group_before(view: &View, shape: &Shape, end: u64) -> Result<Option<u64>> {
     let Some(last) = end.checked_sub(1).filter(|&last| last >= shape.head_group) else {
         return Ok(None);
     };
-    match find::find_group(&core.base, shape, last) {
+    match find::find_group(&view.base, shape, last) {
         Ok(header) => Ok(Some(header.pos)),
         Err(WalError::Corruption(damage)) if damage.reason == CorruptionReason::GroupHeader => {
             Ok(Some(damage.start))
@@ -375,16 +377,16 @@ mod tests {
         let lsns: Vec<_> = (0..60)
             .map(|_| wal.append_and_sync(&[7; 1 << 20]).unwrap())
             .collect();
-        let core = wal.core();
+        let view = wal.view();
         let end = wal.end().pos();
-        let starts = [5, 57].map(|i| core.walk_start(lsns[i].pos()).unwrap());
+        let starts = [5, 57].map(|i| view.walk_start(lsns[i].pos()).unwrap());
         wal.retain(&Retention::new().with_max_bytes(4 << 20)).unwrap();
-        let mut dropped = WalIter::new(core.clone(), starts[0], lsns[5].pos(), end);
+        let mut dropped = WalIter::new(view.clone(), starts[0], lsns[5].pos(), end);
         let first = dropped.next();
         let first = first.unwrap().map(|record| record.lsn());
         assert!(matches!(first, Err(WalError::Truncated { .. })), "{first:?}");
         assert!(dropped.next().is_none());
-        let mut kept = WalIter::new(core.clone(), starts[1], lsns[57].pos(), end);
+        let mut kept = WalIter::new(view.clone(), starts[1], lsns[57].pos(), end);
         assert_eq!(kept.next().unwrap().unwrap().lsn(), lsns[57]);
     }
 }

@@ -5,11 +5,12 @@ use super::{
     iter::{WalIter, owned},
     record::Record,
     scan::Walker,
+    view::View,
 };
 use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{GroupHeader, SECTOR},
-    log::{base::Shape, core::Core},
+    log::base::Shape,
     lsn::Lsn,
     sync::{Arc, Mutex},
 };
@@ -75,7 +76,7 @@ impl Ordinals {
     }
 }
 
-impl Core {
+impl View {
     /// How many records of the group come before the one at `pos`.
     pub(crate) fn index_in_group(&self, shape: &Arc<Shape>, header: &GroupHeader, pos: u64) -> Result<u64> {
         let mut walker = Walker::new(shape.clone(), header.pos, header.next());
@@ -115,10 +116,9 @@ impl Core {
             return Ok(u64::from(header.count));
         }
         let next = shape.skip_cut(header.end() - 1);
-        let written = self.writer().map(|writer| writer.line.written_mark());
+        let written = self.base.written_mark();
         let ordinal = match written {
-            Ok(mark) if mark.pos == next => mark.ordinal,
-            Err(_) if self.base.written() == next => self.base.ordinal(),
+            mark if mark.pos == next => mark.ordinal,
             _ => match find::read_header(&self.base, next)? {
                 Ok(next) => next.ordinal,
                 Err(_) => return Err(self.base.damage(next, next, CorruptionReason::GroupHeader).into()),
@@ -153,8 +153,8 @@ impl Core {
     }
 
     /// What holds the record with this number if that is in the staging memory of another process.
-    fn staged_from_ordinal(&self, ordinal: u64) -> Option<Arc<Core>> {
-        let staged = self.base.staged()?;
+    fn staged_from_ordinal(&self, ordinal: u64) -> Option<Arc<View>> {
+        let staged = self.staged()?;
         (ordinal >= staged.base.shape().head_ordinal).then_some(staged)
     }
 
@@ -175,7 +175,7 @@ impl Core {
     }
 
     pub(crate) fn iter_from_ordinal(self: &Arc<Self>, ordinal: u64) -> Result<WalIter> {
-        self.flush_through(if ordinal < self.base.ordinal() {
+        self.drain_if_possible(if ordinal < self.base.ordinal() {
             0
         } else {
             u64::MAX
@@ -248,14 +248,14 @@ impl Core {
             });
         }
         if ordinal >= self.base.ordinal() {
-            self.flush_through(u64::MAX)?;
+            self.drain_if_possible(u64::MAX)?;
         }
-        let end = (self.base.ordinal(), self.base.written());
-        if ordinal >= end.0 {
+        let end = self.base.written_mark();
+        if ordinal >= end.ordinal {
             return Ok(None);
         }
         let [low, high] = self.ordinals.around(shape, ordinal);
-        let (high_ordinal, high) = high.unwrap_or(end);
+        let (high_ordinal, high) = high.unwrap_or((end.ordinal, end.pos));
         let low = low.map_or(shape.head_group, |low| low.1);
         let low = match find::read_header(&self.base, low)? {
             Ok(header) if shape.timeline.owns(&header) => header,

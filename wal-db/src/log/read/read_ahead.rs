@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    log::write::panics::caught,
+    log::panics::caught,
     storage::{Process, WalStore, read_full},
     sync::{Arc, Bell, Mutex, thread},
 };

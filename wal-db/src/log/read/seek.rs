@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use super::{find, iter::WalIter, record::Record};
+use super::{find, iter::WalIter, record::Record, view::View};
 use crate::{
     error::{Result, WalError},
     format::{FRAME_HEADER_LEN, GROUP_HEADER_LEN, GroupHeader, SECTOR, timeline::EpochStart},
-    log::{base::Shape, clock, core::Core},
+    log::{base::Shape, clock},
     lsn::Lsn,
     sync::Arc,
 };
@@ -30,7 +30,7 @@ pub(crate) fn cut_back(cut: EpochStart) -> WalError {
     }
 }
 
-impl Core {
+impl View {
     /// Looks for something in the log as it is now. If that is damaged or gone, and a truncation came meanwhile, the
     /// truncation may be all that is wrong: then it is looked for again.
     pub(crate) fn look<T>(&self, look: impl Fn(&Arc<Shape>) -> Result<T>) -> Result<T> {
@@ -60,7 +60,7 @@ impl Core {
                 },
             });
         }
-        match self.hand_over(pos) {
+        match self.drain_to(pos) {
             Err(error) if error.is_for_now() => {
                 self.check_written(lsn, || error.of_what_was_taken())?;
             }
@@ -85,24 +85,17 @@ impl Core {
     }
 
     /// What holds `pos` if that is in the staging memory of another process.
-    fn staged_at(&self, pos: u64) -> Option<Arc<Core>> {
-        let staged = self.base.staged()?;
+    fn staged_at(&self, pos: u64) -> Option<Arc<View>> {
+        let staged = self.staged()?;
         (pos >= staged.base.shape().head_group).then_some(staged)
     }
 
     /// Refuses to read what was appended and did not get into the store; `why` says what became of it.
     fn check_written(&self, lsn: Lsn, why: impl FnOnce() -> WalError) -> Result<()> {
-        if (self.base.written() + GROUP_HEADER_LEN as u64..self.tail()).contains(&lsn.pos()) {
+        if (self.base.written() + GROUP_HEADER_LEN as u64..self.end()).contains(&lsn.pos()) {
             return Err(why().about(lsn));
         }
         Ok(())
-    }
-
-    /// The position at which the next record would start, at the least: the highest one that means something.
-    pub(crate) fn end(&self) -> u64 {
-        self.base
-            .staged()
-            .map_or_else(|| self.tail(), |staged| staged.tail())
     }
 
     /// That the log has everything from `pos` on that it ever had there, and reaches that far. This is the one place where
@@ -120,6 +113,16 @@ impl Core {
         }
     }
 
+    /// Up to where the log has to be durable for the record at `lsn` to be: a group is durable as a whole, and a batch is in
+    /// one. In a race with a cut a schema can have come after its record; then up to that.
+    pub(crate) fn durable_target(&self, lsn: Lsn) -> Result<u64> {
+        let pos = lsn.pos();
+        if pos >= self.end() {
+            return Err(WalError::NoSuchRecord { lsn });
+        }
+        Ok(self.dictionary.newest().map_or(pos, |schema| schema.max(pos)) + 1)
+    }
+
     /// That nothing was cut off of what a reader at `pos` has read.
     pub(crate) fn check_followed(&self, pos: u64) -> Result<()> {
         match self.base.shape().timeline.cut_behind(pos) {
@@ -129,7 +132,7 @@ impl Core {
     }
 
     pub(crate) fn check_end(&self, pos: u64) -> Result<()> {
-        if pos > self.end() && self.writer().is_err() {
+        if pos > self.end() && self.is_read_only() {
             // A reader may not have looked for a while.
             self.refresh(true)?;
         }
@@ -160,6 +163,7 @@ impl Core {
     /// as the log was when this was called. Nothing is flushed before the walk has come to it.
     pub(crate) fn iter_positions(self: &Arc<Self>, from: Option<u64>, to: u64) -> Result<WalIter> {
         self.check_usable()?;
+        self.refresh(true)?;
         let to = to.min(self.end());
         match from {
             Some(from) => Ok(WalIter::new(self.clone(), self.walk_start(from)?, from, to)),
@@ -167,15 +171,6 @@ impl Core {
                 let shape = self.base.shape();
                 Ok(WalIter::new(self.clone(), shape.head_group, shape.head, to))
             }
-        }
-    }
-
-    /// That the log is not in use by this thread, in the closure of `append_in_place`.
-    fn check_usable(&self) -> Result<()> {
-        match self.usable_writer() {
-            Ok(_) => Ok(()),
-            Err(WalError::ReadOnly) => self.refresh(true),
-            Err(error) => Err(error),
         }
     }
 
@@ -195,7 +190,7 @@ impl Core {
 
     pub(crate) fn iter_from_time(self: &Arc<Self>, time: SystemTime) -> Result<WalIter> {
         // When what is staged is written is not known before.
-        self.flush_through(u64::MAX)?;
+        self.drain_if_possible(u64::MAX)?;
         let to = self.end();
         let (group, from) = self.look(|shape| Ok((self.first_group_from(shape, time)?, shape.head)))?;
         Ok(WalIter::new(self.clone(), group, from, to))

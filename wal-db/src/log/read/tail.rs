@@ -7,11 +7,12 @@ use super::{
     record::Record,
     scan::{Frame, Walker},
     seek::cut_back,
+    view::View,
 };
 use crate::{
     error::{Corruption, Result, WalError},
     format::GROUP_HEADER_LEN,
-    log::{base::Shape, core::Core},
+    log::base::Shape,
     lsn::Lsn,
     position::Position,
     sync::{Arc, Deadline},
@@ -65,7 +66,7 @@ pub enum Follow {
 /// ```
 #[derive(Debug)]
 pub struct Tail {
-    core: Arc<Core>,
+    view: Arc<View>,
     walker: Walker,
     /// The log's shape as it was looked at last, and its number; `None` before the first look.
     shape: Arc<Shape>,
@@ -79,12 +80,12 @@ pub struct Tail {
 }
 
 impl Tail {
-    pub(crate) fn new(core: Arc<Core>, from: u64) -> Result<Self> {
-        let group = core.walk_start(from)?;
-        let shape = core.base.shape();
+    pub(crate) fn new(view: Arc<View>, from: u64) -> Result<Self> {
+        let group = view.walk_start(from)?;
+        let shape = view.base.shape();
         Ok(Tail {
             walker: Walker::new(shape.clone(), group, group),
-            core,
+            view,
             shape,
             looked: None,
             from,
@@ -113,8 +114,8 @@ impl Tail {
     /// # Errors
     /// Whatever the store says, and [`WalError::Corruption`], if the group before has to be read.
     pub fn position(&self) -> Result<Position> {
-        self.core.check_process()?;
-        self.core
+        self.view.check_process()?;
+        self.view
             .position_at(self.from, &self.shape, self.walker.last_header())
     }
 
@@ -127,17 +128,17 @@ impl Tail {
     /// come any more.
     pub fn try_next(&mut self) -> Result<Option<Record>> {
         // Looked at first: what comes before the end is seen after it.
-        let finished = self.core.is_closed();
+        let finished = self.view.base.is_finished();
         let found = match self.step()? {
-            None if self.core.writer().is_err() => {
-                self.core.refresh(false)?;
+            None if self.view.is_read_only() => {
+                self.view.refresh(false)?;
                 self.step()?
             }
             found => found,
         };
         match found {
             Some(record) => Ok(Some(record)),
-            None if self.core.is_poisoned() => Err(self.core.poisoned()),
+            None if self.view.is_poisoned() => Err(self.view.poisoned()),
             None if finished => Err(WalError::Closed),
             None => Ok(None),
         }
@@ -158,28 +159,30 @@ impl Tail {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            let Ok(writer) = self.core.writer() else {
+            if self.view.is_read_only() {
                 // Nobody tells this process that another one has written.
-                self.core.sleep(left.map_or(pause, |left| left.min(pause)));
+                let pause_now = left.map_or(pause, |left| left.min(pause));
+                let base = &self.view.base;
+                base.progress.sleep_unless(Some(pause_now), || base.is_finished());
                 pause = PAUSE_MAX.min(2 * pause);
                 continue;
-            };
+            }
             if self.follow == Follow::Written {
-                self.core.flush_through(u64::MAX)?;
+                self.view.drain_if_possible(u64::MAX)?;
                 left = Some(left.map_or(nap, |left| left.min(nap)));
                 nap = (2 * nap).min(LONGEST_NAP);
             }
             let there = self.walker.end();
-            writer.progress.sleep_unless(left, || {
-                self.bound() > there || self.core.is_closed() || self.core.is_poisoned()
+            self.view.base.progress.sleep_unless(left, || {
+                self.bound() > there || self.view.base.is_finished() || self.view.is_poisoned()
             });
         }
     }
 
     fn bound(&self) -> u64 {
         match self.follow {
-            Follow::Durable => self.core.base.durable(),
-            Follow::Written => self.core.base.written(),
+            Follow::Durable => self.view.base.durable(),
+            Follow::Written => self.view.base.written(),
         }
     }
 
@@ -187,28 +190,28 @@ impl Tail {
         if let Some(damage) = &self.broken {
             return Err(damage.clone().into());
         }
-        if self.looked == Some(self.core.base.shapes())
+        if self.looked == Some(self.view.base.shapes())
             && self.walker.pos() >= self.from
             && self.walker.near_frame()
         {
             let frame = *self.walker.frame();
             return Ok(Some(self.deliver(&frame)));
         }
-        self.core.check_process()?;
+        self.view.check_process()?;
         loop {
             let bound = self.bound();
             self.look()?;
             self.walker.extend(self.shape.clone(), bound);
-            return match self.walker.next_from(&self.core.base, self.from) {
+            return match self.walker.next_from(&self.view.base, self.from) {
                 None => Ok(None),
                 Some(Ok(frame)) => Ok(Some(self.deliver(&frame))),
                 // A truncation may be all that is wrong.
                 Some(Err(WalError::Corruption(_) | WalError::Truncated { .. }))
-                    if self.looked != Some(self.core.base.shapes()) =>
+                    if self.looked != Some(self.view.base.shapes()) =>
                 {
                     continue;
                 }
-                Some(Err(WalError::Corruption(_))) if self.core.base.store.is_closed() => {
+                Some(Err(WalError::Corruption(_))) if self.view.base.store.is_closed() => {
                     Err(WalError::Closed)
                 }
                 Some(Err(WalError::Corruption(damage))) => {
@@ -227,11 +230,11 @@ impl Tail {
 
     /// Looks at what truncation has changed, and whether it concerns what was delivered or is still to come.
     fn look(&mut self) -> Result<()> {
-        let shapes = self.core.base.shapes();
+        let shapes = self.view.base.shapes();
         if self.looked == Some(shapes) {
             return Ok(());
         }
-        let shape = self.core.base.shape();
+        let shape = self.view.base.shape();
         shape.check_kept(self.from)?;
         (self.shape, self.looked) = (shape, Some(shapes));
         if let Some(cut) = self.shape.timeline.cut_behind(self.from) {

@@ -5,13 +5,13 @@ use super::{
     find::{self, Content},
     rules::{Before, Group, Seen},
     scan::{Frame, Walker},
+    view::View,
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
-    format::{GROUP_HEADER_LEN, GroupHeader, Kind},
+    format::{GROUP_HEADER_LEN, GroupHeader, Kind, Manifest},
     log::{
         base::{Base, Shape},
-        core::Core,
         open::{
             keeper,
             report::{Copied, CopyFault, FileFault, VerifyReport},
@@ -20,11 +20,12 @@ use crate::{
         },
     },
     storage::StoreFault,
-    sync::Arc,
+    sync::{Arc, MutexGuard},
 };
 
-pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
-    let base = &core.base;
+/// The manifest is locked where this process writes it, as long as its copies are read.
+pub(crate) fn verify(view: &View, manifest: Option<MutexGuard<'_, Manifest>>) -> Result<VerifyReport> {
+    let base = &view.base;
     let shape = base.shape();
     let mut verifier = Verifier {
         base,
@@ -35,7 +36,7 @@ pub(crate) fn verify(core: &Core) -> Result<VerifyReport> {
         group: None,
         before: None,
     };
-    verifier.check_copies(core)?;
+    verifier.check_copies(manifest)?;
     verifier.check_files()?;
     verifier.walk()?;
     Ok(verifier.report)
@@ -62,9 +63,7 @@ impl Verifier<'_> {
     }
 
     /// The copies of what there are two of. Where another process writes, the second copy of a table may be still to come.
-    fn check_copies(&mut self, core: &Core) -> Result<()> {
-        let writer = core.writer().ok();
-        let held = writer.map(|writer| writer.manifest.lock());
+    fn check_copies(&mut self, held: Option<MutexGuard<'_, Manifest>>) -> Result<()> {
         let copies = match keeper::read_copies(&self.base.store) {
             Err(WalError::Corruption(damage)) => {
                 self.report.damage.push(damage);

@@ -130,7 +130,7 @@ impl Window {
 mod tests {
     use super::*;
     use crate::{
-        format::{LogId, timeline::Timeline},
+        format::{LogId, Mark, timeline::Timeline},
         log::base::Shape,
         storage::{Latched, MemStore},
     };
@@ -150,7 +150,10 @@ mod tests {
             LogId([7; 16]),
             0,
             shape,
-            end,
+            Mark {
+                pos: end,
+                ..Mark::default()
+            },
         );
         let mut window = Window::default();
         window.allow_reading_ahead(u64::MAX);

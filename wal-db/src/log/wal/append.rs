@@ -4,10 +4,9 @@ use super::Wal;
 use crate::{
     error::{Result, WalError},
     format::Kind,
-    log::write::{
-        append::anywhere,
-        dictionary::{Described, Entry},
-        ticket::Ticket,
+    log::{
+        read::dictionary::Entry,
+        write::{append::anywhere, dictionary::Described, ticket::Ticket},
     },
     lsn::Lsn,
 };
@@ -26,7 +25,7 @@ impl Wal {
     /// through, or a record of more than 64 KiB, also [`InDoubt`](crate::WalError::InDoubt): it may have been taken.
     #[inline]
     pub fn append(&self, record: &[u8]) -> Result<Lsn> {
-        self.core()
+        self.writer()?
             .append(Kind::Data, record, anywhere)
             .map(|(pos, _)| Lsn::from_pos(pos))
     }
@@ -39,7 +38,7 @@ impl Wal {
     /// [`BatchTooLarge`](crate::WalError::BatchTooLarge): nothing was taken.
     pub fn append_batch<B: AsRef<[u8]>>(&self, records: &[B]) -> Result<Vec<Lsn>> {
         let records: Vec<&[u8]> = records.iter().map(AsRef::as_ref).collect();
-        self.core()
+        self.writer()?
             .append_batch(Kind::Data, &records, anywhere)
             .map(|(lsns, _)| lsns)
     }
@@ -62,7 +61,7 @@ impl Wal {
     /// # Ok::<(), wal_db::WalError>(())
     /// ```
     pub fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
-        self.core()
+        self.writer()?
             .append_in_place(len, fill)
             .map(|(pos, _)| Lsn::from_pos(pos))
     }
@@ -75,8 +74,9 @@ impl Wal {
     /// [`InDoubt`](crate::WalError::InDoubt): a write or the flush failed, and the record may be there. After any other
     /// error of [`append`](Self::append) nothing was taken. `docs/errors.md` has the whole table.
     pub fn append_and_sync(&self, record: &[u8]) -> Result<Lsn> {
-        let (pos, end) = self.core().append(Kind::Data, record, anywhere)?;
-        self.core().sync_record(Lsn::from_pos(pos), end)?;
+        let writer = self.writer()?;
+        let (pos, end) = writer.append(Kind::Data, record, anywhere)?;
+        writer.sync_record(Lsn::from_pos(pos), end)?;
         Ok(Lsn::from_pos(pos))
     }
 
@@ -96,10 +96,7 @@ impl Wal {
     /// # Ok::<(), wal_db::WalError>(())
     /// ```
     pub fn ticket(&self, lsn: Lsn) -> Result<Ticket> {
-        let core = self.here()?;
-        let end = core.durable_target(lsn)?;
-        core.want_durable(end);
-        Ok(Ticket::new(core.clone(), lsn, end))
+        Ticket::new(self.here()?.clone(), self.owner.writer.clone(), lsn)
     }
 
     /// Returns once everything that was appended before the call survives power loss.
@@ -109,8 +106,8 @@ impl Wal {
     /// may not survive. [`Poisoned`](crate::WalError::Poisoned) if that had happened before.
     /// [`NotDurable`](crate::WalError::NotDurable) if the disk is full: call it again when there is space.
     pub fn sync(&self) -> Result<()> {
-        let core = self.here()?;
-        core.sync_to(core.tail())
+        let end = self.here()?.end();
+        self.writer()?.sync_to(end)
     }
 
     /// Hands everything that was appended to the store, without making it durable. Only of interest with
@@ -120,11 +117,11 @@ impl Wal {
     /// As for [`append`](Self::append).
     pub fn drain(&self) -> Result<()> {
         self.here()?
-            .hand_over(u64::MAX)
+            .drain_to(u64::MAX)
             .map_err(WalError::of_what_was_taken)?;
         // Readers call this, too: a log that has failed shows what it has written.
-        if self.core().is_poisoned() {
-            return Err(self.core().poisoned());
+        if self.view().is_poisoned() {
+            return Err(self.view().poisoned());
         }
         Ok(())
     }
@@ -136,9 +133,10 @@ impl Wal {
         payload: &[u8],
         described: Option<Described<'_>>,
     ) -> Result<(Lsn, u64)> {
+        let writer = self.writer()?;
         let (pos, end) = match described {
-            Some(described) => self.core().append_described(payload, &described)?,
-            None => self.core().append(Kind::Typed, payload, anywhere)?,
+            Some(described) => writer.append_described(payload, &described)?,
+            None => writer.append(Kind::Typed, payload, anywhere)?,
         };
         Ok((Lsn::from_pos(pos), end))
     }
@@ -149,11 +147,11 @@ impl Wal {
         payloads: &[&[u8]],
         entries: &[Described<'_>],
     ) -> Result<Vec<Lsn>> {
-        self.core().append_batch_described(payloads, entries)
+        self.writer()?.append_batch_described(payloads, entries)
     }
 
     pub(crate) fn sync_record(&self, lsn: Lsn, end: u64) -> Result<()> {
-        self.core().sync_record(lsn, end)
+        self.writer()?.sync_record(lsn, end)
     }
 
     /// That nothing was cut off of what was read before `lsn`.

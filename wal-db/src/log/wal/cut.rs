@@ -3,7 +3,7 @@
 use super::Wal;
 use crate::{
     error::Result,
-    log::write::{hold::Hold, truncate::Retention},
+    log::{read::hold::Hold, write::truncate::Retention},
     lsn::Lsn,
 };
 
@@ -17,7 +17,7 @@ impl Wal {
     /// [`TooManyTruncations`](crate::WalError::TooManyTruncations), and as for [`sync`](Self::sync). Nothing was removed,
     /// unless the error is `InDoubt`.
     pub fn truncate_after(&self, lsn: Lsn) -> Result<()> {
-        self.here()?.truncate_after(lsn)
+        self.writer()?.truncate_after(lsn)
     }
 
     /// Removes the record at `lsn` and every one after it, durably; nothing is left if it is the first. Otherwise as
@@ -34,7 +34,7 @@ impl Wal {
     /// # Ok::<(), wal_db::WalError>(())
     /// ```
     pub fn truncate_from(&self, lsn: Lsn) -> Result<()> {
-        self.here()?.truncate_from(lsn)
+        self.writer()?.truncate_from(lsn)
     }
 
     /// Removes every record before the one at `lsn`, which may be the [`end`](Self::end) (if none starts there: before
@@ -46,7 +46,7 @@ impl Wal {
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log: nothing was removed. Else as for
     /// [`sync`](Self::sync).
     pub fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
-        self.here()?.truncate_before(lsn)
+        self.writer()?.truncate_before(lsn)
     }
 
     /// Drops old records by size and age, except those that a [`Hold`] still needs, and returns where the log starts
@@ -55,7 +55,7 @@ impl Wal {
     /// # Errors
     /// As for [`truncate_before`](Self::truncate_before).
     pub fn retain(&self, retention: &Retention) -> Result<Lsn> {
-        self.here()?.retain(retention)
+        self.writer()?.retain(retention)
     }
 
     /// Registers somebody who still needs the records from `lsn` on. Once this has returned, [`retain`](Self::retain) keeps

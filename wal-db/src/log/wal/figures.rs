@@ -56,9 +56,9 @@ impl Wal {
     /// the file system's to say.
     #[must_use]
     pub fn len(&self) -> u64 {
-        let (core, shape) = (self.core(), self.core().base.shape());
-        let end = core.end();
-        if end <= core.base.written() + GROUP_HEADER_LEN as u64 && core.record_count() == 0 {
+        let (view, shape) = (self.view(), self.view().base.shape());
+        let end = view.end();
+        if end <= view.base.written() + GROUP_HEADER_LEN as u64 && view.record_count() == 0 {
             return 0;
         }
         shape.live_bytes(shape.head, end)
@@ -74,7 +74,7 @@ impl Wal {
     /// position that [`iter_from`](Self::iter_from), [`tail`](Self::tail), [`hold`](Self::hold) and
     /// [`truncate_before`](Self::truncate_before) take.
     pub fn end(&self) -> Lsn {
-        Lsn::from_pos(self.core().end())
+        Lsn::from_pos(self.view().end())
     }
 
     /// What the log says of itself at this moment.
@@ -92,23 +92,23 @@ impl Wal {
     /// ```
     #[must_use]
     pub fn status(&self) -> Status {
-        let core = self.core();
-        let (written, durable, shape) = (core.base.written(), core.base.durable(), core.base.shape());
-        let ahead = |pos: u64| core.tail().saturating_sub(pos + GROUP_HEADER_LEN as u64);
+        let view = self.view();
+        let (written, durable, shape) = (view.base.written(), view.base.durable(), view.base.shape());
+        let ahead = |pos: u64| view.end().saturating_sub(pos + GROUP_HEADER_LEN as u64);
         Status {
-            path: core.base.store.location().map(|path| path.to_path_buf()),
+            path: view.base.store.location().map(|path| path.to_path_buf()),
             head: Lsn::from_pos(shape.head),
             head_ordinal: shape.head_ordinal,
             end: self.end(),
             durable: Lsn::from_pos(durable + GROUP_HEADER_LEN as u64),
-            bytes: shape.live_bytes(shape.head, core.tail()),
-            records: core.record_count(),
+            bytes: shape.live_bytes(shape.head, view.end()),
+            records: view.record_count(),
             staged_bytes: ahead(written),
             undurable_bytes: ahead(durable),
-            segment_size: Some(core.base.segment_len).filter(|&len| len > 0),
-            staging: core.writer().ok().map(|writer| writer.staging.clone()),
-            failure: core.base.store.cause().map(str::to_owned),
-            config: core.config,
+            segment_size: Some(view.base.segment_len).filter(|&len| len > 0),
+            staging: self.owner.writer.as_ref().map(|writer| writer.staging.clone()),
+            failure: view.base.store.cause().map(str::to_owned),
+            config: view.config,
         }
     }
 }

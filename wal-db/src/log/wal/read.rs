@@ -95,13 +95,13 @@ impl Wal {
     /// position, [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged), and
     /// [`CutBack`](crate::WalError::CutBack) if records before it were cut off since. Else as for [`iter`](Self::iter).
     pub fn iter_from(&self, start: impl Into<Start>) -> Result<WalIter> {
-        let core = self.here()?;
+        let view = self.here()?;
         match start.into() {
             Start::Head => self.iter(),
             Start::Lsn(lsn) => self.range(lsn..),
-            Start::Ordinal(ordinal) => core.iter_from_ordinal(ordinal),
-            Start::Time(time) => core.iter_from_time(time),
-            Start::Position(position) => self.range(core.resolve(&position)?..),
+            Start::Ordinal(ordinal) => view.iter_from_ordinal(ordinal),
+            Start::Time(time) => view.iter_from_time(time),
+            Start::Position(position) => self.range(view.resolve(&position)?..),
         }
     }
 
@@ -134,8 +134,8 @@ impl Wal {
     /// # Errors
     /// As for [`iter`](Self::iter).
     pub fn iter_rev(&self) -> Result<RevIter> {
-        self.here()?.flush_through(u64::MAX)?;
-        RevIter::new(self.core().clone())
+        self.here()?.drain_if_possible(u64::MAX)?;
+        RevIter::new(self.view().clone())
     }
 
     /// The record at `lsn`.
@@ -180,12 +180,12 @@ impl Wal {
     /// # Errors
     /// As for [`iter_from`](Self::iter_from).
     pub fn tail(&self, start: impl Into<Start>) -> Result<Tail> {
-        let core = self.here()?;
+        let view = self.here()?;
         match start.into() {
-            Start::Lsn(lsn) => Tail::new(core.clone(), lsn.pos()),
-            Start::Position(position) => core.tail_at(&position),
+            Start::Lsn(lsn) => Tail::new(view.clone(), lsn.pos()),
+            Start::Position(position) => view.tail_at(&position),
             Start::Head => loop {
-                match Tail::new(core.clone(), core.base.shape().head) {
+                match Tail::new(view.clone(), view.base.shape().head) {
                     // The head has moved in between.
                     Err(WalError::Truncated { .. }) => {}
                     tail => return tail,
@@ -202,8 +202,9 @@ impl Wal {
     /// Only what keeps it from reading. That a file is missing, is another log's or has a damaged header does not: it is
     /// in the report, with whatever else is wrong.
     pub fn verify(&self) -> Result<VerifyReport> {
-        self.here()?.flush_through(u64::MAX)?;
-        verify::verify(self.core())
+        self.here()?.drain_if_possible(u64::MAX)?;
+        let manifest = self.owner.writer.as_ref().map(|writer| writer.manifest.lock());
+        verify::verify(self.view(), manifest)
     }
 }
 

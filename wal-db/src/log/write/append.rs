@@ -1,18 +1,18 @@
 //! Appending: claim a place, fill it, publish it. No lock, no allocation, no system call, as long as there is room.
 
 use super::{
-    flush::{AROUND, Apart, Placed},
+    committer::{AROUND, Apart, Placed},
     turn::Turn,
+    writer::Writer,
 };
 use crate::{
     error::{Result, WalError},
     format::{self, FRAME_HEADER_LEN, FrameWord, Kind},
-    log::core::{Core, Writer},
     lsn::Lsn,
     staging::{memory::Claim, ring::Denied},
 };
 
-impl Core {
+impl Writer {
     /// Appends one record that starts before the position that `before` returns, which is asked again when that has
     /// passed. Returns where its frame starts and ends.
     #[inline(always)]
@@ -34,25 +34,27 @@ impl Core {
     /// Always inlined, down to the claim: handing nested results through memory costs a third of an append.
     #[inline(always)]
     fn append_at_once(&self, kind: Kind, payload: &[u8], before: u64) -> Option<u64> {
-        let writer = self.staging_writer()?;
+        if !self.takes_at_once() {
+            return None;
+        }
         let need = format::frame_len(payload.len());
-        if payload.len() > self.config.max_record_size() as usize || need > writer.ring.max_claim() {
+        if payload.len() > self.config.max_record_size() as usize || need > self.ring.max_claim() {
             return None;
         }
         // Everything that takes long comes before the claim: a claim that is not published holds up every flush.
-        let seen = writer.ring.glance();
+        let seen = self.ring.glance();
         let crc = format::crc32(payload);
-        let claim = writer.ring.claim_after_glance(seen, need, before).ok()?;
-        let pos = Self::place(writer, claim, kind, payload, crc);
-        wake_flusher(writer, pos);
+        let claim = self.ring.claim_after_glance(seen, need, before).ok()?;
+        let pos = self.place(claim, kind, payload, crc);
+        self.wake_flusher(pos);
         Some(pos)
     }
 
     #[inline(always)]
-    fn place(writer: &Writer, mut claim: Claim<'_>, kind: Kind, payload: &[u8], crc: u32) -> u64 {
+    fn place(&self, mut claim: Claim<'_>, kind: Kind, payload: &[u8], crc: u32) -> u64 {
         let pos = claim.pos();
         claim.fill(FRAME_HEADER_LEN as u64, payload);
-        let key = writer.ring.key();
+        let key = self.ring.key();
         claim.publish(FrameWord::seal(key, pos, kind, false, payload.len() as u32, crc));
         pos
     }
@@ -64,15 +66,15 @@ impl Core {
         payload: &[u8],
         before: impl FnMut() -> Result<u64>,
     ) -> Result<(u64, u64)> {
-        let writer = self.usable_writer()?;
+        self.check_usable()?;
         let need = self.checked_frame_len(payload.len())?;
-        let pos = if need > writer.ring.max_claim() {
-            self.append_apart(writer, kind, &[payload], before)?
+        let pos = if need > self.ring.max_claim() {
+            self.append_apart(kind, &[payload], before)?
         } else {
             let crc = format::crc32(payload);
-            let claim = self.claim(writer, need, before)?;
-            let pos = Self::place(writer, claim, kind, payload, crc);
-            self.after_append(writer, pos)?;
+            let claim = self.claim(need, before)?;
+            let pos = self.place(claim, kind, payload, crc);
+            self.after_append(pos)?;
             pos
         };
         Ok((pos, pos + need))
@@ -86,7 +88,7 @@ impl Core {
         payloads: &[&[u8]],
         before: impl FnMut() -> Result<u64>,
     ) -> Result<(Vec<Lsn>, u64)> {
-        let writer = self.usable_writer()?;
+        self.check_usable()?;
         let mut need = 0u64;
         for payload in payloads {
             need += match kind {
@@ -104,12 +106,12 @@ impl Core {
         let Some((first, rest)) = payloads.split_first() else {
             return Ok((Vec::new(), 0));
         };
-        let pos = if need > writer.ring.max_claim() {
-            self.append_apart(writer, kind, payloads, before)?
+        let pos = if need > self.ring.max_claim() {
+            self.append_apart(kind, payloads, before)?
         } else {
             let crcs: Vec<u32> = payloads.iter().map(|payload| format::crc32(payload)).collect();
-            let mut claim = self.claim(writer, need, before)?;
-            let (pos, key) = (claim.pos(), writer.ring.key());
+            let mut claim = self.claim(need, before)?;
+            let (pos, key) = (claim.pos(), self.ring.key());
             let mut at = format::frame_len(first.len());
             for (i, payload) in rest.iter().enumerate() {
                 let more = i + 1 < rest.len();
@@ -128,7 +130,7 @@ impl Core {
                 first.len() as u32,
                 crcs[0],
             ));
-            self.after_append(writer, pos)?;
+            self.after_append(pos)?;
             pos
         };
         let mut at = pos;
@@ -142,17 +144,17 @@ impl Core {
 
     /// Appends a record that `fill` writes in place, into `len` zero bytes.
     pub(crate) fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(u64, u64)> {
-        let writer = self.usable_writer()?;
+        self.check_usable()?;
         let need = self.checked_frame_len(len)?;
-        if need > writer.ring.max_claim() {
+        if need > self.ring.max_claim() {
             let mut payload = vec![0; len];
             self.in_closure(|| fill(&mut payload));
             // It may have forked the process.
             self.check_process()?;
-            let pos = self.append_apart(writer, Kind::Data, &[&payload], anywhere)?;
+            let pos = self.append_apart(Kind::Data, &[&payload], anywhere)?;
             return Ok((pos, pos + need));
         }
-        let mut claim = self.claim(writer, need, anywhere)?;
+        let mut claim = self.claim(need, anywhere)?;
         let pos = claim.pos();
         // If `fill` panics, the claim is dropped and becomes a void.
         let crc = claim.fill_with(FRAME_HEADER_LEN as u64, len, |space| {
@@ -164,14 +166,14 @@ impl Core {
             return Err(self.poisoned());
         };
         claim.publish(FrameWord::seal(
-            writer.ring.key(),
+            self.ring.key(),
             pos,
             Kind::Data,
             false,
             len as u32,
             crc,
         ));
-        self.after_append(writer, pos)?;
+        self.after_append(pos)?;
         Ok((pos, pos + need))
     }
 
@@ -189,71 +191,75 @@ impl Core {
 
     /// Takes the next `need` bytes, if they start before the position that `before` returns; waits for room.
     #[inline(always)]
-    fn claim<'a>(
-        &self,
-        writer: &'a Writer,
-        need: u64,
-        mut before: impl FnMut() -> Result<u64>,
-    ) -> Result<Claim<'a>> {
+    fn claim(&self, need: u64, mut before: impl FnMut() -> Result<u64>) -> Result<Claim<'_>> {
         loop {
-            match writer.ring.claim(need, before()?) {
+            match self.ring.claim(need, before()?) {
                 Ok(claim) => return Ok(claim),
-                Err(denied) => self.wait_for_room(writer, need, denied)?,
+                Err(denied) => self.wait_for_room(need, denied)?,
             }
         }
     }
 
     /// Waits until a claim that was denied can be tried again, and makes room if nobody else does.
     #[cold]
-    fn wait_for_room(&self, writer: &Writer, need: u64, denied: Denied) -> Result<()> {
+    fn wait_for_room(&self, need: u64, denied: Denied) -> Result<()> {
         match denied {
             Denied::Late => {}
             Denied::Shut => return Err(self.shut_error()),
-            Denied::NoRoom if writer.ring.waits_for_disk(need) => {
+            Denied::NoRoom if self.ring.waits_for_disk(need) => {
                 self.guarded(|| {
-                    self.flush_far_behind(writer);
-                    self.make_ready(writer, need)
+                    self.flush_far_behind();
+                    self.make_ready(need)
                 })?;
             }
             Denied::NoRoom => {
-                if let Some(mut turn) = Turn::try_take(self, writer) {
-                    turn.run(|held| held.flush_block())
+                if let Some(mut turn) = Turn::try_take(self) {
+                    turn.run(|held| held.write_block())
                         .map_err(WalError::of_nothing_taken)?;
                     turn.pass_on();
                 } else {
-                    writer.background.ring_flusher();
-                    let ready = || writer.ring.has_room(need) || !writer.is_taken();
-                    writer.room.sleep_unless(ready);
+                    self.background.ring_flusher();
+                    let ready = || self.ring.has_room(need) || !self.is_taken();
+                    self.room.sleep_unless(ready);
                 }
             }
-            Denied::Frozen => writer.room.sleep_unless(|| !writer.ring.is_frozen()),
+            Denied::Frozen => self.room.sleep_unless(|| !self.ring.is_frozen()),
         }
         Ok(())
+    }
+
+    /// An append that starts a quarter of the ring wakes the flusher for the blocks before: waking it costs as much as
+    /// hundreds of appends. Where none starts one, the next one does, or one that finds no room.
+    #[inline]
+    fn wake_flusher(&self, pos: u64) {
+        if self.ring.starts_quarter(pos) {
+            self.background.ring_flusher();
+        }
     }
 
     /// What an append owes after its record is published.
     #[inline]
-    fn after_append(&self, writer: &Writer, pos: u64) -> Result<()> {
-        if writer.write_through {
+    fn after_append(&self, pos: u64) -> Result<()> {
+        if self.write_through {
             return self
-                .write_through(writer, pos)
+                .write_through(pos)
                 .map_err(|error| error.about(Lsn::from_pos(pos)));
         }
-        wake_flusher(writer, pos);
+        self.wake_flusher(pos);
         Ok(())
     }
 
     /// Returns once the record at `pos` is in the store.
-    fn write_through(&self, writer: &Writer, pos: u64) -> Result<()> {
+    fn write_through(&self, pos: u64) -> Result<()> {
         while self.base.written() <= pos {
             if self.is_poisoned() {
                 return Err(self.in_doubt());
             }
-            if let Some(mut turn) = Turn::try_take(self, writer) {
-                turn.run(|held| held.flush())?;
+            if let Some(mut turn) = Turn::try_take(self) {
+                turn.run(|held| held.drain())?;
             } else {
-                let done = || self.base.written() > pos || self.is_poisoned() || !writer.is_taken();
-                writer.room.sleep_unless(done);
+                let done = || self.base.written() > pos || self.is_poisoned() || !self.is_taken();
+                self.room.sleep_unless(done);
             }
         }
         Ok(())
@@ -263,7 +269,6 @@ impl Core {
     #[cold]
     fn append_apart(
         &self,
-        writer: &Writer,
         kind: Kind,
         payloads: &[&[u8]],
         mut before: impl FnMut() -> Result<u64>,
@@ -278,11 +283,11 @@ impl Core {
                 payloads,
                 before: before()?,
             };
-            let placed = Turn::take(self, writer).run(|held| held.write_apart(&apart))?;
+            let placed = Turn::take(self).run(|held| held.write_apart(&apart))?;
             match placed {
                 Placed::At(pos) => return Ok(pos),
                 Placed::Late => {}
-                Placed::NoRoom => self.guarded(|| self.make_ready(writer, need + AROUND))?,
+                Placed::NoRoom => self.guarded(|| self.make_ready(need + AROUND))?,
             }
         }
     }
@@ -291,15 +296,6 @@ impl Core {
 #[inline]
 pub(crate) fn anywhere() -> Result<u64> {
     Ok(u64::MAX)
-}
-
-/// An append that enters a new quarter of the ring wakes the flusher for the blocks before it; waking costs as much as
-/// hundreds of appends. If none lands on a boundary, a later append or one that finds no room does it.
-#[inline]
-fn wake_flusher(writer: &Writer, pos: u64) {
-    if writer.ring.starts_quarter(pos) {
-        writer.background.ring_flusher();
-    }
 }
 
 /// The most bytes that one batch takes; a group's length has 32 bits.

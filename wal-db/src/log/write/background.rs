@@ -4,12 +4,12 @@
 use std::{cell::Cell, time::Duration};
 
 use super::{
-    panics::caught,
     turn::{Held, Turn},
+    writer::Writer,
 };
 use crate::{
     error::{Result, WalError},
-    log::core::{Core, Writer},
+    log::panics::caught,
     storage::end_thread_of_child,
     sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread, thread_local},
 };
@@ -78,23 +78,19 @@ impl Background {
         }
     }
 
-    pub(crate) fn start(core: &Arc<Core>) -> Result<Vec<thread::JoinHandle<()>>> {
-        let Ok(writer) = core.writer() else {
-            return Ok(Vec::new());
-        };
-        if !core.config.background_flush() {
+    pub(crate) fn start(writer: &Arc<Writer>) -> Result<Vec<thread::JoinHandle<()>>> {
+        if !writer.config.background_flush() {
             return Ok(Vec::new());
         }
-        let spawn = |name: &str, run: fn(&Core, &Writer)| {
-            let core = core.clone();
+        let spawn = |name: &str, run: fn(&Writer)| {
+            let writer = writer.clone();
             let body = move || {
-                let Ok(writer) = core.writer() else { return };
                 IS_OF_A_LOG.with(|is| is.set(true));
                 // A panic in the store has poisoned the log; every ticket has to hear of it.
-                if caught(|| run(&core, writer)).is_none() {
-                    core.tell_failed(writer);
+                if caught(|| run(&writer)).is_none() {
+                    writer.tell_failed();
                 }
-                if core.is_in_child() {
+                if writer.is_in_child() {
                     end_thread_of_child();
                 }
             };
@@ -169,21 +165,21 @@ impl Background {
     }
 }
 
-impl Core {
+impl Writer {
     /// Whether somebody flushes for those who do not.
     pub(crate) fn flushes_by_itself(&self) -> bool {
-        !self.is_in_child() && self.writer().is_ok_and(|writer| writer.background.is_running())
+        !self.is_in_child() && self.background.is_running()
     }
 
     /// Whether the background threads have to go on. A callback may have forked the process, and then one of them returns
     /// from it in the child, where it must not wait for anything.
-    fn goes_on(&self, writer: &Writer) -> bool {
-        !writer.background.stopping() && !self.is_in_child()
+    fn goes_on(&self) -> bool {
+        !self.background.stopping() && !self.is_in_child()
     }
 
     /// Whether the preparer has something to do: before space is missed, and before too much is left to flush.
-    pub(crate) fn should_prepare(&self, writer: &Writer) -> bool {
-        self.should_make_ready(writer) || self.is_behind()
+    pub(crate) fn should_prepare(&self) -> bool {
+        self.should_make_ready() || self.is_behind()
     }
 
     fn is_behind(&self) -> bool {
@@ -201,77 +197,74 @@ impl Core {
     }
 
     /// Where appends are faster than the disk, they wait for it before the backlog has grown to twice its measure.
-    pub(crate) fn flush_far_behind(&self, writer: &Writer) {
-        if self.backlog() < 2 * self.behind_max() || !flush_behind(self, writer) {
+    pub(crate) fn flush_far_behind(&self) {
+        if self.backlog() < 2 * self.behind_max() || !flush_behind(self) {
             return;
         }
         // Callbacks are for the flusher to call: an append of a schema holds a lock that they may want.
-        writer.line.wake_all();
-        writer.background.ring_flusher();
+        self.line.wake_all();
+        self.background.ring_flusher();
     }
 
     /// For the flusher, before it rests: whether there may be something to seal when the log has been idle. If not, it
     /// has said that it has to be rung for that: a commit reads that after it, or was seen here.
-    fn may_be_sealed(&self, writer: &Writer) -> bool {
-        writer.background.resting.store(true, Ordering::SeqCst);
+    fn may_be_sealed(&self) -> bool {
+        self.background.resting.store(true, Ordering::SeqCst);
         // Somebody who has the committer may be about to make something durable.
-        let sealable =
-            Turn::try_take(self, writer).is_none_or(|mut turn| turn.run(|held| held.can_be_sealed()));
+        let sealable = Turn::try_take(self).is_none_or(|mut turn| turn.run(|held| held.can_be_sealed()));
         if sealable {
-            writer.background.resting.store(false, Ordering::SeqCst);
+            self.background.resting.store(false, Ordering::SeqCst);
         }
         sealable
     }
 
     pub(crate) fn want_durable(&self, target: u64) {
-        if let Ok(writer) = self.writer()
-            && writer.background.wanted.fetch_max(target, Ordering::AcqRel) < target
-        {
-            writer.background.ring_flusher();
+        if self.background.wanted.fetch_max(target, Ordering::AcqRel) < target {
+            self.background.ring_flusher();
         }
     }
 }
 
-fn flush_loop(core: &Core, writer: &Writer) {
+fn flush_loop(writer: &Writer) {
     writer.room.flusher_starts();
     let mut idle_since = writer.ring.tail();
-    while core.goes_on(writer) {
+    while writer.goes_on() {
         let wanted = writer.background.wanted.load(Ordering::Acquire);
-        if core.is_poisoned() {
-            core.tell_failed(writer);
+        if writer.is_poisoned() {
+            writer.tell_failed();
             writer.background.flusher.sleep(None);
-        } else if wanted > core.base.durable() || writer.line.has_tickets() {
+        } else if wanted > writer.base.durable() || writer.line.has_tickets() {
             let committed = writer
                 .room
-                .in_callbacks(|| Turn::take(core, writer).commit(wanted.max(core.base.durable() + 1)));
+                .in_callbacks(|| Turn::take(writer).commit(wanted.max(writer.base.durable() + 1)));
             // An error has poisoned the log and told everybody; "full" is told to those who append.
             if committed.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
-        } else if writer.ring.has_left_block(core.base.written()) {
-            let flushed = Turn::take(core, writer).run(|held| held.flush_blocks());
-            if flushed.is_err() {
+        } else if writer.ring.has_left_block(writer.base.written()) {
+            let wrote = Turn::take(writer).run(|held| held.write_blocks());
+            if wrote.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
         } else {
             let tail = writer.ring.tail();
-            let sealable = core.may_be_sealed(writer);
+            let sealable = writer.may_be_sealed();
             let rung = writer
                 .background
                 .flusher
-                .sleep(sealable.then(|| core.config.seal_after()));
+                .sleep(sealable.then(|| writer.config.seal_after()));
             writer.background.resting.store(false, Ordering::SeqCst);
             if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
                 // A failure has poisoned the log, which reports it to the next call.
-                let _ = Turn::take(core, writer).run(|held| held.seal());
-                writer.room.in_callbacks(|| core.wake_covered(writer));
+                let _ = Turn::take(writer).run(|held| held.seal());
+                writer.room.in_callbacks(|| writer.wake_covered());
             }
             idle_since = tail;
         }
     }
     // A sleeper may be a callback in the preparer, for which closing waits.
     writer.room.flusher_ends();
-    core.tell_failed(writer);
+    writer.tell_failed();
 }
 
 /// How many bytes may be written and not flushed before the preparer flushes them. Twice of it, and the space that is
@@ -288,30 +281,30 @@ const ZEROS_AHEAD: u64 = 1 << 20;
 /// Commits of more bytes than this do not gain from zeros ahead.
 const SMALL_COMMIT: u64 = 64 << 10;
 
-fn prepare_loop(core: &Core, writer: &Writer) {
-    while core.goes_on(writer) {
+fn prepare_loop(writer: &Writer) {
+    while writer.goes_on() {
         if writer.background.pages_wanted.swap(false, Ordering::AcqRel) {
-            fault_in_the_rest(core, writer);
+            fault_in_the_rest(writer);
         }
-        if !core.is_poisoned() {
+        if !writer.is_poisoned() {
             // Space comes first: nobody makes any while a backlog is flushed.
-            while core.should_make_ready(writer) && core.goes_on(writer) {
+            while writer.should_make_ready() && writer.goes_on() {
                 let ready = writer.ring.disk();
                 // An append finds out by itself if there is no space.
-                let made = core.guarded(|| core.make_ready(writer, 0));
+                let made = writer.guarded(|| writer.make_ready(0));
                 // On a disk that is nearly full it may be no more than there was.
                 if made.is_err() || writer.ring.disk() <= ready {
                     break;
                 }
             }
-            if core.guarded(|| flush_behind(core, writer)) {
-                core.wake_covered(writer);
+            if writer.guarded(|| flush_behind(writer)) {
+                writer.wake_covered();
             }
             if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {
-                zeros_ahead(core, writer);
+                zeros_ahead(writer);
             }
         }
-        if core.goes_on(writer) {
+        if writer.goes_on() {
             writer.background.preparer.sleep(None);
         }
     }
@@ -319,12 +312,12 @@ fn prepare_loop(core: &Core, writer: &Writer) {
 
 /// Makes the pages of staging memory ready that the opening has left. They cost more than all the rest of it, and a
 /// replay that begins at once would share its processors and its memory with that work.
-fn fault_in_the_rest(core: &Core, writer: &Writer) {
+fn fault_in_the_rest(writer: &Writer) {
     const STEP: u64 = 256 << 10;
     let start = writer.ring.tail();
     let end = start + writer.ring.capacity();
     for pos in (start..end).step_by(STEP as usize) {
-        if !core.goes_on(writer) {
+        if !writer.goes_on() {
             return;
         }
         writer.ring.fault_in(pos, pos + STEP);
@@ -333,19 +326,19 @@ fn fault_in_the_rest(core: &Core, writer: &Writer) {
 
 /// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once. Whether
 /// something is durable now of which those who wait have to hear.
-fn flush_behind(core: &Core, writer: &Writer) -> bool {
-    if !core.is_behind() {
+fn flush_behind(writer: &Writer) -> bool {
+    if !writer.is_behind() {
         return false;
     }
-    let mark = writer.line.written_mark();
-    match core.base.store.sync() {
+    let mark = writer.base.written_mark();
+    match writer.base.store.sync() {
         Ok(()) => {
-            core.flushed_up_to(writer, mark);
+            writer.flushed_up_to(mark);
             writer.background.watch_for_idleness();
             true
         }
         Err(_) => {
-            core.fail();
+            writer.fail();
             false
         }
     }
@@ -353,9 +346,9 @@ fn flush_behind(core: &Core, writer: &Writer) -> bool {
 
 /// Writes zeros to prepared space that small commits will use soon: flushing a block that was written before costs
 /// less than flushing one that was only allocated.
-fn zeros_ahead(core: &Core, writer: &Writer) {
-    if core.base.store.likes_zeros_ahead() {
-        while core.goes_on(writer) && Turn::take(core, writer).run(write_zeros) {}
+fn zeros_ahead(writer: &Writer) {
+    if writer.base.store.likes_zeros_ahead() {
+        while writer.goes_on() && Turn::take(writer).run(write_zeros) {}
     }
 }
 
@@ -363,23 +356,19 @@ fn zeros_ahead(core: &Core, writer: &Writer) {
 /// same bytes.
 fn write_zeros(held: &mut Held<'_>) -> bool {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let Held {
-        core,
-        writer,
-        committer,
-    } = held;
+    let Held { writer, committer } = held;
     let from = committer.zeroed.max(committer.consumer.open());
     let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
-    if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || core.is_poisoned() {
+    if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || writer.is_poisoned() {
         return false;
     }
-    if !core.goes_on(writer) {
+    if !writer.goes_on() {
         // The log may have been closed, and nobody waits for this thread.
         return false;
     }
-    if core.base.store.write_at(from, &ZEROS).is_err() {
-        if core.is_poisoned() {
-            core.fail();
+    if writer.base.store.write_at(from, &ZEROS).is_err() {
+        if writer.is_poisoned() {
+            writer.fail();
         }
         return false;
     }
@@ -387,7 +376,7 @@ fn write_zeros(held: &mut Held<'_>) -> bool {
     true
 }
 
-impl super::flush::Committer {
+impl super::committer::Committer {
     /// Whether the last flush was of the size that gains from zeros ahead.
     fn commits_are_small(&self) -> bool {
         self.last_flush > 0 && self.last_flush < SMALL_COMMIT

@@ -2,14 +2,14 @@
 
 use std::{io, path::Path};
 
+use super::writer::Writer;
 use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest},
     log::{
         base::{Base, mark_after},
-        core::Core,
-        open::inspect,
-        read::{find, verify, window::WINDOW_LEN},
+        open::{inspect, reader},
+        read::{find, verify, view::View, window::WINDOW_LEN},
     },
     lsn::Lsn,
     storage::copy::Copy,
@@ -18,11 +18,31 @@ use crate::{
 /// How often a copy is begun anew if the end of the log is cut off while it is made.
 const TRIES: u32 = 8;
 
-impl Core {
-    /// Copies the log as it is now; returns where the copy goes on.
-    pub(crate) fn backup_to(&self, path: &Path) -> Result<Lsn> {
+impl Writer {
+    /// The manifest of a log that ends where this one does now, all of it durable.
+    pub(crate) fn manifest_of_now(&self) -> Result<Manifest> {
+        self.check_usable()?;
+        // A log that has failed is copied as far as it is durable.
+        if !self.is_poisoned() {
+            self.sync_to(self.ring.tail())?;
+        }
+        // No schema is being written meanwhile, so the mark can move.
+        let _schemas = self.dictionary.lock();
+        let mut manifest = self.manifest.lock().clone();
+        self.set_mark(&mut manifest, self.base.flushed_mark());
+        Ok(manifest)
+    }
+}
+
+impl View {
+    /// Copies the log as it is now, when it has this manifest; returns where the copy goes on.
+    pub(crate) fn backup_to(
+        &self,
+        path: &Path,
+        manifest_of_now: impl Fn() -> Result<Manifest>,
+    ) -> Result<Lsn> {
         for _ in 0..TRIES {
-            let copied = self.try_backup(path);
+            let copied = manifest_of_now().and_then(|manifest| self.try_backup(path, manifest));
             if let Some(end) = copied.map_err(|error| error.located(Some(path)))? {
                 return Ok(end);
             }
@@ -32,10 +52,9 @@ impl Core {
     }
 
     /// `None` if a truncation took away what was to be copied.
-    fn try_backup(&self, path: &Path) -> Result<Option<Lsn>> {
+    fn try_backup(&self, path: &Path, mut manifest: Manifest) -> Result<Option<Lsn>> {
         let making = || WalError::io("making a backup");
-        let mut manifest = self.manifest_of_now()?;
-        let staged = self.base.staged();
+        let staged = self.staged();
         let staged = staged.filter(|staged| staged.base.shape().head_group == manifest.mark.pos);
         let end = manifest.mark.pos;
         let mut copy = Copy::begin(path, self.base.log, manifest.segment_len).map_err(making())?;
@@ -62,7 +81,7 @@ impl Core {
             copy_part(&staged.base, &mut copy, end, staged.base.written())?;
             if let Ok(header) = find::read_header(&staged.base, end)? {
                 manifest.mark = mark_after(&header, self.base.log);
-                manifest.schema = staged.newest_schema_before(header.next()).or(manifest.schema);
+                manifest.schema = staged.dictionary.newest_before(header.next()).or(manifest.schema);
             }
         }
         let end = manifest.mark.pos;
@@ -84,26 +103,6 @@ impl Core {
         Ok(Some(Lsn::from_pos(end + GROUP_HEADER_LEN as u64)))
     }
 
-    /// The manifest of a log that ends where this one does now, all of it durable if this handle writes.
-    fn manifest_of_now(&self) -> Result<Manifest> {
-        let Ok(writer) = self.usable_writer() else {
-            return match self.usable_writer() {
-                Err(WalError::ReadOnly) => self.manifest_of_view(),
-                Err(error) => Err(error),
-                Ok(_) => Err(WalError::ReadOnly),
-            };
-        };
-        // A log that has failed is copied as far as it is durable.
-        if !self.is_poisoned() {
-            self.sync_to(self.tail())?;
-        }
-        // No schema is being written meanwhile, so the mark can move.
-        let _schemas = self.dictionary.lock();
-        let mut manifest = writer.manifest.lock().clone();
-        self.set_mark(&mut manifest, writer.line.durable_mark());
-        Ok(manifest)
-    }
-
     fn was_cut(&self, manifest: &Manifest) -> bool {
         self.base.now().timeline.newest().epoch != manifest.timeline.newest().epoch
     }
@@ -111,11 +110,11 @@ impl Core {
     /// Copies what lies before the mark. What the head passes meanwhile is left out.
     fn copy_row(&self, copy: &mut Copy, manifest: &Manifest) -> Result<()> {
         let end = manifest.mark.pos;
-        let mut pos = self.window_start(manifest.head_group).min(end);
+        let mut pos = self.base.window_start(manifest.head_group).min(end);
         while pos < end {
             match copy_part(&self.base, copy, pos, end) {
                 Err(WalError::Corruption(_) | WalError::Truncated { .. }) => {
-                    let head = self.window_start(self.base.now().head_group);
+                    let head = self.base.window_start(self.base.now().head_group);
                     if head <= pos {
                         // Nothing was faster: it is damaged.
                         return copy_part(&self.base, copy, pos, end);
@@ -126,10 +125,6 @@ impl Core {
             }
         }
         Ok(())
-    }
-
-    fn newest_schema_before(&self, pos: u64) -> Option<u64> {
-        self.dictionary.newest_before(pos)
     }
 }
 
@@ -151,8 +146,8 @@ fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
 
 fn check(path: &Path) -> Result<()> {
     let config = crate::config::WalConfig::new().with_background_flush(false);
-    let core = Core::open(inspect::read_only_store(path)?, config, true)?;
-    let report = verify::verify(&core)?;
+    let view = reader::open(inspect::read_only_store(path)?, config)?;
+    let report = verify::verify(&view, None)?;
     match report.damage.into_iter().next() {
         Some(damage) => Err(damage.into()),
         _ => Ok(()),

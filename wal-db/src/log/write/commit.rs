@@ -5,11 +5,10 @@
 
 use std::task::Waker;
 
-use super::{panics::caught, turn::Turn};
+use super::{turn::Turn, writer::Writer};
 use crate::{
     error::{Result, WalError},
-    format::Mark,
-    log::core::{Core, Writer},
+    log::panics::caught,
     lsn::Lsn,
     sync::{Gate, Mutex},
 };
@@ -18,10 +17,6 @@ use crate::{
 pub(crate) struct Line {
     state: Mutex<State>,
     cohorts: [Gate; 2],
-    /// After the last group that is on stable storage.
-    mark: Mutex<Mark>,
-    /// After the last group that was written.
-    written: Mutex<Mark>,
 }
 
 #[derive(Default)]
@@ -84,40 +79,11 @@ impl State {
 }
 
 impl Line {
-    pub(crate) fn new(mark: Mark) -> Self {
+    pub(crate) fn new() -> Self {
         Line {
             state: Mutex::new(State::default()),
             cohorts: [Gate::new(), Gate::new()],
-            mark: Mutex::new(mark),
-            written: Mutex::new(mark),
         }
-    }
-
-    /// The last mark that is known to be on stable storage.
-    pub(crate) fn durable_mark(&self) -> Mark {
-        *self.mark.lock()
-    }
-
-    pub(crate) fn raise_mark(&self, mark: Mark) {
-        let mut held = self.mark.lock();
-        if held.pos < mark.pos {
-            *held = mark;
-        }
-    }
-
-    /// The log goes on from another mark at the same place.
-    pub(crate) fn set_mark(&self, mark: Mark) {
-        *self.mark.lock() = mark;
-        self.set_written(mark);
-    }
-
-    /// The last mark that was written; any flush of the store from now on covers it.
-    pub(crate) fn written_mark(&self) -> Mark {
-        *self.written.lock()
-    }
-
-    pub(crate) fn set_written(&self, mark: Mark) {
-        *self.written.lock() = mark;
     }
 
     /// A flush begins: `close` ends the last group and says up to where the flush will go. Every earlier claim is
@@ -242,17 +208,7 @@ impl Line {
     }
 }
 
-impl Core {
-    /// Up to where the log has to be durable for the record at `lsn` to be: a group is durable as a whole, and a batch is in
-    /// one. In a race with a cut a schema can have come after its record; then up to that.
-    pub(crate) fn durable_target(&self, lsn: Lsn) -> Result<u64> {
-        let pos = lsn.pos();
-        if pos >= self.tail() {
-            return Err(WalError::NoSuchRecord { lsn });
-        }
-        Ok(self.dictionary.newest().map_or(pos, |schema| schema.max(pos)) + 1)
-    }
-
+impl Writer {
     /// Returns once the record at `lsn`, which was appended and ends at `end`, is durable.
     pub(crate) fn sync_record(&self, lsn: Lsn, end: u64) -> Result<()> {
         self.sync_to(end).map_err(|error| error.about(lsn))
@@ -267,17 +223,17 @@ impl Core {
         if target <= self.base.durable() {
             return Ok(());
         }
-        let writer = match self.usable_writer() {
+        match self.check_usable() {
             // Closing has made everything durable, or has failed.
             Err(WalError::Closed) if !self.is_poisoned() => return Ok(()),
             Err(WalError::Closed) => return Err(self.poisoned()),
-            writer => writer?,
-        };
+            usable => usable?,
+        }
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
-        let lead = || Turn::try_take(self, writer).map(|turn| turn.commit(target));
-        match writer
+        let lead = || Turn::try_take(self).map(|turn| turn.commit(target));
+        match self
             .line
             .wait(target, || self.base.durable(), || self.is_poisoned(), lead)
         {
@@ -288,12 +244,12 @@ impl Core {
     }
 
     /// Wakes and tells those that something other than a commit has made durable.
-    pub(crate) fn wake_covered(&self, writer: &Writer) {
+    pub(crate) fn wake_covered(&self) {
         if self.is_in_child() {
             return;
         }
-        writer.line.wake_all();
-        self.tell_all(writer.line.take_covered(self.base.durable()), || Ok(()));
+        self.line.wake_all();
+        self.tell_all(self.line.take_covered(self.base.durable()), || Ok(()));
     }
 
     /// Tells them, in whatever thread this is. No lock is held: what a callback does is not known. If one forks the
@@ -308,20 +264,20 @@ impl Core {
         }
     }
 
-    pub(crate) fn add_ticket(&self, writer: &Writer, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
-        let (waiting, durable) = writer.line.add(waiting, || self.base.durable())?;
+    pub(crate) fn add_ticket(&self, waiting: Waiting) -> Option<(Waiting, Result<()>)> {
+        let (waiting, durable) = self.line.add(waiting, || self.base.durable())?;
         Some((waiting, if durable { Ok(()) } else { Err(self.in_doubt()) }))
     }
 
-    pub(crate) fn tell_failed(&self, writer: &Writer) {
+    pub(crate) fn tell_failed(&self) {
         if !self.is_in_child() {
-            self.tell_all(writer.line.take_failed(), || Err(self.in_doubt()));
+            self.tell_all(self.line.take_failed(), || Err(self.in_doubt()));
         }
     }
 
     /// Runs something that uses the store. If that panics, the log is poisoned and the panic goes on.
     pub(crate) fn guarded<T>(&self, run: impl FnOnce() -> T) -> T {
-        struct Unwinding<'a>(&'a Core);
+        struct Unwinding<'a>(&'a Writer);
         impl Drop for Unwinding<'_> {
             fn drop(&mut self) {
                 self.0.base.store.break_with("a panic in the store".to_owned());
@@ -338,24 +294,24 @@ impl Core {
 impl Turn<'_> {
     /// Flushes for everybody who has lined up. Everything that was claimed before is durable afterwards.
     pub(crate) fn commit(mut self, target: u64) -> Result<()> {
-        let (core, writer) = (self.core, self.writer);
-        if target <= core.base.durable() {
+        let writer = self.writer;
+        if target <= writer.base.durable() {
             return Ok(());
         }
-        if core.is_poisoned() {
-            return Err(core.in_doubt());
+        if writer.is_poisoned() {
+            return Err(writer.in_doubt());
         }
         let outcome = self.run(|held| held.commit());
-        let durable = core.base.durable();
+        let durable = writer.base.durable();
         let done = writer.line.arrive(durable);
         let wants_zeros =
-            core.base.store.likes_zeros_ahead() && self.run(|held| held.committer.wants_zeros());
+            writer.base.store.likes_zeros_ahead() && self.run(|held| held.committer.wants_zeros());
         drop(self);
         writer.background.watch_for_idleness();
         if wants_zeros {
             writer.background.want_zeros();
         }
-        core.tell_all(done, || Ok(()));
+        writer.tell_all(done, || Ok(()));
         outcome
     }
 }

@@ -10,7 +10,7 @@ use loom::{
 };
 
 use super::{Line, Tell, Waited, Waiting};
-use crate::{format::Mark, sync::Mutex};
+use crate::sync::Mutex;
 
 struct Model {
     line: Line,
@@ -23,7 +23,7 @@ struct Model {
 impl Model {
     fn new() -> Arc<Model> {
         Arc::new(Model {
-            line: Line::new(Mark::default()),
+            line: Line::new(),
             tail: AtomicU64::new(0),
             committer: Mutex::new(()),
             durable: AtomicU64::new(0),

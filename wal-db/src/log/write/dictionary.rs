@@ -4,47 +4,30 @@
 //!
 //! What an entry says is up to the layer of events; here it is bytes.
 
-use super::append::anywhere;
+use super::{append::anywhere, writer::Writer};
 use crate::{
     error::{Result, WalError},
-    format::{
-        Kind,
-        schema::{LINK_LEN, Link},
-    },
-    log::core::Core,
+    format::{Kind, schema::Link},
+    log::read::dictionary::Entry,
     lsn::Lsn,
-    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::{AtomicU64, Ordering},
 };
 
 /// How many keys are found without a lock; a power of two. A program with more event types finds the others with one.
 const KNOWN: usize = if cfg!(wal_shuttle) { 4 } else { 1024 };
 
-/// What an open log knows of its schemas.
-pub(crate) struct Dictionary {
+/// Which types have their schema in front of what is appended now: an append finds out without a lock.
+pub(crate) struct Covered {
     /// A typed record that starts before it, and whose key is known, has its schema in front of it.
     until: AtomicU64,
     known: Box<[AtomicU64]>,
-    /// Positions of schema frames, ascending: the last one that was there at opening, and those written since.
-    positions: Mutex<Vec<u64>>,
-    set: Mutex<Set>,
     /// How often the end of the log was cut off.
     cuts: AtomicU64,
-    /// 1 + the position from which schema frames may exist that `positions` does not list yet; 0 if there are none.
+    /// 1 + the position from which schema frames may exist that the dictionary does not list yet; 0 if there are none.
     untold: AtomicU64,
 }
 
-/// The newest set, once it was needed.
-#[derive(Default)]
-pub(crate) struct Set {
-    entries: Option<Vec<Entry>>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) pos: u64,
-    pub(crate) payload: Vec<u8>,
-}
-
+/// The schema of a record that is to be appended.
 #[derive(Clone, Copy)]
 pub(crate) struct Described<'a> {
     /// Stands for it; never 0.
@@ -62,13 +45,11 @@ pub(crate) trait Describe {
     fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>>;
 }
 
-impl Dictionary {
-    pub(crate) fn new(newest: Option<u64>) -> Self {
-        Dictionary {
+impl Covered {
+    pub(crate) fn new() -> Self {
+        Covered {
             until: AtomicU64::new(0),
             known: (0..KNOWN).map(|_| AtomicU64::new(0)).collect(),
-            positions: Mutex::new(newest.into_iter().collect()),
-            set: Mutex::new(Set::default()),
             cuts: AtomicU64::new(0),
             untold: AtomicU64::new(0),
         }
@@ -76,7 +57,7 @@ impl Dictionary {
 
     /// Up to where a record with this key can be appended; `None` if that has to be found out.
     #[inline]
-    fn covered(&self, key: u64) -> Option<u64> {
+    fn until(&self, key: u64) -> Option<u64> {
         let mut at = key as usize % KNOWN;
         loop {
             match self.known[at].load(Ordering::Acquire) {
@@ -103,32 +84,8 @@ impl Dictionary {
         }
     }
 
-    /// Locks the set. To be done before the committer is taken or the log frozen, never the other way round.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Set> {
-        self.set.lock()
-    }
-
-    /// The last schema frame before `pos` that is known of.
-    pub(crate) fn newest_before(&self, pos: u64) -> Option<u64> {
-        let positions = self.positions.lock();
-        let after = positions.partition_point(|&at| at < pos);
-        after.checked_sub(1).map(|at| positions[at])
-    }
-
-    pub(crate) fn newest(&self) -> Option<u64> {
-        self.newest_before(u64::MAX)
-    }
-
-    /// Forgets where schema frames were before `pos`, except the newest one.
-    fn forget_before(&self, pos: u64) {
-        let mut positions = self.positions.lock();
-        let gone = positions.partition_point(|&at| at < pos);
-        let gone = gone.min(positions.len().saturating_sub(1));
-        positions.drain(..gone);
-    }
-
     #[inline]
-    fn cuts(&self) -> u64 {
+    pub(super) fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Acquire)
     }
 
@@ -138,41 +95,25 @@ impl Dictionary {
         untold == 0 || pos < untold
     }
 
-    /// For a log that another process writes: `newest` is the last schema frame by now.
-    pub(crate) fn see(&self, newest: Option<u64>) {
-        let mut set = self.set.lock();
-        if self.newest() != newest {
-            set.entries = None;
-            *self.positions.lock() = newest.into_iter().collect();
-        }
-    }
-
-    /// The records after `cut` are gone, and `newest` is the last schema frame before it.
-    pub(crate) fn cut(&self, set: &mut Set, newest: Option<u64>) {
+    /// The end of the log was cut off, and perhaps schemas with it.
+    pub(crate) fn cut(&self) {
         self.until.store(0, Ordering::Release);
         self.known
             .iter()
             .for_each(|slot| slot.store(0, Ordering::Release));
-        set.entries = None;
-        *self.positions.lock() = newest.into_iter().collect();
         self.cuts.fetch_add(1, Ordering::AcqRel);
     }
 }
 
-impl Core {
-    #[cfg(feature = "testing")]
-    pub(crate) fn cuts(&self) -> u64 {
-        self.dictionary.cuts()
-    }
-
+impl Writer {
     /// Appends a typed record after the schema of its type; returns where its frame starts, and up to where the log has
     /// to be durable for the record to be, with its schema.
     #[inline]
     pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
-        let cuts = self.dictionary.cuts();
+        let cuts = self.covered.cuts();
         let before = || self.described_before(schema, || self.describe_one(schema, payload));
         let (pos, end) = self.append(Kind::Typed, payload, before)?;
-        if self.dictionary.cuts() == cuts {
+        if self.covered.cuts() == cuts {
             return Ok((pos, end));
         }
         self.describe_behind(&[*schema]);
@@ -188,7 +129,7 @@ impl Core {
         payloads: &[&[u8]],
         schemas: &[Described<'_>],
     ) -> Result<Vec<Lsn>> {
-        let cuts = self.dictionary.cuts();
+        let cuts = self.covered.cuts();
         let mut before = u64::MAX;
         let (lsns, _) = self.append_batch(Kind::Typed, payloads, || {
             before = u64::MAX;
@@ -198,7 +139,7 @@ impl Core {
             Ok(before)
         })?;
         let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
-        if reaches_on || self.dictionary.cuts() != cuts {
+        if reaches_on || self.covered.cuts() != cuts {
             self.describe_behind(schemas);
         }
         Ok(lsns)
@@ -211,8 +152,8 @@ impl Core {
         schema: &Described<'_>,
         describe: impl FnOnce() -> Result<u64>,
     ) -> Result<u64> {
-        match self.dictionary.covered(schema.key) {
-            Some(before) if before > self.tail() => Ok(before),
+        match self.covered.until(schema.key) {
+            Some(before) if before > self.ring.tail() => Ok(before),
             _ => describe(),
         }
     }
@@ -237,59 +178,6 @@ impl Core {
         }
     }
 
-    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
-        if self.is_in_closure() {
-            return Err(WalError::Reentrant);
-        }
-        loop {
-            let shape = self.base.shape();
-            let error = match self.loaded(&mut self.dictionary.lock()) {
-                Ok(entries) => return Ok(run(entries)),
-                Err(error) => error,
-            };
-            let moved = !Arc::ptr_eq(&shape, &self.base.now());
-            if !moved || !matches!(error, WalError::Corruption(_)) {
-                return Err(error);
-            }
-        }
-    }
-
-    fn loaded<'s>(&self, set: &'s mut Set) -> Result<&'s mut Vec<Entry>> {
-        if set.entries.is_none() {
-            let newest = self.newest_schema();
-            if let Some(newest) = newest.filter(|_| self.writer().is_ok()) {
-                self.flush_through(newest)?;
-            }
-            let entries = self.read_set(newest)?;
-            if let (Some(first), Some(last)) = (entries.first(), entries.last())
-                && self.window_end(first.pos) == self.window_end(last.pos)
-            {
-                self.dictionary
-                    .until
-                    .store(self.window_end(last.pos), Ordering::Release);
-            }
-            set.entries = Some(entries);
-        }
-        Ok(set.entries.get_or_insert_default())
-    }
-
-    /// Follows the links from the last frame of a set to its first.
-    fn read_set(&self, newest: Option<u64>) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        let mut next = newest;
-        while let Some(pos) = next {
-            let (link, record) = self.base.schema_frame(pos)?;
-            let payload = record.data()[LINK_LEN..].to_vec();
-            entries.push(Entry { pos, payload });
-            next = link
-                .before(pos)
-                .filter(|&(before, same_set)| same_set && self.base.is_there(before))
-                .map(|(before, _)| before);
-        }
-        entries.reverse();
-        Ok(entries)
-    }
-
     /// The last schema frame before `cut`. With the log frozen and everything written.
     pub(crate) fn schema_frame_before(&self, cut: u64) -> Result<Option<u64>> {
         let mut next = self.newest_schema();
@@ -310,12 +198,12 @@ impl Core {
     /// Sees to it that the schema stands in the window where the next record will, and returns where that ends.
     #[cold]
     fn describe(&self, schema: &Described<'_>) -> Result<u64> {
-        self.usable_writer()?;
+        self.check_usable()?;
         let mut set = self.dictionary.lock();
         let entries = self.loaded(&mut set)?;
         let new = schema.of.entry(entries)?;
         let until = self.write_set(entries, new)?;
-        self.dictionary.add_known(schema.key);
+        self.covered.add_known(schema.key);
         Ok(until)
     }
 
@@ -324,8 +212,8 @@ impl Core {
         let mut new = new;
         // A set that reaches into the next window is written there again; one that is longer than a window never fits.
         for last_try in [false, true] {
-            let until = self.dictionary.until.load(Ordering::Acquire);
-            let stale = self.tail() >= until;
+            let until = self.until(entries);
+            let stale = self.ring.tail() >= until;
             let first = match self.newest_schema() {
                 None => Link::None,
                 Some(last) if stale => Link::SetBefore(last),
@@ -355,12 +243,25 @@ impl Core {
                     .first()
                     .is_some_and(|first| self.window_end(first.pos) == until)
             {
-                self.dictionary.until.store(until, Ordering::Release);
+                self.covered.until.store(until, Ordering::Release);
                 return Ok(until);
             }
-            self.dictionary.until.store(0, Ordering::Release);
+            self.covered.until.store(0, Ordering::Release);
         }
-        Ok(self.dictionary.until.load(Ordering::Acquire))
+        Ok(self.covered.until.load(Ordering::Acquire))
+    }
+
+    /// Up to where the newest set describes what is appended. After an opening or a cut nobody has said so yet: to the end
+    /// of the window that it is in.
+    fn until(&self, entries: &[Entry]) -> u64 {
+        let ends = [entries.first(), entries.last()].map(|entry| entry.map(|it| self.window_end(it.pos)));
+        match (self.covered.until.load(Ordering::Acquire), ends) {
+            (0, [Some(first), Some(last)]) if first == last => {
+                self.covered.until.store(last, Ordering::Release);
+                last
+            }
+            (until, _) => until,
+        }
     }
 
     /// Appends linked frames in one batch; returns their positions and the last one's end.
@@ -374,15 +275,15 @@ impl Core {
         }
         let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
         // A manifest that is written meanwhile must not pass frames that it does not know of.
-        self.dictionary.untold.store(self.tail() + 1, Ordering::Release);
+        self.covered.untold.store(self.ring.tail() + 1, Ordering::Release);
         let appended = self
             .append_batch(Kind::Schema, &payloads, anywhere)
             .map(|(lsns, end)| {
                 let positions: Vec<u64> = lsns.into_iter().map(Lsn::pos).collect();
-                self.dictionary.positions.lock().extend(&positions);
+                self.dictionary.add(&positions);
                 (positions, end)
             });
-        self.dictionary.untold.store(0, Ordering::Release);
+        self.covered.untold.store(0, Ordering::Release);
         appended
     }
 
@@ -390,24 +291,16 @@ impl Core {
         self.base.window_start(pos) + self.base.window_len()
     }
 
-    fn newest_schema(&self) -> Option<u64> {
-        self.dictionary.newest().filter(|&pos| self.base.is_there(pos))
-    }
-
-    pub(crate) fn window_start(&self, pos: u64) -> u64 {
-        self.base.window_start(pos)
-    }
-
     /// The beginning was cut off. If that took the set, the next typed record brings it again.
     pub(crate) fn head_moved(&self) {
-        let first = self.window_start(self.base.shape().head_group);
+        let first = self.base.window_start(self.base.shape().head_group);
         self.dictionary.forget_before(first);
         if self
             .dictionary
             .newest()
             .is_some_and(|pos| !self.base.is_there(pos))
         {
-            self.dictionary.until.store(0, Ordering::Release);
+            self.covered.until.store(0, Ordering::Release);
         }
     }
 }
@@ -424,7 +317,7 @@ mod tests {
 
     /// How many schema frames the log knows the place of.
     fn places(wal: &Wal) -> usize {
-        wal.core().dictionary.positions.lock().len()
+        wal.view().dictionary.places()
     }
 
     #[test]

@@ -1,22 +1,20 @@
 //! From records to the disk.
 //!
-//! `append` puts records into staging memory, `flush` hands them to the store in groups, and `commit` makes groups
-//! durable and tells those who wait (`ticket`). `background` has the two threads that do so unasked, and `room` is
-//! where appends wait for space. `truncate` drops records at both ends, as far as a `hold` lets it, and `dictionary`
-//! writes the schemas of typed records.
+//! `writer` is a log that is open for writing. `append` puts records into its staging memory; the thread that has the `turn`
+//! writes them to the store in groups and flushes it (`committer`); `commit` has those that wait for that, with `ticket`.
+//! `background` has the two threads that do so unasked, and `room` those that wait for space. `truncate` drops records at
+//! both ends, `dictionary` writes the schemas of typed records, and `backup` copies a log that is in use.
 
 pub(crate) mod append;
 pub(crate) mod background;
 pub(crate) mod backup;
-pub(crate) mod closure;
 pub(crate) mod commit;
+pub(crate) mod committer;
 pub(crate) mod dictionary;
-pub(crate) mod flush;
-pub(crate) mod hold;
-pub(crate) mod panics;
 pub(crate) mod room;
 pub(crate) mod ticket;
 pub(crate) mod truncate;
 pub(crate) mod turn;
 #[cfg(feature = "testing")]
 pub(crate) mod watched;
+pub(crate) mod writer;

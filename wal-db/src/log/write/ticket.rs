@@ -8,8 +8,16 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::commit::{Tell, Waiting};
-use crate::{error::Result, log::core::Core, lsn::Lsn, sync::Mutex};
+use super::{
+    commit::{Tell, Waiting},
+    writer::Writer,
+};
+use crate::{
+    error::{Result, WalError},
+    log::read::view::View,
+    lsn::Lsn,
+    sync::Mutex,
+};
 
 /// A record on its way to stable storage, from [`Wal::ticket`](crate::Wal::ticket).
 ///
@@ -19,20 +27,27 @@ use crate::{error::Result, log::core::Core, lsn::Lsn, sync::Mutex};
 /// Without the background flusher, the call that polls, waits or registers a callback flushes by itself.
 #[must_use = "the record is not durable until the ticket says so"]
 pub struct Ticket {
-    core: Arc<Core>,
+    view: Arc<View>,
+    /// `None` for a handle that only reads.
+    writer: Option<Arc<Writer>>,
     lsn: Lsn,
     target: u64,
     waker: Option<Arc<Mutex<Option<Waker>>>>,
 }
 
 impl Ticket {
-    pub(crate) fn new(core: Arc<Core>, lsn: Lsn, target: u64) -> Self {
-        Ticket {
-            core,
+    pub(crate) fn new(view: Arc<View>, writer: Option<Arc<Writer>>, lsn: Lsn) -> Result<Self> {
+        let target = view.durable_target(lsn)?;
+        if let Some(writer) = &writer {
+            writer.want_durable(target);
+        }
+        Ok(Ticket {
+            view,
+            writer,
             lsn,
             target,
             waker: None,
-        }
+        })
     }
 
     /// The LSN of the record.
@@ -43,17 +58,30 @@ impl Ticket {
     /// Whether the record is durable now, and was not cut off.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        self.is_flushed() && self.core.check_not_cut(self.lsn).is_ok()
+        self.is_flushed() && self.view.check_not_cut(self.lsn).is_ok()
     }
 
     fn is_flushed(&self) -> bool {
-        self.core.base.durable() >= self.target
+        self.view.base.durable() >= self.target
+    }
+
+    fn sync(&self) -> Result<()> {
+        match &self.writer {
+            Some(writer) => writer.sync_to(self.target),
+            None if self.is_flushed() => Ok(()),
+            None => self.view.check_process().and(Err(WalError::ReadOnly)),
+        }
+    }
+
+    /// The writer, if it flushes for those that do not wait.
+    fn flusher(&self) -> Option<&Arc<Writer>> {
+        self.writer.as_ref().filter(|writer| writer.flushes_by_itself())
     }
 
     /// What to say once the record was made durable: it may have been cut off since.
     fn made_durable(&self, outcome: Result<()>) -> Result<Lsn> {
         outcome.map_err(|error| error.about(self.lsn))?;
-        self.core.check_not_cut(self.lsn)?;
+        self.view.check_not_cut(self.lsn)?;
         Ok(self.lsn)
     }
 
@@ -65,7 +93,7 @@ impl Ticket {
     /// there is space. [`WalError::CutBack`](crate::WalError::CutBack) if it was durable, and was cut off by
     /// [`truncate_after`](crate::Wal::truncate_after) since.
     pub fn wait(self) -> Result<Lsn> {
-        self.made_durable(self.core.sync_to(self.target))
+        self.made_durable(self.sync())
     }
 
     /// Calls `call` once the outcome is known: at once if it is, else in the thread that flushes, which waits for it
@@ -74,23 +102,20 @@ impl Ticket {
     /// # Errors
     /// `call` gets those of [`wait`](Self::wait).
     pub fn on_durable(self, call: impl FnOnce(Result<Lsn>) + Send + 'static) {
-        let Ticket {
-            core, lsn, target, ..
-        } = self;
+        let (lsn, target) = (self.lsn, self.target);
         // The log keeps the callback, which must not keep the log.
-        let log = Arc::downgrade(&core);
+        let view = Arc::downgrade(&self.view);
         let tell = Tell::Call(Box::new(move |outcome: Result<()>| {
-            let kept = || log.upgrade().map_or(Ok(()), |core| core.check_not_cut(lsn));
+            let kept = || view.upgrade().map_or(Ok(()), |view| view.check_not_cut(lsn));
             let outcome = outcome.map_err(|error| error.about(lsn));
             call(outcome.and_then(|()| kept()).map(|()| lsn));
         }));
-        let writer = match core.writer() {
-            Ok(writer) if core.flushes_by_itself() => writer,
-            _ => return tell.tell(core.sync_to(target)),
+        let Some(writer) = self.flusher() else {
+            return tell.tell(self.sync());
         };
-        match core.add_ticket(writer, Waiting { target, tell }) {
+        match writer.add_ticket(Waiting { target, tell }) {
             Some((waiting, outcome)) => waiting.tell.tell(outcome),
-            None => core.want_durable(target),
+            None => writer.want_durable(target),
         }
     }
 }
@@ -99,19 +124,20 @@ impl Future for Ticket {
     type Output = Result<Lsn>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.is_flushed() || !self.core.flushes_by_itself() {
-            return Poll::Ready(self.made_durable(self.core.sync_to(self.target)));
-        }
-        if self.core.is_poisoned() {
-            return Poll::Ready(Err(self.core.in_doubt().about(self.lsn)));
+        let writer = match self.flusher() {
+            Some(writer) if !self.is_flushed() => writer.clone(),
+            _ => return Poll::Ready(self.made_durable(self.sync())),
+        };
+        if writer.is_poisoned() {
+            return Poll::Ready(Err(writer.in_doubt().about(self.lsn)));
         }
         if let Some(slot) = &self.waker {
             *slot.lock() = Some(context.waker().clone());
             // The flush may have ended between the check above and the line before.
-            if !self.is_flushed() && !self.core.is_poisoned() {
+            if !self.is_flushed() && !writer.is_poisoned() {
                 return Poll::Pending;
             }
-            return Poll::Ready(self.made_durable(self.core.sync_to(self.target)));
+            return Poll::Ready(self.made_durable(self.sync()));
         }
         let slot = Arc::new(Mutex::new(Some(context.waker().clone())));
         self.waker = Some(slot.clone());
@@ -119,17 +145,12 @@ impl Future for Ticket {
             target: self.target,
             tell: Tell::Wake(slot),
         };
-        match self
-            .core
-            .writer()
-            .map(|writer| self.core.add_ticket(writer, waiting))
-        {
-            Ok(None) => {
-                self.core.want_durable(self.target);
+        match writer.add_ticket(waiting) {
+            None => {
+                writer.want_durable(self.target);
                 Poll::Pending
             }
-            Ok(Some((_, outcome))) => Poll::Ready(self.made_durable(outcome)),
-            Err(error) => Poll::Ready(Err(error)),
+            Some((_, outcome)) => Poll::Ready(self.made_durable(outcome)),
         }
     }
 }

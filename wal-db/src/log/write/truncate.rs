@@ -6,9 +6,8 @@
 use std::{io, time::Duration};
 
 use super::{
-    dictionary::Set,
-    hold::Holds,
     turn::{Held, Turn},
+    writer::Writer,
 };
 use crate::{
     error::{Result, WalError},
@@ -16,12 +15,8 @@ use crate::{
     log::{
         base::{Shape, mark_after},
         clock,
-        core::{Core, Writer},
-        open::{
-            keeper::{self, Left},
-            recover,
-        },
-        read::{find, record::RecordKind, scan::Walker},
+        open::keeper::{self, Left},
+        read::{dictionary::Set, find, hold::Holds, record::RecordKind, scan::Walker},
     },
     lsn::Lsn,
     sync::Arc,
@@ -42,14 +37,14 @@ enum Dead {
     Before(u64),
 }
 
-impl Core {
-    /// The writer, if the log can be cut: it is open, and no call of the store has failed.
-    fn cutting_writer(&self) -> Result<&Writer> {
-        let writer = self.usable_writer()?;
-        if writer.ring.is_shut() || self.is_poisoned() {
+impl Writer {
+    /// That the log can be cut: it is open, and no call of the store has failed.
+    fn check_cuttable(&self) -> Result<()> {
+        self.check_usable()?;
+        if self.ring.is_shut() || self.is_poisoned() {
             return Err(self.shut_error());
         }
-        Ok(writer)
+        Ok(())
     }
 
     pub(crate) fn truncate_after(&self, lsn: Lsn) -> Result<()> {
@@ -61,24 +56,24 @@ impl Core {
     }
 
     fn cut(&self, lsn: Lsn, cut: Cut) -> Result<()> {
-        let writer = self.cutting_writer()?;
+        self.check_cuttable()?;
         let record = self.read(lsn)?;
         if record.kind() == RecordKind::Schema {
             return Err(WalError::NoSuchRecord { lsn });
         }
         let end = record.lsn().pos() + crate::format::frame_len(record.len());
         let mut schemas = self.dictionary.lock();
-        let mut turn = Turn::take(self, writer);
+        let mut turn = Turn::take(self);
         // From here on, closing waits for the turn.
-        self.cutting_writer()?;
+        self.check_cuttable()?;
         let result = turn.run(|held| {
-            held.committer.consumer.freeze(&writer.ring);
+            held.committer.consumer.freeze(&self.ring);
             let result = held.cut_at(&mut schemas, (lsn, end), cut);
             let key = self.base.key(held.committer.mark.epoch);
-            held.committer.consumer.thaw(&writer.ring, key);
+            held.committer.consumer.thaw(&self.ring, key);
             result
         });
-        let done = writer.line.arrive(self.base.durable());
+        let done = self.line.arrive(self.base.durable());
         drop(turn);
         drop(schemas);
         self.tell_all(done, || Ok(()));
@@ -154,21 +149,21 @@ impl Core {
     }
 
     fn drop_before(&self, lsn: Lsn, keep: Option<&Holds>) -> Result<Lsn> {
-        let writer = self.cutting_writer()?;
+        self.check_cuttable()?;
         self.check_end(lsn.pos())?;
-        let tail = writer.ring.tail();
+        let tail = self.ring.tail();
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
-        self.move_head(writer, lsn.pos(), keep).map(Lsn::from_pos)
+        self.move_head(lsn.pos(), keep).map(Lsn::from_pos)
     }
 
     /// Makes the log start with the first record at or after `target`, durably, but not after what `keep` still needs, if
     /// it is given. Nobody can ask for more to be kept meanwhile. Returns where it starts now.
-    fn move_head(&self, writer: &Writer, target: u64, keep: Option<&Holds>) -> Result<u64> {
+    fn move_head(&self, target: u64, keep: Option<&Holds>) -> Result<u64> {
         // No schema is being written meanwhile, so the mark can move.
         let _schemas = self.dictionary.lock();
-        let mut manifest = writer.manifest.lock();
+        let mut manifest = self.manifest.lock();
         // From here on, closing waits for the manifest.
-        self.cutting_writer()?;
+        self.check_cuttable()?;
         let shape = self.base.shape();
         let mut kept = keep.map(Holds::lock);
         let slowest = kept.as_mut().and_then(|holds| holds.slowest());
@@ -176,7 +171,7 @@ impl Core {
         if target <= shape.head {
             return Ok(shape.head);
         }
-        let mark = writer.line.durable_mark();
+        let mark = self.base.flushed_mark();
         let moved = self.head_at(&shape, target, mark)?;
         let mut next = manifest.clone();
         // A scan must not start in front of the head: nothing may be left there.
@@ -201,7 +196,7 @@ impl Core {
     fn give_back_before(&self, group: u64) -> io::Result<()> {
         // A store without segments keeps the head's window, where the schemas of its records are.
         let first = match self.base.segment_len {
-            0 => self.window_start(group),
+            0 => self.base.window_start(group),
             _ => group,
         };
         self.base.store.truncate_before(first)
@@ -216,7 +211,7 @@ impl Core {
         let first = walker.next_from(&self.base, target).transpose()?;
         let header = walker.header().copied();
         let Some((frame, header)) = first.zip(header) else {
-            let forgotten = timeline.drop_before(self.window_start(end.pos));
+            let forgotten = timeline.drop_before(self.base.window_start(end.pos));
             let head = end.pos + GROUP_HEADER_LEN as u64;
             let last = Some(end.prev).filter(|&prev| prev < end.pos);
             return Ok(Shape {
@@ -227,7 +222,7 @@ impl Core {
                 timeline,
             });
         };
-        let forgotten = timeline.drop_before(self.window_start(header.pos));
+        let forgotten = timeline.drop_before(self.base.window_start(header.pos));
         Ok(Shape {
             head: frame.pos,
             head_group: header.pos,
@@ -257,8 +252,8 @@ impl Core {
 
     /// Drops what `retention` does not ask to keep and no hold still needs.
     pub(crate) fn retain(&self, retention: &Retention) -> Result<Lsn> {
-        let writer = self.cutting_writer()?;
-        let tail = writer.ring.tail();
+        self.check_cuttable()?;
+        let tail = self.ring.tail();
         let slowest = self.holds.lock().slowest();
         let needed_from = slowest.unwrap_or(tail).min(tail);
         let mut keep_from = 0;
@@ -300,12 +295,8 @@ impl Held<'_> {
     /// which ends at `end`, or after the one before it. Returns what nobody will read again.
     fn cut_at(&mut self, schemas: &mut Set, (lsn, end): (Lsn, u64), cut: Cut) -> Result<Dead> {
         self.commit()?;
-        let Held {
-            core,
-            writer,
-            committer,
-        } = self;
-        let shape = core.base.shape();
+        let Held { writer, committer } = self;
+        let shape = writer.base.shape();
         if lsn.pos() < shape.head || shape.timeline.cut_around(lsn.pos()).is_some() {
             // Another truncation was faster.
             return Err(WalError::NoSuchRecord { lsn });
@@ -313,21 +304,21 @@ impl Held<'_> {
         let start = committer.consumer.open();
         let last = match cut {
             Cut::After => Some((lsn.pos(), end)),
-            Cut::From => core.record_before(&shape, lsn.pos())?,
+            Cut::From => writer.record_before(&shape, lsn.pos())?,
         };
         let (kept, is_done) = match last {
-            Some((last, _)) => core.mark_behind(&shape, last, start)?,
-            None => (core.mark_of_none(&shape, lsn.pos(), start)?, false),
+            Some((last, _)) => writer.mark_behind(&shape, last, start)?,
+            None => (writer.mark_of_none(&shape, lsn.pos(), start)?, false),
         };
         if is_done {
             return Ok(Dead::Nothing);
         }
         let cut = last.map_or(lsn.pos(), |(_, end)| end);
-        let newest_schema = core.schema_frame_before(cut)?;
+        let newest_schema = writer.schema_frame_before(cut)?;
         let mut manifest = writer.manifest.lock();
         let epoch = manifest.timeline.newest().epoch + 1;
         let mut next = manifest.clone();
-        let room = core.config.timeline_room(core.base.store.slots());
+        let room = writer.config.timeline_room(writer.base.store.slots());
         if !next.timeline.push_within(EpochStart { start, cut, epoch }, room) {
             return Err(WalError::TooManyTruncations {
                 count: next.timeline.len(),
@@ -341,19 +332,19 @@ impl Held<'_> {
             next.head_group = start;
             next.head_ordinal = kept.ordinal;
         }
-        core.publish(&mut next)?;
+        writer.publish(&mut next)?;
         *manifest = next;
         committer.begin_epoch(manifest.mark);
-        core.base.set_ordinal(manifest.mark.ordinal);
-        writer.line.set_mark(manifest.mark);
+        writer.base.go_on_from(manifest.mark);
         writer.ring.set_epoch(epoch);
-        core.dictionary.cut(schemas, newest_schema);
-        core.base.set_shape(recover::shape_of(&manifest));
+        writer.covered.cut();
+        writer.dictionary.begin_anew(schemas, newest_schema);
+        writer.base.set_shape(Shape::of(&manifest));
         if is_empty {
-            core.head_moved();
+            writer.head_moved();
             return Ok(Dead::Before(start));
         }
-        let dead_from = find::read_header(&core.base, kept.prev)?.map_or(start, |header| header.next());
+        let dead_from = find::read_header(&writer.base, kept.prev)?.map_or(start, |header| header.next());
         Ok(Dead::Bytes(dead_from, start))
     }
 }

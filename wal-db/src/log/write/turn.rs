@@ -1,54 +1,42 @@
 //! The turn: one thread at a time writes groups, makes them durable, or changes where the log goes on.
 
-use super::flush::Committer;
-use crate::{
-    log::core::{Core, Writer},
-    sync::MutexGuard,
-};
+use super::{committer::Committer, writer::Writer};
+use crate::sync::MutexGuard;
 
 /// The committer while one thread has it. Lets it go and hands over at the end.
 pub(crate) struct Turn<'a> {
-    pub(super) core: &'a Core,
     pub(super) writer: &'a Writer,
     committer: Option<MutexGuard<'a, Committer>>,
 }
 
 pub(crate) struct Held<'a> {
-    pub(crate) core: &'a Core,
     pub(crate) writer: &'a Writer,
     pub(crate) committer: &'a mut Committer,
 }
 
 impl<'a> Turn<'a> {
-    pub(crate) fn take(core: &'a Core, writer: &'a Writer) -> Self {
+    /// Waits for it.
+    pub(crate) fn take(writer: &'a Writer) -> Self {
         Turn {
-            core,
             writer,
             committer: Some(writer.committer.lock()),
         }
     }
 
     /// `None` if another thread has it.
-    pub(crate) fn try_take(core: &'a Core, writer: &'a Writer) -> Option<Self> {
+    pub(crate) fn try_take(writer: &'a Writer) -> Option<Self> {
         Some(Turn {
-            core,
             writer,
             committer: Some(writer.committer.try_lock()?),
         })
     }
 
     pub(crate) fn run<T>(&mut self, work: impl FnOnce(&mut Held<'_>) -> T) -> T {
-        let (core, writer) = (self.core, self.writer);
+        let writer = self.writer;
         let Some(committer) = self.committer.as_deref_mut() else {
             unreachable!("held until the drop");
         };
-        core.guarded(|| {
-            work(&mut Held {
-                core,
-                writer,
-                committer,
-            })
-        })
+        writer.guarded(|| work(&mut Held { writer, committer }))
     }
 
     /// Lets it go, and the flusher go on.

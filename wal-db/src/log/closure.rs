@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::{log::core::Core, sync::thread_local};
+use crate::{log::read::view::View, sync::thread_local};
 
 thread_local! {
     /// The log of the innermost closure, by its address; [`NONE`] and [`EVERY`] are no addresses.
@@ -23,7 +23,7 @@ pub(crate) fn is_in_any() -> bool {
     INNERMOST.with(Cell::get) != NONE
 }
 
-impl Core {
+impl View {
     /// Whether this thread is in a closure that has a claim of this log.
     #[inline]
     pub(crate) fn is_in_closure(&self) -> bool {

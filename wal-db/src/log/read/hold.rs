@@ -2,9 +2,9 @@
 
 use std::sync::Weak;
 
+use super::view::View;
 use crate::{
     error::Result,
-    log::core::Core,
     lsn::Lsn,
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
 };
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "what it keeps is kept as long as it lives"]
 pub struct Hold {
-    core: Weak<Core>,
+    view: Weak<View>,
     pos: Arc<AtomicU64>,
 }
 
@@ -31,9 +31,9 @@ impl Hold {
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log. The hold stays where it was.
     pub fn advance(&self, lsn: Lsn) -> Result<()> {
         // Where there is no log any more, nothing is kept.
-        if let Some(core) = self.core.upgrade() {
-            core.check_process()?;
-            core.check_end(lsn.pos())?;
+        if let Some(view) = self.view.upgrade() {
+            view.check_process()?;
+            view.check_end(lsn.pos())?;
         }
         self.pos.fetch_max(lsn.pos(), Ordering::AcqRel);
         Ok(())
@@ -77,7 +77,7 @@ impl Places {
     }
 }
 
-impl Core {
+impl View {
     /// Registers somebody who needs the records from `lsn` on. From here on no retention drops them.
     pub(crate) fn hold(self: &Arc<Self>, lsn: Lsn) -> Result<Hold> {
         // A retention that has not taken the lock will see the hold; one that held it has moved the head.
@@ -86,7 +86,7 @@ impl Core {
         let pos = Arc::new(AtomicU64::new(lsn.pos()));
         holds.add(&pos);
         Ok(Hold {
-            core: Arc::downgrade(self),
+            view: Arc::downgrade(self),
             pos,
         })
     }

@@ -1,16 +1,12 @@
 //! Writing groups to the store, and making them durable. One thread at a time holds the [`Committer`].
 
-use super::turn::{Held, Turn};
+use super::{turn::Held, writer::Writer};
 use crate::{
     config::Durability,
     error::{Result, WalError},
     for_now::{is_for_now, is_full},
     format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
-    log::{
-        base::mark_after,
-        clock,
-        core::{Core, Writer},
-    },
+    log::{base::mark_after, clock},
     lsn::Lsn,
     staging::ring::{Closed, Consumer, Denied, Settled},
 };
@@ -80,14 +76,14 @@ pub(crate) const AROUND: u64 = GROUP_HEADER_LEN as u64 + 2 * SECTOR;
 
 impl Held<'_> {
     /// Writes what is in the ring to the store. It survives the process then, whatever the staging.
-    pub(crate) fn flush(&mut self) -> Result<()> {
+    pub(crate) fn drain(&mut self) -> Result<()> {
         self.write_left()?;
         let end = self.committer.consumer.cut(&self.writer.ring, false);
         self.write_up_to(end)
     }
 
     /// Writes the oldest block if the tail has left it.
-    pub(crate) fn flush_block(&mut self) -> Result<()> {
+    pub(crate) fn write_block(&mut self) -> Result<()> {
         self.write_pending()?;
         match self.committer.consumer.next(&self.writer.ring) {
             Some(closed) => self.write_closed(closed),
@@ -96,15 +92,15 @@ impl Held<'_> {
     }
 
     /// Writes the blocks that the tail has left, up to a quarter of the ring: a turn of the flusher.
-    pub(crate) fn flush_blocks(&mut self) -> Result<()> {
+    pub(crate) fn write_blocks(&mut self) -> Result<()> {
         self.writer.room.flusher_follows(true);
-        let flushed = self.flush_quarter();
-        let goes_on = flushed.is_ok() && self.writer.ring.has_left_block(self.committer.consumer.open());
+        let wrote = self.write_quarter();
+        let goes_on = wrote.is_ok() && self.writer.ring.has_left_block(self.committer.consumer.open());
         self.writer.room.flusher_follows(goes_on);
-        flushed
+        wrote
     }
 
-    fn flush_quarter(&mut self) -> Result<()> {
+    fn write_quarter(&mut self) -> Result<()> {
         let writer = self.writer;
         self.write_pending()?;
         // A group that could not be written was taken out of the ring all the same: `written` may never move again.
@@ -112,32 +108,31 @@ impl Held<'_> {
         while writer.ring.has_left_block(self.committer.consumer.open())
             && self.committer.consumer.open() < upto
         {
-            self.flush_block()?;
+            self.write_block()?;
         }
         Ok(())
     }
 
-    /// [`flush`](Self::flush), then makes everything that was written durable, and acknowledges it.
+    /// [`drain`](Self::drain), then makes everything that was written durable, and acknowledges it.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        let (core, writer) = (self.core, self.writer);
+        let writer = self.writer;
         self.write_left()?;
         // A thread that lines up from now on waits for the next flush; those in line wait for this one.
         let end = writer
             .line
             .depart(|| self.committer.consumer.cut(&writer.ring, false));
         self.write_up_to(end)?;
-        if core.base.written() > core.base.flushed() {
+        if writer.base.written() > writer.base.flushed() {
             self.make_durable()?;
         }
-        if core.config.durability() == Durability::Certified {
+        if writer.config.durability() == Durability::Certified {
             self.seal()?;
         }
         // The seal may have closed a group with records of its own, which nothing certifies yet.
-        core.base.raise_durable(match core.config.durability() {
+        writer.base.raise_durable(match writer.config.durability() {
             Durability::Certified => self.committer.certified,
-            Durability::Flushed => core.base.flushed(),
+            Durability::Flushed => writer.base.flushed(),
         });
-        writer.progress.ring();
         Ok(())
     }
 
@@ -153,17 +148,17 @@ impl Held<'_> {
     }
 
     fn make_durable(&mut self) -> Result<()> {
-        let (core, writer) = (self.core, self.writer);
+        let writer = self.writer;
         // The mark is taken before the flush begins: only what was written by then is covered.
         let mark = self.committer.mark;
         // Those who wait for room need not wait for the disk.
         writer.room.changed();
         self.committer.last_flush = std::mem::take(&mut self.committer.unflushed);
-        if core.base.store.sync().is_err() {
-            core.fail();
-            return Err(core.in_doubt());
+        if writer.base.store.sync().is_err() {
+            writer.fail();
+            return Err(writer.in_doubt());
         }
-        core.flushed_up_to(writer, mark);
+        writer.flushed_up_to(mark);
         Ok(())
     }
 
@@ -178,7 +173,7 @@ impl Held<'_> {
     fn write_left(&mut self) -> Result<()> {
         self.write_pending()?;
         while self.committer.consumer.has_cut() {
-            self.flush_block()?;
+            self.write_block()?;
         }
         Ok(())
     }
@@ -186,13 +181,13 @@ impl Held<'_> {
     /// Writes the groups before `end`, where one ends.
     fn write_up_to(&mut self, end: u64) -> Result<()> {
         while self.committer.consumer.open() < end {
-            self.flush_block()?;
+            self.write_block()?;
         }
         Ok(())
     }
 
     fn write_closed(&mut self, closed: Closed) -> Result<()> {
-        let (core, writer) = (self.core, self.writer);
+        let writer = self.writer;
         let settled = self.committer.consumer.settle(&writer.ring, &closed);
         let bytes = self.committer.consumer.bytes(&writer.ring, &closed);
         let digest = format::crc32(&bytes[GROUP_HEADER_LEN..(closed.end - closed.start) as usize]);
@@ -202,26 +197,26 @@ impl Held<'_> {
         let header = self.header(&closed, settled, digest, zero_sectors);
         self.committer
             .consumer
-            .set_header(&writer.ring, &closed, &header.encode(core.base.log));
+            .set_header(&writer.ring, &closed, &header.encode(writer.base.log));
         self.write_ring(closed, header)
     }
 
     /// Writes a group from the ring and gives its place in the ring back.
     fn write_ring(&mut self, closed: Closed, header: GroupHeader) -> Result<()> {
-        let (core, writer) = (self.core, self.writer);
+        let writer = self.writer;
         let bytes = self.committer.consumer.bytes(&writer.ring, &closed);
-        if let Err(error) = core.base.store.write_at(closed.start, bytes) {
+        if let Err(error) = writer.base.store.write_at(closed.start, bytes) {
             if is_for_now(&error) && !writer.write_through {
                 self.committer.pending = Some((closed, header));
                 let len = closed.next - closed.start;
-                return Err(core.base.store.error(match is_full(&error) {
+                return Err(writer.base.store.error(match is_full(&error) {
                     true => WalError::full(len, &error),
                     false => WalError::io("writing to the log")(error),
                 }));
             }
-            core.base.store.break_for("writing", &error);
-            core.fail();
-            return Err(core.in_doubt());
+            writer.base.store.break_for("writing", &error);
+            writer.fail();
+            return Err(writer.in_doubt());
         }
         self.committer
             .consumer
@@ -232,9 +227,9 @@ impl Held<'_> {
 
     /// Appends records that are too long for the ring as a group of their own, straight from the caller's memory.
     pub(crate) fn write_apart(&mut self, apart: &Apart<'_>) -> Result<Placed> {
-        let (core, writer) = (self.core, self.writer);
+        let writer = self.writer;
         if writer.ring.is_shut() {
-            return Err(core.shut_error());
+            return Err(writer.shut_error());
         }
         let len: u64 = apart
             .payloads
@@ -245,20 +240,20 @@ impl Held<'_> {
             return Ok(Placed::NoRoom);
         }
         // A full disk does no harm here, and would once the place is taken.
-        self.flush().map_err(WalError::of_nothing_taken)?;
+        self.drain().map_err(WalError::of_nothing_taken)?;
         let closed = match self.committer.consumer.reserve(&writer.ring, len, apart.before) {
             Ok(reserved) => reserved,
             Err(Denied::Late) => return Ok(Placed::Late),
             // Others have taken what was there.
             Err(Denied::NoRoom) => return Ok(Placed::NoRoom),
             // Nobody else can have frozen the log while this thread has the committer.
-            Err(Denied::Shut | Denied::Frozen) => return Err(core.shut_error()),
+            Err(Denied::Shut | Denied::Frozen) => return Err(writer.shut_error()),
         };
         self.write_up_to(closed.start).map_err(|error| {
             // The place that was taken stays empty, so nothing can come after it.
-            core.base.store.break_with(format!("writing: {error}"));
-            core.fail();
-            core.poisoned()
+            writer.base.store.break_with(format!("writing: {error}"));
+            writer.fail();
+            writer.poisoned()
         })?;
         self.committer.consumer.pass(&closed);
         let key = writer.ring.key();
@@ -279,15 +274,15 @@ impl Held<'_> {
             schemas: apart.kind == Kind::Schema,
         };
         let header = self.header(&closed, settled, digest.finalize(), zero_sectors);
-        let written = apart.chunks(key, &closed, &header.encode(core.base.log), |at, chunk| {
-            core.base.store.write_at(at, chunk)
+        let written = apart.chunks(key, &closed, &header.encode(writer.base.log), |at, chunk| {
+            writer.base.store.write_at(at, chunk)
         });
         if let Err(error) = written {
             // Space was made ready before; a store that has none all the same leaves a hole in the log.
-            core.base.store.break_with(format!("writing: {error}"));
-            core.fail();
+            writer.base.store.break_with(format!("writing: {error}"));
+            writer.fail();
             let lsn = Lsn::from_pos(closed.start + GROUP_HEADER_LEN as u64);
-            return Err(core.in_doubt().about(lsn));
+            return Err(writer.in_doubt().about(lsn));
         }
         self.committer
             .consumer
@@ -299,7 +294,7 @@ impl Held<'_> {
     /// Whether something is durable that no header says is.
     pub(crate) fn can_be_sealed(&self) -> bool {
         self.committer.certified < self.committer.data_end
-            && self.committer.data_end <= self.core.base.flushed()
+            && self.committer.data_end <= self.writer.base.flushed()
             && self.committer.pending.is_none()
             && !self.committer.consumer.has_cut()
     }
@@ -320,7 +315,7 @@ impl Held<'_> {
             ordinal: mark.ordinal,
             epoch: mark.epoch,
             prev_digest: mark.prev_digest,
-            durable: self.core.base.flushed(),
+            durable: self.writer.base.flushed(),
             prev: mark.prev,
             payload_digest: digest,
             zero_sectors,
@@ -331,68 +326,33 @@ impl Held<'_> {
     }
 
     fn wrote(&mut self, closed: &Closed, header: &GroupHeader) {
-        let Held {
-            core,
-            writer,
-            committer,
-        } = self;
+        let Held { writer, committer } = self;
         committer.certified = header.durable;
         if header.flags & group::FLAG_SEAL == 0 {
             committer.data_end = closed.next;
         }
         committer.unflushed += closed.next - closed.start;
-        committer.mark = mark_after(header, core.base.log);
-        core.base.set_ordinal(committer.mark.ordinal);
-        core.base.set_written(closed.next);
-        writer.line.set_written(committer.mark);
+        committer.mark = mark_after(header, writer.base.log);
+        writer.base.set_written(committer.mark);
         let is_last = writer.write_through || !writer.ring.has_left_block(closed.next);
         writer.room.group_written(writer.ring.is_roomy(), is_last);
-        writer.progress.ring();
         if !committer.has_written {
             committer.has_written = true;
             writer.background.want_pages();
         }
-        if core.should_prepare(writer) {
+        if writer.should_prepare() {
             writer.background.ring_preparer();
         }
     }
 }
 
-impl Core {
-    /// Writes what is staged to the store if `pos` is not there yet, so that it can be read. The end of the log stands
-    /// for "all". Where the disk is full or a write fails, what is in the store can be read.
-    pub(crate) fn flush_through(&self, pos: u64) -> Result<()> {
-        match self.hand_over(pos) {
-            Err(WalError::Full { .. } | WalError::InDoubt { .. } | WalError::Poisoned { .. }) => Ok(()),
-            result => result,
-        }
-    }
-
-    /// As [`flush_through`](Self::flush_through), and says what keeps records out of the store.
-    pub(crate) fn hand_over(&self, pos: u64) -> Result<()> {
-        let writer = match self.usable_writer() {
-            Err(WalError::ReadOnly) if pos >= self.base.written() => return self.refresh(true),
-            Err(WalError::ReadOnly) => return Ok(()),
-            writer => writer?,
-        };
-        // A log that has failed shows what it has written.
-        if pos < self.base.written() || self.is_poisoned() {
-            return Ok(());
-        }
-        if writer.ring.tail() == self.base.written() + GROUP_HEADER_LEN as u64 {
-            return Ok(());
-        }
-        Turn::take(self, writer).run(|held| held.flush())
-    }
-
+impl Writer {
     /// Everything before `mark` is on stable storage.
-    pub(crate) fn flushed_up_to(&self, writer: &Writer, mark: Mark) {
-        self.base.raise_flushed(mark.pos);
-        writer.ring.set_durable(mark.pos);
-        writer.line.raise_mark(mark);
+    pub(crate) fn flushed_up_to(&self, mark: Mark) {
+        self.base.raise_flushed(mark);
+        self.ring.set_durable(mark.pos);
         if self.config.durability() == Durability::Flushed {
             self.base.raise_durable(mark.pos);
-            writer.progress.ring();
         }
     }
 }
