@@ -16,9 +16,9 @@ pub(crate) struct Base {
     pub(crate) log: LogId,
     /// 0 for a log in one file.
     pub(crate) segment_len: u64,
-    shape: RwLock<Arc<Shape>>,
-    /// How often the shape has changed.
-    shapes: AtomicU64,
+    extent: RwLock<Arc<Extent>>,
+    /// How often the extent has changed.
+    extents: AtomicU64,
     /// Every group before it is in the store.
     written: Reached,
     /// Every group before it is on stable storage.
@@ -75,7 +75,7 @@ impl Reached {
 
 /// How far the log reaches, and what was cut out of it: what truncation changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Shape {
+pub(crate) struct Extent {
     /// The first live record, or where it will be.
     pub(crate) head: u64,
     pub(crate) head_group: u64,
@@ -86,9 +86,9 @@ pub(crate) struct Shape {
     pub(crate) timeline: Timeline,
 }
 
-impl Shape {
+impl Extent {
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        Shape {
+        Extent {
             head: manifest.head,
             head_group: manifest.head_group,
             head_ordinal: manifest.head_ordinal,
@@ -146,17 +146,17 @@ impl Shape {
 impl Base {
     /// The log that ends with the mark of its manifest.
     pub(crate) fn of(store: Latched, manifest: &Manifest) -> Self {
-        let shape = Shape::of(manifest);
-        Self::new(store, manifest.log, manifest.segment_len, shape, manifest.mark)
+        let extent = Extent::of(manifest);
+        Self::new(store, manifest.log, manifest.segment_len, extent, manifest.mark)
     }
 
-    pub(crate) fn new(store: Latched, log: LogId, segment_len: u64, shape: Shape, end: Mark) -> Self {
+    pub(crate) fn new(store: Latched, log: LogId, segment_len: u64, extent: Extent, end: Mark) -> Self {
         Base {
             store,
             log,
             segment_len,
-            shape: RwLock::new(Arc::new(shape)),
-            shapes: AtomicU64::new(0),
+            extent: RwLock::new(Arc::new(extent)),
+            extents: AtomicU64::new(0),
             written: Reached::new(end),
             flushed: Reached::new(end),
             durable: CachePadded::new(AtomicU64::new(end.pos)),
@@ -166,25 +166,25 @@ impl Base {
         }
     }
 
-    pub(crate) fn shape(&self) -> Arc<Shape> {
+    pub(crate) fn extent(&self) -> Arc<Extent> {
         if self.store.is_in_child() {
             // The thread that was changing it when the process was forked is not there to finish.
             return self
-                .shape
+                .extent
                 .try_read()
-                .map_or_else(Arc::default, |shape| shape.clone());
+                .map_or_else(Arc::default, |extent| extent.clone());
         }
-        self.shape.read().clone()
+        self.extent.read().clone()
     }
 
-    pub(crate) fn set_shape(&self, shape: Shape) {
-        *self.shape.write() = Arc::new(shape);
-        self.shapes.fetch_add(1, Ordering::Release);
+    pub(crate) fn set_extent(&self, extent: Extent) {
+        *self.extent.write() = Arc::new(extent);
+        self.extents.fetch_add(1, Ordering::Release);
     }
 
-    /// A number that differs once the shape has changed. Read before the shape, so that a change in between is seen later.
-    pub(crate) fn shapes(&self) -> u64 {
-        self.shapes.load(Ordering::Acquire)
+    /// A number that differs once the extent has changed. Read before the extent, so that a change in between is seen later.
+    pub(crate) fn extents(&self) -> u64 {
+        self.extents.load(Ordering::Acquire)
     }
 
     /// The manifest as of when somebody last looked, for a handle that only reads.
@@ -343,12 +343,12 @@ impl Base {
                 return self.store.error(WalError::io("reading the log")(error));
             }
         };
-        let shape = self.now();
-        if pos < shape.head_group {
+        let extent = self.now();
+        if pos < extent.head_group {
             // Not damage: a truncation was faster than the reader.
             return WalError::Truncated {
                 lsn: Lsn::from_pos(pos),
-                head: Lsn::from_pos(shape.head),
+                head: Lsn::from_pos(extent.head),
             };
         }
         WalError::Corruption(self.damage(pos, pos + len as u64, reason))

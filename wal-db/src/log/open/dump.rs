@@ -79,7 +79,7 @@ impl Dump {
 
     fn begin(&mut self) {
         let base = &self.salvage.base;
-        let (shape, segment_len) = (base.shape(), base.segment_len);
+        let (extent, segment_len) = (base.extent(), base.segment_len);
         let manifest = if base.seen.is_some() {
             ""
         } else {
@@ -89,11 +89,11 @@ impl Dump {
             0 => format!("log {} in one file{manifest}", base.log),
             len => format!("log {} in segments of {len} bytes{manifest}", base.log),
         });
-        let (head, group, ordinal) = (shape.head, shape.head_group, shape.head_ordinal);
+        let (head, group, ordinal) = (extent.head, extent.head_group, extent.head_ordinal);
         self.line(format!(
             "head at {head} in the group at {group}, ordinal {ordinal}"
         ));
-        for epoch in shape.timeline.epochs() {
+        for epoch in extent.timeline.epochs() {
             let (start, cut, epoch) = (epoch.start, epoch.cut, epoch.epoch);
             self.line(if cut < start {
                 format!("epoch {epoch} from {start}, cut off from {cut}")
@@ -168,7 +168,7 @@ impl Dump {
             let base = &self.salvage.base;
             let follows = |header: &GroupHeader| {
                 let before = self.group.as_ref();
-                base.shape().timeline.owns(header)
+                base.extent().timeline.owns(header)
                     && before.is_none_or(|before| header.prev_digest == before.digest(base.log))
             };
             match find::read_header(base, pos) {
@@ -197,7 +197,7 @@ impl Dump {
              time {time}{seal}{schemas}"
         ));
         self.group = Some(*header);
-        self.next = Some(self.salvage.base.shape().skip_cut(header.next()));
+        self.next = Some(self.salvage.base.extent().skip_cut(header.next()));
         self.ordinal = Some(ordinal);
     }
 

@@ -15,7 +15,7 @@ use crate::{
         self, Manifest, Mark,
         timeline::{EpochStart, Room},
     },
-    log::base::{Base, Shape, mark_after},
+    log::base::{Base, Extent, mark_after},
     lsn::Lsn,
     staging::leftover::Leftover,
 };
@@ -72,7 +72,7 @@ pub(crate) fn mend(
     begin_epoch(&mut manifest, mark.pos, cut, room)?;
     manifest.mark = mark;
     manifest.schema = newest_schema;
-    base.set_shape(Shape::of(&manifest));
+    base.set_extent(Extent::of(&manifest));
     base.go_on_from(mark);
     base.raise_durable(mark.pos);
     report.end = Lsn::from_pos(mark.pos + format::GROUP_HEADER_LEN as u64);

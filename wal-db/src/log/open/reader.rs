@@ -19,7 +19,7 @@ use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest, Mark},
     log::{
-        base::{Base, Seen, Shape, mark_after},
+        base::{Base, Extent, Seen, mark_after},
         read::{find, view::View},
     },
     lsn::Lsn,
@@ -77,7 +77,7 @@ pub(crate) fn open_latched(store: Latched, config: WalConfig) -> Result<View> {
             continue;
         }
         copies = now;
-        base.set_shape(Shape::of(&copies.newest));
+        base.set_extent(Extent::of(&copies.newest));
         tries += 1;
         if tries > TRIES {
             break Looked::up_to_the_mark(&copies.newest);
@@ -187,7 +187,7 @@ fn look(base: &Base, copies: &Loaded) -> Result<Looked> {
     meet(base, &mut waiting, &mut found, len)?;
     let survey = match &waiting {
         Some(waiting) if waiting.nothing_follows(base, &found) => Survey::nothing(found.mark.pos),
-        _ => recover::survey(base, &base.shape(), found.mark.pos, len)?,
+        _ => recover::survey(base, &base.extent(), found.mark.pos, len)?,
     };
     let durable = waiting.as_ref().and_then(|waiting| waiting.leftover.durable);
     found.durable = found.durable.max(survey.durable).max(manifest.mark.pos);
@@ -247,7 +247,7 @@ fn boundary(base: &Base, durable: u64, mark: &Mark) -> u64 {
     if durable >= end || durable <= mark.pos {
         return durable.min(end);
     }
-    match find::find_group(base, &base.shape(), durable - 1) {
+    match find::find_group(base, &base.extent(), durable - 1) {
         Ok(header) if header.next() <= durable => header.next(),
         Ok(header) => header.pos,
         Err(_) => mark.pos,
@@ -259,7 +259,7 @@ fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, confi
     let last_schema = staged.last_schema();
     let epoch = manifest.timeline.newest().epoch;
     let (bytes, header) = staged.into_group(base.log, mark, epoch, mark.pos);
-    let shape = Shape {
+    let extent = Extent {
         head: mark.pos + GROUP_HEADER_LEN as u64,
         head_group: mark.pos,
         head_ordinal: mark.ordinal,
@@ -270,7 +270,7 @@ fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, confi
         start: mark.pos,
         bytes,
     }));
-    let base = Base::new(store, base.log, base.segment_len, shape, *mark);
+    let base = Base::new(store, base.log, base.segment_len, extent, *mark);
     base.set_written(mark_after(&header, base.log));
     View::new(base, config, RecoveryReport::default(), last_schema)
 }
@@ -278,13 +278,13 @@ fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, confi
 impl Base {
     /// What truncations have left of the log by now. For a handle that writes that is known; one that only reads looks at
     /// the manifest again.
-    pub(crate) fn now(&self) -> Arc<Shape> {
+    pub(crate) fn now(&self) -> Arc<Extent> {
         if let Some(seen) = &self.seen {
             let known = seen.lock().manifest.clone();
             let newest = keeper::newest_now(&self.store, &known);
             self.take(&mut seen.lock(), newest);
         }
-        self.shape()
+        self.extent()
     }
 
     /// No byte of the log comes after this by now. A segment that the manifest does not name has none, so nobody looks for
@@ -305,9 +305,9 @@ impl Base {
             return;
         }
         let is_cut = newest.timeline != seen.manifest.timeline;
-        let shape = Shape::of(&newest);
-        if shape != *self.shape() {
-            self.set_shape(shape);
+        let extent = Extent::of(&newest);
+        if extent != *self.extent() {
+            self.set_extent(extent);
             // Names of segments may stand for other files by now. What is missing is met when it is read.
             let _ = recover::attach(&self.store, &newest, Access::ReadInUse);
         }

@@ -11,7 +11,7 @@ use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{self, GroupHeader, HeaderFault, Kind, Manifest, Mark, staging::StagingHeader},
     log::{
-        base::{Base, Shape, mark_after},
+        base::{Base, Extent, mark_after},
         read::{
             find::{self, Content},
             scan::Walker,
@@ -67,7 +67,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
     }
     // Up to `mend`, nothing of the stream is written: an error leaves the log as it was.
     let mut found = scan_to_end(&base, from, u64::MAX)?;
-    let survey = survey(&base, &base.shape(), found.mark.pos, len)?;
+    let survey = survey(&base, &base.extent(), found.mark.pos, len)?;
     report.scanned_bytes = survey.read + found.mark.pos.saturating_sub(manifest.mark.pos);
     report.found_records = found.mark.ordinal.saturating_sub(manifest.mark.ordinal);
     found.durable = found.durable.max(survey.durable);
@@ -104,7 +104,7 @@ pub(crate) fn check_mark(base: &Base, manifest: &Manifest) -> Result<()> {
         return Ok(());
     }
     // Another group than the one before the mark would be continued by what nobody can read.
-    let leads_here = |header: &GroupHeader| base.shape().skip_cut(header.next()) == mark.pos;
+    let leads_here = |header: &GroupHeader| base.extent().skip_cut(header.next()) == mark.pos;
     match find::read_header(base, mark.prev)? {
         Ok(header) if header.digest(base.log) == mark.prev_digest && leads_here(&header) => Ok(()),
         _ => Err(base.damage(mark.prev, mark.pos, CorruptionReason::Chain).into()),
@@ -179,7 +179,7 @@ pub(crate) enum Stop {
 
 /// Follows the chain of intact groups from `mark`, those that start before `limit`.
 pub(crate) fn scan_to_end(base: &Base, mark: Mark, limit: u64) -> Result<Found> {
-    let shape = base.shape();
+    let extent = base.extent();
     let mut found = Found {
         mark,
         durable: 0,
@@ -188,13 +188,13 @@ pub(crate) fn scan_to_end(base: &Base, mark: Mark, limit: u64) -> Result<Found> 
     };
     while found.mark.pos < limit {
         found.stop = match find::read_header(base, found.mark.pos)? {
-            Ok(header) if !shape.timeline.continues(&header, &found.mark) => {
+            Ok(header) if !extent.timeline.continues(&header, &found.mark) => {
                 Stop::Damaged(CorruptionReason::Chain)
             }
             Ok(header) => match find::check_content(base, &header)? {
                 Content::Intact => {
                     if header.flags & format::group::FLAG_SCHEMAS != 0 {
-                        found.schema = last_schema(base, &shape, &header)?.or(found.schema);
+                        found.schema = last_schema(base, &extent, &header)?.or(found.schema);
                     }
                     found.mark = mark_after(&header, base.log);
                     found.durable = found.durable.max(header.durable);
@@ -213,8 +213,8 @@ pub(crate) fn scan_to_end(base: &Base, mark: Mark, limit: u64) -> Result<Found> 
     Ok(found)
 }
 
-pub(crate) fn last_schema(base: &Base, shape: &Arc<Shape>, header: &GroupHeader) -> Result<Option<u64>> {
-    let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
+pub(crate) fn last_schema(base: &Base, extent: &Arc<Extent>, header: &GroupHeader) -> Result<Option<u64>> {
+    let mut walker = Walker::new(extent.clone(), header.pos, header.next()).with_schemas();
     let mut last = None;
     while let Some(frame) = walker.next_frame(base) {
         let frame = frame?;
@@ -245,8 +245,8 @@ impl Survey {
     }
 }
 
-pub(crate) fn survey(base: &Base, shape: &Shape, from: u64, end: u64) -> Result<Survey> {
-    let newest = shape.timeline.newest().epoch;
+pub(crate) fn survey(base: &Base, extent: &Extent, from: u64, end: u64) -> Result<Survey> {
+    let newest = extent.timeline.newest().epoch;
     let mut survey = Survey::nothing(from);
     let mut sectors = Sectors::forwards(base, from, end);
     while let Some(part) = sectors.next_part()? {

@@ -41,10 +41,10 @@ pub(crate) fn mark_before(base: &Base, manifest: &Manifest, len: u64) -> Result<
 
 /// The mark after a group whose end may have been cut off.
 fn mark_behind(base: &Base, header: &GroupHeader) -> Result<Mark> {
-    let (shape, mut mark) = (base.shape(), mark_after(header, base.log));
-    if shape.timeline.cut_around(header.end() - 1).is_some() {
+    let (extent, mut mark) = (base.extent(), mark_after(header, base.log));
+    if extent.timeline.cut_around(header.end() - 1).is_some() {
         mark.ordinal = header.ordinal;
-        let mut walker = Walker::new(shape, header.pos, header.next());
+        let mut walker = Walker::new(extent, header.pos, header.next());
         while let Some(frame) = walker.next_frame(base) {
             frame?;
             mark.ordinal += 1;
@@ -55,11 +55,11 @@ fn mark_behind(base: &Base, header: &GroupHeader) -> Result<Mark> {
 
 /// The last intact group that ends at or before a position. Costs what lies between costs to read.
 fn last_intact(base: &Base, manifest: &Manifest, before: u64) -> Result<Option<GroupHeader>> {
-    let shape = base.shape();
+    let extent = base.extent();
     let mut sectors = Sectors::backwards(base, manifest.head_group, before / SECTOR * SECTOR);
     while let Some(part) = sectors.next_part()? {
         for header in part.headers().rev() {
-            if shape.timeline.owns(&header)
+            if extent.timeline.owns(&header)
                 && header.next() <= before
                 && find::check_content(base, &header)? == Content::Intact
             {
@@ -75,14 +75,14 @@ pub(crate) fn schema_before(base: &Base, mark: &Mark, newest: Option<u64>) -> Re
     if newest.is_none_or(|newest| newest < mark.pos) {
         return Ok(newest);
     }
-    let (shape, mut pos, mut at) = (base.shape(), mark.pos, mark.prev);
-    let first = base.window_start(shape.head_group);
+    let (extent, mut pos, mut at) = (base.extent(), mark.pos, mark.prev);
+    let first = base.window_start(extent.head_group);
     while at < pos
         && at >= first
         && let Ok(header) = find::read_header(base, at)?
     {
         if header.flags & group::FLAG_SCHEMAS != 0 {
-            return last_schema(base, &shape, &header);
+            return last_schema(base, &extent, &header);
         }
         (pos, at) = (at, header.prev);
     }

@@ -20,7 +20,7 @@ use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{FrameWord, Kind, LogId, Manifest, Mark, timeline::Timeline},
     log::{
-        base::{Base, Seen, Shape},
+        base::{Base, Extent, Seen},
         read::{
             find, iter,
             record::{Record, RecordKind},
@@ -145,31 +145,31 @@ pub(crate) fn salvage_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage
         manifest,
         first,
     } = open_damaged(&fs, path)?;
-    let (shape, segment_len) = match &manifest {
+    let (extent, segment_len) = match &manifest {
         Some(manifest) => {
             // A missing or foreign segment is what the walk will report.
             let attached = recover::attach(&store, manifest, Access::ReadInUse);
             let _ = attached.or_else(|_| recover::attach(&store, manifest, Access::Read));
-            (Shape::of(manifest), manifest.segment_len)
+            (Extent::of(manifest), manifest.segment_len)
         }
         None => {
-            let shape = Shape {
+            let extent = Extent {
                 head: first,
                 head_group: first,
                 head_ordinal: 0,
                 dropped: 0,
                 timeline: Timeline::default(),
             };
-            (shape, store.segment_len().unwrap_or(0))
+            (extent, store.segment_len().unwrap_or(0))
         }
     };
     let end = store.len().map_err(WalError::io("reading the log's length"))?;
-    let (head, group) = (shape.head, shape.head_group);
+    let (head, group) = (extent.head, extent.head_group);
     let mark = Mark {
         pos: end,
         ..Mark::default()
     };
-    let mut base = Base::new(store, log, segment_len, shape, mark);
+    let mut base = Base::new(store, log, segment_len, extent, mark);
     base.seen = manifest.map(Seen::of).map(Mutex::new);
     // The schemas of the first records may lie before them. If damage hides them, what is there before the head is read.
     let newest = base.seen_manifest().and_then(|manifest| manifest.schema);
@@ -177,7 +177,7 @@ pub(crate) fn salvage_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage
         Ok(before) => (before, group),
         Err(_) => (Vec::new(), base.window_start(group)),
     };
-    let walker = Walker::new(base.shape(), first, end).with_schemas();
+    let walker = Walker::new(base.extent(), first, end).with_schemas();
     Ok(Salvage {
         base,
         walker,
@@ -490,7 +490,7 @@ impl Salvage {
     /// What staging memory has of the records after the end of the store. Whatever was published counts, as when the
     /// log is opened after the death of its writer.
     fn staged(&self, leftover: &Leftover, stop: &Place) -> Vec<(u64, FrameWord, Bytes)> {
-        let start = self.base.shape().skip_cut(stop.group_start());
+        let start = self.base.extent().skip_cut(stop.group_start());
         let key = self.base.key(leftover.header.epoch);
         let complete = recover::same_boot(&self.base, &leftover.header);
         let staged = staged::collect(leftover, start.max(leftover.released), complete, key);

@@ -4,7 +4,7 @@ use super::{find, seek::cut_back, tail::Tail, view::View};
 use crate::{
     error::{Result, WalError},
     format::{GROUP_HEADER_LEN, GroupHeader, timeline::EpochStart},
-    log::base::Shape,
+    log::base::Extent,
     lsn::Lsn,
     position::{Anchor, Position},
     sync::Arc,
@@ -29,7 +29,7 @@ impl View {
     pub(crate) fn position_at(
         &self,
         pos: u64,
-        known: &Shape,
+        known: &Extent,
         last: Option<&GroupHeader>,
     ) -> Result<Position> {
         // Of a cut before which it stands its taker has not heard.
@@ -40,7 +40,7 @@ impl View {
             Some(header) => Some(*header),
             None => {
                 self.drain_if_possible(pos - 1)?;
-                self.look(|shape| self.group_before(shape, pos))?
+                self.look(|extent| self.group_before(extent, pos))?
             }
         };
         Ok(Position {
@@ -57,30 +57,30 @@ impl View {
     }
 
     /// The last group that can hold a record before `pos`; `None` if the log has none.
-    fn group_before(&self, shape: &Shape, pos: u64) -> Result<Option<GroupHeader>> {
+    fn group_before(&self, extent: &Extent, pos: u64) -> Result<Option<GroupHeader>> {
         let mut below = pos - HEADER_LEN;
-        if let Some(cut) = shape.timeline.cut_behind(below) {
+        if let Some(cut) = extent.timeline.cut_behind(below) {
             below = cut.cut;
         }
         let below = below.min(self.base.written());
-        if below <= shape.head_group {
+        if below <= extent.head_group {
             return Ok(None);
         }
-        find::find_group(&self.base, shape, below - 1).map(Some)
+        find::find_group(&self.base, extent, below - 1).map(Some)
     }
 
     /// The position of the record at `lsn` or the next one.
     pub(crate) fn position_of(&self, lsn: Lsn) -> Result<Position> {
-        let shape = self.base.shape();
-        self.check_position(&shape, lsn.pos())?;
-        self.position_at(lsn.pos(), &shape, None)
+        let extent = self.base.extent();
+        self.check_position(&extent, lsn.pos())?;
+        self.position_at(lsn.pos(), &extent, None)
     }
 
     pub(crate) fn position_after(&self, lsn: Lsn) -> Result<Position> {
-        let shape = self.base.shape();
+        let extent = self.base.extent();
         let record = self.read(lsn)?;
         let end = lsn.pos() + crate::format::frame_len(record.len());
-        self.position_at(end, &shape, None)
+        self.position_at(end, &extent, None)
     }
 
     /// That the log is the one that the position was taken in, and holds what came before it.
@@ -96,20 +96,20 @@ impl View {
             // Another history may have something else there, and in memory yet.
             self.drain_if_possible(anchor.group)?;
         }
-        self.look(|shape| {
-            self.check_position(shape, pos)?;
+        self.look(|extent| {
+            self.check_position(extent, pos)?;
             let diverged = Err(WalError::Diverged { lsn: position.lsn });
-            if position.epoch > shape.timeline.newest().epoch {
+            if position.epoch > extent.timeline.newest().epoch {
                 return diverged;
             }
             if let Some(anchor) = position.anchor
-                && !self.holds(shape, anchor, position.epoch)?
+                && !self.holds(extent, anchor, position.epoch)?
             {
                 return diverged;
             }
-            let cut = shape.timeline.next_cut_after(before_header(pos));
+            let cut = extent.timeline.next_cut_after(before_header(pos));
             let cut = cut.filter(|cut| cut.cut < position.read_to);
-            let pos = match shape.timeline.cut_behind(pos) {
+            let pos = match extent.timeline.cut_behind(pos) {
                 // What was cut off there came after it.
                 Some(gone) if cut.is_none() => gone.start + HEADER_LEN,
                 _ => pos,
@@ -119,29 +119,29 @@ impl View {
     }
 
     /// Whether the log has, or can have had, this group.
-    fn holds(&self, shape: &Shape, anchor: Anchor, epoch: u32) -> Result<bool> {
+    fn holds(&self, extent: &Extent, anchor: Anchor, epoch: u32) -> Result<bool> {
         let Anchor { group, digest } = anchor;
-        if let Some(cut) = shape.timeline.cut_around(group) {
+        if let Some(cut) = extent.timeline.cut_around(group) {
             // Its bytes may be gone. The epoch that cut it off came later.
             return Ok(cut.epoch > epoch);
         }
         if group >= self.base.written() {
             return Ok(false);
         }
-        if group >= shape.head_group {
-            let header = find::find_group(&self.base, shape, group)?;
+        if group >= extent.head_group {
+            let header = find::find_group(&self.base, extent, group)?;
             return Ok(header.pos == group && header.digest(self.base.log) == digest);
         }
         // It was dropped. The first group that is left names the one before it.
-        if shape.timeline.epoch_at(group).is_some_and(|owner| owner > epoch) {
+        if extent.timeline.epoch_at(group).is_some_and(|owner| owner > epoch) {
             return Ok(false);
         }
-        let before = if shape.head_group < self.base.written() {
-            let header = find::read_header(&self.base, shape.head_group)?;
+        let before = if extent.head_group < self.base.written() {
+            let header = find::read_header(&self.base, extent.head_group)?;
             header.ok().map(|header| (header.prev, header.prev_digest))
         } else {
             let mark = self.base.written_mark();
-            (mark.pos == shape.head_group).then_some((mark.prev, mark.prev_digest))
+            (mark.pos == extent.head_group).then_some((mark.prev, mark.prev_digest))
         };
         Ok(match before {
             Some((prev, prev_digest)) if prev == group => prev_digest == digest,

@@ -88,12 +88,12 @@ impl View {
             return Err(WalError::Reentrant);
         }
         loop {
-            let shape = self.base.shape();
+            let extent = self.base.extent();
             let error = match self.loaded(&mut self.dictionary.lock()) {
                 Ok(entries) => return Ok(run(entries)),
                 Err(error) => error,
             };
-            let moved = !Arc::ptr_eq(&shape, &self.base.now());
+            let moved = !Arc::ptr_eq(&extent, &self.base.now());
             if !moved || !matches!(error, WalError::Corruption(_)) {
                 return Err(error);
             }

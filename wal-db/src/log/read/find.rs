@@ -4,7 +4,7 @@ use super::{sectors::Sectors, window::WINDOW_LEN};
 use crate::{
     error::{CorruptionReason, Result},
     format::{self, GROUP_HEADER_LEN, GroupHeader, HeaderFault, SECTOR},
-    log::base::{Base, Shape},
+    log::base::{Base, Extent},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +87,10 @@ pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<B
 
 /// The first authentic group header at or after `from`, which starts on a sector, and before `to`. What was cut off is
 /// not read.
-pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Result<Option<GroupHeader>> {
-    let mut sectors = Sectors::forwards(base, format::align_sector(from), to).without_cuts(shape);
+pub(crate) fn find_header(base: &Base, extent: &Extent, from: u64, to: u64) -> Result<Option<GroupHeader>> {
+    let mut sectors = Sectors::forwards(base, format::align_sector(from), to).without_cuts(extent);
     while let Some(part) = sectors.next_part()? {
-        if let Some(header) = part.headers().find(|header| shape.timeline.owns(header)) {
+        if let Some(header) = part.headers().find(|header| extent.timeline.owns(header)) {
             return Ok(Some(header));
         }
     }
@@ -99,15 +99,15 @@ pub(crate) fn find_header(base: &Base, shape: &Shape, from: u64, to: u64) -> Res
 
 /// The group that holds `pos`, which lies in the log and is not cut off. Looks backwards a part at a time, so it costs what
 /// the group's size costs.
-pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHeader> {
+pub(crate) fn find_group(base: &Base, extent: &Extent, pos: u64) -> Result<GroupHeader> {
     let lost = |from| Err(base.damage(from, pos, CorruptionReason::GroupHeader).into());
-    let lowest = shape.head_group;
+    let lowest = extent.head_group;
     let mut sectors = Sectors::backwards(base, lowest, pos / SECTOR * SECTOR + SECTOR);
     while let Some(part) = sectors.next_part()? {
         for header in part.headers().rev() {
-            if shape.timeline.owns(&header) && is_linked(base, shape, &header)? {
+            if extent.timeline.owns(&header) && is_linked(base, extent, &header)? {
                 // If the log goes on before `pos`, a header between the two is lost.
-                let next = shape.skip_cut(header.next());
+                let next = extent.skip_cut(header.next());
                 return if next > pos { Ok(header) } else { lost(next) };
             }
         }
@@ -117,18 +117,18 @@ pub(crate) fn find_group(base: &Base, shape: &Shape, pos: u64) -> Result<GroupHe
 
 /// Whether the group after `header` names it. Where that one cannot be read, the group before it decides; where neither
 /// can, its own content; and for a group that stands alone nothing speaks against it.
-fn is_linked(base: &Base, shape: &Shape, header: &GroupHeader) -> Result<bool> {
-    let next = shape.skip_cut(header.next());
+fn is_linked(base: &Base, extent: &Extent, header: &GroupHeader) -> Result<bool> {
+    let next = extent.skip_cut(header.next());
     if next < base.written()
         && let Ok(Ok(next)) = read_header(base, next)
     {
         return Ok(header.leads_to(&next, base.log));
     }
-    if header.prev >= header.pos || header.pos <= shape.head_group {
+    if header.prev >= header.pos || header.pos <= extent.head_group {
         return Ok(true);
     }
     // What was there before the first group may be gone.
-    let is_there = header.prev >= shape.head_group;
+    let is_there = header.prev >= extent.head_group;
     if is_there && let Ok(prev) = read_header(base, header.prev)? {
         return Ok(prev.leads_to(header, base.log));
     }

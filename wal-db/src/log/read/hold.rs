@@ -82,7 +82,7 @@ impl View {
     pub(crate) fn hold(self: &Arc<Self>, lsn: Lsn) -> Result<Hold> {
         // A retention that has not taken the lock will see the hold; one that held it has moved the head.
         let mut holds = self.holds.lock();
-        self.check_position(&self.base.shape(), lsn.pos())?;
+        self.check_position(&self.base.extent(), lsn.pos())?;
         let pos = Arc::new(AtomicU64::new(lsn.pos()));
         holds.add(&pos);
         Ok(Hold {

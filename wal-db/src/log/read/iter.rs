@@ -13,7 +13,7 @@ use crate::{
     config::RecoveryPolicy,
     error::{CorruptionReason, Result, WalError},
     format::GROUP_HEADER_LEN,
-    log::base::Shape,
+    log::base::Extent,
     lsn::Lsn,
     sync::Arc,
 };
@@ -49,7 +49,7 @@ impl WalIter {
     /// `to` was appended already.
     pub(crate) fn new(view: Arc<View>, group: u64, from: u64, to: u64) -> Self {
         let (end, then) = view.end_and_staged();
-        let mut walker = Walker::new(view.base.shape(), group, end);
+        let mut walker = Walker::new(view.base.extent(), group, end);
         if view.config.background_flush() {
             walker = walker.reading_ahead(to);
         }
@@ -127,7 +127,7 @@ impl WalIter {
                 None => match self.then.take() {
                     Some(view) => {
                         // What was cut off meanwhile is not shown, as little as what came before it was.
-                        let (group, end) = (view.base.shape().head_group, view.base.written());
+                        let (group, end) = (view.base.extent().head_group, view.base.written());
                         self.walker = Walker::new(self.view.base.now(), group, end);
                         self.view = view;
                     }
@@ -151,7 +151,7 @@ impl WalIter {
         }
         self.view.drain_if_possible(self.to - 1)?;
         let written = self.view.base.written();
-        self.walker.extend(self.view.base.shape(), written);
+        self.walker.extend(self.view.base.extent(), written);
         Ok(written > end)
     }
 
@@ -234,7 +234,7 @@ impl RevIter {
     }
 
     fn ending_at(view: Arc<View>, end: u64) -> Result<Self> {
-        let next = view.look(|shape| group_before(&view, shape, end))?;
+        let next = view.look(|extent| group_before(&view, extent, end))?;
         Ok(RevIter {
             view,
             items: Vec::new(),
@@ -247,14 +247,14 @@ impl RevIter {
     /// the last record before the cut, or nowhere if the log starts after `pos` now.
     fn explain(&self, pos: u64) -> Result<Option<Option<(u64, u64)>>> {
         self.view.base.now();
-        self.view.look(|shape| {
-            if pos < shape.head_group {
+        self.view.look(|extent| {
+            if pos < extent.head_group {
                 return Ok(Some(None));
             }
-            let Some(cut) = shape.timeline.cut_around(pos) else {
+            let Some(cut) = extent.timeline.cut_around(pos) else {
                 return Ok(None);
             };
-            let group = group_before(&self.view, shape, cut.cut)?;
+            let group = group_before(&self.view, extent, cut.cut)?;
             Ok(Some(group.map(|group| (group, cut.start))))
         })
     }
@@ -262,13 +262,13 @@ impl RevIter {
     /// Reads the group at `pos` with the damage in it, and notes where the one before it is.
     fn load(&mut self, pos: u64, end: u64) -> Result<()> {
         let base = &self.view.base;
-        let shape = base.shape();
+        let extent = base.extent();
         let header = find::read_header(base, pos)?;
         let end = header.as_ref().map_or(end, |header| header.next().min(end));
-        let mut walker = Walker::new(shape.clone(), pos, end);
+        let mut walker = Walker::new(extent.clone(), pos, end);
         while let Some(frame) = walker.next_frame(base) {
             match frame {
-                Ok(frame) if frame.pos < shape.head => {}
+                Ok(frame) if frame.pos < extent.head => {}
                 Ok(frame) => self.items.push(Ok(owned(&walker, &frame))),
                 Err(error @ WalError::Corruption(_)) => {
                     walker.resync(base)?;
@@ -278,8 +278,8 @@ impl RevIter {
             }
         }
         let before = match header {
-            Ok(header) => Some(header.prev).filter(|&prev| prev < pos && prev >= shape.head_group),
-            Err(_) => group_before(&self.view, &shape, pos)?,
+            Ok(header) => Some(header.prev).filter(|&prev| prev < pos && prev >= extent.head_group),
+            Err(_) => group_before(&self.view, &extent, pos)?,
         };
         self.next = before.map(|before| (before, pos));
         Ok(())
@@ -337,11 +337,11 @@ impl Iterator for RevIter {
 impl FusedIterator for RevIter {}
 
 /// The last group before `end`, or where its header should be.
-fn group_before(view: &View, shape: &Shape, end: u64) -> Result<Option<u64>> {
-    let Some(last) = end.checked_sub(1).filter(|&last| last >= shape.head_group) else {
+fn group_before(view: &View, extent: &Extent, end: u64) -> Result<Option<u64>> {
+    let Some(last) = end.checked_sub(1).filter(|&last| last >= extent.head_group) else {
         return Ok(None);
     };
-    match find::find_group(&view.base, shape, last) {
+    match find::find_group(&view.base, extent, last) {
         Ok(header) => Ok(Some(header.pos)),
         Err(WalError::Corruption(damage)) if damage.reason == CorruptionReason::GroupHeader => {
             Ok(Some(damage.start))

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{GroupHeader, SECTOR},
-    log::base::Shape,
+    log::base::Extent,
     lsn::Lsn,
     sync::{Arc, Mutex},
 };
@@ -23,13 +23,15 @@ pub(crate) struct Ordinals(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    shape: Option<Arc<Shape>>,
+    extent: Option<Arc<Extent>>,
     groups: Vec<(u64, u64)>,
 }
 
 impl Known {
-    fn is_of(&self, shape: &Arc<Shape>) -> bool {
-        self.shape.as_ref().is_some_and(|known| Arc::ptr_eq(known, shape))
+    fn is_of(&self, extent: &Arc<Extent>) -> bool {
+        self.extent
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, extent))
     }
 }
 
@@ -44,9 +46,9 @@ struct Between {
 impl Ordinals {
     /// The last known group with an ordinal of at most `ordinal`, and the first with a higher one, as ordinals and
     /// positions.
-    fn around(&self, shape: &Arc<Shape>, ordinal: u64) -> [Option<(u64, u64)>; 2] {
+    fn around(&self, extent: &Arc<Extent>, ordinal: u64) -> [Option<(u64, u64)>; 2] {
         let known = self.0.lock();
-        if !known.is_of(shape) {
+        if !known.is_of(extent) {
             return [None; 2];
         }
         let at = known.groups.partition_point(|group| group.0 <= ordinal);
@@ -54,11 +56,11 @@ impl Ordinals {
         [low, known.groups.get(at).copied()]
     }
 
-    fn remember(&self, shape: &Arc<Shape>, header: &GroupHeader) {
+    fn remember(&self, extent: &Arc<Extent>, header: &GroupHeader) {
         let mut known = self.0.lock();
-        if !known.is_of(shape) {
+        if !known.is_of(extent) {
             *known = Known {
-                shape: Some(shape.clone()),
+                extent: Some(extent.clone()),
                 groups: Vec::new(),
             };
         }
@@ -78,14 +80,14 @@ impl Ordinals {
 
 impl View {
     /// How many records of the group come before the one at `pos`.
-    pub(crate) fn index_in_group(&self, shape: &Arc<Shape>, header: &GroupHeader, pos: u64) -> Result<u64> {
-        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+    pub(crate) fn index_in_group(&self, extent: &Arc<Extent>, header: &GroupHeader, pos: u64) -> Result<u64> {
+        let mut walker = Walker::new(extent.clone(), header.pos, header.next());
         let mut before = 0;
         loop {
             match walker.next_frame(&self.base) {
                 Some(Ok(frame)) if frame.pos < pos => before += 1,
                 Some(Err(error @ WalError::Corruption(_))) if walker.pos() < pos => {
-                    return self.index_from_the_end(shape, header, pos, error);
+                    return self.index_from_the_end(extent, header, pos, error);
                 }
                 Some(Err(error)) => return Err(error),
                 _ => return Ok(before),
@@ -96,26 +98,28 @@ impl View {
     /// The same, where damage lies before `pos`: whatever is not after it.
     fn index_from_the_end(
         &self,
-        shape: &Arc<Shape>,
+        extent: &Arc<Extent>,
         header: &GroupHeader,
         pos: u64,
         damage: WalError,
     ) -> Result<u64> {
-        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+        let mut walker = Walker::new(extent.clone(), header.pos, header.next());
         let mut rest = 0;
         while let Some(frame) = walker.next_from(&self.base, pos) {
             frame?;
             rest += 1;
         }
-        self.kept_in_group(shape, header)?.checked_sub(rest).ok_or(damage)
+        self.kept_in_group(extent, header)?
+            .checked_sub(rest)
+            .ok_or(damage)
     }
 
     /// How many records of the group the log has: what its header says, unless some of them were cut off.
-    fn kept_in_group(&self, shape: &Shape, header: &GroupHeader) -> Result<u64> {
-        if is_whole(shape, header) {
+    fn kept_in_group(&self, extent: &Extent, header: &GroupHeader) -> Result<u64> {
+        if is_whole(extent, header) {
             return Ok(u64::from(header.count));
         }
-        let next = shape.skip_cut(header.end() - 1);
+        let next = extent.skip_cut(header.end() - 1);
         let written = self.base.written_mark();
         let ordinal = match written {
             mark if mark.pos == next => mark.ordinal,
@@ -130,7 +134,7 @@ impl View {
     /// Where the last record of the group at `group` before `before` starts and ends, and the group's header.
     pub(crate) fn last_in_group(
         &self,
-        shape: &Arc<Shape>,
+        extent: &Arc<Extent>,
         group: u64,
         before: u64,
     ) -> Result<(Option<(u64, u64)>, GroupHeader)> {
@@ -140,7 +144,7 @@ impl View {
         };
         let mut last = None;
         if header.count > 0 {
-            let mut walker = Walker::new(shape.clone(), group, header.next());
+            let mut walker = Walker::new(extent.clone(), group, header.next());
             while let Some(frame) = walker.next_frame(&self.base) {
                 let frame = frame?;
                 if frame.pos >= before {
@@ -155,7 +159,7 @@ impl View {
     /// What holds the record with this number if that is in the staging memory of another process.
     fn staged_from_ordinal(&self, ordinal: u64) -> Option<Arc<View>> {
         let staged = self.staged()?;
-        (ordinal >= staged.base.shape().head_ordinal).then_some(staged)
+        (ordinal >= staged.base.extent().head_ordinal).then_some(staged)
     }
 
     /// The record with this number; `None` if the log has none yet.
@@ -163,12 +167,12 @@ impl View {
         if let Some(staged) = self.staged_from_ordinal(ordinal) {
             return staged.read_ordinal(ordinal);
         }
-        self.look(|shape| {
-            let Some(header) = self.group_of_ordinal(shape, ordinal)? else {
+        self.look(|extent| {
+            let Some(header) = self.group_of_ordinal(extent, ordinal)? else {
                 return Ok(None);
             };
-            let pos = self.nth_in_group(shape, &header, ordinal)?;
-            let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+            let pos = self.nth_in_group(extent, &header, ordinal)?;
+            let mut walker = Walker::new(extent.clone(), header.pos, header.next());
             let frame = walker.next_from(&self.base, pos).transpose()?;
             Ok(frame.map(|frame| owned(&walker, &frame)))
         })
@@ -183,15 +187,15 @@ impl View {
         if let Some(staged) = self.staged_from_ordinal(ordinal) {
             return staged.iter_from_ordinal(ordinal);
         }
-        let (group, from) = self.look(|shape| {
-            let Some(header) = self.group_of_ordinal(shape, ordinal)? else {
+        let (group, from) = self.look(|extent| {
+            let Some(header) = self.group_of_ordinal(extent, ordinal)? else {
                 let written = self.base.written();
                 return Ok((written, written));
             };
-            match self.nth_in_group(shape, &header, ordinal) {
+            match self.nth_in_group(extent, &header, ordinal) {
                 Ok(from) => Ok((header.pos, from)),
                 // The walk says so.
-                Err(WalError::Corruption(damage)) if Arc::ptr_eq(shape, &self.base.shape()) => {
+                Err(WalError::Corruption(damage)) if Arc::ptr_eq(extent, &self.base.extent()) => {
                     Ok((header.pos, damage.start))
                 }
                 Err(error) => Err(error),
@@ -201,8 +205,8 @@ impl View {
     }
 
     /// Where the record with this number is, which is in this group if any group of the log has it.
-    fn nth_in_group(&self, shape: &Arc<Shape>, header: &GroupHeader, ordinal: u64) -> Result<u64> {
-        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+    fn nth_in_group(&self, extent: &Arc<Extent>, header: &GroupHeader, ordinal: u64) -> Result<u64> {
+        let mut walker = Walker::new(extent.clone(), header.pos, header.next());
         let mut at = header.ordinal;
         let damage = loop {
             match walker.next_frame(&self.base) {
@@ -218,7 +222,7 @@ impl View {
             }
         };
         // What lies after the damage can be counted from the end.
-        let kept = self.kept_in_group(shape, header)?;
+        let kept = self.kept_in_group(extent, header)?;
         let Some(left) = (header.ordinal + kept).checked_sub(ordinal) else {
             return Err(damage);
         };
@@ -240,11 +244,11 @@ impl View {
     }
 
     /// The group that holds the record with this number; `None` if the log has none yet.
-    fn group_of_ordinal(&self, shape: &Arc<Shape>, ordinal: u64) -> Result<Option<GroupHeader>> {
-        if ordinal < shape.head_ordinal {
+    fn group_of_ordinal(&self, extent: &Arc<Extent>, ordinal: u64) -> Result<Option<GroupHeader>> {
+        if ordinal < extent.head_ordinal {
             return Err(WalError::Truncated {
-                lsn: Lsn::from_pos(shape.dropped.saturating_sub(1)),
-                head: Lsn::from_pos(shape.head),
+                lsn: Lsn::from_pos(extent.dropped.saturating_sub(1)),
+                head: Lsn::from_pos(extent.head),
             });
         }
         if ordinal >= self.base.ordinal() {
@@ -254,11 +258,11 @@ impl View {
         if ordinal >= end.ordinal {
             return Ok(None);
         }
-        let [low, high] = self.ordinals.around(shape, ordinal);
+        let [low, high] = self.ordinals.around(extent, ordinal);
         let (high_ordinal, high) = high.unwrap_or((end.ordinal, end.pos));
-        let low = low.map_or(shape.head_group, |low| low.1);
+        let low = low.map_or(extent.head_group, |low| low.1);
         let low = match find::read_header(&self.base, low)? {
-            Ok(header) if shape.timeline.owns(&header) => header,
+            Ok(header) if extent.timeline.owns(&header) => header,
             _ => return Err(self.base.damage(low, high, CorruptionReason::GroupHeader).into()),
         };
         let between = Between {
@@ -266,14 +270,14 @@ impl View {
             pos: high,
             ordinal: high_ordinal,
         };
-        let found = self.search(shape, ordinal, between)?;
-        self.ordinals.remember(shape, &found);
+        let found = self.search(extent, ordinal, between)?;
+        self.ordinals.remember(extent, &found);
         Ok(Some(found))
     }
 
     /// The last group whose first record has this number or a lower one. Guesses where it is, as if all records were of
     /// one length, and every other time halves what is left.
-    fn search(&self, shape: &Shape, ordinal: u64, mut between: Between) -> Result<GroupHeader> {
+    fn search(&self, extent: &Extent, ordinal: u64, mut between: Between) -> Result<GroupHeader> {
         let mut halve = false;
         loop {
             let Between {
@@ -282,7 +286,7 @@ impl View {
                 ordinal: high,
             } = &mut between;
             let next = low.ordinal + u64::from(low.count);
-            if ordinal < next && is_whole(shape, low) || low.next() >= *pos {
+            if ordinal < next && is_whole(extent, low) || low.next() >= *pos {
                 return Ok(*low);
             }
             let room = *pos - low.next();
@@ -293,7 +297,7 @@ impl View {
                 (u128::from(room) * u128::from(ordinal.saturating_sub(next)) / u128::from(records)) as u64
             };
             let middle = low.next() + guess.min(room - 1) / SECTOR * SECTOR;
-            match find::find_header(&self.base, shape, middle, *pos)? {
+            match find::find_header(&self.base, extent, middle, *pos)? {
                 Some(header) if header.ordinal <= ordinal => *low = header,
                 Some(header) => (*pos, *high) = (middle, header.ordinal),
                 None => *pos = middle,
@@ -304,6 +308,6 @@ impl View {
 }
 
 /// Whether nothing of the group was cut off, so that it has as many records as its header says.
-fn is_whole(shape: &Shape, header: &GroupHeader) -> bool {
-    shape.timeline.cut_around(header.end() - 1).is_none()
+fn is_whole(extent: &Extent, header: &GroupHeader) -> bool {
+    extent.timeline.cut_around(header.end() - 1).is_none()
 }

@@ -7,7 +7,7 @@ use crate::{
         group::{FLAG_SCHEMAS, FLAG_SEAL},
     },
     log::{
-        base::{Base, Shape},
+        base::{Base, Extent},
         open::report::{Rule, Violation},
     },
     lsn::Lsn,
@@ -80,12 +80,12 @@ impl Group {
     /// The rules that the group breaks. Of one whose end was cut off, those that speak of its end say nothing.
     pub(crate) fn broken(
         &self,
-        shape: &Shape,
+        extent: &Extent,
         before: Option<&Before>,
         bytes: Option<&find::Bytes>,
     ) -> Vec<Rule> {
         let header = &self.header;
-        let is_cut = shape.timeline.cut_around(header.end() - 1).is_some();
+        let is_cut = extent.timeline.cut_around(header.end() - 1).is_some();
         let goes_on =
             |rule: fn(&GroupHeader, &Before) -> bool| before.is_none_or(|before| rule(header, before));
         let is_seal = header.flags & FLAG_SEAL != 0;
@@ -93,7 +93,7 @@ impl Group {
             header.len as usize == GROUP_HEADER_LEN && header.count == 0 && header.durable == header.pos;
         let flag = header.flags & FLAG_SCHEMAS != 0;
         let is_full = self.is_whole && !is_cut;
-        let starts_here = self.is_whole && header.pos == shape.head_group;
+        let starts_here = self.is_whole && header.pos == extent.head_group;
         let holds_head = self.head_is_there || header.len as usize == GROUP_HEADER_LEN;
         let head_ordinal = header.ordinal + self.before_head;
         let rules = [
@@ -107,7 +107,7 @@ impl Group {
             ),
             (
                 Rule::HeadOrdinal,
-                !starts_here || shape.head_ordinal == head_ordinal,
+                !starts_here || extent.head_ordinal == head_ordinal,
             ),
             (Rule::Head, !starts_here || is_cut || holds_head),
             (Rule::Seal, !is_seal || seals),

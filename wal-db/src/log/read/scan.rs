@@ -11,7 +11,7 @@ use crate::{
         self, FRAME_HEADER_LEN, FrameAt, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, HeaderFault,
         Kind, timeline::EpochStart,
     },
-    log::base::{Base, Shape},
+    log::base::{Base, Extent},
     sync::Arc,
 };
 
@@ -35,7 +35,7 @@ impl Frame {
 /// Walks the records of a log in order, from group to group and frame to frame, and checks everything on the way.
 pub(crate) struct Walker {
     window: Window,
-    shape: Arc<Shape>,
+    extent: Arc<Extent>,
     /// The next cut that lies ahead, so that each frame is compared with one number.
     cut: Option<EpochStart>,
     /// Where the next frame or group header is.
@@ -81,10 +81,10 @@ struct Group {
 
 impl Walker {
     /// Starts with the group at `group` and ends before the one at `end`.
-    pub(crate) fn new(shape: Arc<Shape>, group: u64, end: u64) -> Self {
+    pub(crate) fn new(extent: Arc<Extent>, group: u64, end: u64) -> Self {
         let mut walker = Walker {
             window: Window::default(),
-            shape,
+            extent,
             cut: None,
             pos: group,
             end,
@@ -135,12 +135,12 @@ impl Walker {
         }
     }
 
-    /// Lets the walk go on to a later end, over a log that was truncated meanwhile if `shape` says so.
-    pub(crate) fn extend(&mut self, shape: Arc<Shape>, end: u64) {
+    /// Lets the walk go on to a later end, over a log that was truncated meanwhile if `extent` says so.
+    pub(crate) fn extend(&mut self, extent: Arc<Extent>, end: u64) {
         (self.end, self.near) = (end, 0);
-        self.shape = shape;
+        self.extent = extent;
         // What was read a moment ago was cut off since, and something else came instead.
-        let is_kept = |previous: &GroupHeader| self.shape.timeline.cut_around(previous.pos).is_none();
+        let is_kept = |previous: &GroupHeader| self.extent.timeline.cut_around(previous.pos).is_none();
         self.previous = self.previous.filter(is_kept);
         self.find_cut();
         self.skip_cut();
@@ -317,21 +317,21 @@ impl Walker {
             WalError::Truncated { .. } => self.pos,
             _ => return Some(error),
         };
-        let shape = base.now();
+        let extent = base.now();
         // A walk may begin where a place was looked up before the log moved on.
-        if Arc::ptr_eq(&shape, &self.shape) && start >= shape.head_group {
+        if Arc::ptr_eq(&extent, &self.extent) && start >= extent.head_group {
             return Some(error);
         }
-        if start < shape.head_group {
-            if let Err(error) = shape.check_kept(start) {
+        if start < extent.head_group {
+            if let Err(error) = extent.check_kept(start) {
                 return Some(error);
             }
             // Nothing that is read here was dropped.
-            (self.pos, self.group, self.previous) = (shape.head_group, None, None);
-        } else if shape.timeline.cut_around(start).is_some() {
+            (self.pos, self.group, self.previous) = (extent.head_group, None, None);
+        } else if extent.timeline.cut_around(start).is_some() {
             (self.pos, self.group) = (self.pos.max(start), None);
         }
-        self.extend(shape, self.end);
+        self.extend(extent, self.end);
         None
     }
 
@@ -365,7 +365,7 @@ impl Walker {
                     word,
                     offset: (pos - self.window.start) as usize + FRAME_HEADER_LEN,
                 };
-                frame.word.more = word.more && !self.shape.is_cut_at(frame.end());
+                frame.word.more = word.more && !self.extent.is_cut_at(frame.end());
                 self.pos = frame.end();
                 return Ok(Some(frame));
             }
@@ -412,7 +412,7 @@ impl Walker {
         let is_another = self
             .previous
             .is_some_and(|previous| !previous.leads_to(&header, base.log));
-        if header.next() > self.end || !self.shape.timeline.owns(&header) || is_another {
+        if header.next() > self.end || !self.extent.timeline.owns(&header) || is_another {
             return damaged(CorruptionReason::Chain);
         }
         let checked = self.check_whole(base, &header)?;
@@ -490,7 +490,7 @@ impl Walker {
     }
 
     fn find_cut(&mut self) {
-        self.cut = self.shape.timeline.next_cut_after(self.pos);
+        self.cut = self.extent.timeline.next_cut_after(self.pos);
     }
 
     /// Jumps over a cut that the position has reached.
@@ -556,7 +556,7 @@ mod tests {
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
             let near = START + if all { bytes.len() } else { near.index(bytes.len() + 1) } as u64;
-            let mut walker = Walker::new(Arc::new(Shape::default()), 0, u64::MAX);
+            let mut walker = Walker::new(Arc::new(Extent::default()), 0, u64::MAX);
             walker.window.start = START;
             walker.window.bytes = bytes.clone().into();
             walker.near = near;

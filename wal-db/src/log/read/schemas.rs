@@ -13,7 +13,7 @@ use crate::{
         FRAME_HEADER_LEN, FrameAt, FrameKey, FrameWord, Kind,
         schema::{LINK_LEN, Link},
     },
-    log::base::{Base, Shape},
+    log::base::{Base, Extent},
     lsn::Lsn,
     sync::Arc,
 };
@@ -30,13 +30,13 @@ const EPOCHS_TRIED: usize = 1 << 20;
 
 impl Base {
     /// Reads the frame at `pos` alone; `None` if there is none, or its epoch has been forgotten.
-    pub(crate) fn read_at_once(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
-        let Some(epoch) = shape.timeline.epoch_at(pos) else {
+    pub(crate) fn read_at_once(&self, extent: &Extent, pos: u64) -> Result<Option<Record>> {
+        let Some(epoch) = extent.timeline.epoch_at(pos) else {
             return Ok(None);
         };
         let (found, bytes) = self.look_at(pos, self.key(epoch))?;
         Ok(match found {
-            FrameAt::Intact(word) if word.kind != Kind::Void => Some(record_of(shape, pos, word, bytes)),
+            FrameAt::Intact(word) if word.kind != Kind::Void => Some(record_of(extent, pos, word, bytes)),
             _ => None,
         })
     }
@@ -58,10 +58,10 @@ impl Base {
     }
 
     /// Walks the group that holds `pos`: finds the record, or the damage, or that none starts there.
-    pub(crate) fn read_in_group(&self, shape: &Arc<Shape>, pos: u64) -> Result<Record> {
+    pub(crate) fn read_in_group(&self, extent: &Arc<Extent>, pos: u64) -> Result<Record> {
         let lsn = Lsn::from_pos(pos);
-        let header = find::find_group(self, shape, pos)?;
-        let mut walker = Walker::new(shape.clone(), header.pos, header.next()).with_schemas();
+        let header = find::find_group(self, extent, pos)?;
+        let mut walker = Walker::new(extent.clone(), header.pos, header.next()).with_schemas();
         match walker.next_from(self, pos).transpose()? {
             Some(frame) if frame.pos == pos => Ok(super::iter::owned(&walker, &frame)),
             _ => Err(WalError::NoSuchRecord { lsn }),
@@ -86,9 +86,9 @@ impl Base {
 
     /// The schema record at `pos`, and where it leads.
     pub(crate) fn schema_frame(&self, pos: u64) -> Result<(Link, Record)> {
-        let shape = self.shape();
-        let record = match self.read_at_once(&shape, pos)? {
-            None if shape.timeline.epoch_at(pos).is_none() => self.schema_by_its_group(&shape, pos)?,
+        let extent = self.extent();
+        let record = match self.read_at_once(&extent, pos)? {
+            None if extent.timeline.epoch_at(pos).is_none() => self.schema_by_its_group(&extent, pos)?,
             record => record,
         };
         let schema = record.filter(|record| record.kind() == RecordKind::Schema);
@@ -101,18 +101,18 @@ impl Base {
 
     /// Reads a frame by the epoch that its group names: the timeline has forgotten whose the position is, as it does with
     /// the oldest openings of a log that was opened very often.
-    fn schema_by_its_group(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
+    fn schema_by_its_group(&self, extent: &Extent, pos: u64) -> Result<Option<Record>> {
         // It may lie before the head: what is in the head's window is there.
-        let first = self.window_start(shape.head_group);
-        let whole = Shape {
+        let first = self.window_start(extent.head_group);
+        let whole = Extent {
             head: first,
             head_group: first,
-            ..shape.clone()
+            ..extent.clone()
         };
         match self.read_in_group(&Arc::new(whole), pos) {
             Err(WalError::NoSuchRecord { .. }) => Ok(None),
             Err(error @ WalError::Corruption(_)) => {
-                self.schema_of_any_epoch(shape, pos)?.map(Some).ok_or(error)
+                self.schema_of_any_epoch(extent, pos)?.map(Some).ok_or(error)
             }
             record => record.map(Some),
         }
@@ -120,12 +120,12 @@ impl Base {
 
     /// Reads a frame of a group that begins before the window, so that its header may be gone: in one of the epochs that
     /// can have been those of the position.
-    fn schema_of_any_epoch(&self, shape: &Shape, pos: u64) -> Result<Option<Record>> {
-        let (found, bytes) = self.look_at(pos, self.key(shape.timeline.newest().epoch))?;
+    fn schema_of_any_epoch(&self, extent: &Extent, pos: u64) -> Result<Option<Record>> {
+        let (found, bytes) = self.look_at(pos, self.key(extent.timeline.newest().epoch))?;
         Ok(match found {
             FrameAt::Intact(word) | FrameAt::Other(word) if word.kind == Kind::Schema => {
-                let record = record_of(shape, pos, word, bytes);
-                let epochs = shape.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
+                let record = record_of(extent, pos, word, bytes);
+                let epochs = extent.timeline.epochs_around(pos).rev().take(EPOCHS_TRIED);
                 let epoch = word.epoch_among(self.log, pos, &record.data, epochs);
                 epoch.map(|_| record)
             }
@@ -136,7 +136,7 @@ impl Base {
     /// Whether what was written at `pos` is still there: what lies before the first window may be gone, with all the
     /// records that needed it.
     pub(crate) fn is_there(&self, pos: u64) -> bool {
-        pos >= self.window_start(self.shape().head_group)
+        pos >= self.window_start(self.extent().head_group)
     }
 
     /// Where the window of a position begins. What is in it stays as long as a record of it does; what is before that of the
@@ -154,11 +154,11 @@ impl Base {
 }
 
 /// The record in the frame at `pos`, of which these are the bytes.
-fn record_of(shape: &Shape, pos: u64, word: FrameWord, bytes: BytesMut) -> Record {
+fn record_of(extent: &Extent, pos: u64, word: FrameWord, bytes: BytesMut) -> Record {
     Record {
         lsn: Lsn::from_pos(pos),
         kind: RecordKind::of(word.kind),
-        more: word.more && !shape.is_cut_at(pos + word.frame_len()),
+        more: word.more && !extent.is_cut_at(pos + word.frame_len()),
         data: bytes
             .freeze()
             .slice(FRAME_HEADER_LEN..FRAME_HEADER_LEN + word.len as usize),

@@ -4,7 +4,7 @@ use super::window::WINDOW_LEN;
 use crate::{
     error::Result,
     format::{self, GroupHeader, SECTOR, group},
-    log::base::{Base, Shape},
+    log::base::{Base, Extent},
 };
 
 /// How much is read at a time on the way back, which mostly ends at the first group.
@@ -17,7 +17,7 @@ pub(crate) struct Sectors<'a> {
     to: u64,
     way: Way,
     /// What this says was cut off is not read, but for the rest of a part.
-    shape: Option<&'a Shape>,
+    extent: Option<&'a Extent>,
     buf: Vec<u8>,
 }
 
@@ -53,20 +53,20 @@ impl<'a> Sectors<'a> {
             from,
             to,
             way,
-            shape: None,
+            extent: None,
             buf: vec![0; len],
         }
     }
 
     /// Jumps over what was cut off.
-    pub(crate) fn without_cuts(mut self, shape: &'a Shape) -> Self {
-        self.shape = Some(shape);
+    pub(crate) fn without_cuts(mut self, extent: &'a Extent) -> Self {
+        self.extent = Some(extent);
         self.from = self.skip_cut(self.from);
         self
     }
 
     fn skip_cut(&self, pos: u64) -> u64 {
-        self.shape.map_or(pos, |shape| shape.skip_cut(pos))
+        self.extent.map_or(pos, |extent| extent.skip_cut(pos))
     }
 
     /// The next part, in the order of the walk; its own sectors are in that of the stream.

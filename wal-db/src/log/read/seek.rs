@@ -6,7 +6,7 @@ use super::{find, iter::WalIter, record::Record, view::View};
 use crate::{
     error::{Result, WalError},
     format::{FRAME_HEADER_LEN, GROUP_HEADER_LEN, GroupHeader, SECTOR, timeline::EpochStart},
-    log::{base::Shape, clock},
+    log::{base::Extent, clock},
     lsn::Lsn,
     sync::Arc,
 };
@@ -33,30 +33,30 @@ pub(crate) fn cut_back(cut: EpochStart) -> WalError {
 impl View {
     /// Looks for something in the log as it is now. If that is damaged or gone, and a truncation came meanwhile, the
     /// truncation may be all that is wrong: then it is looked for again.
-    pub(crate) fn look<T>(&self, look: impl Fn(&Arc<Shape>) -> Result<T>) -> Result<T> {
+    pub(crate) fn look<T>(&self, look: impl Fn(&Arc<Extent>) -> Result<T>) -> Result<T> {
         loop {
-            let shape = self.base.shape();
-            match look(&shape) {
+            let extent = self.base.extent();
+            match look(&extent) {
                 Err(WalError::Corruption(_) | WalError::Truncated { .. })
-                    if !Arc::ptr_eq(&shape, &self.base.now()) => {}
+                    if !Arc::ptr_eq(&extent, &self.base.now()) => {}
                 result => return result,
             }
         }
     }
 
     pub(crate) fn read(&self, lsn: Lsn) -> Result<Record> {
-        self.look(|shape| self.read_now(shape, lsn))
+        self.look(|extent| self.read_now(extent, lsn))
     }
 
-    fn read_now(&self, shape: &Arc<Shape>, lsn: Lsn) -> Result<Record> {
+    fn read_now(&self, extent: &Arc<Extent>, lsn: Lsn) -> Result<Record> {
         let pos = lsn.pos();
-        if pos < shape.head {
+        if pos < extent.head {
             // What was cut off is no record, though nothing before it may be left.
-            return Err(match shape.timeline.cut_around(pos) {
+            return Err(match extent.timeline.cut_around(pos) {
                 Some(_) => WalError::NoSuchRecord { lsn },
                 None => WalError::Truncated {
                     lsn,
-                    head: Lsn::from_pos(shape.head),
+                    head: Lsn::from_pos(extent.head),
                 },
             });
         }
@@ -74,20 +74,20 @@ impl View {
         }
         if pos.saturating_add(FRAME_HEADER_LEN as u64) > self.base.written()
             || !pos.is_multiple_of(FRAME_HEADER_LEN as u64)
-            || shape.timeline.cut_around(pos).is_some()
+            || extent.timeline.cut_around(pos).is_some()
         {
             return Err(WalError::NoSuchRecord { lsn });
         }
-        match self.base.read_at_once(shape, pos)? {
+        match self.base.read_at_once(extent, pos)? {
             Some(record) => Ok(record),
-            None => self.base.read_in_group(shape, pos),
+            None => self.base.read_in_group(extent, pos),
         }
     }
 
     /// What holds `pos` if that is in the staging memory of another process.
     fn staged_at(&self, pos: u64) -> Option<Arc<View>> {
         let staged = self.staged()?;
-        (pos >= staged.base.shape().head_group).then_some(staged)
+        (pos >= staged.base.extent().head_group).then_some(staged)
     }
 
     /// Refuses to read what was appended and did not get into the store; `why` says what became of it.
@@ -100,14 +100,14 @@ impl View {
 
     /// That the log has everything from `pos` on that it ever had there, and reaches that far. This is the one place where
     /// a position that was kept elsewhere is judged; what was cut off around it is for the caller to say or to jump over.
-    pub(crate) fn check_position(&self, shape: &Shape, pos: u64) -> Result<()> {
-        shape.check_kept(pos)?;
+    pub(crate) fn check_position(&self, extent: &Extent, pos: u64) -> Result<()> {
+        extent.check_kept(pos)?;
         self.check_end(pos)
     }
 
     /// That the record at `lsn` was not cut off.
     pub(crate) fn check_not_cut(&self, lsn: Lsn) -> Result<()> {
-        match self.base.shape().timeline.cut_around(lsn.pos()) {
+        match self.base.extent().timeline.cut_around(lsn.pos()) {
             Some(cut) => Err(cut_back(cut)),
             _ => Ok(()),
         }
@@ -125,7 +125,7 @@ impl View {
 
     /// That nothing was cut off of what a reader at `pos` has read.
     pub(crate) fn check_followed(&self, pos: u64) -> Result<()> {
-        match self.base.shape().timeline.cut_behind(pos) {
+        match self.base.extent().timeline.cut_behind(pos) {
             Some(cut) => Err(cut_back(cut)),
             _ => Ok(()),
         }
@@ -148,9 +148,9 @@ impl View {
 
     /// The group to start at to find the records from `pos` on, a position that is checked.
     pub(crate) fn walk_start(&self, pos: u64) -> Result<u64> {
-        let group = self.look(|shape| {
-            self.check_position(shape, pos)?;
-            self.group_at(shape, pos)
+        let group = self.look(|extent| {
+            self.check_position(extent, pos)?;
+            self.group_at(extent, pos)
         });
         match group {
             // The walk meets the damage, and says whether it is in its way.
@@ -168,41 +168,41 @@ impl View {
         match from {
             Some(from) => Ok(WalIter::new(self.clone(), self.walk_start(from)?, from, to)),
             None => {
-                let shape = self.base.shape();
-                Ok(WalIter::new(self.clone(), shape.head_group, shape.head, to))
+                let extent = self.base.extent();
+                Ok(WalIter::new(self.clone(), extent.head_group, extent.head, to))
             }
         }
     }
 
     /// Where to start walking to find the records from `pos` on.
-    pub(crate) fn group_at(&self, shape: &Shape, pos: u64) -> Result<u64> {
+    pub(crate) fn group_at(&self, extent: &Extent, pos: u64) -> Result<u64> {
         let written = self.base.written();
         // What was cut off may end where the log does.
-        let pos = shape.skip_cut(pos);
+        let pos = extent.skip_cut(pos);
         if pos >= written {
             return Ok(written);
         }
-        if pos <= shape.head {
-            return Ok(shape.head_group);
+        if pos <= extent.head {
+            return Ok(extent.head_group);
         }
-        Ok(find::find_group(&self.base, shape, pos)?.pos)
+        Ok(find::find_group(&self.base, extent, pos)?.pos)
     }
 
     pub(crate) fn iter_from_time(self: &Arc<Self>, time: SystemTime) -> Result<WalIter> {
         // When what is staged is written is not known before.
         self.drain_if_possible(u64::MAX)?;
         let to = self.end();
-        let (group, from) = self.look(|shape| Ok((self.first_group_from(shape, time)?, shape.head)))?;
+        let (group, from) = self.look(|extent| Ok((self.first_group_from(extent, time)?, extent.head)))?;
         Ok(WalIter::new(self.clone(), group, from, to))
     }
 
     /// Where the first group starts that was written at `time` or later.
-    pub(crate) fn first_group_from(&self, shape: &Shape, time: SystemTime) -> Result<u64> {
+    pub(crate) fn first_group_from(&self, extent: &Extent, time: SystemTime) -> Result<u64> {
         let time_us = clock::micros(time);
-        let before = self.last_group_where(shape, |header| header.time_us < time_us)?;
+        let before = self.last_group_where(extent, |header| header.time_us < time_us)?;
         Ok(match before {
             Some(header) if header.time_us < time_us => header.next(),
-            _ => shape.head_group,
+            _ => extent.head_group,
         })
     }
 
@@ -210,16 +210,16 @@ impl View {
     /// true up to some group and false from there on.
     fn last_group_where(
         &self,
-        shape: &Shape,
+        extent: &Extent,
         holds: impl Fn(&GroupHeader) -> bool,
     ) -> Result<Option<GroupHeader>> {
         let mut high = self.base.written();
-        let Some(mut low) = find::find_header(&self.base, shape, shape.head_group, high)? else {
+        let Some(mut low) = find::find_header(&self.base, extent, extent.head_group, high)? else {
             return Ok(None);
         };
         while low.next() < high {
             let middle = low.next() + (high - low.next()) / 2 / SECTOR * SECTOR;
-            match find::find_header(&self.base, shape, middle, high)? {
+            match find::find_header(&self.base, extent, middle, high)? {
                 Some(header) if holds(&header) => low = header,
                 _ => high = middle,
             }
@@ -229,14 +229,14 @@ impl View {
 
     /// The number of the record at `lsn`, and when it was written to the store.
     pub(crate) fn locate(&self, lsn: Lsn) -> Result<Location> {
-        self.look(|shape| {
-            self.read_now(shape, lsn)?;
+        self.look(|extent| {
+            self.read_now(extent, lsn)?;
             if let Some(staged) = self.staged_at(lsn.pos()) {
                 return staged.locate(lsn);
             }
-            let header = find::find_group(&self.base, shape, lsn.pos())?;
+            let header = find::find_group(&self.base, extent, lsn.pos())?;
             Ok(Location {
-                ordinal: header.ordinal + self.index_in_group(shape, &header, lsn.pos())?,
+                ordinal: header.ordinal + self.index_in_group(extent, &header, lsn.pos())?,
                 time: clock::system_time(header.time_us),
             })
         })

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Corruption, Result, WalError},
     format::GROUP_HEADER_LEN,
-    log::base::Shape,
+    log::base::Extent,
     lsn::Lsn,
     position::Position,
     sync::{Arc, Deadline},
@@ -68,8 +68,8 @@ pub enum Follow {
 pub struct Tail {
     view: Arc<View>,
     walker: Walker,
-    /// The log's shape as it was looked at last, and its number; `None` before the first look.
-    shape: Arc<Shape>,
+    /// The log's extent as it was looked at last, and its number; `None` before the first look.
+    extent: Arc<Extent>,
     looked: Option<u64>,
     from: u64,
     follow: Follow,
@@ -82,11 +82,11 @@ pub struct Tail {
 impl Tail {
     pub(crate) fn new(view: Arc<View>, from: u64) -> Result<Self> {
         let group = view.walk_start(from)?;
-        let shape = view.base.shape();
+        let extent = view.base.extent();
         Ok(Tail {
-            walker: Walker::new(shape.clone(), group, group),
+            walker: Walker::new(extent.clone(), group, group),
             view,
-            shape,
+            extent,
             looked: None,
             from,
             follow: Follow::Durable,
@@ -116,7 +116,7 @@ impl Tail {
     pub fn position(&self) -> Result<Position> {
         self.view.check_process()?;
         self.view
-            .position_at(self.from, &self.shape, self.walker.last_header())
+            .position_at(self.from, &self.extent, self.walker.last_header())
     }
 
     /// The next record if it is there.
@@ -190,7 +190,7 @@ impl Tail {
         if let Some(damage) = &self.broken {
             return Err(damage.clone().into());
         }
-        if self.looked == Some(self.view.base.shapes())
+        if self.looked == Some(self.view.base.extents())
             && self.walker.pos() >= self.from
             && self.walker.near_frame()
         {
@@ -201,13 +201,13 @@ impl Tail {
         loop {
             let bound = self.bound();
             self.look()?;
-            self.walker.extend(self.shape.clone(), bound);
+            self.walker.extend(self.extent.clone(), bound);
             return match self.walker.next_from(&self.view.base, self.from) {
                 None => Ok(None),
                 Some(Ok(frame)) => Ok(Some(self.deliver(&frame))),
                 // A truncation may be all that is wrong.
                 Some(Err(WalError::Corruption(_) | WalError::Truncated { .. }))
-                    if self.looked != Some(self.view.base.shapes()) =>
+                    if self.looked != Some(self.view.base.extents()) =>
                 {
                     continue;
                 }
@@ -230,21 +230,21 @@ impl Tail {
 
     /// Looks at what truncation has changed, and whether it concerns what was delivered or is still to come.
     fn look(&mut self) -> Result<()> {
-        let shapes = self.view.base.shapes();
-        if self.looked == Some(shapes) {
+        let extents = self.view.base.extents();
+        if self.looked == Some(extents) {
             return Ok(());
         }
-        let shape = self.view.base.shape();
-        shape.check_kept(self.from)?;
-        (self.shape, self.looked) = (shape, Some(shapes));
-        if let Some(cut) = self.shape.timeline.cut_behind(self.from) {
+        let extent = self.view.base.extent();
+        extent.check_kept(self.from)?;
+        (self.extent, self.looked) = (extent, Some(extents));
+        if let Some(cut) = self.extent.timeline.cut_behind(self.from) {
             self.from = cut.start + GROUP_HEADER_LEN as u64;
-            self.walker = Walker::new(self.shape.clone(), cut.start, cut.start);
+            self.walker = Walker::new(self.extent.clone(), cut.start, cut.start);
             return Err(cut_back(cut));
         }
-        if self.walker.pos() < self.shape.head_group {
-            let head = self.shape.head_group;
-            self.walker = Walker::new(self.shape.clone(), head, head);
+        if self.walker.pos() < self.extent.head_group {
+            let head = self.extent.head_group;
+            self.walker = Walker::new(self.extent.clone(), head, head);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, GroupHeader, Kind, Manifest},
     log::{
-        base::{Base, Shape},
+        base::{Base, Extent},
         open::{
             keeper,
             report::{Copied, CopyFault, FileFault, VerifyReport},
@@ -26,12 +26,12 @@ use crate::{
 /// The manifest is locked where this process writes it, as long as its copies are read.
 pub(crate) fn verify(view: &View, manifest: Option<MutexGuard<'_, Manifest>>) -> Result<VerifyReport> {
     let base = &view.base;
-    let shape = base.shape();
+    let extent = base.extent();
     let mut verifier = Verifier {
         base,
         end: base.written(),
-        next: Some(shape.head_group),
-        shape,
+        next: Some(extent.head_group),
+        extent,
         report: VerifyReport::default(),
         group: None,
         before: None,
@@ -45,7 +45,7 @@ pub(crate) fn verify(view: &View, manifest: Option<MutexGuard<'_, Manifest>>) ->
 struct Verifier<'a> {
     base: &'a Base,
     /// The log as it was when this began.
-    shape: Arc<Shape>,
+    extent: Arc<Extent>,
     end: u64,
     report: VerifyReport,
     group: Option<Group>,
@@ -59,7 +59,7 @@ impl Verifier<'_> {
     /// The files that hold the log, from that of the head on.
     fn segments(&self) -> std::ops::RangeInclusive<u64> {
         let of = |pos| self.base.segment_of(pos).unwrap_or(0);
-        of(self.shape.head_group)..=of(self.end.max(self.shape.head_group + 1) - 1)
+        of(self.extent.head_group)..=of(self.end.max(self.extent.head_group + 1) - 1)
     }
 
     /// The copies of what there are two of. Where another process writes, the second copy of a table may be still to come.
@@ -83,7 +83,7 @@ impl Verifier<'_> {
     }
 
     fn check_files(&mut self) -> Result<()> {
-        if self.end == self.shape.head_group {
+        if self.end == self.extent.head_group {
             // A log without a byte has no segments yet.
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl Verifier<'_> {
 
     fn walk(&mut self) -> Result<()> {
         let base = self.base;
-        let mut walker = Walker::new(self.shape.clone(), self.shape.head_group, self.end).thorough();
+        let mut walker = Walker::new(self.extent.clone(), self.extent.head_group, self.end).thorough();
         while let Some(frame) = walker.next_frame(base) {
             match frame {
                 Ok(frame) => self.frame(&walker, &frame)?,
@@ -186,7 +186,7 @@ impl Verifier<'_> {
     }
 
     fn frame(&mut self, walker: &Walker, frame: &Frame) -> Result<()> {
-        if frame.pos >= self.shape.head {
+        if frame.pos >= self.extent.head {
             self.report.records += u64::from(frame.word.kind.is_record());
             self.report.schemas += u64::from(frame.word.kind == Kind::Schema);
         }
@@ -203,7 +203,7 @@ impl Verifier<'_> {
                 more: frame.word.more,
                 padding_is_zero: walker.has_zero_padding(frame),
             };
-            group.add(&seen, self.shape.head);
+            group.add(&seen, self.extent.head);
         }
         Ok(())
     }
@@ -233,7 +233,7 @@ impl Verifier<'_> {
         };
         let header = &group.header;
         let before = self.before.take();
-        self.next = Some(self.shape.skip_cut(header.next()));
+        self.next = Some(self.extent.skip_cut(header.next()));
         self.report.groups += 1;
         self.report.bytes += header.next() - header.pos;
         // Every frame is checked by the walk; this also covers the bytes between them.
@@ -247,7 +247,7 @@ impl Verifier<'_> {
         };
         let content = bytes.as_ref().map_or(Content::Torn, |bytes| bytes.judge(header));
         if content != Content::Intact {
-            if group.is_whole && self.is_damaged(header) && !is_gone(self.base, &self.shape, header) {
+            if group.is_whole && self.is_damaged(header) && !is_gone(self.base, &self.extent, header) {
                 let damage = self
                     .base
                     .damage(header.pos, header.next(), CorruptionReason::GroupContent);
@@ -255,8 +255,8 @@ impl Verifier<'_> {
             }
             return Ok(());
         }
-        let broken = group.broken(&self.shape, before.as_ref(), bytes.as_ref());
-        if !broken.is_empty() && !is_gone(self.base, &self.shape, header) {
+        let broken = group.broken(&self.extent, before.as_ref(), bytes.as_ref());
+        if !broken.is_empty() && !is_gone(self.base, &self.extent, header) {
             let violations = broken.into_iter().map(|rule| group.violation(self.base, rule));
             self.report.violations.extend(violations);
         }
@@ -267,17 +267,17 @@ impl Verifier<'_> {
     /// Whether a group that does not match its digest is damaged, though its frames are intact. Of one whose end was cut
     /// off, the rest may be gone, and then the frames decide.
     fn is_damaged(&self, header: &GroupHeader) -> bool {
-        if self.shape.timeline.cut_around(header.end() - 1).is_none() {
+        if self.extent.timeline.cut_around(header.end() - 1).is_none() {
             return true;
         }
-        let mut walker = Walker::new(self.shape.clone(), header.pos, header.next());
+        let mut walker = Walker::new(self.extent.clone(), header.pos, header.next());
         matches!(walker.next_frame(self.base), Some(Err(WalError::Corruption(_))))
     }
 }
 
-/// Whether a truncation has taken a group, or a part of it, from a log that was of this shape.
-fn is_gone(base: &Base, was: &Shape, header: &GroupHeader) -> bool {
+/// Whether a truncation has taken a group, or a part of it, from a log that was of this extent.
+fn is_gone(base: &Base, was: &Extent, header: &GroupHeader) -> bool {
     let now = base.now();
-    let cut = |shape: &Shape| shape.timeline.cut_around(header.next() - 1);
+    let cut = |extent: &Extent| extent.timeline.cut_around(header.next() - 1);
     header.pos < now.head_group || cut(&now) != cut(was)
 }

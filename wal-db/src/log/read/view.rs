@@ -131,7 +131,7 @@ impl View {
             let end = self.base.written();
             if staged
                 .as_ref()
-                .is_none_or(|staged| staged.base.shape().head_group == end)
+                .is_none_or(|staged| staged.base.extent().head_group == end)
             {
                 return (end, staged);
             }
@@ -151,7 +151,9 @@ impl View {
 
     /// Records in the log up to what is in the store.
     pub(crate) fn record_count(&self) -> u64 {
-        self.base.ordinal().saturating_sub(self.base.shape().head_ordinal)
+        self.base
+            .ordinal()
+            .saturating_sub(self.base.extent().head_ordinal)
     }
 
     pub(crate) fn poisoned(&self) -> WalError {

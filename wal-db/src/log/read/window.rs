@@ -131,13 +131,13 @@ mod tests {
     use super::*;
     use crate::{
         format::{LogId, Mark, timeline::Timeline},
-        log::base::Shape,
+        log::base::Extent,
         storage::{Latched, MemStore},
     };
 
     #[test]
     fn a_walk_is_long_by_what_it_went_through_and_not_by_where_it_is() {
-        let shape = Shape {
+        let extent = Extent {
             head: 0,
             head_group: 0,
             head_ordinal: 0,
@@ -149,7 +149,7 @@ mod tests {
             Latched::new(Box::new(MemStore::new())),
             LogId([7; 16]),
             0,
-            shape,
+            extent,
             Mark {
                 pos: end,
                 ..Mark::default()

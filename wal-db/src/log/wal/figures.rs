@@ -56,12 +56,12 @@ impl Wal {
     /// the file system's to say.
     #[must_use]
     pub fn len(&self) -> u64 {
-        let (view, shape) = (self.view(), self.view().base.shape());
+        let (view, extent) = (self.view(), self.view().base.extent());
         let end = view.end();
         if end <= view.base.written() + GROUP_HEADER_LEN as u64 && view.record_count() == 0 {
             return 0;
         }
-        shape.live_bytes(shape.head, end)
+        extent.live_bytes(extent.head, end)
     }
 
     /// Whether the log holds no record.
@@ -93,15 +93,15 @@ impl Wal {
     #[must_use]
     pub fn status(&self) -> Status {
         let view = self.view();
-        let (written, durable, shape) = (view.base.written(), view.base.durable(), view.base.shape());
+        let (written, durable, extent) = (view.base.written(), view.base.durable(), view.base.extent());
         let ahead = |pos: u64| view.end().saturating_sub(pos + GROUP_HEADER_LEN as u64);
         Status {
             path: view.base.store.location().map(|path| path.to_path_buf()),
-            head: Lsn::from_pos(shape.head),
-            head_ordinal: shape.head_ordinal,
+            head: Lsn::from_pos(extent.head),
+            head_ordinal: extent.head_ordinal,
             end: self.end(),
             durable: Lsn::from_pos(durable + GROUP_HEADER_LEN as u64),
-            bytes: shape.live_bytes(shape.head, view.end()),
+            bytes: extent.live_bytes(extent.head, view.end()),
             records: view.record_count(),
             staged_bytes: ahead(written),
             undurable_bytes: ahead(durable),

@@ -185,7 +185,7 @@ impl Wal {
             Start::Lsn(lsn) => Tail::new(view.clone(), lsn.pos()),
             Start::Position(position) => view.tail_at(&position),
             Start::Head => loop {
-                match Tail::new(view.clone(), view.base.shape().head) {
+                match Tail::new(view.clone(), view.base.extent().head) {
                     // The head has moved in between.
                     Err(WalError::Truncated { .. }) => {}
                     tail => return tail,

@@ -55,7 +55,7 @@ impl View {
     fn try_backup(&self, path: &Path, mut manifest: Manifest) -> Result<Option<Lsn>> {
         let making = || WalError::io("making a backup");
         let staged = self.staged();
-        let staged = staged.filter(|staged| staged.base.shape().head_group == manifest.mark.pos);
+        let staged = staged.filter(|staged| staged.base.extent().head_group == manifest.mark.pos);
         let end = manifest.mark.pos;
         let mut copy = Copy::begin(path, self.base.log, manifest.segment_len).map_err(making())?;
         match self.copy_row(&mut copy, &manifest) {
@@ -68,13 +68,13 @@ impl View {
             return Ok(None);
         }
         // The beginning may have been removed meanwhile, and with it some of what was copied.
-        let shape = self.base.now();
-        if shape.head_group > end || shape.head > end && shape.head_group != end {
+        let extent = self.base.now();
+        if extent.head_group > end || extent.head > end && extent.head_group != end {
             return Ok(None);
         }
-        (manifest.head, manifest.head_group) = (shape.head, shape.head_group);
-        (manifest.head_ordinal, manifest.dropped) = (shape.head_ordinal, shape.dropped);
-        manifest.timeline = shape.timeline.clone();
+        (manifest.head, manifest.head_group) = (extent.head, extent.head_group);
+        (manifest.head_ordinal, manifest.dropped) = (extent.head_ordinal, extent.dropped);
+        manifest.timeline = extent.timeline.clone();
         // What waited in staging memory is in the copy, which has none.
         manifest.staging = None;
         if let Some(staged) = staged {

@@ -293,7 +293,7 @@ impl Writer {
 
     /// The beginning was cut off. If that took the set, the next typed record brings it again.
     pub(crate) fn head_moved(&self) {
-        let first = self.base.window_start(self.base.shape().head_group);
+        let first = self.base.window_start(self.base.extent().head_group);
         self.dictionary.forget_before(first);
         if self
             .dictionary

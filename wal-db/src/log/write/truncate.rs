@@ -13,7 +13,7 @@ use crate::{
     error::{Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest, Mark, timeline::EpochStart},
     log::{
-        base::{Shape, mark_after},
+        base::{Extent, mark_after},
         clock,
         open::keeper::{self, Left},
         read::{dictionary::Set, find, hold::Holds, record::RecordKind, scan::Walker},
@@ -104,13 +104,13 @@ impl Writer {
     }
 
     /// The mark of a log that ends with the record at `pos` and continues at `start`, and whether it ends there already.
-    fn mark_behind(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<(Mark, bool)> {
-        let header = find::find_group(&self.base, shape, pos)?;
-        let kept = self.index_in_group(shape, &header, pos)? + 1;
-        let mut walker = Walker::new(shape.clone(), header.pos, header.next());
+    fn mark_behind(&self, extent: &Arc<Extent>, pos: u64, start: u64) -> Result<(Mark, bool)> {
+        let header = find::find_group(&self.base, extent, pos)?;
+        let kept = self.index_in_group(extent, &header, pos)? + 1;
+        let mut walker = Walker::new(extent.clone(), header.pos, header.next());
         walker.next_from(&self.base, pos).transpose()?;
         // Whatever comes, it is after the record; it may be damaged.
-        let mut rest = Walker::new(shape.clone(), header.next(), start);
+        let mut rest = Walker::new(extent.clone(), header.next(), start);
         let is_last = walker.next_frame(&self.base).is_none() && rest.next_frame(&self.base).is_none();
         let mark = Mark {
             pos: start,
@@ -121,21 +121,21 @@ impl Writer {
     }
 
     /// The mark of a log that loses its first record, the one at `pos`, with all that follow, and continues at `start`.
-    fn mark_of_none(&self, shape: &Arc<Shape>, pos: u64, start: u64) -> Result<Mark> {
-        let header = find::find_group(&self.base, shape, pos)?;
+    fn mark_of_none(&self, extent: &Arc<Extent>, pos: u64, start: u64) -> Result<Mark> {
+        let header = find::find_group(&self.base, extent, pos)?;
         Ok(Mark {
             pos: start,
-            ordinal: shape.head_ordinal,
+            ordinal: extent.head_ordinal,
             ..mark_after(&header, self.base.log)
         })
     }
 
     /// The last record of the log before the one at `pos`: where it starts and where it ends.
-    fn record_before(&self, shape: &Arc<Shape>, pos: u64) -> Result<Option<(u64, u64)>> {
-        let mut next = Some(find::find_group(&self.base, shape, pos)?.pos);
-        while let Some(group) = next.filter(|&group| group >= shape.head_group) {
-            let (last, header) = self.last_in_group(shape, group, pos)?;
-            if last.is_some_and(|(last, _)| last >= shape.head) {
+    fn record_before(&self, extent: &Arc<Extent>, pos: u64) -> Result<Option<(u64, u64)>> {
+        let mut next = Some(find::find_group(&self.base, extent, pos)?.pos);
+        while let Some(group) = next.filter(|&group| group >= extent.head_group) {
+            let (last, header) = self.last_in_group(extent, group, pos)?;
+            if last.is_some_and(|(last, _)| last >= extent.head) {
                 return Ok(last);
             }
             next = Some(header.prev).filter(|&prev| prev < group);
@@ -164,15 +164,15 @@ impl Writer {
         let mut manifest = self.manifest.lock();
         // From here on, closing waits for the manifest.
         self.check_cuttable()?;
-        let shape = self.base.shape();
+        let extent = self.base.extent();
         let mut kept = keep.map(Holds::lock);
         let slowest = kept.as_mut().and_then(|holds| holds.slowest());
         let target = target.min(slowest.unwrap_or(u64::MAX));
-        if target <= shape.head {
-            return Ok(shape.head);
+        if target <= extent.head {
+            return Ok(extent.head);
         }
         let mark = self.base.flushed_mark();
-        let moved = self.head_at(&shape, target, mark)?;
+        let moved = self.head_at(&extent, target, mark)?;
         let mut next = manifest.clone();
         // A scan must not start in front of the head: nothing may be left there.
         self.set_mark(&mut next, mark);
@@ -184,7 +184,7 @@ impl Writer {
         self.publish(&mut next)?;
         *manifest = next;
         let (head, group) = (moved.head, moved.head_group);
-        self.base.set_shape(moved);
+        self.base.set_extent(moved);
         drop(kept);
         self.head_moved();
         // The head has moved, whatever comes of this; the next one tries again.
@@ -202,33 +202,33 @@ impl Writer {
         self.base.store.truncate_before(first)
     }
 
-    /// The shape of a log that starts with the first record at or after `target`, or at the durable end.
-    fn head_at(&self, shape: &Arc<Shape>, target: u64, end: Mark) -> Result<Shape> {
-        let target = shape.skip_cut(target);
-        let group = self.group_at(shape, target.min(end.pos))?;
-        let mut walker = Walker::new(shape.clone(), group, end.pos);
-        let mut timeline = shape.timeline.clone();
+    /// The extent of a log that starts with the first record at or after `target`, or at the durable end.
+    fn head_at(&self, extent: &Arc<Extent>, target: u64, end: Mark) -> Result<Extent> {
+        let target = extent.skip_cut(target);
+        let group = self.group_at(extent, target.min(end.pos))?;
+        let mut walker = Walker::new(extent.clone(), group, end.pos);
+        let mut timeline = extent.timeline.clone();
         let first = walker.next_from(&self.base, target).transpose()?;
         let header = walker.header().copied();
         let Some((frame, header)) = first.zip(header) else {
             let forgotten = timeline.drop_before(self.base.window_start(end.pos));
             let head = end.pos + GROUP_HEADER_LEN as u64;
             let last = Some(end.prev).filter(|&prev| prev < end.pos);
-            return Ok(Shape {
+            return Ok(Extent {
                 head,
                 head_group: end.pos,
                 head_ordinal: end.ordinal,
-                dropped: self.dropped_before(shape, head, last).max(after_cut(forgotten)),
+                dropped: self.dropped_before(extent, head, last).max(after_cut(forgotten)),
                 timeline,
             });
         };
         let forgotten = timeline.drop_before(self.base.window_start(header.pos));
-        Ok(Shape {
+        Ok(Extent {
             head: frame.pos,
             head_group: header.pos,
-            head_ordinal: header.ordinal + self.index_in_group(shape, &header, frame.pos)?,
+            head_ordinal: header.ordinal + self.index_in_group(extent, &header, frame.pos)?,
             dropped: self
-                .dropped_before(shape, frame.pos, Some(header.pos))
+                .dropped_before(extent, frame.pos, Some(header.pos))
                 .max(after_cut(forgotten)),
             timeline,
         })
@@ -236,18 +236,18 @@ impl Writer {
 
     /// After the start of the last record before `head`, which is in `group` or in one before it. Where damage hides
     /// it, it may be anywhere before the head.
-    fn dropped_before(&self, shape: &Arc<Shape>, head: u64, group: Option<u64>) -> u64 {
+    fn dropped_before(&self, extent: &Arc<Extent>, head: u64, group: Option<u64>) -> u64 {
         let mut next = group;
-        while let Some(group) = next.filter(|&group| group >= shape.head_group) {
-            let Ok((last, header)) = self.last_in_group(shape, group, head) else {
+        while let Some(group) = next.filter(|&group| group >= extent.head_group) {
+            let Ok((last, header)) = self.last_in_group(extent, group, head) else {
                 return head;
             };
             if let Some((last, _)) = last {
-                return shape.dropped.max(last + 1);
+                return extent.dropped.max(last + 1);
             }
             next = Some(header.prev).filter(|&prev| prev < group);
         }
-        shape.dropped
+        extent.dropped
     }
 
     /// Drops what `retention` does not ask to keep and no hold still needs.
@@ -259,11 +259,11 @@ impl Writer {
         let mut keep_from = 0;
         if let Some(bytes) = retention.max_bytes {
             let end = tail;
-            keep_from = self.base.shape().last_bytes(end, bytes);
+            keep_from = self.base.extent().last_bytes(end, bytes);
         }
         if let Some(age) = retention.max_age {
             let oldest = clock::now().checked_sub(age).map_or(0, clock::micros);
-            keep_from = keep_from.max(self.look(|shape| self.first_young(shape, oldest, needed_from))?);
+            keep_from = keep_from.max(self.look(|extent| self.first_young(extent, oldest, needed_from))?);
         }
         // Somebody may register meanwhile; that is seen when the head moves.
         self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.holds))
@@ -271,17 +271,17 @@ impl Writer {
 
     /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
     /// last one ends. Times need not grow from group to group, so what is dropped was looked at, all of it.
-    fn first_young(&self, shape: &Arc<Shape>, oldest: u64, to: u64) -> Result<u64> {
+    fn first_young(&self, extent: &Arc<Extent>, oldest: u64, to: u64) -> Result<u64> {
         let end = self.base.written().min(to);
-        let mut pos = shape.head_group;
+        let mut pos = extent.head_group;
         while pos < end {
             let next = match find::read_header(&self.base, pos)? {
-                Ok(header) if shape.timeline.owns(&header) => Some(header),
+                Ok(header) if extent.timeline.owns(&header) => Some(header),
                 // Damage has no age; what comes after it decides.
-                _ => find::find_header(&self.base, shape, pos, end)?,
+                _ => find::find_header(&self.base, extent, pos, end)?,
             };
             match next {
-                Some(header) if header.time_us < oldest => pos = shape.skip_cut(header.next()),
+                Some(header) if header.time_us < oldest => pos = extent.skip_cut(header.next()),
                 Some(header) => return Ok(header.pos),
                 None => break,
             }
@@ -296,19 +296,19 @@ impl Held<'_> {
     fn cut_at(&mut self, schemas: &mut Set, (lsn, end): (Lsn, u64), cut: Cut) -> Result<Dead> {
         self.commit()?;
         let Held { writer, committer } = self;
-        let shape = writer.base.shape();
-        if lsn.pos() < shape.head || shape.timeline.cut_around(lsn.pos()).is_some() {
+        let extent = writer.base.extent();
+        if lsn.pos() < extent.head || extent.timeline.cut_around(lsn.pos()).is_some() {
             // Another truncation was faster.
             return Err(WalError::NoSuchRecord { lsn });
         }
         let start = committer.consumer.open();
         let last = match cut {
             Cut::After => Some((lsn.pos(), end)),
-            Cut::From => writer.record_before(&shape, lsn.pos())?,
+            Cut::From => writer.record_before(&extent, lsn.pos())?,
         };
         let (kept, is_done) = match last {
-            Some((last, _)) => writer.mark_behind(&shape, last, start)?,
-            None => (writer.mark_of_none(&shape, lsn.pos(), start)?, false),
+            Some((last, _)) => writer.mark_behind(&extent, last, start)?,
+            None => (writer.mark_of_none(&extent, lsn.pos(), start)?, false),
         };
         if is_done {
             return Ok(Dead::Nothing);
@@ -339,7 +339,7 @@ impl Held<'_> {
         writer.ring.set_epoch(epoch);
         writer.covered.cut();
         writer.dictionary.begin_anew(schemas, newest_schema);
-        writer.base.set_shape(Shape::of(&manifest));
+        writer.base.set_extent(Extent::of(&manifest));
         if is_empty {
             writer.head_moved();
             return Ok(Dead::Before(start));

@@ -22,9 +22,9 @@ impl Walker {
             return Ok(());
         }
         // The header is lost, but the records after it need not be.
-        let found = find::find_header(base, &self.shape, self.pos + SECTOR, self.end)?;
+        let found = find::find_header(base, &self.extent, self.pos + SECTOR, self.end)?;
         let next = found.map_or(self.end, |next| next.pos);
-        let known = self.shape.timeline.epoch_at(self.pos);
+        let known = self.extent.timeline.epoch_at(self.pos);
         let epoch = known.or_else(|| self.likely_epoch(base, found));
         self.previous = None;
         let room = next - self.pos > GROUP_HEADER_LEN as u64;
