@@ -1,6 +1,6 @@
 //! Finding groups and looking at one as a whole.
 
-use super::{sectors::Sectors, window::WINDOW_LEN};
+use super::{buffer::BUFFER_LEN, sectors::Sectors};
 use crate::{
     error::{CorruptionReason, Result},
     format::{self, GROUP_HEADER_LEN, GroupHeader, HeaderFault, SECTOR},
@@ -64,7 +64,7 @@ pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<B
     let (mut pos, end) = (header.pos, header.next());
     let mut digest = crc32fast::Hasher::new();
     let (mut zero_sectors, mut padding_is_zero) = (0, true);
-    let mut buf = vec![0; WINDOW_LEN.min(usize::try_from(end - pos).unwrap_or(usize::MAX))];
+    let mut buf = vec![0; BUFFER_LEN.min(usize::try_from(end - pos).unwrap_or(usize::MAX))];
     while pos < end {
         let part = buf.len().min((end - pos) as usize);
         let got = base.read(pos, &mut buf[..part])?;

@@ -1,12 +1,13 @@
 //! From positions to records.
 //!
 //! A reader holds a `view`: all that there is of a log that is open for reading only. `scan` is the walk over groups and
-//! frames that all others use, with `window` and `read_ahead` for its bytes, and `find` for places to begin, with `sectors`
+//! frames that all others use, with `buffer` and `read_ahead` for its bytes, and `find` for places to begin, with `sectors`
 //! where they have to be searched for. `iter`, `tail`, `seek`, `ordinal` and `anchor` are what users walk with; `verify`
 //! walks over everything, and `rules` is what it looks for. `dictionary` knows the schemas, which `schemas` reads, and a
 //! `hold` keeps what somebody still needs.
 
 pub(crate) mod anchor;
+pub(crate) mod buffer;
 pub(crate) mod dictionary;
 pub(crate) mod find;
 pub(crate) mod hold;
@@ -22,4 +23,3 @@ pub(crate) mod seek;
 pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod view;
-pub(crate) mod window;

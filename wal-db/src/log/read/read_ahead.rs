@@ -166,7 +166,7 @@ impl ReadAhead {
     /// Bytes from `pos` on, `len` of them at least. `None` if they could not be read, or are not what comes next.
     ///
     /// The memory of a chunk is read into again, unless somebody has a part of it.
-    pub(crate) fn window(&mut self, pos: u64, len: usize) -> Option<Bytes> {
+    pub(crate) fn bytes_at(&mut self, pos: u64, len: usize) -> Option<Bytes> {
         if !is_next(self.start, self.chunk.len(), pos) {
             return None;
         }

@@ -25,7 +25,7 @@ fn the_walk_gets_every_chunk_in_order_and_nobody_sleeps_for_ever() {
     loom::model(|| {
         let mut ahead = start();
         let mut found = Vec::new();
-        while let Some(bytes) = ahead.window(found.len() as u64, 1) {
+        while let Some(bytes) = ahead.bytes_at(found.len() as u64, 1) {
             found.extend_from_slice(&bytes);
         }
         assert_eq!(found, STREAM);
@@ -38,7 +38,7 @@ fn a_walk_may_end_anywhere() {
         loom::model(move || {
             let mut ahead = start();
             if len > 0 {
-                assert_eq!(ahead.window(3, len).expect("bytes")[..len], STREAM[3..3 + len]);
+                assert_eq!(ahead.bytes_at(3, len).expect("bytes")[..len], STREAM[3..3 + len]);
             }
         });
     }

@@ -4,7 +4,7 @@ mod resync;
 
 use bytes::Bytes;
 
-use super::{find, window::Window};
+use super::{buffer::Buffer, find};
 use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{
@@ -22,7 +22,7 @@ const WHOLE_MAX: usize = 512 << 10;
 pub(crate) struct Frame {
     pub(crate) pos: u64,
     pub(crate) word: FrameWord,
-    /// Where the payload starts in the walker's window.
+    /// Where the payload starts in the walker's buffer.
     offset: usize,
 }
 
@@ -34,7 +34,7 @@ impl Frame {
 
 /// Walks the records of a log in order, from group to group and frame to frame, and checks everything on the way.
 pub(crate) struct Walker {
-    window: Window,
+    buffer: Buffer,
     extent: Arc<Extent>,
     /// The next cut that lies ahead, so that each frame is compared with one number.
     cut: Option<EpochStart>,
@@ -42,7 +42,7 @@ pub(crate) struct Walker {
     pos: u64,
     /// Groups from here on are not read.
     end: u64,
-    /// Frames that end at or before it are in the entered group, in the window, and not cut off; nor is one the last
+    /// Frames that end at or before it are in the entered group, in the buffer, and not cut off; nor is one the last
     /// before a cut, which ends its batch.
     near: u64,
     frame: Frame,
@@ -83,7 +83,7 @@ impl Walker {
     /// Starts with the group at `group` and ends before the one at `end`.
     pub(crate) fn new(extent: Arc<Extent>, group: u64, end: u64) -> Self {
         let mut walker = Walker {
-            window: Window::default(),
+            buffer: Buffer::default(),
             extent,
             cut: None,
             pos: group,
@@ -107,7 +107,7 @@ impl Walker {
 
     /// Lets a thread read ahead if there is much to walk over before `until`.
     pub(crate) fn reading_ahead(mut self, until: u64) -> Self {
-        self.window.allow_reading_ahead(until);
+        self.buffer.allow_reading_ahead(until);
         self
     }
 
@@ -157,14 +157,14 @@ impl Walker {
     }
 
     pub(crate) fn payload(&self, frame: &Frame) -> &[u8] {
-        &self.window.bytes()[frame.offset..][..frame.word.len as usize]
+        &self.buffer.bytes()[frame.offset..][..frame.word.len as usize]
     }
 
     /// Whether the bytes between a frame's payload and its end are zero.
     pub(crate) fn has_zero_padding(&self, frame: &Frame) -> bool {
         let end = frame.offset + frame.word.frame_len() as usize - FRAME_HEADER_LEN;
         let padding = self
-            .window
+            .buffer
             .bytes()
             .get(frame.offset + frame.word.len as usize..end);
         padding.is_none_or(format::is_zero)
@@ -176,7 +176,7 @@ impl Walker {
     }
 
     pub(crate) fn payload_bytes(&self, frame: &Frame) -> Bytes {
-        self.window
+        self.buffer
             .bytes()
             .slice(frame.offset..frame.offset + frame.word.len as usize)
     }
@@ -240,9 +240,9 @@ impl Walker {
     pub(crate) fn near_frame(&mut self) -> bool {
         let Some(group) = &self.group else { return false };
         let (pos, left) = (self.pos, self.near.saturating_sub(self.pos));
-        let offset = pos.wrapping_sub(self.window.start) as usize;
+        let offset = pos.wrapping_sub(self.buffer.start) as usize;
         let Some((head, rest)) = self
-            .window
+            .buffer
             .bytes
             .get(offset..)
             .and_then(|bytes| bytes.split_first_chunk::<FRAME_HEADER_LEN>())
@@ -340,7 +340,7 @@ impl Walker {
         let cut = self.cut.map_or(u64::MAX, |cut| cut.cut.saturating_sub(1));
         self.near = group_end
             .min(cut)
-            .min(self.window.start + self.window.bytes.len() as u64);
+            .min(self.buffer.start + self.buffer.bytes.len() as u64);
     }
 
     /// The frame at the position, in the entered group; `None` at the group's end.
@@ -363,7 +363,7 @@ impl Walker {
                 let mut frame = Frame {
                     pos,
                     word,
-                    offset: (pos - self.window.start) as usize + FRAME_HEADER_LEN,
+                    offset: (pos - self.buffer.start) as usize + FRAME_HEADER_LEN,
                 };
                 frame.word.more = word.more && !self.extent.is_cut_at(frame.end());
                 self.pos = frame.end();
@@ -380,8 +380,8 @@ impl Walker {
     /// What lies at `pos` in a group, of which as much is read as is there.
     fn look_at(&mut self, base: &Base, pos: u64, group: &Group) -> Result<FrameAt> {
         let mut need = FRAME_HEADER_LEN;
-        while let Some(offset) = self.window.find(base, pos, need, self.end)? {
-            let bytes = &self.window.bytes()[offset..];
+        while let Some(offset) = self.buffer.find(base, pos, need, self.end)? {
+            let bytes = &self.buffer.bytes()[offset..];
             match FrameAt::look(group.key, pos, bytes, group.header.end() - pos) {
                 FrameAt::Short(len) => need = len,
                 found => return Ok(found),
@@ -392,9 +392,9 @@ impl Walker {
 
     /// Reads the header at the position and checks that it continues the group before.
     fn enter_group(&mut self, base: &Base) -> Result<()> {
-        self.window.at_group(base, self.pos, self.end);
-        let header = match self.window.find(base, self.pos, GROUP_HEADER_LEN, self.end)? {
-            Some(offset) => GroupHeader::decode(&self.window.bytes()[offset..], self.pos, base.log),
+        self.buffer.at_group(base, self.pos, self.end);
+        let header = match self.buffer.find(base, self.pos, GROUP_HEADER_LEN, self.end)? {
+            Some(offset) => GroupHeader::decode(&self.buffer.bytes()[offset..], self.pos, base.log),
             None => Err(HeaderFault::Short),
         };
         let damaged = |reason| {
@@ -434,7 +434,7 @@ impl Walker {
         if len > WHOLE_MAX || self.thorough {
             return Ok(false);
         }
-        let offset = match self.window.find(base, header.pos, len, self.end) {
+        let offset = match self.buffer.find(base, header.pos, len, self.end) {
             // A part of it is in a segment that cannot be read; the frames before that can.
             Err(WalError::Corruption(_) | WalError::UnsupportedVersion { .. }) | Ok(None) => {
                 return Ok(false);
@@ -442,7 +442,7 @@ impl Walker {
             Err(error) => return Err(error),
             Ok(Some(offset)) => offset,
         };
-        let content = &self.window.bytes()[offset + GROUP_HEADER_LEN..offset + len];
+        let content = &self.buffer.bytes()[offset + GROUP_HEADER_LEN..offset + len];
         if format::crc32(content) == header.payload_digest {
             return Ok(true);
         }
@@ -475,7 +475,7 @@ impl Walker {
     /// Goes on at a place where the walk has been. What was read there is read again.
     pub(crate) fn go_to(&mut self, place: &Place) {
         (self.pos, self.group, self.previous) = (place.pos, place.group, place.previous);
-        (self.window, self.near) = (Window::default(), 0);
+        (self.buffer, self.near) = (Buffer::default(), 0);
         self.find_cut();
     }
 
@@ -557,8 +557,8 @@ mod tests {
             }
             let near = START + if all { bytes.len() } else { near.index(bytes.len() + 1) } as u64;
             let mut walker = Walker::new(Arc::new(Extent::default()), 0, u64::MAX);
-            walker.window.start = START;
-            walker.window.bytes = bytes.clone().into();
+            walker.buffer.start = START;
+            walker.buffer.bytes = bytes.clone().into();
             walker.near = near;
             walker.group = Some(Group {
                 header: GroupHeader::default(),

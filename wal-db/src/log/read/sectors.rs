@@ -1,6 +1,6 @@
 //! A walk over the sectors of the stream, where headers of groups may start: wherever the chain of groups does not lead.
 
-use super::window::WINDOW_LEN;
+use super::buffer::BUFFER_LEN;
 use crate::{
     error::Result,
     format::{self, GroupHeader, SECTOR, group},
@@ -39,7 +39,7 @@ pub(crate) struct Part<'a> {
 impl<'a> Sectors<'a> {
     /// From `from`, where a sector starts, to `to`. Holes are passed over.
     pub(crate) fn forwards(base: &'a Base, from: u64, to: u64) -> Self {
-        Sectors::new(base, from, to, Way::Forwards, WINDOW_LEN)
+        Sectors::new(base, from, to, Way::Forwards, BUFFER_LEN)
     }
 
     /// From `to` back to `from`, where sectors start.

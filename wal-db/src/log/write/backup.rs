@@ -9,7 +9,7 @@ use crate::{
     log::{
         base::{Base, mark_after},
         open::{inspect, reader},
-        read::{find, verify, view::View, window::WINDOW_LEN},
+        read::{buffer::BUFFER_LEN, find, verify, view::View},
     },
     lsn::Lsn,
     storage::copy::Copy,
@@ -129,7 +129,7 @@ impl View {
 }
 
 fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
-    let mut buf = vec![0; 4 * WINDOW_LEN];
+    let mut buf = vec![0; 4 * BUFFER_LEN];
     let mut pos = from;
     while pos < end {
         let want = buf.len().min(usize::try_from(end - pos).unwrap_or(usize::MAX));

@@ -6,7 +6,7 @@ use crate::{
     format::{self, FRAME_HEADER_LEN, FrameAt, GROUP_HEADER_LEN, GroupHeader, SECTOR},
     log::{
         base::Base,
-        read::{find, window::WINDOW_LEN},
+        read::{buffer::BUFFER_LEN, find},
     },
 };
 
@@ -66,7 +66,7 @@ impl Walker {
     fn resync_in(&mut self, base: &Base, group: Group, from: u64) -> Result<()> {
         let end = group.header.end();
         // Bytes that are made to look like many long frames cost a few times the group and no more.
-        let mut budget = 4 * u64::from(group.header.len) + WINDOW_LEN as u64;
+        let mut budget = 4 * u64::from(group.header.len) + BUFFER_LEN as u64;
         let mut pos = from;
         while pos < end && budget > 0 {
             match self.look_at(base, pos, &group)? {
@@ -75,8 +75,8 @@ impl Walker {
                     return Ok(());
                 }
                 FrameAt::Short(_) => break,
-                FrameAt::Nothing if pos == self.window.start && format::is_zero(self.window.bytes()) => {
-                    let behind = pos + self.window.bytes().len() as u64;
+                FrameAt::Nothing if pos == self.buffer.start && format::is_zero(self.buffer.bytes()) => {
+                    let behind = pos + self.buffer.bytes().len() as u64;
                     pos = base
                         .skip_hole(behind, end)
                         .next_multiple_of(FRAME_HEADER_LEN as u64);

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::read_ahead::{ReadAhead, is_next};
 use crate::{error::Result, log::base::Base};
 
-pub(crate) const WINDOW_LEN: usize = 256 << 10;
+pub(crate) const BUFFER_LEN: usize = 256 << 10;
 
 /// More than this is only asked for after as many bytes that are there: a length may have been made up.
 const TRUSTED: usize = 1 << 20;
@@ -15,7 +15,7 @@ const LONG: u64 = if cfg!(wal_shuttle) { 1 << 10 } else { 2 << 20 };
 
 /// Bytes of the stream that were read together.
 #[derive(Default)]
-pub(crate) struct Window {
+pub(crate) struct Buffer {
     pub(crate) start: u64,
     pub(crate) bytes: Bytes,
     /// Where the reads that followed one on the other began.
@@ -25,7 +25,7 @@ pub(crate) struct Window {
     ahead: Option<ReadAhead>,
 }
 
-impl Window {
+impl Buffer {
     /// Lets a thread read ahead, up to `until`, once the walk turns out to be long.
     pub(crate) fn allow_reading_ahead(&mut self, until: u64) {
         self.ahead_until = until;
@@ -67,7 +67,7 @@ impl Window {
         &self.bytes
     }
 
-    /// Reads a window that starts at `pos`, has `len` bytes if they are there, and does not pass `end`.
+    /// Reads a buffer that starts at `pos`, has `len` bytes if they are there, and does not pass `end`.
     #[cold]
     fn fill(&mut self, base: &Base, pos: u64, len: usize, end: u64) -> Result<()> {
         self.note_jump(pos);
@@ -75,7 +75,7 @@ impl Window {
         if let Some(mut ahead) = self.ahead.take() {
             // A chunk is only read into again when nobody has a part of it.
             old = Bytes::new();
-            if let Some(bytes) = ahead.window(pos, len) {
+            if let Some(bytes) = ahead.bytes_at(pos, len) {
                 (self.start, self.bytes, self.ahead) = (pos, bytes, Some(ahead));
                 return Ok(());
             }
@@ -88,15 +88,15 @@ impl Window {
 
     fn read(&self, base: &Base, pos: u64, len: usize, end: u64, old: Bytes) -> Result<Bytes> {
         let ahead = usize::try_from(end.saturating_sub(pos)).unwrap_or(usize::MAX);
-        let want = WINDOW_LEN.min(ahead).max(len);
-        // What both windows cover is kept. Records that share the old one keep that; else its memory is used again.
+        let want = BUFFER_LEN.min(ahead).max(len);
+        // What both buffers cover is kept. Records that share the old one keep that; else its memory is used again.
         let first = want.min(TRUSTED.max(old.len()));
         let from = usize::try_from(pos.wrapping_sub(self.start))
             .unwrap_or(usize::MAX)
             .min(old.len());
         let kept = old.len() - from;
         let mut buf = match old.try_into_mut() {
-            Ok(mut buf) if buf.capacity() >= first && buf.capacity() <= 4 * want.max(WINDOW_LEN) => {
+            Ok(mut buf) if buf.capacity() >= first && buf.capacity() <= 4 * want.max(BUFFER_LEN) => {
                 buf.copy_within(from.., 0);
                 buf
             }
@@ -155,13 +155,13 @@ mod tests {
                 ..Mark::default()
             },
         );
-        let mut window = Window::default();
-        window.allow_reading_ahead(u64::MAX);
+        let mut buffer = Buffer::default();
+        buffer.allow_reading_ahead(u64::MAX);
         let mut began = None;
-        for pos in (end / 2..end).step_by(WINDOW_LEN) {
-            window.at_group(&base, pos, end);
-            began = began.or(window.ahead.is_some().then_some(pos - end / 2));
-            let _ = window.find(&base, pos, 1, end);
+        for pos in (end / 2..end).step_by(BUFFER_LEN) {
+            buffer.at_group(&base, pos, end);
+            began = began.or(buffer.ahead.is_some().then_some(pos - end / 2));
+            let _ = buffer.find(&base, pos, 1, end);
         }
         assert_eq!(began, Some(LONG));
     }
