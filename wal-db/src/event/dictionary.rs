@@ -55,7 +55,7 @@ impl EventType {
     fn is_held(&self, version: u16, schema: &Shape, held: &[Entry]) -> Result<bool> {
         let mut is_held = false;
         for stored in schemas_in(held).filter(|stored| self.has_id(stored.type_id)) {
-            if stored.name != self.name && !self.aliases.contains(&stored.name) {
+            if !self.has_name(stored.name) {
                 return Err(TypedError::IdTaken {
                     id: stored.type_id,
                     name: self.name,

@@ -294,7 +294,23 @@ impl EventType {
         EventType { from, ..self }
     }
 
-    /// Whether a stored type id means this type: its own, or that of a former name.
+    /// Its name, and those that it had before.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        [self.name].into_iter().chain(self.aliases.iter().copied())
+    }
+
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.names().any(|own| own == name)
+    }
+
+    /// Its id, and those of the names that it had before.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + use<> {
+        [self.id]
+            .into_iter()
+            .chain(self.aliases.iter().map(|alias| type_id(alias)))
+    }
+
+    /// Whether a stored type id means this type.
     #[inline]
     pub(crate) fn has_id(&self, id: u32) -> bool {
         self.id == id || self.aliases.iter().any(|alias| type_id(alias) == id)

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{
     CheckFailed,
     differences::differences,
-    lock::{Lock, LockError, LockLine, has_name},
+    lock::{Lock, LockError, LockLine},
 };
 use crate::event::{EventType, record::WalRecord};
 
@@ -161,14 +161,7 @@ fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) 
 fn twice(types: &[DeclaredType], problems: &mut Vec<String>) {
     let records: Vec<_> = types.iter().flat_map(|of| of.records).collect();
     for (i, second) in records.iter().enumerate() {
-        let is_same = |first: &&&EventType| {
-            first.has_id(second.id)
-                || second.has_id(first.id)
-                || second
-                    .aliases
-                    .iter()
-                    .any(|alias| first.has_id(EventType::new(alias, 1).id))
-        };
+        let is_same = |first: &&&EventType| second.ids().any(|id| first.has_id(id));
         if let Some(first) = records[..i].iter().find(is_same) {
             problems.push(format!(
                 "`{}` and `{}` are two of the types in the list and have one name, alias or id, so each would read the \
@@ -230,18 +223,16 @@ fn versions(lock: &Lock, record: &EventType, problems: &mut Vec<String>) -> Vec<
 }
 
 fn ids(lock: &Lock, record: &EventType, problems: &mut Vec<String>) {
-    let alias_ids = record.aliases.iter().map(|alias| EventType::new(alias, 1).id);
-    let ids: Vec<u32> = alias_ids.chain([record.id]).collect();
     for line in lock.lines() {
         let id = line.type_id();
         let (name, other) = (record.name, &line.name);
-        if has_name(record, other) && !ids.contains(&id) {
+        if record.has_name(other) && !record.has_id(id) {
             problems.push(format!(
                 "`{other}` version {} is released with the type id {id:#010x}, and `{name}` has {:#010x}: \
                  its records would not be found",
                 line.version, record.id
             ));
-        } else if !has_name(record, other) && record.id == id {
+        } else if !record.has_name(other) && record.id == id {
             problems.push(format!(
                 "`{name}` has the type id {id:#010x}, which belongs to `{other}`"
             ));
@@ -260,7 +251,7 @@ fn undeclared(lock: &Lock, family: &DeclaredType, types: &[DeclaredType], proble
         let mut records = types.iter().flat_map(|of| of.records);
         if is_of_family
             && !reported.contains(&&line.name)
-            && !records.any(|record| has_name(record, &line.name))
+            && !records.any(|record| record.has_name(&line.name))
         {
             reported.push(&line.name);
             problems.push(format!(

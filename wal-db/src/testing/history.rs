@@ -141,7 +141,7 @@ pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Res
 /// One that is misspelt would except nothing.
 fn unknown_exceptions(types: &[ReadableType], except: &[&str]) -> Vec<String> {
     let records = || types.iter().flat_map(|of| of.of.records);
-    let names = || records().flat_map(|record| record.aliases.iter().chain([&record.name]));
+    let names = || records().flat_map(EventType::names);
     let is_known = |exception: &str| {
         let mut rest = names().filter_map(|name| exception.strip_prefix(name));
         rest.any(|rest| rest.is_empty() || rest.starts_with('.'))

@@ -68,14 +68,8 @@ impl Lock {
     /// The released versions of an event type, under its name and those that it had before.
     pub(super) fn of(&self, record: &EventType) -> impl Iterator<Item = &LockLine> + use<'_> {
         let record = *record;
-        self.lines
-            .iter()
-            .filter(move |line| has_name(&record, &line.name))
+        self.lines.iter().filter(move |line| record.has_name(&line.name))
     }
-}
-
-pub(super) fn has_name(record: &EventType, name: &str) -> bool {
-    record.name == name || record.aliases.contains(&name)
 }
 
 impl LockError {

@@ -10,7 +10,6 @@ use crate::{
     },
     format::envelope::{CodecId, EventInfo},
 };
-use wal_shape::type_id;
 
 /// What one version of an event type looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,16 +101,14 @@ impl Schemas {
     /// same type. [`Record::append_to`](crate::Record::append_to) asks for it.
     pub fn learn(&mut self, records: &[EventType]) {
         for record in records {
-            let former = record.aliases.iter().map(|alias| (type_id(alias), *alias));
-            for (id, name) in [(record.id, record.name)].into_iter().chain(former) {
+            for (id, name) in record.ids().zip(record.names()) {
                 for known in record.history() {
                     self.push(EventSchema::new(id, name, known.version, known.schema.clone()));
                 }
             }
             // With an id of its own it keeps that under every name.
-            let names = record.aliases.iter().chain([&record.name]);
             self.names
-                .push((record.id, names.map(|name| (*name).to_owned()).collect()));
+                .push((record.id, record.names().map(str::to_owned).collect()));
         }
     }
 
@@ -209,7 +206,7 @@ mod tests {
             .iter()
             .map(|s| (s.type_id, s.name.as_str(), s.version, s.shape.to_string()))
             .collect();
-        let (id, old) = (RECORDS[0].id, type_id("a.old"));
+        let (id, old) = (RECORDS[0].id, wal_shape::type_id("a.old"));
         let expected = [
             (id, "a.b", 2, "u64".to_owned()),
             (id, "a.b", 1, "u32".to_owned()),
