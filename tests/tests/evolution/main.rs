@@ -9,6 +9,7 @@ mod fields;
 mod finds;
 mod kit;
 mod nested;
+mod renamed;
 mod schemas;
 mod schemas_edges;
 

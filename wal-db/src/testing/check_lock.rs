@@ -154,7 +154,50 @@ fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) 
     for of in types.iter().filter(|of| of.is_family) {
         undeclared(lock, of, types, &mut problems);
     }
-    (missing.into_values().collect(), problems)
+    let missing: Vec<_> = missing.into_values().collect();
+    for of in types {
+        renamed(lock, of, types, &missing, &mut problems);
+    }
+    (missing, problems)
+}
+
+/// A type of which nothing is released, though something of its shape is, under a name that no type has.
+fn renamed(
+    lock: &Lock,
+    of: &DeclaredType,
+    types: &[DeclaredType],
+    missing: &[LockLine],
+    problems: &mut Vec<String>,
+) {
+    if of.records.iter().any(|record| lock.of(record).next().is_some()) {
+        return;
+    }
+    let is_nobodys = |name: &str| {
+        let mut records = types.iter().flat_map(|of| of.records);
+        !records.any(|record| record.has_name(name))
+    };
+    let own = missing
+        .iter()
+        .filter(|line| of.records.iter().any(|record| record.name == line.name));
+    let own: Vec<_> = own.collect();
+    let former = own.iter().find_map(|line| {
+        let variant = line.name.strip_prefix(of.name)?;
+        let mut same = lock
+            .lines()
+            .iter()
+            .filter(|released| released.version == line.version && released.shape == line.shape)
+            .filter(|released| is_nobodys(&released.name));
+        same.find_map(|released| released.name.strip_suffix(variant))
+    });
+    if let Some(former) = former {
+        let lines: String = own.iter().map(|line| format!("\n    {line}")).collect();
+        problems.push(format!(
+            "is `{0}` the new name of `{former}`, which is released in this shape and which no type has any more? Then \
+             say so with `#[wal(alias = \"{former}\")]`, or its records cannot be read. If it is another type, add its \
+             lines to `{FILE}` yourself:{lines}",
+            of.name
+        ));
+    }
 }
 
 /// Two types with one name or id read each other's records.
