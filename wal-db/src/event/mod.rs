@@ -18,6 +18,7 @@
 // | `bounded` | limits on depth and element count, the same for writing and for reading |
 // | `stored` | an event while it is read, and the way from an earlier version to today's type |
 // | `payload` | envelope, fields, limits and codec put together: event to bytes and back |
+// | `described` | what an event tells serde, compared with its schema |
 // | `read_back` | reading again what was encoded, before the first append of a type |
 // | `trace` | where in an event an error is |
 // | `scratch` | the reused buffer that an append encodes into |
@@ -31,6 +32,7 @@
 mod bounded;
 pub(crate) mod codec;
 mod copied;
+mod described;
 mod dictionary;
 mod fields;
 mod guarded;

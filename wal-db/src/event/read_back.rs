@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use super::{
     codec::Codec,
+    described::difference,
     payload,
     record::{EventType, WalDecode, WalDecodeOwned, WalRecord},
     stored::Upcast,
@@ -102,7 +103,23 @@ impl<'p, C: Codec> Written<'p, C> {
         }
         match envelope::parse(&again) {
             Ok(envelope) if !self.is_same(envelope.body) => Err(self.changed(envelope.body)),
-            _ => Ok(()),
+            _ => self.compare(&event),
+        }
+    }
+
+    /// A format that says itself what it holds does not need the schema, and a type may be written to it otherwise.
+    fn compare<T: WalRecord>(&self, event: &T) -> Result<(), TypedError> {
+        let schema = self.record.schema.filter(|_| !C::SELF_DESCRIBING);
+        match schema.and_then(|schema| difference(event, schema)) {
+            None => Ok(()),
+            Some(mut difference) => {
+                difference.path.reverse();
+                Err(self.refused(format!(
+                    "its schema does not say how it is written: {} is {difference}: let the schema say what its \
+                     `Serialize` writes, for a field with `#[wal(opaque = \"name@1\", wire = Type)]`",
+                    field(&difference.path)
+                )))
+            }
         }
     }
 

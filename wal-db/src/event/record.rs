@@ -117,8 +117,9 @@ use crate::error::TypedError;
 /// numbers, `#[serde(untagged)]` inside the event), which only JSON says, or its `Serialize` and `Deserialize` do not
 /// agree. So the first event of a type, of a batch every one, and now and then a later one are read and written again
 /// before they are appended to an open log. One that cannot be read, or is written differently (apart from the order in
-/// sets and maps), is refused with [`TypedError::Encode`], which names the field. A debug build does so for every
-/// event, a release build if [`EventLog::with_read_back`] asks for it.
+/// sets and maps), is refused with [`TypedError::Encode`], which names the field. So is one that tells serde something
+/// else than its schema says, such as a number instead of a variant: what reads by the schema would take one for the
+/// other. A debug build does so for every event, a release build if [`EventLog::with_read_back`] asks for it.
 ///
 /// [`EventLog::with_read_back`]: crate::EventLog::with_read_back
 ///

@@ -26,7 +26,8 @@ pub(super) use explain::value_as_stored;
 #[cfg(feature = "testing")]
 pub(super) use explain::value_of;
 #[cfg(feature = "testing")]
-pub(crate) use place::{NoShape, Place};
+pub(crate) use place::NoShape;
+pub(crate) use place::Place;
 pub use schemas::{EventSchema, Schemas};
 pub(super) use unordered::first_difference;
 #[cfg(feature = "testing")]
