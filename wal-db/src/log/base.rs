@@ -42,7 +42,6 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// What is known by a manifest.
     pub(crate) fn of(manifest: Manifest) -> Seen {
         let mark = manifest.mark;
         Seen { manifest, mark }

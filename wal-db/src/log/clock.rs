@@ -6,7 +6,6 @@ pub(crate) fn now_us() -> u64 {
     micros(now())
 }
 
-/// What time it is, for this thread.
 pub(crate) fn now() -> SystemTime {
     #[cfg(feature = "testing")]
     if let Some(us) = SET.with(std::cell::Cell::get) {

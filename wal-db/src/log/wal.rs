@@ -239,7 +239,6 @@ impl Wal {
         self.view().check_process().and(Err(WalError::ReadOnly))
     }
 
-    /// An open log to be watched.
     #[cfg(feature = "testing")]
     pub(crate) fn watched(&self) -> super::write::watched::Watched {
         super::write::watched::Watched(
@@ -252,10 +251,7 @@ impl Wal {
 }
 
 impl WalConfig {
-    /// [`Wal::open_read_only`] with settings.
-    ///
-    /// # Errors
-    /// As for [`Wal::open_read_only`].
+    /// [`Wal::open_read_only`] with settings. Fails as [`Wal::open_read_only`].
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Wal> {
         let path = path.as_ref();
         let store = inspect::read_only_store(path).map_err(|error| error.located(Some(path)))?;

@@ -46,9 +46,9 @@ pub(crate) use wiped::{Process, end_thread_of_child};
 ///
 /// An error is whatever the medium says, unless a method asks for one of its own.
 ///
-/// A store must be safe to use from several threads at once. A method that forks the process must not return in the child: the
-/// log has locks then, and what it is doing is half done. Implementations need the seven methods that have no default; see the
-/// example `custom_store`.
+/// A store must be safe to use from several threads at once. A method that forks the process must not return in the
+/// child: the log has locks then, and what it is doing is half done. Implementations need the seven methods that have
+/// no default; see the example `custom_store`.
 pub trait WalStore: Send + Sync + 'static {
     /// Where the store keeps its bytes: the errors of the log name it.
     fn location(&self) -> Option<PathBuf> {
@@ -68,8 +68,8 @@ pub trait WalStore: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Reads from `pos` on, and returns how much was read: 0 at the end and after it. Less than `buf` holds is no end; the log
-    /// reads on from there.
+    /// Reads from `pos` on, and returns how much was read: 0 at the end and after it. Less than `buf` holds is no end;
+    /// the log reads on from there.
     ///
     /// # Errors
     /// Whatever the medium says; nothing is assumed about `buf` then.

@@ -57,7 +57,6 @@ pub(crate) struct Unwritten {
 /// What a manifest that could not be written has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// Nothing was tried.
     Nothing,
     /// It may be in one slot or not.
     Doubt,

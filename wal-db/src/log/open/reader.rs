@@ -36,7 +36,6 @@ const TRIES: u32 = 8;
 /// last of them: of other logs it is known what is being written.
 pub(crate) const LOOKS: u32 = 6;
 
-/// What one look at the log found.
 struct Looked {
     found: Found,
     damage: Option<Corruption>,
@@ -48,7 +47,6 @@ struct Looked {
     staging_ignored: bool,
 }
 
-/// Opens a log for reading only.
 pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig) -> Result<View> {
     let location = store.location();
     config.check()?;

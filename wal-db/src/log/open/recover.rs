@@ -24,7 +24,6 @@ use crate::{
     sync::Arc,
 };
 
-/// A log that is ready to be read and written.
 pub(crate) struct Opened {
     pub(crate) base: Base,
     pub(crate) manifest: Manifest,

@@ -84,14 +84,14 @@ pub struct VerifyReport {
     /// [`is_intact`](Self::is_intact) does not ask for them: but one more fault there, and it is not. Opening the log for
     /// writing writes both copies again.
     pub copies: Vec<CopyFault>,
-    /// What is intact and breaks a rule of `docs/format.md`: its checksums are right, so it was written like this, by another
-    /// implementation. Only the padding after a group, which no checksum covers, may have been damaged since.
+    /// What is intact and breaks a rule of `docs/format.md`: its checksums are right, so it was written like this, by
+    /// another implementation. Only the padding after a group, which no checksum covers, may have been damaged since.
     pub violations: Vec<Violation>,
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong with what can be read. A copy that is damaged beside a whole one, see [`copies`](Self::copies),
-    /// is not.
+    /// Whether nothing is wrong with what can be read. A copy that is damaged beside a whole one, see
+    /// [`copies`](Self::copies), is not.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.damage.is_empty() && self.files.is_empty() && self.violations.is_empty()

@@ -116,7 +116,6 @@ pub(crate) fn write_second(store: &Latched, half: &Half) -> std::result::Result<
     }
 }
 
-/// Whether a slot has the table of that name.
 fn holds(store: &Latched, manifest: &Manifest, slot: usize, name: Option<TableName>) -> bool {
     let Some(name) = name else { return false };
     let read = store.read_slot(slot);

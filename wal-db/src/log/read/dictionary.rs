@@ -17,7 +17,6 @@ pub(crate) struct Dictionary {
 /// The newest set, once it was needed.
 pub(crate) type Set = Option<Vec<Entry>>;
 
-/// A frame of the newest set.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) pos: u64,
@@ -82,7 +81,6 @@ impl Dictionary {
 }
 
 impl View {
-    /// The entries of the newest set.
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
         if self.is_in_closure() {
             return Err(WalError::Reentrant);
@@ -128,7 +126,6 @@ impl View {
         Ok(entries)
     }
 
-    /// The last schema frame that is still there.
     pub(crate) fn newest_schema(&self) -> Option<u64> {
         self.dictionary.newest().filter(|&pos| self.base.is_there(pos))
     }

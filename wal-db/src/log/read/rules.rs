@@ -13,17 +13,14 @@ use crate::{
     lsn::Lsn,
 };
 
-/// A group while its frames are gone through.
 pub(crate) struct Group {
     pub(crate) header: GroupHeader,
     /// Every frame up to here was seen, and nothing of it was damaged.
     pub(crate) is_whole: bool,
     records: u64,
     schemas: u64,
-    /// Records before the head.
     before_head: u64,
     head_is_there: bool,
-    /// The kind of a batch that goes on.
     batch: Option<Kind>,
     batch_is_broken: bool,
     padding_is_zero: bool,

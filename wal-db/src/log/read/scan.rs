@@ -50,7 +50,6 @@ pub(crate) struct Walker {
     /// What the next header has to continue.
     previous: Option<GroupHeader>,
     thorough: bool,
-    /// Schema records are found, too.
     schemas: bool,
 }
 
@@ -493,7 +492,6 @@ impl Walker {
         self.cut = self.extent.timeline.next_cut_after(self.pos);
     }
 
-    /// Jumps over a cut that the position has reached.
     fn skip_cut(&mut self) {
         while let Some(cut) = self.cut.filter(|cut| self.pos >= cut.cut) {
             self.pos = self.pos.max(cut.start);

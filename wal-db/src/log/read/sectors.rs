@@ -27,7 +27,6 @@ enum Way {
     Backwards,
 }
 
-/// Sectors that were read together.
 pub(crate) struct Part<'a> {
     base: &'a Base,
     pos: u64,
@@ -58,7 +57,6 @@ impl<'a> Sectors<'a> {
         }
     }
 
-    /// Jumps over what was cut off.
     pub(crate) fn without_cuts(mut self, extent: &'a Extent) -> Self {
         self.extent = Some(extent);
         self.from = self.skip_cut(self.from);

@@ -75,7 +75,6 @@ pub struct Tail {
     follow: Follow,
     /// Damage was met; it is not passed over.
     broken: Option<Corruption>,
-    /// The iterator has ended.
     ended: bool,
 }
 
@@ -144,10 +143,8 @@ impl Tail {
         }
     }
 
-    /// The next record; waits for it, but not longer than `timeout`. `None`: the time is over.
-    ///
-    /// # Errors
-    /// As for [`try_next`](Self::try_next).
+    /// The next record; waits for it, but not longer than `timeout`. `None`: the time is over. Fails as
+    /// [`try_next`](Self::try_next).
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Record>> {
         let deadline = Deadline::after(timeout);
         let (mut pause, mut nap) = (PAUSE_MIN, FIRST_NAP);

@@ -111,10 +111,7 @@ impl Wal {
     }
 
     /// Hands everything that was appended to the store, without making it durable. Only of interest with
-    /// [`Staging::Heap`](crate::Staging::Heap): it survives the process then.
-    ///
-    /// # Errors
-    /// As for [`append`](Self::append).
+    /// [`Staging::Heap`](crate::Staging::Heap): it survives the process then. Fails as [`append`](Self::append).
     pub fn drain(&self) -> Result<()> {
         self.here()?
             .drain_to(u64::MAX)

@@ -50,10 +50,7 @@ impl Wal {
     }
 
     /// Drops old records by size and age, except those that a [`Hold`] still needs, and returns where the log starts
-    /// now.
-    ///
-    /// # Errors
-    /// As for [`truncate_before`](Self::truncate_before).
+    /// now. Fails as [`truncate_before`](Self::truncate_before).
     pub fn retain(&self, retention: &Retention) -> Result<Lsn> {
         self.writer()?.retain(retention)
     }

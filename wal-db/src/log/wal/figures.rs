@@ -81,14 +81,12 @@ impl Wal {
     ///
     /// ```
     /// # use wal_db::{MemStore, Wal};
-    /// # fn main() -> Result<(), wal_db::WalError> {
     /// let wal = Wal::with_store(MemStore::new())?;
     /// let lsn = wal.append(b"a record")?;
     /// assert!(wal.status().durable <= lsn && wal.status().undurable_bytes > 0);
     /// wal.sync()?;
     /// assert!(wal.status().durable > lsn && wal.status().failure.is_none());
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), wal_db::WalError>(())
     /// ```
     #[must_use]
     pub fn status(&self) -> Status {

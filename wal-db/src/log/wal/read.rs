@@ -106,10 +106,8 @@ impl Wal {
     }
 
     /// The LSN to start at: every record from `start` on has this one or a higher one, and no record lies between. For
-    /// calls that take an LSN, such as [`EventLog::replay`](crate::EventLog::replay).
-    ///
-    /// # Errors
-    /// As for [`iter_from`](Self::iter_from).
+    /// calls that take an LSN, such as [`EventLog::replay`](crate::EventLog::replay). Fails as
+    /// [`iter_from`](Self::iter_from).
     pub fn seek(&self, start: impl Into<Start>) -> Result<Lsn> {
         let start = start.into();
         match start {
@@ -118,21 +116,16 @@ impl Wal {
         }
     }
 
-    /// The records whose LSNs are in `range`, whether or not its bounds are LSNs of records. Its end may lie anywhere, and
-    /// nothing from there on is waited for. A range without a start begins at the [head](Start::Head).
-    ///
-    /// # Errors
-    /// As for [`iter_from`](Self::iter_from).
+    /// The records whose LSNs are in `range`, whether or not its bounds are LSNs of records. Its end may lie anywhere,
+    /// and nothing from there on is waited for. A range without a start begins at the [head](Start::Head). Fails as
+    /// [`iter_from`](Self::iter_from).
     pub fn range(&self, range: impl RangeBounds<Lsn>) -> Result<WalIter> {
         let (from, to) = iter::positions(range.start_bound(), range.end_bound());
         self.here()?.iter_positions(from, to)
     }
 
-    /// All records, newest first. What is not in the store yet is put there first, which may wait for a flush that is under
-    /// way.
-    ///
-    /// # Errors
-    /// As for [`iter`](Self::iter).
+    /// All records, newest first. What is not in the store yet is put there first, which may wait for a flush that is
+    /// under way. Fails as [`iter`](Self::iter).
     pub fn iter_rev(&self) -> Result<RevIter> {
         self.here()?.drain_if_possible(u64::MAX)?;
         RevIter::new(self.view().clone())
@@ -147,10 +140,7 @@ impl Wal {
         self.here()?.read(lsn)
     }
 
-    /// The number of the record at `lsn`, and when it was written. Reads its group.
-    ///
-    /// # Errors
-    /// As for [`read`](Self::read).
+    /// The number of the record at `lsn`, and when it was written. Reads its group. Fails as [`read`](Self::read).
     pub fn locate(&self, lsn: Lsn) -> Result<Location> {
         self.here()?.locate(lsn)
     }
@@ -164,21 +154,16 @@ impl Wal {
         self.here()?.read_ordinal(ordinal)
     }
 
-    /// The LSN of the newest record; `None` if there is none. Costs what [`iter_rev`](Self::iter_rev) and its first record
-    /// cost.
-    ///
-    /// # Errors
-    /// As for [`iter_rev`](Self::iter_rev).
+    /// The LSN of the newest record; `None` if there is none. Costs what [`iter_rev`](Self::iter_rev) and its first
+    /// record cost. Fails as [`iter_rev`](Self::iter_rev).
     pub fn last_lsn(&self) -> Result<Option<Lsn>> {
         let newest = self.iter_rev()?.next().transpose()?;
         Ok(newest.map(|record| record.lsn()))
     }
 
-    /// Follows the log: the records from `start` on, then each that comes, once it is durable. If records before an LSN or a
-    /// position were cut off since it was kept, the follower is told so first: [`CutBack`](crate::WalError::CutBack).
-    ///
-    /// # Errors
-    /// As for [`iter_from`](Self::iter_from).
+    /// Follows the log: the records from `start` on, then each that comes, once it is durable. If records before an LSN
+    /// or a position were cut off since it was kept, the follower is told so first:
+    /// [`CutBack`](crate::WalError::CutBack). Fails as [`iter_from`](Self::iter_from).
     pub fn tail(&self, start: impl Into<Start>) -> Result<Tail> {
         let view = self.here()?;
         match start.into() {
@@ -210,18 +195,13 @@ impl Wal {
 
 /// # Positions of records
 impl Position {
-    /// The position of the record at `lsn`, to be stored; if none starts there, of the next one.
-    ///
-    /// # Errors
-    /// As for [`Wal::iter_from`].
+    /// The position of the record at `lsn`, to be stored; if none starts there, of the next one. Fails as
+    /// [`Wal::iter_from`].
     pub fn of(wal: &Wal, lsn: Lsn) -> Result<Position> {
         wal.here()?.position_of(lsn)
     }
 
-    /// The position after the record at `lsn`, to be stored once that has been taken.
-    ///
-    /// # Errors
-    /// As for [`Wal::read`].
+    /// The position after the record at `lsn`, to be stored once that has been taken. Fails as [`Wal::read`].
     pub fn after(wal: &Wal, lsn: Lsn) -> Result<Position> {
         wal.here()?.position_after(lsn)
     }

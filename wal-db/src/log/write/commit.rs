@@ -13,7 +13,6 @@ use crate::{
     sync::{Gate, Mutex},
 };
 
-/// Those who wait for durability.
 pub(crate) struct Line {
     state: Mutex<State>,
     cohorts: [Gate; 2],

@@ -39,7 +39,6 @@ impl Model {
         assert!(durable() >= target, "returned before the record was durable");
     }
 
-    /// Flushes, well or not.
     fn lead(&self, well: bool) -> Option<()> {
         let turn = self.committer.try_lock()?;
         let end = self.line.depart(|| self.tail.load(Ordering::Acquire));

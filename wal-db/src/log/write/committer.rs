@@ -22,7 +22,6 @@ pub(crate) struct Committer {
     certified: u64,
     /// After the last group with a record in it.
     data_end: u64,
-    /// Bytes written since the last flush.
     unflushed: u64,
     /// Bytes that the last flush made durable.
     pub(crate) last_flush: u64,

@@ -27,7 +27,6 @@ pub(crate) struct Covered {
     untold: AtomicU64,
 }
 
-/// The schema of a record that is to be appended.
 #[derive(Clone, Copy)]
 pub(crate) struct Described<'a> {
     /// Stands for it; never 0.

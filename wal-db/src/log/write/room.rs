@@ -14,7 +14,6 @@
 
 use crate::sync::{AtomicBool, Bell, Ordering, fence};
 
-/// Those who wait for room.
 pub(crate) struct Room {
     bell: Bell,
     /// The flusher takes a turn after the one that goes on. Only the thread that has the turn uses this.
@@ -80,7 +79,6 @@ impl Room {
         self.bell.ring();
     }
 
-    /// The flusher has started.
     pub(crate) fn flusher_starts(&self) {
         self.comes.store(true, Ordering::Relaxed);
     }

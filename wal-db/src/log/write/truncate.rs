@@ -143,7 +143,6 @@ impl Writer {
         Ok(None)
     }
 
-    /// Removes every record before the first one at or after `lsn`, and returns where that is.
     pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
         self.drop_before(lsn, None)
     }
@@ -250,7 +249,6 @@ impl Writer {
         extent.dropped
     }
 
-    /// Drops what `retention` does not ask to keep and no hold still needs.
     pub(crate) fn retain(&self, retention: &Retention) -> Result<Lsn> {
         self.check_cuttable()?;
         let tail = self.ring.tail();

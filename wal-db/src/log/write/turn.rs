@@ -15,7 +15,6 @@ pub(crate) struct Held<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// Waits for it.
     pub(crate) fn take(writer: &'a Writer) -> Self {
         Turn {
             writer,

@@ -92,7 +92,6 @@ const SEGMENTS_A_TURN: u64 = 4;
 const MARK_EVERY: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 8 << 20 };
 
 impl Writer {
-    /// Opens a log for writing.
     pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig) -> Result<Arc<Writer>> {
         let location = store.location();
         Self::open_store(store, config).map_err(|error| error.located(location.as_deref()))
@@ -157,7 +156,6 @@ impl Writer {
         self.takes_at_once && !closure::is_in_any()
     }
 
-    /// Whether a thread has the committer at the moment.
     pub(crate) fn is_taken(&self) -> bool {
         self.committer.is_locked()
     }
@@ -372,7 +370,6 @@ fn staging_memory(
     Ok((Memory::heap(len), in_use))
 }
 
-/// Memory that is mapped, or why it is not.
 fn mapped_memory(
     base: &Base,
     header: &StagingHeader,
