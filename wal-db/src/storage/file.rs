@@ -226,7 +226,7 @@ impl FileStore {
         Ok(FileStore {
             file,
             place,
-            // What is there already and is longer than this process may make a file is for reading.
+            // A file that is already longer than this process may make one is only read.
             prepared: AtomicU64::new(len.min(fs.longest_file()).saturating_sub(STREAM)),
             fs,
             process: Process::this(),
@@ -454,7 +454,7 @@ pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
 /// off has it for good, and must not unlock it.
 pub(super) fn unlock(file: &dyn File, process: Process) {
     if process.is_this() {
-        // Where this fails, closing has to do.
+        // If this fails, closing the file unlocks it.
         let _ = file.unlock();
     }
 }

@@ -56,7 +56,7 @@ impl Files {
     ) -> io::Result<Option<Arc<dyn File>>> {
         let mut files = self.open.lock();
         if let Some(at) = files.iter().position(|open| open.segment == segment) {
-            // Among the last ones it stays where it is.
+            // One of the last few is not moved to the end.
             if at + 4 < files.len() {
                 let open = files.remove(at);
                 files.push(open);
@@ -85,7 +85,7 @@ impl Files {
             let mut files = self.open.lock();
             match files.iter_mut().find(|open| open.segment == segment) {
                 Some(open) => (open.file, open.is_dirty) = (file, true),
-                // So many others were read meanwhile that it was closed.
+                // It was closed meanwhile, because so many others were read.
                 None => hold(&mut files, segment, file, true),
             }
             files.iter().filter(|open| open.is_unflushed()).count()

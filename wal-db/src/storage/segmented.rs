@@ -149,7 +149,7 @@ impl SegmentedStore {
             for_good(self.dir.sync())
         })();
         if result.is_err() {
-            // Also gives back what a full disk let us take.
+            // This also gives back what was taken before the disk was full.
             let _ = self.dir.remove(new_name);
         }
         result?;

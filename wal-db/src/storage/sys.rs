@@ -92,7 +92,7 @@ impl File for fs::File {
             loop {
                 match rustix::fs::fallocate(self, FallocateFlags::empty(), start, end - start) {
                     Err(Errno::INTR) => {}
-                    // A file system that cannot; grow it instead.
+                    // The file system cannot; grow the file instead.
                     Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
                     result => return Ok(result?),
                 }
@@ -129,7 +129,7 @@ impl File for fs::File {
         match rustix::fs::seek(self, SeekFrom::Data(offset)) {
             Ok(data) => Ok(Some(data)),
             Err(Errno::NXIO) => Ok(None),
-            // A file system that does not tell.
+            // The file system does not tell.
             Err(_) => Ok(Some(offset)),
         }
     }
@@ -137,7 +137,7 @@ impl File for fs::File {
     fn is_removed(&self) -> io::Result<bool> {
         #[cfg(unix)]
         return Ok(std::os::unix::fs::MetadataExt::nlink(&self.metadata()?) == 0);
-        // A file that is open is not removed there.
+        // An open file cannot be removed there.
         #[cfg(windows)]
         return Ok(false);
     }

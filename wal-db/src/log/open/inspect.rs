@@ -91,7 +91,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
 }
 
 pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspection> {
-    // Listed once: who makes names there waits meanwhile.
+    // Listed once, because the writer cannot make names meanwhile.
     let (names, is_dir) = names(&fs, path)?;
     let mut inspection = Inspection {
         log_id: None,
@@ -127,7 +127,7 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
             inspection.files.extend(fault_of(&damage, path, segment_len));
             inspection.damage = Some(damage);
         }
-        // The log is one, or this would have been said earlier: it is about a file that has the name of its next segment.
+        // The log itself was recognised earlier, so this is about a file that has the name of its next segment.
         Err(WalError::NotALog { path, .. }) if segment_len > 0 => {
             let name = path.file_name().and_then(|name| name.to_str());
             inspection.files.push(FileFault {
@@ -163,7 +163,7 @@ fn names(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<(Vec<OsString>, bool)>
     let looking = WalError::io("looking at the log");
     Ok(match fs.open_dir(path) {
         Ok(dir) => (dir.list().map_err(looking)?, true),
-        // What lies beside a file may be none of the reader's business.
+        // The reader may not be allowed to list what lies beside a file.
         Err(_) => {
             let above = fs.open_dir(parent(path)).and_then(|dir| dir.list());
             (above.unwrap_or_default(), false)

@@ -25,7 +25,8 @@ pub(crate) fn load_manifest(store: &Latched, report: &mut RecoveryReport) -> Res
             newest.timeline.write_again();
         }
         if !copies.are_both_written() {
-            // Its writer has died, or its flush has failed: it may be in the system's cache only, and be clean there.
+            // Its writer has died, or its flush has failed: it may be in the system's cache only, and marked clean
+            // there.
             store
                 .write_slot(slot, &slots[slot])
                 .map_err(WalError::io("writing the manifest"))?;

@@ -200,7 +200,7 @@ fn look(base: &Base, copies: &Loaded) -> Result<Looked> {
     {
         meet(base, &mut waiting, &mut found, limit)?;
     }
-    // A claim that is not published may be any moment, so what comes after it is not shown yet.
+    // A claim may be published at any moment, so what comes after it is not shown before it is.
     let end = found.mark.pos;
     let has_staging = waiting.is_some();
     let staged = waiting
@@ -323,7 +323,8 @@ impl View {
         let Some(seen_last) = &self.base.seen else {
             return Ok(());
         };
-        // One at a time. What was seen is not locked while the log is read: who meets a segment that is gone looks there.
+        // One at a time. What was seen is not locked while the log is read: a read that meets a missing segment looks
+        // there.
         let _one_at_a_time = self.refreshing.lock();
         for is_last in (0..TRIES).map(|n| n + 1 == TRIES) {
             self.base.now();

@@ -260,8 +260,8 @@ pub(crate) fn survey(base: &Base, extent: &Extent, from: u64, end: u64) -> Resul
 /// What a dead process left in staging memory, if it belongs to this log as it is now: to the same opening of it.
 fn read_leftover(base: &Base, manifest: &Manifest, report: &mut RecoveryReport) -> Result<Option<Leftover>> {
     let newest = manifest.timeline.newest().epoch;
-    // An opening that has died makes staging memory before it says so in the manifest. What was in the one before is in
-    // the store by then.
+    // An opening makes staging memory before the manifest names it. If it died in between, what was in the memory
+    // before is in the store.
     let unfinished = Cell::new(false);
     let ours = |header: &StagingHeader| {
         let same_log = header.log == manifest.log;

@@ -312,7 +312,7 @@ impl Salvage {
         loop {
             let damage = match found {
                 None => return None,
-                // Of what was cut off, the schemas still speak for the rest.
+                // Before the head only schemas count, because they describe what follows.
                 Some(Ok(frame)) if frame.pos < self.head && frame.word.kind != Kind::Schema => {
                     found = self.walker.next_frame(&self.base);
                     continue;
@@ -368,7 +368,7 @@ impl Salvage {
             WalError::Truncated { .. } if self.base.now().head_group > self.walker.pos() => {
                 let (now, pos) = (self.base.now(), self.walker.pos());
                 if now.head == self.head {
-                    // Of what comes before the head only the schemas count, and what is damaged there is no damage.
+                    // Before the head only schemas count, and damage there is not reported.
                     self.resync()?;
                 }
                 if self.walker.pos() == pos {
@@ -397,8 +397,8 @@ impl Salvage {
         let there = self.walker.place();
         let nothing_follows = self.walker.pos() >= self.walker.end();
         let unfinished = self.unfinished(here.group_start());
-        // What follows was written later, and what is called written or durable was that before it was said: if nobody has
-        // damaged this, it is whole by now.
+        // What follows was written later, and everything called written or durable was so before it was said. Unless
+        // this is damaged, it is whole by now.
         self.walker.go_to(&here);
         match self.walker.next_frame(&self.base) {
             Some(Err(error)) => match self.as_damage(error)? {

@@ -32,7 +32,7 @@ impl View {
         known: &Extent,
         last: Option<&GroupHeader>,
     ) -> Result<Position> {
-        // Of a cut before which it stands its taker has not heard.
+        // The taker has not heard of a cut that comes after the position.
         let cut = known.timeline.next_cut_after(before_header(pos));
         let cut = cut.filter(|cut| cut.start < pos);
         let starts_before = |header: &&GroupHeader| header.pos + HEADER_LEN < pos;
@@ -93,7 +93,7 @@ impl View {
         }
         let pos = position.lsn.pos();
         if let Some(anchor) = position.anchor {
-            // Another history may have something else there, and in memory yet.
+            // Another history may have something else there, which may still be in memory.
             self.drain_if_possible(anchor.group)?;
         }
         self.look(|extent| {

@@ -39,7 +39,7 @@ impl Buffer {
         if self.ahead.is_none() && walked.min(to_come) >= LONG {
             self.ahead = ReadAhead::start(base.store.shared(), pos, end);
             if self.ahead.is_none() {
-                // Where there is no thread to be had, there will be none at the next group.
+                // If no thread could be started, the next group will not get one either.
                 self.ahead_until = 0;
             }
         }

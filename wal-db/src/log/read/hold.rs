@@ -30,7 +30,7 @@ impl Hold {
     /// # Errors
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log. The hold stays where it was.
     pub fn advance(&self, lsn: Lsn) -> Result<()> {
-        // Where there is no log any more, nothing is kept.
+        // A log that is gone keeps nothing.
         if let Some(view) = self.view.upgrade() {
             view.check_process()?;
             view.check_end(lsn.pos())?;

@@ -116,7 +116,7 @@ impl WalIter {
         }
         while !self.done {
             if self.walker.next_at_least() >= self.to {
-                // What comes is of no concern, damaged or not.
+                // What comes next was not asked for, damaged or not.
                 self.done = true;
                 break;
             }
@@ -131,7 +131,7 @@ impl WalIter {
                         self.walker = Walker::new(self.view.base.now(), group, end);
                         self.view = view;
                     }
-                    // A reader has all that there was.
+                    // A read-only handle has all that there was.
                     None if self.view.is_read_only() => self.done = true,
                     None => match self.flush_rest() {
                         Ok(more) => self.done = !more,

@@ -290,7 +290,7 @@ impl Walker {
                 }
                 Ok(_) => {}
                 Err(WalError::Corruption(_)) if self.group.is_some_and(|group| group.headless) => {
-                    // That the header is lost was said already.
+                    // The lost header was reported already.
                     if let Err(error) = self.resync(base) {
                         return Some(Err(error));
                     }

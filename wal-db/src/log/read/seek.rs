@@ -25,7 +25,7 @@ pub struct Location {
 pub(crate) fn cut_back(cut: EpochStart) -> WalError {
     WalError::CutBack {
         kept_before: Lsn::from_pos(cut.cut),
-        // No record can have ended here: this position is told of the cut no more.
+        // No record can have ended here, so a follower at this position does not hear of the cut again.
         next: Lsn::from_pos(cut.start + GROUP_HEADER_LEN as u64),
     }
 }
@@ -51,7 +51,7 @@ impl View {
     fn read_now(&self, extent: &Arc<Extent>, lsn: Lsn) -> Result<Record> {
         let pos = lsn.pos();
         if pos < extent.head {
-            // What was cut off is no record, though nothing before it may be left.
+            // What was cut off is no record, even if nothing before it is left.
             return Err(match extent.timeline.cut_around(pos) {
                 Some(_) => WalError::NoSuchRecord { lsn },
                 None => WalError::Truncated {
@@ -189,7 +189,7 @@ impl View {
     }
 
     pub(crate) fn iter_from_time(self: &Arc<Self>, time: SystemTime) -> Result<WalIter> {
-        // When what is staged is written is not known before.
+        // The time of staged records is known only once they are written.
         self.drain_if_possible(u64::MAX)?;
         let to = self.end();
         let (group, from) = self.look(|extent| Ok((self.first_group_from(extent, time)?, extent.head)))?;

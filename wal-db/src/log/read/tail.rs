@@ -157,7 +157,7 @@ impl Tail {
                 return Ok(None);
             }
             if self.view.is_read_only() {
-                // Nobody tells this process that another one has written.
+                // Nothing tells this process that another one has written.
                 let pause_now = left.map_or(pause, |left| left.min(pause));
                 let base = &self.view.base;
                 base.progress.sleep_unless(Some(pause_now), || base.is_finished());

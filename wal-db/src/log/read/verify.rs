@@ -163,7 +163,7 @@ impl Verifier<'_> {
             )
         };
         let mut known = self.report.damage.iter();
-        // Each of its groups meets it again.
+        // Each of its groups would report it again.
         if !is_of_a_file(&damage)
             || !known.any(|known| is_of_a_file(known) && known.segment == damage.segment)
         {
@@ -216,7 +216,7 @@ impl Verifier<'_> {
                     self.group = Some(Group::new(header));
                     self.leave()?;
                 }
-                // What is wrong here the walk has met.
+                // The walk has reported what is wrong here.
                 Ok(_) | Err(WalError::Corruption(_) | WalError::Truncated { .. }) => {
                     (self.before, self.next) = (None, None);
                 }

@@ -109,7 +109,7 @@ impl View {
 
     /// What another process has staged.
     pub(crate) fn staged(&self) -> Option<Arc<View>> {
-        // Asked for by every call that reads; only a handle that reads has some.
+        // Every read asks for it; only a read-only handle has some.
         if !self.is_read_only() {
             return None;
         }

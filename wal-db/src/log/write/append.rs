@@ -92,7 +92,7 @@ impl Writer {
         let mut need = 0u64;
         for payload in payloads {
             need += match kind {
-                // The log's own notes are not held to the limit of the day.
+                // Schemas are the log's own, and the limit on records does not bind them.
                 Kind::Schema => format::frame_len(payload.len()),
                 _ => self.checked_frame_len(payload.len())?,
             };
@@ -149,7 +149,7 @@ impl Writer {
         if need > self.ring.max_claim() {
             let mut payload = vec![0; len];
             self.in_closure(|| fill(&mut payload));
-            // It may have forked the process.
+            // The closure may have forked the process.
             self.check_process()?;
             let pos = self.append_apart(Kind::Data, &[&payload], anywhere)?;
             return Ok((pos, pos + need));

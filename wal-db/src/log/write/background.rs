@@ -115,8 +115,8 @@ impl Background {
         self.running.store(false, Ordering::Release);
         self.flusher.ring();
         self.preparer.ring();
-        // The last handle may be dropped by a callback, in a thread of this log or of another one. A thread of this log
-        // may be in a callback that waits for the thread that this is.
+        // A callback may drop the last handle, in a thread of this log or of another one. A thread of this log may be
+        // in a callback that waits for this very thread.
         if IS_OF_A_LOG.with(Cell::get) {
             return;
         }
@@ -192,7 +192,7 @@ impl Writer {
 
     /// Bytes that were written and not flushed.
     fn backlog(&self) -> u64 {
-        // The two are read one after the other, and flushing may be faster.
+        // A flush may move on between the two reads.
         self.base.written().saturating_sub(self.base.flushed())
     }
 
@@ -237,7 +237,7 @@ fn flush_loop(writer: &Writer) {
             let committed = writer
                 .room
                 .in_callbacks(|| Turn::take(writer).commit(wanted.max(writer.base.durable() + 1)));
-            // An error has poisoned the log and told everybody; "full" is told to those who append.
+            // An error has poisoned the log and told everybody; appends report "full".
             if committed.is_err() {
                 writer.background.flusher.sleep(Some(Duration::from_millis(10)));
             }
@@ -292,7 +292,7 @@ fn prepare_loop(writer: &Writer) {
                 let ready = writer.ring.disk();
                 // An append finds out by itself if there is no space.
                 let made = writer.guarded(|| writer.make_ready(0));
-                // On a disk that is nearly full it may be no more than there was.
+                // On a disk that is nearly full, there may be no more space than before.
                 if made.is_err() || writer.ring.disk() <= ready {
                     break;
                 }

@@ -116,7 +116,7 @@ impl View {
                 Err(WalError::Corruption(_) | WalError::Truncated { .. }) => {
                     let head = self.base.window_start(self.base.now().head_group);
                     if head <= pos {
-                        // Nothing was faster: it is damaged.
+                        // No truncation came in between: it is damaged.
                         return copy_part(&self.base, copy, pos, end);
                     }
                     pos = head;

@@ -157,7 +157,7 @@ impl Line {
                 return Waited::Led(outcome);
             }
             let (gate, ticket) = self.line_up(target);
-            // The committer may have been let go between the two: then nobody would wake us.
+            // The committer may have been released between the two; then nobody would wake this thread.
             if let Some(outcome) = lead() {
                 return Waited::Led(outcome);
             }

@@ -238,7 +238,7 @@ impl Held<'_> {
         if writer.ring.waits_for_disk(len + AROUND) {
             return Ok(Placed::NoRoom);
         }
-        // A full disk does no harm here, and would once the place is taken.
+        // A full disk does no harm before the place is taken, and would after it.
         self.drain().map_err(WalError::of_nothing_taken)?;
         let closed = match self.committer.consumer.reserve(&writer.ring, len, apart.before) {
             Ok(reserved) => reserved,

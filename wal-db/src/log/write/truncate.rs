@@ -186,7 +186,7 @@ impl Writer {
         self.base.set_extent(moved);
         drop(kept);
         self.head_moved();
-        // The head has moved, whatever comes of this; the next one tries again.
+        // The head has moved even if this fails; the next truncation tries again.
         let _ = self.give_back_before(group);
         Ok(head)
     }

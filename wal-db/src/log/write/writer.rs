@@ -101,7 +101,7 @@ impl Writer {
         config.check()?;
         let writer = Writer::begin(recover::open(store, &config)?, config)?;
         match writer.make_ready(0) {
-            // A log on a full disk can be read, and truncated to make room; an append is told.
+            // A log on a full disk can be read, and truncated to make room; an append reports it.
             Err(error) if !error.is_for_now() => Err(error),
             _ => Ok(writer),
         }
@@ -120,7 +120,7 @@ impl Writer {
         keeper::write_manifest(&base.store, &mut manifest)?;
         let start = manifest.mark.pos;
         let (ring, consumer) = Ring::new(memory, start, base.key(epoch));
-        // The rest is the preparer's, where there is one.
+        // The preparer does the rest, if there is one.
         let first = if config.background_flush() {
             FAULTED_IN_FIRST
         } else {
@@ -363,7 +363,7 @@ fn staging_memory(
             }
         }
     };
-    // What a process has left there was taken, and must not be found again.
+    // What a dead process left there has been recovered, and must not be found again.
     base.store
         .remove_staging()
         .map_err(WalError::io("removing the staging file"))?;

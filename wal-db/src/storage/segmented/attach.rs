@@ -53,7 +53,7 @@ impl SegmentedStore {
     /// `false`: nothing is there, and a listing says whether that is right.
     pub(super) fn attach_without_listing(&self, log: &Identity) -> io::Result<bool> {
         if self.attached.load(Ordering::Acquire) {
-            // What is missing by now is met by the read of it.
+            // The read of a missing segment reports it.
             self.last.fetch_max(log.newest_segment, Ordering::Release);
             return Ok(true);
         }
