@@ -59,7 +59,7 @@ fn event_type(
     source: &Source<'_>,
     at: usize,
     record: &Record<'_>,
-    shape: &RecordShapes<'_>,
+    shape: &RecordShapes,
     shapes: &Shapes<'_>,
 ) -> (TokenStream, TokenStream) {
     let krate = source.krate();
@@ -100,12 +100,7 @@ fn event_type(
     (items, ty)
 }
 
-fn older_version(
-    source: &Source<'_>,
-    version: u16,
-    contents: &Contents<'_>,
-    shapes: &Shapes<'_>,
-) -> TokenStream {
+fn older_version(source: &Source<'_>, version: u16, contents: &Contents, shapes: &Shapes<'_>) -> TokenStream {
     let krate = source.krate();
     let schema = shapes.schema(contents);
     quote!(#krate::__private::OlderVersion { version: #version, schema: #schema })

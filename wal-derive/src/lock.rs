@@ -13,10 +13,10 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use wal_shape::{LockLine, Shape, type_id};
 
-use crate::ast::Source;
+use crate::ast::{Source, Style};
 use crate::check::Family;
 use crate::errors::Errors;
-use crate::shapes::Shapes;
+use crate::shapes::{Contents, Shapes, StoredField};
 
 struct Declared {
     name: String,
@@ -34,23 +34,6 @@ struct Declared {
     older: Vec<(u16, Contents)>,
     /// The type in `from`, without lifetimes, and where it is written.
     from: Option<(TokenStream, Span)>,
-}
-
-enum Contents {
-    Unit,
-    Newtype(Field),
-    Tuple(Vec<Field>),
-    Struct(Vec<Field>),
-}
-
-struct Field {
-    /// The name in the record; in a tuple the position.
-    label: String,
-    /// Of the field's name, or of its type if it has none.
-    span: Span,
-    type_span: Span,
-    /// An expression of type `&'static Shape`.
-    schema: TokenStream,
 }
 
 /// Compares all event types of one derive. The tokens belong beside its impls and the constants of `shapes`.
@@ -265,15 +248,20 @@ impl Comparison<'_> {
     }
 
     fn contents(&mut self, declared: &Declared, line: &LockLine, contents: &Contents, said: &mut Said) {
-        match (contents, body(&line.shape)) {
-            (Contents::Unit, _) if line.shape == Shape::Unit => {}
-            (Contents::Newtype(field), _) => self.type_of(declared, line, field, &line.shape, said),
-            (Contents::Tuple(fields), Shape::Tuple(locked)) => {
+        let fields = &contents.fields[..];
+        match (contents.style, body(&line.shape)) {
+            (Style::Unit, _) if line.shape == Shape::Unit => {}
+            (Style::Newtype, _) => {
+                for field in fields {
+                    self.type_of(declared, line, field, &line.shape, said);
+                }
+            }
+            (Style::Tuple, Shape::Tuple(locked)) => {
                 let labels = (0..).map(|i: usize| i.to_string());
                 let locked: Vec<_> = labels.zip(locked.iter().map(|shape| &**shape)).collect();
                 self.fields(declared, line, fields, &locked, said);
             }
-            (Contents::Struct(fields), Shape::Struct(locked)) => {
+            (Style::Named, Shape::Struct(locked)) => {
                 let locked = locked.iter().map(|field| (field.name.to_string(), &*field.shape));
                 self.fields(declared, line, fields, &locked.collect::<Vec<_>>(), said);
             }
@@ -295,7 +283,7 @@ impl Comparison<'_> {
         &mut self,
         declared: &Declared,
         line: &LockLine,
-        fields: &[Field],
+        fields: &[StoredField],
         locked: &[(String, &Shape)],
         said: &mut Said,
     ) {
@@ -333,7 +321,7 @@ impl Comparison<'_> {
         &mut self,
         declared: &Declared,
         line: &LockLine,
-        field: &Field,
+        field: &StoredField,
         renamed: Option<&str>,
         said: &mut Said,
     ) {
@@ -361,7 +349,7 @@ impl Comparison<'_> {
         &mut self,
         declared: &Declared,
         line: &LockLine,
-        field: &Field,
+        field: &StoredField,
         locked: &[(String, &Shape)],
         said: &mut Said,
     ) {
@@ -383,15 +371,15 @@ impl Comparison<'_> {
         &mut self,
         declared: &Declared,
         line: &LockLine,
-        field: &Field,
+        field: &StoredField,
         shape: &Shape,
         said: &mut Said,
     ) {
         if !said.types.insert((field.label.clone(), shape.clone())) {
             return;
         }
-        let subject = match declared.contents {
-            Contents::Newtype(_) => String::new(),
+        let subject = match declared.contents.style {
+            Style::Newtype => String::new(),
             _ => format!("the field `{}` as ", field.label),
         };
         let message = format!(
@@ -483,13 +471,9 @@ impl Declared {
         }
     }
 
-    fn field(&self, label: &str) -> Option<&Field> {
-        match &self.contents {
-            Contents::Tuple(fields) | Contents::Struct(fields) => {
-                fields.iter().find(|field| field.label == label)
-            }
-            Contents::Unit | Contents::Newtype(_) => None,
-        }
+    fn field(&self, label: &str) -> Option<&StoredField> {
+        let mut fields = self.contents.fields.iter();
+        fields.find(|field| field.label == label && self.contents.style != Style::Newtype)
     }
 
     /// A field of the release that its version does not have here, and where to say so.
@@ -528,20 +512,21 @@ impl Declared {
 
 impl Contents {
     fn what(&self) -> &'static str {
-        match self {
-            Contents::Unit => "a unit",
-            Contents::Newtype(_) => "a single value",
-            Contents::Tuple(_) => "a tuple",
-            Contents::Struct(_) => "a struct with named fields",
+        match self.style {
+            Style::Unit => "a unit",
+            Style::Newtype => "a single value",
+            Style::Tuple => "a tuple",
+            Style::Named => "a struct with named fields",
         }
     }
 
     fn has_fields_of(&self, locked: &Shape) -> bool {
-        match (self, locked) {
-            (Contents::Newtype(_), _) => true,
-            (Contents::Unit, locked) => !matches!(locked, Shape::Tuple(_) | Shape::Struct(_)),
-            (Contents::Tuple(fields), Shape::Tuple(locked)) => fields.len() == locked.len(),
-            (Contents::Struct(fields), Shape::Struct(locked)) => fields
+        match (self.style, locked) {
+            (Style::Newtype, _) => true,
+            (Style::Unit, locked) => !matches!(locked, Shape::Tuple(_) | Shape::Struct(_)),
+            (Style::Tuple, Shape::Tuple(locked)) => self.fields.len() == locked.len(),
+            (Style::Named, Shape::Struct(locked)) => self
+                .fields
                 .iter()
                 .map(|field| &*field.label)
                 .eq(locked.iter().map(|field| &*field.name)),

@@ -13,28 +13,28 @@ pub(crate) struct Shapes<'a> {
     /// Items for the block that holds the impls.
     pub items: TokenStream,
     /// One for each event type, in order.
-    pub records: Vec<RecordShapes<'a>>,
+    pub records: Vec<RecordShapes>,
     writer: Writer<'a>,
 }
 
-pub(crate) struct RecordShapes<'a> {
+pub(crate) struct RecordShapes {
     /// Nothing for a retired type, whose shape is not known any more.
-    pub today: Option<Contents<'a>>,
+    pub today: Option<Contents>,
     /// Earlier versions that `since` describes, in order.
-    pub older: Vec<(u16, Contents<'a>)>,
+    pub older: Vec<(u16, Contents)>,
 }
 
 /// The stored fields of one version.
 #[derive(Clone)]
-pub(crate) struct Contents<'a> {
+pub(crate) struct Contents {
     pub style: Style,
-    pub fields: Vec<StoredField<'a>>,
+    pub fields: Vec<StoredField>,
 }
 
 #[derive(Clone)]
-pub(crate) struct StoredField<'a> {
-    /// The name that serde gives it; empty if it has none.
-    pub label: &'a str,
+pub(crate) struct StoredField {
+    /// The name that serde gives it, or its position.
+    pub label: String,
     /// An expression of type `&'static Shape`, a constant in the block that holds the impls.
     pub schema: TokenStream,
     /// Where the field is named, or its type if it has no name.
@@ -63,11 +63,11 @@ impl<'a> Shapes<'a> {
         shapes
     }
 
-    pub(crate) fn schema(&self, contents: &Contents<'_>) -> TokenStream {
+    pub(crate) fn schema(&self, contents: &Contents) -> TokenStream {
         let fields: Vec<_> = contents
             .fields
             .iter()
-            .map(|part| (part.label, part.schema.clone()))
+            .map(|part| (&*part.label, part.schema.clone()))
             .collect();
         self.writer.whole(self.writer.contents(contents.style, &fields))
     }
@@ -78,13 +78,13 @@ impl<'a> Shapes<'a> {
     }
 
     /// Another type is written instead of the fields.
-    fn of_replaced(&mut self, replaced: Replaced<'a, 'a>, index: usize) -> RecordShapes<'a> {
+    fn of_replaced(&mut self, replaced: Replaced<'a, 'a>, index: usize) -> RecordShapes {
         let (schema, span) = match &replaced {
             Replaced::Into(ty) => (self.writer.of_type(&quote!(#ty), ty.span()), ty.span()),
             Replaced::Transparent(field) => (self.writer.field(field, true), field.ty.span()),
         };
         let part = StoredField {
-            label: "",
+            label: "0".to_owned(),
             schema: self.constant(schema, index, 0),
             span,
             type_span: span,
@@ -98,14 +98,14 @@ impl<'a> Shapes<'a> {
         }
     }
 
-    fn of_fields(&mut self, source: &Source<'a>, record: &Record<'a>, index: usize) -> RecordShapes<'a> {
+    fn of_fields(&mut self, source: &Source<'a>, record: &Record<'a>, index: usize) -> RecordShapes {
         let is_whole = matches!(source.body, Body::Struct(_));
         let mut parts = Vec::with_capacity(record.fields.list.len());
         for (at, field) in record.fields.list.iter().enumerate() {
             let part = field.stored().then(|| {
                 let schema = self.writer.field(field, is_whole);
                 StoredField {
-                    label: &field.label,
+                    label: field.label.clone(),
                     schema: self.constant(schema, index, at),
                     span: field.span(),
                     type_span: field.ty.span(),
@@ -113,13 +113,15 @@ impl<'a> Shapes<'a> {
             });
             parts.push((field, part));
         }
-        let contents = |version: u16, style: Style| Contents {
-            style,
-            fields: parts
-                .iter()
-                .filter(|(field, _)| since(field) <= version)
-                .filter_map(|(_, part)| part.clone())
-                .collect(),
+        let contents = |version: u16, style: Style| {
+            let stored = parts.iter().filter(|(field, _)| since(field) <= version);
+            let mut fields: Vec<_> = stored.filter_map(|(_, part)| part.clone()).collect();
+            if style != Style::Named {
+                (0..)
+                    .zip(&mut fields)
+                    .for_each(|(place, field): (usize, _)| field.label = place.to_string());
+            }
+            Contents { style, fields }
         };
         let older = record
             .older

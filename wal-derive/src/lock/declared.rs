@@ -2,10 +2,10 @@
 
 use syn::spanned::Spanned;
 
-use super::{Contents, Declared, Field};
+use super::Declared;
 use crate::ast::{Source, Style};
 use crate::check::Family;
-use crate::shapes::{self, Shapes};
+use crate::shapes::{Contents, Shapes};
 use crate::tokens;
 
 pub(super) fn all(source: &Source<'_>, family: &Family<'_>, shapes: &Shapes<'_>) -> Vec<Declared> {
@@ -13,7 +13,6 @@ pub(super) fn all(source: &Source<'_>, family: &Family<'_>, shapes: &Shapes<'_>)
     records
         .map(|(record, shape)| {
             let ident = record.variant.map_or(source.ident, |variant| variant.ident);
-            let older = shape.older.iter();
             Declared {
                 name: record.name.clone(),
                 aliases: record.aliases.iter().map(|(alias, _)| alias.clone()).collect(),
@@ -24,33 +23,13 @@ pub(super) fn all(source: &Source<'_>, family: &Family<'_>, shapes: &Shapes<'_>)
                     .map(|id| (id, record.wal.id.span().unwrap_or(ident.span()))),
                 is_variant: record.variant.is_some(),
                 retired: record.retired,
-                contents: shape.today.as_ref().map_or(Contents::Unit, contents),
-                older: older
-                    .map(|(version, shape)| (*version, contents(shape)))
-                    .collect(),
+                contents: shape.today.clone().unwrap_or(Contents {
+                    style: Style::Unit,
+                    fields: Vec::new(),
+                }),
+                older: shape.older.clone(),
                 from: record.from.map(|from| (tokens::owned(from), from.span())),
             }
         })
         .collect()
-}
-
-fn contents(shape: &shapes::Contents<'_>) -> Contents {
-    let fields = shape.fields.iter().enumerate().map(|(place, part)| Field {
-        label: match part.label {
-            "" => place.to_string(),
-            label => label.to_owned(),
-        },
-        span: part.span,
-        type_span: part.type_span,
-        schema: part.schema.clone(),
-    });
-    match shape.style {
-        Style::Unit => Contents::Unit,
-        Style::Newtype => fields
-            .into_iter()
-            .next()
-            .map_or(Contents::Unit, Contents::Newtype),
-        Style::Tuple => Contents::Tuple(fields.collect()),
-        Style::Named => Contents::Struct(fields.collect()),
-    }
 }

@@ -1,7 +1,7 @@
 use super::*;
 
-fn field(label: &str) -> Field {
-    Field {
+fn field(label: &str) -> StoredField {
+    StoredField {
         label: label.to_owned(),
         span: Span::call_site(),
         type_span: Span::call_site(),
@@ -10,7 +10,12 @@ fn field(label: &str) -> Field {
 }
 
 fn fields(labels: &[&str]) -> Contents {
-    Contents::Struct(labels.iter().map(|label| field(label)).collect())
+    of_style(Style::Named, labels)
+}
+
+fn of_style(style: Style, labels: &[&str]) -> Contents {
+    let fields = labels.iter().map(|label| field(label)).collect();
+    Contents { style, fields }
 }
 
 fn order(version: u16, labels: &[&str]) -> Declared {
@@ -175,8 +180,8 @@ fn a_field_that_is_wrong_in_every_version_is_one_mistake() {
 #[test]
 fn another_form() {
     let cases = [
-        (Contents::Unit, "{id: u64}", "a unit"),
-        (Contents::Tuple(vec![field("0")]), "{id: u64}", "a tuple"),
+        (of_style(Style::Unit, &[]), "{id: u64}", "a unit"),
+        (of_style(Style::Tuple, &["0"]), "{id: u64}", "a tuple"),
         (fields(&["id"]), "(u64,)", "a struct with named fields"),
         (fields(&["id"]), "unit", "a struct with named fields"),
     ];
@@ -189,7 +194,7 @@ fn another_form() {
         assert!(messages.starts_with(&expected), "{messages}");
     }
     let mut tuple = order(1, &[]);
-    tuple.contents = Contents::Tuple(vec![field("0"), field("1")]);
+    tuple.contents = of_style(Style::Tuple, &["0", "1"]);
     let added = messages("order 1 (u64,)", tuple);
     assert!(added.contains("without the field `1`"), "{added}");
 }
