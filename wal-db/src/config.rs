@@ -67,19 +67,19 @@ pub enum Staging {
     /// without `reflink`), once somebody has copied the log with `cp`. In a container, the file system below decides.
     #[default]
     Mapped,
-    /// As [`Mapped`](Self::Mapped), wherever the file can be mapped at all. For those who know that nobody copies the
-    /// log's files while it is open other than by [`backup_to`](crate::Wal::backup_to), or that the disk is never full:
-    /// a store that needs space then **ends the process by a signal** (SIGBUS). What was appended by then is there when
-    /// the log is opened again. If it is [not known](NotMapped::UnknownBoot) whether the machine went down in between,
-    /// what was appended after an unfinished append is not.
+    /// As [`Mapped`](Self::Mapped), wherever the file can be mapped at all. Use it if nobody copies the log's files
+    /// while it is open other than by [`backup_to`](crate::Wal::backup_to), or if the disk is never full: a store that
+    /// needs space then **ends the process by a signal** (SIGBUS). What was appended by then is there when the log is
+    /// opened again. If it is [not known](NotMapped::UnknownBoot) whether the machine went down in between, what was
+    /// appended after an unfinished append is not.
     AlwaysMapped,
     /// Nowhere: `append` returns when the store holds the record. One system call for each append that no other
     /// thread shares.
     WriteThrough,
     /// In the process: `append` costs a copy, and **the record dies with the process** until the log is flushed
     /// ([`Wal::drain`](crate::Wal::drain), [`Wal::sync`](crate::Wal::sync), or the background flusher, which is woken
-    /// when another quarter of the memory has been used). For file systems where a mapping is unsafe and for those who
-    /// only use durable appends.
+    /// when another quarter of the memory has been used). For file systems where a mapping is unsafe, and for programs
+    /// that only use durable appends.
     Heap,
 }
 

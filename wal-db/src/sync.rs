@@ -143,14 +143,14 @@ impl Bell {
         }
     }
 
-    /// Wakes those who sleep, if any. What they wait for was stored before.
+    /// Wakes all sleepers, if any. What they wait for was stored before.
     pub(crate) fn ring(&self) {
         if self.is_waited_for() {
             self.gate.open_all();
         }
     }
 
-    /// Wakes one of those who sleep, if any; the others only by chance.
+    /// Wakes one of the sleepers, if any; the others only by chance.
     pub(crate) fn ring_for_one(&self) {
         if self.is_waited_for() {
             self.gate.open_one();

@@ -1,5 +1,5 @@
-//! Writes how the events of an enum are read: the envelope says which variant it is, so that one's fields are read, and
-//! the variant is put together where the event is wanted.
+//! Writes how the events of an enum are read: the envelope says which variant it is, so only its fields are read, and
+//! the variant is assembled where the event is wanted.
 //!
 //! Reading the enum by serde would do as well. But then every layer hands on an enum, which the compiler keeps in
 //! memory and copies each time, where it takes a struct apart.

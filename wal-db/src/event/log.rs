@@ -62,7 +62,7 @@ impl Wal {
     /// [`TypedError::ShapeChanged`] if the log holds another shape of a type and version that `E` reads.
     /// [`TypedError::IdTaken`] if an id of `E` is that of a type with another name in this log.
     /// [`TypedError::IdCollision`] if two event types of `E` share a type id; the derive finds that at compile time.
-    /// Else as [`schemas`](Wal::schemas): the schemas are read.
+    /// Otherwise as [`schemas`](Wal::schemas): the schemas are read.
     pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
         record::check_ids(E::RECORDS)?;
         dictionary::check(self, E::RECORDS)?;

@@ -40,7 +40,7 @@ impl<C: Codec, E: WalDecodeOwned> ReadsBack for AsEvent<C, E> {
     }
 }
 
-/// As `T` says that it is read, of which only that it can be written is known.
+/// As `T` says that it is read: all that is known of it is that it can be written.
 pub(super) struct AsDeclared<C, T>(PhantomData<(C, T)>);
 
 impl<C: Codec, T: WalRecord> ReadsBack for AsDeclared<C, T> {

@@ -1,4 +1,4 @@
-//! The epochs of a log and what was cut off it: who owns a position.
+//! The epochs of a log and what was cut off it: which epoch owns a position.
 
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -121,8 +121,8 @@ impl Timeline {
             && !is_cut
     }
 
-    /// Whether a group continues what comes before `mark`. This is what `docs/format.md` says of it under "Groups"; a reader
-    /// who does not know the mark looks at [`owns`](Self::owns) and the chain.
+    /// Whether a group continues what comes before `mark`. This is what `docs/format.md` says of it under "Groups"; a
+    /// reader that does not know the mark looks at [`owns`](Self::owns) and the chain.
     pub(crate) fn continues(&self, header: &GroupHeader, mark: &Mark) -> bool {
         header.prev_digest == mark.prev_digest
             && header.ordinal == mark.ordinal

@@ -5,7 +5,7 @@
 //! | `wal` | the handle: what a user calls, and the threads that belong to it |
 //! | `base` | what is known of a log: its store, and how far that may be read |
 //! | `open` | from files to a log: choosing a manifest, finding the end, judging it, mending it; looking at a log from outside |
-//! | `read` | from positions to records: the walk over groups and frames, and who walks |
+//! | `read` | from positions to records: the walk over groups and frames, and the readers that walk |
 //! | `write` | from records to the disk: appending, group commit, the two background threads, truncating, schemas |
 
 mod base;

@@ -160,7 +160,7 @@ impl Consumer {
         }
     }
 
-    /// Gives the ring back up to `next`, of which the bytes up to `used` were in use.
+    /// Gives the ring back up to `next`; the bytes up to `used` were in use.
     pub(crate) fn release(&mut self, ring: &Ring, used: u64, next: u64) {
         assert!(self.released <= used && used <= next && next <= self.open());
         let mut pos = self.released;

@@ -1,5 +1,5 @@
-//! Positions in staging memory: who may write where, decided on one word, the tail of the log. No byte is touched here;
-//! `staging` does that, and relies on this:
+//! Positions in staging memory: one word, the tail of the log, decides which thread may write where. No byte is touched
+//! here; `staging` does that, and relies on this:
 //!
 //! * The tail only moves by compare-and-swap from the value that was checked, so claims are disjoint and lie below the
 //!   limit.

@@ -141,7 +141,7 @@ impl<S: State> Rebuilt<S> {
         Ok(())
     }
 
-    /// Moves `next` past an event, of which `parts` are in the state and `of` are stored.
+    /// Moves `next` past an event: `parts` of its `of` stored parts are in the state.
     ///
     /// It moves before the event is applied: an `apply` that panics and is caught must not see its event a second
     /// time, and must see the other parts of it.
@@ -199,8 +199,8 @@ impl<S: State, C: Codec> Live<S, C> {
     /// # Errors
     /// [`CutBack`](crate::WalError::CutBack) if events that are in the state were cut off by
     /// [`truncate_after`](crate::Wal::truncate_after), and [`Truncated`](crate::WalError::Truncated) if events that are
-    /// not in it were dropped: then the state is not that of the log any more, and has to be rebuilt. Else the first
-    /// record that cannot be read or is not an event. What precedes it has been applied.
+    /// not in it were dropped: then the state is not that of the log any more, and has to be rebuilt. Otherwise the
+    /// first record that cannot be read or is not an event. What precedes it has been applied.
     pub fn catch_up(&mut self) -> Result<u64> {
         let (from, before) = (self.rebuilt.next, self.rebuilt.events);
         self.log.wal().check_followed(from)?;

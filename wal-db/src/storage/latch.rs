@@ -15,7 +15,7 @@ pub(crate) struct Latched {
     store: Arc<dyn WalStore>,
     location: Option<std::sync::Arc<PathBuf>>,
     broken: OnceLock<String>,
-    /// Flushes of one file run one at a time: the system reports a failure to one caller only, who has to close the
+    /// Flushes of one file run one at a time: the system reports a failure to one caller only, which has to close the
     /// latch before another flush can say that all is well.
     flushing: Mutex<()>,
     /// The log was closed: another handle may have the store by now, and nothing is changed any more.

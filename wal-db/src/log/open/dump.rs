@@ -1,4 +1,4 @@
-//! A log in any state as text. For tests, and for those who look into a log.
+//! A log in any state as text, for tests and for people.
 
 use std::{collections::VecDeque, path::Path};
 

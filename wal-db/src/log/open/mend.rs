@@ -111,7 +111,7 @@ pub(crate) fn take_staged(
     (staged, behind_damage)
 }
 
-/// Keeps what lies in `end..used`, of which some may be in `over`.
+/// Keeps what lies in `end..used`; some of it may be in `over`.
 pub(crate) fn keep_aside(base: &Base, end: u64, used: u64, over: Option<Over>) -> Result<Cut> {
     let mut junk = StreamReader {
         base,

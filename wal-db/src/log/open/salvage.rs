@@ -556,7 +556,7 @@ pub(crate) fn resync(
     }
 }
 
-/// The first of the segments, from that of `pos` on, of which the file is not the log's, as damage.
+/// The first segment, from that of `pos` on, whose file is not the log's, as damage.
 pub(crate) fn foreign_from(
     base: &Base,
     mut segments: impl Iterator<Item = u64>,

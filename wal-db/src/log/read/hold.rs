@@ -78,7 +78,7 @@ impl Places {
 }
 
 impl View {
-    /// Registers somebody who needs the records from `lsn` on. From here on no retention drops them.
+    /// Registers a reader that needs the records from `lsn` on. From here on no retention drops them.
     pub(crate) fn hold(self: &Arc<Self>, lsn: Lsn) -> Result<Hold> {
         // A retention that has not taken the lock will see the hold; one that held it has moved the head.
         let mut holds = self.holds.lock();

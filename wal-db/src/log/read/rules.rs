@@ -1,4 +1,4 @@
-//! What intact bytes say of who wrote them: the rules of `docs/format.md` that no checksum guards.
+//! The rules of `docs/format.md` that no checksum guards: what intact bytes say of their writer.
 
 use super::find;
 use crate::{
@@ -37,7 +37,7 @@ pub(crate) struct Seen {
 #[derive(Clone, Copy)]
 pub(crate) struct Before {
     pub(crate) header: GroupHeader,
-    /// The ordinal after its records, of which some may have been cut off.
+    /// The ordinal after its records; some of them may have been cut off.
     pub(crate) ordinal: u64,
 }
 

@@ -376,7 +376,7 @@ impl Walker {
         Err(WalError::Corruption(base.damage(pos, end, reason)))
     }
 
-    /// What lies at `pos` in a group, of which as much is read as is there.
+    /// What lies at `pos` in a group, read as far as it is there.
     fn look_at(&mut self, base: &Base, pos: u64, group: &Group) -> Result<FrameAt> {
         let mut need = FRAME_HEADER_LEN;
         while let Some(offset) = self.buffer.find(base, pos, need, self.end)? {

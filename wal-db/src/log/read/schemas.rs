@@ -24,8 +24,7 @@ const GUESS: usize = 512;
 /// Windows of a log without segments. When its beginning is cut off, less than this stays on the disk for the schemas.
 const WINDOW: u64 = 16 << 20;
 
-/// In how many epochs a schema is looked for whose own has been forgotten, at most. Those who damage a log can say that
-/// there were very many.
+/// In how many epochs at most a schema is looked for whose own epoch was forgotten. A damaged log can claim very many.
 const EPOCHS_TRIED: usize = 1 << 20;
 
 impl Base {
@@ -153,7 +152,7 @@ impl Base {
     }
 }
 
-/// The record in the frame at `pos`, of which these are the bytes.
+/// The record in the frame at `pos`, which has these bytes.
 fn record_of(extent: &Extent, pos: u64, word: FrameWord, bytes: BytesMut) -> Record {
     Record {
         lsn: Lsn::from_pos(pos),

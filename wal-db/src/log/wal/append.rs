@@ -80,8 +80,8 @@ impl Wal {
         Ok(Lsn::from_pos(pos))
     }
 
-    /// A [`Ticket`] for the durability of a record that was appended, in whatever way: one of many appends that do not wait
-    /// for each other's flushes, a batch, of which the last record stands for all, an event.
+    /// A [`Ticket`] for the durability of a record that was appended, in whatever way: one of many appends that do not
+    /// wait for each other's flushes, an event, or a batch, whose last record stands for all.
     ///
     /// # Errors
     /// [`NoSuchRecord`](crate::WalError::NoSuchRecord) if nothing was appended there yet.

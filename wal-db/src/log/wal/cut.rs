@@ -43,8 +43,8 @@ impl Wal {
     /// removed get [`Truncated`](crate::WalError::Truncated). Nothing happens if they are gone already.
     ///
     /// # Errors
-    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log: nothing was removed. Else as for
-    /// [`sync`](Self::sync).
+    /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log: nothing was removed. Otherwise
+    /// as for [`sync`](Self::sync).
     pub fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
         self.writer()?.truncate_before(lsn)
     }
@@ -55,8 +55,8 @@ impl Wal {
         self.writer()?.retain(retention)
     }
 
-    /// Registers somebody who still needs the records from `lsn` on. Once this has returned, [`retain`](Self::retain) keeps
-    /// them; [`truncate_before`](Self::truncate_before), which names a position, asks nobody.
+    /// Registers a reader that still needs the records from `lsn` on. Once this has returned, [`retain`](Self::retain)
+    /// keeps them; [`truncate_before`](Self::truncate_before), which names a position, asks nobody.
     ///
     /// # Errors
     /// [`Truncated`](crate::WalError::Truncated) if some of them were dropped already,

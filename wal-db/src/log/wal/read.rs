@@ -90,10 +90,11 @@ impl Wal {
     ///
     /// # Errors
     /// [`Truncated`](crate::WalError::Truncated) if a record from there on was dropped by
-    /// [`truncate_before`](Self::truncate_before), with the LSN of the last one that was: what is left is had with
-    /// [`iter`](Self::iter). [`BeyondEnd`](crate::WalError::BeyondEnd) if it is an LSN after the [`end`](Self::end). For a
+    /// [`truncate_before`](Self::truncate_before), with the LSN of the last one that was; [`iter`](Self::iter) reads
+    /// what is left. [`BeyondEnd`](crate::WalError::BeyondEnd) if it is an LSN after the [`end`](Self::end). For a
     /// position, [`OtherLog`](crate::WalError::OtherLog), [`Diverged`](crate::WalError::Diverged), and
-    /// [`CutBack`](crate::WalError::CutBack) if records before it were cut off since. Else as for [`iter`](Self::iter).
+    /// [`CutBack`](crate::WalError::CutBack) if records before it were cut off since. Otherwise as for
+    /// [`iter`](Self::iter).
     pub fn iter_from(&self, start: impl Into<Start>) -> Result<WalIter> {
         let view = self.here()?;
         match start.into() {

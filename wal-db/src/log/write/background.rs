@@ -22,7 +22,7 @@ pub(crate) struct Background {
     stop: AtomicBool,
     flusher: Alarm,
     preparer: Alarm,
-    /// Durability was asked for up to here by those who do not wait themselves.
+    /// Durability was asked for up to here, by tickets that nothing waits for.
     wanted: AtomicU64,
     zeros_wanted: AtomicBool,
     pages_wanted: AtomicBool,
@@ -166,7 +166,7 @@ impl Background {
 }
 
 impl Writer {
-    /// Whether somebody flushes for those who do not.
+    /// Whether the log has a flusher.
     pub(crate) fn flushes_by_itself(&self) -> bool {
         !self.is_in_child() && self.background.is_running()
     }
@@ -324,8 +324,8 @@ fn fault_in_the_rest(writer: &Writer) {
     }
 }
 
-/// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once. Whether
-/// something is durable now of which those who wait have to hear.
+/// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once. Returns
+/// whether waiting threads have to hear that something is durable now.
 fn flush_behind(writer: &Writer) -> bool {
     if !writer.is_behind() {
         return false;

@@ -120,8 +120,8 @@ impl Line {
         self.cohorts.iter().for_each(Gate::open_all);
     }
 
-    /// Wakes one of those who wait for the next flush. To be called after the committer was let go: a thread that lines
-    /// up later finds it free.
+    /// Wakes one of the threads that wait for the next flush. To be called after the committer was let go: a thread
+    /// that lines up later finds it free.
     pub(super) fn hand_over(&self) {
         let mut state = self.state.lock();
         let next = state.next;
@@ -291,7 +291,7 @@ impl Writer {
 }
 
 impl Turn<'_> {
-    /// Flushes for everybody who has lined up. Everything that was claimed before is durable afterwards.
+    /// Flushes for all threads in line. Everything that was claimed before is durable afterwards.
     pub(crate) fn commit(mut self, target: u64) -> Result<()> {
         let writer = self.writer;
         if target <= writer.base.durable() {

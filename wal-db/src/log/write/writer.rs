@@ -85,7 +85,7 @@ const AHEAD_MAX: u64 = 64 << 20;
 /// And the most segments: making one takes some flushes, however short it is, and closing the log removes them again.
 const SEGMENTS_AHEAD: u64 = 8;
 
-/// How many of them are made before those who wait for space hear of it.
+/// How many of them are made before threads that wait for space go on.
 const SEGMENTS_A_TURN: u64 = 4;
 
 /// A crash makes the next opening read this much, and what was not durable.
@@ -233,7 +233,7 @@ impl Writer {
             .min(self.segments(SEGMENTS_AHEAD))
     }
 
-    /// How far to prepare in one turn, of what is wanted: those who wait for `least` do not wait for all of it.
+    /// How far to prepare in one turn, of what is wanted: a thread that waits for `least` does not wait for all of it.
     fn turn(&self, least: u64, wanted: u64) -> u64 {
         let ready = self.ring.disk().max(self.base.written());
         wanted.min(least.max(ready.saturating_add(self.segments(SEGMENTS_A_TURN))))

@@ -47,10 +47,10 @@ impl SegmentedStore {
         Ok(())
     }
 
-    /// Attaches to a log that is being written, by the names that its manifest has: those who list a directory, and
-    /// those who look up a name that is not there, keep its writer from making and removing names until they get a
-    /// processor. The head may have moved meanwhile: then a segment is missing that the next manifest does not name.
-    /// `false`: nothing is there, and a listing says whether that is right.
+    /// Attaches to a log that is being written, by the names that its manifest has: listing a directory, or looking up
+    /// a name that is not there, keeps its writer from making and removing names until the reader gets a processor. The
+    /// head may have moved meanwhile: then a segment is missing that the next manifest does not name. `false`: nothing
+    /// is there, and a listing says whether that is right.
     pub(super) fn attach_without_listing(&self, log: &Identity) -> io::Result<bool> {
         if self.attached.load(Ordering::Acquire) {
             // The read of a missing segment reports it.

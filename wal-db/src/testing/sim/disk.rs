@@ -147,7 +147,7 @@ pub(super) struct State {
     pub(super) locked: BTreeSet<FileId>,
     pub(super) behaviour: Behaviour,
     journal: Vec<Step>,
-    /// Mapped memory, shared with who has mapped it.
+    /// Mapped memory, shared with the log that has mapped it.
     maps: BTreeMap<PathBuf, std::fs::File>,
     dead: bool,
     calls: BTreeMap<Call, u64>,
