@@ -89,15 +89,12 @@ impl fmt::Display for Failed<EncodeError> {
     }
 }
 
-impl std::error::Error for Failed<DecodeError> {
+impl<E: std::error::Error> std::error::Error for Failed<E>
+where
+    Self: fmt::Display,
+{
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.0)
-    }
-}
-
-impl std::error::Error for Failed<EncodeError> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.0)
+        self.0.source()
     }
 }
 

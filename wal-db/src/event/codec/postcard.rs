@@ -86,11 +86,7 @@ impl fmt::Display for Failed {
     }
 }
 
-impl std::error::Error for Failed {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
+impl std::error::Error for Failed {}
 
 #[cfg(test)]
 mod tests {
