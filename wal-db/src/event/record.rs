@@ -52,9 +52,7 @@ use crate::error::TypedError;
 /// | variant | `other` | takes records of types that are not known, written `Unknown(UnknownEvent)`, as the last one; they are an error without it |
 /// | field | `since = N` | the first version that has the field, which may stand anywhere |
 /// | field | `default`, `default = VALUE` | what it is in records from before: `Default`, text that goes through `Into`, or any expression |
-/// | field | `opaque = "name@1"` | instead of the shape of a type that has no [`WalSchema`](crate::WalSchema); change the name when its bytes change |
-/// | field | `wire = Type` | beside `opaque`: what it is written as |
-/// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
+/// | field, type | `opaque`, `wire`, `crate` | as for [`WalSchema`](crate::WalSchema#attributes) |
 ///
 /// # Versions
 ///

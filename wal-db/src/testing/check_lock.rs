@@ -60,26 +60,7 @@ impl LockMode {
 
 /// Compares every version that the types write or read with the `wal.lock` in `dir`; returns the lines that were added.
 ///
-/// [`check_lock!`](super::check_lock!) calls it.
-///
-#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
-#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
-/// use serde::{Deserialize, Serialize};
-/// use wal_db::WalRecord;
-/// use wal_db::testing::{DeclaredType, LockMode, check_lock};
-///
-/// #[derive(Serialize, Deserialize, WalRecord)]
-/// #[wal(name = "order")]
-/// struct Order { id: u64, note: String }
-///
-/// let dir = tempfile::tempdir()?;
-/// let types = [DeclaredType::of::<Order>()];
-/// assert!(check_lock(dir.path(), &types, LockMode::Check).is_err());
-/// let added = check_lock(dir.path(), &types, LockMode::Update)?;
-/// assert_eq!(added, ["order 1 {id: u64, note: str}"]);
-/// assert_eq!(check_lock(dir.path(), &types, LockMode::Check), Ok(vec![]));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// [`check_lock!`](super::check_lock!) calls it and has an example.
 ///
 /// # Errors
 /// [`CheckFailed`] with everything that was found. Nothing is added then, unless all that was found is that lines are

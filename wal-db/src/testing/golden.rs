@@ -36,23 +36,7 @@ impl GoldenMode {
 
 /// Reads the record in `dir/golden/name.hex` and compares it with `value`.
 ///
-/// [`golden!`](super::golden!) calls it.
-///
-#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
-#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
-/// use serde::{Deserialize, Serialize};
-/// use wal_db::WalRecord;
-/// use wal_db::testing::{GoldenMode, golden};
-///
-/// #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
-/// #[wal(name = "order")]
-/// struct Order(u64);
-///
-/// let dir = tempfile::tempdir()?;
-/// golden(dir.path(), "order_1", &Order(7), GoldenMode::New)?;
-/// assert!(golden(dir.path(), "order_1", &Order(8), GoldenMode::New).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// [`golden!`](super::golden!) calls it and has an example.
 ///
 /// # Errors
 /// [`CheckFailed`]: there is no such file, it is not a record in hexadecimal digits, the record cannot be read, or it

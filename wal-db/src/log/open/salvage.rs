@@ -511,7 +511,6 @@ enum Verdict {
     Damage,
     /// The end of what is in the store.
     End,
-    /// It is to be read again.
     GoOn,
     /// It is no damage any more, or another one.
     Look(Option<Result<Frame>>),

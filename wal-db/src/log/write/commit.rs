@@ -31,9 +31,7 @@ struct State {
 }
 
 enum Waited<T> {
-    /// By flushing, with this outcome.
     Led(T),
-    /// Somebody else's flush covered the target.
     Covered,
     Failed,
 }
