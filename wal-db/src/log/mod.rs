@@ -36,8 +36,8 @@ pub use read::{
     seek::Location,
     tail::{Follow, Tail},
 };
+#[cfg(feature = "testing")]
+pub(crate) use wal::Watched;
 pub use wal::{Start, Status, Wal};
 pub(crate) use write::dictionary::{Describe, Described};
-#[cfg(feature = "testing")]
-pub(crate) use write::watched::Watched;
 pub use write::{ticket::Ticket, truncate::Retention};

@@ -63,6 +63,9 @@ pub struct Wal {
     owner: Arc<Owner>,
 }
 
+#[cfg(feature = "testing")]
+pub(crate) type Watched = std::sync::Weak<Writer>;
+
 /// What closes the log when the last handle goes. Iterators hold the view only, tickets and the background threads the
 /// writer.
 struct Owner {
@@ -240,13 +243,9 @@ impl Wal {
     }
 
     #[cfg(feature = "testing")]
-    pub(crate) fn watched(&self) -> super::write::watched::Watched {
-        super::write::watched::Watched(
-            self.owner
-                .writer
-                .as_ref()
-                .map_or_else(Default::default, Arc::downgrade),
-        )
+    pub(crate) fn watched(&self) -> Watched {
+        let writer = self.owner.writer.as_ref();
+        writer.map_or_else(Watched::new, Arc::downgrade)
     }
 }
 

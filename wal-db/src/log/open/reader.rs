@@ -118,7 +118,7 @@ fn opened(mut base: Base, copies: Loaded, looked: Looked, config: WalConfig) -> 
     base.raise_durable(boundary(&base, found.durable, &manifest.mark));
     let newest_schema = found.schema.or(manifest.schema);
     base.seen = Some(Mutex::new(Seen { manifest, mark }));
-    let view = View::new(base, config, report, newest_schema);
+    let view = View::new(base, config, report, newest_schema, None);
     view.set_staged(staged);
     Ok(view)
 }
@@ -270,7 +270,7 @@ fn into_log(staged: Staged, base: &Base, mark: &Mark, manifest: &Manifest, confi
     }));
     let base = Base::new(store, base.log, base.segment_len, extent, *mark);
     base.set_written(mark_after(&header, base.log));
-    View::new(base, config, RecoveryReport::default(), last_schema)
+    View::new(base, config, RecoveryReport::default(), last_schema, None)
 }
 
 impl Base {

@@ -34,6 +34,11 @@ pub(crate) fn read_header(base: &Base, pos: u64) -> Result<Result<GroupHeader, H
     })
 }
 
+/// The header of the group at `pos`, where one has to be.
+pub(crate) fn header_at(base: &Base, pos: u64) -> Result<GroupHeader> {
+    read_header(base, pos)?.map_err(|_| base.damage(pos, pos, CorruptionReason::GroupHeader).into())
+}
+
 pub(crate) struct Bytes {
     digest: u32,
     pub(crate) zero_sectors: u32,

@@ -83,26 +83,15 @@ impl View {
     pub(crate) fn index_in_group(&self, extent: &Arc<Extent>, header: &GroupHeader, pos: u64) -> Result<u64> {
         let mut walker = Walker::new(extent.clone(), header.pos, header.next());
         let mut before = 0;
-        loop {
+        let damage = loop {
             match walker.next_frame(&self.base) {
                 Some(Ok(frame)) if frame.pos < pos => before += 1,
-                Some(Err(error @ WalError::Corruption(_))) if walker.pos() < pos => {
-                    return self.index_from_the_end(extent, header, pos, error);
-                }
+                Some(Err(error @ WalError::Corruption(_))) if walker.pos() < pos => break error,
                 Some(Err(error)) => return Err(error),
                 _ => return Ok(before),
             }
-        }
-    }
-
-    /// The same, where damage lies before `pos`: whatever is not after it.
-    fn index_from_the_end(
-        &self,
-        extent: &Arc<Extent>,
-        header: &GroupHeader,
-        pos: u64,
-        damage: WalError,
-    ) -> Result<u64> {
+        };
+        // What lies after the damage can be counted from the end.
         let mut walker = Walker::new(extent.clone(), header.pos, header.next());
         let mut rest = 0;
         while let Some(frame) = walker.next_from(&self.base, pos) {
@@ -120,40 +109,11 @@ impl View {
             return Ok(u64::from(header.count));
         }
         let next = extent.skip_cut(header.end() - 1);
-        let written = self.base.written_mark();
-        let ordinal = match written {
+        let ordinal = match self.base.written_mark() {
             mark if mark.pos == next => mark.ordinal,
-            _ => match find::read_header(&self.base, next)? {
-                Ok(next) => next.ordinal,
-                Err(_) => return Err(self.base.damage(next, next, CorruptionReason::GroupHeader).into()),
-            },
+            _ => find::header_at(&self.base, next)?.ordinal,
         };
         Ok(ordinal.saturating_sub(header.ordinal))
-    }
-
-    /// Where the last record of the group at `group` before `before` starts and ends, and the group's header.
-    pub(crate) fn last_in_group(
-        &self,
-        extent: &Arc<Extent>,
-        group: u64,
-        before: u64,
-    ) -> Result<(Option<(u64, u64)>, GroupHeader)> {
-        let Ok(header) = find::read_header(&self.base, group)? else {
-            let damage = self.base.damage(group, group, CorruptionReason::GroupHeader);
-            return Err(damage.into());
-        };
-        let mut last = None;
-        if header.count > 0 {
-            let mut walker = Walker::new(extent.clone(), group, header.next());
-            while let Some(frame) = walker.next_frame(&self.base) {
-                let frame = frame?;
-                if frame.pos >= before {
-                    break;
-                }
-                last = Some((frame.pos, frame.end()));
-            }
-        }
-        Ok((last, header))
     }
 
     /// What holds the record with this number if that is in the staging memory of another process.

@@ -198,33 +198,23 @@ impl View {
 
     /// Where the first group starts that was written at `time` or later.
     pub(crate) fn first_group_from(&self, extent: &Extent, time: SystemTime) -> Result<u64> {
-        let time_us = clock::micros(time);
-        let before = self.last_group_where(extent, |header| header.time_us < time_us)?;
-        Ok(match before {
-            Some(header) if header.time_us < time_us => header.next(),
-            _ => extent.head_group,
-        })
-    }
-
-    /// The last group for which `holds` is true, or the first of the log; `None` if there is no group. `holds` is
-    /// true up to some group and false from there on.
-    fn last_group_where(
-        &self,
-        extent: &Extent,
-        holds: impl Fn(&GroupHeader) -> bool,
-    ) -> Result<Option<GroupHeader>> {
+        let is_before = |header: &GroupHeader| header.time_us < clock::micros(time);
         let mut high = self.base.written();
         let Some(mut low) = find::find_header(&self.base, extent, extent.head_group, high)? else {
-            return Ok(None);
+            return Ok(extent.head_group);
         };
         while low.next() < high {
             let middle = low.next() + (high - low.next()) / 2 / SECTOR * SECTOR;
             match find::find_header(&self.base, extent, middle, high)? {
-                Some(header) if holds(&header) => low = header,
+                Some(header) if is_before(&header) => low = header,
                 _ => high = middle,
             }
         }
-        Ok(Some(low))
+        Ok(if is_before(&low) {
+            low.next()
+        } else {
+            extent.head_group
+        })
     }
 
     /// The number of the record at `lsn`, and when it was written to the store.

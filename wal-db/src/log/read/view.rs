@@ -40,8 +40,14 @@ pub(crate) trait Drain: Send + Sync {
 }
 
 impl View {
-    /// A log that is only read; `schema` is the last schema record.
-    pub(crate) fn new(base: Base, config: WalConfig, report: RecoveryReport, schema: Option<u64>) -> View {
+    /// `schema` is the last schema record.
+    pub(crate) fn new(
+        base: Base,
+        config: WalConfig,
+        report: RecoveryReport,
+        schema: Option<u64>,
+        writer: Option<Weak<dyn Drain>>,
+    ) -> View {
         View {
             base,
             config,
@@ -51,15 +57,7 @@ impl View {
             ordinals: Ordinals::default(),
             staged: RwLock::new(None),
             refreshing: Mutex::new(()),
-            writer: None,
-        }
-    }
-
-    /// The same log with a writer.
-    pub(crate) fn written_by(self, writer: Weak<dyn Drain>) -> View {
-        View {
-            writer: Some(writer),
-            ..self
+            writer,
         }
     }
 

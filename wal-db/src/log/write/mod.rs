@@ -15,6 +15,4 @@ pub(crate) mod room;
 pub(crate) mod ticket;
 pub(crate) mod truncate;
 pub(crate) mod turn;
-#[cfg(feature = "testing")]
-pub(crate) mod watched;
 pub(crate) mod writer;

@@ -130,12 +130,25 @@ impl Writer {
         })
     }
 
-    /// The last record of the log before the one at `pos`: where it starts and where it ends.
-    fn record_before(&self, extent: &Arc<Extent>, pos: u64) -> Result<Option<(u64, u64)>> {
-        let mut next = Some(find::find_group(&self.base, extent, pos)?.pos);
+    /// The last record before `before`, looked for from `group` back to the head's: where it starts and where it ends.
+    fn last_before(
+        &self,
+        extent: &Arc<Extent>,
+        group: Option<u64>,
+        before: u64,
+    ) -> Result<Option<(u64, u64)>> {
+        let mut next = group;
         while let Some(group) = next.filter(|&group| group >= extent.head_group) {
-            let (last, header) = self.last_in_group(extent, group, pos)?;
-            if last.is_some_and(|(last, _)| last >= extent.head) {
+            let header = find::header_at(&self.base, group)?;
+            let mut walker = Walker::new(extent.clone(), group, header.next());
+            let mut last = None;
+            while header.count > 0
+                && let Some(frame) = walker.next_frame(&self.base).transpose()?
+                && frame.pos < before
+            {
+                last = Some((frame.pos, frame.end()));
+            }
+            if last.is_some() {
                 return Ok(last);
             }
             next = Some(header.prev).filter(|&prev| prev < group);
@@ -236,17 +249,11 @@ impl Writer {
     /// After the start of the last record before `head`, which is in `group` or in one before it. Where damage hides
     /// it, it may be anywhere before the head.
     fn dropped_before(&self, extent: &Arc<Extent>, head: u64, group: Option<u64>) -> u64 {
-        let mut next = group;
-        while let Some(group) = next.filter(|&group| group >= extent.head_group) {
-            let Ok((last, header)) = self.last_in_group(extent, group, head) else {
-                return head;
-            };
-            if let Some((last, _)) = last {
-                return extent.dropped.max(last + 1);
-            }
-            next = Some(header.prev).filter(|&prev| prev < group);
+        match self.last_before(extent, group, head) {
+            Ok(Some((last, _))) => extent.dropped.max(last + 1),
+            Ok(None) => extent.dropped,
+            Err(_) => head,
         }
-        extent.dropped
     }
 
     pub(crate) fn retain(&self, retention: &Retention) -> Result<Lsn> {
@@ -302,7 +309,11 @@ impl Held<'_> {
         let start = committer.consumer.open();
         let last = match cut {
             Cut::After => Some((lsn.pos(), end)),
-            Cut::From => writer.record_before(&extent, lsn.pos())?,
+            Cut::From => {
+                let group = find::find_group(&writer.base, &extent, lsn.pos())?.pos;
+                let last = writer.last_before(&extent, Some(group), lsn.pos())?;
+                last.filter(|&(last, _)| last >= extent.head)
+            }
         };
         let (kept, is_done) = match last {
             Some((last, _)) => writer.mark_behind(&extent, last, start)?,

@@ -131,9 +131,14 @@ impl Writer {
             epoch,
             ..manifest.mark
         };
-        let view = View::new(base, config, report, manifest.schema);
         Ok(Arc::new_cyclic(|writer: &Weak<Writer>| Writer {
-            view: Arc::new(view.written_by(writer.clone())),
+            view: Arc::new(View::new(
+                base,
+                config,
+                report,
+                manifest.schema,
+                Some(writer.clone()),
+            )),
             config,
             takes_at_once: !write_through && ring.refuses_children(),
             ring,
@@ -154,6 +159,12 @@ impl Writer {
     #[inline(always)]
     pub(crate) fn takes_at_once(&self) -> bool {
         self.takes_at_once && !closure::is_in_any()
+    }
+
+    /// Where the next record will be, at the least, and how often the end was cut off.
+    #[cfg(feature = "testing")]
+    pub(crate) fn end_and_cuts(&self) -> (u64, u64) {
+        (self.ring.tail(), self.covered.cuts())
     }
 
     pub(crate) fn is_taken(&self) -> bool {

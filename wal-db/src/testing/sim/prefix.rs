@@ -60,7 +60,7 @@ impl<S> Promises<S> {
     pub fn next(&mut self, state: S) {
         self.states.push(state);
         let log = self.disk.only_log();
-        let end = log.and_then(|log| log.watched.end());
+        let end = log.and_then(|log| Some(log.watched.upgrade()?.end_and_cuts()));
         self.ends.push(end.map(|(position, cuts)| End { position, cuts }));
         self.mark();
     }
