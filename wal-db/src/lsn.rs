@@ -52,6 +52,15 @@ impl Lsn {
     }
 }
 
+/// A position in the stream, where a signature has a length, an ordinal or a time beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pos(pub(crate) u64);
+
+impl Pos {
+    /// After every position.
+    pub(crate) const MAX: Pos = Pos(u64::MAX);
+}
+
 impl fmt::Display for Lsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{FrameKey, GroupHeader, LogId, Manifest, Mark, SECTOR, timeline::Timeline},
-    lsn::Lsn,
+    lsn::{Lsn, Pos},
     storage::{Latched, StoreFault},
     sync::{Arc, AtomicBool, AtomicU64, Bell, CachePadded, Mutex, Ordering, RwLock},
 };
@@ -112,8 +112,8 @@ impl Extent {
     }
 
     /// Where the last so many bytes before `end` begin, without what was cut off.
-    pub(crate) fn last_bytes(&self, end: u64, bytes: u64) -> u64 {
-        let (mut pos, mut left) = (end, bytes);
+    pub(crate) fn last_bytes(&self, end: Pos, bytes: u64) -> Pos {
+        let (mut pos, mut left) = (end.0, bytes);
         for entry in self.timeline.newest_first() {
             let there = pos.saturating_sub(entry.start);
             if there >= left {
@@ -121,7 +121,7 @@ impl Extent {
             }
             (pos, left) = (entry.cut, left - there);
         }
-        pos.saturating_sub(left)
+        Pos(pos.saturating_sub(left))
     }
 
     /// Whether what followed a frame that ends at `pos` was cut off.

@@ -7,6 +7,7 @@ use loom::{sync::Arc, thread};
 use super::*;
 use crate::{
     format::{FrameKey, LogId},
+    lsn::Pos,
     staging::ring::{Denied, SLACK},
 };
 
@@ -19,7 +20,7 @@ fn ring() -> (Arc<Ring>, Consumer) {
 }
 
 fn append(ring: &Ring, value: u64) {
-    let claim = ring.claim_after_glance(ring.glance(), 16, u64::MAX);
+    let claim = ring.claim_after_glance(ring.glance(), 16, Pos::MAX);
     fill(ring, claim.unwrap_or_else(|denied| panic!("{denied:?}")), value);
 }
 
@@ -101,9 +102,9 @@ fn a_block_that_is_left_comes_out_whole_without_a_cut() {
     loom::model(|| {
         let (ring, mut consumer) = ring();
         // Up to one place before the end of the first block.
-        let filler = ring.claim(1024 - GROUP_HEADER_LEN as u64, u64::MAX).unwrap();
+        let filler = ring.claim(1024 - GROUP_HEADER_LEN as u64, Pos::MAX).unwrap();
         drop(filler);
-        drop(ring.claim(1024 - 24, u64::MAX).unwrap());
+        drop(ring.claim(1024 - 24, Pos::MAX).unwrap());
         let appenders: Vec<_> = (1..=2)
             .map(|value| {
                 let ring = ring.clone();
@@ -132,7 +133,7 @@ fn a_frozen_log_takes_no_claim_and_a_thawed_one_does() {
         let (ring, mut consumer) = ring();
         let appender = {
             let ring = ring.clone();
-            thread::spawn(move || match ring.claim(16, u64::MAX) {
+            thread::spawn(move || match ring.claim(16, Pos::MAX) {
                 Ok(claim) => drop(claim),
                 Err(denied) => assert_eq!(denied, Denied::Frozen),
             })
@@ -184,7 +185,7 @@ fn a_claim_with_a_bound_starts_before_it_or_not_at_all() {
         let bound = GROUP_HEADER_LEN as u64 + 16;
         let bounded = {
             let ring = ring.clone();
-            thread::spawn(move || match ring.claim(16, bound) {
+            thread::spawn(move || match ring.claim(16, Pos(bound)) {
                 Ok(claim) => {
                     let pos = claim.pos();
                     drop(claim);
@@ -198,7 +199,7 @@ fn a_claim_with_a_bound_starts_before_it_or_not_at_all() {
             })
         };
         // The second one comes after the bound.
-        let pos = ring.claim(16, u64::MAX).map(|claim| claim.pos()).unwrap();
+        let pos = ring.claim(16, Pos::MAX).map(|claim| claim.pos()).unwrap();
         assert_eq!(bounded.join().unwrap(), pos == bound, "one of them was first");
         assert!(take(&ring, &mut consumer).is_empty());
     });
@@ -212,7 +213,7 @@ fn what_was_taken_before_a_log_was_shut_is_in_its_last_group() {
             .map(|value| {
                 let ring = ring.clone();
                 thread::spawn(move || {
-                    let open = ring.claim(16, u64::MAX).map(|claim| fill(&ring, claim, value));
+                    let open = ring.claim(16, Pos::MAX).map(|claim| fill(&ring, claim, value));
                     assert!(matches!(open, Ok(()) | Err(Denied::Shut)));
                     open.is_ok()
                 })
@@ -229,7 +230,7 @@ fn what_was_taken_before_a_log_was_shut_is_in_its_last_group() {
             seen.len(),
             "something was taken and is in no group"
         );
-        assert_eq!(ring.claim(16, u64::MAX).err(), Some(Denied::Shut));
+        assert_eq!(ring.claim(16, Pos::MAX).err(), Some(Denied::Shut));
     });
 }
 
@@ -240,7 +241,7 @@ fn what_was_taken_before_a_log_was_frozen_is_in_the_group_before_the_cut() {
         let appender = {
             let ring = ring.clone();
             thread::spawn(move || {
-                ring.claim(16, u64::MAX)
+                ring.claim(16, Pos::MAX)
                     .map(|claim| fill(&ring, claim, 1))
                     .is_ok()
             })
@@ -267,13 +268,13 @@ fn a_place_outside_the_ring_is_nobody_elses() {
         let appender = {
             let ring = ring.clone();
             thread::spawn(move || {
-                let claim = ring.claim(16, u64::MAX).unwrap();
+                let claim = ring.claim(16, Pos::MAX).unwrap();
                 let pos = claim.pos();
                 fill(&ring, claim, 1);
                 pos
             })
         };
-        let place = consumer.reserve(&ring, 3000, u64::MAX).unwrap();
+        let place = consumer.reserve(&ring, 3000, Pos::MAX).unwrap();
         let before = take_before(&ring, &mut consumer, place.start);
         consumer.pass(&place);
         let pos = appender.join().unwrap();
@@ -297,7 +298,7 @@ fn a_claim_that_is_given_up_holds_nobody_up() {
         let (ring, mut consumer) = ring();
         let appender = {
             let ring = ring.clone();
-            thread::spawn(move || drop(ring.claim(16, u64::MAX)))
+            thread::spawn(move || drop(ring.claim(16, Pos::MAX)))
         };
         append(&ring, 1);
         let mut seen = take(&ring, &mut consumer);

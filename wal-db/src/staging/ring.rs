@@ -13,6 +13,7 @@
 use super::memory::{Claim, Memory};
 use crate::{
     format::{FrameKey, GROUP_HEADER_LEN, align_sector},
+    lsn::Pos,
     storage::wiped::Wiped,
     sync::{AtomicU64, CachePadded, Mutex, Ordering, load_for_swap, spin_loop},
 };
@@ -187,7 +188,7 @@ impl Ring {
     /// Takes the next `len` bytes, a multiple of eight and at most [`max_claim`](Self::max_claim), if they start
     /// before `before`.
     #[inline(always)]
-    pub(crate) fn claim(&self, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+    pub(crate) fn claim(&self, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
         self.claim_from(load_for_swap(&self.tail), GIVE_WAY_SPINS, len, before)
     }
 
@@ -196,9 +197,9 @@ impl Ring {
     /// Two cores that append all the time can take turns at every record without ever racing. Then each waits for the
     /// tail's cache line every time. A tail that has moved since the glance shows it.
     #[inline(always)]
-    pub(crate) fn claim_after_glance(&self, seen: u64, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+    pub(crate) fn claim_after_glance(&self, seen: Pos, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
         let tail = load_for_swap(&self.tail);
-        let (tail, spins) = if tail == seen {
+        let (tail, spins) = if tail == seen.0 {
             (tail, GIVE_WAY_SPINS)
         } else {
             (self.give_way(GIVE_WAY_SPINS), GIVE_WAY_FOR_LONG_SPINS)
@@ -208,16 +209,16 @@ impl Ring {
 
     /// The tail, for [`claim_after_glance`](Self::claim_after_glance).
     #[inline(always)]
-    pub(crate) fn glance(&self) -> u64 {
-        self.tail.load(Ordering::Relaxed)
+    pub(crate) fn glance(&self) -> Pos {
+        Pos(self.tail.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
-    fn claim_from(&self, tail: u64, spins: u32, len: u64, before: u64) -> Result<Claim<'_>, Denied> {
+    fn claim_from(&self, tail: u64, spins: u32, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
         let (mut tail, mut spins) = (tail, spins);
         loop {
             check_open(tail)?;
-            if tail >= before {
+            if tail >= before.0 {
                 return Err(Denied::Late);
             }
             if self.end_of(tail, len) > self.limit.load(Ordering::Acquire) {
@@ -403,7 +404,7 @@ impl Consumer {
 
     /// Takes a place outside the ring for a group of its own with `len` bytes of frames, which start before `before`, and
     /// ends the last group before it. The groups up to its start are to be taken out before it is passed.
-    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64, before: u64) -> Result<Closed, Denied> {
+    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64, before: Pos) -> Result<Closed, Denied> {
         debug_assert!(!self.has_cut());
         let disk = ring.disk();
         let mut tail = load_for_swap(&ring.tail);
@@ -414,7 +415,7 @@ impl Consumer {
             let start = cut.map_or(last, |(_, next)| next);
             let end = start + GROUP_HEADER_LEN as u64 + len;
             let next = align_sector(end);
-            if start + GROUP_HEADER_LEN as u64 >= before {
+            if start + GROUP_HEADER_LEN as u64 >= before.0 {
                 return Err(Denied::Late);
             }
             if next + SLACK > disk {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use super::*;
 use crate::{
     format::{FrameKey, LogId, staging::words},
+    lsn::Pos,
     staging::{
         leftover::{Found, Leftover, fill, was_left_clean},
         ring::{Denied, SLACK, block_len},
@@ -18,7 +19,7 @@ fn ring(len: usize) -> (Ring, Consumer) {
 }
 
 fn append(ring: &Ring, payload: &[u8]) -> Result<u64, Denied> {
-    let mut claim = ring.claim(crate::format::frame_len(payload.len()), u64::MAX)?;
+    let mut claim = ring.claim(crate::format::frame_len(payload.len()), Pos::MAX)?;
     claim.fill(8, payload);
     let pos = claim.pos();
     let crc = crc32fast::hash(payload);
@@ -122,7 +123,7 @@ fn threads_lose_nothing_and_keep_their_order() {
 fn a_claim_that_is_given_up_becomes_a_void() {
     let (ring, mut consumer) = ring(8192);
     append(&ring, b"before").unwrap();
-    drop(ring.claim(64, u64::MAX).unwrap());
+    drop(ring.claim(64, Pos::MAX).unwrap());
     append(&ring, b"after").unwrap();
     assert_eq!(
         take(&ring, &mut consumer),
@@ -133,7 +134,7 @@ fn a_claim_that_is_given_up_becomes_a_void() {
 #[test]
 fn a_panic_while_a_claim_is_filled_gives_it_up() {
     let (ring, mut consumer) = ring(8192);
-    let mut claim = ring.claim(64, u64::MAX).unwrap();
+    let mut claim = ring.claim(64, Pos::MAX).unwrap();
     let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         claim.fill_with(8, 8, |_| panic!("in the closure"));
     }));
@@ -150,7 +151,7 @@ fn claims_stop_at_the_limit_and_at_the_disk() {
     while append(&ring, &[7; 100]).is_ok() {
         taken += 1;
     }
-    assert_eq!(ring.claim(8, u64::MAX).err(), Some(Denied::NoRoom));
+    assert_eq!(ring.claim(8, Pos::MAX).err(), Some(Denied::NoRoom));
     assert_eq!(take(&ring, &mut consumer).len(), taken);
     ring.set_disk(ring.tail() + SLACK + 16);
     append(&ring, b"fits").unwrap();
@@ -162,14 +163,14 @@ fn claims_stop_at_the_limit_and_at_the_disk() {
 fn a_place_outside_the_ring_closes_the_open_group_first() {
     let (ring, mut consumer) = ring(8192);
     append(&ring, b"small").unwrap();
-    let apart = consumer.reserve(&ring, 100_000, u64::MAX).unwrap();
+    let apart = consumer.reserve(&ring, 100_000, Pos::MAX).unwrap();
     let before = consumer.next(&ring).expect("the open group holds a record");
     assert_eq!((before.start, apart.start), (512, before.next));
     assert_eq!(apart.end - apart.start, 64 + 100_000);
     assert_eq!(release(&ring, &mut consumer, &before), [b"small".to_vec()]);
     consumer.pass(&apart);
     assert_eq!(
-        ring.claim(8, u64::MAX).err(),
+        ring.claim(8, Pos::MAX).err(),
         Some(Denied::NoRoom),
         "the place is further than a lap away"
     );
@@ -221,11 +222,11 @@ fn blocks_before_a_cut_come_out_first() {
 fn shut_and_frozen_rings_say_so() {
     let (ring, mut consumer) = ring(8192);
     consumer.freeze(&ring);
-    assert_eq!(ring.claim(8, u64::MAX).err(), Some(Denied::Frozen));
+    assert_eq!(ring.claim(8, Pos::MAX).err(), Some(Denied::Frozen));
     consumer.thaw(&ring, ring.key());
     append(&ring, b"x").unwrap();
     ring.shut();
-    assert_eq!(ring.claim(8, u64::MAX).err(), Some(Denied::Shut));
+    assert_eq!(ring.claim(8, Pos::MAX).err(), Some(Denied::Shut));
     assert_eq!(
         take(&ring, &mut consumer),
         [b"x".to_vec()],

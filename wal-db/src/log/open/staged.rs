@@ -238,6 +238,7 @@ mod tests {
     use super::*;
     use crate::{
         format::staging::StagingHeader,
+        lsn::Pos,
         staging::{leftover::Found, memory::Memory, ring::Ring},
     };
 
@@ -260,11 +261,11 @@ mod tests {
         ring.set_disk(u64::MAX);
         let key = ring.key();
         let word = |pos, more| FrameWord::seal(key, pos, Kind::Data, more, 8, format::crc32(&[7; 8]));
-        let mut single = ring.claim(16, u64::MAX).unwrap();
+        let mut single = ring.claim(16, Pos::MAX).unwrap();
         single.fill(8, &[7; 8]);
         let pos = single.pos();
         single.publish(word(pos, false));
-        let mut batch = ring.claim(48, u64::MAX).unwrap();
+        let mut batch = ring.claim(48, Pos::MAX).unwrap();
         let pos = batch.pos();
         for i in 0..3 {
             if i > 0 {

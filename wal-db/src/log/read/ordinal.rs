@@ -11,7 +11,7 @@ use crate::{
     error::{CorruptionReason, Result, WalError},
     format::{GroupHeader, SECTOR},
     log::base::Extent,
-    lsn::Lsn,
+    lsn::{Lsn, Pos},
     sync::{Arc, Mutex},
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Ordinals(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     extent: Option<Arc<Extent>>,
-    groups: Vec<(u64, u64)>,
+    groups: Vec<(u64, Pos)>,
 }
 
 impl Known {
@@ -46,7 +46,7 @@ struct Between {
 impl Ordinals {
     /// The last known group with an ordinal of at most `ordinal`, and the first with a higher one, as ordinals and
     /// positions.
-    fn around(&self, extent: &Arc<Extent>, ordinal: u64) -> [Option<(u64, u64)>; 2] {
+    fn around(&self, extent: &Arc<Extent>, ordinal: u64) -> [Option<(u64, Pos)>; 2] {
         let known = self.0.lock();
         if !known.is_of(extent) {
             return [None; 2];
@@ -71,7 +71,7 @@ impl Ordinals {
                 nth.is_multiple_of(2)
             });
         }
-        let group = (header.ordinal, header.pos);
+        let group = (header.ordinal, Pos(header.pos));
         if let Err(at) = known.groups.binary_search(&group) {
             known.groups.insert(at, group);
         }
@@ -219,8 +219,8 @@ impl View {
             return Ok(None);
         }
         let [low, high] = self.ordinals.around(extent, ordinal);
-        let (high_ordinal, high) = high.unwrap_or((end.ordinal, end.pos));
-        let low = low.map_or(extent.head_group, |low| low.1);
+        let (high_ordinal, Pos(high)) = high.unwrap_or((end.ordinal, Pos(end.pos)));
+        let low = low.map_or(extent.head_group, |(_, Pos(low))| low);
         let low = match find::read_header(&self.base, low)? {
             Ok(header) if extent.timeline.owns(&header) => header,
             _ => return Err(self.base.damage(low, high, CorruptionReason::GroupHeader).into()),

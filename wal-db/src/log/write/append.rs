@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{Result, WalError},
     format::{self, FRAME_HEADER_LEN, FrameWord, Kind},
-    lsn::Lsn,
+    lsn::{Lsn, Pos},
     staging::{memory::Claim, ring::Denied},
 };
 
@@ -20,7 +20,7 @@ impl Writer {
         &self,
         kind: Kind,
         payload: &[u8],
-        mut before: impl FnMut() -> Result<u64>,
+        mut before: impl FnMut() -> Result<Pos>,
     ) -> Result<(u64, u64)> {
         match self.append_at_once(kind, payload, before()?) {
             Some(pos) => Ok((pos, pos + format::frame_len(payload.len()))),
@@ -33,7 +33,7 @@ impl Writer {
     ///
     /// Always inlined, down to the claim: handing nested results through memory costs a third of an append.
     #[inline(always)]
-    fn append_at_once(&self, kind: Kind, payload: &[u8], before: u64) -> Option<u64> {
+    fn append_at_once(&self, kind: Kind, payload: &[u8], before: Pos) -> Option<u64> {
         if !self.takes_at_once() {
             return None;
         }
@@ -64,7 +64,7 @@ impl Writer {
         &self,
         kind: Kind,
         payload: &[u8],
-        before: impl FnMut() -> Result<u64>,
+        before: impl FnMut() -> Result<Pos>,
     ) -> Result<(u64, u64)> {
         self.check_usable()?;
         let need = self.checked_frame_len(payload.len())?;
@@ -86,7 +86,7 @@ impl Writer {
         &self,
         kind: Kind,
         payloads: &[&[u8]],
-        before: impl FnMut() -> Result<u64>,
+        before: impl FnMut() -> Result<Pos>,
     ) -> Result<(Vec<Lsn>, u64)> {
         self.check_usable()?;
         let mut need = 0u64;
@@ -191,7 +191,7 @@ impl Writer {
 
     /// Takes the next `need` bytes, if they start before the position that `before` returns; waits for room.
     #[inline(always)]
-    fn claim(&self, need: u64, mut before: impl FnMut() -> Result<u64>) -> Result<Claim<'_>> {
+    fn claim(&self, need: u64, mut before: impl FnMut() -> Result<Pos>) -> Result<Claim<'_>> {
         loop {
             match self.ring.claim(need, before()?) {
                 Ok(claim) => return Ok(claim),
@@ -271,7 +271,7 @@ impl Writer {
         &self,
         kind: Kind,
         payloads: &[&[u8]],
-        mut before: impl FnMut() -> Result<u64>,
+        mut before: impl FnMut() -> Result<Pos>,
     ) -> Result<u64> {
         let need: u64 = payloads
             .iter()
@@ -294,8 +294,8 @@ impl Writer {
 }
 
 #[inline]
-pub(crate) fn anywhere() -> Result<u64> {
-    Ok(u64::MAX)
+pub(crate) fn anywhere() -> Result<Pos> {
+    Ok(Pos::MAX)
 }
 
 /// The most bytes that one batch takes; a group's length has 32 bits.

@@ -7,7 +7,7 @@ use crate::{
     for_now::{is_for_now, is_full},
     format::{self, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, Mark, SECTOR, group},
     log::{base::mark_after, clock},
-    lsn::Lsn,
+    lsn::{Lsn, Pos},
     staging::ring::{Closed, Consumer, Denied, Settled},
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Apart<'a> {
     pub(crate) kind: Kind,
     pub(crate) payloads: &'a [&'a [u8]],
     /// It starts before this position, or not at all.
-    pub(crate) before: u64,
+    pub(crate) before: Pos,
 }
 
 impl Committer {

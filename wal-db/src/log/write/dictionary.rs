@@ -9,7 +9,7 @@ use crate::{
     error::{Result, WalError},
     format::{Kind, schema::Link},
     log::read::dictionary::Entry,
-    lsn::Lsn,
+    lsn::{Lsn, Pos},
     sync::{AtomicU64, Ordering},
 };
 
@@ -129,15 +129,15 @@ impl Writer {
         schemas: &[Described<'_>],
     ) -> Result<Vec<Lsn>> {
         let cuts = self.covered.cuts();
-        let mut before = u64::MAX;
+        let mut before = Pos::MAX;
         let (lsns, _) = self.append_batch(Kind::Typed, payloads, || {
-            before = u64::MAX;
+            before = Pos::MAX;
             for schema in schemas {
                 before = before.min(self.described_before(schema, || self.describe_new(schema, payloads))?);
             }
             Ok(before)
         })?;
-        let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before);
+        let reaches_on = lsns.last().is_some_and(|last| last.pos() >= before.0);
         if reaches_on || self.covered.cuts() != cuts {
             self.describe_behind(schemas);
         }
@@ -149,21 +149,21 @@ impl Writer {
     fn described_before(
         &self,
         schema: &Described<'_>,
-        describe: impl FnOnce() -> Result<u64>,
-    ) -> Result<u64> {
+        describe: impl FnOnce() -> Result<Pos>,
+    ) -> Result<Pos> {
         match self.covered.until(schema.key) {
-            Some(before) if before > self.ring.tail() => Ok(before),
+            Some(before) if before > self.ring.tail() => Ok(Pos(before)),
             _ => describe(),
         }
     }
 
     #[cold]
-    fn describe_one(&self, schema: &Described<'_>, payload: &[u8]) -> Result<u64> {
+    fn describe_one(&self, schema: &Described<'_>, payload: &[u8]) -> Result<Pos> {
         self.describe_new(schema, &[payload])
     }
 
     #[cold]
-    fn describe_new(&self, schema: &Described<'_>, payloads: &[&[u8]]) -> Result<u64> {
+    fn describe_new(&self, schema: &Described<'_>, payloads: &[&[u8]]) -> Result<Pos> {
         schema.of.check(payloads)?;
         self.describe(schema)
     }
@@ -196,14 +196,14 @@ impl Writer {
 
     /// Sees to it that the schema stands in the window where the next record will, and returns where that ends.
     #[cold]
-    fn describe(&self, schema: &Described<'_>) -> Result<u64> {
+    fn describe(&self, schema: &Described<'_>) -> Result<Pos> {
         self.check_usable()?;
         let mut set = self.dictionary.lock();
         let entries = self.loaded(&mut set)?;
         let new = schema.of.entry(entries)?;
         let until = self.write_set(entries, new)?;
         self.covered.add_known(schema.key);
-        Ok(until)
+        Ok(Pos(until))
     }
 
     /// Writes the whole set if the tail has left its window, or else what is new.

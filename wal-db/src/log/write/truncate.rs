@@ -18,7 +18,7 @@ use crate::{
         open::keeper::{self, Left},
         read::{dictionary::Set, find, hold::Holds, record::RecordKind, scan::Walker},
     },
-    lsn::Lsn,
+    lsn::{Lsn, Pos},
     sync::Arc,
 };
 
@@ -264,11 +264,12 @@ impl Writer {
         let mut keep_from = 0;
         if let Some(bytes) = retention.max_bytes {
             let end = tail;
-            keep_from = self.base.extent().last_bytes(end, bytes);
+            keep_from = self.base.extent().last_bytes(Pos(end), bytes).0;
         }
         if let Some(age) = retention.max_age {
             let oldest = clock::now().checked_sub(age).map_or(0, clock::micros);
-            keep_from = keep_from.max(self.look(|extent| self.first_young(extent, oldest, needed_from))?);
+            keep_from =
+                keep_from.max(self.look(|extent| self.first_young(extent, oldest, Pos(needed_from)))?);
         }
         // Somebody may register meanwhile; that is seen when the head moves.
         self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.holds))
@@ -276,8 +277,8 @@ impl Writer {
 
     /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
     /// last one ends. Times need not grow from group to group, so what is dropped was looked at, all of it.
-    fn first_young(&self, extent: &Arc<Extent>, oldest: u64, to: u64) -> Result<u64> {
-        let end = self.base.written().min(to);
+    fn first_young(&self, extent: &Arc<Extent>, oldest: u64, to: Pos) -> Result<u64> {
+        let end = self.base.written().min(to.0);
         let mut pos = extent.head_group;
         while pos < end {
             let next = match find::read_header(&self.base, pos)? {
