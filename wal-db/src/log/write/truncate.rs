@@ -263,8 +263,7 @@ impl Writer {
         let needed_from = slowest.unwrap_or(tail).min(tail);
         let mut keep_from = 0;
         if let Some(bytes) = retention.max_bytes {
-            let end = tail;
-            keep_from = self.base.extent().last_bytes(Pos(end), bytes).0;
+            keep_from = self.base.extent().last_bytes(Pos(tail), bytes).0;
         }
         if let Some(age) = retention.max_age {
             let oldest = clock::now().checked_sub(age).map_or(0, clock::micros);
