@@ -56,7 +56,7 @@ impl LockLine {
 
     /// Reads all lines of a file but comments and blank ones.
     pub fn all(text: &str) -> impl Iterator<Item = Result<Self, BadLine>> {
-        let lines = (1..).zip(text.lines());
+        let lines = (1..).zip(text.trim_start_matches('\u{feff}').lines());
         let lines = lines.filter(|(_, text)| !text.trim().is_empty() && !text.starts_with('#'));
         lines.map(|(number, text)| {
             LockLine::parse(number, text).map_err(|problem| {
@@ -150,6 +150,14 @@ mod tests {
             let new = LockLine::new(name, *version, line.type_id(), line.shape.clone());
             assert_eq!(new.to_string(), line.to_string());
         }
+    }
+
+    /// Windows' editors begin a file with a mark, and end lines in two characters.
+    #[test]
+    fn marks_of_editors_are_no_part_of_a_line() {
+        let lines = LockLine::all("\u{feff}bank 1 u8\r\nbank 2 u16\r\n");
+        let lines: Vec<_> = lines.map(|line| line.expect("a line").to_string()).collect();
+        assert_eq!(lines, ["bank 1 u8", "bank 2 u16"]);
     }
 
     #[test]
