@@ -94,6 +94,23 @@ fn what_is_described_as_it_is_written_is_taken() {
     log.append(&Alarm { level, unsaid }).unwrap();
 }
 
+#[test]
+fn tuples_are_as_long_as_serde_writes_them() {
+    type Sixteen = (u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, u8, u8);
+
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "long")]
+    struct Long {
+        tuple: Sixteen,
+    }
+
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    let tuple = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    wal.append_typed(&Long { tuple }).unwrap();
+    let read: Long = wal.iter().unwrap().next().unwrap().unwrap().decode().unwrap();
+    assert_eq!((read.tuple.0, read.tuple.15), (0, 15));
+}
+
 /// Sixteen bytes with a length, as a well-known crate of ids writes them.
 #[derive(Debug, Clone, PartialEq)]
 struct Id([u8; 16]);
