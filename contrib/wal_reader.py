@@ -498,25 +498,28 @@ def varint(raw, at, bits):
 
 
 def metadata(raw):
-    sizes, names = {1: 8, 2: 16, 3: 16, 4: 8}, {1: "time", 2: "id", 3: "correlation", 4: "causation", 5: "stream"}
+    sizes = {1: 8, 2: 16, 3: 16, 4: 8, 7: 2, 8: 8, 9: 16}
+    names = {1: "time", 2: "id", 3: "correlation", 4: "causation", 5: "stream", 7: "nanoseconds", 8: "stream", 9: "stream"}
     meta, tags, others, at, last = {}, [], [], 0, 0
     while at < len(raw):
         key = raw[at]
         length, at = varint(raw, at + 1, 32)
         value, at = raw[at : at + length], at + length
-        if at > len(raw) or key == 0 or key < last or (key == last and not 6 <= key <= 127):
+        if at > len(raw) or key == 0 or key < last or (key == last and key != 6 and not 10 <= key <= 127):
             raise Malformed("metadata")
         if len(value) != sizes.get(key, len(value)):
             raise Malformed("metadata: the size of a value")
+        if key == 7 and int.from_bytes(value, "little") >= 1000:
+            raise Malformed("metadata: a microsecond has 1,000 nanoseconds")
         last = key
         if key in (5, 6):
             value = value.decode("utf-8")
         if key == 6:
             tags.append(value)
-        elif key in (1, 4):
-            meta[names[key]] = int.from_bytes(value, "little", signed=key == 1)
+        elif key in (1, 4, 7, 8):
+            meta.setdefault(names[key], int.from_bytes(value, "little", signed=key == 1))
         elif key in names:
-            meta[names[key]] = value if key == 5 else value.hex()
+            meta.setdefault(names[key], value if key == 5 else value.hex())
         else:
             others.append([key, value.hex()])
     return {**meta, **({"tags": tags} if tags else {}), **({"others": others} if others else {})}

@@ -8,7 +8,7 @@
 //! | append | [`Wal::append`], [`Wal::append_batch`], [`Wal::append_in_place`]: what returned survives the process |
 //! | commit | [`Wal::sync`], [`Wal::append_and_sync`], [`Wal::ticket`]: what returned survives the power |
 //! | read | [`Wal::iter`], [`Wal::range`], [`Wal::iter_from`] with a [`Start`], [`Wal::read`]; the [`read`] module |
-//! | follow | [`Wal::tail`]; [`Position`] to go on later, from a place that is checked |
+//! | follow | [`Wal::tail`], [`EventLog::tail`]; [`Position`] to go on later, from a place that is checked |
 //! | keep | [`Wal::truncate_before`], [`Wal::truncate_after`], [`Wal::retain`] with a [`Hold`], [`Wal::backup_to`] |
 //! | types | [`WalRecord`], [`Wal::typed`], [`EventLog`], [`Meta`]; [`state`] is rebuilt from events |
 //! | evolve | [`WalRecord`] again, the [`event`] and [`schema`] modules; `docs/evolution.md` says what to write when an event changes |

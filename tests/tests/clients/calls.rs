@@ -55,7 +55,7 @@ fn events(wal: &Wal) -> Vec<(Shop, bool)> {
     let typed = records.filter(|record| record.kind() == RecordKind::Typed);
     typed
         .map(|record| {
-            let tagged = record.meta().unwrap().stream() == Some("orders");
+            let tagged = record.meta().unwrap().stream() == Some("orders".into());
             (record.decode().unwrap(), tagged)
         })
         .collect()

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use wal_db::{
     Lsn, Meta, Wal, WalError, WalRecord, WalSchema,
     codec::{Bincode, Codec, Json, Postcard},
+    event::StreamKey,
     read::RecordKind,
     recovery::CorruptionReason,
     schema::Schemas,
@@ -193,7 +194,15 @@ fn typed_records_agree(wal: &Wal, schemas: &Schemas, reading: &Reading, what: &s
             meta.causation().map(Lsn::get),
             "{what}: {read}"
         );
-        assert_eq!(read_meta["stream"].as_str(), meta.stream(), "{what}: {read}");
+        let nanos = meta.time_ns().map(|nanos| nanos.rem_euclid(1000) as u64);
+        let nanos = nanos.filter(|nanos| *nanos > 0);
+        assert_eq!(read_meta["nanoseconds"].as_u64(), nanos, "{what}: {read}");
+        let stream = meta.stream().map(|stream| match stream {
+            StreamKey::Number(number) => json!(number),
+            StreamKey::Id(id) => json!(hex(&id)),
+            text => json!(text.to_string()),
+        });
+        assert_eq!(read_meta.get("stream"), stream.as_ref(), "{what}: {read}");
         let id = |id: Option<[u8; 16]>| id.map(|id| hex(&id));
         assert_eq!(
             read_meta["id"].as_str(),
@@ -349,11 +358,15 @@ fn everything(turn: u64) -> Everything {
 
 fn append_typed<C: Codec>(wal: &Wal, turn: u64) {
     let meta = Meta::new()
-        .with_time_us(-5)
+        .with_time_ns(-4_999 + i128::from(turn % 2))
         .with_event_id([turn as u8; 16])
         .with_correlation_id([9; 16])
         .with_causation(Lsn::new(turn))
-        .with_stream("stream \u{e4}")
+        .with_stream(match turn % 3 {
+            0 => StreamKey::from("stream \u{e4}"),
+            1 => turn.into(),
+            _ => [turn as u8; 16].into(),
+        })
         .with_tag("x")
         .with_tag("yz")
         .with_entry(200, b"eu-west");

@@ -8,5 +8,6 @@ mod families;
 mod json;
 mod metadata;
 mod read_back;
+mod reading;
 mod typed;
 mod variants;

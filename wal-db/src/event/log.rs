@@ -11,13 +11,13 @@ use super::{
     payload,
     read_back::{AsDeclared, AsEvent, ReadsBack},
     record::{self, EventType, WalDecode, WalDecodeOwned, WalRecord},
-    replay::Replay,
+    replay::{Event, Replay},
     scratch,
     stored::Upcast,
 };
 use crate::{
     error::{Result, TypedError},
-    log::{Record, RecordRef, Wal},
+    log::{Record, RecordRef, RevIter, Start, Tail, Wal},
     lsn::Lsn,
 };
 
@@ -333,6 +333,90 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         let records = self.wal.range(range)?;
         dictionary::check(&self.wal, E::RECORDS)?;
         Ok(Replay::new(records))
+    }
+
+    /// All events, newest first; the parts of an event that was split as well. What comes later is not seen.
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// # use serde::{Deserialize, Serialize};
+    /// # use wal_db::{MemStore, Meta, Wal, WalRecord};
+    /// # #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    /// # #[wal(name = "door")]
+    /// # enum Door { Opened { by: String }, Closed }
+    /// let log = Wal::with_store(MemStore::new())?.typed::<Door>()?;
+    /// log.append_with_meta(&Door::Closed, &Meta::new().with_stream(7))?;
+    /// log.append_with_meta(&Door::Opened { by: "ann".into() }, &Meta::new().with_stream(8))?;
+    ///
+    /// let last_of_7 = log.replay_rev()?.stream(7).next().expect("one")?;
+    /// assert_eq!(last_of_7.event, Door::Closed);
+    /// # Ok::<(), wal_db::WalError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`replay`](Self::replay).
+    pub fn replay_rev(&self) -> Result<Replay<E, C, RevIter>> {
+        let records = self.wal.iter_rev()?;
+        dictionary::check(&self.wal, E::RECORDS)?;
+        Ok(Replay::new(records))
+    }
+
+    /// Follows the log: the events from `start` on, then each that comes, once it is durable. As an [`Iterator`] it waits
+    /// for each event, and ends as [`Tail`] does.
+    ///
+    #[cfg_attr(feature = "derive", doc = "```")]
+    #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+    /// # use serde::{Deserialize, Serialize};
+    /// # use wal_db::{MemStore, Wal, WalRecord, Start};
+    /// # #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    /// # #[wal(name = "door")]
+    /// # enum Door { Opened { by: String }, Closed }
+    /// let log = Wal::with_store(MemStore::new())?.typed::<Door>()?;
+    /// let mut tail = log.tail(Start::Head)?;
+    /// assert_eq!(tail.try_next()?, None);
+    ///
+    /// log.append_and_sync(&Door::Closed)?;
+    /// assert_eq!(tail.try_next()?.expect("it is durable").event, Door::Closed);
+    /// let later = tail.position()?;
+    ///
+    /// log.append_and_sync(&Door::Opened { by: "ann".into() })?;
+    /// assert!(matches!(log.tail(later)?.try_next()?.expect("one").event, Door::Opened { .. }));
+    /// # Ok::<(), wal_db::WalError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Wal::tail`], and as [`replay`](Self::replay) for a shape that has changed.
+    pub fn tail(&self, start: impl Into<Start>) -> Result<Replay<E, C, Tail>> {
+        let start = start.into();
+        let parts = match &start {
+            Start::Position(position) => position.part(),
+            _ => 0,
+        };
+        let records = self.wal.tail(start)?;
+        dictionary::check(&self.wal, E::RECORDS)?;
+        Ok(Replay::new(records).after_parts(parts))
+    }
+
+    /// The event at `lsn`.
+    ///
+    /// # Errors
+    /// Those of [`Wal::read`] and of [`Record::decode`]; of an event that was split since it was stored,
+    /// [`replay`](Self::replay) has all parts.
+    pub fn read(&self, lsn: Lsn) -> Result<Event<E>> {
+        let record = self.wal.read(lsn)?;
+        dictionary::check(&self.wal, E::RECORDS)?;
+        let read = Event::of::<C>(&record).map_err(|error| {
+            error.named(|id| {
+                let name = self.wal.with_dictionary(|held| dictionary::name_of(held, id));
+                name.ok().flatten()
+            })
+        });
+        Ok(read?)
+    }
+
+    /// The newest event; `None` if there is none. Fails as [`replay_rev`](Self::replay_rev).
+    pub fn last(&self) -> Result<Option<Event<E>>> {
+        self.replay_rev()?.next().transpose()
     }
 
     /// The log below, for everything that does not depend on the type of the events.

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{
     format::envelope::{
-        CAUSATION, CORRELATION_ID, EVENT_ID, FIRST_OF_APPLICATION, MAX_METADATA_LEN, MetaRef, STREAM, TAG,
-        TIME, put_entry,
+        CAUSATION, CORRELATION_ID, EVENT_ID, FIRST_OF_APPLICATION, MAX_METADATA_LEN, MetaRef, STREAM,
+        STREAM_ID, STREAM_NUMBER, TAG, TIME, TIME_REST, put_entry, take_entry,
     },
     lsn::Lsn,
 };
@@ -35,6 +35,71 @@ pub enum MetaError {
     TimeOutOfRange,
 }
 
+/// What a stream is known by: text, a number, or an id such as a UUID. `with_stream` and `stream` take what it is made
+/// from: `"account-7"`, `7_u64`, `[0; 16]`. The three are different keys: `7` is not `"7"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum StreamKey<'a> {
+    /// Text.
+    Text(&'a str),
+    /// A number.
+    Number(u64),
+    /// An id, its bytes in the order of its text.
+    Id([u8; 16]),
+}
+
+impl StreamKey<'_> {
+    /// The key and the value of the entry that it is stored as.
+    pub(super) fn with_entry<T>(self, run: impl FnOnce(u8, &[u8]) -> T) -> T {
+        match self {
+            StreamKey::Text(text) => run(STREAM, text.as_bytes()),
+            StreamKey::Number(number) => run(STREAM_NUMBER, &number.to_le_bytes()),
+            StreamKey::Id(id) => run(STREAM_ID, &id),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for StreamKey<'a> {
+    fn from(text: &'a str) -> Self {
+        StreamKey::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for StreamKey<'a> {
+    fn from(text: &'a String) -> Self {
+        StreamKey::Text(text)
+    }
+}
+
+impl From<u64> for StreamKey<'_> {
+    fn from(number: u64) -> Self {
+        StreamKey::Number(number)
+    }
+}
+
+impl From<[u8; 16]> for StreamKey<'_> {
+    fn from(id: [u8; 16]) -> Self {
+        StreamKey::Id(id)
+    }
+}
+
+impl fmt::Display for StreamKey<'_> {
+    /// Text and numbers as they are, an id in hexadecimal digits with the hyphens of a UUID.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StreamKey::Text(text) => f.pad(text),
+            StreamKey::Number(number) => number.fmt(f),
+            StreamKey::Id(id) => {
+                for (at, byte) in id.iter().enumerate() {
+                    let hyphen = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
+                    write!(f, "{hyphen}{byte:02x}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Metadata to append with an event: [`EventLog::append_with_meta`](crate::EventLog::append_with_meta). All of it is
 /// optional.
 ///
@@ -51,7 +116,7 @@ pub enum MetaError {
 ///     .with_tag("import")
 ///     .with_tag("retry")
 ///     .with_entry(200, b"eu-west");
-/// assert_eq!(meta.stream(), Some("account-7"));
+/// assert_eq!(meta.stream(), Some("account-7".into()));
 /// assert!(meta.tags().eq(["import", "retry"]));
 /// assert_eq!(meta.entry(200), Some(&b"eu-west"[..]));
 /// ```
@@ -73,19 +138,30 @@ impl Meta {
         }
     }
 
-    /// When it happened. Stored in microseconds, rounded down.
+    /// When it happened, to the nanosecond.
     #[must_use]
     pub fn with_time(self, time: SystemTime) -> Self {
-        match micros(time) {
-            Some(micros) => self.with_time_us(micros),
-            None => self.refuse(MetaError::TimeOutOfRange),
-        }
+        self.with_time_ns(nanos(time))
     }
 
     /// When it happened, in microseconds since 1970-01-01 00:00 UTC.
     #[must_use]
     pub fn with_time_us(self, micros: i64) -> Self {
-        self.with(TIME, &micros.to_le_bytes())
+        self.with_time_ns(i128::from(micros) * 1000)
+    }
+
+    /// When it happened, in nanoseconds since 1970-01-01 00:00 UTC.
+    #[must_use]
+    pub fn with_time_ns(mut self, nanos: i128) -> Self {
+        let Ok(micros) = i64::try_from(nanos.div_euclid(1000)) else {
+            return self.refuse(MetaError::TimeOutOfRange);
+        };
+        take_entry(&mut self.entries, TIME_REST);
+        let this = self.with(TIME, &micros.to_le_bytes());
+        match nanos.rem_euclid(1000) as u16 {
+            0 => this,
+            rest => this.with(TIME_REST, &rest.to_le_bytes()),
+        }
     }
 
     /// The event's own id, for example a UUID: what a reader that sees an event twice knows it by.
@@ -109,8 +185,11 @@ impl Meta {
     /// The stream that the event is part of, for example the key of an entity:
     /// [`Replay::stream`](crate::Replay::stream) reads one.
     #[must_use]
-    pub fn with_stream(self, key: &str) -> Self {
-        self.with(STREAM, key.as_bytes())
+    pub fn with_stream<'a>(mut self, key: impl Into<StreamKey<'a>>) -> Self {
+        for key in STREAM_KEYS {
+            take_entry(&mut self.entries, key);
+        }
+        key.into().with_entry(|key, value| self.with(key, value))
     }
 
     /// One more tag: [`Replay::tagged`](crate::Replay::tagged) finds the events that have it.
@@ -185,10 +264,11 @@ as_borrowed! {
     is_empty() -> bool;
     time() -> Option<SystemTime>;
     time_us() -> Option<i64>;
+    time_ns() -> Option<i128>;
     event_id() -> Option<[u8; 16]>;
     correlation_id() -> Option<[u8; 16]>;
     causation() -> Option<Lsn>;
-    stream() -> Option<&str>;
+    stream() -> Option<StreamKey<'_>>;
     entry(key: u8) -> Option<&[u8]>;
 }
 
@@ -205,19 +285,30 @@ impl<'a> MetaRef<'a> {
     /// When it happened; `None` as well if this system's clock cannot express it.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
-        let micros = self.time_us()?;
-        let distance = Duration::from_micros(micros.unsigned_abs());
-        if micros < 0 {
+        let nanos = self.time_ns()?;
+        let (seconds, rest) = (
+            nanos.unsigned_abs() / 1_000_000_000,
+            nanos.unsigned_abs() % 1_000_000_000,
+        );
+        let distance = Duration::new(u64::try_from(seconds).ok()?, rest as u32);
+        if nanos < 0 {
             UNIX_EPOCH.checked_sub(distance)
         } else {
             UNIX_EPOCH.checked_add(distance)
         }
     }
 
-    /// When it happened, in microseconds since 1970-01-01 00:00 UTC.
+    /// When it happened, in microseconds since 1970-01-01 00:00 UTC, rounded down.
     #[must_use]
     pub fn time_us(&self) -> Option<i64> {
         self.number(TIME).map(u64::cast_signed)
+    }
+
+    /// When it happened, in nanoseconds since 1970-01-01 00:00 UTC.
+    #[must_use]
+    pub fn time_ns(&self) -> Option<i128> {
+        let rest = self.short(TIME_REST).unwrap_or(0);
+        Some(i128::from(self.time_us()?) * 1000 + i128::from(rest))
     }
 
     /// The event's own id.
@@ -240,8 +331,13 @@ impl<'a> MetaRef<'a> {
 
     /// The stream that it is part of.
     #[must_use]
-    pub fn stream(&self) -> Option<&'a str> {
-        self.entry(STREAM).and_then(|key| std::str::from_utf8(key).ok())
+    pub fn stream(&self) -> Option<StreamKey<'a>> {
+        let (key, value) = self.entries().find(|(key, _)| STREAM_KEYS.contains(key))?;
+        match key {
+            STREAM => std::str::from_utf8(value).ok().map(StreamKey::Text),
+            STREAM_NUMBER => self.number(key).map(StreamKey::Number),
+            _ => self.id(key).map(StreamKey::Id),
+        }
     }
 
     /// Its tags, in the order in which they were given.
@@ -264,13 +360,14 @@ impl<'a> MetaRef<'a> {
     }
 }
 
-fn micros(time: SystemTime) -> Option<i64> {
+/// The keys that a stream may stand under, in the order in which a reader looks.
+const STREAM_KEYS: [u8; 3] = [STREAM, STREAM_NUMBER, STREAM_ID];
+
+fn nanos(time: SystemTime) -> i128 {
+    let of = |time: Duration| time.as_nanos().cast_signed();
     match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).ok(),
-        Err(before) => {
-            let nanos = i128::try_from(before.duration().as_nanos()).ok()?;
-            i64::try_from((-nanos).div_euclid(1000)).ok()
-        }
+        Ok(after) => of(after),
+        Err(before) => -of(before.duration()),
     }
 }
 

@@ -9,22 +9,48 @@ use crate::format::envelope::{EnvelopeError, put_varint};
 /// One call of the builder.
 #[derive(Debug, Clone)]
 enum Set {
-    Time(i64),
+    Time(i128),
     EventId([u8; 16]),
     Correlation([u8; 16]),
     Causation(u64),
-    Stream(String),
+    Stream(Key),
     Tag(String),
     Entry(u8, Vec<u8>),
 }
 
+#[derive(Debug, Clone)]
+enum Key {
+    Text(String),
+    Number(u64),
+    Id([u8; 16]),
+}
+
+impl Key {
+    fn view(&self) -> StreamKey<'_> {
+        match self {
+            Key::Text(text) => text.into(),
+            Key::Number(number) => (*number).into(),
+            Key::Id(id) => (*id).into(),
+        }
+    }
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        any::<String>().prop_map(Key::Text),
+        any::<u64>().prop_map(Key::Number),
+        any::<[u8; 16]>().prop_map(Key::Id),
+    ]
+}
+
 fn set() -> impl Strategy<Value = Set> {
     prop_oneof![
-        any::<i64>().prop_map(Set::Time),
+        any::<i64>().prop_map(|micros| Set::Time(i128::from(micros) * 1000)),
+        (any::<i64>(), 0..1000_i128).prop_map(|(micros, rest)| Set::Time(i128::from(micros) * 1000 + rest)),
         any::<[u8; 16]>().prop_map(Set::EventId),
         any::<[u8; 16]>().prop_map(Set::Correlation),
         any::<u64>().prop_map(Set::Causation),
-        any::<String>().prop_map(Set::Stream),
+        key().prop_map(Set::Stream),
         any::<String>().prop_map(Set::Tag),
         (128_u8.., vec(any::<u8>(), 0..300)).prop_map(|(key, bytes)| Set::Entry(key, bytes)),
     ]
@@ -32,11 +58,11 @@ fn set() -> impl Strategy<Value = Set> {
 
 fn build(sets: &[Set]) -> Meta {
     sets.iter().fold(Meta::new(), |meta, set| match set {
-        Set::Time(micros) => meta.with_time_us(*micros),
+        Set::Time(nanos) => meta.with_time_ns(*nanos),
         Set::EventId(id) => meta.with_event_id(*id),
         Set::Correlation(id) => meta.with_correlation_id(*id),
         Set::Causation(lsn) => meta.with_causation(Lsn::new(*lsn)),
-        Set::Stream(key) => meta.with_stream(key),
+        Set::Stream(key) => meta.with_stream(key.view()),
         Set::Tag(tag) => meta.with_tag(tag),
         Set::Entry(key, bytes) => meta.with_entry(*key, bytes),
     })
@@ -56,13 +82,15 @@ proptest! {
         prop_assert_eq!(read, built.view());
         prop_assert_eq!(&read.to_meta(), &built);
 
-        prop_assert_eq!(read.time_us(), last(&sets, |set| match set { Set::Time(t) => Some(*t), _ => None }));
+        let nanos = last(&sets, |set| match set { Set::Time(t) => Some(*t), _ => None });
+        prop_assert_eq!(read.time_ns(), nanos);
+        prop_assert_eq!(read.time_us().map(i128::from), nanos.map(|nanos| nanos.div_euclid(1000)));
         prop_assert_eq!(read.event_id(), last(&sets, |set| match set { Set::EventId(id) => Some(*id), _ => None }));
         let correlation = last(&sets, |set| match set { Set::Correlation(id) => Some(*id), _ => None });
         prop_assert_eq!(read.correlation_id(), correlation);
         let causation = last(&sets, |set| match set { Set::Causation(lsn) => Some(Lsn::new(*lsn)), _ => None });
         prop_assert_eq!(read.causation(), causation);
-        let stream = last(&sets, |set| match set { Set::Stream(key) => Some(key.as_str()), _ => None });
+        let stream = last(&sets, |set| match set { Set::Stream(key) => Some(key.view()), _ => None });
         prop_assert_eq!(read.stream(), stream);
         let tags: Vec<_> =
             sets.iter().filter_map(|set| match set { Set::Tag(tag) => Some(tag.as_str()), _ => None }).collect();
@@ -129,7 +157,8 @@ fn is_refused_or_whole(bytes: &[u8]) -> Result<(), TestCaseError> {
     prop_assert_eq!(fixed.1.is_some(), has(EVENT_ID));
     prop_assert_eq!(fixed.2.is_some(), has(CORRELATION_ID));
     prop_assert_eq!(fixed.3.is_some(), has(CAUSATION));
-    prop_assert_eq!(read.stream().is_some(), has(STREAM));
+    let keys = [STREAM, STREAM_NUMBER, STREAM_ID];
+    prop_assert_eq!(read.stream().is_some(), keys.into_iter().any(has));
     prop_assert_eq!(
         read.tags().count(),
         read.entries().filter(|(key, _)| *key == TAG).count()
@@ -157,6 +186,11 @@ fn malformed_metadata_is_refused_with_the_key_and_the_reason() {
     refused(&[3, 0], 3, "is not 16 bytes long");
     refused(&[5, 1, 0xFF], 5, "is not UTF-8");
     refused(&[6, 1, 0xFF], 6, "is not UTF-8");
+    refused(&[7, 1, 0], 7, "is no number below 1,000 in 2 bytes");
+    refused(&[7, 2, 0xE8, 3], 7, "is no number below 1,000 in 2 bytes");
+    refused(&[8, 1, 0], 8, "is not 8 bytes long");
+    refused(&[9, 0], 9, "is not 16 bytes long");
+    refused(&[7, 2, 1, 0, 7, 2, 1, 0], 7, "is out of order or repeated");
     let field = "length of an entry of the metadata";
     assert_eq!(MetaRef::parse(&[200]), Err(EnvelopeError::Truncated { field }));
     assert_eq!(
@@ -167,13 +201,15 @@ fn malformed_metadata_is_refused_with_the_key_and_the_reason() {
 
 #[test]
 fn what_a_later_release_wrote_is_kept() {
-    let bytes = [6, 1, b'a', 7, 1, 1, 7, 2, 2, 2, 127, 0, 200, 0];
+    let bytes = [6, 1, b'a', 17, 1, 1, 17, 2, 2, 2, 127, 0, 200, 0];
     let read = MetaRef::parse(&bytes).expect("keys that this release does not know are none of its business");
     assert_eq!(read.entry(127), Some(&[][..]));
     let copy = read.to_meta().with_tag("b").with_entry(200, b"x");
     assert_eq!(
         copy.checked(),
-        Ok(&[6, 1, b'a', 6, 1, b'b', 7, 1, 1, 7, 2, 2, 2, 127, 0, 200, 1, b'x'][..])
+        Ok(&[
+            6, 1, b'a', 6, 1, b'b', 17, 1, 1, 17, 2, 2, 2, 127, 0, 200, 1, b'x'
+        ][..])
     );
 }
 

@@ -24,7 +24,8 @@
 // | `scratch` | the reused buffer that an append encodes into |
 // | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
 // | `copied` | records that were read and are appended as they are |
-// | `replay` | a part of the log as events, with filters: `Replay` |
+// | `filter` | which records a replay decodes |
+// | `replay` | a part of the log as events, forwards, backwards, or as they come: `Replay` |
 // | `unreadable` | what a replay does about records that it cannot read, and what it remembers of them |
 // | `value` | reading without the type: `Value`, `Schemas`, `Record::to_value`, `Record::to_json` |
 // | `probe` | what the testing kit asks: payloads without a log |
@@ -35,6 +36,7 @@ mod copied;
 mod described;
 mod dictionary;
 mod fields;
+mod filter;
 mod guarded;
 mod info;
 pub(crate) mod log;
@@ -53,7 +55,7 @@ mod unreadable;
 pub(crate) mod value;
 
 pub(crate) use log::EventLog;
-pub use meta::MetaError;
+pub use meta::{MetaError, StreamKey};
 pub use record::{EventType, OlderVersion, WalDecode, WalDecodeOwned};
 pub(crate) use replay::Replay;
 pub use stored::{Retired, UnknownEvent};

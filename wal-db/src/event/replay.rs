@@ -1,23 +1,25 @@
 //! Replaying a part of the log as events of one type.
 
-use std::fmt;
-use std::iter::FusedIterator;
-use std::marker::PhantomData;
+use std::{fmt, iter::FusedIterator, marker::PhantomData, mem, time::Duration};
 
 use super::{
     codec::{Codec, DefaultCodec},
-    dictionary, info,
-    meta::Meta,
+    dictionary,
+    filter::Filter,
+    info,
+    meta::{Meta, StreamKey},
     payload,
     record::{WalDecodeOwned, WalRecord},
     stored::Upcast,
     unreadable::{Ahead, Notes, Skipped, Unreadable},
 };
 use crate::{
-    error::{Result, TypedError},
+    error::{Result, TypedError, WalError},
     format::envelope::Envelope,
-    log::{RecordKind, RecordRef, WalIter},
+    log::{Follow, Record, RecordKind, RecordRef, RevIter, Tail, WalIter},
     lsn::Lsn,
+    position::Position,
+    sync::Deadline,
 };
 
 /// An event and where it stands in the log.
@@ -37,9 +39,13 @@ pub struct Event<E> {
     pub part: u32,
     /// How many events its record is: 1 unless its type was split.
     pub parts: u32,
+    /// Whether the next record of the log was appended in the same batch.
+    pub batch_continues: bool,
 }
 
-/// The events of a part of the log, oldest first; made by [`EventLog::replay`](crate::EventLog::replay).
+/// The events of a part of the log, oldest first; made by [`EventLog::replay`](crate::EventLog::replay). `R` says where
+/// its records come from: [`EventLog::replay_rev`](crate::EventLog::replay_rev) makes one that goes from the newest to the
+/// oldest, and [`EventLog::tail`](crate::EventLog::tail) one that follows the log.
 ///
 /// A record that is not an event of type `E`, or that cannot be read, is an error with its LSN, and the last item: what
 /// follows a gap is never handed out. To go on after it, replay from a later LSN, or say so beforehand with
@@ -50,33 +56,39 @@ pub struct Event<E> {
 ///
 /// Filters look at the header of a record: what they pass over is not decoded, and not an error whatever it is.
 #[must_use = "nothing is read until the iterator is driven"]
-pub struct Replay<E, C = DefaultCodec> {
-    records: WalIter,
+pub struct Replay<E, C = DefaultCodec, R = WalIter> {
+    records: R,
     filter: Filter,
     policy: Unreadable,
     notes: Notes,
     /// Events of a record that was split, which are still to come.
     split: std::vec::IntoIter<Event<E>>,
+    /// So many events of the first record were handed out before.
+    skip_parts: u32,
     ended: bool,
+    /// A record that was taken from a source that waits, and not handed out.
+    kept_back: Option<Lsn>,
     events: PhantomData<fn() -> (E, C)>,
 }
 
-impl<E, C> Replay<E, C> {
-    pub(super) fn new(records: WalIter) -> Self {
+impl<E, C, R> Replay<E, C, R> {
+    pub(super) fn new(records: R) -> Self {
         Replay {
             records,
             filter: Filter::default(),
             policy: Unreadable::default(),
             notes: Notes::default(),
             split: Vec::new().into_iter(),
+            skip_parts: 0,
             ended: false,
+            kept_back: None,
             events: PhantomData,
         }
     }
 
     /// Only events whose metadata names this stream. A later call replaces an earlier one.
-    pub fn stream(mut self, key: impl Into<String>) -> Self {
-        self.filter.stream = Some(key.into());
+    pub fn stream<'k>(mut self, key: impl Into<StreamKey<'k>>) -> Self {
+        self.filter.set_stream(key.into());
         self
     }
 
@@ -133,13 +145,6 @@ impl<E, C> Replay<E, C> {
         self.notes.skipped
     }
 
-    /// Takes the errors that [`Unreadable::Collect`] has kept since the last call, in the order of the log. At most
-    /// 1,024 wait to be taken; those that come then are counted in [`skipped`](Self::skipped) and not kept.
-    pub fn take_collected(&mut self) -> Vec<TypedError> {
-        let collected = std::mem::take(&mut self.notes.collected);
-        collected.into_iter().map(|error| self.with_name(error)).collect()
-    }
-
     /// Of which event types the log holds more than this program knows, so far: later versions of its own, and types
     /// that the family does not have. With two releases in service, it tells the older one that the newer one writes.
     ///
@@ -151,27 +156,34 @@ impl<E, C> Replay<E, C> {
     }
 }
 
-impl<E: WalDecodeOwned, C: Codec> Iterator for Replay<E, C> {
-    type Item = Result<Event<E>>;
+impl<E, C, R: Records> Replay<E, C, R> {
+    /// Takes the errors that [`Unreadable::Collect`] has kept since the last call, in the order in which they were met. At
+    /// most 1,024 wait to be taken; those that come then are counted in [`skipped`](Self::skipped) and not kept.
+    pub fn take_collected(&mut self) -> Vec<TypedError> {
+        let collected = std::mem::take(&mut self.notes.collected);
+        collected.into_iter().map(|error| self.with_name(error)).collect()
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(event) = self.split.next() {
-            return Some(Ok(event));
-        }
-        if self.ended {
-            return None;
-        }
-        // A conversion of the program's may panic, and the panic be caught: the record it was about is a gap.
-        self.ended = true;
-        let item = self.next_event();
-        self.ended = !matches!(item, Some(Ok(_)));
-        item
+    /// The name of a type that the program does not have is for the log to say.
+    fn with_name(&self, error: TypedError) -> TypedError {
+        error.named(|id| self.records.name_of(id))
     }
 }
 
-impl<E: WalDecodeOwned, C: Codec> FusedIterator for Replay<E, C> {}
+impl<E: WalDecodeOwned, C: Codec, R: Records> Iterator for Replay<E, C, R> {
+    type Item = Result<Event<E>>;
 
-impl<E: WalRecord, C> fmt::Debug for Replay<E, C> {
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended && self.split.len() == 0 {
+            return None;
+        }
+        self.next_by(R::next_record)
+    }
+}
+
+impl<E: WalDecodeOwned, C: Codec, R: Records> FusedIterator for Replay<E, C, R> {}
+
+impl<E: WalRecord, C, R> fmt::Debug for Replay<E, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replay")
             .field("events", &E::NAME)
@@ -183,99 +195,249 @@ impl<E: WalRecord, C> fmt::Debug for Replay<E, C> {
     }
 }
 
-impl<E, C> Replay<E, C> {
-    /// The name of a type that the program does not have is for the log to say.
-    fn with_name(&self, error: TypedError) -> TypedError {
-        error.named(|id| {
-            let name = self.records.with_dictionary(|held| dictionary::name_of(held, id));
-            name.ok().flatten()
-        })
-    }
-}
-
-impl<E: WalDecodeOwned, C: Codec> Replay<E, C> {
-    fn next_event(&mut self) -> Option<Result<Event<E>>> {
+impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
+    /// The next event, from the records that `next` gives.
+    fn next_by(
+        &mut self,
+        mut next: impl FnMut(&mut R) -> Option<Result<R::Record<'_>>>,
+    ) -> Option<Result<Event<E>>> {
+        if let Some(event) = self.next_part() {
+            return Some(Ok(event));
+        }
         loop {
-            let record = match self.records.next_ref()? {
-                Ok(record) if record.kind() == RecordKind::Schema => continue,
-                Ok(record) => record,
-                Err(error) => return Some(Err(error)),
-            };
-            let lsn = record.lsn();
-            let read = match self.filter.open::<E>(record) {
-                Ok(None) => continue,
-                Ok(Some(envelope)) => payload::decode_body::<C, E>(lsn, envelope.info, envelope.body)
-                    .map(|events| (events, envelope))
-                    .map_err(|error| (error, Some(envelope.info))),
-                Err(error) => Err((error, None)),
-            };
-            match read {
-                Ok((Upcast::One(event), envelope)) => return Some(Ok(part(event, lsn, &envelope, 0, 1))),
-                Ok((Upcast::Many(events), envelope)) => {
-                    let parts = events.len() as u32;
-                    let events = (0..).zip(events);
-                    let events = events.map(|(i, event)| part(event, lsn, &envelope, i, parts));
-                    self.split = events.collect::<Vec<_>>().into_iter();
-                    if let Some(first) = self.split.next() {
-                        return Some(Ok(first));
-                    }
+            // A conversion of the program's may panic, and the panic be caught: the record it was about is a gap.
+            self.ended = true;
+            let read = match next(&mut self.records) {
+                None => {
+                    self.ended = !R::WAITS;
+                    return None;
                 }
-                Err((error, info)) => {
-                    if let Err(error) = self.notes.unreadable(error, info, self.policy) {
-                        return Some(Err(self.with_name(error).into()));
+                Some(Err(error)) => {
+                    self.ended = !matches!(error, WalError::CutBack { .. });
+                    self.skip_parts = 0;
+                    return Some(Err(error));
+                }
+                Some(Ok(record)) => {
+                    let record = R::lend(&record);
+                    self.kept_back = R::WAITS.then_some(record.lsn());
+                    read::<E, C>(record, &self.filter, &mut self.notes, self.policy)
+                }
+            };
+            let read = match read {
+                Ok(read) => read,
+                Err(error) => return Some(Err(self.with_name(error).into())),
+            };
+            (self.ended, self.kept_back) = (false, None);
+            let skip = mem::take(&mut self.skip_parts) as usize;
+            match read {
+                None => {}
+                Some(Upcast::One(event)) => return Some(Ok(event)),
+                Some(Upcast::Many(mut events)) => {
+                    events.drain(..skip.min(events.len()));
+                    self.split = events.into_iter();
+                    if let Some(event) = self.next_part() {
+                        return Some(Ok(event));
                     }
                 }
             }
         }
     }
+
+    #[inline]
+    fn next_part(&mut self) -> Option<Event<E>> {
+        if R::NEWEST_FIRST {
+            self.split.next_back()
+        } else {
+            self.split.next()
+        }
+    }
 }
 
-fn part<E>(event: E, lsn: Lsn, envelope: &Envelope<'_>, part: u32, parts: u32) -> Event<E> {
+/// The events of a log as they come; made by [`EventLog::tail`](crate::EventLog::tail).
+impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
+    pub(super) fn after_parts(mut self, parts: u32) -> Self {
+        self.skip_parts = parts;
+        self
+    }
+
+    /// Chooses which events are shown: those that are durable, if nothing is said.
+    pub fn follow(mut self, follow: Follow) -> Self {
+        self.records = self.records.follow(follow);
+        self
+    }
+
+    /// The next event if it is there; `None` if it is not there yet.
+    ///
+    /// # Errors
+    /// Those of [`Tail::try_next`]. A record that cannot be read, unless
+    /// [`on_unreadable`](Self::on_unreadable) says otherwise: each further call reads it again, because what follows a gap is
+    /// never handed out.
+    pub fn try_next(&mut self) -> Result<Option<Event<E>>> {
+        self.go_back()?;
+        self.next_by(|tail| tail.try_next().transpose()).transpose()
+    }
+
+    /// The next event; waits for it, but not longer than `timeout`. `None`: the time is over. Fails as
+    /// [`try_next`](Self::try_next).
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Event<E>>> {
+        self.go_back()?;
+        let deadline = Deadline::after(timeout);
+        let left = || deadline.left().unwrap_or(Duration::MAX);
+        self.next_by(|tail| tail.next_timeout(left()).transpose())
+            .transpose()
+    }
+
+    /// The place from which the next event will come, to be stored with what the events did, and given to
+    /// [`EventLog::tail`](crate::EventLog::tail) later. It may lie between two events of a record that was split.
+    ///
+    /// # Errors
+    /// Those of [`Tail::position`].
+    pub fn position(&self) -> Result<Position> {
+        match (self.kept_back, self.split.as_slice().first()) {
+            (Some(lsn), _) => self.records.position_before(lsn),
+            (None, Some(next)) => Ok(self.records.position_before(next.lsn)?.with_part(next.part)),
+            (None, None) => self.records.position(),
+        }
+    }
+
+    /// A record that was not handed out comes again.
+    fn go_back(&mut self) -> Result<()> {
+        if let Some(lsn) = self.kept_back {
+            self.records.back_to(lsn)?;
+            self.kept_back = None;
+        }
+        Ok(())
+    }
+}
+
+/// The events that a record is; `None` if it is passed over.
+#[inline]
+fn read<E: WalDecodeOwned, C: Codec>(
+    record: RecordRef<'_>,
+    filter: &Filter,
+    notes: &mut Notes,
+    policy: Unreadable,
+) -> Result<Option<Upcast<Event<E>>>, TypedError> {
+    if record.kind() == RecordKind::Schema {
+        return Ok(None);
+    }
+    let (error, info) = match filter.open::<E>(record) {
+        Ok(None) => return Ok(None),
+        Ok(Some(envelope)) => {
+            match payload::decode_body::<C, E>(record.lsn(), envelope.info, envelope.body) {
+                Ok(Upcast::One(event)) => {
+                    return Ok(Some(Upcast::One(part(event, record, &envelope, 0, 1))));
+                }
+                Ok(Upcast::Many(events)) => {
+                    let parts = events.len() as u32;
+                    let events = (0..).zip(events);
+                    let events = events.map(|(i, event)| part(event, record, &envelope, i, parts));
+                    return Ok(Some(Upcast::Many(events.collect())));
+                }
+                Err(error) => (error, Some(envelope.info)),
+            }
+        }
+        Err(error) => (error, None),
+    };
+    notes.unreadable(error, info, policy).map(|()| None)
+}
+
+fn part<E>(event: E, record: RecordRef<'_>, envelope: &Envelope<'_>, part: u32, parts: u32) -> Event<E> {
     Event {
-        lsn,
+        lsn: record.lsn(),
         event,
         stored_version: envelope.info.version,
         meta: envelope.meta.to_meta(),
         part,
         parts,
+        batch_continues: record.batch_continues(),
     }
 }
 
-/// What a header must say for its record to be decoded.
-#[derive(Debug, Default)]
-struct Filter {
-    /// Whether records of other types are passed over.
-    others: bool,
-    stream: Option<String>,
-    tags: Vec<String>,
+impl<E> Event<E> {
+    /// The event that a record is, if it is one today.
+    pub(super) fn of<C: Codec>(record: &Record) -> Result<Event<E>, TypedError>
+    where
+        E: WalDecodeOwned,
+    {
+        let envelope = info::envelope(record.lsn(), record.kind(), record.data())?;
+        let event = payload::decode_body::<C, E>(record.lsn(), envelope.info, envelope.body)?;
+        Ok(part(event.only(record.lsn())?, record.as_ref(), &envelope, 0, 1))
+    }
 }
 
-impl Filter {
-    /// Takes a record apart, unless it is to be passed over.
+/// Where the records of a [`Replay`] come from.
+pub trait Records {
+    /// The last record comes first.
+    const NEWEST_FIRST: bool = false;
+    /// That there is none now does not mean that none will come.
+    const WAITS: bool = false;
+    /// A record as it is handed out.
+    type Record<'a>
+    where
+        Self: 'a;
+
+    /// The next record.
+    fn next_record(&mut self) -> Option<Result<Self::Record<'_>>>;
+
+    /// The record, borrowed.
+    fn lend<'a>(record: &'a Self::Record<'_>) -> RecordRef<'a>;
+
+    /// The name that the log has for a type.
+    fn name_of(&self, type_id: u32) -> Option<String>;
+}
+
+impl Records for WalIter {
+    type Record<'a> = RecordRef<'a>;
+
     #[inline]
-    fn open<'r, E: WalRecord>(&self, record: RecordRef<'r>) -> Result<Option<Envelope<'r>>, TypedError> {
-        match info::envelope(record.lsn(), record.kind(), record.data()) {
-            Ok(envelope) => Ok(self.lets_through::<E>(&envelope).then_some(envelope)),
-            // It has no header, so it is of no type, in no stream and has no tag.
-            Err(TypedError::NotTyped { .. }) if self.is_set() => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn next_record(&mut self) -> Option<Result<RecordRef<'_>>> {
+        self.next_ref()
     }
 
     #[inline]
-    fn is_set(&self) -> bool {
-        self.others || self.stream.is_some() || !self.tags.is_empty()
+    fn lend<'a>(record: &'a RecordRef<'_>) -> RecordRef<'a> {
+        *record
     }
 
-    #[inline]
-    fn lets_through<E: WalRecord>(&self, envelope: &Envelope<'_>) -> bool {
-        let Envelope { info, meta, .. } = envelope;
-        let mut records = E::RECORDS.iter();
-        (!self.others || records.any(|record| record.has_id(info.type_id)))
-            && self
-                .stream
-                .as_deref()
-                .is_none_or(|stream| meta.stream() == Some(stream))
-            && self.tags.iter().all(|tag| meta.has_tag(tag))
+    fn name_of(&self, type_id: u32) -> Option<String> {
+        self.with_dictionary(|held| dictionary::name_of(held, type_id))
+            .ok()?
+    }
+}
+
+impl Records for RevIter {
+    const NEWEST_FIRST: bool = true;
+    type Record<'a> = Record;
+
+    fn next_record(&mut self) -> Option<Result<Record>> {
+        self.next()
+    }
+
+    fn lend<'a>(record: &'a Record) -> RecordRef<'a> {
+        record.as_ref()
+    }
+
+    fn name_of(&self, type_id: u32) -> Option<String> {
+        self.with_dictionary(|held| dictionary::name_of(held, type_id))
+            .ok()?
+    }
+}
+
+impl Records for Tail {
+    const WAITS: bool = true;
+    type Record<'a> = Record;
+
+    fn next_record(&mut self) -> Option<Result<Record>> {
+        self.next()
+    }
+
+    fn lend<'a>(record: &'a Record) -> RecordRef<'a> {
+        record.as_ref()
+    }
+
+    fn name_of(&self, type_id: u32) -> Option<String> {
+        self.with_dictionary(|held| dictionary::name_of(held, type_id))
+            .ok()?
     }
 }

@@ -21,6 +21,9 @@ pub(crate) const CORRELATION_ID: u8 = 3;
 pub(crate) const CAUSATION: u8 = 4;
 pub(crate) const STREAM: u8 = 5;
 pub(crate) const TAG: u8 = 6;
+pub(crate) const TIME_REST: u8 = 7;
+pub(crate) const STREAM_NUMBER: u8 = 8;
+pub(crate) const STREAM_ID: u8 = 9;
 /// Keys from here on are the application's.
 pub(crate) const FIRST_OF_APPLICATION: u8 = 128;
 
@@ -260,6 +263,10 @@ impl<'a> MetaRef<'a> {
         self.walk()
     }
 
+    pub(crate) fn short(&self, key: u8) -> Option<u16> {
+        self.id(key).map(u16::from_le_bytes)
+    }
+
     pub(crate) fn number(&self, key: u8) -> Option<u64> {
         self.id(key).map(u64::from_le_bytes)
     }
@@ -330,11 +337,31 @@ pub(crate) fn put_entry(entries: &mut Vec<u8>, key: u8, value: &[u8]) -> bool {
     fits
 }
 
+/// Takes the entry of a key out, if it is there.
+pub(crate) fn take_entry(entries: &mut Vec<u8>, key: u8) {
+    let mut walk = Walk { rest: entries };
+    let mut start = 0;
+    while let Some((at, _)) = walk.next() {
+        let end = entries.len() - walk.rest.len();
+        if at == key {
+            entries.drain(start..end);
+            return;
+        }
+        start = end;
+    }
+}
+
 /// What keeps a value from being one of its key.
 fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
     let (fits, problem) = match key {
-        TIME | CAUSATION => (value.len() == 8, "is not 8 bytes long"),
-        EVENT_ID | CORRELATION_ID => (value.len() == 16, "is not 16 bytes long"),
+        TIME | CAUSATION | STREAM_NUMBER => (value.len() == 8, "is not 8 bytes long"),
+        EVENT_ID | CORRELATION_ID | STREAM_ID => (value.len() == 16, "is not 16 bytes long"),
+        TIME_REST => (
+            value
+                .try_into()
+                .is_ok_and(|bytes| u16::from_le_bytes(bytes) < 1000),
+            "is no number below 1,000 in 2 bytes",
+        ),
         STREAM | TAG => (std::str::from_utf8(value).is_ok(), "is not UTF-8"),
         _ => return None,
     };
@@ -343,7 +370,7 @@ fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
 
 /// Keys that a later release defines may repeat as well; it is not for this one to say.
 fn repeats(key: u8) -> bool {
-    (TAG..FIRST_OF_APPLICATION).contains(&key)
+    key == TAG || (STREAM_ID + 1..FIRST_OF_APPLICATION).contains(&key)
 }
 
 pub(crate) fn put_varint(value: u32, out: &mut Vec<u8>) {

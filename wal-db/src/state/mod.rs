@@ -6,8 +6,9 @@ use std::fmt;
 use crate::{
     error::{Result, WalError},
     event::{
-        EventLog, Replay, WalDecodeOwned,
+        EventLog, MetaRef, Replay, WalDecodeOwned,
         codec::{Codec, DefaultCodec},
+        meta::Meta,
     },
     lsn::Lsn,
 };
@@ -55,18 +56,50 @@ pub trait State {
 
     /// Takes one event into the state. Called once for each event, in the order of the log; for each part of one that
     /// was split since it was stored, with the same LSN.
-    fn apply(&mut self, event: Self::Event, at: At);
+    fn apply(&mut self, event: Self::Event, at: At<'_>);
 }
 
 /// Where an event that is applied comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct At {
+pub struct At<'a> {
     /// The LSN of the event.
     pub lsn: Lsn,
     /// Whether the event was read from the log. False only for an event that [`Live::commit`] has just made
     /// durable: each event is applied so at most once, by the handle that appended it.
     pub replaying: bool,
+    /// What it was appended with.
+    pub meta: MetaRef<'a>,
+}
+
+impl<'a> At<'a> {
+    /// An event that is read from the log, without metadata: for tests of `apply`.
+    #[must_use]
+    pub fn replayed(lsn: Lsn) -> Self {
+        At {
+            lsn,
+            replaying: true,
+            meta: MetaRef::default(),
+        }
+    }
+
+    /// An event that [`Live::commit`] has just made durable, without metadata: for tests of `apply`.
+    #[must_use]
+    pub fn committed(lsn: Lsn) -> Self {
+        At {
+            replaying: false,
+            ..At::replayed(lsn)
+        }
+    }
+
+    /// The same event, with metadata.
+    #[must_use]
+    pub fn with_meta(self, meta: &'a Meta) -> Self {
+        At {
+            meta: meta.view(),
+            ..self
+        }
+    }
 }
 
 /// A state made from a log; see [`EventLog::rebuild`].
@@ -131,11 +164,8 @@ impl<S: State> Rebuilt<S> {
             if event.lsn == self.next && event.part < self.parts {
                 continue;
             }
-            let at = At {
-                lsn: event.lsn,
-                replaying: true,
-            };
             self.step(event.lsn, event.part + 1, event.parts);
+            let at = At::replayed(event.lsn).with_meta(&event.meta);
             self.state.apply(event.event, at);
         }
         Ok(())
@@ -175,21 +205,24 @@ impl<S: State, C: Codec> Live<S, C> {
     /// that another writer appended in between cannot be read, its error is returned: the event given here is durable
     /// and not yet applied, and no further event is appended until [`catch_up`](Self::catch_up) succeeds.
     pub fn commit(&mut self, event: S::Event) -> Result<Lsn> {
+        self.commit_with_meta(event, &Meta::new())
+    }
+
+    /// As [`commit`](Self::commit), with metadata, which [`At::meta`] shows when the event is applied. Fails as
+    /// [`EventLog::append_with_meta`] as well.
+    pub fn commit_with_meta(&mut self, event: S::Event, meta: &Meta) -> Result<Lsn> {
         if self.behind {
             self.catch_up()?;
         }
         self.log.wal().check_followed(self.rebuilt.next)?;
-        let lsn = self.log.append(&event)?;
+        let lsn = self.log.append_with_meta(&event, meta)?;
         // Whatever comes of the flush, the event is in the log now.
         self.behind = true;
         self.log.wal().ticket(lsn)?.wait()?;
         self.rebuilt.apply_all(self.log.replay(self.rebuilt.next..lsn)?)?;
         self.behind = false;
-        let at = At {
-            lsn,
-            replaying: false,
-        };
         self.rebuilt.step(lsn, 1, 1);
+        let at = At::committed(lsn).with_meta(meta);
         self.rebuilt.state.apply(event, at);
         Ok(lsn)
     }

@@ -129,6 +129,12 @@ pub(super) const READING: &[Bug] = &[
         &["reading::policies::by_default_the_first_record_that_cannot_be_read_ends_the_replay"],
     ),
     bug(
+        "follower-passes-a-gap",
+        &[],
+        "a follower of events goes on after a record that it could not read",
+        &["events::reading::a_follower_stays_at_a_record_that_it_cannot_read"],
+    ),
+    bug(
         "unused-segments-missed",
         &[],
         "a reader misses segments that were made ready and went when the log was closed",

@@ -222,6 +222,10 @@ pub struct RevIter {
 }
 
 impl RevIter {
+    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        self.view.with_dictionary(run)
+    }
+
     pub(crate) fn new(view: Arc<View>) -> Result<Self> {
         let (end, staged) = view.end_and_staged();
         let last = Self::ending_at(view, end)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    dictionary::Entry,
     iter,
     record::Record,
     scan::{Frame, Walker},
@@ -116,6 +117,23 @@ impl Tail {
         self.view.check_process()?;
         self.view
             .position_at(self.from, &self.extent, self.walker.last_header())
+    }
+
+    /// As [`position`](Self::position), before a record that was delivered.
+    pub(crate) fn position_before(&self, lsn: Lsn) -> Result<Position> {
+        self.view.check_process()?;
+        self.view
+            .position_at(lsn.pos(), &self.extent, self.walker.last_header())
+    }
+
+    /// Delivers the record at `lsn` once more, and those after it.
+    pub(crate) fn back_to(&mut self, lsn: Lsn) -> Result<()> {
+        *self = Tail::new(self.view.clone(), lsn.pos())?.follow(self.follow);
+        Ok(())
+    }
+
+    pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
+        self.view.with_dictionary(run)
     }
 
     /// The next record if it is there.
