@@ -6,18 +6,17 @@ use std::{
     io::{BufRead, BufReader, Write},
     ops::{Deref, DerefMut},
     os::fd::AsFd,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc,
-    time::Duration,
 };
 
-use wal_db::{Wal, WalConfig};
+use wal_db::{Lsn, Wal, WalConfig, WalError};
 
-use crate::files::{Place, SEGMENT};
-
-/// Longer than any process here is silent on a busy machine; only a hang reaches it.
-const HANG: Duration = Duration::from_secs(60);
+use crate::{
+    PATIENCE,
+    files::{FORMS, Form, Place},
+    variant,
+};
 
 /// Another process; it does not outlive this value, so not a test that fails either.
 #[derive(Debug)]
@@ -82,7 +81,7 @@ pub fn reports(child: &mut Child) -> impl Iterator<Item = String> + use<> {
             }
         }
     });
-    std::iter::from_fn(move || match heard.recv_timeout(HANG) {
+    std::iter::from_fn(move || match heard.recv_timeout(PATIENCE) {
         Ok(report) => Some(report),
         Err(mpsc::RecvTimeoutError::Disconnected) => None,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("the other process hangs"),
@@ -107,6 +106,22 @@ impl Reporter {
             .write_all(format!("report: {what}\n").as_bytes())
             .unwrap();
     }
+
+    /// Reports that everything up to a record is durable.
+    pub fn durable(&self, lsn: Lsn) {
+        self.report(&format!("durable {}", lsn.get()));
+    }
+
+    /// What a call returned, if it went well; otherwise the error is reported.
+    pub fn heard<T>(&self, result: wal_db::Result<T>) -> Option<T> {
+        let refused = |error: &WalError| self.report(&format!("refused {}", variant(error)));
+        result.inspect_err(refused).ok()
+    }
+
+    /// Waits for a line of the one that started it.
+    pub fn wait(&self) {
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+    }
 }
 
 /// In the other process: what the one that started it has set, as text.
@@ -115,12 +130,22 @@ pub fn told(name: &str) -> String {
     std::env::var(name).expect("run by another test")
 }
 
-/// In the other process: opens the log.
+/// In the other process: the form of the log.
+#[must_use]
+pub fn told_form() -> Form {
+    FORMS[usize::from(told("WAL_TESTS_FORM") == "Segmented")]
+}
+
+/// In the other process: opens the log. Panics at an error.
 #[must_use]
 pub fn open_here(config: WalConfig) -> Wal {
-    let path = PathBuf::from(told("WAL_TESTS_PATH"));
-    match told("WAL_TESTS_FORM").as_str() {
-        "File" => Wal::open_with(path, config).unwrap(),
-        _ => Wal::open_segmented_with(path, SEGMENT, config).unwrap(),
-    }
+    try_open_here(config).unwrap()
+}
+
+/// In the other process: opens the log.
+///
+/// # Errors
+/// As opening has them.
+pub fn try_open_here(config: WalConfig) -> wal_db::Result<Wal> {
+    told_form().open(told("WAL_TESTS_PATH"), config)
 }

@@ -9,23 +9,7 @@ use std::{
 use wal_db::{Lsn, Result, Wal, WalConfig, WalError, WalStore};
 
 use crate::quiet_heap;
-
-/// What a store is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// `read_at`.
-    Read,
-    /// `write_at`.
-    Write,
-    /// `sync`.
-    Sync,
-    /// `truncate`.
-    Truncate,
-    /// `write_slot`.
-    WriteSlot,
-    /// `prepare`.
-    Prepare,
-}
+pub use crate::scripted::Op;
 
 /// What happens instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +169,7 @@ impl Disk {
     }
 
     /// Changes both copies of the manifest behind the log's back.
-    pub fn edit_slots(&self, change: impl Fn(&mut Vec<u8>)) {
+    pub fn edit_slots(&self, change: impl FnMut(&mut Vec<u8>)) {
         self.state().slots.iter_mut().for_each(change);
     }
 

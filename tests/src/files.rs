@@ -9,7 +9,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use wal_db::{Result, Wal, WalConfig};
+use wal_db::{Result, Wal, WalConfig, store::Identity};
 
 /// The room of one copy of the manifest.
 pub const SLOT: u64 = 64 << 10;
@@ -21,6 +21,15 @@ pub const FILE_ROW: u64 = 2 * SLOT + SEGMENT_ROW;
 pub const SEGMENT: u64 = 64 << 10;
 /// What a disk writes whole or not at all.
 pub const SECTOR: u64 = 512;
+
+/// What a store is told of a log that it holds.
+pub const SOME_LOG: Identity = Identity {
+    log_id: [7; 16],
+    head: 0,
+    newest_segment: 0,
+    read_only: false,
+    in_use: false,
+};
 /// A group's header; LSNs count from the first byte after the first one.
 pub const GROUP_HEADER: u64 = 64;
 
@@ -31,6 +40,16 @@ pub enum Form {
     File,
     /// [`Wal::open_segmented_with`], with [`SEGMENT`].
     Segmented,
+}
+
+impl Form {
+    /// Opens such a log.
+    pub fn open(self, path: impl AsRef<Path>, config: WalConfig) -> Result<Wal> {
+        match self {
+            Form::File => Wal::open_with(path, config),
+            Form::Segmented => Wal::open_segmented_with(path, SEGMENT, config),
+        }
+    }
 }
 
 /// Both forms.
@@ -87,10 +106,7 @@ impl Place {
     /// # Errors
     /// Those of opening.
     pub fn open(&self, config: WalConfig) -> Result<Wal> {
-        match self.form {
-            Form::File => Wal::open_with(self.path(), config),
-            Form::Segmented => Wal::open_segmented_with(self.path(), SEGMENT, config),
-        }
+        self.form.open(self.path(), config)
     }
 
     /// What a process that is killed now leaves: every file as it is.

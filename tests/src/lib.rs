@@ -1,5 +1,5 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
-//! command ([`disk`]), a run that uses everything ([`everything`]), a store of which a few calls are a test's ([`forwarding`]), a log that is looked at
+//! command ([`disk`]), a run that uses everything ([`everything`]), a store whose calls a test hears of first ([`scripted`]), a log that is looked at
 //! while it is written ([`written`]), one whose schema is hard to place ([`straddled`]), a disk that loses power ([`sim`]), what has to be
 //! true of a damaged log ([`damage`]), processes of their own ([`child`]), mistakes to put in ([`seeded`]), random
 //! values ([`random`]), what the examples of the guides need ([`guide`]), and a watchdog ([`within`]).
@@ -9,12 +9,15 @@ pub mod child;
 pub mod damage;
 pub mod disk;
 pub mod everything;
+pub mod faults;
 pub mod files;
-pub mod forwarding;
 pub mod fuzz_targets;
 pub mod guide;
+pub mod own;
 pub mod random;
+pub mod scripted;
 pub mod seeded;
+pub mod shapes;
 pub mod sim;
 pub mod stops;
 pub mod straddled;
@@ -27,6 +30,45 @@ use std::{
 };
 
 use wal_db::{Lsn, Result, Staging, Wal, WalConfig, WalError, recovery::Corruption};
+
+/// Fails unless a value has this pattern, and says what it is.
+#[macro_export]
+macro_rules! assert_is {
+    ($value:expr, $pattern:pat $(if $guard:expr)? $(, $($what:tt)+)?) => {
+        match &$value {
+            $pattern $(if $guard)? => {}
+            value => {
+                let what = String::new() $(+ &format!($($what)+) + ": ")?;
+                panic!("{what}{value:?}")
+            }
+        }
+    };
+}
+
+/// Adds fields of one value to those of another.
+#[macro_export]
+macro_rules! add_up {
+    ($to:ident += $from:ident: $($field:ident)*) => { $($to.$field += $from.$field;)* };
+}
+
+/// Makes a type a record that is no family, without a derive.
+#[macro_export]
+macro_rules! record {
+    ($ty:ty, $record:expr) => {
+        impl ::wal_db::WalRecord for $ty {
+            const NAME: &'static str = Self::RECORDS[0].name;
+            const RECORDS: &'static [::wal_db::event::EventType] = &[$record];
+            const FAMILY: bool = false;
+
+            fn record_index(&self) -> usize {
+                0
+            }
+        }
+    };
+}
+
+/// Longer than another process or thread is silent on a busy machine; only a hang reaches it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longer than anything here takes on a busy machine; only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);
@@ -71,6 +113,12 @@ pub const fn quiet_heap() -> WalConfig {
     quiet().with_staging(Staging::Heap)
 }
 
+/// A new log in memory.
+#[must_use]
+pub fn wal() -> Wal {
+    Wal::with_store(wal_db::MemStore::new()).expect("a log in memory")
+}
+
 /// A record as the tests compare it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry(pub Lsn, pub Vec<u8>);
@@ -88,6 +136,11 @@ pub fn put(wal: &Wal, seed: usize, len: usize) -> Entry {
     Entry(wal.append(&data).expect("append"), data)
 }
 
+/// Appends a record, which is durable when the ticket says so. Panics at an error.
+pub fn ticket(wal: &Wal, data: &[u8]) -> wal_db::Ticket {
+    wal.ticket(wal.append(data).expect("append")).expect("ticket")
+}
+
 /// Every record, in order. Panics at an error.
 #[must_use]
 pub fn all(wal: &Wal) -> Vec<Entry> {
@@ -96,11 +149,38 @@ pub fn all(wal: &Wal) -> Vec<Entry> {
     records.map(entry).collect::<Result<_>>().expect("every record")
 }
 
+/// The places of records, in their order. Panics at an error.
+pub fn lsns_of(records: Result<impl Iterator<Item = Result<wal_db::Record>>>) -> Vec<Lsn> {
+    let lsn = |record: Result<wal_db::Record>| record.map(|record| record.lsn());
+    records
+        .expect("iter")
+        .map(lsn)
+        .collect::<Result<_>>()
+        .expect("every record")
+}
+
+/// Each of the first with each of the second.
+pub fn pairs<A: Copy, B>(
+    first: impl IntoIterator<Item = A>,
+    second: impl IntoIterator<Item = B, IntoIter: Clone>,
+) -> impl Iterator<Item = (A, B)> {
+    let second = second.into_iter();
+    let with = move |one| second.clone().map(move |other| (one, other));
+    first.into_iter().flat_map(with)
+}
+
 /// The records up to the first error, and that error.
 #[must_use]
 pub fn until_error(wal: &Wal) -> (Vec<Entry>, Option<WalError>) {
+    until_error_of(wal.iter())
+}
+
+/// As [`until_error`], of some records.
+pub fn until_error_of(
+    records: Result<impl Iterator<Item = Result<wal_db::Record>>>,
+) -> (Vec<Entry>, Option<WalError>) {
     let mut entries = Vec::new();
-    let records = match wal.iter() {
+    let records = match records {
         Ok(records) => records,
         Err(error) => return (entries, Some(error)),
     };
@@ -159,6 +239,19 @@ pub fn sync_to(wal: &wal_db::Wal, lsn: wal_db::Lsn) -> wal_db::Result<()> {
 /// Says something about the run on standard error: what was skipped and why, or how much was tried.
 pub fn note(text: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes()).expect("stderr");
+}
+
+/// What the reader that shares nothing with the crate prints; `None`, and a note, if there is no Python.
+pub fn python_reader(arguments: impl IntoIterator<Item: AsRef<std::ffi::OsStr>>) -> Option<String> {
+    let reader = concat!(env!("CARGO_MANIFEST_DIR"), "/../contrib/wal_reader.py");
+    let mut python = std::process::Command::new("python3");
+    let Ok(output) = python.arg(reader).args(arguments).output() else {
+        note("skipped: python3 is not there");
+        return None;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.is_empty(), "the reader failed: {errors}");
+    Some(String::from_utf8(output.stdout).unwrap())
 }
 
 /// The compiler whose messages the UI tests expect.

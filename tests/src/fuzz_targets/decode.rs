@@ -8,11 +8,11 @@ use wal_db::{
 
 use super::{
     checksums,
-    events::{ID, KINDS},
+    events::KINDS,
     image::{Image, Input},
     store::Row,
 };
-use crate::quiet_heap;
+use crate::{quiet_heap, shapes::ID};
 
 /// The record is the input as it is; otherwise an envelope is put in front.
 const RAW: u8 = 1;
@@ -157,7 +157,7 @@ struct Log {
 impl Log {
     fn new() -> Log {
         let store = Row::new(Image::default());
-        let wal = Wal::with_store_and_config(store.clone(), quiet_heap()).unwrap();
+        let wal = Wal::with_store_and_config(store.store(), quiet_heap()).unwrap();
         wal.append_and_sync(&[1; MAX]).unwrap();
         let image = store.image();
         let (id, epoch) = (

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wal_db::{
     Record, WalRecord,
     codec::{Bincode, Codec, CodecId, Json, Postcard},
-    event::{EventType, WalDecode, WalDecodeOwned},
+    event::WalDecodeOwned,
 };
 
-pub(super) const ID: u32 = 1;
+use crate::shapes::{Borrowed, Chain, Choice, Tree, encode};
 
 /// A type, as the target sees it.
 pub(super) struct Kind {
@@ -68,16 +68,6 @@ fn text() -> String {
     "é\n\"".into()
 }
 
-fn encode<T: Serialize>(value: &T, codec: CodecId) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let written = match codec {
-        CodecId::BINCODE_2 => Bincode::encode(value, &mut out),
-        CodecId::POSTCARD_1 => Postcard::encode(value, &mut out),
-        _ => Json::encode(value, &mut out),
-    };
-    written.ok().map(|()| out)
-}
-
 /// Reads a record as a `T`. What was read can be written, and read, and written the same.
 fn read<T: WalDecodeOwned + Serialize + DeserializeOwned>(record: &Record) {
     let _ = record.decode_all::<T>();
@@ -126,30 +116,13 @@ struct Maps((BTreeMap<String, Vec<u64>>, BTreeMap<i32, String>));
 #[wal(name = "chain", id = 1)]
 struct Chained(Chain);
 
-#[derive(Serialize, Deserialize, wal_db::WalSchema)]
-struct Chain(Option<Box<Chain>>);
-
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "forest", id = 1)]
 struct Forest(Tree);
 
-#[derive(Serialize, Deserialize, wal_db::WalSchema)]
-struct Tree {
-    value: i32,
-    children: Vec<Tree>,
-}
-
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "choices", id = 1)]
 struct Choices(Vec<Choice>);
-
-#[derive(Serialize, Deserialize, wal_db::WalSchema)]
-enum Choice {
-    Nothing,
-    One(u32),
-    Two(String, Box<Choice>),
-    Named { a: Option<bool>, b: Vec<u8> },
-}
 
 /// A type that has grown.
 #[derive(Serialize, Deserialize, WalRecord)]
@@ -186,21 +159,3 @@ impl From<PriceV1> for Price {
         }
     }
 }
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Borrowed<'a> {
-    text: &'a str,
-    raw: &'a [u8],
-}
-
-impl WalRecord for Borrowed<'_> {
-    const NAME: &'static str = "borrowed";
-    const RECORDS: &'static [EventType] = &[EventType::with_id(ID, "borrowed", 1)];
-    const FAMILY: bool = false;
-
-    fn record_index(&self) -> usize {
-        0
-    }
-}
-
-impl<'de> WalDecode<'de> for Borrowed<'de> {}

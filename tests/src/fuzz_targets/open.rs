@@ -25,7 +25,7 @@ pub fn open(input: &[u8]) {
         return;
     };
     let store = Row::new(image.clone());
-    let Ok(wal) = Wal::with_store_and_config(store.clone(), config(flags)) else {
+    let Ok(wal) = Wal::with_store_and_config(store.store(), config(flags)) else {
         assert_eq!(store.image(), image, "a log that was refused has changed");
         return;
     };
@@ -38,7 +38,7 @@ pub fn open(input: &[u8]) {
     let added = wal.append_and_sync(b"behind it").ok();
     drop(wal);
 
-    let again = Wal::with_store_and_config(store.clone(), config(flags));
+    let again = Wal::with_store_and_config(store.store(), config(flags));
     let again = match again {
         Ok(again) => again,
         // The last number for an epoch was made up, and is used now.

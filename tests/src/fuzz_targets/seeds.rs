@@ -39,7 +39,7 @@ fn logs() -> Vec<Image> {
     let mut logs = vec![Image::default()];
     for write in [empty, plain, batches, cut, typed] {
         let store = Row::new(Image::default());
-        let wal = Wal::with_store_and_config(store.clone(), quiet_heap()).unwrap();
+        let wal = Wal::with_store_and_config(store.store(), quiet_heap()).unwrap();
         write(&wal);
         logs.push(store.image());
         wal.close().unwrap();

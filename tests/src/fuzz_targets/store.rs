@@ -1,13 +1,17 @@
-//! A store in memory that shares its bytes with the target, and notices what is out of all proportion to them.
+//! A store in memory that notices what is out of all proportion to the bytes that the target has put into it.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use wal_db::WalStore;
 
 use super::image::Image;
+use crate::{
+    disk::Disk,
+    scripted::{Op, Scripted},
+};
 
 /// How far past the end of an input a log may write: what it appends here is short.
 const GROWTH: usize = 256 << 10;
@@ -16,96 +20,72 @@ const GROWTH: usize = 256 << 10;
 const READS: u64 = 400;
 const READS_MORE: u64 = 32 << 20;
 
-/// The store. Clones share their bytes.
-#[derive(Debug, Clone)]
+/// The bytes.
+#[derive(Clone)]
 pub(super) struct Row {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug)]
-struct State {
-    image: Image,
-    limit: usize,
-    asked: u64,
+    disk: Disk,
+    header: Vec<u8>,
+    limit: u64,
+    asked: Arc<AtomicU64>,
 }
 
 impl Row {
     pub(super) fn new(image: Image) -> Row {
-        let limit = image.row.len() + GROWTH;
-        let asked = 0;
-        Row {
-            state: Arc::new(Mutex::new(State { image, limit, asked })),
-        }
+        let row = Row {
+            disk: Disk::new(),
+            header: image.header.clone(),
+            limit: (image.row.len() + GROWTH) as u64,
+            asked: Arc::default(),
+        };
+        row.edit(|there| *there = image);
+        row
+    }
+
+    pub(super) fn store(&self) -> Scripted<Disk> {
+        let Row {
+            disk, limit, asked, ..
+        } = self.clone();
+        Scripted::new(disk, move |disk, call| {
+            let end = call.at.checked_add(call.len as u64);
+            match call.op {
+                Op::Read => {
+                    let asked = asked.fetch_add(call.len as u64, Ordering::Relaxed) + call.len as u64;
+                    let len = disk.len()?;
+                    assert!(
+                        asked <= READS * len + READS_MORE,
+                        "{asked} bytes were read of a row of {len}"
+                    );
+                }
+                Op::Write if end.is_none_or(|end| end > limit) => {
+                    panic!(
+                        "{} bytes are written at {}, after what is there",
+                        call.len, call.at
+                    )
+                }
+                // There is room, until it is written to.
+                Op::Prepare => return Ok(Some(u64::MAX)),
+                _ => {}
+            }
+            Ok(None)
+        })
     }
 
     pub(super) fn image(&self) -> Image {
-        self.state().image.clone()
+        Image {
+            slots: [0, 1].map(|slot| self.disk.slot(slot)),
+            header: self.header.clone(),
+            row: self.disk.row(),
+        }
     }
 
     /// Changes the bytes behind the log's back, and counts anew what is read.
     pub(super) fn edit(&self, change: impl FnOnce(&mut Image)) {
-        let mut state = self.state();
-        state.asked = 0;
-        change(&mut state.image);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl WalStore for Row {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.state();
-        state.asked += buf.len() as u64;
-        let (asked, row) = (state.asked, &state.image.row);
-        let fair = READS * row.len() as u64 + READS_MORE;
-        assert!(asked <= fair, "{asked} bytes were read of a row of {}", row.len());
-        let from = usize::try_from(pos).unwrap_or(usize::MAX).min(row.len());
-        let len = buf.len().min(row.len() - from);
-        buf[..len].copy_from_slice(&row[from..from + len]);
-        Ok(len)
-    }
-
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
-        let end = pos
-            .checked_add(bytes.len() as u64)
-            .and_then(|end| end.try_into().ok());
-        let end = end.filter(|&end| end <= state.limit);
-        let Some(end) = end else {
-            panic!("{} bytes are written at {pos}, behind what is there", bytes.len());
-        };
-        let row = &mut state.image.row;
-        if row.len() < end {
-            row.resize(end, 0);
-        }
-        row[end - bytes.len()..end].copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.state().image.row.len() as u64)
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.state()
-            .image
-            .row
-            .truncate(usize::try_from(len).unwrap_or(usize::MAX));
-        Ok(())
-    }
-
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        Ok(self.state().image.slots[slot].clone())
-    }
-
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.state().image.slots[slot] = bytes.to_vec();
-        Ok(())
+        self.asked.store(0, Ordering::Relaxed);
+        let mut image = self.image();
+        change(&mut image);
+        self.disk.edit(|row| *row = image.row);
+        let mut slots = image.slots.into_iter();
+        self.disk
+            .edit_slots(|slot| slots.next().into_iter().for_each(|bytes| *slot = bytes));
     }
 }

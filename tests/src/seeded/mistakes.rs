@@ -31,7 +31,7 @@ pub(super) const MISTAKES: &[Bug] = &[
         "followers-of-a-failed-flush-hear-ok",
         &[3],
         "the durable position moves even if the flush fails, so whoever did not lead it is told that all is well",
-        &["recovery::more::a_follower_of_the_flush_that_fails_hears_of_it"],
+        &["durability::told::a_follower_of_the_flush_that_fails_hears_of_it"],
     ),
     bug(
         "tickets-of-a-failed-flush-hear-ok",
@@ -79,7 +79,7 @@ pub(super) const MISTAKES: &[Bug] = &[
         "no-lock",
         &[8],
         "a log is not locked",
-        &["recovery::more::an_empty_log_that_is_open_is_locked"],
+        &["hostile::strangers::an_empty_log_that_is_open_is_locked"],
     ),
     bug(
         "cuts-at-damage",
@@ -127,7 +127,7 @@ pub(super) const MISTAKES: &[Bug] = &[
         "removed-before-the-head-moved",
         &[13],
         "segments are removed before the manifest says that the log begins behind them",
-        &["recovery::more::a_process_that_dies_in_any_call_of_the_store_leaves_every_append"],
+        &["crashes::calls::a_process_that_dies_in_any_call_of_the_store_leaves_every_append"],
     ),
     bug(
         "crashes-refused",
@@ -259,7 +259,7 @@ pub(super) const MISTAKES: &[Bug] = &[
         "no-epoch-at-opening",
         &[24],
         "opening begins no epoch",
-        &["recovery::more::a_group_of_a_replaced_writer_is_not_read_in_place_of_another"],
+        &["damage::epochs::a_group_of_a_replaced_writer_is_not_read_in_place_of_another"],
     ),
     bug(
         "no-epoch-at-truncation",

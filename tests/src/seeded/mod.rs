@@ -80,6 +80,10 @@ const fn bug(
     }
 }
 
+const fn classic(name: &'static str, what: &'static str, caught_by: &'static [&'static str]) -> Bug {
+    bug(name, &[], what, caught_by)
+}
+
 /// All of them.
 pub fn bugs() -> impl Iterator<Item = &'static Bug> {
     mistakes::MISTAKES.iter().chain(classics::classics())

@@ -18,7 +18,7 @@ use super::{
     run::Run,
     watchdog::{self, Watchdog},
 };
-use crate::{files::Form, random::Rng};
+use crate::{add_up, files::Form, random::Rng};
 
 /// Where no more images can be left, all of them are tried.
 const EXHAUSTIVE: usize = 1 << 12;
@@ -110,22 +110,10 @@ impl Figures {
 
 impl AddAssign for Figures {
     fn add_assign(&mut self, other: Figures) {
-        self.runs += other.runs;
-        self.points += other.points;
-        self.exhaustive += other.exhaustive;
-        self.images += other.images;
-        self.rotations += other.rotations;
-        self.removals += other.removals;
-        self.inside += other.inside;
-        self.behind += other.behind;
-        self.deaths += other.deaths;
-        self.distinct += other.distinct;
-        self.refused += other.refused;
-        self.resurrected += other.resurrected;
-        self.lost_last += other.lost_last;
-        self.lost_earlier += other.lost_earlier;
-        self.broken += other.broken;
-        self.damaged += other.damaged;
+        add_up! { self += other:
+            runs points exhaustive images rotations removals inside behind deaths distinct
+            refused resurrected lost_last lost_earlier broken damaged
+        }
         self.findings.extend(other.findings);
         self.findings.truncate(KEPT_FINDINGS);
     }

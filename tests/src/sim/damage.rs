@@ -9,7 +9,7 @@ use super::{
     expect::{Expect, Known, Verdict},
     log::Opening,
 };
-use crate::{files::SLOT, random::Rng};
+use crate::{add_up, files::SLOT, random::Rng};
 
 /// Damaged images of a moment.
 const IMAGES: usize = 64;
@@ -32,11 +32,7 @@ pub struct Damaged {
 
 impl AddAssign for Damaged {
     fn add_assign(&mut self, other: Damaged) {
-        self.images += other.images;
-        self.refused += other.refused;
-        self.identical += other.identical;
-        self.torn += other.torn;
-        self.silent += other.silent;
+        add_up! { self += other: images refused identical torn silent }
     }
 }
 

@@ -12,7 +12,7 @@ use wal_db::{
     schema::Schemas,
 };
 use wal_tests::{
-    all,
+    all, assert_is,
     files::{FORMS, Form, Place, SLOT},
     put, quiet, quiet_heap,
 };
@@ -140,10 +140,7 @@ fn what_salvage_finds_becomes_a_new_log() {
     for item in items {
         match item.unwrap() {
             SalvageItem::Schema(record) => {
-                assert!(matches!(
-                    record.append_to(&new, &schemas),
-                    Err(WalError::Config { .. })
-                ));
+                assert_is!(record.append_to(&new, &schemas), Err(WalError::Config { .. }));
                 schemas.take(&record);
             }
             SalvageItem::Record(record) => drop(record.append_to(&new, &schemas).unwrap()),

@@ -7,6 +7,7 @@ use wal_db::{
     FileStore, Lsn, MemStore, OpenPolicy, Record, RecoveryPolicy, Result, SegmentedStore, Wal, WalConfig,
     WalError, WalIter, WalRecord, WalStore,
 };
+use wal_tests::{assert_is, lsns_of};
 
 fn in_memory() -> Wal {
     Wal::with_store(MemStore::new()).unwrap()
@@ -99,7 +100,7 @@ fn four_threads_append_a_hundred_records_each() {
         lsns.extend(of_thread);
     }
     lsns.sort_unstable();
-    let read: Vec<Lsn> = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
+    let read = lsns_of(wal.iter());
     assert_eq!(read.len(), 400);
     assert_eq!(read, lsns, "every LSN that was returned, once");
 }
@@ -110,10 +111,7 @@ fn a_record_above_the_limit_is_refused_and_nothing_is_appended() -> Result<()> {
     let wal = Wal::with_store_and_config(MemStore::new(), config)?;
     wal.append(&[1; 16])?;
     let refused = wal.append(&[1; 17]);
-    assert!(
-        matches!(refused, Err(WalError::RecordTooLarge { len: 17, max: 16, .. })),
-        "{refused:?}"
-    );
+    assert_is!(refused, Err(WalError::RecordTooLarge { len: 17, max: 16, .. }));
     assert_eq!(wal.iter()?.count(), 1);
     Ok(())
 }

@@ -4,9 +4,10 @@ use std::{fs, os::unix::process::ExitStatusExt, path::Path, process};
 
 use wal_db::{Lsn, Result, Wal, WalConfig, WalError};
 use wal_tests::{
+    assert_is,
     child::{Process, command, open_here},
     files::{FORMS, Form, Place},
-    quiet,
+    lsns_of, quiet,
 };
 
 /// What is in the log, as text.
@@ -80,10 +81,9 @@ fn a_checkpoint_drops_what_was_applied_in_both_forms() {
 
         let wal = place.open(quiet()).unwrap();
         assert_eq!(contents(&wal), numbered("put", 100)[60..]);
-        let applied = wal.iter_from(lsns[10]).map(drop);
-        assert!(matches!(applied, Err(WalError::Truncated { .. })), "{applied:?}");
+        assert_is!(wal.iter_from(lsns[10]).map(drop), Err(WalError::Truncated { .. }));
         let beyond = wal.truncate_before(Lsn::new(1 << 40));
-        assert!(matches!(beyond, Err(WalError::BeyondEnd { .. })), "{beyond:?}");
+        assert_is!(beyond, Err(WalError::BeyondEnd { .. }));
         assert_eq!(contents(&wal).len(), 40, "{form:?}: nothing was dropped");
     }
 }
@@ -112,7 +112,7 @@ fn a_raft_store_cuts_a_conflicting_suffix_and_snapshots_the_prefix() {
             numbered("term 2, entry", 5),
         ];
         assert_eq!(contents(&wal), expected.concat(), "{form:?}");
-        let lsns: Vec<Lsn> = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
+        let lsns = lsns_of(wal.iter());
         assert_eq!(lsns, index[4..], "{form:?}: entries keep their LSNs");
     }
 }
@@ -292,8 +292,7 @@ fn a_rewritten_log_that_is_renamed_while_it_is_open_has_what_was_synced() {
     new.sync().unwrap();
     fs::rename(&rewritten, place.path()).unwrap();
     // It goes on with the file that it has.
-    let second = place.open(quiet()).map(drop);
-    assert!(matches!(second, Err(WalError::Locked { .. })), "{second:?}");
+    assert_is!(place.open(quiet()).map(drop), Err(WalError::Locked { .. }));
     append_all(&new, &numbered("after", 2));
     new.close().unwrap();
     let wal = place.open(quiet()).unwrap();
@@ -311,11 +310,7 @@ fn a_replay_from_a_checkpoint_reads_each_record_once() {
         let wal = place.open(quiet()).unwrap();
         let lsns = append_all(&wal, &numbered("r", 30));
         for (at, &lsn) in lsns.iter().enumerate() {
-            let rest: Vec<Lsn> = wal
-                .iter_from(lsn)
-                .unwrap()
-                .map(|record| record.unwrap().lsn())
-                .collect();
+            let rest = lsns_of(wal.iter_from(lsn));
             assert_eq!(rest, lsns[at..], "{form:?}");
         }
         let none = wal.iter_from(wal.end()).unwrap().count();

@@ -9,9 +9,9 @@ use std::{
 use serde::{Deserialize, Serialize, Serializer};
 use wal_db::{EventLog, Meta, Result, Staging, Wal, WalError, WalRecord};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     disk::{Disk, EIO, Fault, Op, busy_heap, is_in_doubt, is_poisoned, open, stays_poisoned},
-    put, quiet, quiet_heap, until_error, within,
+    put, quiet, quiet_heap, ticket, until_error, within,
 };
 
 // ---- panics ----------------------------------------------------------------------------------------------
@@ -52,9 +52,7 @@ fn a_panic_in_the_store_under_a_background_thread_tells_the_tickets() {
         let wal = open(&disk, busy_heap());
         disk.set(Op::Sync, Fault::Panic);
         let (told, outcome) = mpsc::channel();
-        wal.ticket(wal.append(b"a").unwrap())
-            .unwrap()
-            .on_durable(move |outcome| told.send(outcome).unwrap());
+        ticket(&wal, b"a").on_durable(move |outcome| told.send(outcome).unwrap());
         assert!(is_in_doubt(&outcome.recv().unwrap()));
         stays_poisoned(&wal, &disk);
         drop(wal);
@@ -104,12 +102,10 @@ fn a_panic_in_a_callback_harms_nobody() {
             let (told, outcomes) = mpsc::channel();
             for i in 0..6u8 {
                 let told = told.clone();
-                wal.ticket(wal.append(&[i]).unwrap())
-                    .unwrap()
-                    .on_durable(move |outcome| {
-                        assert!(i % 2 == 0, "a panic in a callback");
-                        told.send(outcome).unwrap();
-                    });
+                ticket(&wal, &[i]).on_durable(move |outcome| {
+                    assert!(i % 2 == 0, "a panic in a callback");
+                    told.send(outcome).unwrap();
+                });
             }
             drop(told);
             let heard: Vec<_> = outcomes.iter().collect();
@@ -133,7 +129,7 @@ fn a_callback_may_use_and_drop_the_log() {
         let disk = Disk::new();
         let wal = open(&disk, busy_heap());
         let (told, outcome) = mpsc::channel();
-        let ticket = wal.ticket(wal.append(b"a").unwrap()).unwrap();
+        let ticket = ticket(&wal, b"a");
         ticket.on_durable(move |_| {
             let count = wal.status().records;
             let more = wal.append(b"b").is_ok();
@@ -154,7 +150,7 @@ fn a_callback_that_hears_of_a_failure_may_use_the_log() {
             disk.set(Op::Sync, Fault::Fail(EIO));
             let (told, outcome) = mpsc::channel();
             let in_callback = wal.clone();
-            let ticket = wal.ticket(wal.append(b"a").unwrap()).unwrap();
+            let ticket = ticket(&wal, b"a");
             ticket.on_durable(move |outcome| {
                 told.send((outcome.is_err(), in_callback.status().records))
                     .unwrap()
@@ -173,7 +169,7 @@ fn a_callback_that_hears_of_a_failure_may_drop_the_log() {
             let wal = open(&disk, busy_heap());
             disk.set(Op::Sync, Fault::Fail(EIO));
             let (told, outcome) = mpsc::channel();
-            let ticket = wal.ticket(wal.append(b"a").unwrap()).unwrap();
+            let ticket = ticket(&wal, b"a");
             ticket.on_durable(move |outcome| {
                 drop(wal);
                 told.send(outcome.is_err()).unwrap();
@@ -223,7 +219,7 @@ fn closing_inside_the_closure_of_append_with_is_an_error_and_no_hang() {
         let wal = open(&Disk::new(), quiet_heap());
         let mut closed = None;
         let _ = wal.append_in_place(10, |_| closed = Some(wal.clone().close()));
-        assert!(matches!(closed, Some(Err(WalError::Reentrant))), "{closed:?}");
+        assert_is!(closed, Some(Err(WalError::Reentrant)));
     });
 }
 
@@ -370,8 +366,7 @@ fn an_encoder_that_fails_or_panics_appends_nothing() {
             log.append(&fickle(0)).unwrap();
             let before = log.wal().end().get();
             for append in APPENDS {
-                let refused = append(&log, fickle(FAILS));
-                assert!(matches!(&refused, Err(WalError::Typed(_))), "{refused:?}");
+                assert_is!(append(&log, fickle(FAILS)), Err(WalError::Typed(_)));
                 let panicked = catch_unwind(AssertUnwindSafe(|| append(&log, fickle(PANICS))));
                 let panic = panicked.unwrap_err();
                 assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the encoder"));

@@ -9,7 +9,7 @@ use wal_db::{
     MemStore, Result, Retention, Wal, WalConfig, WalError, WalRecord,
     state::{At, State},
 };
-use wal_tests::{all, files, quiet, quiet_heap, within};
+use wal_tests::{all, assert_is, files, quiet, quiet_heap, ticket, within};
 
 fn log() -> Wal {
     Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap()
@@ -148,7 +148,7 @@ fn a_panic_in_a_closure_within_leaves_the_outer_one() {
         a.append_in_place(1, |_| {
             let inner = catch_unwind(AssertUnwindSafe(|| b.append_in_place(1, |_| panic!("inside"))));
             assert!(inner.is_err());
-            assert!(matches!(a.append(b"x"), Err(WalError::Reentrant)));
+            assert_is!(a.append(b"x"), Err(WalError::Reentrant));
             b.append_and_sync(b"b is free again").unwrap();
         })
         .unwrap();
@@ -180,7 +180,7 @@ fn the_last_handle_of_another_log_that_is_dropped_inside_closes_it() {
 fn what_was_made_before_the_closure_does_not_hang_inside() {
     within("tickets, iterators and followers inside append_with", || {
         let wal = log();
-        let ticket = wal.ticket(wal.append(b"first").unwrap()).unwrap();
+        let ticket = ticket(&wal, b"first");
         let first = ticket.lsn();
         let mut tail = wal.tail(wal.status().head).unwrap();
         let mut live = wal.typed::<Counted>().unwrap().live::<Sum>();

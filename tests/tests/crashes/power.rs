@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use wal_db::{
     Wal, WalConfig, WalStore,
-    store::Identity,
     testing::sim::{Image, Medium, SECTOR, SimDisk, Step},
 };
 use wal_tests::{
     Entry, all,
+    files::SOME_LOG,
     files::{FORMS, Form, SEGMENT},
     put, quiet,
     random::Rng,
@@ -155,14 +155,7 @@ fn what_a_store_has_cut_off_stays_cut_off() {
                 Form::File => Box::new(disk.file_store("log").unwrap()),
                 Form::Segmented => Box::new(disk.segmented_store("log", SEGMENT).unwrap()),
             };
-            let identity = Identity {
-                log_id: [7; 16],
-                head: 0,
-                newest_segment: 0,
-                read_only: false,
-                in_use: false,
-            };
-            store.attach(&identity).unwrap();
+            store.attach(&SOME_LOG).unwrap();
             store.prepare(3 * SEGMENT).unwrap();
             store.write_at(0, &vec![1; 3 * SEGMENT as usize]).unwrap();
             store.sync().unwrap();

@@ -12,7 +12,7 @@ use std::{
 
 use wal_db::{Wal, WalError};
 use wal_tests::{
-    all,
+    all, assert_is,
     child::{Process, Reporter, command, open_here, reports},
     files::{FORMS, Form, Place, assert_same_files},
     quiet, within,
@@ -73,13 +73,18 @@ fn an_abort_inside_append_with_loses_nothing_of_the_other_threads() {
     }
 }
 
+/// A process that has the log open.
+fn holder(place: &Place) -> Process {
+    let mut child = Process::of(command("process::holds_the_log", place));
+    assert_eq!(reports(&mut child).next().as_deref(), Some("holds"));
+    child
+}
+
 #[test]
 fn a_second_process_is_locked_out_and_changes_nothing() {
     for form in FORMS {
         let place = Place::new(form);
-        let mut child = Process::of(command("process::holds_the_log", &place));
-        let mut reports = reports(&mut child);
-        assert_eq!(reports.next().as_deref(), Some("holds"));
+        let mut child = holder(&place);
         let before = place.bytes();
         for _ in 0..2 {
             match place.open(quiet()) {
@@ -104,9 +109,7 @@ fn a_second_process_is_locked_out_and_changes_nothing() {
 fn a_stopped_process_keeps_the_lock_until_it_is_killed() {
     for form in FORMS {
         let place = Place::new(form);
-        let mut child = Process::of(command("process::holds_the_log", &place));
-        let mut reports = reports(&mut child);
-        assert_eq!(reports.next().as_deref(), Some("holds"));
+        let mut child = holder(&place);
         signal(&child, "STOP");
         let status = format!("/proc/{}/stat", child.id());
         within("a process that is told to stop", move || {
@@ -117,11 +120,7 @@ fn a_stopped_process_keeps_the_lock_until_it_is_killed() {
         });
         let before = place.bytes();
         for _ in 0..2 {
-            let opened = place.open(quiet());
-            assert!(
-                matches!(opened, Err(WalError::Locked { .. })),
-                "{form:?}: {opened:?}"
-            );
+            assert_is!(place.open(quiet()), Err(WalError::Locked { .. }), "{form:?}");
         }
         assert_same_files(&before, &place.bytes(), "a second process");
         child.kill().unwrap();
@@ -250,10 +249,10 @@ fn fills_its_limit() {
         let mut count = 0;
         let mut append = |wal: &Wal| wal.append(&vec![count as u8; 10_000]).map(|_| count += 1);
         let refused = (0..10_000).find_map(|_| append(&wal).err());
-        assert!(matches!(refused, Some(WalError::Full { .. })), "{refused:?}");
+        assert_is!(refused, Some(WalError::Full { .. }));
         let tail = wal.end().get();
-        assert!(matches!(append(&wal), Err(WalError::Full { .. })));
-        assert!(matches!(wal.append(&[1; 100_000]), Err(WalError::Full { .. })));
+        assert_is!(append(&wal), Err(WalError::Full { .. }));
+        assert_is!(wal.append(&[1; 100_000]), Err(WalError::Full { .. }));
         assert_eq!((wal.end().get(), wal.status().failure), (tail, None));
         wal.sync().unwrap();
         let raised = Command::new("prlimit")

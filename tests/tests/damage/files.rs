@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 
 use wal_db::{Wal, WalError, recovery::CorruptionReason};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     damage::{many_segments, never_silent, refused, salvaged, synced},
     files::{FORMS, Form, Place, SECTOR, SEGMENT, SLOT, assert_same_files},
     put, quiet, until_error, within,
@@ -104,7 +104,7 @@ fn a_segment_of_a_copy_that_went_another_way_is_never_read() {
         let wal = damaged.open(quiet()).unwrap();
         let (read, error) = until_error(&wal);
         assert!(others.starts_with(&read) && read.len() < 20, "{read:?}");
-        assert!(matches!(error, Some(WalError::Corruption(_))), "{error:?}");
+        assert_is!(error, Some(WalError::Corruption(_)));
         assert!(!wal.verify().unwrap().is_intact());
     }
 }
@@ -290,18 +290,16 @@ fn a_file_cut_under_an_open_log_is_an_error_item() {
         let (_place, wal, entries, _) = cut_under_an_open_log(form);
         let (read, error) = until_error(&wal);
         assert_eq!(read, entries[..10], "{form:?}");
-        assert!(
-            matches!(error, Some(WalError::Corruption(_))),
-            "{form:?}: {error:?}"
-        );
+        assert_is!(error, Some(WalError::Corruption(_)), "{form:?}");
         for (i, Entry(lsn, _)) in entries.iter().enumerate() {
             let items: Vec<_> = match wal.iter_from(*lsn) {
                 Ok(records) => records.collect(),
                 Err(error) => vec![Err(error)],
             };
             let what = format!("{form:?}: from record {i}");
-            assert!(
-                matches!(items.last(), Some(Err(WalError::Corruption(_)))),
+            assert_is!(
+                items.last(),
+                Some(Err(WalError::Corruption(_))),
                 "{what}: {items:?}"
             );
             // The records of whole groups before the damage are there.
@@ -354,10 +352,7 @@ fn a_lost_sector_under_an_open_log_is_damage_to_every_reader() {
         let (read, error) = until_error(&wal);
         assert_eq!((read.len(), error.is_some()), (15, true), "{form:?}: iter");
         let result = wal.read(entries[15].0);
-        assert!(
-            matches!(result, Err(WalError::Corruption(_))),
-            "{form:?}: read: {result:?}"
-        );
+        assert_is!(result, Err(WalError::Corruption(_)), "{form:?}: read");
         let newest = wal.iter_rev().and_then(|mut records| records.next().transpose());
         assert!(
             !matches!(&newest, Ok(Some(r)) if r.lsn() < entries[15].0),
@@ -377,4 +372,42 @@ fn salvage_ends_at_a_newest_segment_that_is_not_the_right_one() {
     assert!(entries.starts_with(&read) && read.len() > 40, "{}", read.len());
     let reasons: Vec<_> = damage.iter().map(|damage| damage.reason).collect();
     assert_eq!(reasons, [CorruptionReason::WrongSegment]);
+}
+
+#[test]
+fn whichever_copy_of_the_manifest_is_damaged_a_cut_stays_a_cut() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let entries: Vec<Entry> = (0..3).map(|i| put(&wal, i, 100)).collect();
+        wal.sync().unwrap();
+        wal.truncate_after(entries[0].0).unwrap();
+        for slot in 0..2 {
+            let image = place.without_staging();
+            let mut bytes = fs::read(image.manifest()).unwrap();
+            bytes[(slot * SLOT) as usize + 40] ^= 1;
+            fs::write(image.manifest(), bytes).unwrap();
+            let wal = image.open(quiet()).unwrap();
+            assert_eq!(all(&wal), entries[..1], "{form:?}, slot {slot}");
+            assert!(wal.recovery().manifest_copy_damaged, "{form:?}, slot {slot}");
+        }
+    }
+}
+
+/// The manifest knows the last group of a closed log, so that another end in its place is noticed when it is opened.
+#[test]
+fn another_newest_segment_is_refused_at_once() {
+    let place = Place::new(Form::Segmented);
+    place.open(quiet()).unwrap().close().unwrap();
+    let copy = place.killed();
+    for (place, seed) in [(&place, 0), (&copy, 100)] {
+        let wal = place.open(quiet()).unwrap();
+        for i in 0..20 {
+            put(&wal, seed + i, 4096 - 64 - 8);
+            wal.sync().unwrap();
+        }
+        wal.close().unwrap();
+    }
+    fs::copy(copy.segment(1), place.segment(1)).unwrap();
+    assert_eq!(refused(&place).reason, CorruptionReason::Chain);
 }

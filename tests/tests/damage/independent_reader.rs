@@ -6,7 +6,6 @@ use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use serde::{Deserialize, Serialize};
@@ -21,13 +20,11 @@ use wal_db::{
 };
 use wal_tests::{
     files::{FORMS, Form, Place, SECTOR, SEGMENT},
-    note, payload, quiet,
+    payload, python_reader, quiet,
     random::Rng,
     scale,
     straddled::{counted, forgetful, straddled},
 };
-
-const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../contrib/wal_reader.py");
 
 /// What the reader printed of a log: the records, and the verdict.
 struct Reading {
@@ -37,19 +34,10 @@ struct Reading {
 
 /// Reads logs in one run of the reader; `None`, and a note, if there is no Python.
 fn read(paths: &[PathBuf], arguments: &[&str]) -> Option<Vec<Reading>> {
-    let output = Command::new("python3")
-        .arg(READER)
-        .args(arguments)
-        .args(paths)
-        .output();
-    let Ok(output) = output else {
-        note("skipped: python3 is not there");
-        return None;
-    };
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.is_empty(), "the reader failed: {errors}");
+    let arguments = arguments.iter().map(Path::new);
+    let lines = python_reader(arguments.chain(paths.iter().map(PathBuf::as_path)))?;
     let (mut readings, mut records) = (Vec::new(), Vec::new());
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
+    for line in lines.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         if line.get("verdict").is_none() {
             records.push(line);

@@ -6,16 +6,14 @@ use wal_db::{
     Staging, WalConfig,
     testing::sim::{AfterFailedSync, Call, Fault, Medium, SimDisk},
 };
+use wal_tests::faults::{EIO, ENOSPC, dies_of_a_failed_flush, from_then_on, once};
 use wal_tests::{
     Entry, all, everything,
     files::{FORMS, Form, SEGMENT},
-    note, put, quiet, scale,
+    note, pairs, put, quiet, scale,
     sim::log,
     within,
 };
-
-const EIO: i32 = 5;
-const ENOSPC: i32 = 28;
 
 #[test]
 fn what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process() {
@@ -27,17 +25,7 @@ fn what_a_failed_flush_dropped_from_the_cache_is_no_damage_to_the_next_process()
             let acked: Vec<_> = (0..before).map(|i| put(&wal, i, 300)).collect();
             wal.sync().unwrap();
             put(&wal, before, 1200);
-            disk.behave(|disk| {
-                disk.after_failed_sync = AfterFailedSync::Reverted;
-                disk.fault = Some(Fault {
-                    call: Some(Call::Sync),
-                    after: 0,
-                    error: EIO,
-                    forever: false,
-                });
-            });
-            wal.sync().unwrap_err();
-            let disk = disk.kill();
+            let disk = dies_of_a_failed_flush(&disk, &wal);
             drop(wal);
             let wal = log::open(&disk, form, quiet()).unwrap();
             assert_eq!(all(&wal)[..before], acked, "{form:?}");
@@ -58,14 +46,7 @@ fn a_name_that_a_dead_process_left_is_durable_before_anything_is_acknowledged() 
         for calls in 0..40 {
             let disk = SimDisk::new();
             // Everything fails from some call on: as good as dead.
-            disk.behave(|disk| {
-                disk.fault = Some(Fault {
-                    call: None,
-                    after: calls,
-                    error: EIO,
-                    forever: true,
-                });
-            });
+            disk.behave(|disk| disk.fault = from_then_on(None, calls, EIO));
             drop(log::open(&disk, form, quiet()));
             let next = disk.kill();
             next.heal();
@@ -84,14 +65,7 @@ fn a_name_that_a_dead_process_left_is_durable_before_anything_is_acknowledged() 
 fn a_directory_that_cannot_be_flushed_for_want_of_space_is_never_taken_for_flushed() {
     let disk = SimDisk::new();
     let wal = log::open(&disk, Form::Segmented, quiet()).unwrap();
-    disk.behave(|disk| {
-        disk.fault = Some(Fault {
-            call: Some(Call::SyncDir),
-            after: 0,
-            error: ENOSPC,
-            forever: false,
-        });
-    });
+    disk.behave(|disk| disk.fault = once(Call::SyncDir, 0, ENOSPC));
     let mut acked = Vec::new();
     for i in 0..20 {
         let data = vec![i; 8000];
@@ -127,10 +101,7 @@ const ERRORS: [i32; 9] = [EIO, ENOSPC, 122, 27, 30, 13, 12, 24, 9];
 #[test]
 fn whatever_call_of_the_file_system_fails_nothing_acknowledged_is_lost() {
     let (mut sites, mut runs, mut failures) = (0, 0, Vec::new());
-    for (form, staging) in FORMS
-        .into_iter()
-        .flat_map(|form| STAGINGS.map(|staging| (form, staging)))
-    {
+    for (form, staging) in pairs(FORMS, STAGINGS) {
         let config = quiet().with_staging_bytes(64 << 10).with_staging(staging);
         let disk = SimDisk::new();
         everything::run(|| log::open(&disk, form, config));
@@ -220,10 +191,7 @@ fn one_failure(form: Form, config: WalConfig, fault: Fault, what: &str) -> Resul
 #[test]
 fn after_a_write_or_a_flush_has_failed_no_flush_goes_well() {
     let mut hits = 0;
-    for (form, staging) in FORMS
-        .into_iter()
-        .flat_map(|form| STAGINGS.map(|staging| (form, staging)))
-    {
+    for (form, staging) in pairs(FORMS, STAGINGS) {
         let config = quiet().with_staging_bytes(64 << 10).with_staging(staging);
         let disk = SimDisk::new();
         everything::run(|| log::open(&disk, form, config));

@@ -9,9 +9,9 @@ use std::{
 
 use wal_db::{Wal, WalError};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     disk::{Disk, EIO, Fault, Op, busy_heap, is_full, is_in_doubt, is_poisoned, open, stays_poisoned},
-    everything, payload, put, quiet, quiet_heap, until_error, within,
+    everything, pairs, payload, put, quiet, quiet_heap, ticket, until_error, within,
 };
 
 // ---- errors ----------------------------------------------------------------------------------------------
@@ -23,7 +23,7 @@ fn a_failed_write_poisons_and_durable_records_stay_readable() {
         let wal = open(&disk, quiet_heap());
         let acked = put(&wal, 1, 100);
         wal.sync().unwrap();
-        let waiting = wal.ticket(wal.append(b"waiting").unwrap()).unwrap();
+        let waiting = ticket(&wal, b"waiting");
         disk.set(Op::Write, fault);
         assert!(is_in_doubt(&waiting.wait()));
         stays_poisoned(&wal, &disk);
@@ -113,13 +113,13 @@ fn tickets_in_every_form_hear_of_a_failed_sync() {
         let (told, outcomes) = mpsc::channel();
         for i in 0..4u8 {
             let told = told.clone();
-            let ticket = wal.ticket(wal.append(&[i]).unwrap()).unwrap();
+            let ticket = ticket(&wal, &[i]);
             ticket.on_durable(move |outcome| told.send(outcome).unwrap());
         }
         drop(told);
         disk.wait_for_held();
-        let waits = wal.ticket(wal.append(b"waits").unwrap()).unwrap();
-        let mut polled = wal.ticket(wal.append(b"polled").unwrap()).unwrap();
+        let waits = ticket(&wal, b"waits");
+        let mut polled = ticket(&wal, b"polled");
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let polled_once = std::pin::Pin::new(&mut polled).poll(&mut context);
         assert!(polled_once.is_pending());
@@ -149,10 +149,7 @@ fn an_error_while_preparing_space_poisons_the_log() {
             let wal = wal.clone();
             move || (0..100_000).find_map(|_| wal.append(&[1; 8000]).err())
         });
-        assert!(
-            matches!(failed, Some(WalError::Poisoned { .. } | WalError::InDoubt { .. })),
-            "{failed:?}"
-        );
+        assert_is!(failed, Some(WalError::Poisoned { .. } | WalError::InDoubt { .. }));
         stays_poisoned(&wal, &disk);
     }
 }
@@ -182,14 +179,12 @@ fn tickets_hear_of_an_error_while_preparing_space() {
             disk.set_space(20_000); // little is made ready ahead
             let wal = open(&disk, busy_heap());
             disk.hold(Op::Sync);
-            let _first = wal.ticket(wal.append(b"a").unwrap()).unwrap();
-            let flusher_is_busy = wal.ticket(wal.append(b"b").unwrap()).unwrap();
+            let _first = ticket(&wal, b"a");
+            let flusher_is_busy = ticket(&wal, b"b");
             flusher_is_busy.on_durable(|_| ());
             disk.wait_for_held();
             let (told, outcome) = mpsc::channel();
-            wal.ticket(wal.append(b"c").unwrap())
-                .unwrap()
-                .on_durable(move |outcome| told.send(outcome).unwrap());
+            ticket(&wal, b"c").on_durable(move |outcome| told.send(outcome).unwrap());
             disk.set(Op::Prepare, Fault::Fail(EIO));
             let refused = wal.append(&[1; 7000]);
             assert!(is_poisoned(&refused) || is_in_doubt(&refused), "{refused:?}");
@@ -212,7 +207,7 @@ fn an_error_while_reading_is_an_error_value() {
         read.is_empty() && matches!(error, Some(WalError::Io { .. })),
         "{error:?}"
     );
-    assert!(matches!(wal.read(entry.0), Err(WalError::Io { .. })));
+    assert_is!(wal.read(entry.0), Err(WalError::Io { .. }));
     assert!(wal.verify().is_err());
     // Reading does not poison.
     disk.heal();
@@ -223,7 +218,7 @@ fn an_error_while_reading_is_an_error_value() {
     image.set(Op::Read, Fault::Fail(EIO));
     let (before, slot) = (image.row(), image.slot(0));
     let opened = Wal::with_store_and_config(image.clone(), quiet_heap());
-    assert!(matches!(opened, Err(WalError::Io { .. })));
+    assert_is!(opened, Err(WalError::Io { .. }));
     assert_eq!(
         (image.row(), image.slot(0)),
         (before, slot),
@@ -280,10 +275,7 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_is_acknowledged_
                 everything::run(|| Wal::with_store_and_config(disk.clone(), config));
                 disk.calls(op)
             };
-            for (fault, n) in faults
-                .iter()
-                .flat_map(|fault| (0..calls).map(move |n| (*fault, n)))
-            {
+            for (fault, n) in pairs(faults, 0..calls) {
                 let what = format!("{op:?} {n} of {calls}: {fault:?}, {:?}", config.staging());
                 let disk = Disk::new();
                 disk.set_after(op, n, fault);
@@ -371,8 +363,7 @@ fn a_second_close_does_not_say_ok_for_one_that_failed() {
     let kept = put(&wal, 1, 100);
     disk.set(Op::Write, Fault::Fail(io::ErrorKind::StorageFull));
     for _ in 0..2 {
-        let waits = wal.clone().close();
-        assert!(matches!(waits, Err(WalError::NotDurable { .. })), "{waits:?}");
+        assert_is!(wal.clone().close(), Err(WalError::NotDurable { .. }));
     }
     disk.heal();
     wal.close().unwrap();
@@ -381,6 +372,19 @@ fn a_second_close_does_not_say_ok_for_one_that_failed() {
 
 // ---- a full disk -----------------------------------------------------------------------------------------
 
+/// Appends until the disk is full.
+fn fill(wal: &Wal, entries: &mut Vec<Entry>) {
+    let refused = loop {
+        let data = payload(entries.len(), 1000);
+        match wal.append(&data) {
+            Ok(lsn) => entries.push(Entry(lsn, data)),
+            refused => break refused,
+        }
+        assert!(entries.len() < 100);
+    };
+    assert!(is_full(&refused));
+}
+
 #[test]
 fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
     for config in [quiet_heap(), quiet(), busy_heap()] {
@@ -388,15 +392,7 @@ fn a_full_disk_refuses_records_before_it_takes_them_and_works_again_later() {
         disk.set_space(100_000);
         let wal = open(&disk, config);
         let mut entries = Vec::new();
-        let refused = loop {
-            let data = payload(entries.len(), 1000);
-            match wal.append(&data) {
-                Ok(lsn) => entries.push(Entry(lsn, data)),
-                Err(error) => break error,
-            }
-            assert!(entries.len() < 100);
-        };
-        assert!(is_full(&Err::<(), _>(refused)));
+        fill(&wal, &mut entries);
         assert!(entries.len() >= 50, "{}", entries.len());
         // No LSN was used, by whatever way of appending.
         let tail = wal.end().get();
@@ -432,17 +428,8 @@ fn a_write_that_finds_the_disk_full_keeps_what_was_staged() {
     let mut entries = vec![put(&wal, 1, 1000)];
     wal.sync().unwrap();
     disk.set(Op::Write, Fault::Fail(io::ErrorKind::StorageFull));
-    let refused = loop {
-        let data = payload(entries.len(), 1000);
-        match wal.append(&data) {
-            Ok(lsn) => entries.push(Entry(lsn, data)),
-            Err(error) => break error,
-        }
-        assert!(entries.len() < 100);
-    };
-    assert!(is_full(&Err::<(), _>(refused)));
-    let waits = wal.sync();
-    assert!(matches!(waits, Err(WalError::NotDurable { .. })), "{waits:?}");
+    fill(&wal, &mut entries);
+    assert_is!(wal.sync(), Err(WalError::NotDurable { .. }));
     let tail = wal.end().get();
     assert!(is_full(&wal.append(&payload(99, 1000))));
     assert_eq!((wal.end().get(), wal.status().failure), (tail, None));
@@ -464,11 +451,9 @@ fn a_write_that_finds_the_disk_full_without_staging_is_in_doubt() {
         wal.sync().unwrap();
         disk.set(Op::Write, Fault::Fail(io::ErrorKind::StorageFull));
         let data = payload(3, len);
-        let doubtful = wal.append(&data);
-        assert!(matches!(doubtful, Err(WalError::InDoubt { .. })), "{doubtful:?}");
+        assert_is!(wal.append(&data), Err(WalError::InDoubt { .. }));
         disk.heal();
-        let later = wal.append(b"later");
-        assert!(matches!(later, Err(WalError::Poisoned { .. })), "{later:?}");
+        assert_is!(wal.append(b"later"), Err(WalError::Poisoned { .. }));
         drop(wal);
         let found = all(&open(&disk, config));
         assert_eq!(found[0], first);

@@ -7,3 +7,4 @@ mod io;
 mod limits;
 mod messages;
 mod outcomes;
+mod told;

@@ -4,13 +4,15 @@ use std::{fs, io, os::unix::fs::FileExt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Lsn, MemStore, Position, Result, SegmentedStore, Start, Wal, WalConfig, WalError, WalRecord, WalStore,
+    Lsn, MemStore, Position, Result, SegmentedStore, Start, Wal, WalConfig, WalError, WalRecord,
     read::RecordKind,
 };
 use wal_tests::{
+    assert_is,
     disk::{Disk, EIO, Fault, Op},
     files::{FORMS, Form, Place, SEGMENT, SLOT},
     payload, put, quiet, quiet_heap,
+    scripted::Scripted,
 };
 
 /// The message, with those of its sources, has every part, each says what the others do not, and there is no trace of how
@@ -54,45 +56,14 @@ fn closed(form: Form) -> Place {
     place
 }
 
-/// A disk that has a path, for messages only.
-struct Named(Disk);
-
 const NAME: &str = "/srv/app/log";
 
-impl WalStore for Named {
-    fn location(&self) -> Option<PathBuf> {
-        Some(NAME.into())
-    }
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(pos, buf)
-    }
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_at(pos, bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.truncate(len)
-    }
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.0.read_slot(slot)
-    }
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_slot(slot, bytes)
-    }
-    fn prepare(&self, end: u64) -> io::Result<u64> {
-        self.0.prepare(end)
-    }
-}
-
+/// A log on a disk that has a path, for messages only.
 fn on_a_disk(config: WalConfig) -> (Disk, Wal) {
     let disk = Disk::new();
-    let wal = Wal::with_store_and_config(Named(disk.clone()), config).unwrap();
-    (disk, wal)
+    let mut named = Scripted::new(disk.clone(), |_, _| Ok(None));
+    named.location = Some(NAME.into());
+    (disk, Wal::with_store_and_config(named, config).unwrap())
 }
 
 fn fill_up(wal: &Wal) -> WalError {
@@ -200,10 +171,7 @@ fn a_full_disk_says_which_log_and_what_helps() {
         let (disk, wal) = on_a_disk(quiet_heap());
         disk.set(Op::Prepare, Fault::Fail(kind));
         let error = fill_up(&wal);
-        assert!(
-            matches!(&error, WalError::Full { kind: said, .. } if *said == kind),
-            "{error:?}"
-        );
+        assert_is!(error, WalError::Full { kind: said, .. } if *said == kind);
         assert_eq!(io::Error::from(fill_up(&wal)).kind(), kind);
         let text = says::<()>(Err(error), &["no space left in", NAME, "nothing was appended"]);
         says::<()>(Err(fill_up(&wal)), parts);

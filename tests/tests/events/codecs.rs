@@ -9,6 +9,7 @@ use wal_db::{
     event::{EventType, TypedError, WalDecode, WalDecodeOwned},
     schema::Schemas,
 };
+use wal_tests::{assert_is, record, shapes::Even, wal};
 
 /// An application's own format: postcard after a mark.
 enum Marked {}
@@ -61,10 +62,6 @@ enum Knot {
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "units")]
 struct Units(Vec<()>);
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
-}
 
 fn append<T: WalDecodeOwned, C: Codec>(wal: &Wal, event: &T) -> Result<Lsn, WalError> {
     wal.typed::<T>()?.with_codec::<C>().append(event)
@@ -183,15 +180,7 @@ struct Label<'a> {
     text: &'a str,
 }
 
-impl WalRecord for Label<'_> {
-    const NAME: &'static str = "label";
-    const RECORDS: &'static [EventType] = &[EventType::new("label", 1)];
-    const FAMILY: bool = false;
-
-    fn record_index(&self) -> usize {
-        0
-    }
-}
+record!(Label<'_>, EventType::new("label", 1));
 
 impl<'de> WalDecode<'de> for Label<'de> {}
 
@@ -222,10 +211,7 @@ fn events_borrow_from_the_record_in_every_codec() {
     let wal = wal();
     let lsn = append::<_, Json>(&wal, &OwnedLabel { text: "\"".into() }).expect("appends");
     let record = wal.read(lsn).expect("reads");
-    assert!(matches!(
-        record.decode_ref::<Label<'_>>(),
-        Err(TypedError::Codec { .. })
-    ));
+    assert_is!(record.decode_ref::<Label<'_>>(), Err(TypedError::Codec { .. }));
     assert_eq!(record.decode::<OwnedLabel>().expect("reads").text, "\"");
 }
 
@@ -316,12 +302,9 @@ fn every_byte_is_used() {
     fn check<C: Codec>() -> TypedError {
         as_stored::<Two, One, C>(&Two(1, 2)).expect_err("a byte is left")
     }
-    assert!(matches!(check::<Bincode>(), TypedError::Trailing { left: 1, .. }));
-    assert!(matches!(
-        check::<Postcard>(),
-        TypedError::Trailing { left: 1, .. }
-    ));
-    assert!(matches!(check::<Json>(), TypedError::Codec { .. }));
+    assert_is!(check::<Bincode>(), TypedError::Trailing { left: 1, .. });
+    assert_is!(check::<Postcard>(), TypedError::Trailing { left: 1, .. });
+    assert_is!(check::<Json>(), TypedError::Codec { .. });
 }
 
 #[test]
@@ -333,12 +316,9 @@ fn json_refuses_what_it_would_change() {
     let wal = wal();
     for odd in [Some(None), Some(Some(f64::NAN))] {
         let refused = append::<_, Json>(&wal, &Odd(odd));
-        assert!(
-            matches!(
-                refused,
-                Err(WalError::Typed(TypedError::Encode { name: "odd", .. }))
-            ),
-            "{refused:?}"
+        assert_is!(
+            refused,
+            Err(WalError::Typed(TypedError::Encode { name: "odd", .. }))
         );
         append::<_, Postcard>(&wal, &Odd(odd)).expect("postcard has both");
     }
@@ -385,10 +365,7 @@ fn a_careless_codec_harms_no_record_and_panics_nowhere() {
     OVERSTATES.set(true);
     let refused = Wal::with_store(MemStore::new())
         .and_then(|wal| wal.typed::<Shop>()?.with_codec::<Careless>().append(&event));
-    assert!(
-        matches!(refused, Err(WalError::Typed(TypedError::Encode { .. }))),
-        "{refused:?}"
-    );
+    assert_is!(refused, Err(WalError::Typed(TypedError::Encode { .. })));
     let refused = record.decode_with_codec::<Shop, Careless>();
     let Err(TypedError::Codec { source, .. }) = refused else {
         panic!("more bytes than there are: {refused:?}");
@@ -398,29 +375,6 @@ fn a_careless_codec_harms_no_record_and_panics_nowhere() {
 
 #[test]
 fn what_cannot_be_read_again_is_refused_if_that_is_asked_for() {
-    /// Its field is public, and what it is read from takes even numbers only.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalSchema)]
-    #[serde(try_from = "u32", into = "u32")]
-    struct Even(u32);
-
-    impl From<Even> for u32 {
-        fn from(even: Even) -> u32 {
-            even.0
-        }
-    }
-
-    impl TryFrom<u32> for Even {
-        type Error = String;
-
-        fn try_from(n: u32) -> Result<Self, String> {
-            if n.is_multiple_of(2) {
-                Ok(Even(n))
-            } else {
-                Err(format!("{n} is odd"))
-            }
-        }
-    }
-
     #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
     #[wal(name = "halves")]
     enum Halves {

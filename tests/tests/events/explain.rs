@@ -2,17 +2,14 @@
 //! prints the same JSON, for 10,000 random events of more than 30 shapes.
 
 use wal_db::{
-    Lsn, MemStore, Record, Wal, WalRecord, WalSchema,
+    Lsn, Record, Wal, WalRecord, WalSchema,
     codec::{Bincode, Codec, CodecId, Json, Postcard},
     event::{EventInfo, EventType, TypedError},
     schema::{EventSchema, Part, Schemas, Shape, Value},
 };
+use wal_tests::{assert_is, wal};
 
 const EVENTS: usize = 10_000;
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
-}
 
 /// The program that has the types.
 mod writer {
@@ -501,10 +498,7 @@ fn what_cannot_be_explained_says_why() {
     fn check<C: Codec>() {
         let wal = a_sale::<C>();
         let none = explained(&wal, &Schemas::default());
-        assert!(
-            matches!(none, TypedError::NoSchema { version: 1, .. }),
-            "{none:?}"
-        );
+        assert_is!(none, TypedError::NoSchema { version: 1, .. });
         let cases = [
             (format!("{{id: opaque \"uuid@1\", at: {ADDRESS}}}"), "`uuid@1`"),
             (format!("{{id: (u64, u64), at: {ADDRESS}, more: u8}}"), "end"),
@@ -543,10 +537,10 @@ fn what_cannot_be_explained_says_why() {
 fn a_plain_record_is_no_event() {
     let wal = wal();
     wal.append(b"bytes").expect("appends");
-    assert!(matches!(
+    assert_is!(
         explained(&wal, &wal.schemas().expect("schemas")),
         TypedError::NotTyped { .. }
-    ));
+    );
 }
 
 #[test]

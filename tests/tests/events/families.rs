@@ -6,6 +6,7 @@ use wal_db::{
     event::{TypedError, WalDecodeOwned},
     schema::Schemas,
 };
+use wal_tests::assert_is;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "bank")]
@@ -212,10 +213,7 @@ fn a_record_of_a_type_that_the_log_knows_by_its_new_name_comes_in_if_the_program
         schemas.learn(Stall::RECORDS);
         schemas
     });
-    assert!(
-        matches!(refused, Err(WalError::Typed(TypedError::OtherSchema { .. }))),
-        "{refused:?}"
-    );
+    assert_is!(refused, Err(WalError::Typed(TypedError::OtherSchema { .. })));
 }
 
 #[test]

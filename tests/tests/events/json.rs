@@ -3,45 +3,22 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use wal_tests::{own::Own, wal};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use serde::de::DeserializeSeed;
 use serde::ser::{
     Error as _, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleVariant,
 };
 use serde::{Serialize, Serializer};
 use wal_db::testing::{append_payload, shape_values};
 use wal_db::{
-    MemStore, Wal,
-    codec::{Bincode, Codec, CodecError, CodecId, Json, Postcard},
+    codec::{Bincode, Codec, CodecId, Json, Postcard},
     event::TypedError,
     schema::{EventSchema, Part, Schemas, Shape, ShapeField, ShapeVariant, Value},
 };
 
-/// An application's own format.
-enum Own {}
-
-impl Codec for Own {
-    const ID: CodecId = CodecId::new(255);
-
-    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        Postcard::encode(value, out)
-    }
-
-    fn decode<'de, S: DeserializeSeed<'de>>(
-        seed: S,
-        bytes: &'de [u8],
-    ) -> Result<(S::Value, usize), CodecError> {
-        Postcard::decode(seed, bytes)
-    }
-}
-
 const ID: u32 = 7;
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
-}
 
 /// A record of version 1 that holds this, printed without its type; `None` if the format does not take it.
 fn printed<C: Codec>(contents: &impl Serialize, shape: &Shape) -> Option<Result<String, TypedError>> {
@@ -419,7 +396,7 @@ fn every_shape_in_every_format_prints_as_serde_json_prints_it() {
         agree::<Bincode>(&derived, &seen)?;
         agree::<Postcard>(&derived, &seen)?;
         agree::<Json>(&derived, &seen)?;
-        agree::<Own>(&derived, &seen)
+        agree::<Own<255>>(&derived, &seen)
     });
     if let Err(error) = result {
         panic!("{error}");

@@ -11,10 +11,7 @@ use wal_db::{
     EventLog, Lsn, MemStore, Meta, Replay, Wal, WalError, WalRecord,
     event::{EventType, MetaError, MetaRef, TypedError, WalDecode, WalDecodeOwned},
 };
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
-}
+use wal_tests::{assert_is, record, wal};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "note")]
@@ -126,10 +123,7 @@ fn a_plain_record_has_no_metadata_to_ask_for() {
     let lsn = wal.append(&[0xE1, 1, 7, 1, 0]).expect("append");
     let record = wal.read(lsn).expect("read");
     let error = record.meta().expect_err("not an event");
-    assert!(
-        matches!(error, TypedError::NotTyped { lsn: at, .. } if at == lsn),
-        "{error:?}"
-    );
+    assert_is!(error, TypedError::NotTyped { lsn: at, .. } if *at == lsn);
 }
 
 #[test]
@@ -294,10 +288,7 @@ fn a_replay_of_one_type_decodes_nothing_else() {
     wal.append_typed(&Undecodable(UNDECODABLE)).expect("append");
     let last = among_others::<Order>(&wal).last().expect("some");
     let error = last.expect_err("one of its own that cannot be read is an error");
-    assert!(
-        matches!(error, WalError::Typed(TypedError::Codec { .. })),
-        "{error:?}"
-    );
+    assert_is!(error, WalError::Typed(TypedError::Codec { .. }));
 }
 
 #[test]
@@ -338,10 +329,7 @@ fn filters_decode_what_they_let_through_and_nothing_else() {
     let plain = replay()
         .find_map(Result::err)
         .expect("without a filter everything is looked at");
-    assert!(
-        matches!(plain, WalError::Typed(TypedError::Codec { .. })),
-        "{plain:?}"
-    );
+    assert_is!(plain, WalError::Typed(TypedError::Codec { .. }));
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
@@ -352,15 +340,7 @@ struct Line(String);
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Word(String);
 
-impl WalRecord for Word {
-    const NAME: &'static str = "line";
-    const RECORDS: &'static [EventType] = &[EventType::new("line", 2)];
-    const FAMILY: bool = false;
-
-    fn record_index(&self) -> usize {
-        0
-    }
-}
+record!(Word, EventType::new("line", 2));
 
 impl<'de> WalDecode<'de> for Word {
     fn decode_older<C: Codec>(stored: &StoredEvent<'de, C>, _: usize) -> Result<Upcast<Self>, TypedError> {

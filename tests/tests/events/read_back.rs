@@ -9,10 +9,11 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wal_db::{
     MemStore, Meta, Wal, WalError, WalRecord, WalSchema,
-    codec::{Bincode, Codec, CodecId, Json, Postcard},
+    codec::{Bincode, Codec, Json, Postcard},
     event::{EventType, TypedError},
     schema::{Part, Shape, ShapeField},
 };
+use wal_tests::{assert_is, own::Own, wal};
 
 /// As a well-known crate of decimal numbers does by default: it writes text and asks the format what comes next.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,28 +56,6 @@ impl<'de> Deserialize<'de> for Decimal {
 
         deserializer.deserialize_any(Whatever)
     }
-}
-
-/// An application's own format: JSON, of which it does not say that it describes itself.
-enum Own {}
-
-impl Codec for Own {
-    const ID: CodecId = CodecId::new(200);
-
-    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), wal_db::codec::CodecError> {
-        Postcard::encode(value, out)
-    }
-
-    fn decode<'de, S: serde::de::DeserializeSeed<'de>>(
-        seed: S,
-        bytes: &'de [u8],
-    ) -> Result<(S::Value, usize), wal_db::codec::CodecError> {
-        Postcard::decode(seed, bytes)
-    }
-}
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
 }
 
 /// Refused, with nothing appended; returns why.
@@ -514,10 +493,7 @@ fn a_copied_event_and_one_that_was_there_say_nothing_of_how_the_program_writes()
     let is_refused = |wal: Wal| {
         let log = wal.typed::<Shop>().expect("typed").with_read_back(false);
         let refused = log.append(&sold());
-        assert!(
-            matches!(refused, Err(WalError::Typed(TypedError::Encode { .. }))),
-            "{refused:?}"
-        );
+        assert_is!(refused, Err(WalError::Typed(TypedError::Encode { .. })));
         assert_eq!(wal.iter().expect("reads").count(), 1);
     };
     is_refused(new);

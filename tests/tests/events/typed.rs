@@ -7,15 +7,12 @@ use proptest::collection::{btree_map, btree_set, hash_map, vec};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    EventLog, MemStore, Wal, WalError, WalRecord, WalSchema,
+    EventLog, WalError, WalRecord, WalSchema,
     codec::CodecId,
     event::TypedError,
     state::{At, State},
 };
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
-}
+use wal_tests::{assert_is, wal};
 
 fn typed_error<T: std::fmt::Debug>(result: Result<T, WalError>) -> TypedError {
     match result {
@@ -238,57 +235,45 @@ fn another_version_or_shape_is_not_read_as_this_one() {
     let error = record
         .decode::<other::Before>()
         .expect_err("stored by a newer program");
-    assert!(
-        matches!(
-            error,
-            TypedError::NewerVersion {
-                stored: 3,
-                known: 2,
-                ..
-            }
-        ),
-        "{error:?}"
+    assert_is!(
+        error,
+        TypedError::NewerVersion {
+            stored: 3,
+            known: 2,
+            ..
+        }
     );
     let error = record
         .decode::<other::Later>()
         .expect_err("stored by an older program");
-    assert!(
-        matches!(
-            error,
-            TypedError::OlderVersion {
-                stored: 3,
-                known: 4,
-                ..
-            }
-        ),
-        "{error:?}"
+    assert_is!(
+        error,
+        TypedError::OlderVersion {
+            stored: 3,
+            known: 4,
+            ..
+        }
     );
     let error = record
         .decode::<other::Shorter>()
         .expect_err("bytes are left over");
-    assert!(
-        matches!(
-            error,
-            TypedError::Trailing {
-                left: 4,
-                version: 3,
-                name: "reading",
-                ..
-            }
-        ),
-        "{error:?}"
+    assert_is!(
+        error,
+        TypedError::Trailing {
+            left: 4,
+            version: 3,
+            name: "reading",
+            ..
+        }
     );
     let error = record.decode::<other::Longer>().expect_err("bytes are missing");
-    assert!(
-        matches!(
-            error,
-            TypedError::Codec {
-                version: 3,
-                name: "reading",
-                ..
-            }
-        ),
-        "{error:?}"
+    assert_is!(
+        error,
+        TypedError::Codec {
+            version: 3,
+            name: "reading",
+            ..
+        }
     );
     assert!(
         std::error::Error::source(&error).is_some(),
@@ -309,10 +294,7 @@ fn a_replay_ends_at_the_first_record_it_cannot_read() {
         Bank::Closed
     );
     let error = typed_error(replay.next().expect("an error and not the end"));
-    assert!(
-        matches!(error, TypedError::NotTyped { lsn, .. } if lsn == plain),
-        "{error:?}"
-    );
+    assert_is!(error, TypedError::NotTyped { lsn, .. } if *lsn == plain);
     assert!(
         replay.next().is_none() && replay.next().is_none(),
         "nothing follows the gap"
@@ -335,22 +317,16 @@ fn an_event_that_could_not_be_read_back_is_not_appended() {
     let wal = wal();
     let deep = (0..1000).fold(Deep(None), |inner, _| Deep(Some(Box::new(inner))));
     let error = typed_error(wal.append_typed(&deep));
-    assert!(
-        matches!(
-            error,
-            TypedError::Encode {
-                name: "deep",
-                version: 1,
-                ..
-            }
-        ),
-        "{error:?}"
+    assert_is!(
+        error,
+        TypedError::Encode {
+            name: "deep",
+            version: 1,
+            ..
+        }
     );
     let error = typed_error(wal.typed().and_then(|log| log.append_batch(&[Deep(None), deep])));
-    assert!(
-        matches!(error, TypedError::Encode { name: "deep", .. }),
-        "{error:?}"
-    );
+    assert_is!(error, TypedError::Encode { name: "deep", .. });
     assert_eq!(
         wal.iter().expect("iter").count(),
         0,

@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     future::Future,
-    io,
     pin::pin,
     sync::{
         Arc, Mutex,
@@ -16,14 +15,16 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeSeed};
 use wal_db::{
-    EventLog, Lsn, MemStore, Staging, Wal, WalRecord, WalStore,
+    EventLog, Lsn, MemStore, Staging, Wal, WalRecord,
     codec::{Codec, CodecError, CodecId, DefaultCodec},
     state::{At, State},
 };
 use wal_tests::{
     all,
     files::{Form, Place},
-    put, scale,
+    pairs, put, scale,
+    scripted::{Op, Scripted},
+    ticket,
 };
 
 use super::{
@@ -121,7 +122,7 @@ fn fork_in_threads_of_the_log(wal: &Wal, count: u32, by_waker: bool) -> Vec<i32>
     let (tell, told) = channel();
     let mut codes = Vec::new();
     while codes.len() < count as usize {
-        let ticket = wal.ticket(wal.append(b"x").unwrap()).unwrap();
+        let ticket = ticket(wal, b"x");
         let (tell, here) = (tell.clone(), Kept::here());
         let (outcome, outcomes) = channel();
         let call = move || {
@@ -187,60 +188,6 @@ fn a_child_that_comes_out_of_a_callback_into_a_thread_of_the_log_ends() {
     }
 }
 
-/// A store in memory with something before each call.
-struct Hooked {
-    store: MemStore,
-    hook: Box<dyn Fn(&str) + Send + Sync>,
-    segment_len: Option<u64>,
-}
-
-impl WalStore for Hooked {
-    fn lock(&self) -> io::Result<()> {
-        (self.hook)("lock");
-        self.store.lock()
-    }
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        (self.hook)("read_at");
-        self.store.read_at(pos, buf)
-    }
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        (self.hook)("write_at");
-        self.store.write_at(pos, bytes)
-    }
-    fn sync(&self) -> io::Result<()> {
-        (self.hook)("sync");
-        self.store.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        (self.hook)("len");
-        self.store.len()
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        (self.hook)("truncate");
-        self.store.truncate(len)
-    }
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        (self.hook)("read_slot");
-        self.store.read_slot(slot)
-    }
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        (self.hook)("write_slot");
-        self.store.write_slot(slot, bytes)
-    }
-    fn prepare(&self, end: u64) -> io::Result<u64> {
-        (self.hook)("prepare");
-        // Little, so that it is asked for often.
-        Ok(end.next_multiple_of(1 << 20))
-    }
-    fn segment_len(&self) -> Option<u64> {
-        self.segment_len
-    }
-    fn close(&self) {
-        (self.hook)("close");
-        self.store.close();
-    }
-}
-
 /// What holds the flushes of one thread up.
 struct Held {
     /// Flushes are held up from now on, or no more.
@@ -251,13 +198,13 @@ struct Held {
 
 impl Held {
     /// As long as it is armed, a flush by `thread` says that it has begun, and waits.
-    fn by(thread: &'static str) -> (impl Fn(&str) + Send + Sync + 'static, Held) {
+    fn by(thread: &'static str) -> (impl Fn(Op) + Send + Sync + 'static, Held) {
         let armed = Arc::new(AtomicBool::new(false));
         let ((begun, begins), (go, goes)) = (channel(), channel());
         let (begun, goes) = (Mutex::new(begun), Mutex::new(goes));
         let is_armed = armed.clone();
-        let hook = move |call: &str| {
-            let is_it = call == "sync" && thread::current().name() == Some(thread);
+        let hook = move |call| {
+            let is_it = call == Op::Sync && thread::current().name() == Some(thread);
             if is_it && is_armed.load(Ordering::Relaxed) {
                 begun.lock().unwrap().send(()).unwrap();
                 goes.lock().unwrap().recv().unwrap();
@@ -276,12 +223,14 @@ impl Held {
     }
 }
 
-fn open(hook: impl Fn(&str) + Send + Sync + 'static, segment_len: Option<u64>) -> Wal {
-    let store = Hooked {
-        store: MemStore::new(),
-        hook: Box::new(hook),
-        segment_len,
-    };
+/// A log in memory with something before each call of its store.
+fn open(hook: impl Fn(Op) + Send + Sync + 'static, segment_len: Option<u64>) -> Wal {
+    let mut store = Scripted::new(MemStore::new(), move |_, call| {
+        hook(call.op);
+        // Little, so that it is asked for often.
+        Ok((call.op == Op::Prepare).then(|| call.at.next_multiple_of(1 << 20)))
+    });
+    store.segment_len = segment_len;
     Wal::with_store_and_config(store, config(Staging::Heap, true)).unwrap()
 }
 
@@ -290,24 +239,22 @@ fn of_callbacks_that_are_due_together_a_child_calls_no_other_one() {
     let (hook, held) = Held::by("wal-flusher");
     let wal = open(hook, None);
     held.arm(true);
-    drop(wal.ticket(wal.append(b"first").unwrap()).unwrap());
+    drop(ticket(&wal, b"first"));
     held.begun.recv().unwrap();
     // All of these wait for the flush after that one.
     let (tell, told) = channel();
     let (calls, id) = (Arc::new(AtomicU32::new(0)), std::process::id());
     for _ in 0..10 {
         let (tell, calls, kept) = (tell.clone(), calls.clone(), Kept::here());
-        wal.ticket(wal.append(b"x").unwrap())
-            .unwrap()
-            .on_durable(move |_| {
-                if std::process::id() != id {
-                    leave(TOLD);
-                }
-                calls.fetch_add(1, Ordering::Relaxed);
-                if forked(&tell) {
-                    std::mem::forget((tell, kept));
-                }
-            });
+        ticket(&wal, b"x").on_durable(move |_| {
+            if std::process::id() != id {
+                leave(TOLD);
+            }
+            calls.fetch_add(1, Ordering::Relaxed);
+            if forked(&tell) {
+                std::mem::forget((tell, kept));
+            }
+        });
     }
     held.arm(false);
     held.go.send(()).unwrap();
@@ -321,7 +268,7 @@ fn of_callbacks_that_are_due_together_a_child_calls_no_other_one() {
 fn a_child_that_comes_out_of_a_callback_into_the_preparing_thread_ends() {
     let (prepares, preparer) = Held::by("wal-preparer");
     let (flushes, flusher) = Held::by("wal-flusher");
-    let hook = move |call: &str| {
+    let hook = move |call| {
         prepares(call);
         flushes(call);
     };
@@ -357,20 +304,15 @@ fn a_child_that_comes_out_of_a_callback_into_a_call_comes_out_of_that_as_well() 
     let calls: [(&str, Call); 4] = [
         ("sync", |wal, _| drop(wal.sync())),
         ("append_and_sync", |wal, _| drop(wal.append_and_sync(b"x"))),
-        ("wait", |wal, _| {
-            drop(wal.ticket(wal.append(b"x").unwrap()).unwrap().wait())
-        }),
+        ("wait", |wal, _| drop(ticket(&wal, b"x").wait())),
         ("truncate_after", |wal, lsn| drop(wal.truncate_after(lsn))),
     ];
-    for ((name, call), _) in calls
-        .iter()
-        .flat_map(|call| (0..5 * scale()).map(move |i| (call, i)))
-    {
+    for ((name, call), _) in pairs(calls, 0..5 * scale()) {
         let (hook, held) = Held::by("wal-flusher");
         let wal = open(hook, None);
         let (id, handle) = (std::process::id(), wal.clone());
         held.arm(true);
-        let first = wal.ticket(wal.append(b"x").unwrap()).unwrap();
+        let first = ticket(&wal, b"x");
         let lsn = first.lsn();
         held.begun.recv().unwrap();
         // The flusher is kept in this one, so it is the call that tells the others.
@@ -385,16 +327,14 @@ fn a_child_that_comes_out_of_a_callback_into_a_call_comes_out_of_that_as_well() 
         let (tell, told) = channel();
         for _ in 0..3 {
             let tell = tell.clone();
-            wal.ticket(wal.append(b"x").unwrap())
-                .unwrap()
-                .on_durable(move |_| {
-                    if std::process::id() != id {
-                        leave(TOLD);
-                    }
-                    if forked(&tell) {
-                        std::mem::forget(tell);
-                    }
-                });
+            ticket(&wal, b"x").on_durable(move |_| {
+                if std::process::id() != id {
+                    leave(TOLD);
+                }
+                if forked(&tell) {
+                    std::mem::forget(tell);
+                }
+            });
         }
         drop(tell);
         call(wal, lsn);
@@ -421,7 +361,7 @@ fn a_child_that_leaves_in_a_call_of_the_store_disturbs_nothing() {
     let (count, id) = (Arc::new(AtomicU32::new(0)), std::process::id());
     let children = Arc::new(Mutex::new(Vec::new()));
     let (counted, born) = (count.clone(), children.clone());
-    let hook = move |_: &str| {
+    let hook = move |_| {
         if counted.fetch_add(1, Ordering::Relaxed) % 3 == 0 {
             match fork_and_go_on() {
                 None => leave(ENDED),
@@ -432,9 +372,7 @@ fn a_child_that_leaves_in_a_call_of_the_store_disturbs_nothing() {
     let wal = open(hook, None);
     for i in 0..50 {
         put(&wal, i, 50_000);
-        wal.ticket(wal.append(b"x").unwrap())
-            .unwrap()
-            .on_durable(|told| assert!(told.is_ok()));
+        ticket(&wal, b"x").on_durable(|told| assert!(told.is_ok()));
     }
     wal.truncate_before(wal.end()).unwrap();
     // Enough for a thread that reads ahead.

@@ -13,7 +13,7 @@ use wal_db::{
 use wal_tests::{
     all,
     files::{Form, Place, assert_same_files, tree},
-    payload, scale,
+    payload, scale, ticket,
 };
 
 use super::{FORKED, children::fork, configs, said};
@@ -55,7 +55,7 @@ impl Handles {
             records,
             newest,
             cursor: wal.hold(first).unwrap(),
-            ticket: wal.ticket(wal.append(b"the last one").unwrap()).unwrap(),
+            ticket: ticket(&wal, b"the last one"),
             wal,
         }
     }
@@ -277,12 +277,9 @@ fn uses(wal: &Wal, stop: &AtomicBool, appended: &AtomicU32) {
         let lsn = wal.append(&count.to_le_bytes()).unwrap();
         match count % 64 {
             0 => wal.sync().unwrap(),
-            8 => tickets.push(wal.ticket(wal.append(b"ticket").unwrap()).unwrap()),
+            8 => tickets.push(ticket(wal, b"ticket")),
             16 => drop(wal.append_batch(&[[1u8; 5000], [2; 5000]]).unwrap()),
-            24 => wal
-                .ticket(wal.append(b"call").unwrap())
-                .unwrap()
-                .on_durable(|told| assert!(told.is_ok())),
+            24 => ticket(wal, b"call").on_durable(|told| assert!(told.is_ok())),
             32 => drop(wal.append(&[3; 20_000]).unwrap()),
             40 => drop(wal.iter_from(lsn).unwrap().last().unwrap().unwrap()),
             48 => drop(wal.retain(&Retention::new().with_max_bytes(1 << 20)).unwrap()),

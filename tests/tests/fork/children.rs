@@ -7,8 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Only a child that hangs takes longer.
-const HANG: Duration = Duration::from_secs(60);
+use wal_tests::PATIENCE;
 
 /// A child at work, which ends with a line.
 pub(crate) struct Child {
@@ -80,7 +79,7 @@ pub(crate) fn wait(id: libc::pid_t) -> Option<libc::c_int> {
     let (started, mut status) = (Instant::now(), 0);
     // SAFETY: `id` is a child of this process, which nobody else waits for.
     while unsafe { libc::waitpid(id, &raw mut status, libc::WNOHANG) } == 0 {
-        if started.elapsed() > HANG {
+        if started.elapsed() > PATIENCE {
             // SAFETY: it was not waited for yet, so the number is its own.
             unsafe {
                 libc::kill(id, libc::SIGKILL);

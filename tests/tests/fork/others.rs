@@ -4,7 +4,7 @@ use std::process::Command;
 
 use wal_db::{Staging, Start, Wal, WalError};
 use wal_tests::{
-    all,
+    all, assert_is,
     files::{FORMS, Form, Place},
     payload, put,
 };
@@ -58,13 +58,11 @@ fn a_child_that_drops_everything_leaves_the_lock_and_the_memory_to_its_parent() 
             let mut opened = Some(place.open(config).unwrap());
             let child = fork(|_| {
                 drop(opened.take());
-                let locked = place.open(config).map(drop);
-                assert!(matches!(locked, Err(WalError::Locked { .. })), "{locked:?}");
+                assert_is!(place.open(config).map(drop), Err(WalError::Locked { .. }));
                 "dropped".to_owned()
             });
             assert_eq!(child.says("dropping"), "dropped");
-            let locked = place.open(config).map(drop);
-            assert!(matches!(locked, Err(WalError::Locked { .. })), "{locked:?}");
+            assert_is!(place.open(config).map(drop), Err(WalError::Locked { .. }));
             assert!(place.staging().exists());
             let wal = opened.unwrap();
             put(&wal, 0, 100);

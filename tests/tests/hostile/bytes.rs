@@ -16,7 +16,7 @@ use wal_tests::{
     damage::{many_segments, salvaged},
     disk::Disk,
     files::{FORMS, Form, GROUP_HEADER, Place, SECTOR, SEGMENT_ROW, SLOT, patch_group, patch_manifest},
-    put, quiet, quiet_heap, until_error, within,
+    lsns_of, put, quiet, quiet_heap, until_error, within,
 };
 
 /// Three synced groups of two records each, the process killed.
@@ -260,11 +260,7 @@ fn clocks_that_jump_change_neither_order_nor_recovery() {
     assert!(new.0 > entries[5].0);
     assert!(wal.verify().unwrap().is_intact());
     for time in [std::time::SystemTime::UNIX_EPOCH, std::time::SystemTime::now()] {
-        let found: Vec<_> = wal
-            .iter_from(time)
-            .unwrap()
-            .map(|record| record.unwrap().lsn())
-            .collect();
+        let found = lsns_of(wal.iter_from(time));
         assert!(found.is_sorted());
     }
     drop(wal);

@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use wal_db::testing::append_payload;
 use wal_db::{
-    MemStore, Record, Wal, WalRecord, WalSchema,
-    codec::{Bincode, Codec, CodecId, Json, Postcard},
-    event::{EventType, WalDecode},
+    MemStore, Record, Wal, WalRecord,
+    codec::CodecId,
     schema::{EventSchema, Schemas, Shape},
 };
 use wal_tests::files::{Form, Place, SEGMENT_ROW, patch_group};
-use wal_tests::random::{Random, Rng};
+use wal_tests::random::Rng;
+use wal_tests::shapes::{Borrowed, Chain, Choice, ID, Tree, encode};
 use wal_tests::{quiet, quiet_heap, scale};
 
 /// How many cases there are at scale 1.
@@ -35,9 +35,6 @@ fn typed_limit(len: usize) -> u64 {
 fn value_limit(len: usize) -> u64 {
     1024 * len as u64 + (256 << 10)
 }
-
-/// Every type here has this id: a record is read as each of them.
-const ID: u32 = 1;
 
 /// A record of that type, in version 1, whose event is `body`.
 fn plant(wal: &Wal, codec: CodecId, body: &[u8]) -> Record {
@@ -55,16 +52,6 @@ struct Kind {
     write: fn(&mut Rng, CodecId) -> Option<Vec<u8>>,
     /// Whether a record is one of it.
     read: fn(&Record) -> bool,
-}
-
-fn encode<T: Serialize>(value: &T, codec: CodecId) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let written = match codec {
-        CodecId::BINCODE_2 => Bincode::encode(value, &mut out),
-        CodecId::POSTCARD_1 => Postcard::encode(value, &mut out),
-        _ => Json::encode(value, &mut out),
-    };
-    written.ok().map(|()| out)
 }
 
 macro_rules! kinds {
@@ -116,72 +103,6 @@ kinds! {
     Forest(Tree) = "rec Tree {value: i32, children: [@Tree]}";
     #[wal(name = "choices", id = 1)]
     Choices(Vec<Choice>) = "[rec Choice enum {Nothing, One(u32), Two(str, @Choice), Named {a: option<bool>, b: [u8]}}]";
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Borrowed<'a> {
-    text: &'a str,
-    raw: &'a [u8],
-}
-
-impl WalRecord for Borrowed<'_> {
-    const NAME: &'static str = "borrowed";
-    const RECORDS: &'static [EventType] = &[EventType::with_id(ID, "borrowed", 1)];
-    const FAMILY: bool = false;
-
-    fn record_index(&self) -> usize {
-        0
-    }
-}
-
-impl<'de> WalDecode<'de> for Borrowed<'de> {}
-
-#[derive(Debug, Serialize, Deserialize, WalSchema)]
-struct Chain(Option<Box<Chain>>);
-
-#[derive(Debug, Serialize, Deserialize, WalSchema)]
-struct Tree {
-    value: i32,
-    children: Vec<Tree>,
-}
-
-#[derive(Debug, Serialize, Deserialize, WalSchema)]
-enum Choice {
-    Nothing,
-    One(u32),
-    Two(String, Box<Choice>),
-    Named { a: Option<bool>, b: Vec<u8> },
-}
-
-impl Random for Chain {
-    /// In JSON every chain is `null`, which is why there is one only.
-    fn random(_: &mut Rng) -> Self {
-        Chain(None)
-    }
-}
-
-impl Random for Tree {
-    fn random(rng: &mut Rng) -> Self {
-        let children = [0, 0, 0, 1, 3][rng.below(5)];
-        Tree {
-            value: rng.any(),
-            children: (0..children).map(|_| rng.any()).collect(),
-        }
-    }
-}
-
-impl Random for Choice {
-    fn random(rng: &mut Rng) -> Self {
-        match rng.below(4) {
-            0 => Choice::Nothing,
-            1 => Choice::One(rng.any()),
-            2 => Choice::Two(rng.any(), rng.any()),
-            _ => Choice::Named {
-                a: rng.any(),
-                b: rng.any(),
-            },
-        }
-    }
 }
 
 /// Shapes that no program writes.

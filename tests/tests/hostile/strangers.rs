@@ -9,12 +9,13 @@ use std::{
         process::CommandExt,
     },
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use wal_db::{FileStore, SegmentedStore, Wal, WalConfig, WalError, recovery::CorruptionReason};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
+    child::{Reporter, command, told, try_open_here},
     files::{FORMS, Form, Place, SEGMENT, assert_same_files, tree},
     payload, put, quiet, within,
 };
@@ -28,6 +29,11 @@ fn closed(form: Form) -> (Place, Vec<Entry>) {
     (place, entries)
 }
 
+fn make_pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
 /// Every way to open what is at the path of `place` says that it is not a log, and nothing changes.
 fn not_a_log(place: &Place, what: &str) {
     let before = place.bytes();
@@ -39,30 +45,15 @@ fn not_a_log(place: &Place, what: &str) {
     let meta = modified(&place.path());
     let opened = within(what, {
         let (path, form) = (place.path(), place.form);
-        move || match form {
-            Form::File => Wal::open_with(path, quiet()),
-            Form::Segmented => Wal::open_segmented_with(path, SEGMENT, quiet()),
-        }
+        move || form.open(path, quiet())
     });
-    assert!(
-        matches!(opened, Err(WalError::NotALog { .. })),
-        "{what}: {opened:?}"
-    );
+    assert_is!(opened, Err(WalError::NotALog { .. }), "{what}");
     let read_only = Wal::open_read_only(place.path());
-    assert!(
-        matches!(read_only, Err(WalError::NotALog { .. })),
-        "{what}, read-only: {read_only:?}"
-    );
+    assert_is!(read_only, Err(WalError::NotALog { .. }), "{what}, read-only");
     let inspected = wal_db::recovery::inspect(place.path());
-    assert!(
-        matches!(inspected, Err(WalError::NotALog { .. })),
-        "{what}, inspect: {inspected:?}"
-    );
+    assert_is!(inspected, Err(WalError::NotALog { .. }), "{what}, inspect");
     let salvaged = wal_db::recovery::salvage(place.path());
-    assert!(
-        matches!(salvaged, Err(WalError::NotALog { .. })),
-        "{what}, salvage: {salvaged:?}"
-    );
+    assert_is!(salvaged, Err(WalError::NotALog { .. }), "{what}, salvage");
     assert_same_files(&before, &place.bytes(), what);
     assert_eq!(modified(&place.path()), meta, "{what}");
 }
@@ -107,14 +98,13 @@ fn a_file_in_place_of_a_directory_and_the_other_way_round_is_no_log() {
     let place = Place::new(Form::Segmented);
     fs::copy(file.path(), place.path()).unwrap();
     let before = place.bytes();
-    let opened = place.open(quiet());
-    assert!(matches!(opened, Err(WalError::NotALog { .. })), "{opened:?}");
+    assert_is!(place.open(quiet()), Err(WalError::NotALog { .. }));
     assert_same_files(&before, &place.bytes(), "a file in place of a directory");
 
     let (directory, _) = closed(Form::Segmented);
     let before = directory.bytes();
     let opened = Wal::open_with(directory.path(), quiet());
-    assert!(matches!(opened, Err(WalError::NotALog { .. })), "{opened:?}");
+    assert_is!(opened, Err(WalError::NotALog { .. }));
     // A log of one file whose name is `manifest` is not a directory of segments.
     let opened = Wal::open_with(directory.manifest(), quiet());
     assert!(opened.is_err(), "{opened:?}");
@@ -133,20 +123,11 @@ fn a_link_a_pipe_a_socket_and_a_device_are_no_logs() {
     let place = Place::new(Form::File);
     symlink(place.root().join("nothing"), place.path()).unwrap();
     let opened = place.open(quiet());
-    assert!(
-        matches!(opened, Err(WalError::NotALog { .. })),
-        "a link to nothing: {opened:?}"
-    );
+    assert_is!(opened, Err(WalError::NotALog { .. }), "a link to nothing");
     assert!(!place.root().join("nothing").exists());
 
     let place = Place::new(Form::File);
-    assert!(
-        Command::new("mkfifo")
-            .arg(place.path())
-            .status()
-            .unwrap()
-            .success()
-    );
+    make_pipe(&place.path());
     not_a_log(&place, "a pipe");
     assert!(fs::metadata(place.path()).unwrap().file_type().is_fifo());
 
@@ -156,10 +137,7 @@ fn a_link_a_pipe_a_socket_and_a_device_are_no_logs() {
 
     for device in ["/dev/null", "/dev/full", "/dev/zero"] {
         let opened = Wal::open_with(device, quiet());
-        assert!(
-            matches!(opened, Err(WalError::NotALog { .. })),
-            "{device}: {opened:?}"
-        );
+        assert_is!(opened, Err(WalError::NotALog { .. }), "{device}");
         assert!(fs::metadata(device).unwrap().file_type().is_char_device());
     }
 }
@@ -174,13 +152,7 @@ fn files_of_a_log_that_were_replaced_by_links_and_pipes_are_not_followed() {
             let victim = place.root().join("victim");
             fs::rename(place.path().join(name), &victim).unwrap();
             if pipe {
-                assert!(
-                    Command::new("mkfifo")
-                        .arg(place.path().join(name))
-                        .status()
-                        .unwrap()
-                        .success()
-                );
+                make_pipe(&place.path().join(name));
             } else {
                 symlink(&victim, place.path().join(name)).unwrap();
             }
@@ -301,10 +273,7 @@ fn a_segment_of_another_version_is_refused_untouched() {
             // A segment is looked at when it is read.
             Ok(wal) if form == Form::Segmented => {
                 let item = wal.iter().and_then(|mut records| records.next().unwrap());
-                assert!(
-                    matches!(item, Err(WalError::UnsupportedVersion { version: 2, .. })),
-                    "{item:?}"
-                );
+                assert_is!(item, Err(WalError::UnsupportedVersion { version: 2, .. }));
             }
             other => panic!("{form:?}: {other:?}"),
         }
@@ -320,10 +289,7 @@ fn a_second_writer_in_one_process_is_locked_out() {
         let before = place.bytes();
         for _ in 0..2 {
             let second = place.open(quiet());
-            assert!(
-                matches!(second, Err(WalError::Locked { .. })),
-                "{form:?}: {second:?}"
-            );
+            assert_is!(second, Err(WalError::Locked { .. }), "{form:?}");
         }
         assert_same_files(&before, &place.bytes(), "a second writer");
         entries.push(put(&wal, 2, 100));
@@ -350,17 +316,14 @@ fn a_read_only_log_refuses_to_change() {
             wal.truncate_after(entries[0].0),
             wal.truncate_before(entries[1].0).map(|_| ()),
         ] {
-            assert!(
-                matches!(refused, Err(WalError::ReadOnly)),
-                "{form:?}: {refused:?}"
-            );
+            assert_is!(refused, Err(WalError::ReadOnly), "{form:?}");
         }
         assert_eq!(wal.iter_rev().unwrap().count(), 2);
         wal.close().unwrap();
         assert_same_files(&before, &place.bytes(), "a log that was read");
     }
     let missing = Wal::open_read_only(Place::new(Form::File).path());
-    assert!(matches!(missing, Err(WalError::Io { .. })), "{missing:?}");
+    assert_is!(missing, Err(WalError::Io { .. }));
 }
 
 #[test]
@@ -374,23 +337,14 @@ fn a_log_that_cannot_be_written_is_read_and_not_opened_for_writing() {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
         let before = place.bytes();
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args([
-            "--exact",
-            "strangers::reads_as_nobody",
-            "--ignored",
-            "--nocapture",
-        ]);
-        child
-            .env("WAL_TESTS_PATH", place.path())
-            .env("WAL_TESTS_FORM", format!("{form:?}"));
+        let mut child = command("strangers::reads_as_nobody", &place);
         if fs::metadata(place.root()).unwrap().uid() == 0 {
             child.uid(65534).gid(65534); // root may write anywhere
         }
-        let output = child.output().unwrap();
+        let output = child.stderr(Stdio::piped()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(
-            output.status.success() && text.contains("read 2 records"),
+            output.status.success() && text.contains("report: read 2 records"),
             "{form:?}: {text}\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
@@ -403,13 +357,8 @@ fn a_log_that_cannot_be_written_is_read_and_not_opened_for_writing() {
 #[test]
 #[ignore = "the other process of a_log_that_cannot_be_written_is_read_and_not_opened_for_writing"]
 fn reads_as_nobody() {
-    let path = std::env::var_os("WAL_TESTS_PATH").unwrap();
-    let opened = if std::env::var("WAL_TESTS_FORM").unwrap() == "File" {
-        Wal::open_with(&path, quiet())
-    } else {
-        Wal::open_segmented_with(&path, SEGMENT, quiet())
-    };
-    match opened {
+    let path = told("WAL_TESTS_PATH");
+    match try_open_here(quiet()) {
         Err(WalError::Io { source, .. }) => assert_eq!(source.kind(), io::ErrorKind::PermissionDenied),
         other => panic!("{other:?}"),
     }
@@ -417,10 +366,7 @@ fn reads_as_nobody() {
     let records = all(&wal).len();
     assert!(wal_db::recovery::inspect(&path).unwrap().damage.is_none());
     assert_eq!(wal_db::recovery::salvage(&path).unwrap().count(), records);
-    #[allow(clippy::print_stdout)] // the parent reads it
-    {
-        println!("read {records} records");
-    }
+    Reporter::new().report(&format!("read {records} records"));
 }
 
 #[test]
@@ -441,14 +387,14 @@ fn the_stored_segment_size_wins_and_a_lower_limit_binds_new_records_only() {
             }) => {}
             other => panic!("{other:?}"),
         }
-        assert!(matches!(
+        assert_is!(
             wal.append_batch(&[vec![1; 10], vec![1; 1001]]),
             Err(WalError::RecordTooLarge { .. })
-        ));
-        assert!(matches!(
+        );
+        assert_is!(
             wal.append_in_place(1001, |_| ()),
             Err(WalError::RecordTooLarge { .. })
-        ));
+        );
         entries.push(put(&wal, size as usize, 1000));
         wal.close().unwrap();
         assert_eq!(
@@ -469,8 +415,7 @@ fn settings_out_of_range_are_refused_before_anything_is_created() {
         WalConfig::new().with_staging_bytes(2 << 30),
         WalConfig::new().with_max_record_size(1 << 28),
     ] {
-        let opened = place.open(config);
-        assert!(matches!(opened, Err(WalError::Config { .. })), "{opened:?}");
+        assert_is!(place.open(config), Err(WalError::Config { .. }));
     }
     assert_eq!(
         place.bytes().keys().collect::<Vec<_>>(),
@@ -482,7 +427,7 @@ fn settings_out_of_range_are_refused_before_anything_is_created() {
 fn a_directory_that_is_missing_is_an_error_for_a_file_and_made_for_segments() {
     let root = tempfile::tempdir().unwrap();
     let opened = FileStore::open(root.path().join("missing/log"));
-    assert!(matches!(opened, Err(WalError::Io { .. })), "{opened:?}");
+    assert_is!(opened, Err(WalError::Io { .. }));
     assert_eq!(tree(root.path()).len(), 0);
     let wal = Wal::open_segmented_with(root.path().join("made/log"), SEGMENT, quiet()).unwrap();
     assert!(wal.recovery().created);
@@ -526,4 +471,13 @@ fn a_leftover_of_an_interrupted_creation_is_no_obstacle() {
         other => panic!("{other:?}"),
     }
     assert_same_files(&before, &log.bytes(), "segments with an empty manifest");
+}
+
+#[test]
+fn an_empty_log_that_is_open_is_locked() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let _wal = place.open(quiet()).unwrap();
+        assert_is!(place.open(quiet()), Err(WalError::Locked { .. }), "{form:?}");
+    }
 }

@@ -3,18 +3,14 @@
 use std::{
     io,
     ops::Range,
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex},
     thread,
 };
 
 use wal_db::{Lsn, MemStore, RecoveryPolicy, Wal, WalConfig, WalStore};
 use wal_tests::{
-    Entry, all,
-    forwarding::{Forwarding, Over},
-    put,
+    Entry, all, put,
+    scripted::{Op, Scripted},
 };
 
 /// What the thread that reads ahead meets.
@@ -29,70 +25,52 @@ enum Meets {
 /// The walk itself does not read here before the thread has begun to read: a long walk has it by then, and still has it.
 const NOT_ALONE: Range<u64> = 6 << 20..8 << 20;
 
-/// A store that knows how many bytes the thread that reads ahead was asked for, and can fail it alone.
-#[derive(Clone)]
-struct Watched {
-    store: MemStore,
-    /// A bell rings for the first of them.
-    read_ahead: Arc<(AtomicU64, Mutex<()>, Condvar)>,
-    is_alone: bool,
-    meets: Meets,
-    /// After it has read so many bytes.
-    after: u64,
+/// How many bytes the thread that reads ahead was asked for; a bell rings for the first of them.
+#[derive(Clone, Default)]
+struct ReadAhead(Arc<(Mutex<u64>, Condvar)>);
+
+impl ReadAhead {
+    fn bytes(&self) -> u64 {
+        *self.0.0.lock().unwrap()
+    }
+
+    fn wait(&self) {
+        let bytes = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(bytes, |bytes| *bytes == 0).unwrap());
+    }
+
+    fn add(&self, bytes: usize) -> u64 {
+        let mut all = self.0.0.lock().unwrap();
+        *all += bytes as u64;
+        self.0.1.notify_all();
+        *all - bytes as u64
+    }
 }
 
-impl Watched {
-    fn new(meets: Meets, after: u64) -> Watched {
-        Watched {
-            store: MemStore::new(),
-            read_ahead: Arc::default(),
-            is_alone: false,
-            meets,
-            after,
+/// A store that can fail the thread that reads ahead alone, after it has read so many bytes.
+fn watched(meets: Meets, after: u64, is_alone: bool) -> (Scripted<MemStore>, ReadAhead) {
+    let read_ahead = ReadAhead::default();
+    let watch = read_ahead.clone();
+    let store = Scripted::new(MemStore::new(), move |store, call| {
+        if call.op != Op::Read {
+            return Ok(None);
         }
-    }
-
-    fn read_ahead(&self) -> u64 {
-        self.read_ahead.0.load(Ordering::SeqCst)
-    }
-
-    fn wait_for_the_thread(&self) {
-        let (_, lock, began) = &*self.read_ahead;
-        let guard = lock.lock().unwrap();
-        drop(began.wait_while(guard, |()| self.read_ahead() == 0).unwrap());
-    }
-}
-
-impl Over for Watched {
-    fn store(&self) -> &MemStore {
-        &self.store
-    }
-
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
         if thread::current().name() != Some("wal-reader") {
-            if NOT_ALONE.contains(&pos) && !self.is_alone {
-                self.wait_for_the_thread();
+            if NOT_ALONE.contains(&call.at) && !is_alone {
+                watch.wait();
             }
-            return self.store.read_at(pos, buf);
+            return Ok(None);
         }
-        let (bytes, lock, began) = &*self.read_ahead;
-        let guard = lock.lock().unwrap();
-        let before = bytes.fetch_add(buf.len() as u64, Ordering::SeqCst);
-        drop(guard);
-        began.notify_all();
-        let half = buf.len() / 2;
-        match self.meets {
-            _ if before < self.after => self.store.read_at(pos, buf),
-            Meets::Nothing => self.store.read_at(pos, buf),
+        let half = call.len / 2;
+        match meets {
+            _ if watch.add(call.len) < after => Ok(None),
+            Meets::Nothing => Ok(None),
             Meets::AnError => Err(io::Error::other("the disk is broken")),
             Meets::APanic => panic!("the store is broken"),
-            Meets::ShortReads => self.store.read_at(pos, &mut buf[..half]),
+            Meets::ShortReads => Ok(Some(store.read_at(call.at, &mut call.buf[..half])? as u64)),
         }
-    }
-
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.store.write_slot(slot, bytes)
-    }
+    });
+    (store, read_ahead)
 }
 
 /// Appends some 24 MiB of records from 8 bytes to 1 MiB, in groups of all lengths.
@@ -132,11 +110,11 @@ fn alone() -> WalConfig {
 
 #[test]
 fn a_long_replay_is_read_ahead_and_has_every_record() {
-    let store = Watched::new(Meets::Nothing, 0);
-    let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
+    let (store, read_ahead) = watched(Meets::Nothing, 0, false);
+    let wal = Wal::with_store(store.clone()).unwrap();
     let entries = fill(&wal);
     assert!(entries == all(&wal));
-    assert!(store.read_ahead() > 0);
+    assert!(read_ahead.bytes() > 0);
     assert!(entries == all_lent(&wal));
 
     // Records that are kept keep their bytes, whatever is read after them.
@@ -157,11 +135,8 @@ fn a_long_replay_is_read_ahead_and_has_every_record() {
 
 #[test]
 fn a_short_look_and_a_log_without_threads_are_not_read_ahead() {
-    let store = Watched {
-        is_alone: true,
-        ..Watched::new(Meets::Nothing, 0)
-    };
-    let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
+    let (store, read_ahead) = watched(Meets::Nothing, 0, true);
+    let wal = Wal::with_store(store.clone()).unwrap();
     let entries = fill(&wal);
     let first: Vec<_> = wal
         .iter()
@@ -177,38 +152,38 @@ fn a_short_look_and_a_log_without_threads_are_not_read_ahead() {
     );
     let range = wal.range(entries[0].0..middle.0).unwrap();
     assert_eq!(range.take(3).count(), 3);
-    assert_eq!(store.read_ahead(), 0);
+    assert_eq!(read_ahead.bytes(), 0);
     wal.close().unwrap();
 
-    let wal = Wal::with_store_and_config(Forwarding(store.clone()), alone()).unwrap();
+    let wal = Wal::with_store_and_config(store.clone(), alone()).unwrap();
     assert!(entries == all(&wal));
-    assert_eq!(store.read_ahead(), 0);
+    assert_eq!(read_ahead.bytes(), 0);
 }
 
 #[test]
 fn what_the_thread_cannot_read_the_replay_reads_itself() {
     for meets in [Meets::AnError, Meets::APanic, Meets::ShortReads] {
         for after in [0, 1, 2 << 20] {
-            let store = Watched::new(meets, after);
-            let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
+            let (store, read_ahead) = watched(meets, after, false);
+            let wal = Wal::with_store(store.clone()).unwrap();
             let entries = fill(&wal);
             assert!(entries == all(&wal));
-            assert!(store.read_ahead() > 0);
+            assert!(read_ahead.bytes() > 0);
         }
     }
 }
 
 #[test]
 fn what_was_cut_off_is_jumped_over() {
-    let store = Watched::new(Meets::Nothing, 0);
-    let wal = Wal::with_store(Forwarding(store.clone())).unwrap();
+    let (store, read_ahead) = watched(Meets::Nothing, 0, false);
+    let wal = Wal::with_store(store.clone()).unwrap();
     let mut entries = fill(&wal);
     let last = entries.len() / 2;
     wal.truncate_after(entries[last].0).unwrap();
     entries.truncate(last + 1);
     entries.extend(fill(&wal));
     assert!(entries == all(&wal));
-    assert!(store.read_ahead() > 0);
+    assert!(read_ahead.bytes() > 0);
 }
 
 #[test]

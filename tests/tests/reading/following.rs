@@ -11,9 +11,7 @@ use std::{
 };
 
 use wal_db::{Durability, Lsn, MemStore, Retention, Wal, WalConfig, WalError, read::Follow};
-
-/// Long enough for any machine; nothing waits this long unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+use wal_tests::{PATIENCE, assert_is, lsns_of, ticket};
 
 fn small_segments(dir: &tempfile::TempDir) -> Wal {
     Wal::open_segmented(dir.path().join("log"), 64 << 10).unwrap()
@@ -95,8 +93,9 @@ fn a_follower_hears_of_cuts_and_of_the_end() {
     }
     wal.truncate_after(kept).unwrap();
     wal.append_and_sync(b"instead").unwrap();
-    assert!(
-        matches!(ahead.try_next(), Err(WalError::CutBack { .. })),
+    assert_is!(
+        ahead.try_next(),
+        Err(WalError::CutBack { .. }),
         "it was shown what is gone"
     );
     assert_eq!(ahead.try_next().unwrap().unwrap().data(), b"instead");
@@ -104,7 +103,7 @@ fn a_follower_hears_of_cuts_and_of_the_end() {
     assert_eq!(behind.try_next().unwrap().unwrap().data(), b"kept");
     assert_eq!(behind.try_next().unwrap().unwrap().data(), b"instead");
     wal.close().unwrap();
-    assert!(matches!(ahead.next_timeout(PATIENCE), Err(WalError::Closed)));
+    assert_is!(ahead.next_timeout(PATIENCE), Err(WalError::Closed));
     assert!(behind.next().is_none());
 }
 
@@ -125,10 +124,7 @@ fn a_follower_that_fell_behind_a_truncation_is_told() {
             Err(found) => error = Some(found),
         }
     }
-    assert!(
-        matches!(error, Some(WalError::Truncated { head, .. }) if head == lsns[40]),
-        "{error:?}"
-    );
+    assert_is!(error, Some(WalError::Truncated { head, .. }) if *head == lsns[40]);
 }
 
 #[test]
@@ -138,7 +134,7 @@ fn records_are_found_by_the_time_they_were_written() {
     for i in 0..300 {
         wal.append_and_sync(&numbered(i, 1000)).unwrap();
     }
-    let lsns: Vec<Lsn> = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
+    let lsns = lsns_of(wal.iter());
     for i in [0, 1, 150, 298, 299] {
         let time = wal.locate(lsns[i]).unwrap().time;
         let first = wal.iter_from(time).unwrap().next().unwrap().unwrap();
@@ -218,7 +214,7 @@ fn truncation_is_safe_while_others_append_and_read() {
                     match record {
                         Ok(record) => assert!(last.replace(record.lsn()) < Some(record.lsn())),
                         // A reader may be overtaken, and is told.
-                        Err(error) => assert!(matches!(error, WalError::Truncated { .. }), "{error}"),
+                        Err(error) => assert_is!(error, WalError::Truncated { .. }, "{error}"),
                     }
                 }
             }
@@ -233,7 +229,7 @@ fn truncation_is_safe_while_others_append_and_read() {
             } else {
                 match wal.truncate_after(newest.lsn()) {
                     Ok(()) => {}
-                    Err(error) => assert!(matches!(error, WalError::NoSuchRecord { .. }), "{error}"),
+                    Err(error) => assert_is!(error, WalError::NoSuchRecord { .. }, "{error}"),
                 }
             }
             cuts += 1;
@@ -255,11 +251,11 @@ fn a_read_only_handle_reads_beside_the_writer_and_changes_nothing() {
     }
     let reader = Wal::open_read_only(dir.path().join("log")).unwrap();
     assert_eq!(numbers(&reader), (0..100).collect::<Vec<_>>());
-    assert!(matches!(reader.append(b"x"), Err(WalError::ReadOnly)));
-    assert!(matches!(
+    assert_is!(reader.append(b"x"), Err(WalError::ReadOnly));
+    assert_is!(
         reader.truncate_before(reader.status().head),
         Err(WalError::ReadOnly)
-    ));
+    );
     wal.append_and_sync(&numbered(100, 3000)).unwrap();
     assert_eq!(wal.status().records, 101);
 }
@@ -274,18 +270,18 @@ fn tickets_are_kept_in_all_three_ways() {
                 .with_durability(durability)
                 .with_background_flush(background);
             let wal = Wal::open_with(path, config).unwrap();
-            let waited = wal.ticket(wal.append(b"waited for").unwrap()).unwrap();
+            let waited = ticket(&wal, b"waited for");
             let lsn = waited.lsn();
             assert_eq!(waited.wait().unwrap(), lsn);
             assert!(wal.status().durable > lsn);
 
             let (told, hears) = mpsc::channel();
-            let called = wal.ticket(wal.append(b"called back").unwrap()).unwrap();
+            let called = ticket(&wal, b"called back");
             let lsn = called.lsn();
             called.on_durable(move |outcome| told.send(outcome).unwrap());
             assert_eq!(hears.recv_timeout(PATIENCE).unwrap().unwrap(), lsn);
 
-            let polled = wal.ticket(wal.append(b"polled").unwrap()).unwrap();
+            let polled = ticket(&wal, b"polled");
             let lsn = polled.lsn();
             assert_eq!(block_on(polled).unwrap(), lsn);
             assert!(wal.status().durable > lsn);

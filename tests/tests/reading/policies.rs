@@ -5,13 +5,10 @@ use serde::{Deserialize, Serialize};
 use wal_db::__private::{StoredEvent, Upcast};
 use wal_db::{
     Lsn, MemStore, RecoveryPolicy, Replay, Wal, WalConfig, WalError, WalRecord, WalStore,
-    codec::{Bincode, Codec, CodecError, CodecId},
+    codec::Codec,
     event::{Ahead, EventType, Retired, Skipped, TypedError, Unreadable, WalDecode},
 };
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
-}
+use wal_tests::{assert_is, own::Own, record, wal};
 
 /// What this program reads.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -67,16 +64,7 @@ macro_rules! stored_as {
         #[derive(Debug, Serialize, Deserialize)]
         struct $type($($field),*);
 
-        impl WalRecord for $type {
-            const NAME: &'static str = $name;
-            const RECORDS: &'static [EventType] = &[EventType::new($name, $version)];
-            const FAMILY: bool = false;
-
-            fn record_index(&self) -> usize {
-                0
-            }
-        }
-
+        record!($type, EventType::new($name, $version));
         impl WalDecode<'_> for $type {}
     )*};
 }
@@ -90,24 +78,6 @@ stored_as! {
     Shorter() = "job.done", 3;
     Blinked(u8) = "job.blinked", 1;
     Paused(u8) = "job.paused", 5;
-}
-
-/// A format of another program, which the one that replays does not have.
-enum Foreign {}
-
-impl Codec for Foreign {
-    const ID: CodecId = CodecId::new(200);
-
-    fn encode<T: Serialize + ?Sized>(event: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        Bincode::encode(event, out)
-    }
-
-    fn decode<'de, S>(seed: S, bytes: &'de [u8]) -> Result<(S::Value, usize), CodecError>
-    where
-        S: serde::de::DeserializeSeed<'de>,
-    {
-        Bincode::decode(seed, bytes)
-    }
 }
 
 fn append<T: WalRecord>(wal: &Wal, event: T) -> Lsn {
@@ -128,7 +98,8 @@ const UNREADABLE: [(Append, Counter); 9] = [
     (|wal| append(wal, DoneV2(-1)), |s| s.not_upcast),
     (
         |wal| {
-            let log = wal.typed::<Longer>().expect("typed").with_codec::<Foreign>();
+            // The format of another program, which the one that replays does not have.
+            let log = wal.typed::<Longer>().expect("typed").with_codec::<Own>();
             log.append(&Longer(1, 2)).expect("append")
         },
         |s| s.unknown_codec,
@@ -254,7 +225,7 @@ fn damage_of_the_log_is_never_skipped() {
             let mut replay = replay(&wal).on_unreadable(policy);
             assert_eq!(event(replay.next()), Job::Done(1));
             let error = replay.next().expect("not the end").expect_err("the damage");
-            assert!(matches!(error, WalError::Corruption(_)), "{error:?}");
+            assert_is!(error, WalError::Corruption(_));
             assert!(replay.next().is_none(), "{policy:?}");
             assert_eq!(replay.skipped().total(), 0);
             assert!(replay.take_collected().is_empty());

@@ -3,7 +3,6 @@
 
 mod deaths;
 mod model;
-mod more;
 mod openings;
 mod staging;
 mod tail;

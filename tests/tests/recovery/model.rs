@@ -6,7 +6,7 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 use wal_db::{Lsn, MemStore, Record, Result, Staging, Start, Wal, WalConfig, WalError};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     files::{Form, Place},
     payload, quiet, scale,
 };
@@ -248,10 +248,10 @@ impl Model {
                     self.flushed = self.flushed.max(at + 1);
                 }
                 let beyond = Lsn::new(self.wal().end().get() + 8);
-                assert!(matches!(
+                assert_is!(
                     wal_tests::sync_to(self.wal(), beyond),
                     Err(WalError::NoSuchRecord { .. })
-                ));
+                );
             }
             Step::Flush => {
                 self.wal().drain().unwrap();
@@ -266,7 +266,7 @@ impl Model {
             Step::Close => {
                 let handle = self.wal().clone();
                 self.wal.take().unwrap().close().unwrap();
-                assert!(matches!(handle.append(b"x"), Err(WalError::Closed)));
+                assert_is!(handle.append(b"x"), Err(WalError::Closed));
                 drop(handle);
                 self.open();
                 self.all_flushed();
@@ -372,7 +372,7 @@ impl Model {
                 self.wal().iter_from(Start::Ordinal(ordinal)).map(drop),
                 self.wal().read_ordinal(ordinal).map(drop),
             ] {
-                assert!(matches!(refused, Err(WalError::Truncated { .. })), "{refused:?}");
+                assert_is!(refused, Err(WalError::Truncated { .. }));
             }
             return;
         };
@@ -398,10 +398,9 @@ impl Model {
         self.wal().truncate_after(self.entries[at].0).unwrap();
         let cut: Vec<Entry> = self.entries.drain(at + 1..).collect();
         if let Some(first) = cut.first() {
-            let found = self.wal().read(first.0);
-            assert!(matches!(found, Err(WalError::NoSuchRecord { .. })), "{found:?}");
+            assert_is!(self.wal().read(first.0), Err(WalError::NoSuchRecord { .. }));
             let again = self.wal().truncate_after(first.0);
-            assert!(matches!(again, Err(WalError::NoSuchRecord { .. })), "{again:?}");
+            assert_is!(again, Err(WalError::NoSuchRecord { .. }));
         }
         self.all_flushed();
     }
@@ -411,10 +410,9 @@ impl Model {
         let first = self.entries[at].0;
         self.wal().truncate_from(first).unwrap();
         self.entries.truncate(at);
-        let found = self.wal().read(first);
-        assert!(matches!(found, Err(WalError::NoSuchRecord { .. })), "{found:?}");
+        assert_is!(self.wal().read(first), Err(WalError::NoSuchRecord { .. }));
         let again = self.wal().truncate_from(first);
-        assert!(matches!(again, Err(WalError::NoSuchRecord { .. })), "{again:?}");
+        assert_is!(again, Err(WalError::NoSuchRecord { .. }));
         assert_eq!(self.wal().status().records, at as u64);
         if at == 0 {
             assert!(
@@ -447,8 +445,7 @@ impl Model {
             None => assert!(self.last.is_none_or(|last| head > last || gone.is_empty())),
         }
         if let Some(last) = gone.last() {
-            let found = self.wal().read(last.0);
-            assert!(matches!(found, Err(WalError::Truncated { .. })), "{found:?}");
+            assert_is!(self.wal().read(last.0), Err(WalError::Truncated { .. }));
         }
         // What is left and not flushed is not flushed by this.
         self.flushed = self.flushed.saturating_sub(gone.len()).min(self.entries.len());

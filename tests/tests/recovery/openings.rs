@@ -5,17 +5,15 @@ use std::fs;
 use wal_db::{
     Staging, Wal, WalConfig, WalError,
     recovery::CorruptionReason,
-    testing::sim::{AfterFailedSync, Call, Fault, Medium, SimDisk},
+    testing::sim::{AfterFailedSync, Call, Medium, SimDisk},
 };
+use wal_tests::faults::{EIO, ENOSPC, dies_of_a_failed_flush, from_then_on};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     files::{FORMS, Form, Place, SEGMENT},
-    put, quiet,
+    pairs, put, quiet,
     sim::log,
 };
-
-const EIO: i32 = 5;
-const ENOSPC: i32 = 28;
 
 fn small(staging: Staging) -> WalConfig {
     quiet().with_staging(staging).with_staging_bytes(64 << 10)
@@ -23,14 +21,7 @@ fn small(staging: Staging) -> WalConfig {
 
 /// Everything fails after so many calls: as good as dead.
 fn dies_after(disk: &SimDisk, calls: u64) {
-    disk.behave(|disk| {
-        disk.fault = Some(Fault {
-            call: None,
-            after: calls,
-            error: EIO,
-            forever: true,
-        });
-    });
+    disk.behave(|disk| disk.fault = from_then_on(None, calls, EIO));
 }
 
 /// A second process dies in every call of its opening, and the power is lost in every call of a third one's.
@@ -97,10 +88,7 @@ fn what_one_process_has_cut_off_is_cut_for_the_next_before_that_says_so() {
     // Staging memory knows what is durable, so that nothing has to be written and flushed for that.
     let mapped = small(Staging::Mapped);
     // What of the group has arrived differs from round to round.
-    for (form, before) in FORMS
-        .into_iter()
-        .flat_map(|form| (1..9).map(move |before| (form, before)))
-    {
+    for (form, before) in pairs(FORMS, 1..9) {
         dies_in_every_call(form, mapped, || {
             let disk = SimDisk::new();
             let wal = log::open(&disk, form, mapped).unwrap();
@@ -113,18 +101,7 @@ fn what_one_process_has_cut_off_is_cut_for_the_next_before_that_says_so() {
                 .collect();
             put(&wal, before, 1200);
             // The flush fails, and some of what it should have flushed has arrived.
-            disk.behave(|disk| {
-                disk.after_failed_sync = AfterFailedSync::Reverted;
-                disk.fault = Some(Fault {
-                    call: Some(Call::Sync),
-                    after: 0,
-                    error: EIO,
-                    forever: false,
-                });
-            });
-            wal.sync().unwrap_err();
-            let disk = disk.kill();
-            disk.heal();
+            let disk = dies_of_a_failed_flush(&disk, &wal);
             // A process that dies flushes nothing, and reverts nothing.
             disk.behave(|disk| disk.after_failed_sync = AfterFailedSync::Kept);
             (disk, acked)
@@ -202,14 +179,7 @@ fn what_a_full_disk_could_not_keep_aside_takes_no_space() {
     }
     let disk = SimDisk::of(medium.after(&arrival));
     let kept = format!("log/cut-{}", cut.unwrap().start);
-    disk.behave(|disk| {
-        disk.fault = Some(Fault {
-            call: Some(Call::Write),
-            after: 0,
-            error: ENOSPC,
-            forever: true,
-        });
-    });
+    disk.behave(|disk| disk.fault = from_then_on(Call::Write, 0, ENOSPC));
     log::open(&disk, Form::Segmented, quiet()).unwrap_err();
     assert!(disk.seen().file(&kept).is_none());
     disk.heal();
@@ -222,16 +192,14 @@ fn files_with_the_names_that_making_a_log_uses_are_not_emptied() {
     let place = Place::new(Form::File);
     let beside = place.root().join("log.new");
     fs::write(&beside, b"somebody's notes").unwrap();
-    let error = place.open(quiet()).unwrap_err();
-    assert!(matches!(error, WalError::NotALog { .. }), "{error:?}");
+    assert_is!(place.open(quiet()).unwrap_err(), WalError::NotALog { .. });
     assert_eq!(fs::read(&beside).unwrap(), b"somebody's notes");
 
     let place = Place::new(Form::Segmented);
     fs::create_dir(place.path()).unwrap();
     let beside = place.path().join("manifest.new");
     fs::write(&beside, b"somebody's notes").unwrap();
-    let error = place.open(quiet()).unwrap_err();
-    assert!(matches!(error, WalError::NotALog { .. }), "{error:?}");
+    assert_is!(place.open(quiet()).unwrap_err(), WalError::NotALog { .. });
     assert_eq!(fs::read(&beside).unwrap(), b"somebody's notes");
 }
 
@@ -239,8 +207,7 @@ fn files_with_the_names_that_making_a_log_uses_are_not_emptied() {
 fn a_file_with_the_name_of_the_staging_file_is_not_emptied() {
     let place = Place::new(Form::File);
     fs::write(place.staging(), b"somebody's notes").unwrap();
-    let error = place.open(quiet()).unwrap_err();
-    assert!(matches!(error, WalError::NotALog { .. }), "{error:?}");
+    assert_is!(place.open(quiet()).unwrap_err(), WalError::NotALog { .. });
     assert_eq!(fs::read(place.staging()).unwrap(), b"somebody's notes");
     assert!(!place.path().exists());
 }
@@ -252,18 +219,7 @@ fn records_that_were_lost_with_the_cache_are_reported() {
     let acked = put(&wal, 1, 300);
     wal.sync().unwrap();
     put(&wal, 2, 1200);
-    disk.behave(|disk| {
-        disk.after_failed_sync = AfterFailedSync::Reverted;
-        disk.fault = Some(Fault {
-            call: Some(Call::Sync),
-            after: 0,
-            error: EIO,
-            forever: false,
-        });
-    });
-    wal.sync().unwrap_err();
-    let disk = disk.kill();
-    disk.heal();
+    let disk = dies_of_a_failed_flush(&disk, &wal);
     drop(wal);
     let wal = log::open(&disk, Form::Segmented, quiet()).unwrap();
     let report = wal.recovery();

@@ -7,7 +7,7 @@ use wal_db::{Durability, OpenPolicy, Wal, WalError};
 use wal_tests::{
     Entry, all, corruption,
     damage::{bytes, refused, salvaged, synced},
-    disk::{Disk, EIO, Fault, Op},
+    disk::{Disk, EIO, Fault, Op, open},
     files::{FORMS, Form, GROUP_HEADER, Group, Place, SECTOR, assert_same_files},
     payload, put, quiet, quiet_heap,
 };
@@ -478,4 +478,18 @@ fn a_zeroed_header_in_a_sector_that_is_not_zero_is_damage() {
             "{form:?}"
         );
     }
+}
+
+/// The manifest says where to scan from, and must not name a place that a power loss takes back.
+#[test]
+fn the_place_to_scan_from_is_durable() {
+    let disk = Disk::new();
+    let wal = open(&disk, quiet_heap());
+    let kept: Vec<Entry> = (0..2).map(|i| put(&wal, i, 100)).collect();
+    wal.sync().unwrap();
+    put(&wal, 2, 2000);
+    wal.drain().unwrap();
+    wal.truncate_before(kept[1].0).unwrap();
+    let after = disk.after_power_loss(|_| false);
+    assert_eq!(all(&open(&after, quiet_heap())), kept[1..]);
 }

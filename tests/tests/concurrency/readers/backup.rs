@@ -11,12 +11,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, Wal, WalConfig, WalError, WalRecord, WalStore, recovery::CorruptionReason};
+use wal_db::{MemStore, Wal, WalConfig, WalError, WalRecord, recovery::CorruptionReason};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     files::{FORMS, Form, Place, SLOT, tree},
-    forwarding::{Forwarding, Over},
     note, put, quiet, quiet_heap,
+    scripted::{Op, Scripted},
 };
 
 fn open(form: Form, path: &Path) -> Wal {
@@ -147,35 +147,22 @@ fn the_schema_of_what_is_staged_only_is_in_a_backup() {
     }
 }
 
-type Act = Box<dyn FnOnce() + Send>;
-
-/// A store that does something before it is read the next time.
-#[derive(Clone)]
-struct Meanwhile(MemStore, Arc<Mutex<Option<Act>>>);
-
-impl Over for Meanwhile {
-    fn store(&self) -> &MemStore {
-        &self.0
-    }
-
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let act = self.1.lock().unwrap().take();
-        if let Some(act) = act {
-            act();
-        }
-        self.0.read_at(pos, buf)
-    }
-}
-
 #[test]
 fn a_backup_knows_what_was_dropped_while_it_was_made() {
-    let store = Meanwhile(MemStore::new(), Arc::default());
-    let wal = Wal::with_store_and_config(Forwarding(store.clone()), quiet_heap()).unwrap();
+    // Done before it is read the next time.
+    let meanwhile = Arc::new(Mutex::new(None::<Box<dyn FnOnce() + Send>>));
+    let next = meanwhile.clone();
+    let store = Scripted::new(MemStore::new(), move |_, call| {
+        let act = (call.op == Op::Read).then(|| next.lock().unwrap().take());
+        act.flatten().into_iter().for_each(|act| act());
+        Ok(None)
+    });
+    let wal = Wal::with_store_and_config(store, quiet_heap()).unwrap();
     let entries: Vec<_> = (0..12).map(|seed| put(&wal, seed, 1000)).collect();
     wal.sync().unwrap();
     wal.truncate_before(entries[2].0).unwrap();
     let (handle, head) = (wal.clone(), entries[8].0);
-    *store.1.lock().unwrap() = Some(Box::new(move || {
+    *meanwhile.lock().unwrap() = Some(Box::new(move || {
         handle.truncate_before(head).unwrap();
     }));
     let dir = tempfile::tempdir().unwrap();
@@ -187,8 +174,7 @@ fn a_backup_knows_what_was_dropped_while_it_was_made() {
     assert_eq!(copy.status().head, head);
     // A reader that has read up to the sixth has missed the two after it.
     for log in [&wal, &copy] {
-        let behind = log.tail(entries[6].0).map(drop);
-        assert!(matches!(behind, Err(WalError::Truncated { .. })), "{behind:?}");
+        assert_is!(log.tail(entries[6].0).map(drop), Err(WalError::Truncated { .. }));
     }
 }
 
@@ -256,10 +242,7 @@ fn a_backup_overwrites_nothing_and_one_that_fails_leaves_nothing() {
         // A damaged record is not copied in silence.
         place.flip(entries[1].0.get() + 64 + 100);
         let damaged = place.root().join("damaged");
-        assert!(
-            matches!(wal.backup_to(&damaged), Err(WalError::Corruption(_))),
-            "{form:?}"
-        );
+        assert_is!(wal.backup_to(&damaged), Err(WalError::Corruption(_)), "{form:?}");
         let left = if damaged.is_dir() {
             tree(&damaged).len()
         } else {
@@ -446,8 +429,7 @@ fn a_live_directory_is_copied_manifest_first_and_without_staging() {
     (0..9).for_each(|seed| drop(put(&wal, seed, 30_000)));
     wal.sync().unwrap();
     fs::copy(place.path().join("manifest"), target.join("manifest")).unwrap();
-    let refused = Wal::open_read_only(&target);
-    assert!(matches!(refused, Err(WalError::Corruption(_))), "{refused:?}");
+    assert_is!(Wal::open_read_only(&target), Err(WalError::Corruption(_)));
 }
 
 #[test]

@@ -11,11 +11,9 @@ use wal_db::{
     read::Follow,
     recovery::SalvageItem,
     store::Identity,
-    testing::{
-        SimDisk,
-        sim::{Call, Fault},
-    },
+    testing::{SimDisk, sim::Call},
 };
+use wal_tests::faults::{EIO, from_then_on};
 use wal_tests::{Entry, all, files::SEGMENT, put};
 
 /// Two of these fill a block of the ring, and eight a segment.
@@ -42,14 +40,7 @@ fn written(disk: &SimDisk, staging: Staging) -> (Wal, Vec<Entry>) {
 
 /// Closes the log, but for what it does last: the segments that it did not need are still there.
 fn close_in_part(disk: &SimDisk, wal: Wal) {
-    disk.behave(|behaviour| {
-        behaviour.fault = Some(Fault {
-            call: Some(Call::Remove),
-            after: 0,
-            error: 5,
-            forever: true,
-        });
-    });
+    disk.behave(|behaviour| behaviour.fault = from_then_on(Call::Remove, 0, EIO));
     // Whatever it says, what it has not done stays undone.
     let _ = wal.close();
     assert!(disk.heal() > 0, "nothing goes");

@@ -4,14 +4,11 @@ use std::{sync::mpsc, time::Duration};
 
 use wal_db::{Lsn, Staging, Tail, Wal, WalConfig, WalError, read::Follow, testing::SimDisk};
 use wal_tests::{
-    Entry, all,
+    Entry, PATIENCE, all, assert_is,
     files::{FORMS, Form, Place},
     put, quiet, within,
     written::Written,
 };
-
-/// Longer than a busy machine takes to come back to a thread; only what never comes reaches it.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn next(tail: &mut Tail) -> Entry {
     let record = tail.next_timeout(PATIENCE).unwrap().expect("it comes");
@@ -120,10 +117,7 @@ fn a_follower_hears_of_cuts_and_of_a_log_that_has_moved_on() {
         wal.truncate_after(entries[4].0).unwrap();
         let instead = put(&wal, 9, 100);
         wal.sync().unwrap();
-        assert!(
-            matches!(tail.try_next(), Err(WalError::CutBack { .. })),
-            "{form:?}"
-        );
+        assert_is!(tail.try_next(), Err(WalError::CutBack { .. }), "{form:?}");
         assert_eq!(next(&mut tail), instead, "{form:?}");
         let mut late = reader.tail(Lsn::ZERO).unwrap();
         wal.truncate_before(entries[4].0).unwrap();

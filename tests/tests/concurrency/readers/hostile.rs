@@ -9,7 +9,7 @@ use wal_db::{
     read::{Follow, RevIter},
 };
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     files::{FORMS, Form, Place},
     payload, put, quiet,
 };
@@ -187,7 +187,7 @@ fn a_repair_under_a_reader_leaves_what_is_intact() {
                 Ok(Some(record)) => came.push(Entry(record.lsn(), record.into_data())),
                 Ok(None) => break,
                 Err(error) => {
-                    assert!(matches!(error, WalError::CutBack { .. }), "{form:?}: {error:?}");
+                    assert_is!(error, WalError::CutBack { .. }, "{form:?}");
                     told += 1;
                 }
             }

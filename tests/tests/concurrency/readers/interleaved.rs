@@ -5,15 +5,18 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
 use wal_db::{Lsn, Staging, WalConfig, WalError, testing::SimDisk};
-use wal_tests::{Entry, note, payload, scale, written::Written};
+use wal_tests::{
+    Entry, note, scale, until_error_of,
+    written::{Kind, Op, State, Writer, Written, beside},
+};
 
 /// In segments or in one file, and what becomes of what was not written yet.
-pub(super) const FORMS: [(bool, Staging); 3] = [
+pub(super) const FORMS: [Kind; 3] = [
     (true, Staging::Mapped),
     (false, Staging::Mapped),
     (true, Staging::WriteThrough),
@@ -21,81 +24,6 @@ pub(super) const FORMS: [(bool, Staging); 3] = [
 
 /// What a reader saw, and after which calls.
 type Said = (Option<Seen>, String);
-
-/// What the writer does.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Op {
-    /// Appends so many bytes.
-    Append(usize),
-    Sync,
-    /// Hands what was appended to the store.
-    Flush,
-    /// Keeps so many of the records that there are.
-    CutAfter(usize),
-    /// Drops so many of the records that there are.
-    CutBefore(usize),
-    /// Closes the log and opens it again.
-    Reopen,
-    /// The process dies; the log is opened again.
-    Die,
-}
-
-/// A log that is written, and what was ever in it.
-pub(super) struct Writer {
-    pub(super) log: Written,
-    seed: usize,
-    /// The log after each operation.
-    pub(super) states: Vec<State>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct State {
-    live: Vec<Entry>,
-    /// So many of them are in the store.
-    stored: usize,
-    head_moved: bool,
-}
-
-impl Writer {
-    pub(super) fn new(segmented: bool, staging: Staging) -> Writer {
-        Writer {
-            log: Written::new(segmented, staging),
-            seed: 0,
-            states: vec![State::default()],
-        }
-    }
-
-    pub(super) fn run(&mut self, op: Op) {
-        let mut state = self.states.last().unwrap().clone();
-        match op {
-            Op::Append(len) => {
-                self.seed += 1;
-                let data = payload(self.seed, len);
-                let lsn = self.log.wal().append(&data).unwrap();
-                state.live.push(Entry(lsn, data));
-            }
-            Op::Sync => self.log.wal().sync().unwrap(),
-            Op::Flush => self.log.wal().drain().unwrap(),
-            Op::CutAfter(kept) => {
-                self.log.wal().truncate_after(state.live[kept - 1].0).unwrap();
-                state.live.truncate(kept);
-            }
-            Op::CutBefore(dropped) => {
-                let lsn = state.live[dropped].0;
-                assert_eq!(self.log.wal().truncate_before(lsn).unwrap(), lsn);
-                state.live.drain(..dropped);
-                state.stored -= dropped;
-                state.head_moved = true;
-            }
-            Op::Reopen => self.log.reopen(),
-            Op::Die => self.log.die(),
-        }
-        if !matches!(op, Op::Append(_)) || self.log.config.staging() == Staging::WriteThrough {
-            state.stored = state.live.len();
-        }
-        self.states.push(state);
-    }
-}
 
 /// The records that a reader was shown, and what it was told at their end.
 #[derive(Debug)]
@@ -111,37 +39,13 @@ pub(super) struct Seen {
     pub(super) to: usize,
 }
 
-/// Runs the first `before` operations, then a reader, before whose call number `at` the next `during` are run.
-fn run(script: &[Op], form: (bool, Staging), before: usize, during: &[(u64, usize)], read: ReadFn) -> u64 {
-    let (segmented, staging) = form;
-    let mut writer = Writer::new(segmented, staging);
-    let disk = writer.log.disk.clone();
-    script[..before].iter().for_each(|&op| writer.run(op));
-    let writer = Arc::new(Mutex::new((writer, before)));
-    let calls = Arc::new(AtomicU64::new(0));
-    let beside = disk.beside({
-        let (writer, calls, script, during) =
-            (writer.clone(), calls.clone(), script.to_vec(), during.to_vec());
-        move || {
-            let call = calls.fetch_add(1, Ordering::Relaxed);
-            for (_, count) in during.iter().filter(|(at, _)| *at == call) {
-                let mut guard = writer.lock().unwrap();
-                let (writer, done) = &mut *guard;
-                for &op in script[*done..].iter().take(*count) {
-                    writer.run(op);
-                    *done += 1;
-                }
-            }
-        }
-    });
-    let now = || writer.lock().unwrap().1;
-    let what = format!("{form:?}, {:?} first, then {during:?}", &script[..before]);
-    let seen = read(&beside, segmented, &now, &what);
-    let guard = writer.lock().unwrap();
-    if let Some(seen) = seen {
-        judge(&guard.0.states, &seen, &what);
-    }
-    calls.load(Ordering::Relaxed)
+/// A reader beside a writer, see [`beside`].
+fn run(kind: Kind, before: usize, during: &[(u64, usize)], read: ReadFn) -> u64 {
+    let read = |disk: &SimDisk, now: &dyn Fn() -> usize, what: &str| read(disk, kind.0, now, what);
+    beside(LIFE, kind, before, during, read, |writer, seen, what| {
+        seen.into_iter()
+            .for_each(|seen| judge(&writer.states, &seen, what));
+    })
 }
 
 pub(super) type ReadFn = fn(&SimDisk, bool, &dyn Fn() -> usize, &str) -> Option<Seen>;
@@ -249,22 +153,7 @@ fn opens_and_reads_backwards(
     let wal = disk
         .open_read_only(Written::NAME, segmented, quiet())
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
-    let mut entries = Vec::new();
-    let mut error = None;
-    match wal.iter_rev() {
-        Err(told) => error = Some(told),
-        Ok(records) => {
-            for record in records {
-                match record {
-                    Ok(record) => entries.push(Entry(record.lsn(), record.into_data())),
-                    Err(told) => {
-                        error = Some(told);
-                        break;
-                    }
-                }
-            }
-        }
-    }
+    let (mut entries, error) = until_error_of(wal.iter_rev());
     entries.reverse();
     if error.is_some() {
         // Of the newest ones only.
@@ -376,11 +265,11 @@ fn everywhere(read: ReadFn) {
     let mut runs = 0u64;
     for form in FORMS {
         for before in 1..=LIFE.len() {
-            let calls = run(LIFE, form, before, &[], read);
+            let calls = run(form, before, &[], read);
             let counts = if scale() > 1 { 1..=8 } else { 1..=2 };
             for count in counts.chain([5]).filter(|count| before + count <= LIFE.len()) {
                 for at in 0..calls + 4 {
-                    run(LIFE, form, before, &[(at, count)], read);
+                    run(form, before, &[(at, count)], read);
                     runs += 1;
                 }
             }

@@ -6,13 +6,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use wal_db::testing::{
-    SimDisk,
-    sim::{Call, Fault},
-};
+use wal_db::testing::{SimDisk, sim::Call};
+use wal_tests::faults::{EMFILE, from_then_on};
 use wal_tests::{all, files::SEGMENT, payload, put, quiet_heap};
-
-const EMFILE: i32 = 24;
 
 /// Opens a log for reading. In its call number `at` the writer makes segments until it has opened so many files, and is
 /// then in the middle of making more. Returns whether it came to that.
@@ -28,14 +24,7 @@ fn open_beside(at: u64, opened: u64) -> bool {
             if calls.fetch_add(1, Ordering::SeqCst) != at {
                 return;
             }
-            disk.behave(|behaviour| {
-                behaviour.fault = Some(Fault {
-                    call: Some(Call::Open),
-                    after: opened,
-                    error: EMFILE,
-                    forever: true,
-                });
-            });
+            disk.behave(|behaviour| behaviour.fault = from_then_on(Call::Open, opened, EMFILE));
             assert!(wal.append(&payload(9, 600_000)).is_err());
             disk.heal();
         })

@@ -4,7 +4,7 @@ use wal_db::{Lsn, Start, Wal, recovery::SalvageItem};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Place, SECTOR, assert_same_files},
-    put, quiet,
+    lsns_of, put, quiet,
 };
 
 /// Five records that are durable, and seven that are in staging memory only.
@@ -34,19 +34,11 @@ fn a_handle_that_reads_shows_what_staging_memory_holds_and_changes_nothing() {
         for (ordinal, entry) in (0..).zip(&entries) {
             assert_eq!(reader.read(entry.0).unwrap().data(), entry.1, "{form:?}");
             assert_eq!(reader.locate(entry.0).unwrap().ordinal, ordinal, "{form:?}");
-            let from: Vec<_> = reader
-                .iter_from(entry.0)
-                .unwrap()
-                .map(|record| record.unwrap().lsn())
-                .collect();
+            let from = lsns_of(reader.iter_from(entry.0));
             assert_eq!(from[0], entry.0);
         }
         let lsns: Vec<Lsn> = entries.iter().map(|entry| entry.0).collect();
-        let mut newest_first: Vec<_> = reader
-            .iter_rev()
-            .unwrap()
-            .map(|record| record.unwrap().lsn())
-            .collect();
+        let mut newest_first = lsns_of(reader.iter_rev());
         newest_first.reverse();
         assert_eq!(newest_first, lsns, "{form:?}");
         for ordinal in 0..=12 {

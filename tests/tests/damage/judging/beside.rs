@@ -1,34 +1,19 @@
 //! A writer does what it does between any two calls of who looks from outside: a healthy log is never called damaged, and
 //! what was there all the time is not missed.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use wal_db::{Lsn, Staging, recovery::SalvageItem, testing::SimDisk};
+use wal_tests::{
+    Entry, assert_is, note, scale,
+    written::{Kind, Op, State, Writer, Written, beside},
 };
 
-use wal_db::{Lsn, Staging, recovery::SalvageItem, testing::SimDisk};
-use wal_tests::{Entry, note, payload, scale, written::Written};
-
 /// In segments or in one file, and what becomes of what was not written yet.
-pub(super) const FORMS: [(bool, Staging); 4] = [
+pub(super) const FORMS: [Kind; 4] = [
     (true, Staging::Mapped),
     (false, Staging::Mapped),
     (true, Staging::WriteThrough),
     (false, Staging::WriteThrough),
 ];
-
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Op {
-    /// Appends so many bytes.
-    Append(usize),
-    Sync,
-    /// Keeps so many of the records that there are.
-    CutAfter(usize),
-    /// Drops so many of the records that there are.
-    CutBefore(usize),
-    /// Closes the log and opens it again.
-    Reopen,
-}
 
 /// Small groups and large ones, segments that end, cuts at both ends, and another opening.
 pub(super) const LIFE: &[Op] = &[
@@ -52,93 +37,39 @@ pub(super) const LIFE: &[Op] = &[
     Op::Append(70),
 ];
 
-pub(super) struct Writer {
-    pub(super) log: Written,
-    live: Vec<Entry>,
-    /// The log after each operation.
-    pub(super) states: Vec<Vec<Entry>>,
-}
-
-impl Writer {
-    pub(super) fn new(segmented: bool, staging: Staging) -> Writer {
-        Writer {
-            log: Written::new(segmented, staging),
-            live: Vec::new(),
-            states: vec![Vec::new()],
-        }
-    }
-
-    pub(super) fn run(&mut self, op: Op) {
-        let wal = self.log.wal();
-        match op {
-            Op::Append(len) => {
-                let data = payload(self.states.len(), len);
-                self.live.push(Entry(wal.append(&data).unwrap(), data));
-            }
-            Op::Sync => wal.sync().unwrap(),
-            Op::CutAfter(kept) => {
-                wal.truncate_after(self.live[kept - 1].0).unwrap();
-                self.live.truncate(kept);
-            }
-            Op::CutBefore(dropped) => {
-                wal.truncate_before(self.live[dropped].0).unwrap();
-                self.live.drain(..dropped);
-            }
-            Op::Reopen => self.log.reopen(),
-        }
-        self.states.push(self.live.clone());
-    }
-}
-
 /// What is done from outside, by a name for the message.
 pub(super) type Look = fn(&SimDisk, &str) -> Option<(Vec<Entry>, Vec<Lsn>)>;
 
-/// Runs the first `before` operations, then the look, before whose call number `at` the next `count` are run. Returns how
-/// many calls there were.
-fn run(form: (bool, Staging), before: usize, at: u64, count: usize, look: Look) -> u64 {
-    let mut writer = Writer::new(form.0, form.1);
-    let disk = writer.log.disk.clone();
-    LIFE[..before].iter().for_each(|&op| writer.run(op));
-    let writer = Arc::new(Mutex::new(writer));
-    let calls = Arc::new(AtomicU64::new(0));
-    let beside = disk.beside({
-        let (writer, calls) = (writer.clone(), calls.clone());
-        move || {
-            if calls.fetch_add(1, Ordering::Relaxed) == at {
-                let mut writer = writer.lock().unwrap();
-                LIFE[before..before + count].iter().for_each(|&op| writer.run(op));
-            }
-        }
-    });
-    let what = format!("{form:?}, after {before}, {count} before call {at}");
-    let found = look(&beside, &what);
-    let writer = writer.lock().unwrap();
-    if let Some((found, staged)) = found {
-        judge(&writer.states[before..], &found, &what);
-        if count == 0 && form.1 == Staging::Mapped {
+/// A look beside a writer, see [`beside`].
+fn run(kind: Kind, before: usize, at: u64, count: usize, look: Look) -> u64 {
+    let look = |disk: &SimDisk, _: &dyn Fn() -> usize, what: &str| look(disk, what);
+    beside(LIFE, kind, before, &[(at, count)], look, |writer, found, what| {
+        let Some((found, staged)) = found else { return };
+        judge(&writer.states[before..], &found, what);
+        if count == 0 && kind.1 == Staging::Mapped {
             let durable = writer.log.wal().status().durable;
             assert!(
                 staged.iter().all(|lsn| *lsn >= durable),
                 "{what}: {staged:?}, {durable}"
             );
         }
-    }
-    calls.load(Ordering::Relaxed)
+    })
 }
 
 /// What may be found in a log that went through these states meanwhile.
-pub(super) fn judge(states: &[Vec<Entry>], found: &[Entry], what: &str) {
+pub(super) fn judge(states: &[State], found: &[Entry], what: &str) {
     assert!(
         found.windows(2).all(|pair| pair[0].0 < pair[1].0),
         "{what}: not in order: {found:?}"
     );
     for entry in found {
-        let ever = states.iter().any(|state| state.contains(entry));
+        let ever = states.iter().any(|state| state.live.contains(entry));
         assert!(ever, "{what}: never there: {entry:?} of {states:?}");
     }
     for entry in states[0]
+        .live
         .iter()
-        .filter(|entry| states.iter().all(|state| state.contains(entry)))
+        .filter(|entry| states.iter().all(|state| state.live.contains(entry)))
     {
         assert!(found.contains(entry), "{what}: missed {entry:?}: {found:?}");
     }
@@ -214,14 +145,8 @@ fn salvage_of_a_log_whose_process_died_shows_what_is_staged_last() {
     for op in [Op::Append(100), Op::Sync, Op::Append(200), Op::Append(300)] {
         writer.run(op);
     }
+    let live = &writer.states[4].live;
     let dead = writer.log.disk.kill();
     let items: Vec<_> = dead.salvage(Written::NAME).unwrap().map(Result::unwrap).collect();
-    assert!(
-        matches!(
-            &items[..],
-            [SalvageItem::Record(_), SalvageItem::Staged(a), SalvageItem::Staged(b)]
-                if a.data() == writer.live[1].1 && b.lsn() == writer.live[2].0
-        ),
-        "{items:?}"
-    );
+    assert_is!(items[..], [SalvageItem::Record(_), SalvageItem::Staged(a), SalvageItem::Staged(b)] if a.data() == live[1].1 && b.lsn() == live[2].0, "{items:?}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use wal_db::{Lsn, OpenPolicy, WalError, recovery::SalvageItem};
 use wal_tests::{
-    Entry,
+    Entry, assert_is,
     damage::synced,
     files::{FORMS, Place, assert_same_files},
     put, quiet,
@@ -105,9 +105,10 @@ fn a_name_alone_makes_no_kept_file() {
         ] {
             fs::write(dir.join(name), "no bytes of a log").unwrap();
             let salvaged = wal_db::recovery::salvage(dir.join(name));
-            assert!(
-                matches!(salvaged, Err(WalError::NotALog { .. } | WalError::Io { .. })),
-                "{form:?}, {name}: {salvaged:?}"
+            assert_is!(
+                salvaged,
+                Err(WalError::NotALog { .. } | WalError::Io { .. }),
+                "{form:?}, {name}"
             );
         }
         assert!(wal_db::recovery::inspect(place.path()).unwrap().kept.is_empty());

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use wal_db::{Result, Wal, WalError, recovery::SalvageItem};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     damage::many_segments,
     files::{Form, Place, SEGMENT_ROW, assert_same_files},
     put, quiet,
@@ -111,9 +111,10 @@ fn a_later_segment_of_another_version_refuses_the_log_untouched() {
             Wal::open_read_only(place.path()),
             place.open(quiet()),
         ] {
-            assert!(
-                matches!(opened, Err(WalError::UnsupportedVersion { version: 2, .. })),
-                "{state}: {opened:?}"
+            assert_is!(
+                opened,
+                Err(WalError::UnsupportedVersion { version: 2, .. }),
+                "{state}"
             );
         }
         assert_same_files(&before, &place.bytes(), state);

@@ -1,17 +1,13 @@
 //! What another implementation got wrong, with checksums that are right: `verify` finds it, and so does the reader in
 //! Python, which was written from the document alone.
 
-use std::process::Command;
-
 use wal_db::recovery::Rule;
 use wal_tests::{
     files::{FORMS, Form, Place},
-    note, put, quiet,
+    put, python_reader, quiet,
 };
 
 use super::forge::{Forged, forge};
-
-const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../contrib/wal_reader.py");
 
 type Change = fn(usize, &mut Forged);
 
@@ -228,14 +224,7 @@ fn name(rule: Rule) -> &'static str {
 
 /// The verdict of the reader in Python; `None`, and a note, if there is no Python.
 pub(crate) fn verdict_of_python(place: &Place) -> Option<serde_json::Value> {
-    let output = Command::new("python3").arg(READER).arg(place.path()).output();
-    let Ok(output) = output else {
-        note("skipped: python3 is not there");
-        return None;
-    };
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.is_empty(), "the reader failed: {errors}");
-    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = python_reader([place.path()])?;
     Some(serde_json::from_str(lines.lines().last().unwrap()).unwrap())
 }
 

@@ -1,13 +1,21 @@
 //! Stores that a program brings along: the log is forgiving where it can be, and the check finds what it cannot forgive.
 
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use wal_db::{
     FileStore, MemStore, SegmentedStore, Wal, WalError, WalStore,
-    store::Identity,
     testing::{SimDisk, check_store},
 };
-use wal_tests::{all, files::SEGMENT, put, quiet_heap, within};
+use wal_tests::{
+    all, assert_is,
+    files::SEGMENT,
+    put, quiet_heap,
+    scripted::{Op, Scripted},
+    within,
+};
 
 /// How a store is not what the trait says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,99 +33,32 @@ enum Odd {
     RefusesToReadAtTheEnd,
 }
 
-struct Store {
-    bytes: MemStore,
-    odd: Odd,
-    attached: std::sync::atomic::AtomicBool,
-}
-
-impl Store {
-    fn new(bytes: &MemStore, odd: Odd) -> Store {
-        Store {
-            bytes: bytes.clone(),
-            odd,
-            attached: false.into(),
+fn store(bytes: &MemStore, odd: Odd) -> Scripted<MemStore> {
+    let attached = AtomicBool::new(false);
+    Scripted::new(bytes.clone(), move |bytes, call| match (odd, call.op) {
+        (Odd::ShortReads, Op::Read) => {
+            let len = call.len.min(1 + (call.at as usize % 300));
+            Ok(Some(bytes.read_at(call.at, &mut call.buf[..len])? as u64))
         }
-    }
-}
-
-impl WalStore for Store {
-    fn lock(&self) -> io::Result<()> {
-        match self.odd {
-            Odd::NotExclusive => Ok(()),
-            _ => self.bytes.lock(),
+        (Odd::ReadsMoreThanAsked, Op::Read) => Ok(Some(bytes.read_at(call.at, call.buf)? as u64 + 1)),
+        (Odd::RefusesToReadAtTheEnd, Op::Read) if call.at >= bytes.len()? => {
+            Err(io::ErrorKind::UnexpectedEof.into())
         }
-    }
-
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if self.odd == Odd::RefusesToReadAtTheEnd && pos >= self.bytes.len()? {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        (Odd::PreparesLess, Op::Prepare) => Ok(Some(call.at / 2)),
+        (Odd::PreparesMore, Op::Prepare) => Ok(Some(u64::MAX - 1)),
+        (_, Op::Prepare) => Ok(Some(call.at)),
+        (Odd::AttachesOnce, Op::Attach) if attached.swap(true, Ordering::Relaxed) => {
+            Err(io::ErrorKind::InvalidInput.into())
         }
-        let len = match self.odd {
-            Odd::ShortReads => buf.len().min(1 + (pos as usize % 300)),
-            _ => buf.len(),
-        };
-        let read = self.bytes.read_at(pos, &mut buf[..len])?;
-        Ok(if self.odd == Odd::ReadsMoreThanAsked {
-            read + 1
-        } else {
-            read
-        })
-    }
-
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.bytes.write_at(pos, bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.bytes.sync()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.bytes.len()
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        if self.odd == Odd::KeepsWhatWasCut {
-            return Ok(());
-        }
-        self.bytes.truncate(len)
-    }
-
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        if self.odd == Odd::ForgetsSlots {
-            return Ok(Vec::new());
-        }
-        self.bytes.read_slot(slot)
-    }
-
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.bytes.write_slot(slot, bytes)
-    }
-
-    fn attach(&self, _: &Identity) -> io::Result<()> {
-        let before = self.attached.swap(true, std::sync::atomic::Ordering::Relaxed);
-        if before && self.odd == Odd::AttachesOnce {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        Ok(())
-    }
-
-    fn prepare(&self, end: u64) -> io::Result<u64> {
-        Ok(match self.odd {
-            Odd::PreparesLess => end / 2,
-            Odd::PreparesMore => u64::MAX - 1,
-            _ => end,
-        })
-    }
-
-    fn close(&self) {
-        self.bytes.close();
-    }
+        (Odd::ForgetsSlots, Op::ReadSlot)
+        | (Odd::KeepsWhatWasCut, Op::Truncate)
+        | (Odd::NotExclusive, Op::Lock) => Ok(Some(0)),
+        _ => Ok(None),
+    })
 }
 
 fn open(bytes: &MemStore, odd: Odd) -> wal_db::Result<Wal> {
-    Wal::with_store_and_config(Store::new(bytes, odd), quiet_heap())
+    Wal::with_store_and_config(store(bytes, odd), quiet_heap())
 }
 
 #[test]
@@ -142,7 +83,7 @@ fn a_store_that_makes_less_room_than_it_was_asked_for_is_full() {
         let wal = open(&MemStore::new(), Odd::PreparesLess)?;
         (0..1000).try_for_each(|seed| wal.append(&wal_tests::payload(seed, 100)).map(|_| ()))
     });
-    assert!(matches!(appended, Err(WalError::Full { .. })), "{appended:?}");
+    assert_is!(appended, Err(WalError::Full { .. }));
 }
 
 #[test]
@@ -154,10 +95,7 @@ fn a_store_that_makes_more_room_or_says_more_than_it_may_does_not_panic() {
     assert_eq!(all(&wal), entries);
     drop(wal);
     let opened = open(&bytes, Odd::ReadsMoreThanAsked);
-    assert!(
-        matches!(&opened, Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData),
-        "{opened:?}"
-    );
+    assert_is!(opened, Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData);
 }
 
 #[test]
@@ -171,7 +109,7 @@ fn the_check_passes_the_stores_of_the_crate_and_one_that_reads_short() {
     check_store(|| disk.file_store("log")).unwrap();
     for odd in [Odd::No, Odd::ShortReads, Odd::PreparesMore] {
         let bytes = MemStore::new();
-        check_store(|| Ok::<_, WalError>(Store::new(&bytes, odd)))
+        check_store(|| Ok::<_, WalError>(store(&bytes, odd)))
             .unwrap_or_else(|error| panic!("{odd:?}: {error}"));
     }
 }
@@ -188,7 +126,7 @@ fn the_check_finds_what_a_store_does_otherwise() {
         (Odd::RefusesToReadAtTheEnd, "a log in the store"),
     ] {
         let bytes = MemStore::new();
-        let found = check_store(|| Ok::<_, WalError>(Store::new(&bytes, odd))).unwrap_err();
+        let found = check_store(|| Ok::<_, WalError>(store(&bytes, odd))).unwrap_err();
         assert!(found.to_string().contains(told), "{odd:?}: {found}");
     }
 }

@@ -19,7 +19,7 @@ use wal_db::{
     Wal, WalError,
     recovery::{Corruption, SalvageItem},
 };
-use wal_tests::{Entry, files::SECTOR, scale, until_error};
+use wal_tests::{Entry, add_up, files::SECTOR, scale, until_error};
 
 use super::image::{Image, config};
 
@@ -77,12 +77,7 @@ pub(crate) struct Tally {
 
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Tally) {
-        self.cases += other.cases;
-        self.refused += other.refused;
-        self.found_when_read += other.found_when_read;
-        self.identical += other.identical;
-        self.torn += other.torn;
-        self.staging_lost += other.staging_lost;
+        add_up! { self += other: cases refused found_when_read identical torn staging_lost }
     }
 }
 
@@ -159,7 +154,7 @@ struct Says<'a>(&'a str);
 impl Drop for Says<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            super::say(&format!("in the case: {}", self.0));
+            wal_tests::note(&format!("in the case: {}", self.0));
         }
     }
 }

@@ -10,22 +10,17 @@ mod image;
 mod judge;
 mod small;
 
-use wal_tests::{files::Form, seed};
+use wal_tests::{files::Form, note, seed};
 
 use self::{
     image::{Image, LEFT, Left},
     judge::Tally,
 };
 
-/// The output says how much was done.
-fn say(what: &str) {
-    std::io::Write::write_all(&mut std::io::stderr(), format!("{what}\n").as_bytes()).unwrap();
-}
-
 fn bytes_of(form: Form, left: &[Left], least: u64) {
     for &left in left {
         let tally = bytes::sweep(&Image::new(form, left));
-        say(&format!(
+        note(&format!(
             "bytes, {form:?}, {left:?}, WAL_TESTS_SEED={}: {tally:?}",
             seed()
         ));
@@ -65,7 +60,7 @@ fn files_of(form: Form, least: u64) {
     let mut all = Tally::default();
     for left in LEFT {
         let tally = files::sweep(&Image::new(form, left), &Image::new(form, left));
-        say(&format!("files, {form:?}, {left:?}: {tally:?}"));
+        note(&format!("files, {form:?}, {left:?}: {tally:?}"));
         all += tally;
     }
     assert!(all.cases >= least, "{all:?}");

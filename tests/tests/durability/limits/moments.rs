@@ -2,39 +2,27 @@
 
 use wal_db::{
     Retention, SegmentedStore, Wal, WalConfig, WalError, WalStore,
-    store::Identity,
     testing::{
         SimDisk,
         sim::{Call, Fault},
     },
 };
+use wal_tests::faults::{EACCES, EIO, EMFILE, ENOSPC, EROFS, from_then_on, once};
 use wal_tests::{
-    all,
+    all, assert_is,
+    files::SOME_LOG,
     files::{FORMS, Form, SEGMENT},
     payload, put, quiet_heap,
     sim::log,
     within,
 };
 
-const EIO: i32 = 5;
-const EMFILE: i32 = 24;
-const EACCES: i32 = 13;
-const ENOSPC: i32 = 28;
-const EROFS: i32 = 30;
-
 fn open(disk: &SimDisk, config: WalConfig) -> Wal {
     disk.open_segmented("log", SEGMENT, config).unwrap()
 }
 
 fn nothing_can_be_opened(disk: &SimDisk, error: i32) {
-    disk.behave(|behaviour| {
-        behaviour.fault = Some(Fault {
-            call: Some(Call::Open),
-            after: 0,
-            error,
-            forever: true,
-        });
-    });
+    disk.behave(|behaviour| behaviour.fault = from_then_on(Call::Open, 0, error));
 }
 
 /// Appends until one is refused; returns how many were taken, and the refusal.
@@ -59,10 +47,7 @@ fn a_segment_that_cannot_be_made_for_a_moment_refuses_the_record_and_no_more() {
                 for round in 0..3 {
                     nothing_can_be_opened(&disk, error);
                     let refused = append_until_refused(&wal, &mut taken);
-                    assert!(
-                        matches!(&refused, WalError::Io { source, .. } if source.kind() == std::io::Error::from_raw_os_error(error).kind()),
-                        "{round}: {refused:?}"
-                    );
+                    assert_is!(refused, WalError::Io { source, .. } if source.kind() == std::io::Error::from_raw_os_error(error).kind(), "{round}");
                     assert_eq!(wal.status().failure, None, "{round}");
                     disk.heal();
                     put(&wal, taken, 5000);
@@ -165,14 +150,7 @@ fn no_call_that_opens_a_file_is_one_that_must_not_fail() {
         assert!(calls > 5, "{calls}");
         for after in 0..calls {
             let disk = SimDisk::new();
-            disk.behave(|behaviour| {
-                behaviour.fault = Some(Fault {
-                    call: Some(Call::Open),
-                    after,
-                    error: EMFILE,
-                    forever: false,
-                });
-            });
+            disk.behave(|behaviour| behaviour.fault = once(Call::Open, after, EMFILE));
             let durable = live(&disk, form, config);
             let wal = log::open(&disk, form, config).unwrap();
             let there: Vec<Vec<u8>> = all(&wal).into_iter().map(|entry| entry.1).collect();
@@ -184,14 +162,7 @@ fn no_call_that_opens_a_file_is_one_that_must_not_fail() {
 /// A store of 40 segments that were made ready and not written.
 fn store_of_many_segments(disk: &SimDisk) -> SegmentedStore {
     let store = disk.segmented_store("log", SEGMENT).unwrap();
-    let identity = Identity {
-        log_id: [7; 16],
-        head: 0,
-        newest_segment: 0,
-        read_only: false,
-        in_use: false,
-    };
-    store.attach(&identity).unwrap();
+    store.attach(&SOME_LOG).unwrap();
     assert!(store.prepare(40 * SEGMENT).unwrap() >= 40 * SEGMENT);
     store
 }
@@ -200,14 +171,7 @@ fn store_of_many_segments(disk: &SimDisk) -> SegmentedStore {
 fn a_failed_flush_of_a_write_is_heard_by_the_next_sync() {
     let disk = SimDisk::new();
     let store = store_of_many_segments(&disk);
-    disk.behave(|behaviour| {
-        behaviour.fault = Some(Fault {
-            call: Some(Call::Sync),
-            after: 0,
-            error: EIO,
-            forever: false,
-        });
-    });
+    disk.behave(|behaviour| behaviour.fault = once(Call::Sync, 0, EIO));
     let failed = (0..40).find(|segment| store.write_at(segment * SEGMENT, &[1; 100]).is_err());
     assert!(failed.is_some(), "40 segments wait for their flush");
     assert_eq!(disk.heal(), 1);
@@ -257,14 +221,7 @@ fn closing_is_done_when_all_is_durable_whatever_cannot_be_removed() {
     for i in 0..200 {
         put(&wal, i, 6000);
     }
-    disk.behave(|behaviour| {
-        behaviour.fault = Some(Fault {
-            call: Some(Call::Remove),
-            after: 0,
-            error: EACCES,
-            forever: true,
-        });
-    });
+    disk.behave(|behaviour| behaviour.fault = from_then_on(Call::Remove, 0, EACCES));
     wal.close().unwrap();
     assert!(disk.heal() > 0, "nothing was to be removed");
     let wal = open(&disk, quiet_heap());

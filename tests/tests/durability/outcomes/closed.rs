@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wal_db::{Lsn, Retention, Wal, WalConfig, WalError};
-use wal_tests::{put, quiet};
+use wal_tests::{assert_is, put, quiet, ticket};
 
 fn is_closed<T>(result: &wal_db::Result<T>) -> bool {
     matches!(result, Err(WalError::Closed))
@@ -25,7 +25,7 @@ fn a_closed_log_can_be_opened_while_a_clone_a_tail_an_iterator_and_a_ticket_live
         let lsns: Vec<Lsn> = (0..10).map(|seed| put(&wal, seed, 1000).0).collect();
         let (clone, mut tail) = (wal.clone(), wal.tail(Lsn::ZERO).unwrap());
         let mut records = wal.iter().unwrap();
-        let ticket = wal.ticket(wal.append(b"the last").unwrap()).unwrap();
+        let ticket = ticket(&wal, b"the last");
         records.next().unwrap().unwrap();
         wal.close().unwrap();
 
@@ -76,8 +76,7 @@ fn dropping_the_last_clone_of_a_closed_log_does_not_unlock_the_next_one() {
         wal.close().unwrap();
         let again = open(dir.path(), quiet()).unwrap();
         drop(clone);
-        let second = open(dir.path(), quiet());
-        assert!(matches!(second, Err(WalError::Locked { .. })), "{second:?}");
+        assert_is!(open(dir.path(), quiet()), Err(WalError::Locked { .. }));
         drop(again);
     }
 }

@@ -11,7 +11,7 @@ use wal_db::{
 use wal_tests::{
     all,
     disk::{Disk, EIO, Fault, Op, is_poisoned, open},
-    payload, put, quiet_heap,
+    payload, put, quiet_heap, ticket,
 };
 
 const FULL: Fault = Fault::Fail(io::ErrorKind::StorageFull);
@@ -49,7 +49,7 @@ fn an_append_and_sync_that_finds_the_disk_full_has_taken_its_record() {
 #[test]
 fn a_ticket_a_sync_a_flush_and_a_close_of_a_full_disk_say_that_the_records_were_taken() {
     let (disk, wal) = full_at_the_write();
-    let ticket = wal.ticket(wal.append(b"waits").unwrap()).unwrap();
+    let ticket = ticket(&wal, b"waits");
     let lsn = ticket.lsn();
     assert_eq!(not_durable(ticket.wait()), Some(lsn));
     assert_eq!(not_durable(wal.sync()), None);
@@ -109,9 +109,7 @@ fn a_ticket_that_was_taken_before_a_failure_is_in_doubt_and_says_of_which_record
     for fault in [Op::Write, Op::Sync] {
         let disk = Disk::new();
         let wal = open(&disk, quiet_heap());
-        let tickets: Vec<_> = (0..3u8)
-            .map(|i| wal.ticket(wal.append(&[i]).unwrap()).unwrap())
-            .collect();
+        let tickets: Vec<_> = (0..3u8).map(|i| ticket(&wal, &[i])).collect();
         disk.set(fault, Fault::Fail(EIO));
         for ticket in tickets {
             let lsn = ticket.lsn();

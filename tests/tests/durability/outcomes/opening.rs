@@ -8,7 +8,7 @@ use std::{
 
 use wal_db::{Result, Wal, recovery::SalvageItem};
 use wal_tests::{
-    files::{FORMS, Form, Place, SEGMENT, assert_same_files, tree},
+    files::{FORMS, Form, Place, assert_same_files, tree},
     put, quiet, variant,
 };
 
@@ -18,10 +18,7 @@ type Call = (&'static str, fn(&Path, Form) -> Result<&'static str>);
 
 const CALLS: [Call; 4] = [
     ("open", |path, form| {
-        let wal = match form {
-            Form::File => Wal::open_with(path, quiet()),
-            Form::Segmented => Wal::open_segmented_with(path, SEGMENT, quiet()),
-        }?;
+        let wal = form.open(path, quiet())?;
         Ok(if wal.recovery().created { "a new log" } else { "Ok" })
     }),
     ("open_read_only", |path, _| {

@@ -1,7 +1,6 @@
 //! Callbacks that panic while they panic, drop the last handle, or wait for each other; and very many threads.
 
 use std::{
-    io,
     panic::{AssertUnwindSafe, catch_unwind, panic_any},
     pin::pin,
     sync::{Arc, Barrier, RwLock, mpsc::channel},
@@ -11,16 +10,14 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, Position, Staging, Start, Ticket, Wal, WalConfig, WalError, WalRecord, WalStore};
+use wal_db::{MemStore, Position, Staging, Start, Ticket, Wal, WalConfig, WalError, WalRecord};
 use wal_tests::{
-    all,
+    PATIENCE, all, assert_is,
     files::{Form, Place},
-    forwarding::{Forwarding, Over},
     payload,
+    scripted::{Op, Scripted},
+    ticket,
 };
-
-/// Longer than anything here takes on a busy machine.
-const HANG: Duration = Duration::from_secs(60);
 
 /// Panics when the panic that carries it is over.
 struct Again;
@@ -36,7 +33,7 @@ impl Drop for Again {
 fn told(ticket: Ticket) -> wal_db::Result<wal_db::Lsn> {
     let (tell, told) = channel();
     ticket.on_durable(move |outcome| tell.send(outcome).unwrap());
-    told.recv_timeout(HANG).expect("it is told")
+    told.recv_timeout(PATIENCE).expect("it is told")
 }
 
 #[test]
@@ -44,14 +41,12 @@ fn a_callback_whose_panic_panics_harms_nobody_else() {
     let wal = Wal::with_store(MemStore::new()).unwrap();
     for _ in 0..3 {
         let (tell, called) = channel();
-        wal.ticket(wal.append(b"x").unwrap())
-            .unwrap()
-            .on_durable(move |_| {
-                tell.send(thread::current().name().map(str::to_owned)).unwrap();
-                panic_any(Again);
-            });
-        called.recv_timeout(HANG).unwrap();
-        assert!(told(wal.ticket(wal.append(b"y").unwrap()).unwrap()).is_ok());
+        ticket(&wal, b"x").on_durable(move |_| {
+            tell.send(thread::current().name().map(str::to_owned)).unwrap();
+            panic_any(Again);
+        });
+        called.recv_timeout(PATIENCE).unwrap();
+        assert!(told(ticket(&wal, b"y")).is_ok());
         // One that is durable already is told by the thread that asks.
         let lsn = wal.append_and_sync(b"z").unwrap();
         let ticket = wal.ticket(lsn).unwrap();
@@ -59,11 +54,11 @@ fn a_callback_whose_panic_panics_harms_nobody_else() {
     }
     // A future has nobody else who would flush for it.
     let (tell, woken) = channel();
-    let mut ticket = pin!(wal.ticket(wal.append(b"last").unwrap()).unwrap());
+    let mut ticket = pin!(ticket(&wal, b"last"));
     let waker = Waker::from(Arc::new(Tell(tell)));
     let mut poll = || ticket.as_mut().poll_once(&waker);
     while poll().is_pending() {
-        woken.recv_timeout(HANG).expect("it is woken");
+        woken.recv_timeout(PATIENCE).expect("it is woken");
     }
     wal.close().unwrap();
 }
@@ -85,24 +80,21 @@ trait PollOnce: Future + Sized {
 impl PollOnce for Ticket {}
 
 /// A store in memory whose flushes begin when the gate is open.
-struct Gated(MemStore, Arc<RwLock<()>>);
-
-impl Over for Gated {
-    fn store(&self) -> &MemStore {
-        &self.0
-    }
-    fn sync(&self) -> io::Result<()> {
-        drop(self.1.read().unwrap());
-        self.0.sync()
-    }
+fn gated(gate: &Arc<RwLock<()>>) -> Scripted<MemStore> {
+    let gate = gate.clone();
+    Scripted::new(MemStore::new(), move |_, call| {
+        if call.op == Op::Sync {
+            drop(gate.read().unwrap());
+        }
+        Ok((call.op == Op::Prepare).then(|| call.at.max(ROOM)))
+    })
 }
 
 #[test]
 fn callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other() {
     for _ in 0..20 {
         let gate = Arc::new(RwLock::new(()));
-        let logs =
-            [(); 2].map(|()| Wal::with_store(Forwarding(Gated(MemStore::new(), gate.clone()))).unwrap());
+        let logs = [(); 2].map(|()| Wal::with_store(gated(&gate)).unwrap());
         let closed = gate.write().unwrap();
         let both = Arc::new(Barrier::new(2));
         let (tell, told) = channel();
@@ -122,7 +114,7 @@ fn callbacks_that_drop_each_others_last_handle_do_not_wait_for_each_other() {
         drop(logs);
         drop(closed);
         for _ in 0..2 {
-            let thread = told.recv_timeout(HANG).expect("neither waits for the other");
+            let thread = told.recv_timeout(PATIENCE).expect("neither waits for the other");
             assert_eq!(thread.as_deref(), Some("wal-flusher"));
         }
     }
@@ -150,25 +142,8 @@ struct Wide {
     a_field_whose_name_is_long_because_its_schema_has_to_need_more_room_than_is_left_p: u8,
 }
 
-/// A store in memory with segments, which has made this much room when it is opened, and more when it is asked.
-struct Roomy(Gated);
-
+/// How much room a store has made when it is opened; more, when it is asked.
 const ROOM: u64 = 4 << 20;
-
-impl Over for Roomy {
-    fn store(&self) -> &MemStore {
-        self.0.store()
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-    fn segment_len(&self) -> Option<u64> {
-        Some(64 << 10)
-    }
-    fn prepare(&self, end: u64) -> io::Result<u64> {
-        Ok(end.max(ROOM))
-    }
-}
 
 /// A callback that keeps the thread that calls it until it is let go: which thread, and how.
 fn keep(ticket: Ticket) -> (std::sync::mpsc::Receiver<String>, std::sync::mpsc::Sender<()>) {
@@ -189,21 +164,22 @@ fn no_callback_is_called_with_a_lock_that_it_may_want() {
         .with_staging(Staging::Heap)
         .with_staging_bytes(64 << 10);
     let gate = Arc::new(RwLock::new(()));
-    let wal =
-        Wal::with_store_and_config(Forwarding(Roomy(Gated(MemStore::new(), gate.clone()))), config).unwrap();
+    let mut store = gated(&gate);
+    store.segment_len = Some(64 << 10);
+    let wal = Wal::with_store_and_config(store, config).unwrap();
     let log = wal.typed::<Wide>().unwrap();
     let free = || ROOM - 4096 - (wal.end().get() + 64);
     // Both threads of the log are kept, each in a callback.
     let closed = gate.write().unwrap();
-    let (in_flusher, let_flusher_go) = keep(wal.ticket(wal.append(b"first").unwrap()).unwrap());
+    let (in_flusher, let_flusher_go) = keep(ticket(&wal, b"first"));
     drop(closed);
-    assert_eq!(in_flusher.recv_timeout(HANG).unwrap(), "wal-flusher");
+    assert_eq!(in_flusher.recv_timeout(PATIENCE).unwrap(), "wal-flusher");
     let second = wal.append(b"second").unwrap();
     let (in_preparer, let_preparer_go) = keep(wal.ticket(second).unwrap());
     while ROOM - free() < 800_000 {
         wal.append(&[1; 2000]).unwrap();
     }
-    assert_eq!(in_preparer.recv_timeout(HANG).unwrap(), "wal-preparer");
+    assert_eq!(in_preparer.recv_timeout(PATIENCE).unwrap(), "wal-preparer");
     let third = wal.append(b"third").unwrap();
     let (tell, told) = channel();
     let handle = wal.clone();
@@ -220,10 +196,10 @@ fn no_callback_is_called_with_a_lock_that_it_may_want() {
     }
     let (appended, done) = channel();
     thread::spawn(move || appended.send(log.append(&Wide::default()).unwrap()));
-    done.recv_timeout(HANG).expect("the append waits for nobody");
+    done.recv_timeout(PATIENCE).expect("the append waits for nobody");
     let_flusher_go.send(()).unwrap();
     let_preparer_go.send(()).unwrap();
-    told.recv_timeout(HANG).expect("it is told");
+    told.recv_timeout(PATIENCE).expect("it is told");
     wal.close().unwrap();
 }
 
@@ -233,7 +209,7 @@ fn the_last_handle_may_be_dropped_and_the_log_closed_in_a_callback() {
     for round in 0..20 {
         let wal = place.open(wal_db::WalConfig::new()).unwrap();
         let (tell, told) = channel();
-        let (handle, ticket) = (wal.clone(), wal.ticket(wal.append(b"x").unwrap()).unwrap());
+        let (handle, ticket) = (wal.clone(), ticket(&wal, b"x"));
         ticket.on_durable(move |outcome| {
             assert!(outcome.is_ok());
             match round % 3 {
@@ -247,7 +223,7 @@ fn the_last_handle_may_be_dropped_and_the_log_closed_in_a_callback() {
             tell.send(()).unwrap();
         });
         drop(wal);
-        told.recv_timeout(HANG).expect("the callback returns");
+        told.recv_timeout(PATIENCE).expect("the callback returns");
         let opened = (0..6000).find_map(|_| match place.open(wal_db::WalConfig::new()) {
             Err(WalError::Locked { .. }) => {
                 thread::sleep(Duration::from_millis(10));
@@ -271,7 +247,7 @@ fn hundreds_of_threads_append_and_drop_their_handles() {
                 for i in 0..20 {
                     let handle = wal.clone();
                     handle.append(&payload(n * 20 + i, 300)).unwrap();
-                    let ticket = handle.ticket(handle.append(b"").unwrap()).unwrap();
+                    let ticket = ticket(&handle, b"");
                     match i % 4 {
                         0 => drop(ticket),
                         1 => ticket.on_durable(move |outcome| drop((outcome.unwrap(), handle))),
@@ -315,20 +291,17 @@ fn records_of_no_bytes_and_batches_of_nothing_are_what_they_are() {
     assert_eq!(wal.locate(empty).unwrap().ordinal, 200_000);
     assert_eq!(wal.read(lsns[199_999]).unwrap().data(), b"");
     let too_long = vec![0; (64 << 20) + 1];
-    assert!(matches!(
-        wal.append(&too_long),
-        Err(WalError::RecordTooLarge { .. })
-    ));
-    assert!(matches!(
+    assert_is!(wal.append(&too_long), Err(WalError::RecordTooLarge { .. }));
+    assert_is!(
         wal.append_in_place(usize::MAX, |_| ()),
         Err(WalError::RecordTooLarge { .. })
-    ));
+    );
     let longest = &too_long[1..];
     // One frame more than fits.
-    assert!(matches!(
+    assert_is!(
         wal.append_batch(&[longest; 32]),
         Err(WalError::BatchTooLarge { .. })
-    ));
+    );
     let lsn = wal.append(longest).unwrap();
     assert_eq!(wal.read(lsn).unwrap().len(), 64 << 20);
     wal.truncate_before(wal.end()).unwrap();

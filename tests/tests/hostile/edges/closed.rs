@@ -2,6 +2,7 @@
 
 use wal_db::{Record, RecoveryPolicy, Result, Start, WalConfig, WalError};
 use wal_tests::{
+    assert_is,
     files::{FORMS, Place},
     put,
 };
@@ -23,7 +24,7 @@ fn check(
                 assert!(entries.next() == Some(entry), "{what}: another record");
             }
             Err(error) => {
-                assert!(matches!(error, WalError::Closed), "{what}: {error:?}");
+                assert_is!(error, WalError::Closed, "{what}");
                 assert!(read.next().is_none(), "{what}: it goes on after an error");
                 return true;
             }
@@ -89,8 +90,8 @@ fn whoever_reads_on_after_closing_hears_of_no_damage() {
             }
             Err(error) => Some(error),
         });
-        assert!(matches!(error, Some(WalError::Closed)), "{what}: {error:?}");
-        assert!(matches!(tail.try_next(), Err(WalError::Closed)), "{what}");
+        assert_is!(error, Some(WalError::Closed), "{what}");
+        assert_is!(tail.try_next(), Err(WalError::Closed), "{what}");
     }
     assert!(refused > 0, "nothing was taken away");
 }

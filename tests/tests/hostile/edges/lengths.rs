@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 
 use wal_db::{Retention, Wal, WalConfig, WalError};
 use wal_tests::{
-    all,
-    child::{Reporter, told},
-    files::{FORMS, Form, Place, SEGMENT},
+    all, assert_is,
+    child::{Reporter, told, told_form, try_open_here},
+    files::{FORMS, Form, Place},
     put, quiet,
 };
 
@@ -97,9 +97,9 @@ fn appends_until_it_is_refused() {
     let reporter = Reporter::new();
     let path = told("WAL_TESTS_PATH");
     let config = WalConfig::new().with_staging_bytes(1 << 20);
-    let opened = match told("WAL_TESTS_FORM").as_str() {
-        "File" => Wal::open_with(path, config),
-        _ => Wal::open_segmented_with(path, 64 << 20, config),
+    let opened = match told_form() {
+        Form::File => Wal::open_with(path, config),
+        Form::Segmented => Wal::open_segmented_with(path, 64 << 20, config),
     };
     let wal = match opened {
         Ok(wal) => wal,
@@ -112,15 +112,12 @@ fn appends_until_it_is_refused() {
         refused.push((0..1_000_000).find_map(|_| wal.append(&record).err()).unwrap());
     }
     for error in refused {
-        assert!(
-            matches!(
-                error,
-                WalError::Full {
-                    kind: ErrorKind::FileTooLarge,
-                    ..
-                }
-            ),
-            "{error:?}"
+        assert_is!(
+            error,
+            WalError::Full {
+                kind: ErrorKind::FileTooLarge,
+                ..
+            }
         );
     }
     wal.sync().unwrap();
@@ -134,13 +131,7 @@ fn appends_until_it_is_refused() {
 #[ignore = "a process of a_log_that_is_longer_than_the_limit_takes_nothing_and_can_be_read"]
 fn goes_on() {
     let reporter = Reporter::new();
-    let path = told("WAL_TESTS_PATH");
-    let config = quiet().with_staging_bytes(64 << 10);
-    let opened = match told("WAL_TESTS_FORM").as_str() {
-        "File" => Wal::open_with(path, config),
-        _ => Wal::open_segmented_with(path, SEGMENT, config),
-    };
-    let wal = match opened {
+    let wal = match try_open_here(quiet().with_staging_bytes(64 << 10)) {
         Ok(wal) => wal,
         Err(error) => return reporter.report(&full(error)),
     };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use wal_db::{Wal, WalError};
-use wal_tests::{files::copy_tree, put, quiet};
+use wal_tests::{assert_is, files::copy_tree, put, quiet};
 
 /// A log that has lost its end in a crash: opening it keeps aside what it cuts.
 fn with_residue(dir: &Path, name: &OsStr) -> tempfile::TempDir {
@@ -51,7 +51,7 @@ fn a_log_whose_name_is_as_long_as_it_can_be_opens_after_a_crash_as_well() {
                 opened += 1;
             }
             Err(error) => {
-                assert!(matches!(error, WalError::Io { .. }), "{len}: {error:?}");
+                assert_is!(error, WalError::Io { .. }, "{len}");
                 assert!(format!("{error:?}").contains("name"), "{error:?}");
                 let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
                 assert!(left.is_empty(), "{len}: {left:?}");
@@ -64,7 +64,7 @@ fn a_log_whose_name_is_as_long_as_it_can_be_opens_after_a_crash_as_well() {
     let dir = tempfile::tempdir().unwrap();
     let wal = Wal::open_with(dir.path().join("log"), quiet()).unwrap();
     let copied = wal.backup_to(dir.path().join("n".repeat(240)));
-    assert!(matches!(copied, Err(WalError::Io { .. })), "{copied:?}");
+    assert_is!(copied, Err(WalError::Io { .. }));
     wal.close().unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
@@ -92,7 +92,7 @@ fn a_log_whose_name_is_no_text_is_one_like_others() {
         let kept_of = wal_db::recovery::inspect(&path).unwrap();
         assert!(format!("{kept_of:?}").contains("cut-"), "{name:?}: {kept_of:?}");
         let locked = Wal::open_with(&path, quiet()).unwrap_err();
-        assert!(matches!(locked, WalError::Locked { .. }));
+        assert_is!(locked, WalError::Locked { .. });
         wal.close().unwrap();
         assert_eq!(Wal::open_read_only(&path).unwrap().iter().unwrap().count(), 20);
     }

@@ -11,8 +11,8 @@ use std::{
 use wal_db::{Result, Wal, WalConfig, WalError};
 use wal_tests::{
     all,
-    child::{Reporter, open_here, told},
-    files::{FORMS, Form, Place, SEGMENT},
+    child::{Reporter, open_here, told, try_open_here},
+    files::{FORMS, Form, Place},
     put, quiet,
 };
 
@@ -108,10 +108,7 @@ fn uses_it(wal: &Wal) -> Result<()> {
 fn uses() {
     let reporter = Reporter::new();
     let path = told("WAL_TESTS_PATH");
-    let open = || match told("WAL_TESTS_FORM").as_str() {
-        "File" => Wal::open_with(&path, config()),
-        _ => Wal::open_segmented_with(&path, SEGMENT, config()),
-    };
+    let open = || try_open_here(config());
     let outcomes = [
         Wal::open_read_only(&path).map(|wal| assert_eq!(all(&wal).len(), 20)),
         wal_db::recovery::inspect(&path).map(drop),

@@ -7,7 +7,7 @@ use wal_tests::{
     all,
     child::{Reporter, open_here, told},
     files::{FORMS, Place},
-    put,
+    put, ticket,
 };
 
 use super::{process, reports, run_after};
@@ -39,7 +39,7 @@ fn uses_a_log_under_signals() {
             put(&wal, i, 5000);
             if i % 10 == 0 {
                 wal.sync().unwrap();
-                wal.ticket(wal.append(b"x").unwrap()).unwrap().wait().unwrap();
+                ticket(&wal, b"x").wait().unwrap();
             }
         }
         while tail.try_next().unwrap().is_some() {}

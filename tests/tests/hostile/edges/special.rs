@@ -6,19 +6,16 @@ use std::{
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
-    time::Duration,
 };
 
-use wal_db::{Wal, WalConfig, WalError};
+use wal_db::{Wal, WalError};
 use wal_tests::{
+    PATIENCE,
     files::{FORMS, Form, Place},
-    put, quiet,
+    pairs, put, quiet,
 };
 
 use super::process::make_pipe;
-
-/// Longer than anything here takes on a busy machine.
-const HANG: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 enum Thing {
@@ -72,7 +69,7 @@ fn names(form: Form) -> &'static [&'static str] {
 fn within<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = mpsc::channel();
     let thread = thread::spawn(move || tell.send(run()));
-    match told.recv_timeout(HANG) {
+    match told.recv_timeout(PATIENCE) {
         Ok(outcome) => outcome,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: it hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
@@ -82,20 +79,10 @@ fn within<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'stati
     }
 }
 
-fn open(path: &Path, form: Form, config: WalConfig) -> wal_db::Result<Wal> {
-    match form {
-        Form::File => Wal::open_with(path, config),
-        Form::Segmented => Wal::open_segmented_with(path, 64 << 10, config),
-    }
-}
-
 #[test]
 fn nothing_waits_for_a_pipe_or_changes_what_is_no_file() {
     for form in FORMS {
-        for (name, thing) in names(form)
-            .iter()
-            .flat_map(|name| THINGS.map(|thing| (name, thing)))
-        {
+        for (name, thing) in pairs(names(form), THINGS) {
             for is_new in [true, false] {
                 let what = format!("{form:?}, {thing:?} at {name}, new: {is_new}");
                 let place = Place::fast(form);
@@ -116,7 +103,7 @@ fn nothing_waits_for_a_pipe_or_changes_what_is_no_file() {
                 let kind = fs::symlink_metadata(&at).unwrap().file_type();
                 let path = place.path();
                 let outcomes = within(&what, move || {
-                    let used = open(&path, form, quiet()).and_then(|wal| {
+                    let used = form.open(&path, quiet()).and_then(|wal| {
                         (0..30).for_each(|i| drop(wal.append(&[i; 5000])));
                         wal.sync()?;
                         let first = wal.iter()?.next().unwrap()?.lsn();

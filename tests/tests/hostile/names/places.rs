@@ -10,25 +10,17 @@ use std::{
     process::Command,
 };
 
-use wal_db::{Result, Wal, WalConfig, WalError};
+use wal_db::{Wal, WalError};
 use wal_tests::{
-    Entry, all,
-    child::{Process, Reporter, command, reports, told},
-    files::{FORMS, Form, Place, SEGMENT, assert_same_files, tree},
+    Entry, all, assert_is,
+    child::{Process, Reporter, command, reports, told, told_form, try_open_here},
+    files::{FORMS, Form, Place, assert_same_files, tree},
     note, put, quiet,
 };
 
-fn open(form: Form, path: impl AsRef<Path>) -> Result<Wal> {
-    let config: WalConfig = quiet();
-    match form {
-        Form::File => Wal::open_with(path, config),
-        Form::Segmented => Wal::open_segmented_with(path, SEGMENT, config),
-    }
-}
-
 /// A log with some records in a few segments.
 fn filled(form: Form, path: impl AsRef<Path>, seed: usize) -> (Wal, Vec<Entry>) {
-    let wal = open(form, path).unwrap();
+    let wal = form.open(path, quiet()).unwrap();
     let entries = fill(&wal, seed);
     (wal, entries)
 }
@@ -50,7 +42,9 @@ fn goes_on(wal: Wal, entries: &mut Vec<Entry>, seed: usize) {
 }
 
 fn assert_holds(form: Form, path: impl AsRef<Path>, entries: &[Entry], what: &str) {
-    let wal = open(form, path).unwrap_or_else(|error| panic!("{form:?}, {what}: {error}"));
+    let wal = form
+        .open(path, quiet())
+        .unwrap_or_else(|error| panic!("{form:?}, {what}: {error}"));
     assert_eq!(all(&wal), entries, "{form:?}, {what}");
     assert!(wal.verify().unwrap().is_intact(), "{form:?}, {what}");
 }
@@ -114,7 +108,7 @@ fn another_working_directory_makes_no_difference_to_an_open_log() {
 #[test]
 #[ignore = "the other process of another_working_directory_makes_no_difference_to_an_open_log"]
 fn changes_its_directory() {
-    let form = FORMS[usize::from(told("WAL_TESTS_FORM") == "Segmented")];
+    let form = told_form();
     let root = PathBuf::from(told("WAL_TESTS_PATH")).parent().unwrap().to_owned();
     let go = |name: &str| std::env::set_current_dir(root.join(name)).unwrap();
     go("a");
@@ -268,8 +262,7 @@ fn an_empty_file_that_is_bind_mounted_is_made_a_log() {
 #[test]
 #[ignore = "the other process of tests that open a log elsewhere, or as somebody else"]
 fn opens_a_log() {
-    let form = FORMS[usize::from(told("WAL_TESTS_FORM") == "Segmented")];
-    let opened = open(form, told("WAL_TESTS_PATH")).and_then(|wal| wal.append_and_sync(b"here"));
+    let opened = try_open_here(quiet()).and_then(|wal| wal.append_and_sync(b"here"));
     Reporter::new().report(&match opened {
         Ok(_) => "opened".to_owned(),
         Err(error) => error.to_string(),
@@ -357,17 +350,17 @@ fn a_copy_of_hard_links_is_locked_with_its_log() {
             }
         };
         let before = tree(place.root());
-        let second = open(form, &path);
-        assert!(
-            matches!(second, Err(WalError::Locked { .. })),
-            "{form:?}: {second:?}"
+        assert_is!(
+            form.open(&path, quiet()),
+            Err(WalError::Locked { .. }),
+            "{form:?}"
         );
         assert_same_files(&before, &tree(place.root()), "a log that is linked");
         let mut entries = entries;
         goes_on(wal, &mut entries, 2);
-        match open(form, &path) {
+        match form.open(&path, quiet()) {
             Ok(wal) => assert_eq!(all(&wal), entries, "{form:?}"),
-            Err(error) => assert!(matches!(error, WalError::Corruption(_)), "{form:?}: {error}"),
+            Err(error) => assert_is!(error, WalError::Corruption(_), "{form:?}: {error}"),
         }
         assert_holds(form, place.path(), &entries, "beside its links");
     }

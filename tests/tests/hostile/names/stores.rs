@@ -1,7 +1,7 @@
 //! Stores that a program brings along, and the one in memory.
 
 use wal_db::{MemStore, Wal, WalError, WalStore};
-use wal_tests::{all, put, quiet_heap};
+use wal_tests::{all, assert_is, put, quiet_heap};
 
 #[test]
 fn two_logs_never_write_to_one_store_in_memory() {
@@ -10,8 +10,7 @@ fn two_logs_never_write_to_one_store_in_memory() {
     let wal = open().unwrap();
     let mut entries: Vec<_> = (0..5).map(|i| put(&wal, i, 100)).collect();
     wal.sync().unwrap();
-    let second = open();
-    assert!(matches!(second, Err(WalError::Locked { .. })), "{second:?}");
+    assert_is!(open(), Err(WalError::Locked { .. }));
     entries.push(put(&wal, 5, 100));
     drop(wal);
     let wal = open().unwrap();

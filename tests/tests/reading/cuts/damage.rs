@@ -9,7 +9,7 @@ use wal_tests::{
     damage::synced,
     disk::Disk,
     files::{FORMS, Form, GROUP_HEADER, Place, SEGMENT},
-    put, quiet, quiet_heap,
+    lsns_of, put, quiet, quiet_heap,
 };
 
 use super::kinds::{Counted, counted, numbers};
@@ -42,11 +42,7 @@ fn mend(place: &Place, kept: &[Entry], acknowledged: u64, what: &str) -> Recover
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(wal.recovery().damage.is_none(), "{what}");
         assert_eq!(all(&wal), expected, "{what}");
-        let mut backwards: Vec<_> = wal
-            .iter_rev()
-            .unwrap()
-            .map(|record| record.unwrap().lsn())
-            .collect();
+        let mut backwards = lsns_of(wal.iter_rev());
         backwards.reverse();
         assert!(
             backwards.iter().eq(expected.iter().map(|entry| &entry.0)),

@@ -3,10 +3,11 @@
 
 use wal_db::{
     WalError,
-    testing::sim::{Call, Fault, SimDisk},
+    testing::sim::{Call, SimDisk},
 };
+use wal_tests::faults::{EACCES, from_then_on};
 use wal_tests::{
-    all,
+    all, assert_is,
     disk::{Disk, EIO, Fault as Failing, Op, is_in_doubt, is_poisoned, open},
     put, quiet, quiet_heap,
 };
@@ -65,14 +66,7 @@ fn a_segment_that_cannot_be_removed_takes_nothing_back() {
     let wal = disk.open_segmented("log", 64 << 10, quiet()).unwrap();
     let entries: Vec<_> = (0..40).map(|i| put(&wal, i, 8000)).collect();
     wal.sync().unwrap();
-    disk.behave(|disk| {
-        disk.fault = Some(Fault {
-            call: Some(Call::Remove),
-            after: 0,
-            error: 13,
-            forever: true,
-        });
-    });
+    disk.behave(|disk| disk.fault = from_then_on(Call::Remove, 0, EACCES));
     assert_eq!(wal.truncate_before(entries[30].0).unwrap(), entries[30].0);
     assert_eq!(all(&wal), entries[30..]);
     put(&wal, 7, 100);
@@ -96,7 +90,7 @@ fn a_cut_of_a_closed_log_is_refused() {
         wal.retain(&wal_db::Retention::new().with_max_bytes(0)).map(drop),
     ];
     for result in results {
-        assert!(matches!(result, Err(WalError::Closed)), "{result:?}");
+        assert_is!(result, Err(WalError::Closed));
     }
     drop(wal);
     assert_eq!(all(&open(&disk, quiet_heap())), entries);

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use wal_db::{Lsn, Result, Wal, WalError};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     files::{FORMS, Form, Place},
     put, quiet, quiet_heap,
 };
@@ -35,8 +35,7 @@ fn a_cut_from_a_record_leaves_those_before_it() {
             let gone = entries.split_off(at);
             assert_eq!(all(&wal), entries, "{form:?}, {at}");
             for entry in &gone {
-                let read = wal.read(entry.0);
-                assert!(matches!(read, Err(WalError::NoSuchRecord { .. })), "{read:?}");
+                assert_is!(wal.read(entry.0), Err(WalError::NoSuchRecord { .. }));
             }
             assert_eq!((wal.status().records, wal.is_empty()), (at as u64, at == 0));
             for round in 0..2 {
@@ -83,7 +82,7 @@ fn a_log_that_was_cut_from_its_first_record_is_empty_and_goes_on() {
             assert_eq!(wal.iter_from(entries[9].0).unwrap().count(), 0, "{what}");
             if dropped > 0 {
                 let old = wal.iter_from(entries[0].0).map(drop);
-                assert!(matches!(old, Err(WalError::Truncated { .. })), "{what}: {old:?}");
+                assert_is!(old, Err(WalError::Truncated { .. }), "{what}");
             }
             let next = put(&wal, 30, 500);
             assert_eq!(wal.locate(next.0).unwrap().ordinal, dropped as u64, "{what}");
@@ -121,18 +120,9 @@ fn followers_and_tickets_hear_of_a_cut_from_a_record() {
         let ticket = wal.ticket(entries[9].0).unwrap();
         wal.truncate_from(entries[at].0).unwrap();
 
-        let heard = tail.try_next();
-        assert!(matches!(heard, Err(WalError::CutBack { .. })), "{at}: {heard:?}");
-        let resolved = wal.seek(position);
-        assert!(
-            matches!(resolved, Err(WalError::CutBack { .. })),
-            "{at}: {resolved:?}"
-        );
-        let waited = ticket.wait();
-        assert!(
-            matches!(waited, Err(WalError::CutBack { .. })),
-            "{at}: {waited:?}"
-        );
+        assert_is!(tail.try_next(), Err(WalError::CutBack { .. }), "{at}");
+        assert_is!(wal.seek(position), Err(WalError::CutBack { .. }), "{at}");
+        assert_is!(ticket.wait(), Err(WalError::CutBack { .. }), "{at}");
         let next = wal.append_and_sync(b"instead").unwrap();
         assert_eq!(tail.try_next().unwrap().unwrap().lsn(), next, "{at}");
         // A follower that had read nothing of it has nothing to be told.
@@ -167,8 +157,7 @@ fn a_cut_from_what_is_no_record_is_refused() {
     assert!(refused(wal.truncate_from(Lsn::new(events[1].get() + 1))));
     assert!(refused(wal.truncate_from(wal.end())));
     wal.truncate_before(events[1]).unwrap();
-    let gone = wal.truncate_from(events[0]);
-    assert!(matches!(gone, Err(WalError::Truncated { .. })), "{gone:?}");
+    assert_is!(wal.truncate_from(events[0]), Err(WalError::Truncated { .. }));
     wal.truncate_from(events[3]).unwrap();
     assert!(refused(wal.truncate_from(events[3])), "twice");
     assert_eq!(numbers(&wal), [1, 2]);

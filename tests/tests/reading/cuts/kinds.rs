@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wal_db::{Lsn, MemStore, Start, Wal, WalConfig, WalError, WalRecord, read::RecordKind};
-use wal_tests::quiet_heap;
+use wal_tests::{assert_is, quiet_heap};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "counted")]
@@ -35,11 +35,7 @@ fn nothing_is_cut_after_a_schema() {
     wal.sync().unwrap();
     assert_eq!(wal.read(Lsn::ZERO).unwrap().kind(), RecordKind::Schema);
     for schema in [Lsn::ZERO, wal.status().head] {
-        let refused = wal.truncate_after(schema);
-        assert!(
-            matches!(refused, Err(WalError::NoSuchRecord { .. })),
-            "{refused:?}"
-        );
+        assert_is!(wal.truncate_after(schema), Err(WalError::NoSuchRecord { .. }));
     }
     assert_eq!(numbers(&wal), [0, 1, 2, 3, 4]);
     assert_eq!(wal.status().records, 5);

@@ -11,13 +11,13 @@ use wal_db::{
     testing::sim::{Image, Medium, SimDisk},
 };
 use wal_tests::{
-    Entry, all, corruption,
+    Entry, all, assert_is, corruption,
     disk::Disk,
     files::{FORMS, Form, Place},
-    forwarding::{Forwarding, Over},
     put, quiet, quiet_heap,
     random::Rng,
     scale,
+    scripted::{Op, Scripted},
 };
 
 use super::kinds::{Counted, counted};
@@ -67,23 +67,25 @@ fn a_log_takes_more_cuts_than_a_manifest_has_room_for() {
     assert_eq!(all(&wal), kept[..=10]);
 }
 
+/// Cuts the end off after each record; what was kept, and why the last one was refused.
+fn cut_until_refused(wal: &Wal) -> (Vec<Entry>, WalError) {
+    let mut kept = vec![put(wal, 0, 20)];
+    loop {
+        put(wal, 1, 20);
+        if let Err(error) = wal.truncate_after(kept[kept.len() - 1].0) {
+            return (kept, error);
+        }
+        kept.push(put(wal, kept.len(), 20));
+        assert!(kept.len() < 20);
+    }
+}
+
 #[test]
 fn a_store_with_two_slots_says_what_it_lacks() {
     let disk = Disk::new();
     let wal = Wal::with_store_and_config(disk.clone(), small(quiet_heap())).unwrap();
-    let mut kept = vec![put(&wal, 0, 20)];
-    let refused = loop {
-        put(&wal, 1, 20);
-        match wal.truncate_after(kept[kept.len() - 1].0) {
-            Ok(()) => kept.push(put(&wal, kept.len(), 20)),
-            Err(error) => break error,
-        }
-        assert!(kept.len() < 20);
-    };
-    assert!(
-        matches!(refused, WalError::TooManyTruncations { .. }),
-        "{refused:?}"
-    );
+    let (_, refused) = cut_until_refused(&wal);
+    assert_is!(refused, WalError::TooManyTruncations { .. });
     assert!(refused.to_string().contains("slots"), "{refused}");
     wal.append_and_sync(b"the log goes on").unwrap();
 }
@@ -215,16 +217,8 @@ fn a_foreign_file_under_the_name_of_the_table_is_not_touched() {
         let place = Place::fast(form);
         let wal = place.open(small(quiet())).unwrap();
         fs::write(&copies(&place)[0], b"somebody's diary").unwrap();
-        let mut kept = vec![put(&wal, 0, 20)];
-        let refused = loop {
-            put(&wal, 1, 20);
-            match wal.truncate_after(kept[kept.len() - 1].0) {
-                Ok(()) => kept.push(put(&wal, kept.len(), 20)),
-                Err(error) => break error,
-            }
-            assert!(kept.len() < 20);
-        };
-        assert!(matches!(refused, WalError::Io { .. }), "{refused:?}");
+        let (kept, refused) = cut_until_refused(&wal);
+        assert_is!(refused, WalError::Io { .. });
         assert_eq!(fs::read(&copies(&place)[0]).unwrap(), b"somebody's diary");
         drop(wal);
         fs::remove_file(&copies(&place)[0]).unwrap();
@@ -282,45 +276,30 @@ fn a_table_is_durable_before_a_manifest_names_it() {
     assert_eq!(most, kept.len());
 }
 
-/// A store in memory that notes which copies of the table are written, and has no space for the second one at first.
-#[derive(Clone, Default)]
-struct Noting {
-    store: MemStore,
-    written: Arc<Mutex<Vec<usize>>>,
-}
-
-impl Over for Noting {
-    fn store(&self) -> &MemStore {
-        &self.store
-    }
-
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        if slot > 1 {
-            let mut written = self.written.lock().unwrap();
-            written.push(slot);
+#[test]
+fn a_table_is_never_written_over_the_only_good_one() {
+    // Which copies of the table are written; there is no space for the second one at first.
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let (notes, bytes) = (written.clone(), MemStore::new());
+    let mut store = Scripted::new(bytes.clone(), move |_, call| {
+        if call.op == Op::WriteSlot && call.at > 1 {
+            let mut written = notes.lock().unwrap();
+            written.push(call.at);
             if written.len() == 2 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
         }
-        self.store.write_slot(slot, bytes)
-    }
-
-    fn slots(&self) -> usize {
-        4
-    }
-}
-
-#[test]
-fn a_table_is_never_written_over_the_only_good_one() {
-    let store = Noting::default();
-    let wal = Wal::with_store_and_config(Forwarding(store.clone()), small(quiet_heap())).unwrap();
+        Ok(None)
+    });
+    store.slots = 4;
+    let wal = Wal::with_store_and_config(store, small(quiet_heap())).unwrap();
     let mut kept = Vec::new();
-    while store.written.lock().unwrap().len() < 4 {
+    while written.lock().unwrap().len() < 4 {
         kept.push(put(&wal, kept.len(), 20));
         put(&wal, 1, 20);
         wal.truncate_after(kept[kept.len() - 1].0).unwrap();
     }
-    assert_eq!(*store.written.lock().unwrap(), [2, 3, 3, 2]);
+    assert_eq!(*written.lock().unwrap(), [2, 3, 3, 2]);
     drop(wal);
-    assert_eq!(all(&Wal::with_store(store.store).unwrap()), kept);
+    assert_eq!(all(&Wal::with_store(bytes).unwrap()), kept);
 }

@@ -21,9 +21,7 @@ fn every_position_in_a_cut_at_the_end_of_the_log_is_an_empty_range() {
             let (next, end) = (seen_all.next_lsn(), log.wal.end().get());
             drop(seen_all);
             log.wal.truncate_after(a).unwrap();
-            if reopened {
-                log = log.reopened();
-            }
+            log = log.reopened_if(reopened);
             let wal = &log.wal;
             for lsn in (a.get() + 1..=end).map(Lsn::new).chain([b, c, next]) {
                 let at = format!("{kind:?} reopened {reopened} at {lsn} of {a} {b} {c} {next} {end}");

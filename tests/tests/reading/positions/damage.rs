@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wal_db::{Lsn, RecoveryPolicy, Result, Start, Wal, WalConfig, WalError};
 use wal_tests::{
+    assert_is,
     disk::{Disk, EIO, Fault, Op},
     quiet_heap, within,
 };
@@ -213,24 +214,21 @@ fn a_follower_says_what_lasts_once_and_ends() {
         disk.set(Op::Write, Fault::Fail(EIO));
         wal.append_and_sync(b"x").unwrap_err();
         let ends: Vec<_> = tail.skip(10).collect();
-        assert!(matches!(ends[..], [Err(WalError::Poisoned { .. })]), "{ends:?}");
+        assert_is!(ends[..], [Err(WalError::Poisoned { .. })], "{ends:?}");
 
         let (_, wal, lsns) = log(2, quiet_heap());
         let mut tail = wal.tail(lsns[0]).unwrap();
         wal.truncate_before(lsns[15]).unwrap();
-        assert!(matches!(tail.next(), Some(Err(WalError::Truncated { .. }))));
+        assert_is!(tail.next(), Some(Err(WalError::Truncated { .. })));
         assert!(tail.next().is_none());
-        assert!(matches!(
-            tail.next_timeout(Duration::ZERO),
-            Err(WalError::Truncated { .. })
-        ));
+        assert_is!(tail.next_timeout(Duration::ZERO), Err(WalError::Truncated { .. }));
 
         // What is over once it was told does not end it.
         let (_, wal, lsns) = log(1, quiet_heap());
         let mut tail = wal.tail(lsns[0]).unwrap();
         assert_eq!(tail.by_ref().take(10).filter(Result::is_ok).count(), 10);
         wal.truncate_after(lsns[3]).unwrap();
-        assert!(matches!(tail.next(), Some(Err(WalError::CutBack { .. }))));
+        assert_is!(tail.next(), Some(Err(WalError::CutBack { .. })));
         wal.append_and_sync(&[44]).unwrap();
         assert_eq!(tail.next().unwrap().unwrap().data(), [44]);
         wal.close().unwrap();

@@ -18,9 +18,7 @@ fn a_position_that_was_dropped_is_refused() {
             let mut log = Log::new(kind);
             let lsns: Vec<Lsn> = ["a", "b", "c", "d"].iter().map(|text| log.put(text)).collect();
             let head = log.wal.truncate_before(lsns[2]).unwrap();
-            if reopened {
-                log = log.reopened();
-            }
+            log = log.reopened_if(reopened);
             let wal = &log.wal;
             for lsn in [Lsn::ZERO, lsns[0], lsns[1]] {
                 assert!(
@@ -55,10 +53,7 @@ fn a_position_that_was_dropped_is_refused() {
 fn a_follower_that_missed_nothing_goes_on_after_a_retention() {
     for kind in KINDS {
         for reopened in [false, true] {
-            let mut log = Log::new(kind);
-            for text in ["a", "b", "c"] {
-                log.put(text);
-            }
+            let mut log = Log::of(kind, ["a", "b", "c"]);
             let mut tail = log.wal.tail(Lsn::ZERO).unwrap();
             assert_eq!(followed(&mut tail), ["a", "b", "c"]);
             let stored = tail.next_lsn();

@@ -17,13 +17,8 @@ fn is_beyond<T>(what: wal_db::Result<T>, lsn: Lsn, end: Lsn) -> bool {
 fn a_position_after_the_end_is_refused() {
     for kind in KINDS {
         for reopened in [false, true] {
-            let mut log = Log::new(kind);
-            for text in ["a", "b", "c"] {
-                log.put(text);
-            }
-            if reopened {
-                log = log.reopened();
-            }
+            let mut log = Log::of(kind, ["a", "b", "c"]);
+            log = log.reopened_if(reopened);
             log.wal.append(b"staged").unwrap();
             let wal = &log.wal;
             let end = wal.end();
@@ -49,14 +44,9 @@ fn a_position_after_the_end_is_refused() {
 fn the_end_itself_is_a_position() {
     for kind in KINDS {
         for reopened in [false, true] {
-            let mut log = Log::new(kind);
-            for text in ["a", "b", "c"] {
-                log.put(text);
-            }
+            let mut log = Log::of(kind, ["a", "b", "c"]);
             let end = log.wal.end();
-            if reopened {
-                log = log.reopened();
-            }
+            log = log.reopened_if(reopened);
             let wal = &log.wal;
             assert_eq!(texts(wal.iter_from(end).unwrap()), [""; 0], "{kind:?}");
             let mut tail = wal.tail(end).unwrap();

@@ -5,6 +5,7 @@ use wal_db::{
     Lsn, Retention, WalError, WalRecord,
     state::{At, State},
 };
+use wal_tests::assert_is;
 
 use super::{KINDS, Log};
 
@@ -34,16 +35,9 @@ fn a_state_whose_events_were_cut_off_says_so_until_it_is_rebuilt() {
         wal.truncate_after(kept).unwrap();
         log.append_and_sync(&Deposited(100)).unwrap();
         for _ in 0..2 {
-            let told = live.catch_up();
-            assert!(
-                matches!(told, Err(WalError::CutBack { .. })),
-                "{kind:?}: {told:?}"
-            );
+            assert_is!(live.catch_up(), Err(WalError::CutBack { .. }), "{kind:?}");
             let told = live.commit(Deposited(7));
-            assert!(
-                matches!(told, Err(WalError::CutBack { .. })),
-                "{kind:?}: {told:?}"
-            );
+            assert_is!(told, Err(WalError::CutBack { .. }), "{kind:?}");
         }
         assert_eq!(
             log.rebuild::<Balance>().unwrap().state.0,
@@ -78,11 +72,7 @@ fn a_state_that_missed_dropped_events_says_so_and_none_is_made_of_the_rest() {
         log.append_and_sync(&Deposited(2)).unwrap();
         wal.retain(&Retention::new().with_max_bytes(0)).unwrap();
         log.append_and_sync(&Deposited(4)).unwrap();
-        let told = live.catch_up();
-        assert!(
-            matches!(told, Err(WalError::Truncated { .. })),
-            "{kind:?}: {told:?}"
-        );
+        assert_is!(live.catch_up(), Err(WalError::Truncated { .. }), "{kind:?}");
         match log.rebuild::<Balance>() {
             Err(WalError::Truncated { lsn, head, .. }) => {
                 assert_eq!((lsn, head), (Lsn::ZERO, wal.status().head), "{kind:?}");

@@ -37,9 +37,21 @@ impl Log {
         Log { wal, kind, dir }
     }
 
-    /// The log after it was closed and opened again; as it is where it lives in memory.
+    pub(crate) fn of(kind: Kind, texts: impl IntoIterator<Item = &'static str>) -> Self {
+        let log = Log::new(kind);
+        for text in texts {
+            log.put(text);
+        }
+        log
+    }
+
     pub(crate) fn reopened(self) -> Self {
-        if self.kind == Kind::Memory {
+        self.reopened_if(true)
+    }
+
+    /// The log, after it was closed and opened again if that is asked for and it does not live in memory.
+    pub(crate) fn reopened_if(self, asked: bool) -> Self {
+        if !asked || self.kind == Kind::Memory {
             return self;
         }
         let Log { wal, kind, dir } = self;

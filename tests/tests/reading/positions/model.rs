@@ -5,6 +5,7 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 use wal_db::{Lsn, Position, Record, Result, Retention, Start, Tail, Wal, WalError, read::Follow};
 use wal_tests::{
+    assert_is,
     files::{Form, Place},
     quiet_heap, scale,
 };
@@ -462,7 +463,7 @@ impl Model {
                     );
                     assert!(gone, "{read:?}");
                 }
-                Fate::Dropped => assert!(matches!(read, Err(WalError::Truncated { .. })), "{read:?}"),
+                Fate::Dropped => assert_is!(read, Err(WalError::Truncated { .. })),
             }
         }
         let forward: Vec<u32> = self.history.from(0);
@@ -501,15 +502,13 @@ impl Model {
             let taken_since = kept.step >= history.step;
             if taken_since && self.history.entries[made..].iter().any(saw_more) {
                 let resolved = wal.seek(position);
-                assert!(
-                    matches!(
-                        resolved,
-                        Err(WalError::Diverged { .. }
-                            | WalError::BeyondEnd { .. }
-                            | WalError::Truncated { .. }
-                            | WalError::CutBack { .. })
-                    ),
-                    "{kept:?}: {resolved:?}"
+                assert_is!(
+                    resolved,
+                    Err(WalError::Diverged { .. }
+                        | WalError::BeyondEnd { .. }
+                        | WalError::Truncated { .. }
+                        | WalError::CutBack { .. }),
+                    "{kept:?}"
                 );
             }
         }

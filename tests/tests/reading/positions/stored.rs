@@ -2,6 +2,7 @@
 
 use wal_db::{Lsn, Position, Result, Retention, Start, Wal, WalError, read::Follow};
 use wal_tests::{
+    assert_is,
     disk::Disk,
     files::{FORMS, Place},
     quiet, quiet_heap,
@@ -39,9 +40,7 @@ fn a_follower_goes_on_from_a_stored_position() {
                 assert_eq!(Position::of(&log.wal, *lsn).unwrap().lsn(), *lsn);
             }
             drop(tail);
-            if reopened {
-                log = log.reopened();
-            }
+            log = log.reopened_if(reopened);
             log.put("f");
             let all = ["a", "b", "c", "d", "e", "f"];
             for (at, position) in positions.iter().enumerate() {
@@ -74,11 +73,8 @@ fn a_position_of_another_log_is_refused_with_both_names() {
         };
         assert_eq!(from, position.log_id());
         assert_eq!(of, Position::of(&other.wal, Lsn::ZERO).unwrap().log_id());
-        assert!(matches!(
-            other.wal.iter_from(position),
-            Err(WalError::OtherLog { .. })
-        ));
-        assert!(matches!(other.wal.seek(position), Err(WalError::OtherLog { .. })));
+        assert_is!(other.wal.iter_from(position), Err(WalError::OtherLog { .. }));
+        assert_is!(other.wal.seek(position), Err(WalError::OtherLog { .. }));
     }
 }
 
@@ -104,7 +100,7 @@ fn a_copy_that_was_restored_and_has_grown_differently_is_recognised() {
 
         let copy = backup.open(quiet()).unwrap();
         // Until it has grown, it ends before the positions.
-        assert!(matches!(copy.tail(positions[2]), Err(WalError::BeyondEnd { .. })));
+        assert_is!(copy.tail(positions[2]), Err(WalError::BeyondEnd { .. }));
         for text in ["ours 1", "ours 2", "ours 3"] {
             copy.append_and_sync(text.as_bytes()).unwrap();
         }
@@ -123,10 +119,7 @@ fn a_copy_that_was_restored_and_has_grown_differently_is_recognised() {
         copy.truncate_before(copy.end()).unwrap();
         let last = positions.pop().unwrap();
         let what = copy.seek(last);
-        assert!(
-            matches!(what, Err(WalError::Truncated { .. } | WalError::Diverged { .. })),
-            "{what:?}"
-        );
+        assert_is!(what, Err(WalError::Truncated { .. } | WalError::Diverged { .. }));
     }
 }
 
@@ -142,7 +135,7 @@ fn a_follower_of_what_was_only_written_learns_that_a_power_failure_took_it() {
     let position = tail.position().unwrap();
     let disk = disk.after_power_loss(|_| false);
     let wal = Wal::with_store_and_config(disk, quiet_heap()).unwrap();
-    assert!(matches!(wal.tail(position), Err(WalError::BeyondEnd { .. })));
+    assert_is!(wal.tail(position), Err(WalError::BeyondEnd { .. }));
     wal.append_and_sync(b"another one").unwrap();
     wal.append_and_sync(b"and one more").unwrap();
     assert!(has_diverged(wal.tail(position)));
@@ -200,10 +193,7 @@ fn every_cut_since_a_position_was_taken_is_told_and_none_before() {
 #[test]
 fn a_position_whose_group_was_dropped_still_fits() {
     for kind in KINDS {
-        let mut log = Log::new(kind);
-        for text in ["a", "b", "c"] {
-            log.put(text);
-        }
+        let mut log = Log::of(kind, ["a", "b", "c"]);
         let mut tail = log.wal.tail(Start::Head).unwrap();
         assert_eq!(followed(&mut tail), ["a", "b", "c"]);
         let position = tail.position().unwrap();
@@ -214,7 +204,7 @@ fn a_position_whose_group_was_dropped_still_fits() {
             let mut tail = log.wal.tail(position).unwrap();
             let expected = vec!["d".to_owned(); round];
             assert_eq!(followed(&mut tail), expected, "{kind:?}");
-            assert!(matches!(log.wal.tail(b), Err(WalError::Truncated { .. })));
+            assert_is!(log.wal.tail(b), Err(WalError::Truncated { .. }));
             let again = tail.position().unwrap();
             assert!(log.wal.seek(again).is_ok(), "{kind:?} {again}");
             log = log.reopened();

@@ -2,6 +2,7 @@
 
 use wal_db::{Wal, WalError};
 use wal_tests::{
+    assert_is,
     files::{FORMS, Place},
     payload, quiet,
 };
@@ -41,8 +42,7 @@ fn a_log_that_is_named_like_the_staging_memory_of_another_one_is_not_destroyed_b
     let (path, beside) = (dir.path().join("x"), dir.path().join("x.staging"));
     let named = Wal::open_with(&beside, quiet()).unwrap();
     named.append_and_sync(b"mine").unwrap();
-    let refused = Wal::open_with(&path, quiet());
-    assert!(matches!(refused, Err(WalError::NotALog { .. })), "{refused:?}");
+    assert_is!(Wal::open_with(&path, quiet()), Err(WalError::NotALog { .. }));
     named.append_and_sync(b"still mine").unwrap();
     named.close().unwrap();
     assert_eq!(

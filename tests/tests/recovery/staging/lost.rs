@@ -3,7 +3,7 @@
 use wal_db::Wal;
 use wal_tests::{
     files::{FORMS, Place},
-    quiet,
+    lsns_of, quiet,
 };
 
 use super::dies;
@@ -99,11 +99,7 @@ fn a_page_of_staging_memory_that_is_gone_is_a_hole_that_is_reported() {
         bytes[4096 + 8192..4096 + 12288].fill(0);
         std::fs::write(killed.staging(), bytes).unwrap();
         let found = killed.open(quiet()).unwrap();
-        let read: Vec<_> = found
-            .iter()
-            .unwrap()
-            .map(|record| record.unwrap().lsn())
-            .collect();
+        let read = lsns_of(found.iter());
         let report = found.recovery();
         assert!(
             read.len() < lsns.len() && report.void_bytes >= 4096,

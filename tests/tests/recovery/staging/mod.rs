@@ -3,6 +3,7 @@
 
 mod following;
 mod foreign;
+mod known;
 mod lost;
 mod pages;
 mod stale;

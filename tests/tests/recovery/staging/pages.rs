@@ -2,6 +2,7 @@
 
 use wal_db::{WalConfig, store::StagingInUse};
 use wal_tests::{
+    assert_is,
     child::{Process, Reporter, command, open_here, reports, told},
     files::{Form, Place},
     put, quiet,
@@ -53,11 +54,7 @@ fn a_log_that_is_only_read_makes_no_pages_ready_that_it_does_not_use() {
 fn reads_and_appends_here() {
     let (staging, reporter) = (told("WAL_TESTS_STAGING"), Reporter::new());
     let wal = open_here(WalConfig::new());
-    assert!(
-        matches!(wal.status().staging, Some(StagingInUse::Mapped)),
-        "{:?}",
-        wal.status().staging
-    );
+    assert_is!(wal.status().staging, Some(StagingInUse::Mapped));
     assert_eq!(wal.iter().unwrap().count(), 1);
     while !preparer_rests() {
         std::thread::yield_now();

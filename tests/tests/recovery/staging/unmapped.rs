@@ -1,60 +1,20 @@
 //! A file that cannot be mapped: the log is written through instead, and says so.
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    path::PathBuf,
-};
-
 use wal_db::{
     MemStore, Staging, Wal,
     store::{NotMapped, StagingInUse},
 };
 use wal_tests::{
-    all,
+    all, assert_is,
     files::{Form, Place},
-    forwarding::{Forwarding, Over},
     put, quiet, quiet_heap,
+    scripted::{Scripted, StagingFile},
 };
 
-/// A store with a staging file. If that may not be read, the system refuses to map it, as it does on file systems without
-/// shared mappings.
-struct Store {
-    store: MemStore,
-    path: PathBuf,
-    /// It may be read, and mapped.
-    readable: bool,
-    boot: Option<[u8; 16]>,
-}
-
-impl Over for Store {
-    fn store(&self) -> &MemStore {
-        &self.store
-    }
-
-    fn staging_file(&self, create: bool) -> io::Result<Option<File>> {
-        if !create && !self.path.exists() {
-            return Ok(None);
-        }
-        OpenOptions::new()
-            .read(self.readable)
-            .write(true)
-            .create(create)
-            .truncate(create)
-            .open(&self.path)
-            .map(Some)
-    }
-
-    fn remove_staging(&self) -> io::Result<()> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn boot_id(&self) -> Option<[u8; 16]> {
-        self.boot
-    }
+fn store(bytes: &MemStore, staging: StagingFile) -> Scripted<MemStore> {
+    let mut store = Scripted::new(bytes.clone(), |_, _| Ok(None));
+    store.staging = Some(staging);
+    store
 }
 
 #[test]
@@ -63,20 +23,16 @@ fn a_log_whose_staging_memory_cannot_be_mapped_is_written_through() {
     let path = dir.path().join("staging");
     let bytes = MemStore::new();
     for staging in [Staging::Mapped, Staging::AlwaysMapped] {
-        let store = Store {
-            store: bytes.clone(),
+        let file = StagingFile {
             path: path.clone(),
             readable: false,
             boot: Some([1; 16]),
         };
-        let wal = Wal::with_store_and_config(Forwarding(store), quiet().with_staging(staging)).unwrap();
-        assert!(
-            matches!(
-                wal.status().staging,
-                Some(StagingInUse::Instead(NotMapped::Refused(_)))
-            ),
-            "{:?}",
-            wal.status().staging
+        let store = store(&bytes, file);
+        let wal = Wal::with_store_and_config(store, quiet().with_staging(staging)).unwrap();
+        assert_is!(
+            wal.status().staging,
+            Some(StagingInUse::Instead(NotMapped::Refused(_)))
         );
         assert!(!path.exists(), "nothing is left of it");
         let entry = put(&wal, 1, 100);
@@ -97,13 +53,13 @@ fn a_log_is_written_through_where_nothing_tells_one_boot_from_another() {
         (Some([1; 16]), Staging::Mapped, StagingInUse::Mapped),
     ];
     for (boot, staging, in_use) in cases {
-        let store = Store {
-            store: MemStore::new(),
+        let file = StagingFile {
             path: dir.path().join("staging"),
             readable: true,
             boot,
         };
-        let wal = Wal::with_store_and_config(Forwarding(store), quiet().with_staging(staging)).unwrap();
+        let store = store(&MemStore::new(), file);
+        let wal = Wal::with_store_and_config(store, quiet().with_staging(staging)).unwrap();
         assert_eq!(
             wal.status().staging,
             Some(in_use.clone()),
