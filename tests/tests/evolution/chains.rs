@@ -4,6 +4,7 @@ use std::error::Error;
 
 use serde::{Deserialize, Serialize};
 use wal_db::{EventLog, WalRecord, event::TypedError};
+use wal_tests::assert_is;
 
 use super::{record, today, wal};
 
@@ -139,10 +140,7 @@ fn a_version_before_the_chain_begins_is_an_error() {
     }
     assert_eq!(today::<V3>(&V2(7)), V3(7));
     let error = record(&V1(7)).decode::<V3>().expect_err("nothing reads it");
-    assert!(
-        matches!(error, TypedError::OlderVersion { stored: 1, .. }),
-        "{error:?}"
-    );
+    assert_is!(error, TypedError::OlderVersion { stored: 1, .. });
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]

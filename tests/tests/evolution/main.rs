@@ -9,18 +9,16 @@ mod fields;
 mod finds;
 mod kit;
 mod nested;
+mod prefixes;
 mod renamed;
 mod schemas;
 mod schemas_edges;
 
 use wal_db::{
-    EventLog, MemStore, Record, Wal, WalRecord,
+    EventLog, Record, Wal, WalRecord,
     event::{EventType, WalDecodeOwned},
 };
-
-fn wal() -> Wal {
-    Wal::with_store(MemStore::new()).expect("a log in memory")
-}
+use wal_tests::wal;
 
 fn record<Old: WalRecord>(old: &Old) -> Record {
     let wal = wal();

@@ -1,6 +1,7 @@
 //! What is inside an event: its schema, and events that hold themselves.
 
 use std::marker::PhantomData;
+use wal_tests::shapes::Even;
 
 use serde::{Deserialize, Serialize};
 use wal_db::{WalRecord, WalSchema, event::Retired};
@@ -159,27 +160,6 @@ fn a_family_that_holds_itself_has_a_schema_as_a_whole() {
     assert_eq!(shape(&Plan::RECORDS[1]), format!("({whole}, {whole})"));
     let event = Plan::Both(Box::new(Plan::Step(1)), Box::new(Plan::Step(2)));
     assert_eq!(today::<Plan>(&event), event);
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalSchema)]
-#[serde(into = "u32", try_from = "u32")]
-struct Even(u32);
-
-impl From<Even> for u32 {
-    fn from(even: Even) -> u32 {
-        even.0
-    }
-}
-
-impl TryFrom<u32> for Even {
-    type Error = String;
-
-    fn try_from(number: u32) -> Result<Self, String> {
-        number
-            .is_multiple_of(2)
-            .then_some(Even(number))
-            .ok_or_else(|| format!("{number} is odd"))
-    }
 }
 
 #[derive(Serialize, Deserialize, WalSchema)]

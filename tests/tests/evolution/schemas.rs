@@ -3,48 +3,42 @@
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Event, MemStore, Record, Start, Wal, WalError, WalRecord,
+    Event, MemStore, Record, Start, Wal, WalError,
     event::{EventType, TypedError, WalDecode},
     read::RecordKind,
     recovery::SalvageItem,
     schema::{Part, Schemas, Shape, ShapeField},
 };
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
-use wal_tests::quiet;
 use wal_tests::random::Rng;
+use wal_tests::{assert_is, lsns_of, quiet, record};
 
 /// Event types by hand, so that two of one name can have other shapes.
-macro_rules! record {
+macro_rules! typed {
     ($ident:ident { $field:ident: $ty:ty => $schema:ident }, $name:literal, $version:literal) => {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         struct $ident {
             $field: $ty,
         }
 
-        impl WalRecord for $ident {
-            const NAME: &'static str = $name;
-            const RECORDS: &'static [EventType] = &[EventType::new($name, $version).schema({
+        record!(
+            $ident,
+            EventType::new($name, $version).schema({
                 const SHAPE: &Shape = &Shape::Struct(Part::Static(&[ShapeField::new(
                     stringify!($field),
                     &Shape::$schema,
                 )]));
                 SHAPE
-            })];
-            const FAMILY: bool = false;
-
-            fn record_index(&self) -> usize {
-                0
-            }
-        }
-
+            })
+        );
         impl WalDecode<'_> for $ident {}
     };
 }
 
-record!(Opened { id: u64 => U64 }, "opened", 1);
-record!(Moved { cents: String => Str }, "moved", 1);
-record!(OpenedAnew { id: u32 => U32 }, "opened", 1);
-record!(OpenedTwo { id: u32 => U32 }, "opened", 2);
+typed!(Opened { id: u64 => U64 }, "opened", 1);
+typed!(Moved { cents: String => Str }, "moved", 1);
+typed!(OpenedAnew { id: u32 => U32 }, "opened", 1);
+typed!(OpenedTwo { id: u32 => U32 }, "opened", 2);
 
 fn opened(id: u64) -> Opened {
     Opened { id }
@@ -153,13 +147,9 @@ fn a_schema_is_no_record_and_can_be_read_where_it_is() {
     wal.sync().unwrap();
     for image in [place.killed(), place.without_staging()] {
         let wal = image.open(quiet()).unwrap();
-        let lsns: Vec<_> = wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect();
+        let lsns = lsns_of(wal.iter());
         assert_eq!((lsns.len() as u64, lsns[1]), (wal.status().records, event));
-        let mut backwards: Vec<_> = wal
-            .iter_rev()
-            .unwrap()
-            .map(|record| record.unwrap().lsn())
-            .collect();
+        let mut backwards = lsns_of(wal.iter_rev());
         backwards.reverse();
         assert_eq!(backwards, lsns);
         for (ordinal, lsn) in lsns.iter().enumerate() {
@@ -264,9 +254,10 @@ fn a_crash_keeps_the_schemas_with_their_records() {
             let wal = image.open(quiet()).unwrap();
             assert_eq!(everything(&image, &wal).len(), count, "{form:?}, {what}");
             let found = wal.typed::<OpenedAnew>().unwrap_err();
-            assert!(
-                matches!(found, WalError::Typed(TypedError::ShapeChanged { .. })),
-                "{form:?}, {what}: {found:?}"
+            assert_is!(
+                found,
+                WalError::Typed(TypedError::ShapeChanged { .. }),
+                "{form:?}, {what}"
             );
             wal.append_typed(&moved(1)).unwrap();
             assert_described(&image, &wal, what);
@@ -411,16 +402,10 @@ fn a_record_type_of_another_name_with_the_same_id_is_refused() {
     #[derive(Serialize, Deserialize)]
     struct Other(u64);
 
-    impl WalRecord for Other {
-        const NAME: &'static str = "other";
-        const RECORDS: &'static [EventType] =
-            &[EventType::with_id(Opened::RECORDS[0].id, "other", 1).schema(&Shape::U64)];
-        const FAMILY: bool = false;
-
-        fn record_index(&self) -> usize {
-            0
-        }
-    }
+    record!(
+        Other,
+        EventType::with_id(Opened::RECORDS[0].id, "other", 1).schema(&Shape::U64)
+    );
 
     impl WalDecode<'_> for Other {}
 

@@ -1,20 +1,19 @@
 //! Schemas at the edges: of windows, of truncations that run beside appends, of full disks and of damage.
 
 use std::{
-    io,
     sync::{Arc, Condvar, Mutex, mpsc},
     thread,
 };
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Lsn, Staging, Wal, WalConfig, WalError, WalRecord, WalStore,
+    Lsn, Staging, Wal, WalConfig, WalError, WalRecord,
     event::{EventType, TypedError},
     schema::{Part, Shape},
 };
 use wal_tests::disk::{self, Disk, Op};
 use wal_tests::files::{FORMS, Form, Place, SEGMENT};
-use wal_tests::{quiet, within};
+use wal_tests::{assert_is, quiet, record, scripted::Scripted, ticket, within};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "short")]
@@ -160,15 +159,7 @@ fn a_schema_longer_than_a_window_ends() {
     #[derive(Debug, Serialize, Deserialize)]
     struct Huge(u64);
 
-    impl WalRecord for Huge {
-        const NAME: &'static str = "huge";
-        const RECORDS: &'static [EventType] = &[EventType::new("huge", 1).schema(SCHEMA)];
-        const FAMILY: bool = false;
-
-        fn record_index(&self) -> usize {
-            0
-        }
-    }
+    record!(Huge, EventType::new("huge", 1).schema(SCHEMA));
 
     within("the append", || {
         let place = Place::new(Form::Segmented);
@@ -233,7 +224,7 @@ fn damage_in_a_schema_does_not_refuse_the_cut_that_removes_it() {
     // The last bytes of the schema that stands in front of it.
     place.flip(first.get() + 64 - 20);
     let wal = place.open(quiet()).unwrap();
-    assert!(matches!(wal.typed::<Short>(), Err(WalError::Corruption(_))));
+    assert_is!(wal.typed::<Short>(), Err(WalError::Corruption(_)));
     wal.truncate_after(keep).unwrap();
     wal.append_typed(&short("z")).unwrap();
     assert!(wal.read(keep).unwrap().decode::<Short>().is_ok());
@@ -250,7 +241,7 @@ fn a_callback_that_a_truncation_calls_can_append_events() {
         let (done, truncated) = mpsc::channel();
         disk.hold(Op::Sync);
         let busy = move |_| truncated.recv().expect("the truncation ends");
-        wal.ticket(wal.append(b"one").unwrap()).unwrap().on_durable(busy);
+        ticket(&wal, b"one").on_durable(busy);
         disk.wait_for_held();
         let (told, result) = mpsc::channel();
         let handle = wal.clone();
@@ -258,9 +249,7 @@ fn a_callback_that_a_truncation_calls_can_append_events() {
             told.send(handle.append_typed(&short("from the callback")))
                 .expect("sent")
         };
-        wal.ticket(wal.append(b"two").unwrap())
-            .unwrap()
-            .on_durable(append);
+        ticket(&wal, b"two").on_durable(append);
         disk.let_go();
         wal.truncate_after(keep).unwrap();
         done.send(()).unwrap();
@@ -297,8 +286,8 @@ fn a_closure_that_has_a_claim_cannot_ask_for_schemas() {
     wal.append_typed(&short("x")).unwrap();
     let asked = std::cell::Cell::new(false);
     wal.append_in_place(8, |_| {
-        assert!(matches!(wal.schemas(), Err(WalError::Reentrant)));
-        assert!(matches!(wal.typed::<Short>(), Err(WalError::Reentrant)));
+        assert_is!(wal.schemas(), Err(WalError::Reentrant));
+        assert_is!(wal.typed::<Short>(), Err(WalError::Reentrant));
         asked.set(true);
     })
     .unwrap();
@@ -324,15 +313,11 @@ fn small_commits_from_threads_poison_nothing() {
     assert_eq!(wal.status().records, 60_000);
 }
 
-/// A disk in segments that is ready up to a place at first, and blocks writes to where a test says.
+/// Writes to a disk are blocked where a test says.
 #[derive(Clone)]
-struct Gated {
-    disk: Disk,
-    ready: u64,
-    gate: Arc<(Mutex<Gate>, Condvar)>,
-}
+struct Gate(Arc<(Mutex<Asked>, Condvar)>);
 
-struct Gate {
+struct Asked {
     /// Writes from here on are blocked.
     from: u64,
     /// The highest place that somebody has come to write at.
@@ -340,75 +325,47 @@ struct Gate {
     blocked: u32,
 }
 
-impl Gated {
-    fn new(ready: u64) -> Gated {
-        let gate = Gate {
-            from: u64::MAX,
-            asked: 0,
-            blocked: 0,
-        };
-        Gated {
-            disk: Disk::new(),
-            ready,
-            gate: Arc::new((Mutex::new(gate), Condvar::new())),
-        }
+impl Gate {
+    fn block_from(&self, pos: u64) {
+        self.0.0.lock().unwrap().from = pos;
+        self.0.1.notify_all();
     }
 
-    fn block_from(&self, pos: u64) {
-        self.gate.0.lock().unwrap().from = pos;
-        self.gate.1.notify_all();
+    fn write_at(&self, pos: u64) {
+        let mut gate = self.0.0.lock().unwrap();
+        gate.asked = gate.asked.max(pos);
+        gate.blocked += 1;
+        self.0.1.notify_all();
+        gate = self.0.1.wait_while(gate, |gate| pos >= gate.from).unwrap();
+        gate.blocked -= 1;
     }
 
     /// Returns the highest place that somebody has come to write at.
-    fn wait_until(&self, done: impl Fn(&Gate) -> bool) -> u64 {
-        let gate = self.gate.0.lock().unwrap();
-        self.gate.1.wait_while(gate, |gate| !done(gate)).unwrap().asked
+    fn wait_until(&self, done: impl Fn(&Asked) -> bool) -> u64 {
+        let gate = self.0.0.lock().unwrap();
+        self.0.1.wait_while(gate, |gate| !done(gate)).unwrap().asked
     }
 }
 
-impl WalStore for Gated {
-    fn read_at(&self, pos: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.disk.read_at(pos, buf)
-    }
-
-    fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut gate = self.gate.0.lock().unwrap();
-        gate.asked = gate.asked.max(pos);
-        gate.blocked += 1;
-        self.gate.1.notify_all();
-        gate = self.gate.1.wait_while(gate, |gate| pos >= gate.from).unwrap();
-        gate.blocked -= 1;
-        drop(gate);
-        self.disk.write_at(pos, bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.disk.sync()
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.disk.len()
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.disk.truncate(len)
-    }
-
-    fn read_slot(&self, slot: usize) -> io::Result<Vec<u8>> {
-        self.disk.read_slot(slot)
-    }
-
-    fn write_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        self.disk.write_slot(slot, bytes)
-    }
-
-    fn segment_len(&self) -> Option<u64> {
-        Some(SEGMENT)
-    }
-
-    fn prepare(&self, end: u64) -> io::Result<u64> {
-        Ok(end.max(self.ready))
-    }
+/// A disk in segments that is ready up to a place at first, and the gate before its writes.
+fn gated(disk: &Disk, ready: u64) -> (Scripted<Disk>, Gate) {
+    let asked = Asked {
+        from: u64::MAX,
+        asked: 0,
+        blocked: 0,
+    };
+    let gate = Gate(Arc::new((Mutex::new(asked), Condvar::new())));
+    let before = gate.clone();
+    let mut store = Scripted::new(disk.clone(), move |_, call| match call.op {
+        Op::Write => {
+            before.write_at(call.at);
+            Ok(None)
+        }
+        Op::Prepare => Ok(Some(call.at.max(ready))),
+        _ => Ok(None),
+    });
+    store.segment_len = Some(SEGMENT);
+    (store, gate)
 }
 
 /// The appender of a schema has published it and written its group, and is held in the write of the next group, before
@@ -424,7 +381,8 @@ fn the_mark_does_not_pass_a_schema_that_is_being_written() {
         .with_staging_bytes(4 * BLOCK as usize);
     within("the appends", move || {
         // Enough for the first record of the next block and not for two, 4 KiB of slack included.
-        let store = Gated::new(NEXT + 12 * 1024);
+        let disk = Disk::new();
+        let (store, gate) = &gated(&disk, NEXT + 12 * 1024);
         let wal = &Wal::with_store_and_config(store.clone(), config).unwrap();
         while wal.end().get() + 5000 < NEXT {
             wal.append(&[2; 4000]).unwrap();
@@ -438,29 +396,28 @@ fn the_mark_does_not_pass_a_schema_that_is_being_written() {
             }
             wal.end().get()
         };
-        let store = &store;
-        let calls = || [Op::Sync, Op::WriteSlot].map(|op| store.disk.calls(op));
+        let calls = || [Op::Sync, Op::WriteSlot].map(|op| disk.calls(op));
         thread::scope(|scope| {
-            store.block_from(0);
+            gate.block_from(0);
             let end = wal.end().get();
             scope.spawn(|| wal.append(b"has the turn").unwrap());
-            let first = store.wait_until(|gate| gate.blocked == 1);
+            let first = gate.wait_until(|gate| gate.blocked == 1);
             let end = ends_after(end);
             scope.spawn(|| wal.append_typed(&short("x")).unwrap());
             let described = ends_after(end);
             // It does not ask for the turn before the other one has it, and writes.
             let fill = move |_: &mut [u8]| {
-                store.wait_until(|gate| gate.asked > first);
+                gate.wait_until(|gate| gate.asked > first);
             };
             scope.spawn(move || wal.append_in_place(4096, fill).unwrap());
             ends_after(NEXT + 4096);
-            store.block_from(NEXT);
-            store.wait_until(|gate| gate.asked >= NEXT);
+            gate.block_from(NEXT);
+            gate.wait_until(|gate| gate.asked >= NEXT);
             let (end, before) = (wal.end().get(), calls());
             scope.spawn(|| wal.append(&[3; 8000]).unwrap());
             ends_after(end);
             let now = calls();
-            store.block_from(u64::MAX);
+            gate.block_from(u64::MAX);
             assert!(described < NEXT, "the schema is in the block before");
             assert_eq!(
                 [now[0] - before[0], now[1] - before[1]],
@@ -469,11 +426,7 @@ fn the_mark_does_not_pass_a_schema_that_is_being_written() {
             );
         });
         wal.sync().unwrap();
-        let disk = store.disk.after_power_loss(|_| true);
-        let again = Gated {
-            disk,
-            ..Gated::new(0)
-        };
+        let (again, _) = gated(&disk.after_power_loss(|_| true), 0);
         let wal = Wal::with_store_and_config(again, config).unwrap();
         assert_eq!(
             wal.typed::<Short>()
