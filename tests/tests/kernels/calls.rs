@@ -13,12 +13,11 @@ use std::{
 use wal_tests::{
     Entry, all,
     files::{FORMS, Form, Place},
-    payload, quiet, scale,
+    note, payload, quiet, scale,
 };
 
 use super::{
     ledger::{Found, Ledger},
-    tools::say,
     traced::{Run, Tracing, lacks_strace},
     worker::{QUIET, WITH_THREADS},
 };
@@ -145,7 +144,7 @@ fn sweep(faults: &[Fault], seeds: &[u64], paths: fn(&Place) -> Vec<PathBuf>, eac
         .iter()
         .map(|fault| format!("{} {}", fault.call, fault.how))
         .collect();
-    say(&format!("{}: {runs} runs, {changed} calls", names.join(", ")));
+    note(&format!("{}: {runs} runs, {changed} calls", names.join(", ")));
 }
 
 fn assert_heard(fault: &Fault, run: &Run) {

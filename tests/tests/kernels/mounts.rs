@@ -22,7 +22,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::tools::{Tool, run, succeeds};
+use super::tools::{Tool, lacks_mounts, run, succeeds};
 
 /// What making and using a host takes.
 pub(crate) const TOOLS: [Tool; 4] = [
@@ -38,6 +38,13 @@ pub(crate) enum Kind {
     Ext4,
     Xfs,
     Btrfs,
+}
+
+pub(crate) const KINDS: [Kind; 3] = [Kind::Ext4, Kind::Xfs, Kind::Btrfs];
+
+/// Tests that need all the file systems are left out together.
+pub(crate) fn lacks_all() -> bool {
+    lacks_mounts(&KINDS.map(Kind::name), &TOOLS)
 }
 
 impl Kind {

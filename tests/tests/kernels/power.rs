@@ -9,40 +9,33 @@ use std::{
 
 use wal_db::{Wal, WalError};
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     files::{FORMS, Form, SEGMENT},
-    payload, put, quiet,
+    note, pairs, payload, put, quiet,
     random::Rng,
     scale,
 };
 
 use super::{
     ledger::{Found, Ledger, Moment},
-    mounts::{Disk, Host, Kind, Mount, TOOLS},
-    tools::{lacks_mounts, say},
-    worker::{Job, open},
+    mounts::{Disk, Host, KINDS, Kind, Mount, lacks_all},
+    worker::Job,
 };
-
-const KINDS: [Kind; 3] = [Kind::Ext4, Kind::Xfs, Kind::Btrfs];
-
-/// Tests that need all the file systems are left out together.
-fn lacks_all() -> bool {
-    lacks_mounts(&KINDS.map(Kind::name), &TOOLS)
-}
 
 fn log_on(mount: &Mount) -> PathBuf {
     mount.path().join("log")
 }
 
+fn staging_of(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join("staging"),
+        false => path.with_file_name("log.staging"),
+    }
+}
+
 /// Makes staging memory that of an earlier boot, as it is when the power was gone.
 fn reboot(path: &Path) {
-    let beside = path.with_file_name("log.staging");
-    let staging = if path.is_dir() {
-        path.join("staging")
-    } else {
-        beside
-    };
-    let Ok(file) = OpenOptions::new().read(true).write(true).open(staging) else {
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(staging_of(path)) else {
         return;
     };
     let mut header = [0; 64];
@@ -63,7 +56,8 @@ fn reboot(path: &Path) {
 fn opened_after_a_cut(mount: &Mount, form: Form, what: &str) -> Wal {
     let path = log_on(mount);
     reboot(&path);
-    open(&path, form, quiet()).unwrap_or_else(|error| panic!("{what}: refused: {error}"))
+    form.open(&path, quiet())
+        .unwrap_or_else(|error| panic!("{what}: refused: {error}"))
 }
 
 /// Opens the log on an image, compares, appends, and loses the power once more.
@@ -103,10 +97,7 @@ fn cuts_at_acknowledgements(kind: Kind) {
         return;
     }
     let host = Host::new();
-    for (form, run) in FORMS
-        .into_iter()
-        .flat_map(|form| (0..scale()).map(move |run| (form, run)))
-    {
+    for (form, run) in pairs(FORMS, 0..scale()) {
         let seed = u64::from(run) * 6 + u64::from(form == Form::File);
         let what = format!("{}, {form:?}, seed {seed}", kind.name());
         let (disk, mut ledger, mut images) = (host.disk(kind), Ledger::default(), Vec::new());
@@ -121,12 +112,7 @@ fn cuts_at_acknowledgements(kind: Kind) {
             phases: 6,
         };
         let mut worker = job.start();
-        loop {
-            let report = worker.report();
-            let report = report.unwrap_or_else(|| panic!("{what}: the worker has died or hangs"));
-            if report == "ended" {
-                break;
-            }
+        while let Some(report) = worker.report_before_it_ends(&what) {
             ledger.note(&report);
             let word = report.split(' ').next().unwrap();
             if word == "cuts" {
@@ -151,7 +137,7 @@ fn cuts_at_acknowledgements(kind: Kind) {
             check_image(image, form, &ledger, moment, &format!("{what}, at \"{report}\""));
         }
         disk.discard();
-        say(&format!(
+        note(&format!(
             "{what}: {acknowledged} acknowledgements, {} images",
             2 * count
         ));
@@ -199,11 +185,9 @@ fn cuts_again_and_again(kind: Kind) {
             let mut worker = job.start();
             // In the first rounds while the log is made, or right after.
             for _ in 0..(round * round * 23) % 400 {
-                let report = worker.report();
-                let report = report.unwrap_or_else(|| panic!("{what}: the worker has died or hangs"));
-                if report == "ended" {
+                let Some(report) = worker.report_before_it_ends(&what) else {
                     break;
-                }
+                };
                 ledger.note(&report);
                 if report.starts_with("cuts") {
                     worker.go_on();
@@ -233,7 +217,7 @@ fn cuts_again_and_again(kind: Kind) {
         }
         let acknowledged = ledger.acknowledged();
         assert!(acknowledged > 100, "{kind:?}, {form:?}: {acknowledged}");
-        say(&format!(
+        note(&format!(
             "{}, {form:?}: {acknowledged} acknowledgements, {} cuts of a disk that lost its cache",
             kind.name(),
             6 * scale()
@@ -265,7 +249,7 @@ fn everywhere(test: impl Fn(&Host, &Disk<'_>, Form, &str)) {
         return;
     }
     let host = Host::new();
-    for (kind, form) in KINDS.into_iter().flat_map(|kind| FORMS.map(|form| (kind, form))) {
+    for (kind, form) in pairs(KINDS, FORMS) {
         let disk = host.disk(kind);
         test(&host, &disk, form, &format!("{}, {form:?}", kind.name()));
         disk.discard();
@@ -313,7 +297,7 @@ fn the_first_record_of_a_new_log_survives_a_power_cut() {
     everywhere(|_, disk, form, what| {
         let mount = disk.mount();
         let path = log_on(&mount);
-        let wal = open(&path, form, quiet()).unwrap();
+        let wal = form.open(&path, quiet()).unwrap();
         let empty = disk.image();
         let data = payload(1, 300);
         let entry = Entry(wal.append_and_sync(&data).unwrap(), data);
@@ -346,7 +330,7 @@ fn what_a_reopened_log_shows_survives_a_power_cut() {
         worker.kill();
         std::iter::from_fn(|| worker.report()).for_each(|report| ledger.note(&report));
 
-        let wal = open(&path, form, quiet()).unwrap();
+        let wal = form.open(&path, quiet()).unwrap();
         let found = Found::of(&wal).unwrap();
         ledger.check(ledger.all_survived(), &found).unwrap();
         let mut expected = all(&wal);
@@ -371,17 +355,13 @@ fn a_disk_that_comes_back_in_the_same_boot_loses_nothing_acknowledged() {
     everywhere(|host, disk, form, what| {
         let mount = disk.mount();
         let path = log_on(&mount);
-        let wal = open(&path, form, quiet().with_staging_bytes(64 << 10)).unwrap();
+        let wal = form.open(&path, quiet().with_staging_bytes(64 << 10)).unwrap();
         let entries: Vec<_> = (0..20).map(|i| put(&wal, i, 9000)).collect();
         wal.sync().unwrap();
         // Through the ring, to the page cache.
         let more: Vec<_> = (0..20).map(|i| put(&wal, i, 9000)).collect();
         // The system writes pages back when it likes to.
-        let staging = if path.is_dir() {
-            path.join("staging")
-        } else {
-            path.with_file_name("log.staging")
-        };
+        let staging = staging_of(&path);
         // Where there is any: not on Btrfs.
         if staging.exists() {
             fs::File::open(staging).unwrap().sync_all().unwrap();
@@ -391,8 +371,9 @@ fn a_disk_that_comes_back_in_the_same_boot_loses_nothing_acknowledged() {
         host.restart(mount);
 
         let mount = disk.mount();
-        let wal =
-            open(&log_on(&mount), form, quiet()).unwrap_or_else(|error| panic!("{what}: refused: {error}"));
+        let wal = form
+            .open(log_on(&mount), quiet())
+            .unwrap_or_else(|error| panic!("{what}: refused: {error}"));
         let found = all(&wal);
         let whole = [entries.clone(), more].concat();
         assert!(
@@ -410,7 +391,7 @@ fn a_disk_that_comes_back_in_the_same_boot_loses_nothing_acknowledged() {
 fn a_truncation_at_a_segment_boundary_survives_a_power_cut() {
     everywhere(|_, disk, form, what| {
         let mount = disk.mount();
-        let wal = open(&log_on(&mount), form, quiet()).unwrap();
+        let wal = form.open(log_on(&mount), quiet()).unwrap();
         let mut entries: Vec<_> = (0..30).map(|i| put(&wal, i, 9000)).collect();
         wal.sync().unwrap();
         // The last record that starts in the second segment.
@@ -440,27 +421,16 @@ fn a_truncation_at_a_segment_boundary_survives_a_power_cut() {
 fn a_disk_that_dies_under_an_open_log_poisons_it() {
     everywhere(|host, disk, form, what| {
         let mount = disk.mount();
-        let wal = open(&log_on(&mount), form, quiet()).unwrap();
+        let wal = form.open(log_on(&mount), quiet()).unwrap();
         let entries: Vec<_> = (0..20).map(|i| put(&wal, i, 9000)).collect();
         wal.sync().unwrap();
         host.power_off();
         put(&wal, 20, 300);
-        let in_doubt = wal.sync();
-        assert!(
-            matches!(in_doubt, Err(WalError::InDoubt { .. })),
-            "{what}: {in_doubt:?}"
-        );
+        assert_is!(wal.sync(), Err(WalError::InDoubt { .. }), "{what}");
         for _ in 0..2 {
-            let poisoned = wal.sync();
-            assert!(
-                matches!(poisoned, Err(WalError::Poisoned { .. })),
-                "{what}: {poisoned:?}"
-            );
+            assert_is!(wal.sync(), Err(WalError::Poisoned { .. }), "{what}");
             let poisoned = wal.append_and_sync(b"late");
-            assert!(
-                matches!(poisoned, Err(WalError::Poisoned { .. })),
-                "{what}: {poisoned:?}"
-            );
+            assert_is!(poisoned, Err(WalError::Poisoned { .. }), "{what}");
         }
         assert_eq!(all(&wal)[..20], entries, "{what}: what is durable can be read");
         drop(wal);

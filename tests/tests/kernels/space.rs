@@ -12,22 +12,16 @@ use wal_db::{
     store::{NotMapped, StagingInUse},
 };
 use wal_tests::{
-    Entry, all,
+    Entry, all, assert_is,
     files::{FORMS, Form, assert_same_files, tree},
-    payload, put, quiet, scale,
+    pairs, payload, put, quiet, scale,
 };
 
 use super::{
-    mounts::{Host, Kind, TOOLS},
+    mounts::{Host, KINDS, Kind, TOOLS, lacks_all},
     tools::{lacks_mounts, run},
-    worker::{Job, open},
+    worker::Job,
 };
-
-const KINDS: [Kind; 3] = [Kind::Ext4, Kind::Xfs, Kind::Btrfs];
-
-fn lacks_all() -> bool {
-    lacks_mounts(&KINDS.map(Kind::name), &TOOLS)
-}
 
 /// Takes all the space that is left, in a file that can be deleted.
 fn ballast(dir: &Path) -> std::path::PathBuf {
@@ -58,16 +52,9 @@ fn assert_full(wal: &Wal, what: &str) {
     wal.sync().unwrap();
     let (tail, count) = (wal.end().get(), wal.status().records);
     for len in [10_000, 100_000, 10_000] {
-        let refused = wal.append(&payload(1, len));
-        assert!(
-            matches!(refused, Err(WalError::Full { .. })),
-            "{what}: {refused:?}"
-        );
+        assert_is!(wal.append(&payload(1, len)), Err(WalError::Full { .. }), "{what}");
         let refused = wal.append_batch(&[payload(1, 9000), payload(2, len)]);
-        assert!(
-            matches!(refused, Err(WalError::Full { .. })),
-            "{what}: {refused:?}"
-        );
+        assert_is!(refused, Err(WalError::Full { .. }), "{what}");
     }
     assert_eq!(
         (wal.status().records, wal.status().failure),
@@ -85,7 +72,7 @@ fn assert_full(wal: &Wal, what: &str) {
 /// Fills a file system, makes room, fills it again; opens the log while there is no room.
 fn fills_and_goes_on(dir: &Path, form: Form, config: WalConfig, what: &str) -> Vec<Entry> {
     let path = dir.join("log");
-    let wal = open(&path, form, config).unwrap();
+    let wal = form.open(&path, config).unwrap();
     let mut entries = vec![put(&wal, 0, 300)];
     let taken = ballast(dir);
     fill(&wal, &mut entries, what);
@@ -114,7 +101,9 @@ fn fills_and_goes_on(dir: &Path, form: Form, config: WalConfig, what: &str) -> V
     let read = Wal::open_read_only(&path).unwrap();
     assert_eq!(all(&read), entries, "{what}, read-only");
     assert_nothing_is_damaged(&path, entries.len(), what);
-    let wal = open(&path, form, config).unwrap_or_else(|error| panic!("{what}: opening: {error}"));
+    let wal = form
+        .open(&path, config)
+        .unwrap_or_else(|error| panic!("{what}: opening: {error}"));
     assert_eq!(all(&wal), entries, "{what}, opened while it is full");
     fill(&wal, &mut entries, what);
     assert_full(&wal, what);
@@ -151,14 +140,11 @@ fn a_full_file_system_in_memory_refuses_records_and_works_again_later() {
         return;
     }
     let host = Host::new();
-    for (form, (name, config)) in FORMS
-        .into_iter()
-        .flat_map(|form| configs().map(|config| (form, config)))
-    {
+    for (form, (name, config)) in pairs(FORMS, configs()) {
         let what = format!("tmpfs, {form:?}, {name}");
         let mount = host.memory(48);
         let entries = fills_and_goes_on(mount.path(), form, config, &what);
-        let wal = open(&mount.path().join("log"), form, config).unwrap();
+        let wal = form.open(mount.path().join("log"), config).unwrap();
         assert_eq!(all(&wal), entries, "{what}");
         drop(wal);
         mount.unmount();
@@ -171,10 +157,7 @@ fn a_full_disk_refuses_records_and_works_again_later() {
         return;
     }
     let host = Host::new();
-    for (form, (name, config)) in FORMS
-        .into_iter()
-        .flat_map(|form| configs().map(|config| (form, config)))
-    {
+    for (form, (name, config)) in pairs(FORMS, configs()) {
         let what = format!("ext4, {form:?}, {name}");
         let disk = host.disk(Kind::Ext4);
         let mount = disk.mount();
@@ -183,7 +166,7 @@ fn a_full_disk_refuses_records_and_works_again_later() {
         let image = disk.image();
         mount.unmount();
         let mount = image.mount();
-        let wal = open(&mount.path().join("log"), form, config).unwrap();
+        let wal = form.open(mount.path().join("log"), config).unwrap();
         assert_eq!(all(&wal), entries, "{what}, after a power cut");
         drop(wal);
         mount.unmount();
@@ -227,7 +210,7 @@ fn fills_the_disk(dir: &Path, below: &Path, form: Form, copied: bool, what: &str
 
 /// Where the staging memory of a log is that is opened there.
 fn staging(dir: &Path, form: Form, config: WalConfig) -> StagingInUse {
-    let wal = open(&dir.join("log"), form, config).unwrap();
+    let wal = form.open(dir.join("log"), config).unwrap();
     wal.status().staging.unwrap()
 }
 
@@ -280,7 +263,7 @@ fn nobody_dies_of_a_full_disk_in_a_container() {
         return;
     }
     let host = Host::new();
-    for (kind, form) in KINDS.into_iter().flat_map(|kind| FORMS.map(|form| (kind, form))) {
+    for (kind, form) in pairs(KINDS, FORMS) {
         let what = format!("layers on {}, {form:?}", kind.name());
         let disk = host.disk(kind);
         let below = disk.mount();
@@ -347,7 +330,7 @@ fn staging_memory_with_holes_is_made_anew() {
         let disk = host.disk(Kind::Ext4);
         let mount = disk.mount();
         let path = mount.path().join("log");
-        drop(open(&path, form, quiet()).unwrap());
+        drop(form.open(&path, quiet()).unwrap());
         let staging = match form {
             Form::File => mount.path().join("log.staging"),
             Form::Segmented => path.join("staging"),
@@ -356,13 +339,10 @@ fn staging_memory_with_holes_is_made_anew() {
         let blocks = || fs::metadata(&staging).unwrap().blocks();
         assert!(blocks() <= 8, "{}", blocks());
         let taken = ballast(mount.path());
-        let refused = open(&path, form, quiet()).map(drop);
-        assert!(
-            matches!(refused, Err(WalError::NoStagingSpace { .. })),
-            "{form:?}: {refused:?}"
-        );
+        let refused = form.open(&path, quiet()).map(drop);
+        assert_is!(refused, Err(WalError::NoStagingSpace { .. }), "{form:?}");
         fs::remove_file(taken).unwrap();
-        let wal = open(&path, form, quiet()).unwrap();
+        let wal = form.open(&path, quiet()).unwrap();
         assert!(blocks() >= (1 << 20) / 512, "{}", blocks());
         put(&wal, 0, 100);
         wal.close().unwrap();
@@ -383,7 +363,7 @@ fn a_disk_without_space_for_staging_memory_is_left_as_it_was() {
         let path = mount.path().join("log");
         // The first opening makes the log; none after it takes space.
         let free = |attempt: u32| {
-            let refused = open(&path, form, WalConfig::new()).map(drop);
+            let refused = form.open(&path, WalConfig::new()).map(drop);
             let Err(error @ WalError::NoStagingSpace { bytes: 8_388_608, .. }) = refused else {
                 panic!("{form:?}, {attempt}: {refused:?}");
             };
@@ -395,12 +375,14 @@ fn a_disk_without_space_for_staging_memory_is_left_as_it_was() {
         assert!(left > 2 << 20, "{form:?}: {left} bytes are left");
         assert_eq!(free(1), left, "{form:?}");
         let config = WalConfig::new().with_staging_bytes(64 << 10);
-        let wal = open(&path, form, config).unwrap_or_else(|error| panic!("{form:?}: {error}"));
+        let wal = form
+            .open(&path, config)
+            .unwrap_or_else(|error| panic!("{form:?}: {error}"));
         let mut entries = Vec::new();
         fill(&wal, &mut entries, "4 MiB");
         assert!(!entries.is_empty(), "{form:?}");
         wal.close().unwrap();
-        assert_eq!(all(&open(&path, form, config).unwrap()), entries, "{form:?}");
+        assert_eq!(all(&form.open(&path, config).unwrap()), entries, "{form:?}");
         mount.unmount();
         disk.discard();
     }
@@ -424,7 +406,7 @@ fn is_made_later(dir: &Path, form: Form, left: u64, what: &str) -> Vec<Entry> {
     let path = dir.join("log");
     let mut entries = Vec::new();
     for _ in 0..2 {
-        match open(&path, form, quiet()) {
+        match form.open(&path, quiet()) {
             Err(WalError::Full { .. } | WalError::NoStagingSpace { .. }) => {}
             Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {}
             // It is there, and has space or not.
@@ -437,7 +419,9 @@ fn is_made_later(dir: &Path, form: Form, left: u64, what: &str) -> Vec<Entry> {
         }
     }
     fs::remove_file(&taken).unwrap();
-    let wal = open(&path, form, quiet()).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let wal = form
+        .open(&path, quiet())
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     let data = payload(1, 10_000);
     entries.push(Entry(wal.append_and_sync(&data).unwrap(), data));
     assert_eq!(all(&wal), entries, "{what}");
@@ -479,7 +463,7 @@ fn a_log_that_finds_too_little_space_to_be_made_in_is_made_later() {
             mount.unmount();
             let mount = image.mount();
             assert_eq!(
-                all(&open(&mount.path().join("log"), form, quiet()).unwrap()),
+                all(&form.open(mount.path().join("log"), quiet()).unwrap()),
                 entries,
                 "{what}"
             );
@@ -504,7 +488,7 @@ fn a_log_on_a_read_only_mount_is_read_and_not_opened_for_writing() {
         let what = format!("{}, {form:?}, closed: {closed}", kind.name());
         let disk = host.disk(kind);
         let mount = disk.mount();
-        let wal = open(&mount.path().join("log"), form, quiet()).unwrap();
+        let wal = form.open(mount.path().join("log"), quiet()).unwrap();
         let mut entries: Vec<_> = (0..20).map(|i| put(&wal, i, 9000)).collect();
         wal.sync().unwrap();
         let mut image = disk.image();
@@ -524,14 +508,14 @@ fn a_log_on_a_read_only_mount_is_read_and_not_opened_for_writing() {
         let path = mount.path().join("log");
         let before = tree(mount.path());
         for path in [path.clone(), mount.path().join("another")] {
-            match open(&path, form, quiet()) {
+            match form.open(&path, quiet()) {
                 Err(WalError::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
                 other => panic!("{what}: {other:?}"),
             }
         }
         let wal = Wal::open_read_only(&path).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(all(&wal), entries, "{what}");
-        assert!(matches!(wal.append(b"more"), Err(WalError::ReadOnly)), "{what}");
+        assert_is!(wal.append(b"more"), Err(WalError::ReadOnly), "{what}");
         assert_nothing_is_damaged(&path, entries.len(), &what);
         assert_same_files(&before, &tree(mount.path()), &what);
         drop(wal);

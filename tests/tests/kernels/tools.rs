@@ -1,6 +1,7 @@
 //! Programs that the tests run, and what happens where they are missing.
 
 use std::{ffi::OsStr, fs, os::unix::fs::MetadataExt, path::Path, process::Command};
+use wal_tests::note;
 
 /// What a test cannot do without: a program and the Debian package that has it.
 pub(crate) type Tool = (&'static str, &'static str);
@@ -21,7 +22,7 @@ pub(crate) fn lacks_what(tools: &[Tool], more: impl FnOnce() -> Vec<String>) -> 
     let needs = format!("needs {}", why.join(", "));
     let required = std::env::var("WAL_TESTS_KERNELS").is_ok_and(|set| set == "required");
     assert!(!required, "{needs}, and WAL_TESTS_KERNELS=required");
-    say(&format!("skipped: {needs}"));
+    note(&format!("skipped: {needs}"));
     true
 }
 
@@ -59,13 +60,6 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item =
 
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
-}
-
-/// A line for the reader of the output: a reason to leave something out, or a figure.
-pub(crate) fn say(line: &str) {
-    // Not eprintln, which the harness of a test that passes keeps to itself.
-    let line = format!("{line}\n");
-    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }
 
 fn is_there(program: &str) -> bool {

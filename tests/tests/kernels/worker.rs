@@ -8,18 +8,18 @@
 //! - `ended`: it has done all it was asked for.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader, Lines, Write},
-    os::{fd::AsFd, unix::process::CommandExt},
-    path::{Path, PathBuf},
+    os::unix::process::CommandExt,
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Mutex,
 };
 
-use wal_db::{Lsn, Result, Wal, WalConfig};
+use wal_db::{Lsn, Wal, WalConfig};
 use wal_tests::{
-    files::{Form, SEGMENT},
-    payload, quiet, variant,
+    child::{Reporter, try_open_here},
+    files::Form,
+    payload, quiet, ticket,
 };
 
 // ---- here -------------------------------------------------------------------------------------------------------
@@ -92,6 +92,13 @@ impl Worker {
         reports.next()
     }
 
+    /// As [`report`](Self::report), of one that has to say that it ends.
+    pub(crate) fn report_before_it_ends(&mut self, what: &str) -> Option<String> {
+        let report = self.report();
+        let report = report.unwrap_or_else(|| panic!("{what}: the worker has died or hangs"));
+        (report != "ended").then_some(report)
+    }
+
     /// What it waits for.
     pub(crate) fn go_on(&mut self) {
         // It may be dead already.
@@ -132,6 +139,11 @@ pub(crate) struct Name {
 }
 
 impl Name {
+    fn appended(self, reporter: &Reporter, lsn: Lsn) {
+        let Name { phase, thread, count } = self;
+        reporter.report(&format!("appended {} {phase} {thread} {count}", lsn.get()));
+    }
+
     pub(crate) fn content(self) -> Vec<u8> {
         let Name { phase, thread, count } = self;
         let mut bytes = format!("{phase} {thread} {count} ").into_bytes();
@@ -160,71 +172,15 @@ impl Name {
     }
 }
 
-pub(crate) fn open(path: &Path, form: Form, config: WalConfig) -> Result<Wal> {
-    match form {
-        Form::File => Wal::open_with(path, config),
-        Form::Segmented => Wal::open_segmented_with(path, SEGMENT, config),
-    }
-}
-
 // ---- there ------------------------------------------------------------------------------------------------------
 
 const THREADS: u64 = 4;
-
-struct Reporter(File);
-
-impl Reporter {
-    /// The pipe itself: what is reported is out of this process when the call returns.
-    fn new() -> Reporter {
-        Reporter(std::io::stdout().as_fd().try_clone_to_owned().unwrap().into())
-    }
-
-    fn report(&self, what: &str) {
-        (&self.0)
-            .write_all(format!("report: {what}\n").as_bytes())
-            .unwrap();
-    }
-
-    fn appended(&self, lsn: Lsn, name: Name) {
-        let Name { phase, thread, count } = name;
-        self.report(&format!("appended {} {phase} {thread} {count}", lsn.get()));
-    }
-
-    fn durable(&self, lsn: Lsn) {
-        self.report(&format!("durable {}", lsn.get()));
-    }
-
-    /// What a call returned, if it went well.
-    fn heard<T>(&self, result: Result<T>) -> Option<T> {
-        result
-            .inspect_err(|error| self.report(&format!("refused {}", variant(error))))
-            .ok()
-    }
-
-    fn wait(&self) {
-        std::io::stdin().read_line(&mut String::new()).unwrap();
-    }
-}
 
 fn number(name: &str) -> u64 {
     std::env::var(format!("WAL_TESTS_{name}"))
         .expect("run by another test")
         .parse()
         .unwrap()
-}
-
-fn path() -> PathBuf {
-    std::env::var_os("WAL_TESTS_PATH")
-        .expect("run by another test")
-        .into()
-}
-
-fn open_here(config: WalConfig) -> Result<Wal> {
-    let form = match std::env::var("WAL_TESTS_FORM").unwrap().as_str() {
-        "File" => Form::File,
-        _ => Form::Segmented,
-    };
-    open(&path(), form, config)
 }
 
 /// By the seed: the defaults, or little staging memory and threads that flush, prepare and seal all the time.
@@ -243,7 +199,7 @@ fn config(seed: u64) -> WalConfig {
 fn works_until_the_power_goes() {
     let (reporter, seed) = (Reporter::new(), number("SEED"));
     let (first, phases) = (number("PHASE"), number("PHASES"));
-    let mut wal = open_here(config(seed)).unwrap();
+    let mut wal = try_open_here(config(seed)).unwrap();
     reporter.report("opened");
     let mut live = Vec::new();
     for phase in first..first + phases {
@@ -280,7 +236,7 @@ fn works_until_the_power_goes() {
             }
             _ => {
                 wal.close().unwrap();
-                wal = open_here(config(seed + phase)).unwrap();
+                wal = try_open_here(config(seed + phase)).unwrap();
                 reporter.report("opened");
             }
         }
@@ -307,13 +263,13 @@ fn append_many(wal: &Wal, reporter: &Reporter, phase: u64, thread: u64, seed: u6
             0 => {
                 let name = next();
                 let lsn = wal.append_and_sync(&name.content()).unwrap();
-                reporter.appended(lsn, name);
+                name.appended(reporter, lsn);
                 lsns.push(lsn);
             }
             1 => {
                 let name = next();
-                let ticket = wal.ticket(wal.append(&name.content()).unwrap()).unwrap();
-                reporter.appended(ticket.lsn(), name);
+                let ticket = ticket(wal, &name.content());
+                name.appended(reporter, ticket.lsn());
                 lsns.push(ticket.lsn());
                 ticket.wait().unwrap();
             }
@@ -322,7 +278,7 @@ fn append_many(wal: &Wal, reporter: &Reporter, phase: u64, thread: u64, seed: u6
                 let at = wal.append_batch(&names.map(Name::content)).unwrap();
                 at.iter()
                     .zip(names)
-                    .for_each(|(lsn, name)| reporter.appended(*lsn, name));
+                    .for_each(|(lsn, name)| name.appended(reporter, *lsn));
                 lsns.extend(at);
                 // Left to the next one.
                 continue;
@@ -330,7 +286,7 @@ fn append_many(wal: &Wal, reporter: &Reporter, phase: u64, thread: u64, seed: u6
             _ => {
                 let name = next();
                 let lsn = wal.append(&name.content()).unwrap();
-                reporter.appended(lsn, name);
+                name.appended(reporter, lsn);
                 lsns.push(lsn);
                 wal.ticket(lsn).unwrap().wait().unwrap();
             }
@@ -348,7 +304,7 @@ fn append_many(wal: &Wal, reporter: &Reporter, phase: u64, thread: u64, seed: u6
 fn appends_until_it_is_killed() {
     let (reporter, phase) = (Reporter::new(), number("PHASE"));
     // Most of it goes to the page cache, the rest stays in staging memory.
-    let wal = open_here(quiet().with_staging_bytes(64 << 10)).unwrap();
+    let wal = try_open_here(quiet().with_staging_bytes(64 << 10)).unwrap();
     reporter.report("opened");
     for count in 0.. {
         let name = Name {
@@ -356,7 +312,7 @@ fn appends_until_it_is_killed() {
             thread: 0,
             count,
         };
-        reporter.appended(wal.append(&name.content()).unwrap(), name);
+        name.appended(&reporter, wal.append(&name.content()).unwrap());
     }
 }
 
@@ -369,7 +325,7 @@ fn uses_a_log_while_calls_fail() {
         QUIET => quiet(),
         _ => WalConfig::new().with_seal_after_ms(1),
     };
-    let opened = reporter.heard(open_here(config.with_staging_bytes(64 << 10)));
+    let opened = reporter.heard(try_open_here(config.with_staging_bytes(64 << 10)));
     if let Some(wal) = opened {
         reporter.report("opened");
         let names = |thread, counts: std::ops::Range<u64>| {
@@ -417,7 +373,7 @@ fn append_one(wal: &Wal, reporter: &Reporter, name: Name) -> (Option<Lsn>, bool)
     let Some((lsn, ticket)) = ticket else {
         return (None, false);
     };
-    reporter.appended(lsn, name);
+    name.appended(reporter, lsn);
     let synced = match ticket {
         Some(ticket) => reporter.heard(ticket.wait()).is_some(),
         None if name.count % 3 == 1 => reporter.heard(wal.sync()).is_some(),
@@ -434,7 +390,7 @@ fn append_one(wal: &Wal, reporter: &Reporter, name: Name) -> (Option<Lsn>, bool)
 #[ignore = "the process of the tests in space.rs"]
 fn appends_until_it_is_full() {
     let reporter = Reporter::new();
-    let wal = open_here(quiet()).unwrap();
+    let wal = try_open_here(quiet()).unwrap();
     wal.append_and_sync(b"record").unwrap();
     reporter.report("opened");
     reporter.wait();
@@ -448,7 +404,7 @@ fn appends_until_it_is_full() {
 #[ignore = "a process of the tests in calls.rs"]
 fn appends_one_record() {
     let reporter = Reporter::new();
-    let wal = open_here(quiet()).unwrap();
+    let wal = try_open_here(quiet()).unwrap();
     reporter.report("opened");
     reporter.durable(wal.append_and_sync(b"record").unwrap());
     // Closing flushes more.
