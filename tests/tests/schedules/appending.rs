@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::{
     explore::{any_config, beside, choose, explore, join, quiet, start},
+    truncating::commit,
     watch::Watch,
     witness::Witness,
 };
@@ -15,10 +16,6 @@ use super::{
 fn what_append_and_sync_acknowledges_is_there() {
     explore(400, || {
         let log = Witness::new(any_config());
-        let commit = |log: &Witness| {
-            log.append_and_sync(20).unwrap();
-            log.append_and_sync(20).unwrap();
-        };
         beside(&log, &[commit, commit, commit]);
         log.check();
     });

@@ -8,6 +8,7 @@ use std::sync::{
 
 use shuttle::thread;
 use wal_db::{Result, WalError, testing::sim::Call};
+use wal_tests::assert_is;
 
 use super::{
     explore::{any_config, beside, choose, explore, join, quiet, start},
@@ -152,7 +153,7 @@ fn commit_small(log: &Witness) {
                 WalError::NotDurable { .. } => {
                     WAITED.fetch_add(1, Ordering::Relaxed);
                     while let Err(error) = log.sync() {
-                        assert!(matches!(error, WalError::NotDurable { .. }), "{error}");
+                        assert_is!(error, WalError::NotDurable { .. }, "{error}");
                         thread::yield_now();
                     }
                     break;

@@ -5,10 +5,22 @@ use super::{
     witness::Witness,
 };
 
-fn some_records(log: &Witness) {
+fn with_records() -> Witness {
+    let log = Witness::new(any_config());
     log.append(20).unwrap();
     log.append_batch(2, 30).unwrap();
     log.append(600).unwrap();
+    log
+}
+
+/// Runs threads beside one another and a follower, until the log is closed.
+fn beside_a_follower(log: &Witness, threads: &[fn(&Witness)]) {
+    let followers = start(log, &[Witness::follow]);
+    beside(log, threads);
+    log.read();
+    log.clone().close().unwrap();
+    join(followers);
+    log.check();
 }
 
 fn append(log: &Witness) {
@@ -17,12 +29,12 @@ fn append(log: &Witness) {
     log.append_in_place(20).unwrap();
 }
 
-fn commit(log: &Witness) {
+pub(super) fn commit(log: &Witness) {
     log.append_and_sync(20).unwrap();
     log.append_and_sync(20).unwrap();
 }
 
-fn cut(log: &Witness) {
+pub(super) fn cut(log: &Witness) {
     let lsn = log.some_lsn();
     log.truncate_after(lsn).unwrap();
 }
@@ -32,7 +44,7 @@ fn cut_from(log: &Witness) {
     log.truncate_from(lsn).unwrap();
 }
 
-fn move_head(log: &Witness) {
+pub(super) fn move_head(log: &Witness) {
     for _ in 0..2 {
         let lsn = log.some_lsn();
         log.truncate_before(lsn).unwrap();
@@ -49,8 +61,7 @@ fn read(log: &Witness) {
 #[test]
 fn a_cut_beside_appenders_is_durable() {
     explore(400, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
+        let log = with_records();
         beside(&log, &[append, commit, cut]);
         log.check();
     });
@@ -59,8 +70,7 @@ fn a_cut_beside_appenders_is_durable() {
 #[test]
 fn a_cut_beside_readers_shows_them_the_log_before_or_behind_it() {
     explore(400, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
+        let log = with_records();
         beside(&log, &[append, read, cut]);
         log.read();
         log.check();
@@ -70,8 +80,7 @@ fn a_cut_beside_readers_shows_them_the_log_before_or_behind_it() {
 #[test]
 fn a_cut_from_a_record_on_beside_appenders_is_durable() {
     explore(400, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
+        let log = with_records();
         beside(&log, &[append, commit, cut_from]);
         log.check();
     });
@@ -81,22 +90,15 @@ fn a_cut_from_a_record_on_beside_appenders_is_durable() {
 #[test]
 fn a_cut_from_a_record_on_shows_readers_the_log_before_or_after_it() {
     explore(300, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
-        let followers = start(&log, &[Witness::follow]);
-        beside(&log, &[append, read, cut_from]);
-        log.read();
-        log.clone().close().unwrap();
-        join(followers);
-        log.check();
+        let log = with_records();
+        beside_a_follower(&log, &[append, read, cut_from]);
     });
 }
 
 #[test]
 fn a_head_that_moves_beside_appenders_is_durable() {
     explore(400, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
+        let log = with_records();
         beside(&log, &[append, commit, move_head, read]);
         log.read();
         log.check();
@@ -107,11 +109,7 @@ fn a_head_that_moves_beside_appenders_is_durable() {
 fn followers_see_every_record_that_is_durable() {
     explore(300, || {
         let log = Witness::new(any_config());
-        let followers = start(&log, &[Witness::follow]);
-        beside(&log, &[append, commit]);
-        log.clone().close().unwrap();
-        join(followers);
-        log.check();
+        beside_a_follower(&log, &[append, commit]);
     });
 }
 
@@ -128,34 +126,23 @@ fn a_follower_is_woken_by_a_record_that_becomes_durable() {
 #[test]
 fn followers_go_on_behind_a_cut() {
     explore(300, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
-        let followers = start(&log, &[Witness::follow]);
-        beside(&log, &[append, commit, cut]);
-        log.clone().close().unwrap();
-        join(followers);
-        log.check();
+        let log = with_records();
+        beside_a_follower(&log, &[append, commit, cut]);
     });
 }
 
 #[test]
 fn followers_go_on_at_a_head_that_moves() {
     explore(300, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
-        let followers = start(&log, &[Witness::follow]);
-        beside(&log, &[append, commit, move_head]);
-        log.clone().close().unwrap();
-        join(followers);
-        log.check();
+        let log = with_records();
+        beside_a_follower(&log, &[append, commit, move_head]);
     });
 }
 
 #[test]
 fn both_ends_are_cut_at_once() {
     explore(300, || {
-        let log = Witness::new(any_config());
-        some_records(&log);
+        let log = with_records();
         let first = log.some_lsn();
         let threads = start(&log, &[commit, append]);
         let head = {

@@ -4,6 +4,7 @@ use wal_db::WalError;
 
 use super::{
     explore::{any_config, beside, explore, join, quiet, start},
+    truncating::{cut, move_head},
     witness::Witness,
 };
 
@@ -25,18 +26,6 @@ fn append_one_and_sync(log: &Witness) {
         // A cut that came after it has taken it.
         Ok(_) | Err(WalError::CutBack { .. }) => {}
         Err(error) => panic!("append and sync: {error}"),
-    }
-}
-
-fn cut(log: &Witness) {
-    let lsn = log.some_lsn();
-    log.truncate_after(lsn).unwrap();
-}
-
-fn move_head(log: &Witness) {
-    for _ in 0..2 {
-        let lsn = log.some_lsn();
-        log.truncate_before(lsn).unwrap();
     }
 }
 
