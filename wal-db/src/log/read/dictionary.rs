@@ -10,7 +10,7 @@ use crate::{
 /// What an open log knows of its schemas.
 pub(crate) struct Dictionary {
     /// Positions of schema frames, ascending: the last one that was there at opening, and those written since.
-    positions: Mutex<Vec<u64>>,
+    pub(crate) positions: Mutex<Vec<u64>>,
     set: Mutex<Set>,
 }
 
@@ -72,11 +72,6 @@ impl Dictionary {
     pub(crate) fn begin_anew(&self, set: &mut Set, newest: Option<u64>) {
         *set = None;
         *self.positions.lock() = newest.into_iter().collect();
-    }
-
-    #[cfg(test)]
-    pub(crate) fn places(&self) -> usize {
-        self.positions.lock().len()
     }
 }
 

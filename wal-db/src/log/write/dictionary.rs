@@ -316,7 +316,7 @@ mod tests {
 
     /// How many schema frames the log knows the place of.
     fn places(wal: &Wal) -> usize {
-        wal.view().dictionary.places()
+        wal.view().dictionary.positions.lock().len()
     }
 
     #[test]
