@@ -141,10 +141,15 @@ fn names_in(text: &str) -> impl Iterator<Item = String> {
 }
 
 fn is_there(here: &Path, test: &str) -> bool {
-    let (program, path) = split(test);
-    let name = path.rsplit("::").next().unwrap_or(path);
-    let texts = sources(&here.join("tests").join(program));
-    texts.iter().any(|text| text.contains(&format!("fn {name}(")))
+    let (module, name) = test.rsplit_once("::").unwrap_or(("", test));
+    let place = here.join("tests").join(module.replace("::", "/"));
+    let files = [
+        place.with_extension("rs"),
+        place.join("mod.rs"),
+        place.join("main.rs"),
+    ];
+    let mut texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
+    texts.any(|text| text.contains(&format!("fn {name}(")))
 }
 
 fn sources(dir: &Path) -> Vec<String> {

@@ -46,12 +46,12 @@ pub(super) const READING: &[Bug] = &[
     classic(
         "repeated-states-not-told-apart",
         "a program's lost events are hidden by a state that it had before",
-        &["evolution::finds::a_promise_that_is_made_too_early_is_found_behind_a_state_that_repeats"],
+        &["evolution::prefixes::a_promise_that_is_made_too_early_is_found_behind_a_state_that_repeats"],
     ),
     classic(
         "kit-without-dead-processes",
         "a program's replay is not tried on what a dead process leaves",
-        &["evolution::finds::small_appends_that_belong_together_and_are_no_batch_are_found"],
+        &["evolution::prefixes::small_appends_that_belong_together_and_are_no_batch_are_found"],
     ),
     classic(
         "replay-goes-on-after-a-panic",
