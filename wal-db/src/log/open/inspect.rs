@@ -17,7 +17,7 @@ use crate::{
     error::{Corruption, CorruptionReason, Result, WalError, path_text},
     lsn::Lsn,
     storage::{
-        FileStore, Latched, SegmentedStore, System, WalStore,
+        FileStore, Latched, SegmentedStore, StoreFault, System, WalStore,
         fs::{FileSystem, parent},
         segment_index, segment_name,
     },
@@ -37,14 +37,14 @@ pub struct Inspection {
     /// The files that keep what was cut off its end when it was opened, for [`salvage`](crate::recovery::salvage).
     #[serde(serialize_with = "path_text::each")]
     pub kept: Vec<PathBuf>,
-    /// Files that keep the log from opening: one that is missing, or that has the name of one of the log's, of the next
-    /// one it would make as well, and is not it.
+    /// Files that keep the log from being opened to write: one that is missing, or that has the name of one of the log's,
+    /// of the next one it would make as well, and is not it.
     pub files: Vec<FileFault>,
     /// How many of the two copies of the manifest are intact.
     pub intact_manifest_copies: u32,
     /// Where the log starts.
     pub head: Option<Lsn>,
-    /// What opening would find, if it would succeed.
+    /// What opening it to read finds; `None` if that fails.
     pub recovery: Option<RecoveryReport>,
     /// The damage that would keep it from opening.
     pub damage: Option<Corruption>,
@@ -115,14 +115,29 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
     };
     let (intact, newest) = keeper::read_remains(&store);
     inspection.intact_manifest_copies = intact;
-    let segment_len = newest.as_ref().map_or(0, |manifest| manifest.segment_len);
+    let (segment_len, newest_segment) = newest
+        .as_ref()
+        .map_or((0, 0), |manifest| (manifest.segment_len, manifest.newest_segment));
     if let Some(manifest) = newest {
         inspection.log_id = Some(manifest.log.to_string());
         inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
         inspection.head = Some(Lsn::from_pos(manifest.head));
     }
     match reader::open_latched(store, WalConfig::new()).map_err(located) {
-        Ok(view) => inspection.recovery = Some(view.report),
+        Ok(view) => {
+            // Reading does not need them, and writing refuses what is not the log's.
+            let later = names.iter().filter_map(|name| segment_index(name.to_str()?));
+            for segment in later.filter(|index| segment_len > 0 && *index > newest_segment) {
+                if is_strange(&view.base.store, segment, segment_len)? {
+                    inspection.files.push(FileFault {
+                        segment: Some(segment),
+                        path: Some(path.join(segment_name(segment))),
+                        reason: CorruptionReason::WrongSegment,
+                    });
+                }
+            }
+            inspection.recovery = Some(view.report);
+        }
         Err(WalError::Corruption(damage)) => {
             inspection.files.extend(fault_of(&damage, path, segment_len));
             inspection.damage = Some(damage);
@@ -139,6 +154,20 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
         Err(error) => return Err(error),
     }
     Ok(inspection)
+}
+
+/// Whether what has the name of a later segment is not this log's.
+fn is_strange(store: &Latched, segment: u64, segment_len: u64) -> Result<bool> {
+    let Err(error) = store.check_file(segment.saturating_mul(segment_len)) else {
+        return Ok(false);
+    };
+    match StoreFault::of(&error) {
+        Some(StoreFault::Wrong { .. }) => Ok(true),
+        Some(StoreFault::Version { version }) => Err(WalError::newer(version, 0)),
+        // It has just gone.
+        Some(_) => Ok(false),
+        None => Err(WalError::io("reading a segment")(error)),
+    }
 }
 
 /// The file that damage is about, if it is about one.
