@@ -576,6 +576,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes, and nothing but safe code")]
     fn every_other_byte_in_any_place_is_refused_or_parsed_whole() {
         let payload = with_everything();
         let mut parsed = 0;
