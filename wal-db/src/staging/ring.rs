@@ -361,15 +361,17 @@ impl Consumer {
         self.cut.is_some()
     }
 
-    /// Ends the last group at the tail, unless that is empty and `keep_empty` is not set. Returns where the last
-    /// group to be taken out ends. The groups before an earlier cut were taken out.
+    /// Ends the last group at the tail, unless that is empty. With `keep_empty` an empty one is ended as well if it is the
+    /// only one: a claim that ends with its block leaves one, and what is before it is not written yet. Returns where the
+    /// last group to be taken out ends. The groups before an earlier cut were taken out.
     pub(crate) fn cut(&mut self, ring: &Ring, keep_empty: bool) -> u64 {
         debug_assert!(!self.has_cut());
         let mut tail = load_for_swap(&ring.tail);
         loop {
             let end = tail & !(FROZEN | SHUT);
             let start = ring.group_start(self.open, end);
-            if end == start + GROUP_HEADER_LEN as u64 && !keep_empty {
+            let is_kept = keep_empty && start == self.open;
+            if end == start + GROUP_HEADER_LEN as u64 && !is_kept {
                 return start;
             }
             let next = align_sector(end);

@@ -218,6 +218,20 @@ fn blocks_before_a_cut_come_out_first() {
     assert_eq!(consumer.cut(&ring, false), end + 512);
 }
 
+/// An empty group says that everything before it is durable, and what is still in the ring is not.
+#[test]
+fn an_empty_group_is_kept_only_with_nothing_before_it() {
+    let (ring, mut consumer) = ring(16384);
+    // Ends exactly with the block.
+    append(&ring, &[1; 3512]).unwrap();
+    assert_eq!(consumer.cut(&ring, true), 4096);
+    assert_eq!(take(&ring, &mut consumer), [vec![1; 3512]]);
+    assert_eq!(consumer.cut(&ring, true), 4096 + 512);
+    let group = consumer.next(&ring).unwrap();
+    assert!(group.is_empty());
+    assert_eq!((group.start, group.next), (4096, 4096 + 512));
+}
+
 #[test]
 fn shut_and_frozen_rings_say_so() {
     let (ring, mut consumer) = ring(8192);

@@ -136,7 +136,7 @@ impl Held<'_> {
     }
 
     /// Writes an empty group that says how far the log is durable, and makes that durable. Then the loss of any
-    /// sector of what is durable can be told from a crash.
+    /// sector of what is durable can be told from a crash. If records came meanwhile, their group says it instead.
     pub(crate) fn seal(&mut self) -> Result<()> {
         if !self.can_be_sealed() {
             return Ok(());
