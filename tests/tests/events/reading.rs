@@ -226,6 +226,30 @@ fn a_follower_goes_on_from_every_position() {
     }
 }
 
+/// A position that is asked for before anything was read is the one that was given.
+#[test]
+fn a_position_between_two_events_stays_until_the_next_is_taken() {
+    let (log, [_, two_words, ..]) = log();
+    let mut tail = log.tail(two_words).unwrap();
+    assert_eq!(tail.try_next().unwrap().unwrap().event, word("one"));
+    let between = tail.position().unwrap();
+    assert_eq!((between.lsn(), between.part()), (two_words, 1));
+    let mut later = log.tail(between.clone()).unwrap();
+    assert_eq!(later.position().unwrap().part(), 1);
+    let mut again = log.tail(later.position().unwrap()).unwrap();
+    assert_eq!(again.try_next().unwrap().unwrap().event, word("two"));
+    assert_eq!(later.try_next().unwrap().unwrap().event, word("two"));
+
+    // The record is cut off, and with it the event that was taken; what comes instead is handed out whole.
+    log.wal().truncate_from(two_words).unwrap();
+    line(log.wal(), "three four");
+    log.wal().sync().unwrap();
+    let mut instead = log.tail(between).unwrap();
+    assert!(matches!(instead.try_next(), Err(WalError::CutBack { .. })));
+    let events = text_of(std::iter::from_fn(|| instead.try_next().transpose()));
+    assert_eq!(events, ["three", "four"]);
+}
+
 /// What follows a gap is never handed out: the record that cannot be read comes again.
 #[test]
 fn a_follower_stays_at_a_record_that_it_cannot_read() {

@@ -388,13 +388,13 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// As [`Wal::tail`], and as [`replay`](Self::replay) for a shape that has changed.
     pub fn tail(&self, start: impl Into<Start>) -> Result<Replay<E, C, Tail>> {
         let start = start.into();
-        let parts = match &start {
-            Start::Position(position) => position.part(),
-            _ => 0,
+        let (lsn, parts) = match &start {
+            Start::Position(position) => (position.lsn(), position.part()),
+            _ => (Lsn::ZERO, 0),
         };
         let records = self.wal.tail(start)?;
         dictionary::check(&self.wal, E::RECORDS)?;
-        Ok(Replay::new(records).after_parts(parts))
+        Ok(Replay::new(records).after_parts(lsn, parts))
     }
 
     /// The event at `lsn`.

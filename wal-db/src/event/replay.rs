@@ -1,6 +1,6 @@
 //! Replaying a part of the log as events of one type.
 
-use std::{fmt, iter::FusedIterator, marker::PhantomData, mem, time::Duration};
+use std::{fmt, iter::FusedIterator, marker::PhantomData, time::Duration};
 
 use super::{
     codec::{Codec, DefaultCodec},
@@ -63,8 +63,8 @@ pub struct Replay<E, C = DefaultCodec, R = WalIter> {
     notes: Notes,
     /// Events of a record that was split, which are still to come.
     split: std::vec::IntoIter<Event<E>>,
-    /// So many events of the first record were handed out before.
-    skip_parts: u32,
+    /// A record of which so many events were handed out before.
+    taken: Option<(Lsn, u32)>,
     ended: bool,
     /// A record that was taken from a source that waits, and not handed out.
     kept_back: Option<Lsn>,
@@ -79,7 +79,7 @@ impl<E, C, R> Replay<E, C, R> {
             policy: Unreadable::default(),
             notes: Notes::default(),
             split: Vec::new().into_iter(),
-            skip_parts: 0,
+            taken: None,
             ended: false,
             kept_back: None,
             events: PhantomData,
@@ -207,20 +207,23 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
         loop {
             // A conversion of the program's may panic, and the panic be caught: the record it was about is a gap.
             self.ended = true;
-            let read = match next(&mut self.records) {
+            let (lsn, read) = match next(&mut self.records) {
                 None => {
                     self.ended = !R::WAITS;
                     return None;
                 }
                 Some(Err(error)) => {
-                    self.ended = !matches!(error, WalError::CutBack { .. });
-                    self.skip_parts = 0;
+                    let is_cut = matches!(error, WalError::CutBack { .. });
+                    self.ended = !is_cut;
+                    // What comes instead may have the same LSN.
+                    self.taken = self.taken.filter(|_| !is_cut);
                     return Some(Err(error));
                 }
                 Some(Ok(record)) => {
                     let record = R::lend(&record);
                     self.kept_back = R::WAITS.then_some(record.lsn());
-                    read::<E, C>(record, &self.filter, &mut self.notes, self.policy)
+                    let read = read::<E, C>(record, &self.filter, &mut self.notes, self.policy);
+                    (record.lsn(), read)
                 }
             };
             let read = match read {
@@ -228,12 +231,13 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
                 Err(error) => return Some(Err(self.with_name(error).into())),
             };
             (self.ended, self.kept_back) = (false, None);
-            let skip = mem::take(&mut self.skip_parts) as usize;
+            let taken = self.taken.take().filter(|(at, _)| *at == lsn);
             match read {
                 None => {}
                 Some(Upcast::One(event)) => return Some(Ok(event)),
                 Some(Upcast::Many(mut events)) => {
-                    events.drain(..skip.min(events.len()));
+                    let taken = taken.map_or(0, |(_, parts)| parts as usize);
+                    events.drain(..taken.min(events.len()));
                     self.split = events.into_iter();
                     if let Some(event) = self.next_part() {
                         return Some(Ok(event));
@@ -255,8 +259,9 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
 
 /// The events of a log as they come; made by [`EventLog::tail`](crate::EventLog::tail).
 impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
-    pub(super) fn after_parts(mut self, parts: u32) -> Self {
-        self.skip_parts = parts;
+    /// So many events of the record at `lsn` were handed out before.
+    pub(super) fn after_parts(mut self, lsn: Lsn, parts: u32) -> Self {
+        self.taken = (parts > 0).then_some((lsn, parts));
         self
     }
 
@@ -294,10 +299,16 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
     /// Those of [`Tail::position`].
     pub fn position(&self) -> Result<Position> {
         match (self.kept_back, self.split.as_slice().first()) {
-            (Some(lsn), _) => self.records.position_before(lsn),
+            (Some(lsn), _) => self.of_taken(self.records.position_before(lsn)?),
             (None, Some(next)) => Ok(self.records.position_before(next.lsn)?.with_part(next.part)),
-            (None, None) => self.records.position(),
+            (None, None) => self.of_taken(self.records.position()?),
         }
+    }
+
+    /// The position, after the events that were handed out before.
+    fn of_taken(&self, position: Position) -> Result<Position> {
+        let taken = self.taken.filter(|(lsn, _)| *lsn == position.lsn());
+        Ok(taken.map_or(position, |(_, parts)| position.with_part(parts)))
     }
 
     /// A record that was not handed out comes again.
