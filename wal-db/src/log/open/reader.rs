@@ -376,8 +376,8 @@ impl View {
     /// Follows the groups from `mark` on, and says up to where it would have.
     fn read_on(&self, mark: Mark, waiting: Option<&Waiting>) -> Result<(Found, u64)> {
         let limit = match waiting {
-            // What was appended by now ends before this.
-            Some(waiting) => waiting.leftover.end(),
+            // What was appended by now ends before this. The two words are not read at one moment.
+            Some(waiting) => waiting.leftover.end().max(waiting.leftover.durable.unwrap_or(0)),
             None => self.base.reach()?,
         };
         Ok((recover::scan_to_end(&self.base, mark, limit)?, limit))
