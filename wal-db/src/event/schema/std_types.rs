@@ -167,8 +167,8 @@ impl<T: WalSchema> WalSchema for RangeTo<T> {
 impl<T: WalSchema> WalSchema for Bound<T> {
     const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
         ShapeVariant::new("Unbounded", &Shape::Unit),
-        ShapeVariant::new("Included", T::SCHEMA),
-        ShapeVariant::new("Excluded", T::SCHEMA),
+        ShapeVariant::new("Included", Shape::single(T::SCHEMA)),
+        ShapeVariant::new("Excluded", Shape::single(T::SCHEMA)),
     ]));
 }
 
