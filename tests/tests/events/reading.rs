@@ -234,7 +234,7 @@ fn a_position_between_two_events_stays_until_the_next_is_taken() {
     assert_eq!(tail.try_next().unwrap().unwrap().event, word("one"));
     let between = tail.position().unwrap();
     assert_eq!((between.lsn(), between.part()), (two_words, 1));
-    let mut later = log.tail(between.clone()).unwrap();
+    let mut later = log.tail(between).unwrap();
     assert_eq!(later.position().unwrap().part(), 1);
     let mut again = log.tail(later.position().unwrap()).unwrap();
     assert_eq!(again.try_next().unwrap().unwrap().event, word("two"));
