@@ -188,7 +188,7 @@ impl Wal {
 
 impl Schemas {
     /// Takes in a schema record, from [`salvage`](crate::recovery::salvage) for example, which meets them in a damaged
-    /// log. `false` if the record is none, or says what is known.
+    /// log. `false` if it is not a schema record, or says what is known.
     pub fn take(&mut self, record: &Record) -> bool {
         if record.kind() != RecordKind::Schema {
             return false;

@@ -381,7 +381,7 @@ impl<E> Event<E> {
 pub trait Records {
     /// The last record comes first.
     const NEWEST_FIRST: bool = false;
-    /// That there is none now does not mean that none will come.
+    /// More records may come after the last one.
     const WAITS: bool = false;
     /// A record as it is handed out.
     type Record<'a>

@@ -70,7 +70,7 @@ pub(crate) struct SchemaRecord<'a> {
 }
 
 impl<'a> SchemaRecord<'a> {
-    /// `None` if it is none, or a later release wrote it in another way.
+    /// `None` if it is not a schema record, or a later release wrote it in another way.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (type_id, rest) = bytes.split_first_chunk()?;
         let (version, rest) = rest.split_first_chunk()?;

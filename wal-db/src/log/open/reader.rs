@@ -285,8 +285,8 @@ impl Base {
         self.extent()
     }
 
-    /// No byte of the log comes after this by now. A segment that the manifest does not name has none, so nobody looks for
-    /// one: the log's writer waits while a name that is not there is looked up.
+    /// The log does not reach further now. A segment that the manifest does not name is empty, so no reader looks for it:
+    /// the writer waits while a name that is not there is looked up.
     pub(super) fn reach(&self) -> Result<u64> {
         self.now();
         match (self.seen_manifest(), self.segment_len) {
