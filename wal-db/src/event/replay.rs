@@ -417,38 +417,28 @@ impl Records for WalIter {
     }
 }
 
-impl Records for RevIter {
-    const NEWEST_FIRST: bool = true;
-    type Record<'a> = Record;
+/// Sources that hand out records with their bytes. Each has one property that the others do not have.
+macro_rules! owned_records {
+    ($source:ty, $property:ident) => {
+        impl Records for $source {
+            const $property: bool = true;
+            type Record<'a> = Record;
 
-    fn next_record(&mut self) -> Option<Result<Record>> {
-        self.next()
-    }
+            fn next_record(&mut self) -> Option<Result<Record>> {
+                self.next()
+            }
 
-    fn lend<'a>(record: &'a Record) -> RecordRef<'a> {
-        record.as_ref()
-    }
+            fn lend<'a>(record: &'a Record) -> RecordRef<'a> {
+                record.as_ref()
+            }
 
-    fn name_of(&self, type_id: u32) -> Option<String> {
-        self.with_dictionary(|held| dictionary::name_of(held, type_id))
-            .ok()?
-    }
+            fn name_of(&self, type_id: u32) -> Option<String> {
+                self.with_dictionary(|held| dictionary::name_of(held, type_id))
+                    .ok()?
+            }
+        }
+    };
 }
 
-impl Records for Tail {
-    const WAITS: bool = true;
-    type Record<'a> = Record;
-
-    fn next_record(&mut self) -> Option<Result<Record>> {
-        self.next()
-    }
-
-    fn lend<'a>(record: &'a Record) -> RecordRef<'a> {
-        record.as_ref()
-    }
-
-    fn name_of(&self, type_id: u32) -> Option<String> {
-        self.with_dictionary(|held| dictionary::name_of(held, type_id))
-            .ok()?
-    }
-}
+owned_records!(RevIter, NEWEST_FIRST);
+owned_records!(Tail, WAITS);
