@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    MemStore, Wal, WalError, WalRecord,
+    MemStore, Start, Wal, WalError, WalRecord,
     event::{TypedError, WalDecodeOwned},
     schema::Schemas,
 };
@@ -251,4 +251,42 @@ fn a_replay_that_has_begun_hands_out_nothing_of_a_type_that_came_later() {
         !handed_out.iter().any(|event| matches!(event, Some(Ok(_)))),
         "{handed_out:?}"
     );
+}
+
+/// A follower compares what another handle has written since it began, and says so again each time.
+#[test]
+fn a_follower_hands_out_nothing_of_a_shape_that_came_later() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "drawn")]
+    struct Drawn {
+        x: u8,
+        y: u8,
+    }
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "drawn")]
+    struct Otherwise {
+        y: u8,
+        x: u8,
+    }
+
+    for with_older in [false, true] {
+        let wal = log();
+        wal.append(b"bytes").expect("appends");
+        if with_older {
+            wal.append_typed(&Returns::Lost(1)).expect("appends");
+        }
+        let drawn = wal.typed::<Drawn>().expect("typed");
+        let mut tail = drawn.tail(Start::Head).expect("reads").among_others();
+        assert_eq!(tail.try_next().expect("reads"), None);
+        wal.append_typed(&Returns::Lost(3)).expect("appends");
+        wal.append_typed(&Otherwise { y: 1, x: 2 }).expect("appends");
+        wal.sync().expect("syncs");
+        for _ in 0..2 {
+            let item = tail.try_next();
+            let Err(WalError::Typed(TypedError::ShapeChanged { name: "drawn", .. })) = item else {
+                panic!("{item:?}");
+            };
+        }
+        assert_eq!(drawn.tail(Start::Head).err().map(drop), Some(()));
+    }
 }

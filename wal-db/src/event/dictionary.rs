@@ -151,11 +151,13 @@ pub(super) fn name_of(held: &[Entry], type_id: u32) -> Option<String> {
 /// Compares every version that a program's types read with what the log says of it. Nothing is read as a type that has
 /// not been compared, and nothing is appended as one.
 pub(super) fn check(wal: &Wal, records: &[EventType]) -> Result<()> {
-    wal.with_dictionary(|held| {
-        for record in records.iter().filter(|record| !record.retired) {
-            for older in record.history() {
-                record.is_held(older.version, older.schema, held)?;
-            }
+    wal.with_dictionary(|held| compare(records, held))?
+}
+
+pub(super) fn compare(records: &[EventType], held: &[Entry]) -> Result<()> {
+    for record in records.iter().filter(|record| !record.retired) {
+        for older in record.history() {
+            record.is_held(older.version, older.schema, held)?;
         }
         Ok(())
     })?

@@ -377,6 +377,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// log.append_and_sync(&Door::Closed)?;
     /// assert_eq!(tail.try_next()?.expect("it is durable").event, Door::Closed);
+        let newer = records.newer_schemas();
     /// let later = tail.position()?;
     ///
     /// log.append_and_sync(&Door::Opened { by: "ann".into() })?;
@@ -394,7 +395,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         };
         let records = self.wal.tail(start)?;
         dictionary::check(&self.wal, E::RECORDS)?;
-        Ok(Replay::new(records).after_parts(lsn, parts))
+        Ok(Replay::following(records, newer).after_parts(lsn, parts))
     }
 
     /// The event at `lsn`.

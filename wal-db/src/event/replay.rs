@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Result, TypedError, WalError},
     format::envelope::Envelope,
-    log::{Follow, Record, RecordKind, RecordRef, RevIter, Tail, WalIter},
+    log::{Follow, Newer, Record, RecordKind, RecordRef, RevIter, Tail, WalIter},
     lsn::Lsn,
     position::Position,
     sync::Deadline,
@@ -68,6 +68,8 @@ pub struct Replay<E, C = DefaultCodec, R = WalIter> {
     ended: bool,
     /// A record that was taken from a source that waits, and not handed out.
     kept_back: Option<Lsn>,
+    /// Shapes that have not been compared, for a source that waits.
+    newer: Option<Newer>,
     events: PhantomData<fn() -> (E, C)>,
 }
 
@@ -82,6 +84,7 @@ impl<E, C, R> Replay<E, C, R> {
             taken: None,
             ended: false,
             kept_back: None,
+            newer: None,
             events: PhantomData,
         }
     }
@@ -222,6 +225,11 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
                 Some(Ok(record)) => {
                     let record = R::lend(&record);
                     self.kept_back = R::WAITS.then_some(record.lsn());
+                    if let Some(newer) = self.newer.as_mut().filter(|_| R::WAITS)
+                        && let Err(error) = newer.look(|held| dictionary::compare(E::RECORDS, held))
+                    {
+                        return Some(Err(error));
+                    }
                     let read = read::<E, C>(record, &self.filter, &mut self.notes, self.policy);
                     (record.lsn(), read)
                 }
@@ -259,6 +267,14 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
 
 /// The events of a log as they come; made by [`EventLog::tail`](crate::EventLog::tail).
 impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
+    /// Follows `records`, with schemas that were compared after `newer` was made.
+    pub(super) fn following(records: Tail, newer: Newer) -> Self {
+        Replay {
+            newer: Some(newer),
+            ..Replay::new(records)
+        }
+    }
+
     /// So many events of the record at `lsn` were handed out before.
     pub(super) fn after_parts(mut self, lsn: Lsn, parts: u32) -> Self {
         self.taken = (parts > 0).then_some((lsn, parts));

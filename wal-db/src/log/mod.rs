@@ -28,7 +28,7 @@ pub use open::{
     report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation},
     salvage::{Salvage, SalvageItem, salvage},
 };
-pub(crate) use read::dictionary::Entry;
+pub(crate) use read::dictionary::{Entry, Newer};
 pub use read::{
     hold::Hold,
     iter::{RevIter, WalIter},

@@ -357,8 +357,9 @@ impl View {
         let base = &self.base;
         base.set_written(caught_up.mark);
         self.set_staged(caught_up.staged);
-        base.raise_durable(boundary(base, caught_up.durable, &caught_up.from));
+        // Before the records that it describes are shown.
         self.dictionary.see(caught_up.schema);
+        base.raise_durable(boundary(base, caught_up.durable, &caught_up.from));
     }
 
     /// The manifest of a log that ends where this one does, for a handle that only reads.

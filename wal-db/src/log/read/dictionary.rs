@@ -4,7 +4,7 @@ use super::view::View;
 use crate::{
     error::{Result, WalError},
     format::schema::LINK_LEN,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
 /// What an open log knows of its schemas.
@@ -12,6 +12,8 @@ pub(crate) struct Dictionary {
     /// Positions of schema frames, ascending: the last one that was there at opening, and those written since.
     pub(crate) positions: Mutex<Vec<u64>>,
     set: Mutex<Set>,
+    /// How often it has changed. A record that can be read was appended after the change with its schema.
+    changes: AtomicU64,
 }
 
 /// The newest set, once it was needed.
@@ -28,6 +30,7 @@ impl Dictionary {
         Dictionary {
             positions: Mutex::new(newest.into_iter().collect()),
             set: Mutex::new(None),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -50,6 +53,7 @@ impl Dictionary {
     /// Frames were written there.
     pub(crate) fn add(&self, positions: &[u64]) {
         self.positions.lock().extend(positions);
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Forgets where schema frames were before `pos`, except the newest one.
@@ -72,6 +76,32 @@ impl Dictionary {
     pub(crate) fn begin_anew(&self, set: &mut Set, newest: Option<u64>) {
         *set = None;
         *self.positions.lock() = newest.into_iter().collect();
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The schemas of a log for a reader that has looked at them and reads what comes later, too.
+pub(crate) struct Newer {
+    view: Arc<View>,
+    seen: u64,
+}
+
+impl Newer {
+    /// What is looked at from now on counts as seen.
+    pub(crate) fn than_now(view: Arc<View>) -> Self {
+        let seen = view.dictionary.changes.load(Ordering::Acquire);
+        Newer { view, seen }
+    }
+
+    /// Looks at the schemas if others have come since it was done last. After an error they are looked at again.
+    #[inline]
+    pub(crate) fn look(&mut self, look: impl FnOnce(&[Entry]) -> Result<()>) -> Result<()> {
+        let changes = self.view.dictionary.changes.load(Ordering::Acquire);
+        if changes != self.seen {
+            self.view.with_dictionary(look)??;
+            self.seen = changes;
+        }
+        Ok(())
     }
 }
 

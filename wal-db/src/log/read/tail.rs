@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    dictionary::Entry,
+    dictionary::{Entry, Newer},
     iter,
     record::Record,
     scan::{Frame, Walker},
@@ -134,6 +134,10 @@ impl Tail {
 
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {
         self.view.with_dictionary(run)
+    }
+
+    pub(crate) fn newer_schemas(&self) -> Newer {
+        Newer::than_now(self.view.clone())
     }
 
     /// The next record if it is there.
