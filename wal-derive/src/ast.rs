@@ -205,10 +205,9 @@ fn fields<'a>(
     }
 }
 
-/// Whether the type has a name in the log.
-pub(crate) fn has_name(input: &DeriveInput) -> bool {
+/// Whether it is an event type, or an enum of them.
+pub(crate) fn is_record(input: &DeriveInput) -> bool {
     let mut unheard = Errors::default();
-    !attr::read(&input.attrs, Place::Struct, &mut unheard)
-        .name
-        .is_absent()
+    let wal = attr::read(&input.attrs, Place::Enum, &mut unheard);
+    !(wal.name.is_absent() && wal.families.is_absent())
 }

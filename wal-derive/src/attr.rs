@@ -26,7 +26,7 @@ impl Place {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Place::Struct => &["name", "version", "alias", "id", "from", "split", "crate"],
-            Place::Enum => &["name", "version", "alias", "crate"],
+            Place::Enum => &["name", "version", "alias", "families", "crate"],
             Place::Variant => &[
                 "rename", "alias", "id", "version", "from", "split", "retired", "other",
             ],
@@ -85,12 +85,15 @@ pub(crate) struct WalAttr {
     pub split: Slot<TokenStream>,
     pub retired: Slot<()>,
     pub other: Slot<()>,
+    pub families: Slot<()>,
     pub since: Slot<u16>,
     pub default: Slot<DefaultValue>,
     pub opaque: Slot<String>,
     pub wire: Slot<Type>,
     pub bound: Slot<Vec<WherePredicate>>,
     pub krate: Option<Path>,
+    /// Where the keys are.
+    pub keys: Vec<Span>,
 }
 
 /// Reads all `wal` attributes of one item together.
@@ -144,6 +147,7 @@ impl WalAttr {
             "split" => self.split = slot(entry.expr("function"), errors),
             "retired" => self.retired = slot(entry.flag().map(|span| ((), span)), errors),
             "other" => self.other = slot(entry.flag().map(|span| ((), span)), errors),
+            "families" => self.families = slot(entry.flag().map(|span| ((), span)), errors),
             "default" => self.default = slot(default(entry), errors),
             "opaque" => self.opaque = slot(entry.string().and_then(|lit| opaque(&lit)), errors),
             "bound" => self.bound = slot(entry.string().and_then(|lit| bound(&lit)), errors),
@@ -154,6 +158,7 @@ impl WalAttr {
             },
         }
         seen.push(key);
+        self.keys.push(entry.key_span());
     }
 }
 
@@ -195,6 +200,9 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
         }
         "retired" | "other" if matches!(place, Place::Struct | Place::Enum | Place::Field) => {
             "`retired` and `other` belong on a variant of an enum"
+        }
+        "families" | "family" => {
+            "`families` belongs on an enum, each variant of which holds an event type or a family of its own"
         }
         "since" | "default" | "version" | "from" | "split" if in_event => {
             "a type inside an event has no versions: give the event a new version, and read the old one \

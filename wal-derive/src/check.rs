@@ -76,7 +76,7 @@ pub(crate) fn check<'a>(source: &'a Source<'a>, errors: &mut Errors) -> Family<'
     Family { name, records, other }
 }
 
-fn check_generics(source: &Source<'_>, errors: &mut Errors) {
+pub(crate) fn check_generics(source: &Source<'_>, errors: &mut Errors) {
     for param in &source.generics.params {
         if !matches!(param, GenericParam::Lifetime(_)) {
             errors.push(Error::new_spanned(
@@ -90,9 +90,18 @@ fn check_generics(source: &Source<'_>, errors: &mut Errors) {
 
 fn family_name(source: &Source<'_>, errors: &mut Errors) -> String {
     if source.wal.name.is_absent() {
+        let or_families = match &source.body {
+            Body::Enum(variants) if variants.iter().all(|v| v.fields.style == Style::Newtype) => {
+                ", or `#[wal(families)]` if what each variant holds has a name of its own"
+            }
+            _ => "",
+        };
         errors.at(
             source.ident.span(),
-            "missing `#[wal(name = \"...\")]`: the name that stands in the log, which outlives the name in the code",
+            format_args!(
+                "missing `#[wal(name = \"...\")]`: the name that stands in the log, which outlives the name in the \
+                 code{or_families}"
+            ),
         );
     }
     source.wal.name.get().cloned().unwrap_or_default()

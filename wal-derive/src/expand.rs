@@ -18,7 +18,7 @@ pub(crate) fn record(
     shapes: &Shapes<'_>,
     lock: TokenStream,
 ) -> TokenStream {
-    let (name, is_family) = (&family.name, matches!(source.body, Body::Enum(_)));
+    let is_family = matches!(source.body, Body::Enum(_));
     let (olds, types): (Vec<_>, Vec<_>) = family
         .records
         .iter()
@@ -28,17 +28,16 @@ pub(crate) fn record(
         .unzip();
     let imp = record_impl(
         source,
-        &quote!(#name),
+        &family.name,
         is_family,
-        &quote!(#(#types),*),
-        &index(source),
-        &read_back(source),
+        &quote!(&[#(#types),*]),
+        &methods(&index(source), &read_back(source)),
     );
     let items = &shapes.items;
     let marker = shapes.marker();
     let from = upcast::check_from(source, family);
     let retired = retired(source, family);
-    let decode = decode_impl(source, family);
+    let decode = decode_impl(source, &decoding(source, family));
     quote! {
         #[allow(deprecated, long_running_const_eval)]
         const _: () = {
@@ -114,7 +113,8 @@ pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     }
     let krate = source.krate();
     let ident = source.ident;
-    let imp = record_impl(source, &quote!(""), false, &quote!(), &quote!(0), &quote!());
+    let methods = methods(&quote!(0), &TokenStream::new());
+    let imp = record_impl(source, "", false, &quote!(&[]), &methods);
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let predicates = predicates(source);
     let params = source.generics.params.iter().map(without_default);
@@ -130,13 +130,13 @@ pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     }
 }
 
-fn record_impl(
+/// `items` are what is not the same for every type.
+pub(crate) fn record_impl(
     source: &Source<'_>,
-    name: &TokenStream,
+    name: &str,
     is_family: bool,
     records: &TokenStream,
-    index: &TokenStream,
-    read_back: &TokenStream,
+    items: &TokenStream,
 ) -> TokenStream {
     let krate = source.krate();
     let ident = source.ident;
@@ -150,21 +150,27 @@ fn record_impl(
         #[allow(deprecated, unreachable_patterns)]
         impl #impl_generics #krate::__private::WalRecord for #ident #ty_generics where #predicates #bound {
             const NAME: &'static ::core::primitive::str = #name;
-            const RECORDS: &'static [#krate::__private::EventType] = &[#records];
+            const RECORDS: &'static [#krate::__private::EventType] = #records;
             const FAMILY: ::core::primitive::bool = #is_family;
 
-            #[inline]
-            fn record_index(&self) -> ::core::primitive::usize {
-                #index
-            }
-
-            #read_back
+            #items
         }
     }
 }
 
+fn methods(index: &TokenStream, read_back: &TokenStream) -> TokenStream {
+    quote! {
+        #[inline]
+        fn record_index(&self) -> ::core::primitive::usize {
+            #index
+        }
+
+        #read_back
+    }
+}
+
 /// What was encoded is read as the type, which may borrow from it.
-fn read_back(source: &Source<'_>) -> TokenStream {
+pub(crate) fn read_back(source: &Source<'_>) -> TokenStream {
     let krate = source.krate();
     let ident = source.ident;
     let (_, ty_generics, _) = source.generics.split_for_impl();
@@ -179,25 +185,31 @@ fn read_back(source: &Source<'_>) -> TokenStream {
     }
 }
 
-fn decode_impl(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
+pub(crate) fn decode_impl(source: &Source<'_>, methods: &TokenStream) -> TokenStream {
     let krate = source.krate();
     let ident = source.ident;
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let predicates = predicates(source);
     let params = source.generics.params.iter();
     let borrowed = fields::borrowed(source);
-    let today = today::decode_today(source, family);
-    let older = upcast::decode_older(source, family);
-    let other = family.other.map(|variant| decode_other(source, variant));
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
         impl<'de: #(#borrowed)+*, #(#params),*> #krate::__private::WalDecode<'de> for #ident #ty_generics
         where #predicates {
-            #today
-            #older
-            #other
+            #methods
         }
+    }
+}
+
+fn decoding(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
+    let today = today::decode_today(source, family);
+    let older = upcast::decode_older(source, family);
+    let other = family.other.map(|variant| decode_other(source, variant));
+    quote! {
+        #today
+        #older
+        #other
     }
 }
 

@@ -4,7 +4,7 @@
 //! A small compiler: `ast` collects what the type says, with `attr` and `serde_attr` for the attributes; `check` judges
 //! it and makes the event types, with `versions` for what is older and `unique` for names; `shapes` describes them,
 //! with `schema` for the expressions; `lock` compares them with what was released; `expand` writes the impls, with
-//! `upcast` for what is older. Mistakes are gathered on the way, so that one build shows all of them.
+//! `upcast` for what is older. An enum of families is checked and written by `families`. Mistakes are gathered on the way, so that one build shows all of them.
 
 mod ast;
 mod attr;
@@ -13,6 +13,7 @@ mod check;
 mod entry;
 mod errors;
 mod expand;
+mod families;
 mod fields;
 mod lock;
 mod method;
@@ -38,6 +39,9 @@ pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     let mut errors = Errors::default();
     let source = ast::read(&input, Derive::Record, &mut errors);
+    if !source.wal.families.is_absent() {
+        return families::derive(&source, errors).into();
+    }
     let family = check::check(&source, &mut errors);
     let shapes = Shapes::of(&source, &family);
     // A mistake in a name or a version would be another in the comparison.
@@ -64,7 +68,7 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     let mut errors = Errors::default();
     // A name belongs to `WalRecord`, whose derive stands beside this one then and reports what both would.
-    let is_record = ast::has_name(&input);
+    let is_record = ast::is_record(&input);
     let derive = if is_record { Derive::Record } else { Derive::Schema };
     let source = ast::read(&input, derive, &mut errors);
     schema::check(&source, &mut errors);

@@ -9,7 +9,6 @@ use serde::ser::{
 };
 
 use super::{
-    fields::AsFields,
     record::WalRecord,
     schema::{Shape, ShapeField},
     value::Place,
@@ -18,10 +17,7 @@ use super::{
 /// Where an event is written otherwise than its schema says; `None` if it is not.
 pub(super) fn difference<T: WalRecord>(event: &T, schema: &'static Shape) -> Option<Difference> {
     let whole = Described::at(Place::whole(schema));
-    let written = match T::FAMILY {
-        true => event.serialize(AsFields::new(whole, event.record_index() as u32)),
-        false => event.serialize(whole),
-    };
+    let written = event.write_fields(event.record_index(), whole);
     written.err().filter(|difference| !difference.found.is_empty())
 }
 

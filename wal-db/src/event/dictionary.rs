@@ -210,16 +210,16 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         let mut ahead: Vec<Ahead> = Vec::new();
         for stored in schemas_in(&held) {
             let known = E::RECORDS.iter().find(|record| record.has_id(stored.type_id));
-            let of_family = E::FAMILY
-                && stored
-                    .name
-                    .strip_prefix(E::NAME)
-                    .and_then(|rest| rest.strip_prefix('.'))
-                    // With another dot it belongs to a family whose name only begins like this one's.
-                    .is_some_and(|variant| !variant.contains('.'));
+            let of_family = || {
+                let families = E::FAMILIES.iter().filter(|family| family.is_enum);
+                let mut rests =
+                    families.filter_map(|family| stored.name.strip_prefix(family.name)?.strip_prefix('.'));
+                // With another dot it belongs to a family whose name only begins like this one's.
+                rests.any(|variant| !variant.contains('.'))
+            };
             let is_ahead = match known {
                 Some(record) => stored.version > record.version,
-                None => of_family,
+                None => of_family(),
             };
             if !is_ahead {
                 continue;

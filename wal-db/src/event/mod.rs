@@ -9,6 +9,7 @@
 // | module | what it holds |
 // | --- | --- |
 // | `record` | `WalRecord`, the contract between a type and the log; `EventType` and its id |
+// | `families` | enums whose variants hold event types of their own |
 // | `meta` | what an event carries beside its fields: `Meta` to write it, `MetaRef` to read it |
 // | `schema` | what events look like: in constants, and as text |
 // | `codec` | wire formats and their ids; one module for each implementation |
@@ -37,6 +38,7 @@ mod described;
 mod dictionary;
 mod fields;
 mod filter;
+mod families;
 mod guarded;
 mod info;
 pub(crate) mod log;
@@ -75,6 +77,7 @@ pub mod __private {
     pub use super::read_back::Written;
     pub use super::record::{ChainProblem, EventType, OlderVersion, WalDecode, WalRecord};
     pub use super::schema::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
+    pub use super::families::{Family, NO_EVENT, check_apart, concat, position};
     pub use super::stored::{Is, Retired, StoredEvent, UnknownEvent, Upcast};
     pub use crate::error::TypedError;
 }

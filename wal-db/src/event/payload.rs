@@ -9,7 +9,7 @@ use serde::ser::{Serialize, Serializer};
 use super::{
     bounded::{self, Limits, Shared},
     codec::{self, Codec, CodecError},
-    fields::{AsFields, FromFields},
+    fields::FromFields,
     guarded::Guarded,
     info,
     meta::{Meta, MetaError},
@@ -260,11 +260,7 @@ impl<T: WalRecord> Serialize for Body<'_, T> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bounded = Guarded::new(self.limits, serializer);
-        if T::FAMILY {
-            self.event.serialize(AsFields::new(bounded, self.index as u32))
-        } else {
-            self.event.serialize(bounded)
-        }
+        self.event.write_fields(self.index, bounded)
     }
 }
 

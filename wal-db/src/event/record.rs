@@ -1,10 +1,12 @@
 //! The contract between a Rust type and the log: which event types it stands for.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use wal_shape::type_id;
 
 use super::{
     codec::{Codec, CodecId},
+    families::Family,
+    fields::AsFields,
     read_back::Written,
     schema::Shape,
     stored::{StoredEvent, UnknownEvent, Upcast},
@@ -42,6 +44,7 @@ use crate::error::TypedError;
 /// | on | key | meaning |
 /// | --- | --- | --- |
 /// | type | `name = "..."` | required; `a-z 0-9 _ . -`; never the Rust path: moving code orphans nothing |
+/// | enum | `families` | instead of `name`: each variant holds another `WalRecord`; see [below](#several-families-in-one-log) |
 /// | variant | `rename = "..."` | the part of its name after the dot; the variant's name in snake case if absent |
 /// | type, variant | `alias = "..."` | a former name, as often as needed; on an enum of the family, so of all its variants; on a variant the part after the dot, or with a dot a name in full |
 /// | type, variant | `version = N` | 1 to 65535, 1 if absent; on an enum the default of its variants |
@@ -97,6 +100,54 @@ use crate::error::TypedError;
 ///
 /// A type that holds itself, and one that serde writes as another (`into`, `transparent`), changes with `from` only.
 ///
+/// # Several families in one log
+///
+/// An enum with `families` stands for all event types of what its variants hold, structs and enums, which may be enums of
+/// families themselves. Nothing of the enum is stored: an event is the same in the log, byte for byte, whether it was
+/// appended as part of the enum or by itself, and is read as either. So families can be brought together, or taken apart,
+/// at any time. [`Wal::typed`] of such an enum replays and follows all of them in the order of the log, has batches with
+/// events of each, and keeps states over them.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::{MemStore, Wal, WalRecord};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "order")]
+/// enum Order { Placed { id: u64 }, Sent { id: u64 } }
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "billed")]
+/// struct Billed { order: u64, cents: u32 }
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+/// #[wal(families)]
+/// enum App { Order(Order), Billed(Billed) }
+///
+/// let wal = Wal::with_store(MemStore::new())?;
+/// wal.append_typed(&Order::Placed { id: 7 })?; // before there was an `App`
+/// let log = wal.typed::<App>()?;
+/// log.append_batch(&[
+///     App::Billed(Billed { order: 7, cents: 900 }),
+///     App::Order(Order::Sent { id: 7 }),
+/// ])?;
+///
+/// let events: Vec<App> = log.replay(..)?.map(|event| Ok(event?.event)).collect::<wal_db::Result<_>>()?;
+/// assert_eq!(events[0], App::Order(Order::Placed { id: 7 }));
+/// assert_eq!(events[1], App::Billed(Billed { order: 7, cents: 900 }));
+///
+/// let mut orders = wal.typed::<Order>()?.replay(..)?.among_others();
+/// assert_eq!(orders.by_ref().count(), 2);
+/// # Ok::<(), wal_db::WalError>(())
+/// ```
+///
+/// A record of a type that none of them has goes to the first that has a variant with `other`. Two of them that share a
+/// name, an alias or an id do not compile together. A batch of different types needs no such enum: [`Wal::batch`].
+///
+/// [`Wal::typed`]: crate::Wal::typed
+/// [`Wal::batch`]: crate::Wal::batch
+///
 /// # Lifetimes
 ///
 /// An event may borrow (`&str`, `&[u8]`, `#[serde(borrow)]`) and is then read with
@@ -135,7 +186,8 @@ use crate::error::TypedError;
     note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`"
 )]
 pub trait WalRecord: Serialize {
-    /// The name given by `#[wal(name = "...")]`: of the event type, or of the family.
+    /// The name given by `#[wal(name = "...")]`: of the event type, or of the family. For an enum of
+    /// [families](#several-families-in-one-log), of which nothing is stored, its name in the code.
     const NAME: &'static str;
 
     /// The event types that this type stands for, in the order of declaration.
@@ -145,8 +197,28 @@ pub trait WalRecord: Serialize {
     #[doc(hidden)]
     const FAMILY: bool;
 
+    /// The families that this type stands for: itself, unless its variants hold others.
+    #[doc(hidden)]
+    const FAMILIES: &'static [Family] = &[Family {
+        ty: std::any::type_name::<Self>,
+        name: Self::NAME,
+        is_enum: Self::FAMILY,
+        records: Self::RECORDS,
+    }];
+
     /// The index into [`RECORDS`](Self::RECORDS) of this value's event type.
     fn record_index(&self) -> usize;
+
+    /// Writes the fields of this value, whose event type is the one at `index`.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn write_fields<S: Serializer>(&self, index: usize, serializer: S) -> Result<S::Ok, S::Error> {
+        if Self::FAMILY {
+            self.serialize(AsFields::new(serializer, index as u32))
+        } else {
+            self.serialize(serializer)
+        }
+    }
 
     /// Reads again what was encoded, as this type; without one that reads it, by its schema.
     #[doc(hidden)]
@@ -379,7 +451,7 @@ impl ChainProblem {
     }
 }
 
-const fn same(a: &str, b: &str) -> bool {
+pub(super) const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {
         return false;

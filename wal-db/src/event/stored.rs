@@ -121,6 +121,15 @@ impl<T> Upcast<T> {
         }
     }
 
+    /// The same events, in what holds them.
+    #[inline(always)]
+    pub fn map<New>(self, hold: impl Fn(T) -> New) -> Upcast<New> {
+        match self {
+            Upcast::One(event) => Upcast::One(hold(event)),
+            Upcast::Many(events) => Upcast::Many(events.into_iter().map(hold).collect()),
+        }
+    }
+
     /// One step of a chain: each event becomes one of the next type.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::{
     differences::differences,
     lock::{Lock, LockError, LockLine},
 };
-use crate::event::{EventType, record::WalRecord};
+use crate::event::{__private::Family, EventType, record::WalRecord};
 
 const FILE: &str = "wal.lock";
 const HEADER: &str = "\
@@ -21,9 +21,7 @@ const HEADER: &str = "\
 /// What a type stands for in a log, without the type.
 #[derive(Debug, Clone, Copy)]
 pub struct DeclaredType {
-    pub(super) name: &'static str,
-    pub(super) is_family: bool,
-    pub(super) records: &'static [EventType],
+    families: &'static [Family],
 }
 
 impl DeclaredType {
@@ -31,10 +29,12 @@ impl DeclaredType {
     #[must_use]
     pub const fn of<T: WalRecord>() -> Self {
         DeclaredType {
-            name: T::NAME,
-            is_family: T::FAMILY,
-            records: T::RECORDS,
+            families: T::FAMILIES,
         }
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = &'static EventType> + use<> {
+        self.families.iter().flat_map(|family| family.records)
     }
 }
 
@@ -123,6 +123,7 @@ fn not_in_file(line: &LockLine) -> String {
 fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) {
     let mut missing = BTreeMap::new();
     let mut problems = Vec::new();
+    let types = &families(types);
     twice(types, &mut problems);
     for record in types.iter().flat_map(|of| of.records) {
         ids(lock, record, &mut problems);
@@ -132,7 +133,7 @@ fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) 
             }
         }
     }
-    for of in types.iter().filter(|of| of.is_family) {
+    for of in types.iter().filter(|of| of.is_enum) {
         undeclared(lock, of, types, &mut problems);
     }
     let missing: Vec<_> = missing.into_values().collect();
@@ -142,14 +143,19 @@ fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) 
     (missing, problems)
 }
 
+/// Each once, also if it is checked by itself and as part of an enum of families.
+fn families(types: &[DeclaredType]) -> Vec<Family> {
+    let mut families: Vec<Family> = Vec::new();
+    for family in types.iter().flat_map(|of| of.families) {
+        if !families.iter().any(|other| (other.ty)() == (family.ty)()) {
+            families.push(*family);
+        }
+    }
+    families
+}
+
 /// A type of which nothing is released, though something of its shape is, under a name that no type has.
-fn renamed(
-    lock: &Lock,
-    of: &DeclaredType,
-    types: &[DeclaredType],
-    missing: &[LockLine],
-    problems: &mut Vec<String>,
-) {
+fn renamed(lock: &Lock, of: &Family, types: &[Family], missing: &[LockLine], problems: &mut Vec<String>) {
     if of.records.iter().any(|record| lock.of(record).next().is_some()) {
         return;
     }
@@ -182,7 +188,7 @@ fn renamed(
 }
 
 /// Two types with one name or id read each other's records.
-fn twice(types: &[DeclaredType], problems: &mut Vec<String>) {
+fn twice(types: &[Family], problems: &mut Vec<String>) {
     let records: Vec<_> = types.iter().flat_map(|of| of.records).collect();
     for (i, second) in records.iter().enumerate() {
         let is_same = |first: &&&EventType| second.ids().any(|id| first.has_id(id));
@@ -265,7 +271,7 @@ fn ids(lock: &Lock, record: &EventType, problems: &mut Vec<String>) {
 }
 
 /// Names of a family that no type has any more.
-fn undeclared(lock: &Lock, family: &DeclaredType, types: &[DeclaredType], problems: &mut Vec<String>) {
+fn undeclared(lock: &Lock, family: &Family, types: &[Family], problems: &mut Vec<String>) {
     let mut reported = Vec::new();
     for line in lock.lines() {
         let is_of_family = line

@@ -113,7 +113,7 @@ pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Res
     let lock = Lock::read(&dir.join("wal.lock")).map_err(|error| CheckFailed::because(&error))?;
     let mut problems = unknown_exceptions(types, except);
     for of in types {
-        for record in of.of.records.iter().filter(|record| !record.retired) {
+        for record in of.of.records().filter(|record| !record.retired) {
             let mut lines = lock
                 .of(record)
                 .filter(|line| line.version <= record.version)
@@ -140,7 +140,7 @@ pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Res
 
 /// One that is misspelt would except nothing.
 fn unknown_exceptions(types: &[ReadableType], except: &[&str]) -> Vec<String> {
-    let records = || types.iter().flat_map(|of| of.of.records);
+    let records = || types.iter().flat_map(|of| of.of.records());
     let names = || records().flat_map(EventType::names);
     let is_known = |exception: &str| {
         let mut rest = names().filter_map(|name| exception.strip_prefix(name));

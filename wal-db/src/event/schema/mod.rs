@@ -48,7 +48,8 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no wal schema",
     label = "its shape is not known, so it cannot be part of an event",
-    note = "add `#[derive(WalSchema)]` to `{Self}`, or `#[wal(opaque = \"name@1\")]` to the field if the type is foreign"
+    note = "add `#[derive(WalSchema)]` to `{Self}`, or `#[wal(opaque = \"name@1\")]` to the field if the type is foreign",
+    note = "if `{Self}` derives `WalRecord` and is to stay an event type of its own, hold it in an enum with `#[wal(families)]`"
 )]
 pub trait WalSchema {
     /// The shape of the type as serde writes it.
