@@ -9,5 +9,6 @@ mod json;
 mod metadata;
 mod read_back;
 mod reading;
+mod several;
 mod typed;
 mod variants;

@@ -96,12 +96,12 @@ struct New<R>(&'static EventType, PhantomData<fn() -> R>);
 
 impl<R: ReadsBack> Describe for New<R> {
     fn check(&self, payloads: &[&[u8]]) -> Result<()> {
-        let New(record, _) = *self;
-        let mut own = payloads
-            .iter()
-            .filter(|payload| read_back::is_of(record, payload));
-        own.try_for_each(|payload| R::check(record, payload))?;
-        Ok(())
+        Ok(read_back::check_all(
+            self.0,
+            <R::Codec as Codec>::ID,
+            payloads,
+            R::check,
+        )?)
     }
 
     fn entry(&self, held: &[Entry]) -> Result<Option<Vec<u8>>> {
@@ -124,24 +124,6 @@ pub(super) fn append<R: ReadsBack>(
     wal.append_described(payload, described)
 }
 
-/// Appends events of these event types, all or none.
-pub(super) fn append_batch<R: ReadsBack>(
-    wal: &Wal,
-    payloads: &[&[u8]],
-    records: &[&'static EventType],
-) -> Result<Vec<Lsn>> {
-    let with_schema = records.iter().filter(|record| record.schema.is_some());
-    let new: Vec<_> = with_schema.map(|record| New::<R>(record, PhantomData)).collect();
-    let described: Vec<_> = new
-        .iter()
-        .map(|new| Described {
-            key: new.0.key::<R::Codec>(),
-            of: new,
-        })
-        .collect();
-    wal.append_batch_described(payloads, &described)
-}
-
 /// The name that schema records give to a type.
 pub(super) fn name_of(held: &[Entry], type_id: u32) -> Option<String> {
     let found = schemas_in(held).find(|stored| stored.type_id == type_id)?;
@@ -159,8 +141,8 @@ pub(super) fn compare(records: &[EventType], held: &[Entry]) -> Result<()> {
         for older in record.history() {
             record.is_held(older.version, older.schema, held)?;
         }
-        Ok(())
-    })?
+    }
+    Ok(())
 }
 
 impl SchemaRecord<'_> {

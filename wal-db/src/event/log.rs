@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
 use super::{
+    batch::Events,
     codec::{Codec, DefaultCodec},
     dictionary,
     meta::Meta,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Whether every event is read again before it is appended if nothing is said.
-const READS_BACK: bool = cfg!(debug_assertions);
+pub(super) const READS_BACK: bool = cfg!(debug_assertions);
 
 impl Wal {
     /// Appends one event; returns its LSN.
@@ -101,28 +102,11 @@ fn append_each<R: ReadsBack, T>(
     encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static EventType, TypedError>,
 ) -> Result<Vec<Lsn>> {
     scratch::with(|buffer| {
-        let mut ends = Vec::with_capacity(events.len());
-        let mut records: Vec<&'static EventType> = Vec::new();
+        let mut batch = Events::with_capacity(events.len());
         for event in events {
-            let start = buffer.len();
-            let record = encode(event, buffer)?;
-            if reads_back {
-                R::check(record, &buffer[start..])?;
-            }
-            if !records.contains(&record) {
-                records.push(record);
-            }
-            ends.push(buffer.len());
+            batch.push::<R>(buffer, reads_back, |buffer| encode(event, buffer))?;
         }
-        let mut rest = buffer.as_slice();
-        let mut start = 0;
-        let mut payloads = Vec::with_capacity(ends.len());
-        for end in ends {
-            let (payload, after) = rest.split_at(end - start);
-            payloads.push(payload);
-            (rest, start) = (after, end);
-        }
-        dictionary::append_batch::<R>(wal, &payloads, &records)
+        batch.append(wal, buffer)
     })
 }
 
@@ -377,7 +361,6 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     ///
     /// log.append_and_sync(&Door::Closed)?;
     /// assert_eq!(tail.try_next()?.expect("it is durable").event, Door::Closed);
-        let newer = records.newer_schemas();
     /// let later = tail.position()?;
     ///
     /// log.append_and_sync(&Door::Opened { by: "ann".into() })?;
@@ -394,6 +377,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
             _ => (Lsn::ZERO, 0),
         };
         let records = self.wal.tail(start)?;
+        let newer = records.newer_schemas();
         dictionary::check(&self.wal, E::RECORDS)?;
         Ok(Replay::following(records, newer).after_parts(lsn, parts))
     }

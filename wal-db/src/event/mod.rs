@@ -24,6 +24,7 @@
 // | `trace` | where in an event an error is |
 // | `scratch` | the reused buffer that an append encodes into |
 // | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
+// | `batch` | events of several types that are there together or not at all: `EventBatch` |
 // | `copied` | records that were read and are appended as they are |
 // | `filter` | which records a replay decodes |
 // | `replay` | a part of the log as events, forwards, backwards, or as they come: `Replay` |
@@ -31,14 +32,15 @@
 // | `value` | reading without the type: `Value`, `Schemas`, `Record::to_value`, `Record::to_json` |
 // | `probe` | what the testing kit asks: payloads without a log |
 
+mod batch;
 mod bounded;
 pub(crate) mod codec;
 mod copied;
 mod described;
 mod dictionary;
+mod families;
 mod fields;
 mod filter;
-mod families;
 mod guarded;
 mod info;
 pub(crate) mod log;
@@ -56,6 +58,7 @@ mod trace;
 mod unreadable;
 pub(crate) mod value;
 
+pub use batch::EventBatch;
 pub(crate) use log::EventLog;
 pub use meta::{MetaError, StreamKey};
 pub use record::{EventType, OlderVersion, WalDecode, WalDecodeOwned};
@@ -74,10 +77,10 @@ pub mod __private {
     pub use serde;
 
     pub use super::codec::Codec;
+    pub use super::families::{Family, NO_EVENT, check_apart, concat, position};
     pub use super::read_back::Written;
     pub use super::record::{ChainProblem, EventType, OlderVersion, WalDecode, WalRecord};
     pub use super::schema::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
-    pub use super::families::{Family, NO_EVENT, check_apart, concat, position};
     pub use super::stored::{Is, Retired, StoredEvent, UnknownEvent, Upcast};
     pub use crate::error::TypedError;
 }

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 
 use super::{
-    codec::Codec,
+    codec::{Codec, CodecId},
     described::difference,
     payload,
     record::{EventType, WalDecode, WalDecodeOwned, WalRecord},
@@ -224,6 +224,17 @@ fn sorted(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn is_of(record: &EventType, payload: &[u8]) -> bool {
-    envelope::parse(payload).is_ok_and(|envelope| envelope.info.type_id == record.id)
+/// Checks those of the payloads that are events of this type, in this format.
+pub(super) fn check_all(
+    record: &'static EventType,
+    codec: CodecId,
+    payloads: &[&[u8]],
+    check: impl Fn(&'static EventType, &[u8]) -> Result<(), TypedError>,
+) -> Result<(), TypedError> {
+    let is_own = |payload: &[u8]| {
+        envelope::parse(payload)
+            .is_ok_and(|envelope| (envelope.info.type_id, envelope.info.codec) == (record.id, codec))
+    };
+    let mut own = payloads.iter().filter(|payload| is_own(payload));
+    own.try_for_each(|payload| check(record, payload))
 }
