@@ -32,7 +32,7 @@ const fn call(name: &'static str, appends: usize, run: Run) -> Call {
     Call { name, appends, run }
 }
 
-const CALLS: [Call; 26] = [
+const CALLS: [Call; 27] = [
     call("append", 1, |wal, data, _| wal.append(data).map(drop)),
     call("append of 100 KB", 1, |wal, data, _| {
         let large = [data, &vec![7; 100_000][..]].concat();
@@ -60,6 +60,11 @@ const CALLS: [Call; 26] = [
     call("EventLog::append_batch", 2, |wal, data, _| {
         let events = [Noted::of(data), Noted::of(data)];
         wal.typed::<Noted>()?.append_batch(&events).map(drop)
+    }),
+    call("EventBatch::append", 2, |wal, data, _| {
+        let mut batch = wal.batch();
+        batch.push(&Noted::of(data))?.push(&Noted::of(data))?;
+        batch.append().map(drop)
     }),
     call("EventLog::append_and_sync", 1, |wal, data, _| {
         wal.typed::<Noted>()?.append_and_sync(&Noted::of(data)).map(drop)
