@@ -7,7 +7,7 @@ use wal_db::WalRecord;
 #[wal(name = "order")]
 enum Order {
     Placed(u64),
-    #[wal(id = 7)]
+    #[wal(id = 4711)]
     Sent,
 }
 
@@ -18,7 +18,7 @@ enum Shop {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "note", id = 7)]
+#[wal(name = "note", id = 4711)]
 struct Note(u8);
 
 #[derive(Serialize, Deserialize)]
