@@ -36,6 +36,7 @@
 //! | `postcard` | `Postcard`, as compact; the default codec of a build without `bincode` |
 //! | `json` | `Json`, which needs no schema to be read; `Record::to_json` for records of every codec |
 //! | `testing` | the module `testing`, for the tests of programs that keep events |
+//! | `bytes`, `chrono`, `indexmap`, `ipnet`, `jiff`, `ordered-float`, `rust_decimal`, `smol_str`, `time`, `url`, `uuid` | types of the crate of that name as parts of events: [`WalSchema`](WalSchema#types-of-other-crates) |
 //!
 //! A build reads records of every codec that it has, and one log may hold several.
 

@@ -2,6 +2,7 @@
 //! everything inside it, can be compared while the program is compiled. Shapes are in `wal-shape`.
 
 mod diff;
+mod foreign;
 mod std_types;
 
 pub(crate) use diff::differences;
@@ -10,8 +11,9 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 
 /// A type whose values can be part of an event.
 ///
-/// Implemented for the types of the standard library that serde stores, and by `#[derive(WalSchema)]` for structs
-/// and enums. A foreign type takes `#[wal(opaque = "name@1")]` on the field that holds it.
+/// Implemented for the types of the standard library that serde stores, with [features](#types-of-other-crates) for
+/// those of some crates, and by `#[derive(WalSchema)]` for structs and enums. Any other foreign type takes
+/// `#[wal(opaque = "name@1")]` on the field that holds it.
 ///
 /// The derive describes what serde's derives write: it follows `rename`, `rename_all`, `skip`, `transparent`, and
 /// `into` with `from` or `try_from`, and refuses attributes whose result cannot be read back. Type parameters have to
@@ -45,6 +47,31 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 /// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
 ///
 /// A type that is also a [`WalRecord`](crate::WalRecord) has its attributes too.
+///
+/// # Types of other crates
+///
+/// | feature | types | what they are written as |
+/// | --- | --- | --- |
+/// | `bytes` | `Bytes`, `BytesMut` | bytes |
+/// | `chrono` | `DateTime` of `Utc`, `FixedOffset` and `Local`, `NaiveDate`, `NaiveDateTime`, `NaiveTime`, `Month`, `Weekday` | text, ISO 8601 |
+/// | `indexmap` | `IndexMap`, `IndexSet` | a map, a sequence |
+/// | `ipnet` | `IpNet`, `Ipv4Net`, `Ipv6Net` | the bytes of the address and the prefix; text in JSON |
+/// | `jiff` | `Timestamp`, `Zoned`, `Span`, `SignedDuration`, `civil::{Date, DateTime, ISOWeekDate, Time}` | text, ISO 8601 |
+/// | `ordered-float` | `OrderedFloat`, `NotNan` | the float |
+/// | `rust_decimal` | `Decimal` | text; the crate's feature `serde-str` is needed, see below |
+/// | `smol_str` | `SmolStr` | text |
+/// | `time` | `Date`, `Duration`, `Month`, `OffsetDateTime`, `PrimitiveDateTime`, `Time`, `UtcDateTime`, `UtcOffset`, `Weekday` | their numbers; text in JSON with the crate's feature `serde-human-readable` |
+/// | `url` | `Url`, `Host` | text, an enum |
+/// | `uuid` | `Uuid`, `NonNilUuid`, `fmt::{Hyphenated, Simple, Urn, Braced}` | 16 bytes with a length, text in JSON; those of `fmt` text |
+///
+/// It is what the crate's own serde writes, with its feature `serde`, which is set along. Types that cannot have every
+/// value of what they are written as are known by name, such as `chrono::DateTime<Utc>`, so a field that is text in one
+/// release and a time in the next has changed.
+///
+/// `Decimal` is written as text and asks what comes next when it is read, which bincode and postcard do not say, so the
+/// first append is refused. Its crate's feature `serde-str` mends that for the whole program, which then reads no
+/// decimals from JSON numbers: so it is yours to set, beside this one:
+/// `rust_decimal = { version = "1", features = ["serde-str"] }`. Events that are stored as JSON do not need it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no wal schema",
     label = "its shape is not known, so it cannot be part of an event",
