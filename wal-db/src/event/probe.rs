@@ -1,6 +1,8 @@
 //! What the testing kit asks of this layer: payloads made and read without a log.
 
-use serde::Serialize;
+use std::cell::Cell;
+
+use serde::{Serialize, Serializer};
 
 pub(crate) use super::schema::differences;
 use super::stored::Upcast;
@@ -49,6 +51,23 @@ pub(crate) fn decode<C: Codec, T: WalDecodeOwned>(payload: &[u8]) -> Result<Vec<
         Upcast::One(event) => Ok(vec![event]),
         Upcast::Many(events) => Ok(events),
     }
+}
+
+/// Whether the format is for people, so that some types are written to it in another form.
+pub(crate) fn is_human<C: Codec>() -> bool {
+    struct Asks<'a>(&'a Cell<bool>);
+
+    impl Serialize for Asks<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.set(serializer.is_human_readable());
+            serializer.serialize_unit()
+        }
+    }
+
+    let human = Cell::new(false);
+    // A format that cannot write it has been asked all the same.
+    let _ = codec::encode::<C, _>(&Asks(&human), &mut Vec::new());
+    human.get()
 }
 
 /// What a payload contains, by its shape.

@@ -1,5 +1,7 @@
 //! Random records of every released version against the types of today.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -9,17 +11,18 @@ use super::{
     check_lock::DeclaredType,
     hex,
     lock::{Lock, LockLine},
-    parts::{at, avoid_zeros, fields, unordered},
+    parts::{at, avoid_zeros, fields, unordered, wires, with_wires},
     positional::Positional,
-    shape_values::shape_values,
+    shape_values::Asked,
+    strategies::Strategies,
 };
 use crate::{
     error::sources,
     event::{
-        EventType, TypedError, WalDecodeOwned,
+        EventType, Retired, TypedError, WalDecodeOwned,
         codec::{Codec, CodecError, DefaultCodec},
         probe,
-        schema::Shape,
+        schema::{Shape, WalSchema},
         value::Value,
     },
 };
@@ -42,6 +45,8 @@ pub struct ReadableType {
     value: fn(&[u8], &Shape) -> Result<Value, CodecError>,
     /// Whether the format may have no way to write a value.
     may_refuse: bool,
+    /// Whether types are written to the format as they are for people.
+    is_human: fn() -> bool,
 }
 
 impl ReadableType {
@@ -60,6 +65,7 @@ impl ReadableType {
             write: write::<C>,
             value: probe::value::<C>,
             may_refuse: C::SELF_DESCRIBING,
+            is_human: probe::is_human::<C>,
         }
     }
 }
@@ -110,8 +116,23 @@ fn write<C: Codec>(type_id: u32, version: u16, value: &Value, shape: &Shape) -> 
 /// # Errors
 /// [`CheckFailed`], with the smallest record found for each version that fails.
 pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Result<(), CheckFailed> {
+    check_history_with_strategies(dir, types, &Strategies::new(), except)
+}
+
+/// As [`check_history`], with values of the program's own `opaque` types and of single fields.
+///
+/// # Errors
+/// As [`check_history`]; a strategy under a name that nothing has.
+pub fn check_history_with_strategies(
+    dir: &Path,
+    types: &[ReadableType],
+    strategies: &Strategies,
+    except: &[&str],
+) -> Result<(), CheckFailed> {
     let lock = Lock::read(&dir.join("wal.lock")).map_err(|error| CheckFailed::because(&error))?;
-    let mut problems = unknown_exceptions(types, except);
+    let mut problems = unknown_exceptions(&lock, types, except);
+    let mut used = HashSet::new();
+    let wires = wires_of(types);
     for of in types {
         for record in of.of.records().filter(|record| !record.retired) {
             let mut lines = lock
@@ -124,61 +145,105 @@ pub fn check_history(dir: &Path, types: &[ReadableType], except: &[&str]) -> Res
                     record.name
                 ));
             }
-            for line in lines.filter(|line| !is_excepted(except, record, &line.name, None)) {
+            // Of a variant that holds `Retired` there are no records.
+            let lines = lines.filter(|line| line.shape != *<Retired as WalSchema>::SCHEMA);
+            for line in lines.filter(|line| !is_excepted(except, record, line, None)) {
                 let check = Check {
                     of,
                     record,
                     line,
+                    shape: with_wires(&line.shape, &wires),
+                    strategies,
                     except,
                 };
-                problems.extend(check.run().err());
+                problems.extend(check.run(&mut used).err());
             }
         }
     }
+    let unused = strategies.added().filter(|name| !used.contains(*name));
+    problems.extend(unused.map(|name| {
+        format!("\"{name}\" behind `strategies` is no opaque type and no field in what is checked")
+    }));
     CheckFailed::unless_empty(problems)
 }
 
+/// What the program says today of how opaque types are written: a release may have said nothing, or something wrong.
+fn wires_of(types: &[ReadableType]) -> HashMap<&'static str, &'static Shape> {
+    let records = types.iter().flat_map(|of| of.of.records());
+    let mut known = HashMap::new();
+    for version in records.flat_map(EventType::history) {
+        wires(version.schema, &mut known);
+    }
+    known
+}
+
 /// One that is misspelt would except nothing.
-fn unknown_exceptions(types: &[ReadableType], except: &[&str]) -> Vec<String> {
+fn unknown_exceptions(lock: &Lock, types: &[ReadableType], except: &[&str]) -> Vec<String> {
     let records = || types.iter().flat_map(|of| of.of.records());
     let names = || records().flat_map(EventType::names);
+    let is_released = |name: &str, version: &str| {
+        let mut lines = lock.lines().iter();
+        lines.any(|line| line.name == name && line.version.to_string() == version)
+    };
     let is_known = |exception: &str| {
-        let mut rest = names().filter_map(|name| exception.strip_prefix(name));
-        rest.any(|rest| rest.is_empty() || rest.starts_with('.'))
+        names().any(|name| {
+            let Some(rest) = exception.strip_prefix(name) else {
+                return false;
+            };
+            match rest.strip_prefix('@') {
+                Some(version) => is_released(name, version),
+                None => rest.is_empty() || rest.starts_with('.'),
+            }
+        })
     };
     let unknown = except.iter().filter(|exception| !is_known(exception));
     unknown
-        .map(|exception| {
-            format!("\"{exception}\" behind `except` is none of the types that are checked, nor in one")
+        .map(|exception| match exception.contains('@') {
+            true => format!(
+                "\"{exception}\" behind `except` is no version in `wal.lock` of a type that is checked"
+            ),
+            false => {
+                format!("\"{exception}\" behind `except` is none of the types that are checked, nor in one")
+            }
         })
         .collect()
 }
 
-/// Exceptions name an event type or one of its fields.
-fn is_excepted(except: &[&str], record: &EventType, released: &str, field: Option<&str>) -> bool {
+/// Exceptions name an event type, one of its versions or one of its fields.
+fn is_excepted(except: &[&str], record: &EventType, line: &LockLine, field: Option<&str>) -> bool {
     let is = |name: &str| match field {
         Some(field) => except.contains(&format!("{name}.{field}").as_str()),
-        None => except.contains(&name),
+        None => except.contains(&name) || except.contains(&format!("{name}@{}", line.version).as_str()),
     };
-    is(record.name) || is(released)
+    is(record.name) || is(&line.name)
 }
 
 struct Check<'a> {
     of: &'a ReadableType,
     record: &'a EventType,
     line: &'a LockLine,
+    /// That of the line, with what the program says of opaque types.
+    shape: Shape,
+    strategies: &'a Strategies,
     except: &'a [&'a str],
 }
 
 impl Check<'_> {
-    fn run(&self) -> Result<(), String> {
+    fn run(&self, used: &mut HashSet<String>) -> Result<(), String> {
         let (name, version) = (&self.line.name, self.line.version);
-        let records = shape_values(&self.line.shape).map_err(|error| {
+        let asked = Asked {
+            strategies: self.strategies,
+            events: vec![name, self.record.name],
+            human: (self.of.is_human)(),
+            used: RefCell::default(),
+        };
+        let records = asked.values(&self.shape).map_err(|error| {
             format!(
                 "`{name}` version {version} cannot be checked, no records can be made of it: {error}; \
-                 or list \"{name}\" behind `except`"
+                 or list \"{name}@{version}\" behind `except`"
             )
         })?;
+        used.extend(asked.used.into_inner());
         let config = Config {
             failure_persistence: None,
             ..Config::default()
@@ -203,6 +268,14 @@ impl Check<'_> {
     fn one(&self, value: &Value) -> Result<(), String> {
         match self.read(value) {
             Err(error @ (TypedError::Codec { .. } | TypedError::Trailing { .. })) => {
+                let sentence = |error: &TypedError| {
+                    format!(
+                        "{}; if it is a value that no record has, say after `strategies` which values there are: \
+                         (\"name@1\", ...) of the `opaque` type, or (\"{}.field\", ...)",
+                        sentence(error),
+                        self.line.name
+                    )
+                };
                 // A shape does not say that a number cannot be zero.
                 let mut nonzero = value.clone();
                 avoid_zeros(&mut nonzero);
@@ -218,8 +291,7 @@ impl Check<'_> {
     }
 
     fn write(&self, value: &Value) -> Result<Vec<u8>, CodecError> {
-        let LockLine { version, shape, .. } = self.line;
-        (self.of.write)(self.line.type_id(), *version, value, shape)
+        (self.of.write)(self.line.type_id(), self.line.version, value, &self.shape)
     }
 
     fn read(&self, value: &Value) -> Events {
@@ -232,7 +304,7 @@ impl Check<'_> {
     }
 
     /// What one event has become keeps what is still called the same and looks the same.
-    fn compare(&self, before: &Value, events: &[(&EventType, Vec<u8>)]) -> Result<(), String> {
+    fn compare(&self, written: &Value, events: &[(&EventType, Vec<u8>)]) -> Result<(), String> {
         let [(record, event)] = events else {
             return Ok(());
         };
@@ -245,8 +317,13 @@ impl Check<'_> {
                 hex(event)
             )
         })?;
+        // As it is read: what was made by a strategy may look otherwise.
+        let before = self
+            .write(written)
+            .and_then(|payload| (self.of.value)(&payload, &self.shape));
+        let before = &before.unwrap_or_else(|_| written.clone());
         let today = Today { shape, event: now };
-        self.fields(&mut Vec::new(), (&self.line.shape, before), (shape, now), &today)
+        self.fields(&mut Vec::new(), (&self.shape, before), (shape, now), &today)
     }
 
     /// Compares the fields of one struct or tuple, and of those inside it that have changed themselves.
@@ -280,7 +357,7 @@ impl Check<'_> {
             label if label.is_empty() => "0".to_owned(),
             label => label,
         };
-        if is_excepted(self.except, self.record, &self.line.name, Some(&label)) {
+        if is_excepted(self.except, self.record, self.line, Some(&label)) {
             return Ok(());
         }
         if let (Shape::Struct(_), Shape::Struct(_)) = (shape, shape_now) {
@@ -288,7 +365,7 @@ impl Check<'_> {
         }
         // What a name stands for inside a type is part of the type.
         let comparable =
-            shape == shape_now && (self.line.shape == *today.shape || !shape.to_string().contains('@'));
+            shape == shape_now && (self.shape == *today.shape || !shape.to_string().contains('@'));
         let kept = || {
             before == now || (unordered(before) == unordered(now) && !self.keeps_order(today, path, before))
         };

@@ -35,10 +35,15 @@ macro_rules! check_lock {
 ///
 /// Every one of 256 (or `PROPTEST_CASES`) for each version has to be read. If it is one event of the same event type
 /// today, then every field of the same name and shape has to keep its value: that finds a migration which swaps two
-/// fields. A field that is meant to change is listed after `except`, as `"name.field"`; so is, as `"name"`, a record
-/// type of which no values can be made. The order of elements counts where the type of today keeps it.
+/// fields. The order of elements counts where the type of today keeps it.
 ///
-/// The records are in the default format, or in the one after `codec`, before `except`.
+/// After a semicolon each, in this order:
+///
+/// | | |
+/// | --- | --- |
+/// | `codec MyCodec` | the format of the records, instead of the default one |
+/// | `strategies [("sku@1", skus())]` | values where a shape does not say which there are: of an `opaque` type, or of a field as `"order.email"`; see [`Strategies`](crate::testing::Strategies::with). Types of other crates with a feature of this crate need none |
+/// | `except ["order.total", "order@1"]` | what is not compared: a field that is meant to change, in any version; a version, or as `"order"` all of them |
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
@@ -48,23 +53,33 @@ macro_rules! check_lock {
 /// # struct Order;
 /// // in a #[test]
 /// wal_db::testing::check_history!(Order; except ["order.total"]);
-/// wal_db::testing::check_history!(Order; codec wal_db::codec::Bincode; except ["order.total"]);
+/// wal_db::testing::check_history!(Order; codec wal_db::codec::Bincode; strategies [("sku@1", "[A-Z]{3}")]);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! check_history {
-    ($($ty:ty),+ $(,)? $(; except [$($except:expr),* $(,)?])?) => {
-        $crate::check_history!($($ty),+; codec $crate::codec::DefaultCodec $(; except [$($except),*])?)
+    (@codec) => {
+        $crate::codec::DefaultCodec
     };
-    ($($ty:ty),+ $(,)?; codec $codec:ty $(; except [$($except:expr),* $(,)?])?) => {
-        if let ::core::result::Result::Err(failed) = $crate::testing::check_history(
+    (@codec $codec:ty) => {
+        $codec
+    };
+    (
+        $($ty:ty),+ $(,)?
+        $(; codec $codec:ty)?
+        $(; strategies [$(($name:expr, $values:expr $(,)?)),* $(,)?])?
+        $(; except [$($except:expr),* $(,)?])?
+    ) => {{
+        type WalFormat = $crate::check_history!(@codec $($codec)?);
+        if let ::core::result::Result::Err(failed) = $crate::testing::check_history_with_strategies(
             ::std::path::Path::new(::core::env!("CARGO_MANIFEST_DIR")),
-            &[$($crate::testing::ReadableType::with_codec::<$ty, $codec>()),+],
+            &[$($crate::testing::ReadableType::with_codec::<$ty, WalFormat>()),+],
+            &$crate::testing::Strategies::new()$($(.with($name, $values))*)?,
             &[$($($except),*)?],
         ) {
             ::core::panic!("{failed}");
         }
-    };
+    }};
 }
 
 /// Appends an event to a log in memory, reads it back and compares, and writes it again and compares the bytes. In the

@@ -29,6 +29,7 @@
 mod check_lock;
 mod clock;
 mod differences;
+mod foreign;
 mod golden;
 mod history;
 mod lock;
@@ -40,6 +41,8 @@ mod roundtrip;
 mod shape_values;
 pub mod sim;
 mod store;
+mod strategies;
+mod told;
 
 use std::{
     fmt::{self, Write},
@@ -52,13 +55,14 @@ pub use self::clock::FixedClock;
 pub use self::clock::set_clock;
 pub use self::differences::differences;
 pub use self::golden::{GoldenMode, golden, golden_with_codec};
-pub use self::history::{ReadableType, check_history};
+pub use self::history::{ReadableType, check_history, check_history_with_strategies};
 pub use self::lock::{Lock, LockError, LockLine};
 pub use self::logs::{MemLog, TempLog, append_payload};
 pub use self::roundtrip::{roundtrip, roundtrip_all, roundtrip_all_with_codec, roundtrip_with_codec};
 pub use self::shape_values::{NoValues, shape_values};
 pub use self::sim::{SimDisk, assert_crash_prefix};
 pub use self::store::check_store;
+pub use self::strategies::Strategies;
 pub use crate::log::Dump;
 #[doc(inline)]
 pub use crate::{assert_roundtrip, check_history, check_lock, golden, roundtrip_test};

@@ -1,7 +1,12 @@
 //! The parts of a value: how the checks name, compare and change them.
 
+use std::collections::HashMap;
+
 pub(super) use crate::event::probe::unordered;
-use crate::event::{schema::Shape, value::Value};
+use crate::event::{
+    schema::{Part, Shape, ShapeField, ShapeVariant},
+    value::Value,
+};
 
 /// The fields of a struct, tuple or array with their names or positions; any other value is one field without a name.
 pub(super) fn fields<'a>(shape: &'a Shape, value: &'a Value) -> Vec<(String, &'a Shape, &'a Value)> {
@@ -50,6 +55,67 @@ pub(super) fn at<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Va
         _ => None,
     };
     at(field?, rest)
+}
+
+/// What the opaque types in a shape are written as, where it says that.
+pub(super) fn wires<'s>(shape: &'s Shape, known: &mut HashMap<&'s str, &'s Shape>) {
+    match shape {
+        Shape::Opaque {
+            name,
+            wire: Some(wire),
+        } => {
+            known.entry(name).or_insert(wire);
+            wires(wire, known);
+        }
+        Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => wires(inner, known),
+        Shape::Recursive { body, .. } => wires(body, known),
+        Shape::Map(key, value) => {
+            wires(key, known);
+            wires(value, known);
+        }
+        Shape::Tuple(items) => items.iter().for_each(|item| wires(item, known)),
+        Shape::Struct(fields) => fields.iter().for_each(|field| wires(&field.shape, known)),
+        Shape::Enum(variants) => variants.iter().for_each(|variant| wires(&variant.fields, known)),
+        _ => {}
+    }
+}
+
+/// The shape, with its opaque types written as is known of them.
+pub(super) fn with_wires(shape: &Shape, known: &HashMap<&str, &Shape>) -> Shape {
+    let part = |inner: &Shape| Part::from(with_wires(inner, known));
+    match shape {
+        Shape::Opaque { name, wire } => Shape::Opaque {
+            name: name.clone(),
+            wire: match known.get(&**name) {
+                Some(known) => Some(Part::from((*known).clone())),
+                None => wire.as_deref().map(part),
+            },
+        },
+        Shape::Option(inner) => Shape::Option(part(inner)),
+        Shape::Seq(inner) => Shape::Seq(part(inner)),
+        Shape::Array(inner, len) => Shape::Array(part(inner), *len),
+        Shape::Recursive { name, body } => Shape::Recursive {
+            name: name.clone(),
+            body: part(body),
+        },
+        Shape::Map(key, value) => Shape::Map(part(key), part(value)),
+        Shape::Tuple(items) => Shape::Tuple(items.iter().map(|item| part(item)).collect::<Vec<_>>().into()),
+        Shape::Struct(fields) => {
+            let fields = fields.iter().map(|field| ShapeField {
+                name: field.name.clone(),
+                shape: part(&field.shape),
+            });
+            Shape::Struct(fields.collect::<Vec<_>>().into())
+        }
+        Shape::Enum(variants) => {
+            let variants = variants.iter().map(|variant| ShapeVariant {
+                name: variant.name.clone(),
+                fields: part(&variant.fields),
+            });
+            Shape::Enum(variants.collect::<Vec<_>>().into())
+        }
+        plain => plain.clone(),
+    }
 }
 
 /// Replaces zeros with ones, because types that cannot be zero refuse them.

@@ -70,7 +70,9 @@ impl<'a> Positional<'a> {
                 let fields = values.iter().zip(shapes.iter());
                 fields.map(|(value, shape)| self.part(value, shape)).collect()
             }
-            (Shape::Array(shape, len), Value::List(values)) if *len == values.len() => {
+            (Shape::Array(shape, len), Value::List(values) | Value::Tuple(values))
+                if *len == values.len() =>
+            {
                 values.iter().map(|value| self.part(value, shape)).collect()
             }
             (Shape::Struct(fields), Value::Struct(values)) if fields.len() == values.len() => {
@@ -128,6 +130,10 @@ impl<'a> Positional<'a> {
 
 impl Serialize for Positional<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A type may be written in another form for people, of which its schema says nothing.
+        if serializer.is_human_readable() && matches!(self.place.shape, Shape::Opaque { .. }) {
+            return self.value.serialize(serializer);
+        }
         if let Some(place) = self.place.follow().map_err(S::Error::custom)? {
             let value = self.value;
             return Positional { value, place }.serialize(serializer);

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use super::parts::unordered;
+use super::{parts::unordered, strategies::Strategies};
 use crate::event::{
     probe::{NoShape, Place},
     schema::{Shape, ShapeField, ShapeVariant},
@@ -45,7 +45,8 @@ pub enum NoValues {
 
 /// Random values of a shape, as a proptest strategy.
 ///
-/// Collections have few elements, apart from a long list now and then. Numbers are often at the ends of a type, and
+/// Types of other crates that the build has features for have values of their own, see [`Strategies`]; another opaque type
+/// has any value of its `wire`. Collections have few elements, apart from a long list now and then. Numbers are often at the ends of a type, and
 /// floating point numbers are finite. A struct with the fields of [`Duration`](std::time::Duration) or
 /// [`SystemTime`](std::time::SystemTime) is one: its nanoseconds are less than a second.
 ///
@@ -64,18 +65,52 @@ pub enum NoValues {
 /// # Errors
 /// [`NoValues::Opaque`] for a foreign type without `wire`, [`NoValues::Empty`] for a shape that no value has.
 pub fn shape_values(shape: &Shape) -> Result<BoxedStrategy<Value>, NoValues> {
-    values(&Making {
-        place: Place::whole(shape),
-        nesting: MAX_NESTING,
-        made: &RefCell::default(),
-    })
+    let asked = Asked {
+        strategies: &Strategies::new(),
+        events: Vec::new(),
+        human: false,
+        used: RefCell::default(),
+    };
+    asked.values(shape)
+}
+
+/// What the values of one event are made of.
+pub(super) struct Asked<'a> {
+    pub(super) strategies: &'a Strategies,
+    /// What the event is called, by which its fields are found among the strategies.
+    pub(super) events: Vec<&'a str>,
+    /// Whether the format is for people.
+    pub(super) human: bool,
+    /// The strategies that were asked for a value.
+    pub(super) used: RefCell<HashSet<String>>,
+}
+
+impl Asked<'_> {
+    pub(super) fn values(&self, shape: &Shape) -> Result<BoxedStrategy<Value>, NoValues> {
+        values(&Making {
+            asked: self,
+            place: Place::whole(shape),
+            path: Some(String::new()),
+            nesting: MAX_NESTING,
+            made: &RefCell::default(),
+        })
+    }
+
+    fn named(&self, name: &str) -> Option<BoxedStrategy<Value>> {
+        let found = self.strategies.get(name, self.human)?;
+        self.used.borrow_mut().insert(name.to_owned());
+        Some(found)
+    }
 }
 
 type Values = Result<BoxedStrategy<Value>, NoValues>;
 
 #[derive(Clone)]
 struct Making<'a> {
+    asked: &'a Asked<'a>,
     place: Place<'a>,
+    /// The way to it from the event; `None` inside a type that holds itself, where a place has many.
+    path: Option<String>,
     /// How often types may still hold themselves.
     nesting: u32,
     /// What was made of a type that holds itself, by its address and the nesting left: it may do so in many places.
@@ -83,15 +118,40 @@ struct Making<'a> {
 }
 
 impl<'a> Making<'a> {
-    fn part(&self, shape: &'a Shape) -> Self {
+    fn part(&self, shape: &'a Shape, step: &str) -> Self {
         let place = self.place.part(shape);
-        Making { place, ..*self }
+        let path = self.path.as_deref().map(|path| match path {
+            "" => step.to_owned(),
+            path => format!("{path}.{step}"),
+        });
+        Making { place, path, ..*self }
+    }
+
+    /// Values that are not made from the shape.
+    fn given(&self) -> Option<BoxedStrategy<Value>> {
+        let mut fields = self.path.iter().flat_map(|path| {
+            let path = if path.is_empty() { "0" } else { path };
+            self.asked
+                .events
+                .iter()
+                .map(move |event| format!("{event}.{path}"))
+        });
+        fields
+            .find_map(|field| self.asked.named(&field))
+            .or_else(|| match self.place.shape {
+                Shape::Opaque { name, .. } => self.asked.named(name),
+                _ => None,
+            })
     }
 
     /// The shape that a name stands for.
     fn follow(&self) -> Result<Self, NoValues> {
         match self.place.follow() {
-            Ok(Some(place)) => Ok(Making { place, ..*self }),
+            Ok(Some(place)) => Ok(Making {
+                place,
+                path: self.path.clone(),
+                ..*self
+            }),
             Err(NoShape::Opaque(name)) => Err(NoValues::Opaque {
                 name: name.to_owned(),
             }),
@@ -101,6 +161,9 @@ impl<'a> Making<'a> {
 }
 
 fn values(at: &Making<'_>) -> Values {
+    if let Some(given) = at.given() {
+        return Ok(given);
+    }
     Ok(match at.place.shape {
         Shape::Unit => Just(Value::Unit).boxed(),
         Shape::Bool => plain(any::<bool>(), Value::Bool),
@@ -127,18 +190,28 @@ fn values(at: &Making<'_>) -> Values {
             Value::Str(chars.into_iter().collect())
         }),
         Shape::Bytes => plain(some(any::<u8>(), true), Value::Bytes),
-        Shape::Option(inner) => option(values(&at.part(inner)))?,
-        Shape::Seq(inner) => match values(&at.part(inner)) {
+        Shape::Option(inner) => option(values(&at.part(inner, "some")))?,
+        Shape::Seq(inner) => match values(&at.part(inner, "[]")) {
             Ok(elements) => plain(some(elements, is_small(inner)), Value::List),
             Err(NoValues::Empty { .. }) => Just(Value::List(Vec::new())).boxed(),
             Err(error) => return Err(error),
         },
-        Shape::Array(inner, len) => plain(vec(values(&at.part(inner))?, *len), Value::List),
+        Shape::Array(inner, len) => plain(vec(values(&at.part(inner, "[]"))?, *len), Value::List),
         Shape::Map(key, value) => {
             let long = is_small(key) && is_small(value);
-            map(values(&at.part(key)), values(&at.part(value)), long)?
+            map(
+                values(&at.part(key, "key")),
+                values(&at.part(value, "value")),
+                long,
+            )?
         }
-        Shape::Tuple(items) => plain(tuple(items.iter().map(|item| &**item), at)?, Value::Tuple),
+        Shape::Tuple(items) => {
+            let items = items.iter().enumerate();
+            plain(
+                tuple(items.map(|(i, item)| (i.to_string(), &**item)), at)?,
+                Value::Tuple,
+            )
+        }
         Shape::Struct(fields) => structure(fields, at)?,
         Shape::Enum(variants) => enumeration(variants, at)?,
         Shape::Newtype => Just(Value::Newtype(Box::new(Value::Unit))).boxed(),
@@ -239,6 +312,7 @@ fn itself(at: &Making<'_>) -> Values {
     };
     let inner = Making {
         nesting,
+        path: None,
         ..at.follow()?
     };
     let key = (std::ptr::from_ref(inner.place.shape), nesting);
@@ -284,10 +358,10 @@ fn map(key: Values, value: Values, long: bool) -> Values {
 }
 
 fn tuple<'a>(
-    items: impl Iterator<Item = &'a Shape>,
+    items: impl Iterator<Item = (String, &'a Shape)>,
     at: &Making<'a>,
 ) -> Result<Vec<BoxedStrategy<Value>>, NoValues> {
-    items.map(|item| values(&at.part(item))).collect()
+    items.map(|(step, item)| values(&at.part(item, &step))).collect()
 }
 
 fn structure<'a>(fields: &'a [ShapeField], at: &Making<'a>) -> Values {
@@ -302,7 +376,8 @@ fn structure<'a>(fields: &'a [ShapeField], at: &Making<'a>) -> Values {
         let below = |end: u128| plain(0..end, Value::Unsigned);
         vec![below(1 << 33), below(1_000_000_000)]
     } else {
-        tuple(fields.iter().map(|field| &*field.shape), at)?
+        let fields = fields.iter();
+        tuple(fields.map(|field| (field.name.to_string(), &*field.shape)), at)?
     };
     let named = move |values: Vec<Value>| Value::Struct(names.iter().cloned().zip(values).collect());
     Ok(plain(values, named))
@@ -311,7 +386,7 @@ fn structure<'a>(fields: &'a [ShapeField], at: &Making<'a>) -> Values {
 fn enumeration<'a>(variants: &'a [ShapeVariant], at: &Making<'a>) -> Values {
     let mut any_of = Vec::with_capacity(variants.len());
     for variant in variants {
-        let contents = match values(&at.part(&variant.fields)) {
+        let contents = match values(&at.part(&variant.fields, &variant.name)) {
             Ok(contents) => contents,
             Err(NoValues::Empty { .. }) => continue,
             Err(error) => return Err(error),

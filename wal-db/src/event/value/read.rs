@@ -8,7 +8,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use super::{Value, budget::Budget, place::Place};
+use super::{Value, any::Any, budget::Budget, place::Place};
 use crate::event::schema::{Part, Shape, ShapeField, ShapeVariant};
 
 /// No collection reserves room for more than this before its parts are there.
@@ -58,6 +58,10 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
         self.budget.take()?;
+        // It may be written in another form for people, of which its schema says nothing.
+        if self.named && d.is_human_readable() && matches!(self.place.shape, Shape::Opaque { .. }) {
+            return Any.deserialize(d);
+        }
         let this = self.resolve()?;
         match this.place.shape {
             Shape::Unit | Shape::Newtype => <()>::deserialize(d).map(|()| Value::Unit),
