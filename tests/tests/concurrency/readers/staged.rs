@@ -119,3 +119,23 @@ fn a_reader_stops_at_a_record_that_is_being_appended() {
     let reader = Wal::open_read_only(place.path()).unwrap();
     assert_eq!(all(&reader).len(), 3);
 }
+
+/// A follower asks only for what is in the store; an iterator of the same handle has asked for what is staged as well.
+#[test]
+fn a_follower_takes_nothing_from_under_one_who_reads_what_is_staged() {
+    for form in FORMS {
+        let (place, entries) = left(&Place::new(form));
+        let reader = Wal::open_read_only(place.path()).unwrap();
+        let mut tail = reader.tail(Start::Head).unwrap();
+        let durable = (0..5).map(|_| tail.try_next().unwrap().unwrap().lsn());
+        assert!(durable.eq(entries[..5].iter().map(|entry| entry.0)), "{form:?}");
+        assert!(tail.try_next().unwrap().is_none(), "{form:?}");
+        for entry in &entries {
+            assert_eq!(reader.read(entry.0).unwrap().data(), entry.1, "{form:?}");
+        }
+        let end = reader.end();
+        assert!(end > entries[11].0, "{form:?}");
+        assert!(tail.try_next().unwrap().is_none(), "{form:?}");
+        assert_eq!(reader.end(), end, "{form:?}");
+    }
+}

@@ -318,14 +318,16 @@ impl Base {
 
 impl View {
     /// Looks how far the log was written by now, for a handle that only reads; with `staged`, also at what waits in
-    /// staging memory.
+    /// staging memory, from now on.
     pub(crate) fn refresh(&self, staged: bool) -> Result<()> {
         let Some(seen_last) = &self.base.seen else {
             return Ok(());
         };
         // One at a time. What was seen is not locked while the log is read: a read that meets a missing segment looks
         // there.
-        let _one_at_a_time = self.refreshing.lock();
+        let mut refreshing = self.refreshing.lock();
+        *refreshing |= staged;
+        let staged = *refreshing;
         for is_last in (0..TRIES).map(|n| n + 1 == TRIES) {
             self.base.now();
             let was = seen_last.lock().clone();

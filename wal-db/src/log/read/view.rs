@@ -21,8 +21,9 @@ pub(crate) struct View {
     pub(crate) ordinals: Ordinals,
     /// What waits in the staging memory of another process, as a log that goes on where this one ends.
     staged: RwLock<Option<Arc<View>>>,
-    /// Locked while another process's log is read on, before what was seen of it.
-    pub(crate) refreshing: Mutex<()>,
+    /// Locked while another process's log is read on, before what was seen of it. Whether its staging memory was ever
+    /// asked for: then every look takes it in, so that none takes it away from who reads there.
+    pub(crate) refreshing: Mutex<bool>,
     /// `None` if the log is open for reading only.
     writer: Option<Weak<dyn Drain>>,
 }
@@ -56,7 +57,7 @@ impl View {
             holds: Holds::default(),
             ordinals: Ordinals::default(),
             staged: RwLock::new(None),
-            refreshing: Mutex::new(()),
+            refreshing: Mutex::new(false),
             writer,
         }
     }
