@@ -11,7 +11,11 @@ use std::{
 };
 
 use wal_db::{Durability, Lsn, MemStore, Retention, Wal, WalConfig, WalError, read::Follow};
-use wal_tests::{PATIENCE, assert_is, lsns_of, ticket};
+use wal_tests::{
+    PATIENCE, assert_is,
+    files::{FORMS, Place},
+    lsns_of, put, quiet, ticket,
+};
 
 fn small_segments(dir: &tempfile::TempDir) -> Wal {
     Wal::open_segmented(dir.path().join("log"), 64 << 10).unwrap()
@@ -66,6 +70,25 @@ fn a_follower_sees_every_record_in_order_while_threads_append() {
             next[thread as usize] += 1;
         }
     });
+}
+
+/// What it was made to show was written when the log was closed, not when it got there.
+#[test]
+fn an_iterator_goes_on_to_its_end_after_the_log_was_closed() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let mut entries: Vec<_> = (0..5).map(|seed| put(&wal, seed, 300)).collect();
+        wal.sync().unwrap();
+        entries.extend((5..12).map(|seed| put(&wal, seed, 300)));
+        let mut records = wal.iter().unwrap();
+        let first = records.next().unwrap().unwrap();
+        assert_eq!(first.lsn(), entries[0].0, "{form:?}");
+        wal.close().unwrap();
+        let rest: Vec<Lsn> = lsns_of(Ok(records));
+        let expected: Vec<Lsn> = entries[1..].iter().map(|entry| entry.0).collect();
+        assert_eq!(rest, expected, "{form:?}");
+    }
 }
 
 #[test]

@@ -149,8 +149,13 @@ impl WalIter {
         if self.to <= end + GROUP_HEADER_LEN as u64 {
             return Ok(false);
         }
-        self.view.drain_if_possible(self.to - 1)?;
+        let drained = self.view.drain_if_possible(self.to - 1);
         let written = self.view.base.written();
+        match drained {
+            // Closing the log has written all of it.
+            Err(WalError::Closed) if written > end => {}
+            result => result?,
+        }
         self.walker.extend(self.view.base.extent(), written);
         Ok(written > end)
     }
