@@ -4,7 +4,10 @@
 
 use std::{fs, path::Path};
 
-use wal_db::{Result, Wal, WalError, recovery::SalvageItem};
+use wal_db::{
+    Result, Wal, WalError,
+    recovery::{CorruptionReason, SalvageItem},
+};
 use wal_tests::{
     Entry, all, assert_is,
     damage::many_segments,
@@ -44,6 +47,15 @@ fn logs() -> [(&'static str, Place, Vec<Entry>); 2] {
 /// The name that the first later segment would have.
 fn next(place: &Place) -> u64 {
     (0..).find(|&index| !place.segment(index).exists()).unwrap()
+}
+
+/// Makes a segment of the log itself.
+fn make(place: &Place, index: u64) {
+    let mut header = fs::read(place.segment(0)).unwrap()[..SEGMENT_ROW as usize].to_vec();
+    header[32..40].copy_from_slice(&index.to_le_bytes());
+    let crc = crc32fast::hash(&header[..48]);
+    header[48..52].copy_from_slice(&crc.to_le_bytes());
+    fs::write(place.segment(index), header).unwrap();
 }
 
 fn refused<T>(result: Result<T>, path: &Path, what: &str) {
@@ -139,11 +151,7 @@ fn a_later_segment_of_another_version_refuses_the_log_untouched() {
 fn a_later_segment_of_the_log_itself_is_taken() {
     for (state, place, entries) in logs() {
         let index = next(&place);
-        let mut header = fs::read(place.segment(0)).unwrap()[..SEGMENT_ROW as usize].to_vec();
-        header[32..40].copy_from_slice(&index.to_le_bytes());
-        let crc = crc32fast::hash(&header[..48]);
-        header[48..52].copy_from_slice(&crc.to_le_bytes());
-        fs::write(place.segment(index), header).unwrap();
+        make(&place, index);
         assert_eq!(
             all(&Wal::open_read_only(place.path()).unwrap()),
             entries,
@@ -154,5 +162,36 @@ fn a_later_segment_of_the_log_itself_is_taken() {
         let more: Vec<_> = (0..30).map(|seed| put(&wal, seed, 7000)).collect();
         wal.close().unwrap();
         assert_eq!(all(&place.open(quiet()).unwrap())[16..], more, "{state}");
+    }
+}
+
+#[test]
+fn a_gap_before_a_later_segment_of_the_log_refuses_it_untouched_and_is_named() {
+    for (state, place, entries) in logs() {
+        let missing = next(&place);
+        make(&place, missing + 1);
+        let before = place.bytes();
+        match place.open(quiet()) {
+            Err(WalError::Corruption(damage)) => {
+                assert_eq!(damage.reason, CorruptionReason::MissingSegment, "{state}");
+                assert_eq!(damage.segment, Some(missing), "{state}");
+            }
+            other => panic!("{state}: {other:?}"),
+        }
+        let files: Vec<_> = wal_db::recovery::inspect(place.path())
+            .unwrap()
+            .files
+            .into_iter()
+            .map(|file| (file.segment, file.path, file.reason))
+            .collect();
+        let gap = (
+            Some(missing),
+            Some(place.segment(missing)),
+            CorruptionReason::MissingSegment,
+        );
+        assert_eq!(files, [gap], "{state}");
+        assert_same_files(&before, &place.bytes(), state);
+        fs::remove_file(place.segment(missing + 1)).unwrap();
+        assert_eq!(all(&place.open(quiet()).unwrap()), entries, "{state}: without it");
     }
 }

@@ -125,17 +125,9 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
     }
     match reader::open_latched(store, WalConfig::new()).map_err(located) {
         Ok(view) => {
-            // Reading does not need them, and writing refuses what is not the log's.
-            let later = names.iter().filter_map(|name| segment_index(name.to_str()?));
-            for segment in later.filter(|index| segment_len > 0 && *index > newest_segment) {
-                if is_strange(&view.base.store, segment, segment_len)? {
-                    inspection.files.push(FileFault {
-                        segment: Some(segment),
-                        path: Some(path.join(segment_name(segment))),
-                        reason: CorruptionReason::WrongSegment,
-                    });
-                }
-            }
+            // Reading does not need them, and writing refuses what is wrong there.
+            let faults = later_faults(&view.base.store, path, &names, newest_segment, segment_len)?;
+            inspection.files.extend(faults);
             inspection.recovery = Some(view.report);
         }
         Err(WalError::Corruption(damage)) => {
@@ -156,16 +148,63 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
     Ok(inspection)
 }
 
-/// Whether what has the name of a later segment is not this log's.
-fn is_strange(store: &Latched, segment: u64, segment_len: u64) -> Result<bool> {
+/// The files for which opening the log to write refuses it, among those with the names of later segments than the newest
+/// that the manifest names, and the gaps before them.
+fn later_faults(
+    store: &Latched,
+    path: &Path,
+    names: &[OsString],
+    newest_segment: u64,
+    segment_len: u64,
+) -> Result<Vec<FileFault>> {
+    let mut later: Vec<u64> = names
+        .iter()
+        .filter_map(|name| segment_index(name.to_str()?))
+        .filter(|index| segment_len > 0 && *index > newest_segment)
+        .collect();
+    later.sort_unstable();
+    let mut faults = Vec::new();
+    let mut expected = newest_segment + 1;
+    for segment in later {
+        // Looked up before the one after it: a writer makes them in order, and removes the last first.
+        let mut missing = None;
+        for index in expected..segment {
+            if later_at(store, index, segment_len)? == Later::None {
+                missing = Some(index);
+                break;
+            }
+        }
+        expected = segment + 1;
+        let (at, reason) = match (later_at(store, segment, segment_len)?, missing) {
+            (Later::Strange, _) => (segment, CorruptionReason::WrongSegment),
+            (Later::Own, Some(missing)) => (missing, CorruptionReason::MissingSegment),
+            (Later::Own | Later::None, _) => continue,
+        };
+        faults.push(FileFault {
+            segment: Some(at),
+            path: Some(path.join(segment_name(at))),
+            reason,
+        });
+    }
+    Ok(faults)
+}
+
+/// What has the name of a later segment.
+#[derive(PartialEq)]
+enum Later {
+    Own,
+    Strange,
+    None,
+}
+
+fn later_at(store: &Latched, segment: u64, segment_len: u64) -> Result<Later> {
     let Err(error) = store.check_file(segment.saturating_mul(segment_len)) else {
-        return Ok(false);
+        return Ok(Later::Own);
     };
     match StoreFault::of(&error) {
-        Some(StoreFault::Wrong { .. }) => Ok(true),
+        Some(StoreFault::Wrong { .. }) => Ok(Later::Strange),
         Some(StoreFault::Version { version }) => Err(WalError::newer(version, 0)),
-        // It has just gone.
-        Some(_) => Ok(false),
+        Some(_) => Ok(Later::None),
         None => Err(WalError::io("reading a segment")(error)),
     }
 }
