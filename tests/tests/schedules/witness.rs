@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-use wal_db::{Lsn, Record, Result, Start, Ticket, Wal, WalConfig, WalError};
+use wal_db::{Lsn, Record, Result, Start, Ticket, Wal, WalConfig, WalError, read::Follow};
 
 use super::{
     disk::{Disk, Form},
@@ -249,20 +249,24 @@ impl Witness {
 
 /// # Reading
 impl Witness {
-    /// Follows the log until it is closed. What a follower is shown is durable.
+    /// Follows the log until it is closed. What a follower is shown is durable, unless it asked for what is written.
     pub(crate) fn follow(&self) {
-        let mut tail = self.wal.tail(Start::Head).unwrap();
+        let follow = [Follow::Durable, Follow::Written][choose(2)];
+        let start = || self.wal.tail(Start::Head).unwrap().follow(follow);
+        let mut tail = start();
         let mut found = Vec::new();
         while let Some(record) = tail.next() {
             match record {
                 Ok(record) => {
                     let entry = entry(record);
-                    let id = self.notes().find(&entry.1);
-                    self.acknowledge("follower", 1 << id);
+                    if follow == Follow::Durable {
+                        let id = self.notes().find(&entry.1);
+                        self.acknowledge("follower", 1 << id);
+                    }
                     found.push(entry);
                 }
                 Err(WalError::CutBack { .. }) => {}
-                Err(WalError::Truncated { .. }) => tail = self.wal.tail(Start::Head).unwrap(),
+                Err(WalError::Truncated { .. }) => tail = start(),
                 Err(error) => panic!("following: {error}"),
             }
         }

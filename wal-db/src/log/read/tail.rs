@@ -187,7 +187,11 @@ impl Tail {
                 continue;
             }
             if self.follow == Follow::Written {
-                self.view.drain_if_possible(u64::MAX)?;
+                match self.view.drain_if_possible(u64::MAX) {
+                    // What was appended before the log was closed is in the store, and is delivered first.
+                    Err(WalError::Closed) => {}
+                    result => result?,
+                }
                 left = Some(left.map_or(nap, |left| left.min(nap)));
                 nap = (2 * nap).min(LONGEST_NAP);
             }
