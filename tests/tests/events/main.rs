@@ -12,3 +12,4 @@ mod reading;
 mod several;
 mod typed;
 mod variants;
+mod wrong_descriptions;
