@@ -172,10 +172,7 @@ impl<'a> Writer<'a> {
         let krate = &self.krate;
         quote! {
             &#krate::__private::Shape::Enum(#krate::__private::Part::Static(&[
-                #(#krate::__private::ShapeVariant {
-                    name: #krate::__private::Part::Static(#labels),
-                    fields: #krate::__private::Part::Static(#fields),
-                }),*
+                #(#krate::__private::ShapeVariant::new(#labels, const { #fields })),*
             ]))
         }
     }

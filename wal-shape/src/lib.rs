@@ -3,14 +3,13 @@
 
 #![forbid(unsafe_code)]
 
-mod hash;
 mod lock;
 mod name;
 mod parse;
 mod part;
+mod print;
 mod shape;
 
-pub use hash::fingerprint;
 pub use lock::{BadLine, LockLine};
 pub use name::{name_problem, type_id};
 pub use parse::ShapeError;

@@ -1,10 +1,10 @@
 //! Shapes and their text; docs/format.md has its grammar. The text is canonical: equal shapes have equal texts, and
 //! what `Display` writes `FromStr` reads back.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
-use crate::hash::{Fnv, is_plain};
 use crate::part::Part;
+use crate::print::Print;
 
 /// The shape of a type, as serde hands it to a format that does not describe itself: a constant that describes a type
 /// of the program, or what was read from text, in `wal.lock` and in a log.
@@ -70,6 +70,7 @@ pub struct ShapeField {
     pub name: Part<str>,
     /// Its type.
     pub shape: Part<Shape>,
+    pub(crate) print: Print,
 }
 
 /// A variant of an enum inside an event.
@@ -79,6 +80,7 @@ pub struct ShapeVariant {
     pub name: Part<str>,
     /// Its fields: [`Shape::Unit`], [`Shape::single`], [`Shape::Tuple`] or [`Shape::Struct`].
     pub fields: Part<Shape>,
+    pub(crate) print: Print,
 }
 
 impl ShapeField {
@@ -88,7 +90,15 @@ impl ShapeField {
         ShapeField {
             name: Part::Static(name),
             shape: Part::Static(shape),
+            print: ShapeField::print_of(name, shape),
         }
+    }
+
+    /// A field of a shape that is put together while the program runs.
+    #[must_use]
+    pub fn of(name: Part<str>, shape: Part<Shape>) -> Self {
+        let print = ShapeField::print_of(&name, &shape);
+        ShapeField { name, shape, print }
     }
 }
 
@@ -99,7 +109,15 @@ impl ShapeVariant {
         ShapeVariant {
             name: Part::Static(name),
             fields: Part::Static(fields),
+            print: ShapeVariant::print_of(name, fields),
         }
+    }
+
+    /// A variant of a shape that is put together while the program runs.
+    #[must_use]
+    pub fn of(name: Part<str>, fields: Part<Shape>) -> Self {
+        let print = ShapeVariant::print_of(&name, &fields);
+        ShapeVariant { name, fields, print }
     }
 }
 
@@ -148,112 +166,21 @@ impl Shape {
         }
     }
 
-    /// The fingerprint of the shape: FNV-1a, 64 bits, over its canonical text.
+    /// Whether this is its text, as it stands in a log. Allocates nothing.
     #[must_use]
-    pub const fn fingerprint(&self) -> u64 {
-        self.hash(Fnv::new()).finish()
+    pub fn is_written(&self, text: &str) -> bool {
+        let mut rest = Rest(text);
+        write!(rest, "{self}").is_ok() && rest.0.is_empty()
     }
+}
 
-    /// The same together with the name of what has the shape.
-    #[must_use]
-    pub const fn fingerprint_of(&self, name: &str) -> u64 {
-        self.hash(Fnv::new().text(name).byte(0)).finish()
-    }
+/// A text that is compared with what is written.
+struct Rest<'a>(&'a str);
 
-    /// Feeds the text to the hash, piece by piece; `Display` writes the same.
-    const fn hash(&self, fnv: Fnv) -> Fnv {
-        match self {
-            Shape::Unit | Shape::Newtype => fnv.text("unit"),
-            Shape::Bool => fnv.text("bool"),
-            Shape::U8 => fnv.text("u8"),
-            Shape::U16 => fnv.text("u16"),
-            Shape::U32 => fnv.text("u32"),
-            Shape::U64 => fnv.text("u64"),
-            Shape::U128 => fnv.text("u128"),
-            Shape::I8 => fnv.text("i8"),
-            Shape::I16 => fnv.text("i16"),
-            Shape::I32 => fnv.text("i32"),
-            Shape::I64 => fnv.text("i64"),
-            Shape::I128 => fnv.text("i128"),
-            Shape::F32 => fnv.text("f32"),
-            Shape::F64 => fnv.text("f64"),
-            Shape::Char => fnv.text("char"),
-            Shape::Str => fnv.text("str"),
-            Shape::Bytes => fnv.text("bytes"),
-            Shape::Option(inner) => inner.get().hash(fnv.text("option<")).text(">"),
-            Shape::Seq(inner) => inner.get().hash(fnv.text("[")).text("]"),
-            Shape::Array(inner, len) => {
-                let fnv = inner.get().hash(fnv.text("[")).text("; ");
-                fnv.number(*len).text("]")
-            }
-            Shape::Map(key, value) => {
-                let fnv = key.get().hash(fnv.text("map<")).text(", ");
-                value.get().hash(fnv).text(">")
-            }
-            Shape::Tuple(items) => Shape::hash_tuple(items.get(), fnv),
-            Shape::Struct(fields) => Shape::hash_struct(fields.get(), fnv),
-            Shape::Enum(variants) => Shape::hash_enum(variants.get(), fnv),
-            Shape::Opaque { name, wire } => {
-                let fnv = fnv.text("opaque ").quoted(name.get());
-                match wire {
-                    Some(wire) => wire.get().hash(fnv.text(" = ")),
-                    None => fnv,
-                }
-            }
-            Shape::Recursive { name, body } => body.get().hash(fnv.text("rec ").name(name.get()).text(" ")),
-            Shape::Ref(name) => fnv.text("@").name(name.get()),
-        }
-    }
-
-    const fn hash_tuple(items: &[Part<Shape>], mut fnv: Fnv) -> Fnv {
-        fnv = fnv.text("(");
-        let mut i = 0;
-        while i < items.len() {
-            if i > 0 {
-                fnv = fnv.text(", ");
-            }
-            fnv = items[i].get().hash(fnv);
-            i += 1;
-        }
-        fnv.text(if items.len() == 1 { ",)" } else { ")" })
-    }
-
-    const fn hash_struct(fields: &[ShapeField], mut fnv: Fnv) -> Fnv {
-        fnv = fnv.text("{");
-        let mut i = 0;
-        while i < fields.len() {
-            if i > 0 {
-                fnv = fnv.text(", ");
-            }
-            fnv = fnv.name(fields[i].name.get()).text(": ");
-            fnv = fields[i].shape.get().hash(fnv);
-            i += 1;
-        }
-        fnv.text("}")
-    }
-
-    const fn hash_enum(variants: &[ShapeVariant], mut fnv: Fnv) -> Fnv {
-        fnv = fnv.text("enum {");
-        let mut i = 0;
-        while i < variants.len() {
-            if i > 0 {
-                fnv = fnv.text(", ");
-            }
-            fnv = fnv.name(variants[i].name.get());
-            fnv = variants[i].fields.get().hash_fields(fnv);
-            i += 1;
-        }
-        fnv.text("}")
-    }
-
-    /// The fields of a variant in their shortest form.
-    const fn hash_fields(&self, fnv: Fnv) -> Fnv {
-        match self {
-            Shape::Unit => fnv,
-            Shape::Tuple(items) => Shape::hash_tuple(items.get(), fnv),
-            Shape::Struct(fields) => Shape::hash_struct(fields.get(), fnv.text(" ")),
-            single => single.hash(fnv.text("(")).text(")"),
-        }
+impl Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
     }
 }
 
@@ -317,6 +244,12 @@ pub fn list<T>(
         each(f, item)?;
     }
     Ok(())
+}
+
+/// Whether a name needs no quotes.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(plain)
 }
 
 struct Name<'a>(&'a str);

@@ -98,7 +98,7 @@ impl<'a> Derived<'a> {
             }
             (Shape::Struct(fields), Value::Struct(values)) => {
                 let mut out = s.serialize_struct_variant("", at, name, values.len())?;
-                for ((_, value), ShapeField { name, shape }) in values.iter().zip(fields.iter()) {
+                for ((_, value), ShapeField { name, shape, .. }) in values.iter().zip(fields.iter()) {
                     out.serialize_field(constant(name), &self.part(value, shape))?;
                 }
                 out.end()
@@ -174,7 +174,7 @@ impl Serialize for Derived<'_> {
             }
             (Shape::Struct(fields), Value::Struct(values)) => {
                 let mut out = s.serialize_struct("Struct", values.len())?;
-                for ((_, value), ShapeField { name, shape }) in values.iter().zip(fields.iter()) {
+                for ((_, value), ShapeField { name, shape, .. }) in values.iter().zip(fields.iter()) {
                     out.serialize_field(constant(name), &self.part(value, shape))?;
                 }
                 out.end()
@@ -230,10 +230,7 @@ fn named<T: std::fmt::Debug>(
 
 fn fields(parts: impl Strategy<Value = Shape> + 'static) -> impl Strategy<Value = Vec<ShapeField>> {
     named(parts, 0).prop_map(|parts| {
-        let field = |(name, shape): (String, Shape)| ShapeField {
-            name: name.into(),
-            shape: shape.into(),
-        };
+        let field = |(name, shape): (String, Shape)| ShapeField::of(name.into(), shape.into());
         parts.into_iter().map(field).collect()
     })
 }
@@ -255,10 +252,7 @@ fn variants(parts: BoxedStrategy<Shape>) -> impl Strategy<Value = Vec<ShapeVaria
         fields(parts).prop_map(|fields| Shape::Struct(fields.into())),
     ];
     named(contents, 1).prop_map(|parts| {
-        let variant = |(name, fields): (String, Shape)| ShapeVariant {
-            name: name.into(),
-            fields: fields.into(),
-        };
+        let variant = |(name, fields): (String, Shape)| ShapeVariant::of(name.into(), fields.into());
         parts.into_iter().map(variant).collect()
     })
 }
@@ -268,13 +262,12 @@ fn shapes() -> BoxedStrategy<Shape> {
     let around = |inner: BoxedStrategy<Shape>| {
         let boxed = || inner.clone().prop_map(Part::from);
         let result = |(ok, error): (Shape, Shape)| {
-            let variant = |name: &str, single| ShapeVariant {
-                name: name.to_owned().into(),
-                fields: match single {
+            let variant = |name: &str, single| {
+                let fields = match single {
                     Shape::Unit => Shape::Newtype,
                     single => single,
-                }
-                .into(),
+                };
+                ShapeVariant::of(name.to_owned().into(), fields.into())
             };
             Shape::Enum(vec![variant("Ok", ok), variant("Err", error)].into())
         };

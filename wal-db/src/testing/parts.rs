@@ -101,17 +101,15 @@ pub(super) fn with_wires(shape: &Shape, known: &HashMap<&str, &Shape>) -> Shape 
         Shape::Map(key, value) => Shape::Map(part(key), part(value)),
         Shape::Tuple(items) => Shape::Tuple(items.iter().map(|item| part(item)).collect::<Vec<_>>().into()),
         Shape::Struct(fields) => {
-            let fields = fields.iter().map(|field| ShapeField {
-                name: field.name.clone(),
-                shape: part(&field.shape),
-            });
+            let fields = fields
+                .iter()
+                .map(|field| ShapeField::of(field.name.clone(), part(&field.shape)));
             Shape::Struct(fields.collect::<Vec<_>>().into())
         }
         Shape::Enum(variants) => {
-            let variants = variants.iter().map(|variant| ShapeVariant {
-                name: variant.name.clone(),
-                fields: part(&variant.fields),
-            });
+            let variants = variants
+                .iter()
+                .map(|variant| ShapeVariant::of(variant.name.clone(), part(&variant.fields)));
             Shape::Enum(variants.collect::<Vec<_>>().into())
         }
         plain => plain.clone(),

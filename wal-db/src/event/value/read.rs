@@ -260,7 +260,7 @@ impl<'de> Visitor<'de> for Struct<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut values = Vec::with_capacity(self.fields.len().min(MAX_RESERVED));
-        for ShapeField { name, shape } in self.fields {
+        for ShapeField { name, shape, .. } in self.fields {
             let name = self.at.budget.name(name)?;
             values.push((name, next(&mut seq, self.at.part(shape), &self)?));
         }
@@ -303,7 +303,7 @@ impl<'de> Visitor<'de> for Enum<'_, '_> {
         let variant = usize::try_from(index)
             .ok()
             .and_then(|index| self.variants.get(index));
-        let Some(ShapeVariant { name, fields }) = variant else {
+        let Some(ShapeVariant { name, fields, .. }) = variant else {
             let variants = self.variants.len();
             return Err(self.at.budget.fail(format_args!(
                 "variant {index} of an enum that has {variants} by its schema"
