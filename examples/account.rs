@@ -16,7 +16,7 @@ use wal_db::{
 
 /// Names and versions stand in the log; the Rust names may change.
 #[derive(Debug, Serialize, Deserialize, WalRecord)]
-#[wal(name = "account", version = 1)]
+#[wal(name = "account")]
 enum Account {
     #[wal(rename = "opened")]
     Opened { owner: String },

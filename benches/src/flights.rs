@@ -21,7 +21,7 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// As much of [`FlightEvent`] as can be, borrowed from the record.
 #[derive(Debug, Serialize, Deserialize, WalRecord)]
-#[wal(name = "flights", version = 1)]
+#[wal(name = "flights")]
 enum FlightRef<'a> {
     #[wal(rename = "import_started", version = 1)]
     ImportStarted { csv_bytes: u64, csv_crc32: u32 },
@@ -55,7 +55,7 @@ enum FlightRef<'a> {
     },
     #[wal(rename = "flown", version = 1)]
     Flown { row: u32, air_time_min: u32 },
-    #[wal(rename = "arrived", version = 2)]
+    #[wal(rename = "arrived", version = 2, since = 2)]
     Arrived { row: u32, at: u16, delay_min: i32 },
 }
 

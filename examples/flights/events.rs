@@ -7,7 +7,7 @@ use super::events_v1::ArrivedV1;
 
 /// One event of an import. Times are local, as hours * 100 + minutes; delays are in minutes, early is negative.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, WalRecord)]
-#[wal(name = "flights", version = 1)]
+#[wal(name = "flights")]
 pub(crate) enum FlightEvent {
     /// The first event of a log: which file the rows are from.
     #[wal(rename = "import_started", version = 1)]

@@ -6,7 +6,7 @@ use wal_db::{EventLog, Wal, WalRecord};
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(nam = "bank", version = 0)]
 enum Bank {
-    #[wal(version = 2, version = 3)]
+    #[wal(version = 1, version = 3)]
     Opened {
         #[serde(default)]
         id: u64,

@@ -60,7 +60,7 @@ impl From<V1> for Family {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "c.third", version = 3)]
+#[wal(name = "c.third", version = 3, since = 3)]
 struct ThirdV2(u8);
 
 impl From<ThirdV2> for Family {

@@ -15,7 +15,7 @@ struct Twice;
 enum OnTheEnum {
     #[wal(crate = "elsewhere")]
     First,
-    #[wal(name = "second", since = 2)]
+    #[wal(name = "second", default = 2)]
     Second {
         #[wal(sinc = 2, version = 2)]
         field: u8,

@@ -18,7 +18,7 @@ struct Negative;
 struct Text;
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "a", version = 0)]
+#[wal(name = "a")]
 enum Variants {
     #[wal(version = 70000)]
     First,

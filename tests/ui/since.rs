@@ -39,8 +39,9 @@ struct Gap {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "e", version = 9)]
+#[wal(name = "e")]
 enum Family {
+    #[wal(version = 9)]
     Gaps {
         #[wal(since = 2, default)]
         field: u8,
@@ -50,6 +51,30 @@ enum Family {
         #[wal(since = 2, default)]
         field: u8,
     },
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "on_the_enum", version = 2)]
+enum OnTheEnum {
+    Same(u64),
+    Changed(#[wal(since = 2, default)] u8),
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "nothing")]
+enum NothingNew {
+    #[wal(version = 2)]
+    Same(u64),
+    #[wal(version = 3, since = 2)]
+    Same2(u64),
+    #[wal(version = 4, since = 4)]
+    First(u64),
+    #[wal(since = 2)]
+    NotYet(u64),
+    #[wal(version = 2, since = 2, from = Gap)]
+    Both(u64),
+    #[wal(since = 2, retired)]
+    Retiring(wal_db::event::Retired),
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::WalRecord;
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "fields.added", version = 2)]
+#[wal(name = "fields.added", version = 2, since = 2)]
 struct Added {
     id: u64,
     note: String,

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::WalRecord;
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "from.chain", version = 2)]
+#[wal(name = "from.chain", version = 2, since = 2)]
 struct ChainV2 {
     id: u32,
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::WalRecord;
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "from.renamed", version = 2)]
+#[wal(name = "from.renamed", version = 2, since = 2)]
 struct RenamedV2 {
     id: u32,
 }

@@ -2,8 +2,9 @@ use serde::{Deserialize, Serialize};
 use wal_db::WalRecord;
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "versions.down", version = 2)]
+#[wal(name = "versions.down")]
 enum Down {
+    #[wal(version = 2, since = 2)]
     Opened { id: u64 },
 }
 
@@ -15,7 +16,7 @@ struct Struct {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "versions.unread", version = 3)]
+#[wal(name = "versions.unread", version = 3, since = 3)]
 struct Unread {
     id: u64,
 }

@@ -25,10 +25,12 @@ pub(crate) enum Place {
 impl Place {
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Place::Struct => &["name", "version", "alias", "id", "from", "split", "crate"],
-            Place::Enum => &["name", "version", "alias", "families", "crate"],
+            Place::Struct => &[
+                "name", "version", "since", "alias", "id", "from", "split", "crate",
+            ],
+            Place::Enum => &["name", "alias", "families", "crate"],
             Place::Variant => &[
-                "rename", "alias", "id", "version", "from", "split", "retired", "other",
+                "rename", "alias", "id", "version", "since", "from", "split", "retired", "other",
             ],
             Place::Field => &["since", "default", "opaque", "wire"],
             Place::Nested => &["opaque", "wire", "bound", "crate"],
@@ -86,6 +88,7 @@ pub(crate) struct WalAttr {
     pub retired: Slot<()>,
     pub other: Slot<()>,
     pub families: Slot<()>,
+    /// The first version that has the field, or of an event type the first that is read.
     pub since: Slot<u16>,
     pub default: Slot<DefaultValue>,
     pub opaque: Slot<String>,
@@ -195,6 +198,10 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
         "id" if place == Place::Enum => {
             "`id` belongs on a variant: each variant of an enum is an event type of its own"
         }
+        "version" | "since" if place == Place::Enum => {
+            "`version` belongs on each variant that has changed, or with `families` on the type that it holds: each is \
+             an event type of its own, and the version of one that has not changed stays as it is"
+        }
         "from" | "split" if place == Place::Enum => {
             "`from` and `split` belong on a variant: each variant of an enum is an event type of its own"
         }
@@ -212,7 +219,7 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
             "a type inside an event has no name in the log: that is for types with `#[derive(WalRecord)]`"
         }
         "crate" => "`crate` belongs on the type",
-        "since" | "default" => "`since` and `default` belong on a field",
+        "default" => "`default` belongs on a field",
         "opaque" | "wire" if place != Place::NestedVariant => "`opaque` and `wire` belong on a field",
         _ => return None,
     })
@@ -246,7 +253,7 @@ fn since(lit: &LitInt) -> syn::Result<(u16, Span)> {
     match version(lit)? {
         (1, span) => Err(Error::new(
             span,
-            "what was there from version 1 on needs no `since`: it is the first version that has the field, from 2",
+            "what was there from version 1 on needs no `since`: it is the first version that has it, from 2",
         )),
         since => Ok(since),
     }

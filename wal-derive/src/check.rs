@@ -126,14 +126,7 @@ fn check_struct<'a>(
         retired: false,
         variant: None,
         fields,
-        older: versions::check(
-            source,
-            &source.wal,
-            &source.wal.version,
-            fields,
-            source.ident.span(),
-            errors,
-        ),
+        older: versions::check(source, &source.wal, fields, source.ident.span(), errors),
         from: source.wal.from.get(),
         split: source.wal.split.get(),
         wal: &source.wal,
@@ -164,10 +157,6 @@ fn check_variants<'a>(
             continue;
         }
         let retired = variant.wal.retired.span();
-        let version = match &variant.wal.version {
-            Slot::Absent => &source.wal.version,
-            own => own,
-        };
         let older = match retired {
             Some(_) => {
                 check_retired(variant, errors);
@@ -176,7 +165,6 @@ fn check_variants<'a>(
             None => versions::check(
                 source,
                 &variant.wal,
-                version,
                 &variant.fields,
                 variant.ident.span(),
                 errors,
@@ -188,7 +176,7 @@ fn check_variants<'a>(
         let record = Record {
             aliases: aliases(source, variant, family, &name),
             name: format!("{family}.{name}"),
-            version: version.get().copied().unwrap_or(1),
+            version: variant.wal.version.get().copied().unwrap_or(1),
             id: variant.wal.id.get().copied(),
             retired: retired.is_some(),
             variant: Some(variant),
@@ -260,13 +248,14 @@ fn check_retired(variant: &Variant<'_>, errors: &mut Errors) {
             ),
         );
     }
-    for span in [variant.wal.from.span(), variant.wal.split.span()]
+    let wal = &variant.wal;
+    for span in [wal.from.span(), wal.split.span(), wal.since.span()]
         .into_iter()
         .flatten()
     {
         errors.at(
             span,
-            "a retired event is not read any more, so there is nothing to convert",
+            "a retired event is not read any more, in no version, so there is nothing to convert",
         );
     }
 }
@@ -310,6 +299,7 @@ fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<
         let own = [
             wal.rename.span(),
             wal.version.span(),
+            wal.since.span(),
             wal.id.span(),
             wal.from.span(),
             wal.split.span(),

@@ -34,15 +34,11 @@ struct Held<'a> {
 fn check<'a>(source: &'a Source<'a>, errors: &mut Errors) -> Vec<Held<'a>> {
     check::check_generics(source, errors);
     let wal = &source.wal;
-    let own = [
-        wal.name.span(),
-        wal.version.span(),
-        wal.aliases.first().map(|(_, span)| *span),
-    ];
+    let own = [wal.name.span(), wal.aliases.first().map(|(_, span)| *span)];
     for span in own.into_iter().flatten() {
         errors.at(
             span,
-            "an enum of `families` is not stored, only what its variants hold is: a name, an alias or a version belongs \
+            "an enum of `families` is not stored, only what its variants hold is: a name or an alias belongs \
              on the type that a variant holds",
         );
     }

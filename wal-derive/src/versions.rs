@@ -12,55 +12,35 @@ use crate::tokens;
 
 /// The versions that `since` describes, in order.
 ///
-/// They begin with version 1, or with the version before the first step if `from` reads what is before that; the
-/// generated code compares with the version of the type in `from`.
+/// They begin with version 1, or with what the type itself has as `since`, or with the version before the first step if
+/// `from` reads what is before that; the generated code compares with the version of the type in `from`.
 pub(crate) fn check(
     source: &Source<'_>,
     wal: &WalAttr,
-    version: &Slot<u16>,
     fields: &Fields<'_>,
     ident: Span,
     errors: &mut Errors,
 ) -> Vec<u16> {
-    if let (true, Some(span)) = (wal.from.is_absent(), wal.split.span()) {
-        errors.at(
-            span,
-            "`split` makes new events from one of an earlier type: add `from = Old`",
-        );
-    }
-    // The version of an enum is of no help: several variants may lack the step.
-    let span = wal.version.span().unwrap_or(ident);
-    let version = match version {
+    let version = match &wal.version {
         Slot::Bad => return Vec::new(),
         Slot::Absent => 1,
         Slot::Good(version, _) => *version,
     };
-    if let Some(old) = wal.from.get() {
-        if version == 1 {
-            errors.push(Error::new_spanned(
-                old,
-                "nothing is earlier than version 1: write `version = 2`",
-            ));
-        }
-        if tokens::mentions_self(old, source.ident) {
-            errors.push(Error::new_spanned(
-                old,
-                "`from` takes the type that it was before, and this is the type itself",
-            ));
-        }
+    check_from(source, wal, version, errors);
+    if !(wal.from.is_absent() || wal.since.is_absent()) {
+        return Vec::new();
     }
     let since: Vec<_> = fields
         .list
         .iter()
         .filter(|field| !field.wal.since.is_absent())
         .collect();
-    if since.is_empty() {
-        return Vec::new();
+    if !since.is_empty() {
+        check_whole(source, fields, &since, errors);
     }
-    check_whole(source, fields, &since, errors);
     let mut steps = BTreeSet::new();
-    for field in since {
-        match &field.wal.since {
+    for slot in since.iter().map(|field| &field.wal.since).chain([&wal.since]) {
+        match slot {
             Slot::Good(step, span) if *step > version => {
                 errors.at(
                     *span,
@@ -72,12 +52,56 @@ pub(crate) fn check(
             }
             Slot::Good(step, _) => steps.insert(*step),
             // Reported; what the steps are is not known.
-            Slot::Bad | Slot::Absent => return Vec::new(),
+            Slot::Bad => return Vec::new(),
+            Slot::Absent => continue,
         };
     }
-    let first = first_step(&steps, wal, errors);
-    check_steps(&steps, first, version, span, errors);
+    // A `split` without `from` is reported.
+    let is_converted = !(wal.from.is_absent() && wal.split.is_absent());
+    if steps.is_empty() && is_converted {
+        return Vec::new();
+    }
+    let first = match wal.since.get() {
+        Some(first) => first + 1,
+        None => first_step(&steps, wal, errors),
+    };
+    check_steps(
+        &steps,
+        first,
+        version,
+        wal.version.span().unwrap_or(ident),
+        errors,
+    );
     (first - 1..version).collect()
+}
+
+/// What stands beside `from`, and what it takes.
+fn check_from(source: &Source<'_>, wal: &WalAttr, version: u16, errors: &mut Errors) {
+    if let (true, Some(span)) = (wal.from.is_absent(), wal.split.span()) {
+        errors.at(
+            span,
+            "`split` makes new events from one of an earlier type: add `from = Old`",
+        );
+    }
+    let Some(old) = wal.from.get() else { return };
+    if let Some(span) = wal.since.span() {
+        errors.at(
+            span,
+            "`since` says that nothing earlier is read, and `from` reads it: write one of them",
+        );
+    }
+    if version == 1 {
+        errors.push(Error::new_spanned(
+            old,
+            "nothing is earlier than version 1: write `version = 2`",
+        ));
+    }
+    if tokens::mentions_self(old, source.ident) {
+        errors.push(Error::new_spanned(
+            old,
+            "`from` takes the type that it was before, and this is the type itself",
+        ));
+    }
 }
 
 /// The first version that `since` describes the difference of.
@@ -120,7 +144,8 @@ fn check_steps(steps: &BTreeSet<u16>, first: u16, version: u16, span: Span, erro
         span,
         format_args!(
             "nothing says what {versions} changed: give the fields that it added \
-             `#[wal(since = {one}, default)]`, or convert from the type it was before with `#[wal(from = Old)]`"
+             `#[wal(since = {one}, default)]`, or convert from the type it was before with `#[wal(from = Old)]`; \
+             if no log holds an earlier version, write `version = {version}, since = {version}`"
         ),
     );
 }

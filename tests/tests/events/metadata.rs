@@ -244,7 +244,7 @@ struct Made(String);
 struct Undecodable([u8; 2]);
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "login", version = 3)]
+#[wal(name = "login", version = 3, since = 3)]
 struct Login([u8; 2]);
 
 const UNDECODABLE: [u8; 2] = [0xFF; 2];

@@ -32,7 +32,7 @@ fn words(line: Line) -> Vec<Word> {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "line", version = 3)]
+#[wal(name = "line", version = 3, since = 3)]
 struct OfTomorrow(String);
 
 fn wal() -> Wal {

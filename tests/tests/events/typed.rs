@@ -35,7 +35,7 @@ enum Tier {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
-#[wal(name = "bank", version = 2)]
+#[wal(name = "bank")]
 enum Bank {
     Opened {
         id: u64,
@@ -43,7 +43,7 @@ enum Bank {
         address: Option<Address>,
         tags: BTreeSet<String>,
     },
-    #[wal(rename = "moved", version = 1)]
+    #[wal(rename = "moved", version = 2, since = 2)]
     Transferred(u64, u64, i128),
     Renamed(String),
     TierChanged(Tier),
@@ -134,14 +134,14 @@ fn names_versions_and_ids_are_the_declared_ones() {
         .map(|record| (record.name, record.version))
         .collect();
     let expected = [
-        ("bank.opened", 2),
-        ("bank.moved", 1),
-        ("bank.renamed", 2),
-        ("bank.tier_changed", 2),
-        ("bank.rates", 2),
-        ("bank.sealed", 2),
-        ("bank.type", 2),
-        ("bank.closed", 2),
+        ("bank.opened", 1),
+        ("bank.moved", 2),
+        ("bank.renamed", 1),
+        ("bank.tier_changed", 1),
+        ("bank.rates", 1),
+        ("bank.sealed", 1),
+        ("bank.type", 1),
+        ("bank.closed", 1),
     ];
     assert_eq!(declared, expected);
     assert_eq!(Bank::NAME, "bank");
@@ -151,7 +151,7 @@ fn names_versions_and_ids_are_the_declared_ones() {
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
-#[wal(name = "reading", version = 3)]
+#[wal(name = "reading", version = 3, since = 3)]
 struct Reading {
     sensor: u32,
     celsius: f32,
@@ -193,13 +193,13 @@ mod other {
     use super::*;
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
-    #[wal(name = "reading", version = 2)]
+    #[wal(name = "reading", version = 2, since = 2)]
     pub(crate) struct Before {
         pub sensor: u32,
     }
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
-    #[wal(name = "reading", version = 4)]
+    #[wal(name = "reading", version = 4, since = 4)]
     pub(crate) struct Later {
         pub sensor: u32,
         pub celsius: f32,
@@ -207,13 +207,13 @@ mod other {
     }
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
-    #[wal(name = "reading", version = 3)]
+    #[wal(name = "reading", version = 3, since = 3)]
     pub(crate) struct Shorter {
         pub sensor: u32,
     }
 
     #[derive(Debug, Serialize, Deserialize, WalRecord)]
-    #[wal(name = "reading", version = 3)]
+    #[wal(name = "reading", version = 3, since = 3)]
     pub(crate) struct Longer {
         pub sensor: u32,
         pub celsius: f32,

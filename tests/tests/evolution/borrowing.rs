@@ -32,7 +32,7 @@ impl<'a> From<LineV1<'a>> for Line<'a, '_> {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "line", version = 2)]
+#[wal(name = "line", version = 2, since = 2)]
 struct LineV2 {
     text: String,
     bytes: Vec<u8>,

@@ -43,7 +43,7 @@ impl From<PricedV1> for PricedV3 {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "priced", version = 2)]
+#[wal(name = "priced", version = 2, since = 2)]
 struct PricedV2 {
     cents: i64,
 }
@@ -70,7 +70,7 @@ impl TryFrom<PricedV3> for Priced {
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]
-#[wal(name = "priced", version = 4)]
+#[wal(name = "priced", version = 4, since = 4)]
 struct PricedV4 {
     cents: u64,
     taxed: bool,
@@ -128,7 +128,7 @@ fn a_version_before_the_chain_begins_is_an_error() {
     #[wal(name = "late")]
     struct V1(u8);
     #[derive(Serialize, Deserialize, WalRecord)]
-    #[wal(name = "late", version = 2)]
+    #[wal(name = "late", version = 2, since = 2)]
     struct V2(u16);
     #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
     #[wal(name = "late", version = 3, from = V2)]

@@ -35,24 +35,24 @@ mod old {
 struct MovedV1(u64, i64);
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
-#[wal(name = "bank", version = 2, alias = "ledger")]
+#[wal(name = "bank", alias = "ledger")]
 enum Bank {
-    #[wal(version = 1)]
     Closed,
     Inserted,
     #[wal(retired)]
     Blinked(Retired),
-    #[wal(rename = "moved", alias = "transferred", from = MovedV1)]
+    #[wal(rename = "moved", alias = "transferred", version = 2, from = MovedV1)]
     Move {
         to: u64,
         cents: i64,
     },
+    #[wal(version = 2)]
     Opened {
         #[wal(since = 2, default = "usd")]
         currency: String,
         id: u64,
     },
-    #[wal(version = 1, id = 77)]
+    #[wal(id = 77)]
     Chosen(u8),
     #[wal(other)]
     Unknown(UnknownEvent),
@@ -113,7 +113,7 @@ fn a_retired_event_is_an_error_where_it_is_asked_for() {
 #[test]
 fn a_record_of_an_unknown_type_goes_to_the_variant_for_those() {
     #[derive(Serialize, Deserialize, WalRecord)]
-    #[wal(name = "bank.later", version = 3)]
+    #[wal(name = "bank.later", version = 3, since = 3)]
     struct Later(u8, u8);
 
     let Bank::Unknown(raw) = today::<Bank>(&Later(1, 2)) else {
@@ -143,8 +143,8 @@ fn ids_and_aliases_are_what_is_declared() {
         .collect();
     let expected: [(&str, u16, &[&str]); 6] = [
         ("bank.closed", 1, &["ledger.closed"]),
-        ("bank.inserted", 2, &["ledger.inserted"]),
-        ("bank.blinked", 2, &["ledger.blinked"]),
+        ("bank.inserted", 1, &["ledger.inserted"]),
+        ("bank.blinked", 1, &["ledger.blinked"]),
         (
             "bank.moved",
             2,

@@ -23,7 +23,7 @@ mod v2 {
     use super::*;
 
     #[derive(Serialize, Deserialize, WalRecord)]
-    #[wal(name = "order", version = 2)]
+    #[wal(name = "order", version = 2, since = 2)]
     pub(crate) struct Order {
         pub currency: String,
         pub id: u64,
@@ -125,7 +125,7 @@ mod pair {
     }
 
     #[derive(Serialize, Deserialize, WalRecord)]
-    #[wal(name = "pair", version = 2)]
+    #[wal(name = "pair", version = 2, since = 2)]
     pub(crate) struct V2(pub u8, pub u16);
 
     #[derive(Serialize, Deserialize, WalRecord)]
@@ -211,12 +211,14 @@ fn seven() -> u8 {
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
-#[wal(name = "cached", version = 2)]
+#[wal(name = "cached")]
 enum Cached {
+    #[wal(version = 2)]
     First(
         #[serde(skip, default = "seven")] u8,
         #[wal(since = 2, default = 1)] u8,
     ),
+    #[wal(version = 2)]
     Second {
         #[serde(skip, default = "seven")]
         skipped: u8,

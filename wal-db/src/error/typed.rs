@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use wal_shape::type_id;
+
 use super::with_sources;
 use crate::{
     format::envelope::{CodecId, EnvelopeError},
@@ -161,6 +163,36 @@ pub enum TypedError {
         stored: String,
     },
 
+    /// The log holds records of this type under another id.
+    #[error(
+        "`{name}` has the type id {id:#010x}, and `{stored}` is stored under {stored_id:#010x} in this log, where its \
+         records would not be found: {}",
+        own_id(stored, *stored_id)
+    )]
+    #[non_exhaustive]
+    OtherId {
+        /// The full name of the program's event type.
+        name: &'static str,
+        /// The id that the program gives it.
+        id: u32,
+        /// The name in the log: the same, or a former one.
+        stored: String,
+        /// The id in the log.
+        stored_id: u32,
+    },
+
+    /// The log holds earlier versions of types of the program, which the program does not say how to read.
+    #[error(
+        "this log holds versions that nothing in this program reads:{versions}\n\
+         say how to read each one: with `#[wal(since = N, default)]` on the fields that came after it, or with \
+         `#[wal(from = Old)]` and the type as it was"
+    )]
+    #[non_exhaustive]
+    OlderVersions {
+        /// Name and version, one on each line.
+        versions: String,
+    },
+
     /// A record that was read in another log is of a type that this log knows under another name or in another shape.
     #[error(
         "the type id of `{name}` version {version} is that of `{stored}` in this log, or that has another shape: \
@@ -266,6 +298,14 @@ pub enum TypedError {
 impl fmt::Debug for TypedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         with_sources(self, f)
+    }
+}
+
+/// What to write for the id under which a type is stored.
+fn own_id(name: &str, stored: u32) -> String {
+    match stored == type_id(name) {
+        true => "write no `id`".to_owned(),
+        false => format!("write `#[wal(id = {stored})]`"),
     }
 }
 

@@ -37,6 +37,7 @@ impl EventType {
         let Some(schema) = self.schema else {
             return Ok(None);
         };
+        self.check_id(held)?;
         if self.is_held(self.version, schema, held)? {
             return Ok(None);
         }
@@ -50,25 +51,47 @@ impl EventType {
         Ok(Some(stored.encode()))
     }
 
-    /// Whether the log holds the schema of this version under this type's own id. If it holds another one for it, or
-    /// the id is another type's, that is an error.
+    /// Whether the log holds the schema of this version under this type's own id. If it holds another one for it, that
+    /// is an error.
     fn is_held(&self, version: u16, schema: &Shape, held: &[Entry]) -> Result<bool> {
         let mut is_held = false;
-        for stored in schemas_in(held).filter(|stored| self.has_id(stored.type_id)) {
-            if !self.has_name(stored.name) {
-                return Err(TypedError::IdTaken {
-                    id: stored.type_id,
-                    name: self.name,
-                    stored: stored.name.to_owned(),
-                }
-                .into());
-            }
-            if stored.version == version {
-                self.check_shape(version, schema, stored.shape)?;
-                is_held |= stored.type_id == self.id;
-            }
+        let own = schemas_in(held).filter(|stored| self.has_id(stored.type_id));
+        for stored in own.filter(|stored| stored.version == version) {
+            self.check_shape(version, schema, stored.shape)?;
+            is_held |= stored.type_id == self.id;
         }
         Ok(is_held)
+    }
+
+    /// A name and an id of the log belong to each other: both are this type's, or neither is.
+    fn check_id(&self, held: &[Entry]) -> Result<(), TypedError> {
+        for stored in schemas_in(held) {
+            match (self.has_id(stored.type_id), self.has_name(stored.name)) {
+                (true, false) => {
+                    return Err(TypedError::IdTaken {
+                        id: stored.type_id,
+                        name: self.name,
+                        stored: stored.name.to_owned(),
+                    });
+                }
+                (false, true) => {
+                    return Err(TypedError::OtherId {
+                        name: self.name,
+                        id: self.id,
+                        stored: stored.name.to_owned(),
+                        stored_id: stored.type_id,
+                    });
+                }
+                (true, true) | (false, false) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a record of a version can be read, as far as the type says which ones it reads. Those of a retired type
+    /// are passed over.
+    fn reads(&self, version: u16) -> bool {
+        self.retired || self.schema.is_none() || self.history().any(|known| known.version == version)
     }
 
     fn check_shape(&self, version: u16, schema: &Shape, stored: &str) -> Result<(), TypedError> {
@@ -137,12 +160,39 @@ pub(super) fn check(wal: &Wal, records: &[EventType]) -> Result<()> {
 }
 
 pub(super) fn compare(records: &[EventType], held: &[Entry]) -> Result<()> {
-    for record in records.iter().filter(|record| !record.retired) {
-        for older in record.history() {
+    for record in records {
+        record.check_id(held)?;
+        for older in record.history().filter(|_| !record.retired) {
             record.is_held(older.version, older.schema, held)?;
         }
     }
     Ok(())
+}
+
+/// As [`check`], for a log that is opened: it holds no earlier version that nothing reads. What a newer program wrote is
+/// told by [`EventLog::ahead`].
+pub(super) fn check_opened(wal: &Wal, records: &[EventType]) -> Result<()> {
+    wal.with_dictionary(|held| {
+        compare(records, held)?;
+        Ok(no_unread_versions(records, held)?)
+    })?
+}
+
+fn no_unread_versions(records: &[EventType], held: &[Entry]) -> Result<(), TypedError> {
+    let mut versions = String::new();
+    for stored in schemas_in(held) {
+        let own = records.iter().find(|record| record.has_id(stored.type_id));
+        if let Some(record) = own
+            && stored.version < record.version
+            && !record.reads(stored.version)
+        {
+            versions.push_str(&format!("\n  `{}` version {}", stored.name, stored.version));
+        }
+    }
+    match versions.is_empty() {
+        true => Ok(()),
+        false => Err(TypedError::OlderVersions { versions }),
+    }
 }
 
 impl SchemaRecord<'_> {
@@ -184,26 +234,22 @@ impl Schemas {
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
-    /// The event types of which the log holds more than this program knows: a later version, or, for an enum, a type
-    /// that it does not have. Then a newer program has written to the log, and what this one cannot read is to come.
-    /// Fails as [`Wal::schemas`].
+    /// The event types of which the log holds more than `E` knows: a later version of one, or a type that `E` does not
+    /// have under its name, a former name or its id. Then a newer program has written to the log, or a type was renamed
+    /// without an `alias`, and a [`replay`](Self::replay) will meet what it cannot read. Retired types are known in all
+    /// versions.
+    ///
+    /// In a log of several families all but those of `E` are listed. Ask an enum of
+    /// [families](crate::WalRecord#several-families-in-one-log) that holds them all.
+    ///
+    /// # Errors
+    /// As [`Wal::schemas`].
     pub fn ahead(&self) -> Result<Vec<Ahead>> {
         let held = self.wal().with_dictionary(<[Entry]>::to_vec)?;
         let mut ahead: Vec<Ahead> = Vec::new();
         for stored in schemas_in(&held) {
             let known = E::RECORDS.iter().find(|record| record.has_id(stored.type_id));
-            let of_family = || {
-                let families = E::FAMILIES.iter().filter(|family| family.is_enum);
-                let mut rests =
-                    families.filter_map(|family| stored.name.strip_prefix(family.name)?.strip_prefix('.'));
-                // With another dot it belongs to a family whose name only begins like this one's.
-                rests.any(|variant| !variant.contains('.'))
-            };
-            let is_ahead = match known {
-                Some(record) => stored.version > record.version,
-                None => of_family(),
-            };
-            if !is_ahead {
+            if known.is_some_and(|record| record.retired || stored.version <= record.version) {
                 continue;
             }
             match ahead.iter_mut().find(|other| other.type_id == stored.type_id) {

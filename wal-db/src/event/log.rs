@@ -49,8 +49,8 @@ impl Wal {
     ///
     /// # Errors
     /// [`TypedError::Encode`] if the event cannot be encoded or could not be read back, for example because
-    /// it is nested too deeply; [`TypedError::IdTaken`] or [`TypedError::ShapeChanged`] if the log holds another type with
-    /// its id or another shape of its version. Nothing was appended then. Otherwise as [`append`](Wal::append); to find the
+    /// it is nested too deeply; [`TypedError::IdTaken`], [`TypedError::OtherId`] or [`TypedError::ShapeChanged`] if the log
+    /// holds another type with its id, the type with another id, or another shape of its version. Nothing was appended then. Otherwise as [`append`](Wal::append); to find the
     /// schemas that the log holds it may be read, as by [`schemas`](Wal::schemas).
     pub fn append_typed<T: WalRecord>(&self, event: &T) -> Result<Lsn> {
         let encode = |buffer: &mut Vec<u8>| payload::encode::<DefaultCodec, T>(event, buffer);
@@ -61,12 +61,15 @@ impl Wal {
     ///
     /// # Errors
     /// [`TypedError::ShapeChanged`] if the log holds another shape of a type and version that `E` reads.
-    /// [`TypedError::IdTaken`] if an id of `E` is that of a type with another name in this log.
+    /// [`TypedError::OlderVersions`] if the log holds an earlier version of a type of `E` that nothing reads; a later one
+    /// is no error, see [`EventLog::ahead`].
+    /// [`TypedError::IdTaken`] if an id of `E` is that of a type with another name in this log, [`TypedError::OtherId`] if
+    /// a type of `E` is there with another id.
     /// [`TypedError::IdCollision`] if two event types of `E` share a type id; the derive finds that at compile time.
     /// Otherwise as [`schemas`](Wal::schemas): the schemas are read.
     pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
         record::check_ids(E::RECORDS)?;
-        dictionary::check(self, E::RECORDS)?;
+        dictionary::check_opened(self, E::RECORDS)?;
         Ok(EventLog {
             wal: self.clone(),
             reads_back: READS_BACK,

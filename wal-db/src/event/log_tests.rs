@@ -12,7 +12,7 @@ use crate::{
 #[wal(name = "step")]
 enum Step {
     Left(u32),
-    #[wal(version = 2)]
+    #[wal(version = 2, since = 2)]
     Right {
         by: u32,
     },

@@ -63,7 +63,7 @@ enum Shape {
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
-#[wal(name = "point", version = 3, id = 9)]
+#[wal(name = "point", version = 3, since = 3, id = 9)]
 struct Point {
     x: i32,
     y: i32,
@@ -467,7 +467,7 @@ enum Nested {
 #[wal(name = "rich")]
 enum Rich {
     Unit,
-    #[wal(version = 2)]
+    #[wal(version = 2, since = 2)]
     Text(String),
     #[wal(id = 0)]
     Numbers(u128, i128, u16, i8, f32, f64, char, bool),

@@ -29,7 +29,7 @@ use crate::error::TypedError;
 /// enum Bank {
 ///     Opened { id: u64, owner: String },
 ///     #[wal(rename = "moved", version = 2)]
-///     Transferred(u64, u64, i64),
+///     Transferred(u64, u64, i64, #[wal(since = 2, default = "eur")] String),
 ///     Closed(u64),
 /// }
 ///
@@ -47,7 +47,8 @@ use crate::error::TypedError;
 /// | enum | `families` | instead of `name`: each variant holds another `WalRecord`; see [below](#several-families-in-one-log) |
 /// | variant | `rename = "..."` | the part of its name after the dot; the variant's name in snake case if absent |
 /// | type, variant | `alias = "..."` | a former name, as often as needed; on an enum of the family, so of all its variants; on a variant the part after the dot, or with a dot a name in full |
-/// | type, variant | `version = N` | 1 to 65535, 1 if absent; on an enum the default of its variants |
+/// | struct, variant | `version = N` | 1 to 65535, 1 if absent |
+/// | struct, variant | `since = N` | the first version that is read, 1 if absent; earlier ones were never stored, or are in no log any more |
 /// | struct, variant | `id = N` | the type id, instead of the hash of the name |
 /// | struct, variant | `from = Old` | the type that it was before, a struct with the same full name and the version before; converted with `From`, or with `TryFrom` and its error kept |
 /// | struct, variant | `split = f` | beside `from`: `f(old)` returns the events that one of `Old` is today, none or any number |
@@ -61,7 +62,8 @@ use crate::error::TypedError;
 ///
 /// Give the event a new version whenever what is stored changes, and say what changed: every version from the first to
 /// today's is described by fields with `since`, or is what `from` converts from. Each type of a chain reads the
-/// versions that its own fields describe, and hands earlier ones to the type that it was before.
+/// versions that its own fields describe, and hands earlier ones to the type that it was before. A chain that begins
+/// later than with version 1 says so with `since` on its first type.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]

@@ -148,8 +148,8 @@ impl<E, C, R> Replay<E, C, R> {
         self.notes.skipped
     }
 
-    /// Of which event types the log holds more than this program knows, so far: later versions of its own, and types
-    /// that the family does not have. With two releases in service, it tells the older one that the newer one writes.
+    /// Of which event types the log holds more than `E` knows, so far: later versions of its own, and types that it does
+    /// not have. With two releases in service, it tells the older one that the newer one writes.
     ///
     /// It is what the headers of unreadable records say, also of the one whose error ended the replay. At most 1,024
     /// types are kept, in the order in which they were met.

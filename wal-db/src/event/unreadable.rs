@@ -99,6 +99,8 @@ impl Skipped {
             | TypedError::Encode { .. }
             | TypedError::IdCollision { .. }
             | TypedError::IdTaken { .. }
+            | TypedError::OtherId { .. }
+            | TypedError::OlderVersions { .. }
             | TypedError::OtherSchema { .. } => return None,
         })
     }
@@ -159,7 +161,7 @@ impl Notes {
     fn note_ahead(&mut self, error: &TypedError, info: EventInfo) {
         let (name, known) = match *error {
             TypedError::NewerVersion { name, known, .. } => (Some(name), known),
-            TypedError::UnknownType { .. } => (None, 0),
+            TypedError::UnknownType { .. } | TypedError::WrongType { .. } => (None, 0),
             _ => return,
         };
         let EventInfo { type_id, version, .. } = info;

@@ -423,10 +423,12 @@ fn a_record_of_no_family_goes_to_the_first_that_takes_those() {
 }
 
 #[test]
-fn a_type_of_another_family_is_ahead_of_none() {
+fn a_type_of_another_family_is_ahead_of_one_and_not_of_all() {
     let wal = wal();
     wal.append_typed(&Note("a".to_owned())).unwrap();
-    assert!(wal.typed::<Order>().unwrap().ahead().unwrap().is_empty());
+    let ahead = wal.typed::<Order>().unwrap().ahead().unwrap();
+    assert_is!(ahead[..], [ahead] if ahead.name.as_deref() == Some("note.taken"));
+    assert!(wal.typed::<App>().unwrap().ahead().unwrap().is_empty());
 }
 
 #[test]

@@ -9,18 +9,19 @@ use super::text;
 
 /// The second release of a family. The first one had no currency, one amount in whole units, and one kind of name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, wal_db::WalRecord)]
-#[wal(name = "kit.account", version = 2)]
+#[wal(name = "kit.account")]
 enum Account {
+    #[wal(version = 2)]
     Opened {
         id: u64,
         #[wal(since = 2, default = "usd")]
         currency: String,
     },
-    #[wal(from = MovedV1)]
+    #[wal(version = 2, from = MovedV1)]
     Moved { from: u64, to: u64, cents: i64 },
-    #[wal(from = NamedV1, split = split_name)]
+    #[wal(version = 2, from = NamedV1, split = split_name)]
     Named { given: String, family: String },
-    #[wal(version = 1, id = 4711)]
+    #[wal(id = 4711)]
     Closed(u64),
     #[wal(retired)]
     Blinked(wal_db::event::Retired),
