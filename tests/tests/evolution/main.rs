@@ -9,6 +9,7 @@ mod fields;
 mod finds;
 mod kit;
 mod nested;
+mod nonzero;
 mod prefixes;
 mod renamed;
 mod schemas;

@@ -203,10 +203,8 @@ fn another_type_than_the_struct_asked_for_is_an_unknown_one() {
     let mut replay = log.replay(..).expect("replay").on_unreadable(Unreadable::Skip);
     assert_eq!(replay.by_ref().count(), 1);
     assert_eq!((replay.skipped().unknown_type, replay.skipped().total()), (1, 1));
-    assert!(
-        replay.ahead().is_empty(),
-        "it is another type, not a newer release"
-    );
+    let ahead = replay.ahead();
+    assert_is!(ahead, [ahead] if ahead.type_id == Paused::RECORDS[0].id && ahead.known == 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Random values of types of other crates that are known by name: see `event/schema/foreign.rs`.
+//! Random values of types that are known by name: of std's in `event/schema/std_types.rs` and of other crates' in
+//! `event/schema/foreign.rs`.
 
-#![allow(unused_imports)] // without any of the features
-
+#[allow(unused_imports)] // without any of the features
 use proptest::prelude::*;
 
 use super::strategies::Strategies;
@@ -16,6 +16,7 @@ macro_rules! with_features {
 }
 
 pub(super) fn all(strategies: Strategies) -> Strategies {
+    let strategies = of_std::all(strategies);
     with_features! {
         strategies:
         "chrono" => of_chrono;
@@ -28,6 +29,27 @@ pub(super) fn all(strategies: Strategies) -> Strategies {
         "uuid" => of_uuid;
     }
     strategies
+}
+
+mod of_std {
+    use std::num::NonZero;
+
+    use super::{Just, Strategies, Strategy, any, prop_oneof};
+
+    macro_rules! nonzero {
+        ($strategies:ident: $($ty:ty)+) => {
+            $strategies$(.of({
+                let ends = prop_oneof![Just(<NonZero<$ty>>::MIN), Just(<NonZero<$ty>>::MAX)];
+                let small = (1..=3 as $ty).prop_filter_map("a number", <NonZero<$ty>>::new);
+                let other = any::<$ty>().prop_filter_map("a number", NonZero::new);
+                prop_oneof![1 => ends, 1 => small, 2 => other]
+            }))+
+        };
+    }
+
+    pub(super) fn all(strategies: Strategies) -> Strategies {
+        nonzero!(strategies: u8 u16 u32 u64 u128 i8 i16 i32 i64 i128)
+    }
 }
 
 /// Seconds since 1970, from the year 1 to the year 9999, most of them in this century.
@@ -57,7 +79,7 @@ fn offset() -> BoxedStrategy<i32> {
 
 #[cfg(feature = "chrono")]
 mod of_chrono {
-    use ::chrono::{DateTime, FixedOffset, Local, Month, Utc, Weekday};
+    use ::chrono::{DateTime, FixedOffset, Local, Month, Weekday};
 
     use super::{Strategies, Strategy, nanos, offset, seconds};
 

@@ -11,7 +11,7 @@ use super::{
     check_lock::DeclaredType,
     hex,
     lock::{Lock, LockLine},
-    parts::{at, avoid_zeros, fields, unordered, wires, with_wires},
+    parts::{at, fields, unordered, wires, with_wires},
     positional::Positional,
     shape_values::Asked,
     strategies::Strategies,
@@ -267,24 +267,12 @@ impl Check<'_> {
 
     fn one(&self, value: &Value) -> Result<(), String> {
         match self.read(value) {
-            Err(error @ (TypedError::Codec { .. } | TypedError::Trailing { .. })) => {
-                let sentence = |error: &TypedError| {
-                    format!(
-                        "{}; if it is a value that no record has, say after `strategies` which values there are: \
-                         (\"name@1\", ...) of the `opaque` type, or (\"{}.field\", ...)",
-                        sentence(error),
-                        self.line.name
-                    )
-                };
-                // A shape does not say that a number cannot be zero.
-                let mut nonzero = value.clone();
-                avoid_zeros(&mut nonzero);
-                if nonzero == *value {
-                    return Err(sentence(&error));
-                }
-                let events = self.read(&nonzero).map_err(|_| sentence(&error))?;
-                self.compare(&nonzero, &events)
-            }
+            Err(error @ (TypedError::Codec { .. } | TypedError::Trailing { .. })) => Err(format!(
+                "{}; if it is a value that no record has, say after `strategies` which values there are: \
+                 (\"name@1\", ...) of the `opaque` type, or (\"{}.field\", ...)",
+                sentence(&error),
+                self.line.name
+            )),
             Err(error) => Err(sentence(&error)),
             Ok(events) => self.compare(value, &events),
         }

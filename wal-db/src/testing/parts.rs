@@ -115,30 +115,3 @@ pub(super) fn with_wires(shape: &Shape, known: &HashMap<&str, &Shape>) -> Shape 
         plain => plain.clone(),
     }
 }
-
-/// Replaces zeros with ones, because types that cannot be zero refuse them.
-pub(super) fn avoid_zeros(value: &mut Value) {
-    match value {
-        Value::Unsigned(n @ 0) => *n = 1,
-        Value::Signed(n @ 0) => *n = 1,
-        Value::Option(Some(inner)) => avoid_zeros(inner),
-        Value::List(items) | Value::Tuple(items) => items.iter_mut().for_each(avoid_zeros),
-        Value::Map(entries) => {
-            for (key, value) in entries.iter_mut() {
-                avoid_zeros(key);
-                avoid_zeros(value);
-            }
-            // Two keys may be one now, of which a map keeps one.
-            let mut kept: Vec<Value> = Vec::with_capacity(entries.len());
-            entries.retain(|(key, _)| {
-                let key = unordered(key);
-                let new = !kept.contains(&key);
-                kept.push(key);
-                new
-            });
-        }
-        Value::Struct(fields) => fields.iter_mut().for_each(|(_, value)| avoid_zeros(value)),
-        Value::Variant(_, contents) => avoid_zeros(contents),
-        _ => {}
-    }
-}

@@ -12,7 +12,7 @@ use crate::event::{schema::Shape, value::Value};
 /// How random values are made where a shape does not say which values there are: of `opaque` types, by name, and of
 /// single fields.
 ///
-/// The types of other crates that the build has features for are there. [`check_history!`](super::check_history!) takes
+/// The numbers of std that are never zero and the types of other crates that the build has features for are there. [`check_history!`](super::check_history!) takes
 /// more after `strategies`.
 ///
 /// ```
@@ -36,7 +36,7 @@ struct Strategized {
 }
 
 impl Strategies {
-    /// Those of the types of other crates that the build has features for.
+    /// Those of std's types, and of the types of other crates that the build has features for.
     #[must_use]
     pub fn new() -> Self {
         let none = Strategies {

@@ -65,8 +65,8 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 /// | `uuid` | `Uuid`, `NonNilUuid`, `fmt::{Hyphenated, Simple, Urn, Braced}` | 16 bytes with a length, text in JSON; those of `fmt` text |
 ///
 /// It is what the crate's own serde writes, with its feature `serde`, which is set along. Types that cannot have every
-/// value of what they are written as are known by name, such as `chrono::DateTime<Utc>`, so a field that is text in one
-/// release and a time in the next has changed.
+/// value of what they are written as are known by name, such as `chrono::DateTime<Utc>`, and std's `NonZeroU32` and its
+/// like. So a field that is text in one release and a time in the next has changed.
 ///
 /// `Decimal` is written as text and asks what comes next when it is read, which bincode and postcard do not say, so the
 /// first append is refused. Its crate's feature `serde-str` mends that for the whole program, which then reads no

@@ -28,22 +28,47 @@ macro_rules! words {
 words! {
     Unit: ();
     Bool: bool, std::sync::atomic::AtomicBool;
-    U8: u8, std::num::NonZeroU8, std::sync::atomic::AtomicU8;
-    U16: u16, std::num::NonZeroU16, std::sync::atomic::AtomicU16;
-    U32: u32, std::num::NonZeroU32, std::sync::atomic::AtomicU32;
-    U64: u64, std::num::NonZeroU64, std::sync::atomic::AtomicU64, usize, std::num::NonZeroUsize,
-        std::sync::atomic::AtomicUsize;
-    U128: u128, std::num::NonZeroU128;
-    I8: i8, std::num::NonZeroI8, std::sync::atomic::AtomicI8;
-    I16: i16, std::num::NonZeroI16, std::sync::atomic::AtomicI16;
-    I32: i32, std::num::NonZeroI32, std::sync::atomic::AtomicI32;
-    I64: i64, std::num::NonZeroI64, std::sync::atomic::AtomicI64, isize, std::num::NonZeroIsize,
-        std::sync::atomic::AtomicIsize;
-    I128: i128, std::num::NonZeroI128;
+    U8: u8, std::sync::atomic::AtomicU8;
+    U16: u16, std::sync::atomic::AtomicU16;
+    U32: u32, std::sync::atomic::AtomicU32;
+    U64: u64, std::sync::atomic::AtomicU64, usize, std::sync::atomic::AtomicUsize;
+    U128: u128;
+    I8: i8, std::sync::atomic::AtomicI8;
+    I16: i16, std::sync::atomic::AtomicI16;
+    I32: i32, std::sync::atomic::AtomicI32;
+    I64: i64, std::sync::atomic::AtomicI64, isize, std::sync::atomic::AtomicIsize;
+    I128: i128;
     F32: f32;
     F64: f64;
     Char: char;
     Str: str, String, Path, PathBuf;
+}
+
+macro_rules! nonzero {
+    ($($name:literal: $($ty:ident),+ = $wire:ty;)*) => {
+        $($(
+            /// Written as the number, and not the same: it does not have every value of it.
+            impl WalSchema for std::num::$ty {
+                const SCHEMA: &'static Shape = &Shape::Opaque {
+                    name: Part::Static($name),
+                    wire: Some(Part::Static(<$wire as WalSchema>::SCHEMA)),
+                };
+            }
+        )+)*
+    };
+}
+
+nonzero! {
+    "nonzero u8": NonZeroU8 = u8;
+    "nonzero u16": NonZeroU16 = u16;
+    "nonzero u32": NonZeroU32 = u32;
+    "nonzero u64": NonZeroU64, NonZeroUsize = u64;
+    "nonzero u128": NonZeroU128 = u128;
+    "nonzero i8": NonZeroI8 = i8;
+    "nonzero i16": NonZeroI16 = i16;
+    "nonzero i32": NonZeroI32 = i32;
+    "nonzero i64": NonZeroI64, NonZeroIsize = i64;
+    "nonzero i128": NonZeroI128 = i128;
 }
 
 macro_rules! transparent {
