@@ -2,30 +2,35 @@
 //!
 //! | room | what is done there |
 //! | --- | --- |
-//! | `wal` | the handle: what a user calls, and the threads that belong to it |
 //! | `base` | what is known of a log: its store, and how far that may be read |
-//! | `open` | from files to a log: choosing a manifest, finding the end, judging it, mending it; looking at a log from outside |
+//! | `report` | what opening and verifying a log have found |
 //! | `read` | from positions to records: the walk over groups and frames, and the readers that walk |
+//! | `open` | from files to a log: choosing a manifest, finding the end, judging it, mending it |
+//! | `examine` | a log in whatever state it is: inspecting, verifying, salvaging |
 //! | `write` | from records to the disk: appending, group commit, the two background threads, truncating, schemas |
+//! | `wal` | the handle: what a user calls, and the threads that belong to it |
+//!
+//! Each uses only those above it.
 
 mod base;
 mod clock;
 mod closure;
+mod examine;
 mod open;
 mod panics;
 mod read;
+mod report;
 mod wal;
 mod write;
 
 #[cfg(feature = "testing")]
 pub(crate) use clock::set as set_clock;
 #[cfg(feature = "testing")]
-pub use open::dump::Dump;
+pub use examine::dump::Dump;
 #[cfg(feature = "testing")]
-pub(crate) use open::{dump::dump as dump_on, inspect::inspect_on, salvage::salvage_on};
-pub use open::{
+pub(crate) use examine::{dump::dump as dump_on, inspect::inspect_on, salvage::salvage_on};
+pub use examine::{
     inspect::{Inspection, SegmentInfo, inspect},
-    report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation},
     salvage::{Salvage, SalvageItem, salvage},
 };
 pub(crate) use read::dictionary::{Entry, Newer};
@@ -36,6 +41,7 @@ pub use read::{
     seek::Location,
     tail::{Follow, Tail},
 };
+pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
 pub use wal::{Start, Status, Wal};

@@ -9,8 +9,9 @@ use std::{path::Path, sync::Arc};
 
 pub use self::{figures::Status, read::Start};
 use super::{
-    open::{inspect, reader, report::RecoveryReport},
+    open::reader,
     read::view::View,
+    report::RecoveryReport,
     write::{background::Background, turn::Turn, writer::Writer},
 };
 use crate::{
@@ -253,7 +254,7 @@ impl WalConfig {
     /// [`Wal::open_read_only`] with settings. Fails as [`Wal::open_read_only`].
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Wal> {
         let path = path.as_ref();
-        let store = inspect::read_only_store(path).map_err(|error| error.located(Some(path)))?;
+        let store = reader::read_only_store(path).map_err(|error| error.located(Some(path)))?;
         Wal::with_store_to_read(store, self)
     }
 }

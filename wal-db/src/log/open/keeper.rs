@@ -2,13 +2,14 @@
 
 use std::io;
 
-use super::{reader::pause, report::RecoveryReport, table};
+use super::{reader::pause, table};
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{
         LogId, Manifest,
         manifest::{Copies, SlotFault},
     },
+    log::report::RecoveryReport,
     storage::Latched,
 };
 

@@ -6,7 +6,6 @@ use super::{
     keeper::write_manifest,
     recover::{Found, Opened, Survey, same_boot},
     repair,
-    report::{Cut, RecoveryReport},
     staged::{self, Staged},
 };
 use crate::{
@@ -15,7 +14,10 @@ use crate::{
         self, Manifest, Mark,
         timeline::{EpochStart, Room},
     },
-    log::base::{Base, Extent, mark_after},
+    log::{
+        base::{Base, Extent, mark_after},
+        report::{Cut, RecoveryReport},
+    },
     lsn::Lsn,
     staging::leftover::Leftover,
 };

@@ -3,20 +3,14 @@
 //! A log that is opened for writing: `recover` takes the store, `keeper` the manifest, `recover` finds the end and
 //! judges what is there, `mend` makes durable what will be shown, keeps aside what goes, and begins an epoch; `repair`
 //! goes on after damage. For reading only: `reader`, beside a writer as well, with `waiting` for what has not reached
-//! the store. From outside: `inspect` and `salvage`, with `dump` for text, and `kept` for what was cut off.
+//! the store.
 
-#[cfg(feature = "testing")]
-pub(crate) mod dump;
 pub(crate) mod in_memory;
-pub(crate) mod inspect;
 pub(crate) mod keeper;
-pub(crate) mod kept;
 pub(crate) mod mend;
 pub(crate) mod reader;
 pub(crate) mod recover;
 pub(crate) mod repair;
-pub(crate) mod report;
-pub(crate) mod salvage;
 pub(crate) mod staged;
 pub(crate) mod table;
 pub(crate) mod waiting;

@@ -4,13 +4,12 @@
 //! a writer works, `docs/format.md`, "Reading beside a writer": nothing is called damage before the place and the
 //! manifest were read again, and neither has moved.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::{
     in_memory::InMemory,
     keeper::{self, Loaded, read_copies},
     recover::{self, Access, Found, Stop, Survey},
-    report::{Cut, RecoveryReport},
     staged::{self, Staged},
     waiting::{Waiting, meet, scan_on},
 };
@@ -21,10 +20,11 @@ use crate::{
     log::{
         base::{Base, Extent, Seen, mark_after},
         read::{find, view::View},
+        report::{Cut, RecoveryReport},
     },
     lsn::Lsn,
     staging::leftover::Leftover,
-    storage::{Latched, WalStore},
+    storage::{FileStore, Latched, SegmentedStore, System, WalStore, fs::FileSystem},
     sync::{Arc, Bell, Mutex},
 };
 
@@ -45,6 +45,23 @@ struct Looked {
     staged: Option<Staged>,
     has_staging: bool,
     staging_ignored: bool,
+}
+
+pub(crate) fn read_only_store(path: &Path) -> Result<Box<dyn WalStore>> {
+    let fs: Arc<dyn FileSystem> = Arc::new(System);
+    store_to_read(&fs, path)
+}
+
+pub(crate) fn store_to_read(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Box<dyn WalStore>> {
+    Ok(if is_dir(fs, path) {
+        Box::new(SegmentedStore::open_read_only_on(fs.clone(), path)?)
+    } else {
+        Box::new(FileStore::open_read_only_on(fs.clone(), path)?)
+    })
+}
+
+pub(crate) fn is_dir(fs: &Arc<dyn FileSystem>, path: &Path) -> bool {
+    fs.open_dir(path).is_ok()
 }
 
 pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig) -> Result<View> {
@@ -287,7 +304,7 @@ impl Base {
 
     /// The log does not reach further now. A segment that the manifest does not name is empty, so no reader looks for it:
     /// the writer waits while a name that is not there is looked up.
-    pub(super) fn reach(&self) -> Result<u64> {
+    pub(in crate::log) fn reach(&self) -> Result<u64> {
         self.now();
         match (self.seen_manifest(), self.segment_len) {
             (Some(manifest), len) if len > 0 => Ok((manifest.newest_segment + 1).saturating_mul(len)),

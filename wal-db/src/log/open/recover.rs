@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, io};
 
-use super::{keeper::load_manifest, mend::mend, repair, report::RecoveryReport};
+use super::{keeper::load_manifest, mend::mend, repair};
 use crate::{
     config::{OpenPolicy, WalConfig},
     error::{Corruption, CorruptionReason, Result, WalError},
@@ -17,6 +17,7 @@ use crate::{
             scan::Walker,
             sectors::Sectors,
         },
+        report::RecoveryReport,
     },
     lsn::Lsn,
     staging::leftover::{self, Leftover},

@@ -5,13 +5,13 @@ use std::{fs::File, io};
 
 use bytes::Bytes;
 
-use super::{mend::Over, report::RecoveryReport};
+use super::mend::Over;
 use crate::{
     format::{
         self, FRAME_HEADER_LEN, FrameAt, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId,
         Mark, group,
     },
-    log::clock,
+    log::{clock, report::RecoveryReport},
     staging::{leftover::Leftover, ring::block_len},
 };
 

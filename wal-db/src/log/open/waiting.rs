@@ -114,7 +114,7 @@ fn is_of(header: &StagingHeader, base: &Base, manifest: &Manifest) -> bool {
 #[allow(clippy::unwrap_used)] // clippy does not see that this is a test
 mod tests {
     use super::{
-        super::{inspect, keeper::read_copies, recover::Access},
+        super::{keeper::read_copies, reader, recover::Access},
         *,
     };
     use crate::{Wal, WalConfig, storage::Latched};
@@ -135,7 +135,7 @@ mod tests {
         };
         let there = append(40);
 
-        let store = Latched::new(inspect::read_only_store(&path).unwrap());
+        let store = Latched::new(reader::read_only_store(&path).unwrap());
         let manifest = read_copies(&store).unwrap().newest;
         let base = Base::of(store, &manifest);
         recover::attach(&base.store, &manifest, Access::ReadInUse).unwrap();

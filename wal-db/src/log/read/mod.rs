@@ -2,8 +2,8 @@
 //!
 //! A reader holds a `view`: all that there is of a log that is open for reading only. `scan` is the walk over groups and
 //! frames that all others use, with `buffer` and `read_ahead` for its bytes, and `find` for places to begin, with `sectors`
-//! where they have to be searched for. `iter`, `tail`, `seek`, `ordinal` and `anchor` are what users walk with; `verify`
-//! walks over everything, and `rules` is what it looks for. `dictionary` knows the schemas, which `schemas` reads, and a
+//! where they have to be searched for. `iter`, `tail`, `seek`, `ordinal` and `anchor` are what users walk with.
+//! `dictionary` knows the schemas, which `schemas` reads, and a
 //! `hold` keeps what somebody still needs.
 
 pub(crate) mod anchor;
@@ -15,11 +15,9 @@ pub(crate) mod iter;
 pub(crate) mod ordinal;
 pub(crate) mod read_ahead;
 pub(crate) mod record;
-pub(crate) mod rules;
 pub(crate) mod scan;
 pub(crate) mod schemas;
 pub(crate) mod sectors;
 pub(crate) mod seek;
 pub(crate) mod tail;
-pub(crate) mod verify;
 pub(crate) mod view;

@@ -7,7 +7,7 @@ use crate::{
     config::WalConfig,
     error::{Result, WalError},
     format::GROUP_HEADER_LEN,
-    log::{base::Base, open::report::RecoveryReport},
+    log::{base::Base, report::RecoveryReport},
     sync::{Arc, Mutex, RwLock},
 };
 

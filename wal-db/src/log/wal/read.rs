@@ -6,14 +6,14 @@ use super::Wal;
 use crate::{
     error::{Result, WalError},
     log::{
-        open::report::VerifyReport,
+        examine::verify,
         read::{
             iter::{self, RevIter, WalIter},
             record::Record,
             seek::Location,
             tail::Tail,
-            verify,
         },
+        report::VerifyReport,
     },
     lsn::Lsn,
     position::Position,

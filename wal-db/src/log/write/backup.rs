@@ -8,8 +8,9 @@ use crate::{
     format::{GROUP_HEADER_LEN, Manifest},
     log::{
         base::{Base, mark_after},
-        open::{inspect, reader},
-        read::{buffer::BUFFER_LEN, find, verify, view::View},
+        examine::verify,
+        open::reader,
+        read::{buffer::BUFFER_LEN, find, view::View},
     },
     lsn::Lsn,
     storage::copy::Copy,
@@ -146,7 +147,7 @@ fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
 
 fn check(path: &Path) -> Result<()> {
     let config = crate::config::WalConfig::new().with_background_flush(false);
-    let view = reader::open(inspect::read_only_store(path)?, config)?;
+    let view = reader::open(reader::read_only_store(path)?, config)?;
     let report = verify::verify(&view, None)?;
     match report.damage.into_iter().next() {
         Some(damage) => Err(damage.into()),

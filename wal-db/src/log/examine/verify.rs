@@ -2,22 +2,21 @@
 //! ends the walk.
 
 use super::{
-    find::{self, Content},
     rules::{Before, Group, Seen},
-    scan::{Frame, Walker},
-    view::View,
+    salvage::{foreign_from, resync},
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{GROUP_HEADER_LEN, GroupHeader, Kind, Manifest},
     log::{
         base::{Base, Extent},
-        open::{
-            keeper,
-            report::{Copied, CopyFault, FileFault, VerifyReport},
-            salvage::{foreign_from, resync},
-            table,
+        open::{keeper, table},
+        read::{
+            find::{self, Content},
+            scan::{Frame, Walker},
+            view::View,
         },
+        report::{Copied, CopyFault, FileFault, VerifyReport},
     },
     storage::StoreFault,
     sync::{Arc, MutexGuard},

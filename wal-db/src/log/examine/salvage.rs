@@ -10,17 +10,19 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    inspect, keeper,
+    inspect,
     kept::{self, Kept},
-    reader,
-    recover::{self, Access},
-    staged, waiting,
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     format::{FrameWord, Kind, LogId, Manifest, Mark, timeline::Timeline},
     log::{
         base::{Base, Extent, Seen},
+        open::{
+            keeper, reader,
+            recover::{self, Access},
+            staged, waiting,
+        },
         read::{
             find, iter,
             record::{Record, RecordKind},
@@ -203,7 +205,7 @@ struct Remains {
 }
 
 fn open_damaged(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Remains> {
-    if !inspect::is_dir(fs, path) {
+    if !reader::is_dir(fs, path) {
         let store = match FileStore::open_read_only_on(fs.clone(), path) {
             Err(error @ WalError::NotALog { .. }) => {
                 return kept(fs, path).ok_or(error);

@@ -1,6 +1,5 @@
 //! The rules of `docs/format.md` that no checksum guards: what intact bytes say of their writer.
 
-use super::find;
 use crate::{
     format::{
         GROUP_HEADER_LEN, GroupHeader, Kind,
@@ -8,7 +7,8 @@ use crate::{
     },
     log::{
         base::{Base, Extent},
-        open::report::{Rule, Violation},
+        read::find,
+        report::{Rule, Violation},
     },
     lsn::Lsn,
 };

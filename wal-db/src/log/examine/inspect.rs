@@ -8,16 +8,17 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    keeper, kept, reader,
-    report::{FileFault, RecoveryReport},
-};
+use super::kept;
 use crate::{
     config::WalConfig,
     error::{Corruption, CorruptionReason, Result, WalError, path_text},
+    log::{
+        open::{keeper, reader},
+        report::{FileFault, RecoveryReport},
+    },
     lsn::Lsn,
     storage::{
-        FileStore, Latched, SegmentedStore, StoreFault, System, WalStore,
+        Latched, StoreFault, System,
         fs::{FileSystem, parent},
         segment_index, segment_name,
     },
@@ -63,23 +64,6 @@ pub struct SegmentInfo {
     pub file_bytes: u64,
 }
 
-pub(crate) fn read_only_store(path: &Path) -> Result<Box<dyn WalStore>> {
-    let fs: Arc<dyn FileSystem> = Arc::new(System);
-    store_to_read(&fs, path)
-}
-
-fn store_to_read(fs: &Arc<dyn FileSystem>, path: &Path) -> Result<Box<dyn WalStore>> {
-    Ok(if is_dir(fs, path) {
-        Box::new(SegmentedStore::open_read_only_on(fs.clone(), path)?)
-    } else {
-        Box::new(FileStore::open_read_only_on(fs.clone(), path)?)
-    })
-}
-
-pub(crate) fn is_dir(fs: &Arc<dyn FileSystem>, path: &Path) -> bool {
-    fs.open_dir(path).is_ok()
-}
-
 /// Looks at the log at `path` without opening it, whatever state it is in. Reads what opening would read, the end of the
 /// log; [`Wal::verify`](crate::Wal::verify) and [`salvage`](crate::recovery::salvage) read all of it. Changes nothing.
 ///
@@ -105,7 +89,7 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
         damage: None,
     };
     let located = |error: WalError| error.located(Some(path));
-    let store = match store_to_read(&fs, path).map_err(located) {
+    let store = match reader::store_to_read(&fs, path).map_err(located) {
         Ok(store) => Latched::new(store),
         Err(WalError::Corruption(damage)) => {
             inspection.damage = Some(damage);
