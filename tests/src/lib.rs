@@ -8,6 +8,7 @@
 pub mod child;
 pub mod damage;
 pub mod disk;
+mod editions;
 pub mod everything;
 pub mod faults;
 pub mod files;

@@ -94,4 +94,48 @@ fn to_numbers(old: V1) -> Vec<u8> {
     vec![old.0]
 }
 
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "s", version = 2, since = 2)]
+struct SeveralV2(u8);
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "s")]
+struct SeveralV1(u8);
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "s", version = 3, from = SeveralV2, from = SeveralV1)]
+struct WrongOrder(u8);
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "s", version = 2)]
+struct SeveralSinceV2(u8, #[wal(since = 2, default)] u8);
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "s", version = 3, from = SeveralV1, from = SeveralSinceV2)]
+struct ReadTwice(u8);
+
+impl From<SeveralV1> for WrongOrder {
+    fn from(old: SeveralV1) -> Self {
+        WrongOrder(old.0)
+    }
+}
+
+impl From<SeveralV2> for WrongOrder {
+    fn from(old: SeveralV2) -> Self {
+        WrongOrder(old.0)
+    }
+}
+
+impl From<SeveralV1> for ReadTwice {
+    fn from(old: SeveralV1) -> Self {
+        ReadTwice(old.0)
+    }
+}
+
+impl From<SeveralSinceV2> for ReadTwice {
+    fn from(old: SeveralSinceV2) -> Self {
+        ReadTwice(old.0)
+    }
+}
+
 fn main() {}

@@ -50,4 +50,12 @@ impl From<ChainV1> for Chain {
     }
 }
 
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "a", version = 2, split = split, from = V1)]
+struct SplitFirst(u16);
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "a", version = 2, from = V1, split = split, split = split)]
+struct TwoSplits(u16);
+
 fn main() {}

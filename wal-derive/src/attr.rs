@@ -76,6 +76,20 @@ pub(crate) enum DefaultValue {
     Expr(TokenStream),
 }
 
+/// An earlier type, and what makes events of today of one of its events.
+pub(crate) struct Conversion {
+    pub old: Type,
+    /// Nothing if it is `From` or `TryFrom`.
+    pub split: Option<(TokenStream, Span)>,
+}
+
+impl Conversion {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
+        let split = self.split.as_ref().map(|(_, span)| *span);
+        [self.old.span()].into_iter().chain(split)
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct WalAttr {
     pub name: Slot<String>,
@@ -83,8 +97,10 @@ pub(crate) struct WalAttr {
     pub version: Slot<u16>,
     pub id: Slot<u32>,
     pub aliases: Vec<(String, Span)>,
-    pub from: Slot<Type>,
-    pub split: Slot<TokenStream>,
+    /// In the order in which they are written.
+    pub from: Vec<Conversion>,
+    /// A conversion has been reported already.
+    pub bad_from: bool,
     pub retired: Slot<()>,
     pub other: Slot<()>,
     pub families: Slot<()>,
@@ -128,7 +144,7 @@ impl WalAttr {
             errors.at(entry.key_span(), wrong_key(&entry.path, &key, place));
             return;
         }
-        if seen.contains(&key) && key != "alias" {
+        if seen.contains(&key) && !["alias", "from", "split"].contains(&key.as_str()) {
             errors.at(
                 entry.key_span(),
                 format_args!("duplicate `wal` attribute `{key}`"),
@@ -145,9 +161,9 @@ impl WalAttr {
             "version" => self.version = slot(entry.integer().and_then(|lit| version(&lit)), errors),
             "since" => self.since = slot(entry.integer().and_then(|lit| since(&lit)), errors),
             "id" => self.id = slot(entry.integer().and_then(|lit| id(&lit)), errors),
-            "from" => self.from = slot(entry.ty(), errors),
+            "from" => self.convert(entry.ty().map(|(old, _)| old), errors),
             "wire" => self.wire = slot(entry.ty(), errors),
-            "split" => self.split = slot(entry.expr("function"), errors),
+            "split" => self.split(entry.expr("function"), errors),
             "retired" => self.retired = slot(entry.flag().map(|span| ((), span)), errors),
             "other" => self.other = slot(entry.flag().map(|span| ((), span)), errors),
             "families" => self.families = slot(entry.flag().map(|span| ((), span)), errors),
@@ -162,6 +178,41 @@ impl WalAttr {
         }
         seen.push(key);
         self.keys.push(entry.key_span());
+    }
+
+    fn convert(&mut self, old: syn::Result<Type>, errors: &mut Errors) {
+        match old {
+            Ok(old) => self.from.push(Conversion { old, split: None }),
+            Err(error) => {
+                errors.push(error);
+                self.bad_from = true;
+            }
+        }
+    }
+
+    /// Belongs to the `from` before it.
+    fn split(&mut self, split: syn::Result<(TokenStream, Span)>, errors: &mut Errors) {
+        let error = match (split, self.from.last_mut()) {
+            (
+                Ok(split),
+                Some(Conversion {
+                    split: none @ None, ..
+                }),
+            ) => return *none = Some(split),
+            (Ok((_, span)), Some(_)) => Error::new(span, "each `from` has one `split`, which comes after it"),
+            (Ok((_, span)), None) => Error::new(
+                span,
+                "`split` makes new events from one of an earlier type: write it after `from = Old`",
+            ),
+            (Err(error), _) => error,
+        };
+        self.bad_from = true;
+        errors.push(error);
+    }
+
+    /// Whether something is said of an earlier type.
+    pub(crate) fn converts(&self) -> bool {
+        self.bad_from || !self.from.is_empty()
     }
 }
 

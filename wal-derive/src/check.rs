@@ -1,13 +1,13 @@
 //! Judges what the type says and makes the event types from it.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Error, GenericParam, Type};
+use syn::{Error, GenericParam};
 use wal_shape::{name_problem, type_id};
 
 use crate::ast::{Body, Fields, Source, Style, Variant};
-use crate::attr::{Slot, WalAttr};
+use crate::attr::{Conversion, Slot, WalAttr};
 use crate::case::snake_case;
 use crate::errors::Errors;
 use crate::unique::Names;
@@ -35,8 +35,8 @@ pub(crate) struct Record<'a> {
     pub fields: &'a Fields<'a>,
     /// The earlier versions that `since` describes, in order.
     pub older: Vec<u16>,
-    pub from: Option<&'a Type>,
-    pub split: Option<&'a TokenStream>,
+    /// The earlier types that are converted, the oldest first.
+    pub from: &'a [Conversion],
     pub wal: &'a WalAttr,
     /// Where the name comes from.
     pub span: Span,
@@ -127,8 +127,7 @@ fn check_struct<'a>(
         variant: None,
         fields,
         older: versions::check(source, &source.wal, fields, source.ident.span(), errors),
-        from: source.wal.from.get(),
-        split: source.wal.split.get(),
+        from: &source.wal.from,
         wal: &source.wal,
         span,
     };
@@ -182,8 +181,7 @@ fn check_variants<'a>(
             variant: Some(variant),
             fields: &variant.fields,
             older,
-            from: variant.wal.from.get(),
-            split: variant.wal.split.get(),
+            from: &variant.wal.from,
             wal: &variant.wal,
             span,
         };
@@ -249,10 +247,8 @@ fn check_retired(variant: &Variant<'_>, errors: &mut Errors) {
         );
     }
     let wal = &variant.wal;
-    for span in [wal.from.span(), wal.split.span(), wal.since.span()]
-        .into_iter()
-        .flatten()
-    {
+    let converted = wal.from.iter().flat_map(Conversion::spans);
+    for span in converted.chain(wal.since.span()) {
         errors.at(
             span,
             "a retired event is not read any more, in no version, so there is nothing to convert",
@@ -301,12 +297,11 @@ fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<
             wal.version.span(),
             wal.since.span(),
             wal.id.span(),
-            wal.from.span(),
-            wal.split.span(),
             wal.retired.span(),
             wal.aliases.first().map(|(_, span)| *span),
         ];
-        for span in own.into_iter().flatten() {
+        let converted = wal.from.iter().flat_map(Conversion::spans);
+        for span in own.into_iter().flatten().chain(converted) {
             errors.at(
                 span,
                 "a variant with `other` takes records of any unknown type, so it has no name, id or version \

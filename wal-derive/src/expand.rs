@@ -2,8 +2,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::GenericParam;
 use syn::spanned::Spanned;
-use syn::{GenericParam, Ident};
 
 use crate::ast::{Body, Source, Variant};
 use crate::check::{Family, Record};
@@ -92,7 +92,7 @@ fn event_type(
         });
         ty.extend(quote!(.older(#older)));
     }
-    if record.from.is_some() {
+    if !record.from.is_empty() {
         let records = upcast::from_records(at);
         ty.extend(quote!(.from(#records)));
     }
@@ -175,7 +175,7 @@ pub(crate) fn read_back(source: &Source<'_>) -> TokenStream {
     let ident = source.ident;
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let ty = tokens::living(quote!(#ident #ty_generics), "__wal");
-    let written = Ident::new("written", Span::mixed_site());
+    let written = tokens::local("written");
     quote! {
         fn read_back<'__wal, __C: #krate::__private::Codec>(
             #written: &#krate::__private::Written<'__wal, __C>,
@@ -217,7 +217,7 @@ fn decode_other(source: &Source<'_>, variant: &Variant<'_>) -> TokenStream {
     let krate = source.krate();
     let ident = variant.ident;
     let ty = variant.fields.list.first().map(|field| field.ty);
-    let raw = Ident::new("raw", Span::mixed_site());
+    let raw = tokens::local("raw");
     let span = ty.span();
     let taken =
         quote_spanned!(span=> <#ty as #krate::__private::Is<#krate::__private::UnknownEvent>>::from_it(#raw));

@@ -141,8 +141,7 @@ fn expand(source: &Source<'_>, held: &[Held<'_>]) -> TokenStream {
 /// What is in the impl of `WalRecord` beside the constants of every type.
 fn methods(source: &Source<'_>, held: &[Held<'_>], all: &Ident, families: &Ident) -> TokenStream {
     let private = private(source);
-    let [event, index, serializer] =
-        ["event", "index", "serializer"].map(|name| Ident::new(name, Span::mixed_site()));
+    let [event, index, serializer] = ["event", "index", "serializer"].map(tokens::local);
     let arms = |call: &dyn Fn(&Type, &Ident, &Ident) -> TokenStream| -> TokenStream {
         let arms = held.iter().enumerate().map(|(at, Held { ident, ty })| {
             let (records, base) = constants(at);
@@ -187,7 +186,7 @@ fn decode_impl(source: &Source<'_>, held: &[Held<'_>]) -> TokenStream {
     let private = private(source);
     let method = Method::new(source);
     let Method { stored, index, .. } = &method;
-    let [raw, event, upcast] = ["raw", "event", "upcast"].map(|name| Ident::new(name, Span::mixed_site()));
+    let [raw, event, upcast] = ["raw", "event", "upcast"].map(tokens::local);
     let one_of = |call: &dyn Fn(&Held<'_>, &Ident) -> TokenStream| {
         let arms = held.iter().enumerate().map(|(at, of)| {
             let value = call(of, &constants(at).1);
@@ -214,10 +213,10 @@ fn decode_impl(source: &Source<'_>, held: &[Held<'_>]) -> TokenStream {
     let others = held.iter().map(|Held { ident, ty }| {
         quote_spanned! {ty.span()=>
             let #raw = match <#ty as #private::WalDecode<'de>>::decode_other(#raw) {
-                ::core::result::Result::Ok(#event) => {
-                    return ::core::result::Result::Ok(Self::#ident(#event));
+                ::std::result::Result::Ok(#event) => {
+                    return ::std::result::Result::Ok(Self::#ident(#event));
                 }
-                ::core::result::Result::Err(#raw) => #raw,
+                ::std::result::Result::Err(#raw) => #raw,
             };
         }
     });

@@ -16,7 +16,7 @@ use crate::tokens;
 pub(crate) fn read(source: &Source<'_>, record: &Record<'_>, version: u16, stored: &Ident) -> TokenStream {
     let krate = source.krate();
     let name = format_ident!("__WalV{version}", span = Span::mixed_site());
-    let old = Ident::new("old", Span::mixed_site());
+    let old = tokens::local("old");
     let hidden = hidden_struct(source, record, version, &name, &krate);
     let style = style_in(record, version);
     let mut position = 0_usize;
@@ -206,12 +206,12 @@ fn default(field: &Field<'_>) -> TokenStream {
     let ty = field.ty;
     match (field.wal.default.get(), field.wal.default.span()) {
         (Some(DefaultValue::Text(lit)), _) => {
-            quote_spanned!(lit.span()=> ::core::convert::Into::<#ty>::into(#lit))
+            quote_spanned!(lit.span()=> ::std::convert::Into::<#ty>::into(#lit))
         }
         (Some(DefaultValue::Expr(expr)), _) => expr.clone(),
         (_, span) => {
             let span = span.unwrap_or(ty.span());
-            quote_spanned!(span=> <#ty as ::core::default::Default>::default())
+            quote_spanned!(span=> <#ty as ::std::default::Default>::default())
         }
     }
 }

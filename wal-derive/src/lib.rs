@@ -5,6 +5,8 @@
 //! it and makes the event types, with `versions` for what is older and `unique` for names; `shapes` describes them,
 //! with `schema` for the expressions; `lock` compares them with what was released; `expand` writes the impls, with
 //! `upcast` for what is older. An enum of families is checked and written by `families`. Mistakes are gathered on the way, so that one build shows all of them.
+//!
+//! Tokens at a place of the user's are of its edition. In that of 2015 `::core` is not found there, and `::std` is.
 
 mod ast;
 mod attr;
@@ -15,6 +17,7 @@ mod errors;
 mod expand;
 mod families;
 mod fields;
+mod krate;
 mod lock;
 mod method;
 mod schema;
@@ -39,6 +42,9 @@ pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     let mut errors = Errors::default();
     let source = ast::read(&input, Derive::Record, &mut errors);
+    if let Some(error) = not_found(&source) {
+        return error.into();
+    }
     if !source.wal.families.is_absent() {
         return families::derive(&source, errors).into();
     }
@@ -71,6 +77,14 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
     let is_record = ast::is_record(&input);
     let derive = if is_record { Derive::Record } else { Derive::Schema };
     let source = ast::read(&input, derive, &mut errors);
+    if let Some(error) = not_found(&source) {
+        // The other derive says it of both.
+        return if is_record {
+            TokenStream::new()
+        } else {
+            error.into()
+        };
+    }
     schema::check(&source, &mut errors);
     let beside = is_record.then(|| schema::is_record(&source)).flatten();
     match (errors.into_error(), beside) {
@@ -90,4 +104,11 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
         }
     }
     .into()
+}
+
+/// The only error if no path to `wal_db` leads anywhere.
+fn not_found(source: &ast::Source<'_>) -> Option<proc_macro2::TokenStream> {
+    let problem = source.wal.krate.is_none().then(krate::problem)??;
+    let error = syn::Error::new(source.ident.span(), problem);
+    Some(error.into_compile_error())
 }

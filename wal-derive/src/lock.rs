@@ -32,7 +32,7 @@ struct Declared {
     contents: Contents,
     /// The earlier versions that follow from `since`.
     older: Vec<(u16, Contents)>,
-    /// The type in `from`, without lifetimes, and where it is written.
+    /// The constant with the event types of those in `from`, and where the first of these is written.
     from: Option<(TokenStream, Span)>,
 }
 
@@ -218,29 +218,8 @@ impl Comparison<'_> {
         let panic = panic_at(*span, &message);
         self.asserts.extend(quote! {
             const _: () = {
-                const fn reads(
-                    records: &[#krate::__private::EventType],
-                    version: ::core::primitive::u16,
-                ) -> ::core::primitive::bool {
-                    let mut i = 0;
-                    while i < records.len() {
-                        let mut found = records[i].version == version || reads(records[i].from, version);
-                        let mut older = 0;
-                        while older < records[i].older.len() {
-                            found = found || records[i].older[older].version == version;
-                            older += 1;
-                        }
-                        if found {
-                            return true;
-                        }
-                        i += 1;
-                    }
-                    false
-                }
-                const RECORDS: &[#krate::__private::EventType] =
-                    <#from as #krate::__private::WalRecord>::RECORDS;
                 // A type with mistakes of its own has none.
-                if !RECORDS.is_empty() && !reads(RECORDS, #version) {
+                if !#from.is_empty() && !#krate::__private::reads(#from, #version) {
                     #panic
                 }
             };
@@ -414,7 +393,7 @@ fn body(shape: &Shape) -> &Shape {
 
 /// Only what the compiler points at has the place of the mistake: the rest would be linted as the user's own.
 fn panic_at(span: Span, message: &str) -> TokenStream {
-    quote_spanned!(span=> ::core::panic!("{}", #message))
+    quote_spanned!(span=> ::std::panic!("{}", #message))
 }
 
 impl Declared {

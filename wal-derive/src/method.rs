@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Ident, Path};
 
 use crate::ast::Source;
+use crate::tokens;
 
 pub(crate) struct Method {
     pub krate: Path,
@@ -19,8 +20,8 @@ impl Method {
     pub(crate) fn new(source: &Source<'_>) -> Self {
         Method {
             krate: source.krate(),
-            stored: Ident::new("stored", Span::mixed_site()),
-            index: Ident::new("index", Span::mixed_site()),
+            stored: tokens::local("stored"),
+            index: tokens::local("index"),
             codec: Ident::new("__C", Span::mixed_site()),
         }
     }

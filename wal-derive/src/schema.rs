@@ -337,7 +337,7 @@ pub(crate) fn is_record(source: &Source<'_>) -> Option<TokenStream> {
     let ty = tokens::owned(quote!(#ident #ty_generics));
     Some(quote_spanned! {ident.span()=>
         #[allow(deprecated)]
-        const _: &::core::primitive::str = <#ty as #krate::__private::WalRecord>::NAME;
+        const _: &::std::primitive::str = <#ty as #krate::__private::WalRecord>::NAME;
     })
 }
 

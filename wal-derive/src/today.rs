@@ -4,14 +4,14 @@
 //! Reading the enum by serde would do as well. But then every layer hands on an enum, which the compiler keeps in
 //! memory and copies each time, where it takes a struct apart.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::TokenStream;
+use quote::quote;
 use syn::Ident;
 
 use crate::ast::{Source, Style};
 use crate::check::{Family, Record};
-use crate::fields;
 use crate::method::Method;
+use crate::{fields, tokens};
 
 /// `WalDecode::decode_today`, unless serde reads them all.
 pub(crate) fn decode_today(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
@@ -43,7 +43,7 @@ fn read_variant(source: &Source<'_>, record: &Record<'_>, stored: &Ident) -> Opt
     let ident = variant.ident;
     let plain = || record.fields.list.iter().all(|field| field.serde.is_empty());
     let values: Vec<_> = (0..record.fields.list.len())
-        .map(|at| format_ident!("value{at}", span = Span::mixed_site()))
+        .map(|at| tokens::local(&format!("value{at}")))
         .collect();
     let pattern = match record.fields.style {
         Style::Named => return Some(fields::read(source, record, record.version, stored)),

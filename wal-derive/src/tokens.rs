@@ -4,6 +4,11 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{GenericArgument, PathArguments, Type};
 
+/// A name for what generated code binds. A constant of the user's with that name would be taken for a pattern.
+pub(crate) fn local(name: &str) -> Ident {
+    Ident::new(&format!("__wal_{name}"), Span::mixed_site())
+}
+
 /// The type with every lifetime made `'static`, for a place where there is no other.
 pub(crate) fn owned(ty: impl ToTokens) -> TokenStream {
     living(ty, "static")

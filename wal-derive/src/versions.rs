@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use proc_macro2::Span;
 use syn::Error;
+use syn::spanned::Spanned;
 
 use crate::ast::{Field, Fields, Source};
-use crate::attr::{Slot, WalAttr};
+use crate::attr::{Conversion, Slot, WalAttr};
 use crate::errors::Errors;
 use crate::tokens;
 
@@ -27,7 +28,7 @@ pub(crate) fn check(
         Slot::Good(version, _) => *version,
     };
     check_from(source, wal, version, errors);
-    if !(wal.from.is_absent() || wal.since.is_absent()) {
+    if wal.converts() && !wal.since.is_absent() {
         return Vec::new();
     }
     let since: Vec<_> = fields
@@ -56,9 +57,7 @@ pub(crate) fn check(
             Slot::Absent => continue,
         };
     }
-    // A `split` without `from` is reported.
-    let is_converted = !(wal.from.is_absent() && wal.split.is_absent());
-    if steps.is_empty() && is_converted {
+    if steps.is_empty() && wal.converts() {
         return Vec::new();
     }
     let first = match wal.since.get() {
@@ -77,13 +76,9 @@ pub(crate) fn check(
 
 /// What stands beside `from`, and what it takes.
 fn check_from(source: &Source<'_>, wal: &WalAttr, version: u16, errors: &mut Errors) {
-    if let (true, Some(span)) = (wal.from.is_absent(), wal.split.span()) {
-        errors.at(
-            span,
-            "`split` makes new events from one of an earlier type: add `from = Old`",
-        );
-    }
-    let Some(old) = wal.from.get() else { return };
+    let Some(Conversion { old: newest, .. }) = wal.from.last() else {
+        return;
+    };
     if let Some(span) = wal.since.span() {
         errors.at(
             span,
@@ -92,11 +87,12 @@ fn check_from(source: &Source<'_>, wal: &WalAttr, version: u16, errors: &mut Err
     }
     if version == 1 {
         errors.push(Error::new_spanned(
-            old,
+            newest,
             "nothing is earlier than version 1: write `version = 2`",
         ));
     }
-    if tokens::mentions_self(old, source.ident) {
+    let is_itself = |conversion: &&Conversion| tokens::mentions_self(&conversion.old, source.ident);
+    for Conversion { old, .. } in wal.from.iter().filter(is_itself) {
         errors.push(Error::new_spanned(
             old,
             "`from` takes the type that it was before, and this is the type itself",
@@ -107,15 +103,16 @@ fn check_from(source: &Source<'_>, wal: &WalAttr, version: u16, errors: &mut Err
 /// The first version that `since` describes the difference of.
 fn first_step(steps: &BTreeSet<u16>, wal: &WalAttr, errors: &mut Errors) -> u16 {
     let first = steps.first().copied().unwrap_or(2);
-    match wal.from.span() {
-        Some(span) if first == 2 => {
+    match wal.from.last() {
+        Some(Conversion { old, .. }) if first == 2 => {
             errors.at(
-                span,
+                old.span(),
                 "nothing is left to convert: the fields with `since` say what version 1 was",
             );
             2
         }
         Some(_) => first,
+        None if wal.bad_from => first,
         None => 2,
     }
 }

@@ -210,3 +210,149 @@ fn an_event_may_have_become_none_one_or_many() {
         .expect("decode");
     assert_eq!(all, [user("b"), user("c"), user("d")]);
 }
+
+mod several {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "sent")]
+    pub(super) struct V1 {
+        pub(super) to: Vec<String>,
+    }
+
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "sent", version = 2, since = 2)]
+    pub(super) struct V2 {
+        pub(super) to: String,
+    }
+
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "sent", version = 4, from = V2)]
+    pub(super) struct V4 {
+        pub(super) to: String,
+        #[wal(since = 4, default)]
+        pub(super) copies: u8,
+    }
+
+    impl From<V2> for V4 {
+        fn from(old: V2) -> Self {
+            V4 {
+                to: old.to,
+                copies: 3,
+            }
+        }
+    }
+
+    /// The first version has a way of its own, past those of the second and the fourth.
+    #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "sent", version = 5, from = V1, split = one_each, from = V4)]
+    pub(super) struct Sent(pub(super) String, pub(super) i32);
+
+    fn one_each(old: V1) -> Vec<Sent> {
+        old.to.into_iter().map(|to| Sent(to, 1)).collect()
+    }
+
+    impl TryFrom<V4> for Sent {
+        type Error = NotPositive;
+
+        fn try_from(old: V4) -> Result<Self, NotPositive> {
+            match old.copies {
+                0 => Err(NotPositive(0)),
+                copies => Ok(Sent(old.to, copies.into())),
+            }
+        }
+    }
+}
+
+#[test]
+fn earlier_versions_may_have_ways_of_their_own() {
+    use several::{Sent, V1, V2, V4};
+
+    let sent = |to: &str, copies| Sent(to.to_owned(), copies);
+    let to = || "a".to_owned();
+    let first = record(&V1 {
+        to: vec![to(), "b".to_owned()],
+    });
+    let all = first.decode_all::<Sent>().expect("decode");
+    assert_eq!(all, [sent("a", 1), sent("b", 1)]);
+    assert_eq!(today::<Sent>(&V2 { to: to() }), sent("a", 3));
+    assert_eq!(today::<Sent>(&V4 { to: to(), copies: 9 }), sent("a", 9));
+    assert_eq!(today::<Sent>(&sent("a", -1)), sent("a", -1));
+    let error = record(&V4 { to: to(), copies: 0 })
+        .decode::<Sent>()
+        .expect_err("no copy");
+    assert_is!(
+        error,
+        TypedError::Upcast {
+            stored: 4,
+            known: 5,
+            ..
+        }
+    );
+    let versions: Vec<_> = Sent::RECORDS[0].history().map(|v| v.version).collect();
+    assert_eq!(versions, [5, 4, 3, 2, 1]);
+
+    // What a log holds is compared with all of them.
+    let wal = wal();
+    wal.append_typed(&V1 { to: vec![to()] }).expect("append");
+    let log = wal.typed::<Sent>().expect("every version is read");
+    assert_eq!(log.replay(..).expect("replay").count(), 1);
+}
+
+/// What an event was split into may be split again: by a later type of the same name, and by what the first split calls.
+mod split_again {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "page.read")]
+    pub(super) struct ReadV1(pub(super) String);
+
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "page.read", version = 2, from = ReadV1, split = lines)]
+    pub(super) struct ReadV2(pub(super) String);
+
+    fn lines(old: ReadV1) -> Vec<ReadV2> {
+        old.0.lines().map(|line| ReadV2(line.to_owned())).collect()
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "page")]
+    pub(super) enum Page {
+        #[wal(version = 3, from = ReadV2, split = words)]
+        Read(String),
+        #[wal(version = 2, from = TurnedV1, split = sides)]
+        Turned { side: u32 },
+    }
+
+    fn words(old: ReadV2) -> Vec<Page> {
+        let words = old.0.split(' ').map(|word| match word.strip_prefix('>') {
+            Some(_) => sides(TurnedV1 { leaf: 1 }).to_vec(),
+            None => vec![Page::Read(word.to_owned())],
+        });
+        words.flatten().collect()
+    }
+
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "page.turned")]
+    pub(super) struct TurnedV1 {
+        pub(super) leaf: u32,
+    }
+
+    fn sides(old: TurnedV1) -> [Page; 2] {
+        [2 * old.leaf, 2 * old.leaf + 1].map(|side| Page::Turned { side })
+    }
+}
+
+#[test]
+fn what_was_split_can_be_split_again() {
+    use split_again::{Page, ReadV1, ReadV2, TurnedV1};
+
+    let read = |word: &str| Page::Read(word.to_owned());
+    let turned = |side| Page::Turned { side };
+    let all = |record: wal_db::Record| record.decode_all::<Page>().expect("decode");
+    let first = record(&ReadV1("a b\nc >\nd".to_owned()));
+    let expected = [read("a"), read("b"), read("c"), turned(2), turned(3), read("d")];
+    assert_eq!(all(first), expected);
+    assert_eq!(all(record(&ReadV2("a b".to_owned()))), [read("a"), read("b")]);
+    assert_eq!(all(record(&TurnedV1 { leaf: 4 })), [turned(8), turned(9)]);
+}

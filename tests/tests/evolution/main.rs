@@ -14,6 +14,7 @@ mod prefixes;
 mod renamed;
 mod schemas;
 mod schemas_edges;
+mod scopes;
 
 use wal_db::{
     EventLog, Record, Wal, WalRecord,

@@ -79,7 +79,9 @@ pub mod __private {
     pub use super::codec::Codec;
     pub use super::families::{Family, NO_EVENT, check_apart, concat, position};
     pub use super::read_back::Written;
-    pub use super::record::{ChainProblem, EventType, OlderVersion, WalDecode, WalRecord};
+    pub use super::record::{
+        ChainProblem, EventType, Next, NotRecord, Of, OlderVersion, WalDecode, WalRecord, begins_at, reads,
+    };
     pub use super::schema::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
     pub use super::stored::{Is, Retired, StoredEvent, UnknownEvent, Upcast};
     pub use crate::error::TypedError;

@@ -50,8 +50,8 @@ use crate::error::TypedError;
 /// | struct, variant | `version = N` | 1 to 65535, 1 if absent |
 /// | struct, variant | `since = N` | the first version that is read, 1 if absent; earlier ones were never stored, or are in no log any more |
 /// | struct, variant | `id = N` | the type id, instead of the hash of the name |
-/// | struct, variant | `from = Old` | the type that it was before, a struct with the same full name and the version before; converted with `From`, or with `TryFrom` and its error kept |
-/// | struct, variant | `split = f` | beside `from`: `f(old)` returns the events that one of `Old` is today, none or any number |
+/// | struct, variant | `from = Old` | the type that it was before, a struct with the same full name and the version before; converted with `From`, or with `TryFrom` and its error kept; several, the oldest first, if a version is not to take the way of the next |
+/// | struct, variant | `split = f` | after a `from`: `f(old)` returns the events that one of `Old` is today, none or any number |
 /// | variant | `retired` | not used any more, written `Blinked(Retired)`: passed over when the log is replayed, and nobody can make one |
 /// | variant | `other` | takes records of types that are not known, written `Unknown(UnknownEvent)`, as the last one; they are an error without it |
 /// | field | `since = N` | the first version that has the field, which may stand anywhere |
@@ -287,7 +287,7 @@ pub struct EventType {
     pub fingerprint: u64,
     /// The shapes of earlier versions that were derived from `since`, oldest first.
     pub older: &'static [OlderVersion],
-    /// The event types of the type in `from`, which reads still earlier versions.
+    /// The event types of the types in `from`, which read still earlier versions, the newest first.
     pub from: &'static [EventType],
 }
 
@@ -361,7 +361,7 @@ impl EventType {
         EventType { older, ..self }
     }
 
-    /// Adds the event types of an earlier type from which it is converted.
+    /// Adds the event types of the earlier types from which it is converted, the newest first.
     #[must_use]
     pub const fn from(self, from: &'static [EventType]) -> Self {
         EventType { from, ..self }
@@ -401,6 +401,29 @@ impl EventType {
     }
 }
 
+/// The event types of `T`, or none if it has no `WalRecord`: that is said where its events are read.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Of<T>(std::marker::PhantomData<T>);
+
+impl<T: WalRecord> Of<T> {
+    /// Those of the type.
+    pub const RECORDS: &'static [EventType] = T::RECORDS;
+    /// Whether it is an enum.
+    pub const FAMILY: bool = T::FAMILY;
+}
+
+/// What [`Of`] says of a type without `WalRecord`.
+#[doc(hidden)]
+pub trait NotRecord {
+    /// None.
+    const RECORDS: &'static [EventType] = &[];
+    /// Nothing is known of it.
+    const FAMILY: bool = false;
+}
+
+impl<T> NotRecord for Of<T> {}
+
 /// What is wrong with a type in `from`, for the checks that the derive writes.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -415,19 +438,70 @@ pub enum ChainProblem {
     Version,
 }
 
+/// What comes after a type in `from`.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub enum Next<'a> {
+    /// The type itself, which reads what comes after this version.
+    Version(u16),
+    /// Another type in `from`.
+    Types(&'a [EventType]),
+}
+
+/// Whether one of these types reads a version, itself or from an earlier type.
+#[doc(hidden)]
+#[must_use]
+pub const fn reads(records: &[EventType], version: u16) -> bool {
+    let mut i = 0;
+    while i < records.len() {
+        let EventType {
+            version: own,
+            older,
+            from,
+            ..
+        } = records[i];
+        if own == version || reads(from, version) {
+            return true;
+        }
+        let mut at = 0;
+        while at < older.len() {
+            if older[at].version == version {
+                return true;
+            }
+            at += 1;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// Whether the way of an event that was stored in this version to today's type begins at the type of these records, or
+/// before it.
+#[doc(hidden)]
+#[must_use]
+#[inline]
+pub fn begins_at(records: &[EventType], version: u16) -> bool {
+    records.first().is_some_and(|record| version <= record.version)
+}
+
 impl ChainProblem {
-    /// Looks at the event types of the type in `from`; a type with mistakes of its own has none.
+    /// Looks at the event types of a type in `from`; a type with mistakes of its own has none.
     #[must_use]
-    pub const fn of(records: &[EventType], family: bool, name: &str, version: u16) -> Self {
+    pub const fn of(records: &[EventType], family: bool, name: &str, next: Next<'_>) -> Self {
         if family {
             return ChainProblem::Family;
         }
         let [record, ..] = records else {
             return ChainProblem::None;
         };
+        let fits = match next {
+            Next::Version(version) => record.version == version,
+            Next::Types([next, ..]) => record.version < next.version && !reads(&[*next], record.version),
+            Next::Types([]) => true,
+        };
         if !same(record.name, name) {
             ChainProblem::Name
-        } else if record.version != version {
+        } else if !fits {
             ChainProblem::Version
         } else {
             ChainProblem::None
@@ -506,13 +580,16 @@ mod tests {
     #[test]
     fn a_chain_is_of_one_name_and_its_versions_follow_each_other() {
         const OLD: &[EventType] = &[EventType::new("a.b", 2)];
-        const FITS: ChainProblem = ChainProblem::of(OLD, false, "a.b", 2);
+        const FITS: ChainProblem = ChainProblem::of(OLD, false, "a.b", Next::Version(2));
         assert_eq!(FITS, ChainProblem::None);
-        assert!(ChainProblem::of(OLD, true, "a.b", 2).is_family());
-        assert!(ChainProblem::of(OLD, false, "a.c", 2).is_name());
-        assert!(ChainProblem::of(OLD, false, "a.bc", 2).is_name());
-        assert!(ChainProblem::of(OLD, false, "a.b", 1).is_version());
-        assert_eq!(ChainProblem::of(&[], false, "a.b", 1), ChainProblem::None);
+        assert!(ChainProblem::of(OLD, true, "a.b", Next::Version(2)).is_family());
+        assert!(ChainProblem::of(OLD, false, "a.c", Next::Version(2)).is_name());
+        assert!(ChainProblem::of(OLD, false, "a.bc", Next::Version(2)).is_name());
+        assert!(ChainProblem::of(OLD, false, "a.b", Next::Version(1)).is_version());
+        assert_eq!(
+            ChainProblem::of(&[], false, "a.b", Next::Version(1)),
+            ChainProblem::None
+        );
     }
 
     #[test]

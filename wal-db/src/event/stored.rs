@@ -85,13 +85,13 @@ impl<'de, C: Codec> StoredEvent<'de, C> {
         }
     }
 
-    fn failed(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TypedError {
+    fn failed(&self, source: Failed) -> TypedError {
         TypedError::Upcast {
             lsn: self.lsn,
             name: self.record.name,
             stored: self.info.version,
             known: self.record.version,
-            source: source.into(),
+            source,
         }
     }
 }
@@ -137,10 +137,9 @@ impl<T> Upcast<T> {
     pub fn convert<New, C>(self, stored: &StoredEvent<'_, C>) -> Result<Upcast<New>, TypedError>
     where
         C: Codec,
-        New: TryFrom<T>,
-        New::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        New: FromEarlier<T>,
     {
-        let convert = |old| New::try_from(old).map_err(|error| stored.failed(error));
+        let convert = |old| New::from_earlier(old).map_err(|error| stored.failed(error));
         Ok(match self {
             Upcast::One(old) => Upcast::One(convert(old)?),
             Upcast::Many(old) => Upcast::Many(old.into_iter().map(convert).collect::<Result<_, _>>()?),
@@ -156,6 +155,34 @@ impl<T> Upcast<T> {
             Upcast::One(old) => split(old).into_iter().collect(),
             Upcast::Many(old) => old.into_iter().flat_map(split).collect(),
         })
+    }
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a type with `from` has to be: the compiler says it with these words if it is not.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "nothing converts `{Old}` into `{Self}`",
+    label = "this earlier version is not converted",
+    note = "write `impl From<{Old}> for {Self}`, or `TryFrom` if it can fail, with an error that is `Error + Send + Sync`"
+)]
+pub trait FromEarlier<Old>: Sized {
+    /// The event of the later type.
+    ///
+    /// # Errors
+    /// What the conversion of the program says.
+    fn from_earlier(old: Old) -> Result<Self, Failed>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<Old, New> FromEarlier<Old> for New
+where
+    New: TryFrom<Old>,
+    New::Error: Into<Failed>,
+{
+    fn from_earlier(old: Old) -> Result<Self, Failed> {
+        New::try_from(old).map_err(Into::into)
     }
 }
 

@@ -1,17 +1,19 @@
 //! What the derive knows of its event types, as the lock compares it.
 
+use quote::ToTokens;
 use syn::spanned::Spanned;
 
 use super::Declared;
 use crate::ast::{Source, Style};
 use crate::check::Family;
 use crate::shapes::{Contents, Shapes};
-use crate::tokens;
+use crate::upcast;
 
 pub(super) fn all(source: &Source<'_>, family: &Family<'_>, shapes: &Shapes<'_>) -> Vec<Declared> {
     let records = family.records.iter().zip(&shapes.records);
     records
-        .map(|(record, shape)| {
+        .enumerate()
+        .map(|(at, (record, shape))| {
             let ident = record.variant.map_or(source.ident, |variant| variant.ident);
             Declared {
                 name: record.name.clone(),
@@ -28,7 +30,10 @@ pub(super) fn all(source: &Source<'_>, family: &Family<'_>, shapes: &Shapes<'_>)
                     fields: Vec::new(),
                 }),
                 older: shape.older.clone(),
-                from: record.from.map(|from| (tokens::owned(from), from.span())),
+                from: record
+                    .from
+                    .first()
+                    .map(|from| (upcast::from_records(at).to_token_stream(), from.old.span())),
             }
         })
         .collect()

@@ -226,7 +226,7 @@ fn a_version_that_nothing_reads() {
     from.from = Some((quote!(OrderV1), Span::call_site()));
     let (messages, asserts) = compared(file, &[from]);
     assert_eq!(messages, "");
-    assert!(asserts.contains("< OrderV1 as"), "{asserts}");
+    assert!(asserts.contains("reads (OrderV1 , 1u16)"), "{asserts}");
 }
 
 #[test]
