@@ -151,12 +151,14 @@ impl Comparison<'_> {
 
     fn twice(&mut self, declared: &Declared, lines: &[&LockLine]) {
         for (i, line) in lines.iter().enumerate() {
-            let same = |other: &&&LockLine| other.name == line.name && other.version == line.version;
+            let same = |other: &&&LockLine| {
+                other.name == line.name && other.version == line.version && !other.says_the_same(line)
+            };
             if let Some(first) = lines[..i].iter().find(same) {
                 self.errors.at(
                     declared.span,
                     format_args!(
-                        "`wal.lock` lines {} and {}: `{}` version {} stands there twice; \
+                        "`wal.lock` lines {} and {}: `{}` version {} stands there twice, in two forms; \
                          remove the one that was not released",
                         first.number, line.number, line.name, line.version
                     ),
@@ -362,9 +364,10 @@ impl Comparison<'_> {
             _ => format!("the field `{}` as ", field.label),
         };
         let message = format!(
-            "`{}` version {} is released with {subject}`{shape}`, and this is another type: {}",
+            "`{}` version {} is released with {subject}`{}`, and this is another type: {}",
             line.name,
             line.version,
+            shortened(shape),
             declared.instead(line.version, "bring that back")
         );
         let schema = &field.schema;
@@ -389,6 +392,16 @@ fn body(shape: &Shape) -> &Shape {
         Shape::Recursive { body, .. } => body,
         shape => shape,
     }
+}
+
+/// A message that nobody sees costs time as well, and one of pages helps nobody: `check_lock!` names the difference.
+fn shortened(shape: &Shape) -> String {
+    let mut text = shape.to_string();
+    if let Some((end, _)) = text.char_indices().nth(300) {
+        text.truncate(end);
+        text.push_str(" ...");
+    }
+    text
 }
 
 /// Only what the compiler points at has the place of the mistake: the rest would be linted as the user's own.

@@ -120,9 +120,10 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// What the schema calls a type that holds itself.
-    fn name(&self) -> String {
-        syn::ext::IdentExt::unraw(self.ident).to_string()
+    /// What the constants call a type that holds itself. Its text says it by place.
+    fn name(&self) -> TokenStream {
+        let ident = syn::ext::IdentExt::unraw(self.ident).to_string();
+        quote!(::core::concat!(::core::module_path!(), "::", #ident))
     }
 
     /// The item that stands in for the type inside itself, if it is needed.

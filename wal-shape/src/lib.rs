@@ -9,9 +9,11 @@ mod parse;
 mod part;
 mod print;
 mod shape;
+mod text;
 
 pub use lock::{BadLine, LockLine};
 pub use name::{name_problem, type_id};
 pub use parse::ShapeError;
 pub use part::Part;
-pub use shape::{Shape, ShapeField, ShapeVariant, list};
+pub use shape::{Shape, ShapeField, ShapeVariant};
+pub use text::list;

@@ -1,10 +1,12 @@
-//! Shapes from text, strictly: no text but the one that `Display` writes is read.
+//! Shapes from text, strictly: no text but the one that `Display` writes is read, apart from the names of types that
+//! hold themselves, for which any name will do.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::part::Part;
-use crate::shape::{Shape, ShapeField, ShapeVariant, WORDS, is_plain};
+use crate::shape::{Shape, ShapeField, ShapeVariant, WORDS};
+use crate::text::is_plain;
 
 /// Why a text is no shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +33,28 @@ impl FromStr for Shape {
     type Err = ShapeError;
 
     fn from_str(text: &str) -> Result<Self, ShapeError> {
-        let mut reader = Reader { text, at: 0 };
-        let shape = reader.shape(MAX_DEPTH)?;
-        if reader.at == text.len() {
-            Ok(shape)
-        } else {
-            Err(reader.expected("the end"))
-        }
+        read(text, &|_| None)
     }
 }
+
+/// Reads a text in which `&` and a hash stand for what `lines` knows under that name.
+pub(crate) fn read(text: &str, lines: &Lines<'_>) -> Result<Shape, ShapeError> {
+    let mut reader = Reader { text, at: 0, lines };
+    let shape = reader.shape(MAX_DEPTH)?;
+    if reader.at == text.len() {
+        Ok(shape)
+    } else {
+        Err(reader.expected("the end"))
+    }
+}
+
+/// The shape under a name that begins with `&`.
+pub(crate) type Lines<'a> = dyn Fn(&str) -> Option<Shape> + 'a;
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    lines: &'a Lines<'a>,
 }
 
 impl Reader<'_> {
@@ -127,6 +138,14 @@ impl Reader<'_> {
         }
         if self.has("@") {
             return Ok(Shape::Ref(self.name()?));
+        }
+        if self.rest().starts_with('&') {
+            let end = self.rest()[1..].find(|c: char| !c.is_ascii_hexdigit());
+            let name = &self.rest()[..end.map_or(self.rest().len(), |end| end + 1)];
+            let len = name.len();
+            let shape = (self.lines)(name).ok_or(self.expected("a shape"))?;
+            self.at += len;
+            return Ok(shape);
         }
         self.word()
     }
@@ -292,7 +311,7 @@ mod tests {
             "(map<str, (u8, u8)>, [u8; 4], enum {A, B(u8, u8), C(unit), D {c: u8}, E(), F(u8,)})",
             r#"{"odd, \"name\"": opaque "a}, b\\", b: opaque "c" = [u8]}"#,
             "{\"two\\nlines\": option<f64>}",
-            "rec Node {next: option<@Node>}",
+            "rec 0 {next: option<@0>}",
         ];
         for text in texts {
             let shape: Shape = text.parse().expect(text);

@@ -17,8 +17,20 @@ pub(crate) struct Print {
 /// The types around a part that hold themselves, the innermost first.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
-    name: &'a str,
-    outer: Option<&'a Scope<'a>>,
+    pub(crate) name: &'a str,
+    pub(crate) outer: Option<&'a Scope<'a>>,
+}
+
+impl<'a> Scope<'a> {
+    /// How many are around it.
+    pub(crate) fn level(&self) -> usize {
+        std::iter::successors(self.outer, |scope| scope.outer).count()
+    }
+
+    /// The innermost with this name.
+    pub(crate) fn find(innermost: Option<&'a Self>, name: &str) -> Option<&'a Self> {
+        std::iter::successors(innermost, |scope| scope.outer).find(|scope| scope.name == name)
+    }
 }
 
 impl Print {
@@ -40,16 +52,8 @@ impl Print {
         }
     }
 
-    /// Adds a text: its FNV-1a, 64 bits, and its length.
     const fn text(self, text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut i = 0;
-        while i < bytes.len() {
-            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
-            i += 1;
-        }
-        self.number(hash).number(i as u64)
+        self.number(fnv(text)).number(text.len() as u64)
     }
 
     const fn part(self, part: Print) -> Self {
@@ -96,7 +100,8 @@ impl ShapeVariant {
 
 impl Shape {
     /// The fingerprint of the shape: 64 bits that differ for different shapes, but for chance. It is the same in every
-    /// program of this release and is stored nowhere. Names of types that hold themselves are no part of it.
+    /// program of this release and is stored nowhere. Names of types that hold themselves are no part of it, nor is what
+    /// an opaque type is written as: such types are compared by name.
     #[must_use]
     pub const fn fingerprint(&self) -> u64 {
         self.print(None).hash
@@ -106,6 +111,11 @@ impl Shape {
     #[must_use]
     pub const fn fingerprint_of(&self, name: &str) -> u64 {
         self.print(None).text(name).hash
+    }
+
+    /// Whether it names no type around it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.print(None).reach == 0
     }
 
     const fn print(&self, scope: Option<&Scope<'_>>) -> Print {
@@ -141,13 +151,7 @@ impl Shape {
             Shape::Tuple(items) => Shape::print_tuple(items.get(), scope),
             Shape::Struct(fields) => Shape::print_struct(fields.get(), scope),
             Shape::Enum(variants) => Shape::print_enum(variants.get(), scope),
-            Shape::Opaque { name, wire } => {
-                let opaque = Print::of("opaque").text(name.get());
-                match wire {
-                    Some(wire) => opaque.part(wire.get().print(scope)),
-                    None => opaque,
-                }
-            }
+            Shape::Opaque { name, .. } => Print::of("opaque").text(name.get()),
             Shape::Recursive { name, body } => {
                 let inside = Scope {
                     name: name.get(),
@@ -202,7 +206,8 @@ impl Shape {
         print
     }
 
-    /// A type around this place: how far out, and its name only if it is not there.
+    /// A type around this place: how far out it is. One that is not there has no name either, so a part of a type that
+    /// holds itself has the same fingerprint whatever the type is called.
     const fn print_ref(name: &str, mut scope: Option<&Scope<'_>>) -> Print {
         let print = Print::of("ref");
         let mut reach = 0;
@@ -218,7 +223,7 @@ impl Shape {
         }
         Print {
             reach: Print::NOWHERE,
-            ..print.text(name)
+            ..print
         }
     }
 
@@ -255,10 +260,21 @@ impl Shape {
                 }
                 i < variants.len()
             }
-            Shape::Opaque { wire: Some(wire), .. } => wire.get().names(name),
             _ => false,
         }
     }
+}
+
+/// FNV-1a, 64 bits, over the UTF-8 bytes.
+pub(crate) const fn fnv(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        i += 1;
+    }
+    hash
 }
 
 const fn same(a: &str, b: &str) -> bool {
@@ -276,6 +292,12 @@ mod tests {
 
     fn print(text: &str) -> u64 {
         text.parse::<Shape>().expect(text).fingerprint()
+    }
+
+    #[test]
+    fn names_of_lines_are_the_published_fnv_1a_vectors() {
+        assert_eq!(fnv(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv("foobar"), 0x8594_4171_f739_67e8);
     }
 
     #[test]
@@ -312,7 +334,6 @@ mod tests {
             "opaque \"a\"",
             "opaque \"b\"",
             "@a",
-            "@b",
             "rec a {a: @a}",
             "rec a {a: [@a]}",
             "rec a {a: rec b {a: @a}}",
@@ -338,6 +359,7 @@ mod tests {
             ),
             ("rec a (rec a {x: @a}, @a)", "rec c (rec d {x: @d}, @c)"),
             ("rec a {x: u8}", "{x: u8}"),
+            ("opaque \"o\" = u8", "opaque \"o\""),
             ("rec a (rec b {x: @a}, u8)", "rec a ({x: @a}, u8)"),
             ("rec a rec b {x: option<@a>}", "rec b {x: option<@b>}"),
         ];

@@ -1,7 +1,4 @@
-//! Shapes and their text; docs/format.md has its grammar. The text is canonical: equal shapes have equal texts, and
-//! what `Display` writes `FromStr` reads back.
-
-use std::fmt::{self, Write};
+//! Shapes: what events look like.
 
 use crate::part::Part;
 use crate::print::Print;
@@ -9,9 +6,12 @@ use crate::print::Print;
 /// The shape of a type, as serde hands it to a format that does not describe itself: a constant that describes a type
 /// of the program, or what was read from text, in `wal.lock` and in a log.
 ///
+/// Two shapes are equal if their texts are. What a type that holds itself is called does not matter: its text says
+/// where it is met again by how many such types are around it.
+///
 /// In a constant, each reference to a part is a [`Part::Static`]. A shape with parts that is handed to a function there
 /// is best a constant of its own: the compiler cannot know that it need not be dropped.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the names of the primitive types say it
 pub enum Shape {
@@ -164,118 +164,5 @@ impl Shape {
             Shape::Unit => &Shape::Newtype,
             field => field,
         }
-    }
-
-    /// Whether this is its text, as it stands in a log. Allocates nothing.
-    #[must_use]
-    pub fn is_written(&self, text: &str) -> bool {
-        let mut rest = Rest(text);
-        write!(rest, "{self}").is_ok() && rest.0.is_empty()
-    }
-}
-
-/// A text that is compared with what is written.
-struct Rest<'a>(&'a str);
-
-impl Write for Rest<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
-        Ok(())
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Shape::Option(inner) => write!(f, "option<{inner}>"),
-            Shape::Seq(inner) => write!(f, "[{inner}]"),
-            Shape::Array(inner, len) => write!(f, "[{inner}; {len}]"),
-            Shape::Map(key, value) => write!(f, "map<{key}, {value}>"),
-            Shape::Tuple(items) => {
-                f.write_str("(")?;
-                list(f, items, |f, item| item.fmt(f))?;
-                f.write_str(if items.len() == 1 { ",)" } else { ")" })
-            }
-            Shape::Struct(fields) => {
-                f.write_str("{")?;
-                list(f, fields, |f, field| {
-                    write!(f, "{}: {}", Name(&field.name), field.shape)
-                })?;
-                f.write_str("}")
-            }
-            Shape::Enum(variants) => {
-                f.write_str("enum {")?;
-                list(f, variants, |f, variant| {
-                    write!(f, "{}", Name(&variant.name))?;
-                    match &*variant.fields {
-                        Shape::Unit => Ok(()),
-                        tuple @ Shape::Tuple(_) => tuple.fmt(f),
-                        fields @ Shape::Struct(_) => write!(f, " {fields}"),
-                        single => write!(f, "({single})"),
-                    }
-                })?;
-                f.write_str("}")
-            }
-            Shape::Newtype => f.write_str("unit"),
-            Shape::Opaque { name, wire } => {
-                write!(f, "opaque {}", Quoted(name))?;
-                wire.iter().try_for_each(|wire| write!(f, " = {wire}"))
-            }
-            Shape::Recursive { name, body } => write!(f, "rec {} {body}", Name(name)),
-            Shape::Ref(name) => write!(f, "@{}", Name(name)),
-            word => {
-                let found = WORDS.iter().find(|(_, shape)| shape == word);
-                f.write_str(found.map_or("", |(text, _)| text))
-            }
-        }
-    }
-}
-
-/// Writes items with commas between them.
-pub fn list<T>(
-    f: &mut fmt::Formatter<'_>,
-    items: &[T],
-    each: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
-) -> fmt::Result {
-    for (i, item) in items.iter().enumerate() {
-        if i > 0 {
-            f.write_str(", ")?;
-        }
-        each(f, item)?;
-    }
-    Ok(())
-}
-
-/// Whether a name needs no quotes.
-pub(crate) fn is_plain(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !name.is_empty() && name.bytes().all(plain)
-}
-
-struct Name<'a>(&'a str);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if is_plain(self.0) {
-            f.write_str(self.0)
-        } else {
-            Quoted(self.0).fmt(f)
-        }
-    }
-}
-
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for c in self.0.chars() {
-            match c {
-                '\n' => f.write_str("\\n")?,
-                '"' | '\\' => write!(f, "\\{c}")?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        f.write_str("\"")
     }
 }

@@ -44,12 +44,12 @@ kinds! {
     Lists = "[[[u16]]]", Lists(vec![vec![vec![1, 300], vec![]], vec![]]);
     Blocks = "[[u64; 32]]", Blocks(vec![[7; 32]]);
     Maps = "(map<str, [u64]>, map<i32, str>)", Maps(([(text(), vec![1, 2])].into(), [(-1, text())].into()));
-    Chained = "rec Chain option<@Chain>", Chained(Chain(Some(Chain(None).into())));
-    Forest = "rec Tree {value: i32, children: [@Tree]}", Forest(Tree {
+    Chained = "rec 0 option<@0>", Chained(Chain(Some(Chain(None).into())));
+    Forest = "rec 0 {value: i32, children: [@0]}", Forest(Tree {
         value: -1,
         children: vec![Tree { value: 2, children: vec![] }],
     });
-    Choices = "[rec Choice enum {Nothing, One(u32), Two(str, @Choice), Named {a: option<bool>, b: [u8]}}]",
+    Choices = "[rec 0 enum {Nothing, One(u32), Two(str, @0), Named {a: option<bool>, b: [u8]}}]",
         Choices(vec![
             Choice::One(300),
             Choice::Two(text(), Choice::Nothing.into()),

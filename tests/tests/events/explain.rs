@@ -357,11 +357,8 @@ mod reader {
             "holders",
             "[enum {Nothing, Something(unit), Unit(unit), Pair(unit, unit), Single(unit,), Named {one: unit}}]",
         ),
-        ("tree", "rec Tree {value: i32, children: [@Tree]}"),
-        (
-            "formula",
-            "rec Formula enum {Number(f64), Negated(@Formula), Sum(@Formula, @Formula)}",
-        ),
+        ("tree", "rec 0 {value: i32, children: [@0]}"),
+        ("formula", "rec 0 enum {Number(f64), Negated(@0), Sum(@0, @0)}"),
         ("took", "{secs: u64, nanos: u32}"),
         (
             "between",
@@ -384,10 +381,10 @@ mod reader {
                            last: (f32, enum {Braces {}, Parens()})}";
     const ACCOUNTS: &str = "[{id: u64, owner: str, level: option<enum {Basic, Gold, Platinum}>, \
                             last: (f32, enum {Braces {}, Parens()})}]";
-    const TIER: &str = "rec Tier enum {Basic, Gold {since: u16, level: enum {Basic, Gold, Platinum}}, \
-                        Custom(@Tier, str), Named(str), Point(i8, i8)}";
-    const MIXED: &str = "map<str, [option<(i8, rec Tier enum {Basic, Gold {since: u16, \
-                         level: enum {Basic, Gold, Platinum}}, Custom(@Tier, str), Named(str), Point(i8, i8)})>]>";
+    const TIER: &str = "rec 0 enum {Basic, Gold {since: u16, level: enum {Basic, Gold, Platinum}}, \
+                        Custom(@0, str), Named(str), Point(i8, i8)}";
+    const MIXED: &str = "map<str, [option<(i8, rec 0 enum {Basic, Gold {since: u16, \
+                         level: enum {Basic, Gold, Platinum}}, Custom(@0, str), Named(str), Point(i8, i8)})>]>";
 
     /// The log says of its types what is expected of it, and nothing else.
     pub(crate) fn assert_schemas(wal: &Wal) {

@@ -8,6 +8,7 @@ mod families;
 mod fields;
 mod finds;
 mod kit;
+mod mended;
 mod nested;
 mod nonzero;
 mod prefixes;

@@ -69,8 +69,8 @@ mod v1 {
     }
 }
 
-const TREE: &str = "rec Tree enum {\"no-leaves\", leaf(u8), node {leftSide: @Tree, right: option<@Tree>}, \
-                    many([@Tree],)}";
+const TREE: &str = "rec 0 enum {\"no-leaves\", leaf(u8), node {leftSide: @0, right: option<@0>}, \
+                    many([@0],)}";
 
 fn tree() -> Tree {
     Tree::Node {
@@ -136,8 +136,8 @@ fn an_event_that_holds_itself_is_converted_with_all_it_holds() {
     assert_eq!(new.length, 1);
     assert_eq!(new.next.expect("the inner one").length, 0);
     let expected = [
-        (2, "rec Chain {length: u64, next: option<@Chain>}".to_owned()),
-        (1, "rec ChainV1 option<@ChainV1>".to_owned()),
+        (2, "rec 0 {length: u64, next: option<@0>}".to_owned()),
+        (1, "rec 0 option<@0>".to_owned()),
     ];
     assert_eq!(history(&Chain::RECORDS[0]), expected);
 }
@@ -153,9 +153,9 @@ enum Plan {
 
 #[test]
 fn a_family_that_holds_itself_has_a_schema_as_a_whole() {
-    let plan = "rec Plan enum {step_or_not(u8)}";
+    let plan = "rec 0 enum {step_or_not(u8)}";
     assert_ne!(Plan::SCHEMA.to_string(), plan);
-    let whole = "rec Plan enum {Step(u8), Both(@Plan, @Plan), Old(enum {})}";
+    let whole = "rec 0 enum {Step(u8), Both(@0, @0), Old(enum {})}";
     assert_eq!(Plan::SCHEMA.to_string(), whole);
     assert_eq!(shape(&Plan::RECORDS[1]), format!("({whole}, {whole})"));
     let event = Plan::Both(Box::new(Plan::Step(1)), Box::new(Plan::Step(2)));

@@ -98,11 +98,11 @@ kinds! {
     #[wal(name = "maps", id = 1)]
     Maps((HashMap<String, Vec<u64>>, BTreeMap<i32, String>)) = "(map<str, [u64]>, map<i32, str>)";
     #[wal(name = "chain", id = 1)]
-    Chained(Chain) = "rec Chain option<@Chain>";
+    Chained(Chain) = "rec 0 option<@0>";
     #[wal(name = "tree", id = 1)]
-    Forest(Tree) = "rec Tree {value: i32, children: [@Tree]}";
+    Forest(Tree) = "rec 0 {value: i32, children: [@0]}";
     #[wal(name = "choices", id = 1)]
-    Choices(Vec<Choice>) = "[rec Choice enum {Nothing, One(u32), Two(str, @Choice), Named {a: option<bool>, b: [u8]}}]";
+    Choices(Vec<Choice>) = "[rec 0 enum {Nothing, One(u32), Two(str, @0), Named {a: option<bool>, b: [u8]}}]";
 }
 
 /// Shapes that no program writes.

@@ -2,6 +2,7 @@
 //! variant, or that text is not a list of bytes.
 
 use std::fmt::{self, Display};
+use std::mem::discriminant;
 
 use serde::ser::{
     Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
@@ -90,9 +91,10 @@ impl<'c> Described<'c> {
         })
     }
 
+    /// Whether it is this one, which has no parts.
     fn is(self, shape: &Shape) -> Written {
         match self.shape() {
-            Some(here) if here != shape => self.other(format_args!("`{shape}`")),
+            Some(here) if discriminant(here) != discriminant(shape) => self.other(format_args!("`{shape}`")),
             _ => Ok(()),
         }
     }

@@ -51,14 +51,14 @@ impl EventType {
         Ok(Some(stored.encode()))
     }
 
-    /// Whether the log holds the schema of this version under this type's own id. If it holds another one for it, that
-    /// is an error.
+    /// Whether the log holds the schema of this version, as it is, under this type's own id. If it holds one of another
+    /// shape for it, that is an error.
     fn is_held(&self, version: u16, schema: &Shape, held: &[Entry]) -> Result<bool> {
         let mut is_held = false;
         let own = schemas_in(held).filter(|stored| self.has_id(stored.type_id));
         for stored in own.filter(|stored| stored.version == version) {
-            self.check_shape(version, schema, stored.shape)?;
-            is_held |= stored.type_id == self.id;
+            let is_exact = self.check_shape(version, schema, stored.shape)?;
+            is_held |= is_exact && stored.type_id == self.id;
         }
         Ok(is_held)
     }
@@ -94,10 +94,11 @@ impl EventType {
         self.retired || self.schema.is_none() || self.history().any(|known| known.version == version)
     }
 
-    fn check_shape(&self, version: u16, schema: &Shape, stored: &str) -> Result<(), TypedError> {
+    /// Whether the log holds this very shape, and not one that says otherwise what an opaque type is written as.
+    fn check_shape(&self, version: u16, schema: &Shape, stored: &str) -> Result<bool, TypedError> {
         // A replay does this each time.
-        if schema.is_written(stored) {
-            return Ok(());
+        if schema.is_text(stored) {
+            return Ok(true);
         }
         let changes = match stored.parse::<Shape>() {
             Ok(stored) => differences(&stored, schema, "the log"),
@@ -105,6 +106,9 @@ impl EventType {
                 "it is `{stored}` in the log and `{schema}` in this program"
             )],
         };
+        if changes.is_empty() {
+            return Ok(false);
+        }
         let changes = changes.iter().map(|change| format!("\n  {change}")).collect();
         Err(TypedError::ShapeChanged {
             name: self.name,
@@ -263,5 +267,69 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
             }
         }
         Ok(ahead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wal_shape::type_id;
+
+    fn held(name: &str, shape: &str) -> Vec<Entry> {
+        let record = SchemaRecord {
+            type_id: type_id(name),
+            version: 1,
+            name,
+            shape,
+        };
+        vec![Entry {
+            pos: 0,
+            payload: record.encode(),
+        }]
+    }
+
+    fn event_type(shape: &str) -> EventType {
+        let shape: Shape = shape.parse().expect("a shape");
+        EventType::new("grown", 1).schema(Box::leak(Box::new(shape)))
+    }
+
+    /// Releases before wrote the Rust name of a type that holds itself.
+    #[test]
+    fn a_log_with_names_of_types_that_hold_themselves_still_opens() {
+        let tree = event_type("{tree: rec Renamed {inner: [@Renamed]}}");
+        let old = held("grown", "{tree: rec Tree {inner: [@Tree]}}");
+        assert!(tree.entry(&old).expect("the same shape").is_none());
+        let other = held("grown", "{tree: rec Tree {inner: [option<@Tree>]}}");
+        let error = tree.entry(&other).expect_err("another shape").to_string();
+        assert!(
+            error.contains("`tree.inner.[]` is `option<@0>` in the log"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_mended_wire_is_written_once_and_counts() {
+        let wrong = held("grown", "{id: opaque \"id@1\" = str}");
+        let mended = event_type("{id: opaque \"id@1\" = [u8; 16]}");
+        let entry = mended
+            .entry(&wrong)
+            .expect("the same type")
+            .expect("it is not held");
+        let both = [
+            wrong,
+            vec![Entry {
+                pos: 1,
+                payload: entry,
+            }],
+        ]
+        .concat();
+        assert!(mended.entry(&both).expect("the same type").is_none());
+        let schemas: Schemas = schemas_in(&both)
+            .filter_map(SchemaRecord::to_event_schema)
+            .collect();
+        let counts = schemas.get(type_id("grown"), 1).expect("a schema");
+        assert_eq!(counts.shape.to_string(), "{id: opaque \"id@1\" = [u8; 16]}");
+        let other = event_type("{id: opaque \"id@2\" = [u8; 16]}");
+        assert!(other.entry(&both).is_err());
     }
 }

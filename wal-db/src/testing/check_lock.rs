@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::{
@@ -16,6 +16,7 @@ const FILE: &str = "wal.lock";
 const HEADER: &str = "\
 # The released versions of events: name, version, shape. Records of them are in logs, so lines are never edited.
 # The derive compares the types with them. `WAL_LOCK=update cargo test` adds what is missing.
+# A line that begins with `&` is a type that later lines hold.
 ";
 
 /// What a type stands for in a log, without the type.
@@ -58,7 +59,8 @@ impl LockMode {
     }
 }
 
-/// Compares every version that the types write or read with the `wal.lock` in `dir`; returns the lines that were added.
+/// Compares every version that the types write or read with the `wal.lock` in `dir`; returns the lines that were added,
+/// or rewritten because what an opaque type is written as (`wire`) was mended.
 ///
 /// [`check_lock!`](super::check_lock!) calls it and has an example.
 ///
@@ -74,52 +76,75 @@ pub fn check_lock(dir: &Path, types: &[DeclaredType], mode: LockMode) -> Result<
         problems.extend(missing.iter().map(not_in_file));
         if !missing.is_empty() {
             problems.push(format!(
-                "run `WAL_LOCK=update cargo test` to add what is missing to `{}`, and commit the file",
+                "run `WAL_LOCK=update cargo test` to write it to `{}`, and commit the file",
                 path.display()
             ));
         }
         return CheckFailed::unless_empty(problems).map(|()| Vec::new());
     }
-    let options = OpenOptions::new().read(true).append(true).create(true).clone();
+    let options = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .clone();
     let mut file = options.open(&path).map_err(io)?;
     // Other tests may add lines of their own at the same time.
     file.lock().map_err(io)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(io)?;
-    let (missing, mut problems) = compare(&text.parse().map_err(failed)?, types);
+    let mut before = String::new();
+    file.read_to_string(&mut before).map_err(io)?;
+    let lock: Lock = before.parse().map_err(failed)?;
+    let (missing, mut problems) = compare(&lock, types);
     if !problems.is_empty() {
         problems.push("nothing was added to `wal.lock`, because what is released cannot change".to_owned());
         return Err(CheckFailed { problems });
     }
-    let added: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    if !added.is_empty() {
-        append(&mut file, &text, &added).map_err(io)?;
+    let is_as_it_was = |line: &&LockLine| missing.iter().all(|mended| mended.number != line.number);
+    let as_they_were = lock.lines().iter().filter(is_as_it_was);
+    let lines: Vec<_> = as_they_were.chain(&missing).cloned().collect();
+    let header = if before.is_empty() && !lines.is_empty() {
+        HEADER
+    } else {
+        ""
+    };
+    let after = LockLine::written(&format!("{before}{header}"), &lines);
+    if after != before {
+        write(&mut file, &before, &after).map_err(io)?;
     }
-    Ok(added)
+    Ok(missing.iter().map(ToString::to_string).collect())
 }
 
-fn append(file: &mut File, before: &str, lines: &[String]) -> std::io::Result<()> {
-    let mut text = String::new();
-    match before {
-        "" => text.push_str(HEADER),
-        before if !before.ends_with('\n') => text.push('\n'),
-        _ => {}
-    }
-    for line in lines {
-        text.push_str(line);
-        text.push('\n');
-    }
-    file.write_all(text.as_bytes())
+/// Writes only what is new if nothing else changes.
+fn write(file: &mut File, before: &str, after: &str) -> std::io::Result<()> {
+    let kept = if after.starts_with(before) {
+        before.len()
+    } else {
+        0
+    };
+    file.set_len(kept as u64)?;
+    file.seek(SeekFrom::Start(kept as u64))?;
+    file.write_all(&after.as_bytes()[kept..])
 }
 
 fn not_in_file(line: &LockLine) -> String {
     let LockLine {
-        name, version, shape, ..
+        number,
+        name,
+        version,
+        shape,
+        ..
     } = line;
-    format!("`{name}` version {version} is not in `{FILE}`: `{shape}`")
+    match number {
+        0 => format!("`{name}` version {version} is not in `{FILE}`: `{shape}`"),
+        number => format!(
+            "`{name}` version {version} has another `wire` than in `{FILE}` line {number}, where it is mended if it was \
+             wrong: it is `{shape}` now"
+        ),
+    }
 }
 
-/// The lines that are missing, and what is wrong with those that are there.
+/// The lines that are missing, those with another `wire`, which have the numbers of what they replace, and what is wrong
+/// with those that are there.
 fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) {
     let mut missing = BTreeMap::new();
     let mut problems = Vec::new();
@@ -225,6 +250,10 @@ fn versions(lock: &Lock, record: &EventType, problems: &mut Vec<String>) -> Vec<
                     line.number,
                     changes.join("\n    ")
                 ));
+            } else if line.shape != *known.schema {
+                let mut mended = line.clone();
+                mended.shape = known.schema.clone();
+                missing.push(mended);
             }
         }
         if !is_locked {

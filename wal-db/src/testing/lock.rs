@@ -1,6 +1,6 @@
 //! The file `wal.lock`: the shape of every released version.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 use std::path::Path;
 use std::str::FromStr;
 use std::{fs, io};
@@ -35,6 +35,14 @@ pub enum LockError {
         path: String,
         /// Why.
         source: io::Error,
+    },
+    /// A merge has left its marks.
+    #[error("`wal.lock` line {line}: {problem}")]
+    Conflict {
+        /// The number of the first, from 1.
+        line: usize,
+        /// What to do.
+        problem: String,
     },
     /// A line is none.
     #[error("`wal.lock` line {line}: {problem}")]
@@ -81,27 +89,50 @@ impl LockError {
     }
 }
 
+impl From<BadLine> for LockError {
+    fn from(bad: BadLine) -> Self {
+        let is_conflict = bad.is_conflict();
+        let BadLine {
+            number: line,
+            problem,
+            ..
+        } = bad;
+        if is_conflict {
+            LockError::Conflict { line, problem }
+        } else {
+            LockError::Line { line, problem }
+        }
+    }
+}
+
 impl FromStr for Lock {
     type Err = LockError;
 
     fn from_str(text: &str) -> Result<Self, LockError> {
-        let mut lines = Vec::new();
+        let mut lines: Vec<LockLine> = Vec::new();
         let mut seen = HashMap::new();
         for line in LockLine::all(text) {
-            let line = line.map_err(|BadLine { number, problem, .. }| LockError::Line {
-                line: number,
-                problem,
-            })?;
+            let line = line?;
             let (name, version) = (&line.name, line.version);
-            if let Some(first) = seen.insert((name.clone(), version), line.number) {
-                return Err(LockError::Line {
-                    line: line.number,
-                    problem: format!(
-                        "`{name}` version {version} stands in line {first} already; remove the one that was not released"
-                    ),
-                });
+            match seen.entry((name.clone(), version)) {
+                Entry::Vacant(place) => {
+                    place.insert(lines.len());
+                    lines.push(line);
+                }
+                Entry::Occupied(first) => {
+                    let first = &lines[*first.get()];
+                    if !first.says_the_same(&line) {
+                        return Err(LockError::Line {
+                            line: line.number,
+                            problem: format!(
+                                "`{name}` version {version} stands in line {} already, otherwise; remove the one that \
+                                 was not released",
+                                first.number
+                            ),
+                        });
+                    }
+                }
             }
-            lines.push(line);
         }
         Ok(Lock { lines })
     }
@@ -115,7 +146,11 @@ mod tests {
     fn lines_that_are_none_or_stand_there_twice_are_refused_with_their_number() {
         let cases = [
             ("bank 1", "a shape"),
-            ("a 1 u8\na 1 u8", "`a` version 1 stands in line 2 already"),
+            ("a 1 u8\na 1 u9", "no shape"),
+            (
+                "a 1 u8\na 1 u16",
+                "`a` version 1 stands in line 2 already, otherwise",
+            ),
         ];
         for (text, problem) in cases {
             let error = Lock::from_str(&format!("#\n{text}")).expect_err(text).to_string();
@@ -123,5 +158,23 @@ mod tests {
             assert!(error.starts_with(&format!("`wal.lock` line {line}: ")), "{error}");
             assert!(error.contains(problem), "{error}");
         }
+    }
+    /// Both sides of a merge may have added the same version.
+    #[test]
+    fn a_line_that_stands_there_twice_counts_once() {
+        let lock = Lock::from_str("a 1 u8\nb 1 u8\na 1 u8").expect("a lock");
+        assert_eq!(lock.lines().len(), 2);
+    }
+
+    #[test]
+    fn a_merge_that_was_not_resolved_is_an_error_of_its_own() {
+        let error = Lock::from_str("a 1 u8\n<<<<<<< ours\na 2 u8").expect_err("a mark");
+        assert!(matches!(error, LockError::Conflict { line: 2, .. }), "{error:?}");
+        assert!(
+            error
+                .to_string()
+                .contains("keep the lines of both sides and remove the marks"),
+            "{error}"
+        );
     }
 }

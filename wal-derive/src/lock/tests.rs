@@ -270,7 +270,7 @@ fn a_retired_type_keeps_its_id_and_nothing_else() {
 fn lines_that_are_wrong() {
     assert_eq!(
         messages("order 1 {id: u64}\norder 1 {id: u32}", order(1, &["id"])),
-        "`wal.lock` lines 1 and 2: `order` version 1 stands there twice; remove the one that was not released"
+        "`wal.lock` lines 1 and 2: `order` version 1 stands there twice, in two forms; remove the one that was not released"
     );
     assert_eq!(
         messages("# notes\norder x {id: u64}", order(1, &["id"])),
@@ -278,9 +278,23 @@ fn lines_that_are_wrong() {
     );
     // Another type's, and nobody's.
     assert_eq!(messages("bill x {id: u64}", order(1, &["id"])), "");
-    let nobodys = messages("<<<<<<< ours", order(1, &["id"]));
+    let nobodys = messages("Bill 1 u8", order(1, &["id"]));
     assert!(
         nobodys.starts_with("`wal.lock` line 1: a name is made of"),
         "{nobodys}"
+    );
+    let merged = messages(
+        "order 1 {id: u64}\n<<<<<<< ours\norder x\n=======",
+        order(1, &["id"]),
+    );
+    assert!(
+        merged.starts_with("`wal.lock` line 2: a merge has left its marks: keep"),
+        "{merged}"
+    );
+    assert_eq!(merged.lines().count(), 1);
+    // Both sides of a merge may have added the same version.
+    assert_eq!(
+        messages("order 1 {id: u64}\norder 1 {id: u64}", order(1, &["id"])),
+        ""
     );
 }

@@ -67,7 +67,7 @@ fn what_is_released_differently_is_shown_and_nothing_is_added() {
         "{refused}"
     );
     assert_eq!(lock_of(&dir), released);
-    for broken in ["moved one\n", "moved 1 {}\nmoved 1 {}\n", "<<<<<<< ours\n"] {
+    for broken in ["moved one\n", "moved 1 {}\nmoved 1 unit\n", "<<<<<<< ours\n"] {
         let dir = dir_with(broken);
         let refused = text(lock(&dir, MOVED, LockMode::Update));
         assert!(refused.starts_with("`wal.lock` line "), "{refused}");
@@ -217,4 +217,84 @@ fn two_types_with_one_name_are_not_locked() {
     );
     let lock = fs::read_to_string(dir.path().join("wal.lock")).unwrap_or_default();
     assert_eq!(lock, "", "nothing was added");
+}
+
+mod shared {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, wal_db::WalSchema)]
+    pub(super) enum Method {
+        Card { number: String, until: u16 },
+        Invoice { to: String, days: u8, address: String },
+    }
+
+    #[derive(Serialize, Deserialize, wal_db::WalRecord)]
+    #[wal(name = "paid")]
+    pub(super) struct Paid {
+        by: Method,
+        or: Option<Method>,
+    }
+}
+
+const METHOD: &str = "enum {Card {number: str, until: u16}, Invoice {to: str, days: u8, address: str}}";
+
+#[test]
+fn a_lock_of_a_release_before_is_rewritten_and_loses_nothing() {
+    let types = &[DeclaredType::of::<shared::Paid>()];
+    let before =
+        format!("# ours\r\npaid 1 {{by: {METHOD}, or: option<{METHOD}>}}\r\n\r\ngone 1 id=7 [{METHOD}]\r\n");
+    let dir = dir_with(&before);
+    assert_eq!(lock(&dir, types, LockMode::Check), Ok(vec![]));
+    assert_eq!(lock_of(&dir), before);
+    assert_eq!(lock(&dir, types, LockMode::Update), Ok(vec![]));
+    let name = "&935c8649440f202a";
+    let today = format!(
+        "# ours\r\n{name} {METHOD}\r\npaid 1 {{by: {name}, or: option<{name}>}}\r\n\r\ngone 1 id=7 [{name}]\r\n"
+    );
+    assert_eq!(lock_of(&dir), today);
+    assert_eq!(lock(&dir, types, LockMode::Update), Ok(vec![]));
+    assert_eq!(lock_of(&dir), today);
+
+    let other = dir_with(&before.replacen("days: u8", "days: u16", 1));
+    let found = text(lock(&other, types, LockMode::Update));
+    assert!(
+        found.contains("`by.Invoice.days` is `u16` in `wal.lock` and `u8` in this program"),
+        "{found}"
+    );
+}
+
+/// Both branches added a version, and one of them another event: git keeps what both sides have.
+#[test]
+fn lines_of_two_branches_are_kept_and_written_once() {
+    let both = format!("{LOCKED}here 1 u8\n{LOCKED}there 1 u8\n");
+    let dir = dir_with(&both);
+    assert_eq!(lock(&dir, MOVED, LockMode::Check), Ok(vec![]));
+    assert_eq!(lock(&dir, MOVED, LockMode::Update), Ok(vec![]));
+    assert_eq!(lock_of(&dir), format!("{LOCKED}here 1 u8\nthere 1 u8\n"));
+}
+
+#[test]
+fn a_wrong_wire_is_reported_and_mended() {
+    #[derive(Serialize, Deserialize, wal_db::WalRecord)]
+    #[wal(name = "mended")]
+    struct Mended {
+        #[wal(opaque = "id@1", wire = [u8; 16])]
+        id: [u8; 16],
+    }
+
+    let types = &[DeclaredType::of::<Mended>()];
+    let released = "# ours\nmended 1 {id: opaque \"id@1\" = str}\nother 1 u8\n";
+    let dir = dir_with(released);
+    let found = text(lock(&dir, types, LockMode::Check));
+    let expected = "`mended` version 1 has another `wire` than in `wal.lock` line 2, where it is mended if it was wrong: \
+                    it is `{id: opaque \"id@1\" = [u8; 16]}` now";
+    assert!(
+        found.starts_with(expected) && found.contains("WAL_LOCK=update"),
+        "{found}"
+    );
+    assert_eq!(lock_of(&dir), released);
+    let line = "mended 1 {id: opaque \"id@1\" = [u8; 16]}";
+    assert_eq!(lock(&dir, types, LockMode::Update), Ok(vec![line.to_owned()]));
+    assert_eq!(lock_of(&dir), format!("# ours\n{line}\nother 1 u8\n"));
+    assert_eq!(lock(&dir, types, LockMode::Check), Ok(vec![]));
 }

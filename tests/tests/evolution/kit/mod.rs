@@ -295,7 +295,7 @@ enum Tree {
     Named { name: String, inner: Vec<Tree> },
 }
 
-const TREE: &str = "rec Tree enum {Leaf(u16), Fork(@Tree, @Tree), Named {name: str, inner: [@Tree]}}";
+const TREE: &str = "rec 0 enum {Leaf(u16), Fork(@0, @0), Named {name: str, inner: [@0]}}";
 
 const CHOOSY: &Shape = &Shape::Struct(Part::Static(&[
     ShapeField::new("number", NonZeroU8::SCHEMA),

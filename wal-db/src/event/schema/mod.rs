@@ -33,7 +33,7 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 ///
 /// let route = Route::SCHEMA.to_string();
 /// let address = "{street: str, zip: option<u32>}";
-/// assert_eq!(route, format!("rec Route enum {{Here {address}, Via {{next: @Route, meters: f64}}}}"));
+/// assert_eq!(route, format!("rec 0 enum {{Here {address}, Via {{next: @0, meters: f64}}}}"));
 /// ```
 ///
 /// # Attributes

@@ -130,10 +130,18 @@ impl Schemas {
         name == other || known.any(|(_, names)| has(names, name) && has(names, other))
     }
 
-    /// Adds one. The first of a type and version stays: `false` if there is one already.
+    /// Adds one. The first of a type and version stays, except that what an opaque type is written as may be mended by a
+    /// later one. `false` if it says what is known.
     pub(crate) fn push(&mut self, schema: EventSchema) -> bool {
         match self.places.entry((schema.type_id, schema.version)) {
-            Entry::Occupied(_) => false,
+            Entry::Occupied(place) => {
+                let known = &mut self.list[*place.get()].shape;
+                let is_mended = known.fingerprint() == schema.shape.fingerprint() && *known != schema.shape;
+                if is_mended {
+                    *known = schema.shape;
+                }
+                is_mended
+            }
             Entry::Vacant(place) => {
                 place.insert(self.list.len());
                 let fingerprint = schema.shape.fingerprint_of(&schema.name);
@@ -155,7 +163,7 @@ impl<'a> IntoIterator for &'a Schemas {
     }
 }
 
-/// The first schema of a type and version counts.
+/// The first schema of a type and version counts, except that a later one may mend what an opaque type is written as.
 impl FromIterator<EventSchema> for Schemas {
     fn from_iter<I: IntoIterator<Item = EventSchema>>(schemas: I) -> Self {
         let mut found = Schemas::default();
@@ -164,7 +172,7 @@ impl FromIterator<EventSchema> for Schemas {
     }
 }
 
-/// The first schema of a type and version counts.
+/// The first schema of a type and version counts, except that a later one may mend what an opaque type is written as.
 impl Extend<EventSchema> for Schemas {
     fn extend<I: IntoIterator<Item = EventSchema>>(&mut self, schemas: I) {
         for schema in schemas {
