@@ -5,4 +5,13 @@ fn append(wal: &Wal) -> wal_db::Result<()> {
     Ok(())
 }
 
+fn read(wal: &Wal) -> wal_db::Result<()> {
+    wal.typed::<u8>()?;
+    Ok(())
+}
+
+fn checked() {
+    wal_db::testing::check_history!(u8);
+}
+
 fn main() {}

@@ -5,7 +5,8 @@
 //! `TRYBUILD=overwrite cargo test -p wal-tests --test derive` writes them anew.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
 
 #[test]
 fn types_and_their_releases() {
@@ -13,7 +14,7 @@ fn types_and_their_releases() {
         return;
     }
     // Other tests compile in the same project: the names in this lock are in none of them.
-    let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tests/trybuild/wal-tests");
+    let project = target().join("tests/trybuild/wal-tests");
     fs::create_dir_all(&project).expect("the directory of the project");
     fs::copy("ui_lock/wal.lock", project.join("wal.lock")).expect("the lock is copied");
     let cases = trybuild::TestCases::new();
@@ -21,4 +22,16 @@ fn types_and_their_releases() {
     for wrong in ["fields", "types", "versions", "from", "from_renamed", "lines"] {
         cases.compile_fail(format!("ui_lock/{wrong}.rs"));
     }
+}
+
+/// Where trybuild builds, which is what cargo says when it is asked: that is not where this test was built if that was
+/// said on the command line.
+fn target() -> PathBuf {
+    let asked = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
+        .output()
+        .expect("cargo runs");
+    let metadata: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("JSON");
+    let target = metadata["target_directory"].as_str().expect("a directory");
+    PathBuf::from(target)
 }

@@ -263,8 +263,15 @@ pub trait WalDecode<'de>: WalRecord + Deserialize<'de> {
 }
 
 /// A [`WalDecode`] that borrows nothing; most events are. Implemented for every such type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a log as a typed event",
+    label = "not a `WalDecode` for every lifetime",
+    note = "add `#[derive(WalRecord)]` and `#[wal(name = \"...\")]` to `{Self}`, and serde's `Deserialize`",
+    note = "if it borrows, read it with `decode_ref`"
+)]
 pub trait WalDecodeOwned: for<'de> WalDecode<'de> {}
 
+#[diagnostic::do_not_recommend]
 impl<T> WalDecodeOwned for T where T: for<'de> WalDecode<'de> {}
 
 /// The name, the version and the id under which a shape of event is stored.

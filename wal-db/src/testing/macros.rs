@@ -29,6 +29,9 @@ macro_rules! check_lock {
             ::core::panic!("{failed}");
         }
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!("`check_lock!` takes the event types of the program: `check_lock!(Bank, shop::Order)`")
+    };
 }
 
 /// Makes random records of every version in `wal.lock` from its shape alone and reads them as the types of today.
@@ -80,6 +83,12 @@ macro_rules! check_history {
             ::core::panic!("{failed}");
         }
     }};
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`check_history!` takes the event types of the program, and after them, in this order, `codec`, `strategies` \
+             and `except`: `check_history!(Bank, shop::Order; except [\"order.total\"])`"
+        )
+    };
 }
 
 /// Appends an event to a log in memory, reads it back and compares, and writes it again and compares the bytes. In the
