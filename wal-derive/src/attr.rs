@@ -32,10 +32,10 @@ impl Place {
             Place::Variant => &[
                 "rename", "alias", "id", "version", "since", "from", "split", "retired", "other",
             ],
-            Place::Field => &["since", "default", "opaque", "wire"],
+            Place::Field => &["since", "default", "opaque", "wire", "recursive"],
             Place::Nested => &["opaque", "wire", "bound", "crate"],
             Place::NestedVariant => &[],
-            Place::NestedField => &["opaque", "wire"],
+            Place::NestedField => &["opaque", "wire", "recursive"],
         }
     }
 }
@@ -109,6 +109,7 @@ pub(crate) struct WalAttr {
     pub default: Slot<DefaultValue>,
     pub opaque: Slot<String>,
     pub wire: Slot<Type>,
+    pub recursive: Slot<()>,
     pub bound: Slot<Vec<WherePredicate>>,
     pub krate: Option<Path>,
     /// Where the keys are.
@@ -166,6 +167,7 @@ impl WalAttr {
             "split" => self.split(entry.expr("function"), errors),
             "retired" => self.retired = slot(entry.flag().map(|span| ((), span)), errors),
             "other" => self.other = slot(entry.flag().map(|span| ((), span)), errors),
+            "recursive" => self.recursive = slot(entry.flag().map(|span| ((), span)), errors),
             "families" => self.families = slot(entry.flag().map(|span| ((), span)), errors),
             "default" => self.default = slot(default(entry), errors),
             "opaque" => self.opaque = slot(entry.string().and_then(|lit| opaque(&lit)), errors),
@@ -271,6 +273,7 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
         }
         "crate" => "`crate` belongs on the type",
         "default" => "`default` belongs on a field",
+        "recursive" => "`recursive` belongs on the field that leads back to the type",
         "opaque" | "wire" if place != Place::NestedVariant => "`opaque` and `wire` belong on a field",
         _ => return None,
     })

@@ -70,19 +70,38 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Of a field. `Self` and the type's own name mean the marker if `is_whole`: if what the field is part of is the
-    /// whole of the type.
+    /// Of a field. If what the field is part of is the whole of the type, `is_whole`, the type itself is a marker in it
+    /// where the field is known to hold it.
     pub(crate) fn field(&mut self, field: &Field<'_>, is_whole: bool) -> TokenStream {
         if let Some(name) = field.wal.opaque.get() {
             return self.opaque(name, field.wal.wire.get());
         }
         let ty = field.ty;
         let span = ty.span();
-        if is_whole && let Some(replaced) = tokens::replace_self(ty, self.ident, &self.marker) {
-            self.recursive = true;
-            return self.of_type(&replaced, span);
+        let is_recursive = !field.wal.recursive.is_absent();
+        let replaced = tokens::replace_self(ty, self.ident, &self.marker).filter(|_| is_whole);
+        match replaced {
+            Some(replaced) if is_recursive || tokens::holds_self(ty, self.ident) => {
+                self.recursive = true;
+                self.of_type(&replaced, span)
+            }
+            None if is_recursive && self.outside.is_none() => self.later(ty),
+            _ => self.of_type(&quote!(#ty), span),
         }
-        self.of_type(&quote!(#ty), span)
+    }
+
+    /// Of a type that leads back to this one by way of others.
+    fn later(&self, ty: &Type) -> TokenStream {
+        let krate = &self.krate;
+        let schema = self.of_type(&quote!(#ty), ty.span());
+        quote! {
+            const {
+                &#krate::__private::Shape::Later {
+                    name: ::core::any::type_name::<#ty>,
+                    shape: || #schema,
+                }
+            }
+        }
     }
 
     pub(crate) fn contents(&self, style: Style, fields: &[(&str, TokenStream)]) -> TokenStream {
@@ -306,7 +325,11 @@ fn check_recursion(source: &Source<'_>, errors: &mut Errors) {
         Body::Enum(variants) => variants.iter().flat_map(|variant| &variant.fields.list).collect(),
         Body::Union(_) => Vec::new(),
     };
-    for field in fields.into_iter().filter(|field| field.wal.opaque.is_absent()) {
+    let held = |field: &&Field<'_>| {
+        let is_recursive = !field.wal.recursive.is_absent() || tokens::holds_self(field.ty, source.ident);
+        field.wal.opaque.is_absent() && is_recursive
+    };
+    for field in fields.into_iter().filter(held) {
         if tokens::arguments_of(field.ty, source.ident)
             .iter()
             .any(|arguments| *arguments != own)
@@ -378,7 +401,8 @@ fn imp(source: &Source<'_>, schema: &TokenStream) -> TokenStream {
         #[automatically_derived]
         #[allow(deprecated)]
         impl #impl_generics #krate::__private::WalSchema for #ident #ty_generics #where_clause {
-            const SCHEMA: &'static #krate::__private::Shape = #schema;
+            const SCHEMA: &'static #krate::__private::Shape = Self::WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK;
+            const WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK: &'static #krate::__private::Shape = #schema;
         }
     }
 }

@@ -148,6 +148,67 @@ pub(crate) fn replace_self(ty: &Type, ident: &Ident, new: &Ident) -> Option<Toke
     found.then_some(tokens)
 }
 
+/// What holds a value of each type that it is given.
+const HOLDERS: [&str; 26] = [
+    "Arc",
+    "BTreeMap",
+    "BTreeSet",
+    "BinaryHeap",
+    "Bound",
+    "Box",
+    "Cell",
+    "Cow",
+    "HashMap",
+    "HashSet",
+    "IndexMap",
+    "IndexSet",
+    "LinkedList",
+    "Mutex",
+    "Option",
+    "Range",
+    "RangeFrom",
+    "RangeInclusive",
+    "RangeTo",
+    "Rc",
+    "RefCell",
+    "Result",
+    "Reverse",
+    "RwLock",
+    "Vec",
+    "VecDeque",
+];
+
+/// Whether a type that mentions the one it is part of is known to hold a value of it: what another type does with its
+/// parameters is not known.
+pub(crate) fn holds_self(ty: &Type, ident: &Ident) -> bool {
+    let holds = |part: &Type| !mentions_self(part, ident) || holds_self(part, ident);
+    match ty {
+        Type::Group(group) => holds(&group.elem),
+        Type::Paren(paren) => holds(&paren.elem),
+        Type::Array(array) => holds(&array.elem),
+        Type::Slice(slice) => holds(&slice.elem),
+        Type::Reference(reference) => holds(&reference.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().all(holds),
+        Type::Path(path) => {
+            let Some(last) = path.path.segments.last().filter(|_| path.qself.is_none()) else {
+                return false;
+            };
+            if path.path.segments.len() == 1 && (last.ident == *ident || last.ident == "Self") {
+                return true;
+            }
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+                return false;
+            };
+            HOLDERS.iter().any(|holder| last.ident == holder)
+                && arguments.args.iter().all(|argument| match argument {
+                    GenericArgument::Type(ty) => holds(ty),
+                    _ => true,
+                })
+        }
+        _ => false,
+    }
+}
+
 /// Whether a type mentions the one it is part of.
 pub(crate) fn mentions_self(ty: &Type, ident: &Ident) -> bool {
     replace_self(ty, ident, ident).is_some()
@@ -272,6 +333,17 @@ mod tests {
         for (from, to) in cases {
             let replaced = replace_self(&ty(from), &tree, &marker).map(text);
             assert_eq!(replaced.as_deref(), to, "{from}");
+        }
+        for held in [
+            "Tree",
+            "Option<Box<Self>>",
+            "[(Tree<u8>, Id<u8>); 3]",
+            "std::vec::Vec<Tree>",
+        ] {
+            assert!(holds_self(&ty(held), &tree), "{held}");
+        }
+        for unknown in ["Id<Tree>", "Vec<Id<Tree>>", "(Tree, Id<Tree>)", "<Tree as A>::B"] {
+            assert!(!holds_self(&ty(unknown), &tree), "{unknown}");
         }
         let full = quote!(Tree<'static>);
         let without = without_self(ty("(Self, [u8; Self::LEN])"), &full);

@@ -58,7 +58,7 @@ impl LockLine {
             name: name.to_owned(),
             version,
             id: (type_id != self::type_id(name)).then_some(type_id),
-            shape,
+            shape: shape.told(),
         }
     }
 

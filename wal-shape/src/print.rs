@@ -12,6 +12,8 @@ pub(crate) struct Print {
     /// included; [`Print::NOWHERE`] if it names one that is not around it. Unless this is 0, it depends on where it
     /// stands, and is made anew in each place.
     reach: u64,
+    /// Whether a part of it is looked up while the program runs. Then this is the print of the rest.
+    is_open: bool,
 }
 
 /// The types around a part that hold themselves, the innermost first.
@@ -37,7 +39,11 @@ impl Print {
     const NOWHERE: u64 = u64::MAX;
 
     const fn of(kind: &str) -> Self {
-        let print = Print { hash: 0, reach: 0 };
+        let print = Print {
+            hash: 0,
+            reach: 0,
+            is_open: false,
+        };
         print.text(kind)
     }
 
@@ -63,6 +69,7 @@ impl Print {
             } else {
                 part.reach
             },
+            is_open: self.is_open || part.is_open,
             ..self.number(part.hash)
         }
     }
@@ -111,6 +118,12 @@ impl Shape {
     #[must_use]
     pub const fn fingerprint_of(&self, name: &str) -> u64 {
         self.print(None).text(name).hash
+    }
+
+    /// Whether a part of it is looked up while the program runs. Until then nothing can be compared with it.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.print(None).is_open
     }
 
     /// Whether it names no type around it.
@@ -172,6 +185,11 @@ impl Shape {
                     body.get().print(scope)
                 }
             }
+            Shape::Later { .. } => Print {
+                reach: Print::NOWHERE,
+                is_open: true,
+                ..Print::of("later")
+            },
             Shape::Ref(name) => Shape::print_ref(name.get(), scope),
         }
     }

@@ -61,6 +61,12 @@ pub enum Shape {
     },
     /// The same, inside it.
     Ref(Part<str>),
+    /// A type that leads back to the one that holds it, by way of others: a constant cannot hold its own value, so this
+    /// is looked up while the program runs. In constants only.
+    Later {
+        name: fn() -> &'static str,
+        shape: fn() -> &'static Shape,
+    },
 }
 
 /// A named field.
@@ -145,16 +151,33 @@ impl Shape {
     /// Whether it says of every part what that is written as.
     #[must_use]
     pub fn says_all(&self) -> bool {
-        match self {
-            Shape::Opaque { wire, .. } => wire.as_ref().is_some_and(|wire| wire.says_all()),
-            Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => inner.says_all(),
-            Shape::Recursive { body, .. } => body.says_all(),
-            Shape::Map(key, value) => key.says_all() && value.says_all(),
-            Shape::Tuple(items) => items.iter().all(|item| item.says_all()),
-            Shape::Struct(fields) => fields.iter().all(|field| field.shape.says_all()),
-            Shape::Enum(variants) => variants.iter().all(|variant| variant.fields.says_all()),
-            _ => true,
-        }
+        self.all(
+            &|shape| !matches!(shape, Shape::Opaque { wire: None, .. }),
+            &mut Vec::new(),
+        )
+    }
+
+    /// Whether it holds for the shape and everything in it. `seen` are the types that were looked up.
+    pub(crate) fn all(&self, holds: &dyn Fn(&Shape) -> bool, seen: &mut Vec<&'static str>) -> bool {
+        let mut all = |part: &Shape| part.all(holds, seen);
+        holds(self)
+            && match self {
+                Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => all(inner),
+                Shape::Recursive { body, .. } => all(body),
+                Shape::Map(key, value) => all(key) && all(value),
+                Shape::Tuple(items) => items.iter().all(|item| all(item)),
+                Shape::Struct(fields) => fields.iter().all(|field| all(&field.shape)),
+                Shape::Enum(variants) => variants.iter().all(|variant| all(&variant.fields)),
+                Shape::Opaque { wire: Some(wire), .. } => all(wire),
+                Shape::Later { name, shape } => {
+                    let name = name();
+                    seen.contains(&name) || {
+                        seen.push(name);
+                        shape().all(holds, seen)
+                    }
+                }
+                _ => true,
+            }
     }
 
     /// What a variant with this single field has in the place of its fields.

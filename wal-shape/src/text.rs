@@ -22,6 +22,13 @@ impl Shape {
         self.is_written(text) || text.parse().is_ok_and(|shape: Shape| shape == *self)
     }
 
+    /// The shape as its text says it: nothing is looked up later, and types that hold themselves are named by their
+    /// places.
+    #[must_use]
+    pub fn told(&self) -> Self {
+        self.to_string().parse().unwrap_or_else(|_| self.clone())
+    }
+
     /// Its text in `wal.lock`. Larger types inside it have lines of their own there, which `lines` takes unless it has
     /// them.
     pub(crate) fn in_lines(&self, lines: &RefCell<Vec<String>>) -> String {
@@ -51,7 +58,8 @@ impl Display for Shape {
 
 impl PartialEq for Shape {
     fn eq(&self, other: &Self) -> bool {
-        self.fingerprint() == other.fingerprint() && self.to_string() == other.to_string()
+        let may_be = self.is_open() || other.is_open() || self.fingerprint() == other.fingerprint();
+        may_be && self.to_string() == other.to_string()
     }
 }
 
@@ -59,7 +67,7 @@ impl Eq for Shape {}
 
 impl Hash for Shape {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.fingerprint().hash(state);
+        self.to_string().hash(state);
     }
 }
 
@@ -104,6 +112,11 @@ impl<'a> Shown<'a> {
     fn stripped(self) -> Self {
         match self.shape {
             Shape::Recursive { name, body } if !body.names(name) => Shown { shape: body, ..self }.stripped(),
+            Shape::Later { name, shape } if !leads_to(shape(), name()) => Shown {
+                shape: shape(),
+                ..self
+            }
+            .stripped(),
             _ => self,
         }
     }
@@ -201,6 +214,10 @@ impl Display for Shown<'_> {
                     .try_for_each(|wire| write!(f, " = {}", shown.part(wire)))
             }
             Shape::Recursive { name, body } => shown.recursive(f, name, body),
+            Shape::Later { name, shape } => match Scope::find(shown.scope, name()) {
+                Some(around) => write!(f, "@{}", around.level()),
+                None => shown.recursive(f, name(), shape()),
+            },
             Shape::Ref(name) => match Scope::find(shown.scope, name) {
                 Some(around) => write!(f, "@{}", around.level()),
                 None => write!(f, "@{}", Name(name)),
@@ -213,6 +230,12 @@ impl Display for Shown<'_> {
             }
         }
     }
+}
+
+/// Whether a type that is looked up is met again in it.
+fn leads_to(shape: &Shape, name: &str) -> bool {
+    let is_other = |part: &Shape| !matches!(part, Shape::Later { name: other, .. } if other() == name);
+    !shape.all(&is_other, &mut Vec::new())
 }
 
 /// Writes items with commas between them.

@@ -12,6 +12,7 @@ mod mended;
 mod nested;
 mod nonzero;
 mod prefixes;
+mod recursion;
 mod renamed;
 mod schemas;
 mod schemas_edges;

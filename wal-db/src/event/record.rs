@@ -56,7 +56,7 @@ use crate::error::TypedError;
 /// | variant | `other` | takes records of types that are not known, written `Unknown(UnknownEvent)`, as the last one; they are an error without it |
 /// | field | `since = N` | the first version that has the field, which may stand anywhere |
 /// | field | `default`, `default = VALUE` | what it is in records from before: `Default`, text that goes through `Into`, or any expression |
-/// | field, type | `opaque`, `wire`, `crate` | as for [`WalSchema`](crate::WalSchema#attributes) |
+/// | field, type | `opaque`, `wire`, `recursive`, `crate` | as for [`WalSchema`](crate::WalSchema#attributes) |
 ///
 /// # Versions
 ///

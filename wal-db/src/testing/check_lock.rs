@@ -252,7 +252,7 @@ fn versions(lock: &Lock, record: &EventType, problems: &mut Vec<String>) -> Vec<
                 ));
             } else if line.shape != *known.schema {
                 let mut mended = line.clone();
-                mended.shape = known.schema.clone();
+                mended.shape = known.schema.told();
                 missing.push(mended);
             }
         }

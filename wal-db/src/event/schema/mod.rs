@@ -17,8 +17,8 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 ///
 /// The derive describes what serde's derives write: it follows `rename`, `rename_all`, `skip`, `transparent`, and
 /// `into` with `from` or `try_from`, and refuses attributes whose result cannot be read back. Type parameters have to
-/// be `WalSchema` too. A type that holds itself is described by its name where it does; of types that hold each other,
-/// one has to be `opaque` in the other.
+/// be `WalSchema` too. A type may hold itself, in a `Box` or `Vec` for example; its shape says by how many such types are
+/// around it where it is met again. See [below](#types-that-lead-back-to-themselves) for those that do so by way of others.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]
 #[cfg_attr(not(feature = "derive"), doc = "```ignore")]
@@ -43,10 +43,36 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 /// | field | `opaque = "name@1"` | instead of the shape of a type that has none; change the name when its bytes change |
 /// | type | `opaque = "name@1"` | the same for a type with serde implementations by hand |
 /// | field, type | `wire = Type` | beside `opaque`: what it is written as |
+/// | field | `recursive` | it [leads back](#types-that-lead-back-to-themselves) to the type that has it |
 /// | type | `bound = "T: Trait"` | instead of the bounds on type parameters |
 /// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
 ///
 /// A type that is also a [`WalRecord`](crate::WalRecord) has its attributes too.
+///
+/// # Types that lead back to themselves
+///
+/// If types hold each other, one field of the circle says so with `recursive`. The compiler reports a cycle (E0391) with
+/// that word in it where none does. A field needs it, too, if the type is a parameter of a type that the derive does not
+/// know, and is held there: `Page<Tree>` in `Tree`. It does not need it if the parameter is only named, as in `Id<User>`.
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::WalSchema;
+///
+/// #[derive(Serialize, Deserialize, WalSchema)]
+/// struct Folder { files: Vec<File> }
+///
+/// #[derive(Serialize, Deserialize, WalSchema)]
+/// struct File { name: String, #[wal(recursive)] unpacked: Option<Box<Folder>> }
+///
+/// let folder = "{files: [{name: str, unpacked: rec 0 option<{files: [{name: str, unpacked: @0}]}>}]}";
+/// assert_eq!(Folder::SCHEMA.to_string(), folder);
+/// ```
+///
+/// Such a field is looked up when the program runs, so an event that holds it is compared with `wal.lock` by
+/// [`check_lock!`](crate::testing) alone, and with the log by [`Wal::typed`](crate::Wal::typed). The shape depends on
+/// the field that has the word: it stays where it is.
 ///
 /// # Types of other crates
 ///
@@ -83,4 +109,8 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 pub trait WalSchema {
     /// The shape of the type as serde writes it.
     const SCHEMA: &'static Shape;
+
+    /// The same, from the derive. The compiler shows its name where types lead back to each other and no field says so.
+    #[doc(hidden)]
+    const WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK: &'static Shape = Self::SCHEMA;
 }

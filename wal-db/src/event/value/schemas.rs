@@ -103,7 +103,7 @@ impl Schemas {
         for record in records {
             for (id, name) in record.ids().zip(record.names()) {
                 for known in record.history() {
-                    self.push(EventSchema::new(id, name, known.version, known.schema.clone()));
+                    self.push(EventSchema::new(id, name, known.version, known.schema.told()));
                 }
             }
             // With an id of its own it keeps that under every name.
