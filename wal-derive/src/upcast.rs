@@ -89,7 +89,12 @@ fn check_one(krate: &Path, record: &Record<'_>, at: usize, nth: usize) -> TokenS
     let (name, before) = (&record.name, record.first() - 1);
     let ty = tokens::owned(old);
     let records = records_of(at, nth);
-    let problem = format_ident!("__WAL_FROM_PROBLEM_{at}_{nth}", span = Span::mixed_site());
+    let problem = problem_of(at, nth);
+    // If the one before it is out of order, so is this one.
+    let said = (nth > 0).then(|| {
+        let before = problem_of(at, nth - 1);
+        quote!(|| #before.is_version())
+    });
     let is_last = nth + 1 == record.from.len();
     let on_it = match is_last {
         true => format!("`#[wal(name = \"{name}\", version = {before})]`"),
@@ -119,13 +124,18 @@ fn check_one(krate: &Path, record: &Record<'_>, at: usize, nth: usize) -> TokenS
         );
         const _: () = ::std::assert!(!#problem.is_family(), #is_struct);
         const _: () = ::std::assert!(!#problem.is_name(), #same_name);
-        const _: () = ::std::assert!(!#problem.is_version(), #version);
+        const _: () = ::std::assert!(!#problem.is_version() #said, #version);
     }
 }
 
 /// The constant with the event types of one type in `from`.
 fn records_of(at: usize, nth: usize) -> Ident {
     format_ident!("__WAL_FROM_{at}_{nth}", span = Span::mixed_site())
+}
+
+/// The constant with what is wrong with that type.
+fn problem_of(at: usize, nth: usize) -> Ident {
+    format_ident!("__WAL_FROM_PROBLEM_{at}_{nth}", span = Span::mixed_site())
 }
 
 /// The constant with those of all of them.
