@@ -608,7 +608,8 @@ class ShapeText:
     """A shape as tuples: ("u8",), ("option", shape), ("struct", [(name, shape)]), ("enum", [(name, kind, shape)])..."""
 
     def __init__(self, text):
-        self.tokens, self.at, self.named = TOKEN.findall(text), 0, {}
+        self.tokens, self.at = TOKEN.findall(text), 0
+        self.around, self.bodies = [], []  # the types around this place, as (name, index into the bodies of all)
 
     def peek(self):
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
@@ -665,11 +666,18 @@ class ShapeText:
         if token == "{":
             return "struct", self.items("}", self.field)[0]
         if token == "@":
-            return "ref", self.name()
-        if token == "rec":
             name = self.name()
-            self.named[name] = self.shape()
-            return self.named[name]
+            found = next((body for other, body in reversed(self.around) if other == name), None)
+            if found is None:
+                raise Malformed(f"a shape: no type around it is called {name!r}")
+            return "ref", found
+        if token == "rec":
+            body = len(self.bodies)
+            self.around.append((self.name(), body))
+            self.bodies.append(None)
+            self.bodies[body] = self.shape()
+            self.around.pop()
+            return self.bodies[body]
         if token == "opaque":
             name = self.name()
             if self.peek() == "=":
@@ -693,8 +701,8 @@ class ShapeText:
 class Wire:
     """Reads values of known shapes in bincode (codec 1) or postcard (codec 2)."""
 
-    def __init__(self, raw, postcard, named):
-        self.raw, self.at, self.postcard, self.named = raw, 0, postcard, named
+    def __init__(self, raw, postcard, bodies):
+        self.raw, self.at, self.postcard, self.bodies = raw, 0, postcard, bodies
 
     def bytes(self, length):
         if length > len(self.raw) - self.at:
@@ -752,7 +760,7 @@ class Wire:
             name, content = inner[self.unsigned()]
             return name if content is None else {name: self.value(content)}
         if kind == "ref":
-            return self.value(self.named[inner])
+            return self.value(self.bodies[inner])
         raise Malformed(f"nothing says what is written for {inner!r}")
 
 
@@ -766,7 +774,7 @@ def event_value(record, shapes):
         return None
     parser = ShapeText(text)
     shape = parser.shape()
-    wire = Wire(raw, record["codec"] == 2, parser.named)
+    wire = Wire(raw, record["codec"] == 2, parser.bodies)
     value = wire.value(shape)
     if wire.at != len(raw):
         raise Malformed("bytes are left over after an event")

@@ -257,6 +257,13 @@ struct Tree {
     children: Vec<Tree>,
 }
 
+/// In the place of `Tree`, whose text calls it the same.
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+struct Chain {
+    trees: Vec<Tree>,
+    next: Option<Box<Chain>>,
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
 #[wal(name = "everything")]
 struct Everything {
@@ -273,6 +280,7 @@ struct Everything {
     map: BTreeMap<String, u64>,
     sizes: Vec<Size>,
     tree: Tree,
+    chain: Chain,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
@@ -325,6 +333,16 @@ fn everything(turn: u64) -> Everything {
             Size::Between(-1, edge as i16),
             Size::Named { name: "n".into() },
         ],
+        chain: Chain {
+            trees: vec![Tree {
+                value: 3,
+                children: Vec::new(),
+            }],
+            next: Some(Box::new(Chain {
+                trees: Vec::new(),
+                next: None,
+            })),
+        },
         tree: Tree {
             value: -1,
             children: vec![

@@ -201,7 +201,7 @@ fn events_with_types_that_hold_each_other_are_written_read_and_explained() {
         folder: Other,
         file: File,
     }
-    let error = wal.typed::<Changed>().err().expect("another shape").to_string();
+    let error = wal.typed::<Changed>().expect_err("another shape").to_string();
     assert!(
         error.contains("`folder.files.[].size` is a field in this program"),
         "{error}"
