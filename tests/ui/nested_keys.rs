@@ -42,6 +42,7 @@ struct Named<'a> {
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "b")]
 struct Uses {
+    #[wal(changed(1))]
     field: Versioned,
     bound: Bound<u8>,
     both: Both,

@@ -61,4 +61,29 @@ struct Newtype(Pair);
 #[wal(name = "kept.now", alias = "kept.before", id = 77)]
 struct Renamed<'a>(std::borrow::Cow<'a, str>);
 
+#[derive(Serialize, Deserialize, WalSchema)]
+#[wal(version = 2)]
+struct Place {
+    x: i32,
+    #[wal(since = 2, default)]
+    y: i32,
+}
+
+#[derive(Serialize, Deserialize, WalSchema)]
+#[wal(version = 2)]
+enum Kind {
+    #[wal(since = 2)]
+    Village(u8),
+    Town,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.inner", version = 3)]
+struct Inner {
+    #[wal(changed(3))]
+    place: Place,
+    #[wal(changed(2))]
+    kind: Kind,
+}
+
 fn main() {}

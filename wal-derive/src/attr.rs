@@ -32,10 +32,11 @@ impl Place {
             Place::Variant => &[
                 "rename", "alias", "id", "version", "since", "from", "split", "retired", "other",
             ],
-            Place::Field => &["since", "default", "opaque", "wire", "recursive"],
-            Place::Nested => &["opaque", "wire", "bound", "crate"],
-            Place::NestedVariant => &[],
-            Place::NestedField => &["opaque", "wire", "recursive"],
+            Place::Field | Place::NestedField => {
+                &["since", "default", "changed", "opaque", "wire", "recursive"]
+            }
+            Place::Nested => &["version", "from", "opaque", "wire", "bound", "crate"],
+            Place::NestedVariant => &["since"],
         }
     }
 }
@@ -107,6 +108,8 @@ pub(crate) struct WalAttr {
     /// The first version that has the field, or of an event type the first that is read.
     pub since: Slot<u16>,
     pub default: Slot<DefaultValue>,
+    /// The versions of the holder in which the type of the field moved on.
+    pub changed: Slot<Vec<u16>>,
     pub opaque: Slot<String>,
     pub wire: Slot<Type>,
     pub recursive: Slot<()>,
@@ -131,6 +134,7 @@ pub(crate) fn read(attrs: &[Attribute], place: Place, errors: &mut Errors) -> Wa
                 read.name = Slot::Bad;
                 read.since = Slot::Bad;
                 read.default = Slot::Bad;
+                read.changed = Slot::Bad;
                 read.opaque = Slot::Bad;
             }
         }
@@ -170,6 +174,7 @@ impl WalAttr {
             "recursive" => self.recursive = slot(entry.flag().map(|span| ((), span)), errors),
             "families" => self.families = slot(entry.flag().map(|span| ((), span)), errors),
             "default" => self.default = slot(default(entry), errors),
+            "changed" => self.changed = slot(changed(entry), errors),
             "opaque" => self.opaque = slot(entry.string().and_then(|lit| opaque(&lit)), errors),
             "bound" => self.bound = slot(entry.string().and_then(|lit| bound(&lit)), errors),
             _ => match entry.string().map(|lit| lit.parse()) {
@@ -229,9 +234,6 @@ fn wrong_key(path: &Path, key: &str, place: Place) -> String {
         .collect();
     let given = given.join("::");
     let keys: Vec<_> = place.keys().iter().map(|key| format!("`{key}`")).collect();
-    if keys.is_empty() {
-        return format!("unknown `wal` attribute `{given}`: a variant inside an event takes none");
-    }
     format!(
         "unknown `wal` attribute `{given}`, expected one of {}",
         keys.join(", ")
@@ -264,14 +266,19 @@ fn belongs_elsewhere(key: &str, place: Place) -> Option<&'static str> {
         "families" | "family" => {
             "`families` belongs on an enum, each variant of which holds an event type or a family of its own"
         }
-        "since" | "default" | "version" | "from" | "split" if in_event => {
-            "a type inside an event has no versions: give the event a new version, and read the old one \
-             with `from`, where the old event holds the old type"
-        }
+        "split" if in_event => "`split` is for events: a value inside an event stays one value",
+        "version" | "from" if in_event => "`version` and `from` belong on the type",
         "name" | "rename" | "alias" | "id" | "retired" | "other" if in_event => {
             "a type inside an event has no name in the log: that is for types with `#[derive(WalRecord)]`"
         }
         "crate" => "`crate` belongs on the type",
+        "since" if place == Place::Nested => {
+            "`since` belongs on a field or a variant: versions of a type inside events count from 1"
+        }
+        "default" if place == Place::NestedVariant => {
+            "`default` belongs on a field: nothing that was written before has the variant"
+        }
+        "changed" => "`changed` belongs on the field that holds the type with versions",
         "default" => "`default` belongs on a field",
         "recursive" => "`recursive` belongs on the field that leads back to the type",
         "opaque" | "wire" if place != Place::NestedVariant => "`opaque` and `wire` belong on a field",
@@ -311,6 +318,23 @@ fn since(lit: &LitInt) -> syn::Result<(u16, Span)> {
         )),
         since => Ok(since),
     }
+}
+
+/// One version for each step, which do not go down: the type may have been newer from the beginning.
+fn changed(entry: &Entry) -> syn::Result<(Vec<u16>, Span)> {
+    let (literals, span) = entry.integers()?;
+    let mut steps: Vec<u16> = Vec::with_capacity(literals.len());
+    for lit in &literals {
+        let (step, span) = version(lit)?;
+        if let Some(last) = steps.last().filter(|last| **last > step) {
+            return Err(Error::new(
+                span,
+                format!("the steps of a type follow each other, so version {step} cannot come after {last}"),
+            ));
+        }
+        steps.push(step);
+    }
+    Ok((steps, span))
 }
 
 fn id(lit: &LitInt) -> syn::Result<(u32, Span)> {

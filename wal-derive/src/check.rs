@@ -2,7 +2,6 @@
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
 use syn::{Error, GenericParam};
 use wal_shape::{name_problem, type_id};
 
@@ -11,7 +10,8 @@ use crate::attr::{Conversion, Slot, WalAttr};
 use crate::case::snake_case;
 use crate::errors::Errors;
 use crate::unique::Names;
-use crate::{schema, serde_attr, versions};
+use crate::versions::{self, Versioned};
+use crate::{schema, serde_attr};
 
 /// What is generated. Only complete if no error was found.
 pub(crate) struct Family<'a> {
@@ -116,7 +116,7 @@ fn check_struct<'a>(
     if fields.style == Style::Newtype {
         serde_attr::check_newtype(&fields.list[0].serde, errors);
     }
-    check_fields(fields, errors);
+    schema::check_fields(fields, errors);
     let span = source.wal.name.span().unwrap_or(source.ident.span());
     let record = Record {
         name,
@@ -126,7 +126,16 @@ fn check_struct<'a>(
         retired: false,
         variant: None,
         fields,
-        older: versions::check(source, &source.wal, fields, source.ident.span(), errors),
+        older: versions::check(
+            &Versioned {
+                source,
+                wal: &source.wal,
+                fields: fields.list.iter().collect(),
+                variants: &[],
+                ident: source.ident.span(),
+            },
+            errors,
+        ),
         from: &source.wal.from,
         wal: &source.wal,
         span,
@@ -151,7 +160,7 @@ fn check_variants<'a>(
     let mut records: Vec<Record<'a>> = Vec::with_capacity(variants.len());
     for variant in variants {
         serde_attr::check_variant(&variant.serde, errors);
-        check_fields(&variant.fields, errors);
+        schema::check_fields(&variant.fields, errors);
         if variant.wal.other.span().is_some() {
             continue;
         }
@@ -162,10 +171,13 @@ fn check_variants<'a>(
                 Vec::new()
             }
             None => versions::check(
-                source,
-                &variant.wal,
-                &variant.fields,
-                variant.ident.span(),
+                &Versioned {
+                    source,
+                    wal: &variant.wal,
+                    fields: variant.fields.list.iter().collect(),
+                    variants: &[],
+                    ident: variant.ident.span(),
+                },
                 errors,
             ),
         };
@@ -310,31 +322,4 @@ fn check_others<'a>(variants: &'a [Variant<'a>], errors: &mut Errors) -> Option<
         }
     }
     found
-}
-
-fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {
-    schema::check_fields(fields, errors);
-    for field in &fields.list {
-        let added = !field.wal.since.is_absent();
-        if let (true, Some(span)) = (field.wal.default.is_absent(), field.wal.since.span()) {
-            errors.at(
-                span,
-                "nothing says what the field is in records from before it was there: \
-                 add `default`, or `default = VALUE`",
-            );
-        }
-        if let (false, Some(span)) = (added, field.wal.default.span()) {
-            errors.at(
-                span,
-                "`default` says what a field is in records from before it was there: \
-                 add `since = N`, the first version that has it",
-            );
-        }
-        if added && !field.stored() {
-            errors.at(
-                field.wal.since.span().unwrap_or(field.ty.span()),
-                "a skipped field is not stored in any version, so it has no `since`",
-            );
-        }
-    }
 }

@@ -5,6 +5,7 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
 use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, Lit, LitInt, LitStr, Path, Token, Type};
 
@@ -89,6 +90,27 @@ impl Entry {
             Some(Lit::Int(lit)) => Ok(lit),
             _ => Err(self.takes("a number", "N")),
         }
+    }
+
+    /// A list of numbers in parentheses.
+    pub(crate) fn integers(&self) -> syn::Result<(Vec<LitInt>, Span)> {
+        let refused = || {
+            let example = "changed(3, 5)";
+            Error::new(
+                self.key_span(),
+                format!("`changed` takes the versions in parentheses: `{example}`"),
+            )
+        };
+        let Value::Tokens(tokens) = &self.value else {
+            return Err(refused());
+        };
+        let group = syn::parse2::<proc_macro2::Group>(tokens.clone()).map_err(|_| refused())?;
+        let list = Punctuated::<LitInt, Token![,]>::parse_terminated;
+        let list = syn::parse::Parser::parse2(list, group.stream()).map_err(|_| refused())?;
+        if list.is_empty() {
+            return Err(refused());
+        }
+        Ok((list.into_iter().collect(), self.key_span()))
     }
 
     pub(crate) fn ty(&self) -> syn::Result<(Type, Span)> {

@@ -1,14 +1,13 @@
 //! Writes the impls of `WalRecord` and `WalDecode`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::GenericParam;
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::ast::{Body, Source, Variant};
 use crate::check::{Family, Record};
 use crate::shapes::{Contents, RecordShapes, Shapes};
-use crate::{fields, today, tokens, upcast};
+use crate::{fields, steps, today, tokens, upcast};
 
 /// All of it. `lock` is what the comparison with `wal.lock` wants to have said at compile time; it may use the
 /// constants of `shapes`.
@@ -35,6 +34,8 @@ pub(crate) fn record(
     );
     let items = &shapes.items;
     let marker = shapes.marker();
+    let fields = family.records.iter().filter(|record| !record.retired);
+    let steps = steps::check(source, fields.flat_map(|record| &record.fields.list));
     let from = upcast::check_from(source, family);
     let retired = retired(source, family);
     let decode = decode_impl(source, &decoding(source, family));
@@ -43,6 +44,7 @@ pub(crate) fn record(
         const _: () = {
             #marker
             #items
+            #steps
             #(#olds)*
             #from
             #retired
@@ -117,7 +119,7 @@ pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     let imp = record_impl(source, "", false, &quote!(&[]), &methods);
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let predicates = predicates(source);
-    let params = source.generics.params.iter().map(without_default);
+    let params = source.generics.params.iter().map(tokens::without_default);
     let bounds = (!source.generics.params.is_empty()).then(
         || quote!(Self: #krate::__private::serde::Serialize + #krate::__private::serde::Deserialize<'de>),
     );
@@ -251,17 +253,6 @@ fn predicates(source: &Source<'_>) -> TokenStream {
     let clause = source.generics.where_clause.iter();
     let predicates = clause.flat_map(|clause| &clause.predicates);
     quote!(#(#predicates,)*)
-}
-
-/// A parameter as an impl declares it.
-fn without_default(param: &GenericParam) -> TokenStream {
-    let mut param = param.clone();
-    match &mut param {
-        GenericParam::Type(ty) => ty.default = None,
-        GenericParam::Const(value) => value.default = None,
-        GenericParam::Lifetime(_) => {}
-    }
-    param.into_token_stream()
 }
 
 fn index(source: &Source<'_>) -> TokenStream {

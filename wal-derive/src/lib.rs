@@ -20,9 +20,11 @@ mod fields;
 mod krate;
 mod lock;
 mod method;
+mod nested;
 mod schema;
 mod serde_attr;
 mod shapes;
+mod steps;
 mod today;
 mod tokens;
 mod unique;
@@ -86,20 +88,21 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
         };
     }
     schema::check(&source, &mut errors);
+    let older = nested::check(&source, &mut errors);
     let beside = is_record.then(|| schema::is_record(&source)).flatten();
     match (errors.into_error(), beside) {
         (None, beside) => {
-            let mut tokens = schema::expand(&source);
+            let mut tokens = nested::expand(&source, &older);
             tokens.extend(beside);
             tokens
         }
         (Some(_), Some(mut beside)) => {
-            beside.extend(schema::fallback(&source));
+            beside.extend(nested::fallback(&source));
             beside
         }
         (Some(error), None) => {
             let mut tokens = error.into_compile_error();
-            tokens.extend(schema::fallback(&source));
+            tokens.extend(nested::fallback(&source));
             tokens
         }
     }

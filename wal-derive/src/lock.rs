@@ -105,7 +105,8 @@ struct Comparison<'a> {
 #[derive(Default)]
 struct Said {
     fields: HashSet<String>,
-    types: HashSet<(String, Shape)>,
+    /// With what was compared, because a field that is the same in two releases may have changed here between them.
+    types: HashSet<(String, Shape, String)>,
 }
 
 impl Comparison<'_> {
@@ -356,7 +357,11 @@ impl Comparison<'_> {
         shape: &Shape,
         said: &mut Said,
     ) {
-        if !said.types.insert((field.label.clone(), shape.clone())) {
+        let schema = &field.schema;
+        if !said
+            .types
+            .insert((field.label.clone(), shape.clone(), schema.to_string()))
+        {
             return;
         }
         let subject = match declared.contents.style {
@@ -368,9 +373,8 @@ impl Comparison<'_> {
             line.name,
             line.version,
             shortened(shape),
-            declared.instead(line.version, "bring that back")
+            declared.instead_of_type(line.version, field, shape)
         );
-        let schema = &field.schema;
         // A newtype that holds itself: the shape of its field begins after `rec Name`.
         let (whole, body) = (shape.fingerprint(), body(shape).fingerprint());
         let krate = self.krate;
@@ -384,6 +388,17 @@ impl Comparison<'_> {
                 }
             };
         });
+    }
+}
+
+/// Whether a type with fields or variants is in it.
+fn has_declared_types(shape: &Shape) -> bool {
+    match shape {
+        Shape::Struct(_) | Shape::Enum(_) | Shape::Recursive { .. } => true,
+        Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => has_declared_types(inner),
+        Shape::Map(key, value) => has_declared_types(key) || has_declared_types(value),
+        Shape::Tuple(items) => items.iter().any(|item| has_declared_types(item)),
+        _ => false,
     }
 }
 
@@ -462,6 +477,27 @@ impl Declared {
         } else {
             keep_old
         }
+    }
+
+    /// The same about the type of a field. A type in it may have a version for what is new.
+    fn instead_of_type(&self, version: u16, field: &StoredField, shape: &Shape) -> String {
+        if !has_declared_types(shape) {
+            return self.instead(version, "bring that back");
+        }
+        let next = u32::from(version) + 1;
+        let step = match field.has_steps {
+            true => "see that `changed` says when".to_owned(),
+            false => format!("write `#[wal(changed({next}))]` here"),
+        };
+        let undo = if version == self.version {
+            "bring that back, "
+        } else {
+            ""
+        };
+        format!(
+            "{undo}give the type that has changed a version that says what is new and {step}, or {}",
+            self.keep_old(version)
+        )
     }
 
     fn field(&self, label: &str) -> Option<&StoredField> {

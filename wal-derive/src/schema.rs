@@ -1,19 +1,22 @@
 //! The schema of a type, as an expression: what `#[derive(WalSchema)]` writes, and what the fields of an event are.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Generics, Ident, Path, Type};
+use syn::{Ident, Path, Type};
 
-use crate::ast::{Body, Field, Fields, Source, Style, Variant};
+use crate::ast::{Body, Field, Fields, Source, Style, Variant, parameter};
 use crate::errors::Errors;
 use crate::serde_attr::{self, SerdeAttrs};
 use crate::tokens;
 
 /// Writes expressions for one type. All of them are of type `&'static Shape`.
 pub(crate) struct Writer<'a> {
+    source: &'a Source<'a>,
     pub krate: Path,
     pub ident: &'a Ident,
+    /// The version that is described, if it is not today's.
+    pub version: Option<u16>,
     /// Stands in for the type inside itself.
     pub marker: Ident,
     pub recursive: bool,
@@ -22,18 +25,20 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(source: &Source<'a>) -> Self {
+    pub(crate) fn new(source: &'a Source<'a>) -> Self {
         Writer {
+            source,
+            version: None,
             krate: source.krate(),
             ident: source.ident,
-            marker: Ident::new("__WalSelf", Span::mixed_site()),
+            marker: marker(),
             recursive: false,
             outside: None,
         }
     }
 
     /// For expressions in items of their own.
-    pub(crate) fn outside(source: &Source<'a>) -> Self {
+    pub(crate) fn outside(source: &'a Source<'a>) -> Self {
         let (_, ty_generics, _) = source.generics.split_for_impl();
         let ident = source.ident;
         Writer {
@@ -45,11 +50,23 @@ impl<'a> Writer<'a> {
     /// Of a type that implements `WalSchema`. The compiler points at the type if it does not.
     pub(crate) fn of_type(&self, ty: &TokenStream, span: Span) -> TokenStream {
         let krate = &self.krate;
-        let ty = match &self.outside {
-            Some(full) => &tokens::owned(tokens::without_self(ty, full)),
-            None => ty,
-        };
+        let ty = self.anywhere(ty);
         quote_spanned!(span=> <#ty as #krate::__private::WalSchema>::SCHEMA)
+    }
+
+    /// The same of a type in an earlier version.
+    pub(crate) fn of_type_in(&self, ty: &TokenStream, version: &TokenStream, span: Span) -> TokenStream {
+        let krate = &self.krate;
+        let ty = self.anywhere(ty);
+        quote_spanned!(span=> <#ty as #krate::__private::SchemaIn<#version>>::SCHEMA)
+    }
+
+    /// The type as it is named where the expressions are.
+    fn anywhere(&self, ty: &TokenStream) -> TokenStream {
+        match &self.outside {
+            Some(full) => tokens::owned(tokens::without_self(ty, full)),
+            None => ty.clone(),
+        }
     }
 
     /// Of a type that is known by name only.
@@ -76,24 +93,23 @@ impl<'a> Writer<'a> {
         if let Some(name) = field.wal.opaque.get() {
             return self.opaque(name, field.wal.wire.get());
         }
-        let ty = field.ty;
-        let span = ty.span();
-        let is_recursive = !field.wal.recursive.is_absent();
-        let replaced = tokens::replace_self(ty, self.ident, &self.marker).filter(|_| is_whole);
-        match replaced {
-            Some(replaced) if is_recursive || tokens::holds_self(ty, self.ident) => {
-                self.recursive = true;
-                self.of_type(&replaced, span)
-            }
-            None if is_recursive && self.outside.is_none() => self.later(ty),
-            _ => self.of_type(&quote!(#ty), span),
-        }
+        let ty = &field.ty.to_token_stream();
+        let replaced = tokens::replace_self(field.ty, self.ident, &self.marker);
+        let replaced = replaced.filter(|_| is_whole && self.source.holds_itself(field));
+        let inner = self.version.and_then(|version| self.source.inner(field, version));
+        let is_later = !field.wal.recursive.is_absent() && self.outside.is_none() && replaced.is_none();
+        self.recursive |= replaced.is_some();
+        let ty = replaced.as_ref().unwrap_or(ty);
+        let schema = match inner {
+            Some(inner) => self.of_type_in(ty, &inner, field.ty.span()),
+            None => self.of_type(ty, field.ty.span()),
+        };
+        if is_later { self.later(ty, &schema) } else { schema }
     }
 
     /// Of a type that leads back to this one by way of others.
-    fn later(&self, ty: &Type) -> TokenStream {
+    fn later(&self, ty: &TokenStream, schema: &TokenStream) -> TokenStream {
         let krate = &self.krate;
-        let schema = self.of_type(&quote!(#ty), ty.span());
         quote! {
             const {
                 &#krate::__private::Shape::Later {
@@ -162,27 +178,70 @@ impl<'a> Writer<'a> {
                 const SCHEMA: &'static #krate::__private::Shape =
                     &#krate::__private::Shape::Ref(#krate::__private::Part::Static(#name));
             }
+
+            impl<const W: ::core::primitive::u16> #krate::__private::SchemaIn<W> for #marker {
+                const SCHEMA: &'static #krate::__private::Shape =
+                    <#marker as #krate::__private::WalSchema>::SCHEMA;
+            }
         }
     }
 
+    /// Of the whole type. Nothing for a union.
+    pub(crate) fn body(&mut self) -> Option<TokenStream> {
+        let source = self.source;
+        let body = match (source.wal.opaque.get(), replaced(source)) {
+            (Some(name), _) => self.opaque(name, source.wal.wire.get()),
+            (None, Some(Replaced::Into(ty))) => match (self.version, source.wal.version.get()) {
+                (Some(_), None) => self.of_type_in(&quote!(#ty), &parameter().to_token_stream(), ty.span()),
+                _ => self.of_type(&quote!(#ty), ty.span()),
+            },
+            (None, Some(Replaced::Transparent(field))) => match (self.version, source.wal.version.get()) {
+                (Some(_), None) => {
+                    let version = parameter().to_token_stream();
+                    self.of_type_in(&field.ty.to_token_stream(), &version, field.ty.span())
+                }
+                _ => self.field(field, true),
+            },
+            (None, None) => match &source.body {
+                Body::Struct(fields) => self.fields(fields),
+                Body::Enum(variants) => self.variants(variants),
+                Body::Union(_) => return None,
+            },
+        };
+        Some(self.whole(body))
+    }
+
     fn fields(&mut self, fields: &Fields<'_>) -> TokenStream {
-        let list: Vec<_> = fields
-            .list
-            .iter()
-            .filter(|field| field.stored())
+        let declared: Vec<_> = match self.version {
+            Some(version) => fields.in_version(version).collect(),
+            None => fields.list.iter().collect(),
+        };
+        let stored = declared.into_iter().filter(|field| field.stored());
+        let list: Vec<_> = stored
             .map(|field| (field.label.as_str(), self.field(field, true)))
             .collect();
-        self.contents(fields.style, &list)
+        self.contents(self.style(fields), &list)
+    }
+
+    fn style(&self, fields: &Fields<'_>) -> Style {
+        self.version
+            .map_or(fields.style, |version| fields.style_in(version))
     }
 
     fn variants(&mut self, variants: &[Variant<'_>]) -> TokenStream {
+        let version = self.version.unwrap_or(u16::MAX);
+        let variants: Vec<_> = variants
+            .iter()
+            .filter(|variant| variant.since() <= version)
+            .collect();
         let labels = variants.iter().map(|variant| &variant.label);
         let fields: Vec<_> = variants
             .iter()
             .map(|variant| {
                 let fields = self.fields(&variant.fields);
-                let stored = variant.fields.list.iter().filter(|field| field.stored());
-                if variant.fields.style == Style::Newtype && stored.count() == 1 {
+                let declared = variant.fields.in_version(version);
+                let stored = declared.filter(|field| field.stored()).count();
+                if self.style(&variant.fields) == Style::Newtype && stored == 1 {
                     let krate = &self.krate;
                     return quote!(#krate::__private::Shape::single(#fields));
                 }
@@ -196,6 +255,11 @@ impl<'a> Writer<'a> {
             ]))
         }
     }
+}
+
+/// The item that stands in for a type inside itself.
+pub(crate) fn marker() -> Ident {
+    Ident::new("__WalSelf", Span::mixed_site())
 }
 
 /// The type that is written instead of the fields: that of `#[serde(into = "Type")]`, or the only one of a
@@ -344,9 +408,49 @@ fn check_recursion(source: &Source<'_>, errors: &mut Errors) {
 }
 
 fn check_field(field: &Field<'_>, errors: &mut Errors) {
+    check_versions(field, errors);
     serde_attr::check_field(&field.serde, !field.wal.opaque.is_absent(), errors);
     if let (true, Some(span)) = (field.wal.opaque.is_absent(), field.wal.wire.span()) {
         errors.at(span, WIRE_ALONE);
+    }
+}
+
+fn check_versions(field: &Field<'_>, errors: &mut Errors) {
+    let wal = &field.wal;
+    let added = !wal.since.is_absent();
+    if let (true, Some(span)) = (wal.default.is_absent(), wal.since.span()) {
+        errors.at(
+            span,
+            "nothing says what the field is in records from before it was there: \
+             add `default`, or `default = VALUE`",
+        );
+    }
+    if let (false, Some(span)) = (added, wal.default.span()) {
+        errors.at(
+            span,
+            "`default` says what a field is in records from before it was there: \
+             add `since = N`, the first version that has it",
+        );
+    }
+    if added && !field.stored() {
+        errors.at(
+            wal.since.span().unwrap_or(field.ty.span()),
+            "a skipped field is not stored in any version, so it has no `since`",
+        );
+    }
+    let Some(span) = wal.changed.span() else { return };
+    if !field.stored() {
+        errors.at(
+            span,
+            "a skipped field is not stored in any version, so nothing in it changes",
+        );
+    }
+    if !wal.opaque.is_absent() {
+        errors.at(
+            span,
+            "an opaque type has no versions: change its name when its bytes change, in a new version that is \
+             converted from the type it was before with `#[wal(from = Old)]`",
+        );
     }
 }
 
@@ -363,67 +467,4 @@ pub(crate) fn is_record(source: &Source<'_>) -> Option<TokenStream> {
         #[allow(deprecated)]
         const _: &::std::primitive::str = <#ty as #krate::__private::WalRecord>::NAME;
     })
-}
-
-pub(crate) fn expand(source: &Source<'_>) -> TokenStream {
-    let mut writer = Writer::new(source);
-    let body = match (source.wal.opaque.get(), replaced(source)) {
-        (Some(name), _) => writer.opaque(name, source.wal.wire.get()),
-        (None, Some(Replaced::Into(ty))) => writer.of_type(&quote!(#ty), ty.span()),
-        (None, Some(Replaced::Transparent(field))) => writer.field(field, true),
-        (None, None) => match &source.body {
-            Body::Struct(fields) => writer.fields(fields),
-            Body::Enum(variants) => writer.variants(variants),
-            Body::Union(_) => return TokenStream::new(),
-        },
-    };
-    let imp = imp(source, &writer.whole(body));
-    let marker = writer.marker();
-    quote! {
-        #[allow(deprecated, long_running_const_eval)]
-        const _: () = {
-            #marker
-            #imp
-        };
-    }
-}
-
-pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
-    let krate = source.krate();
-    imp(source, &quote!(&#krate::__private::Shape::Unit))
-}
-
-fn imp(source: &Source<'_>, schema: &TokenStream) -> TokenStream {
-    let (krate, ident) = (source.krate(), source.ident);
-    let generics = bounded(source);
-    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
-    quote! {
-        #[automatically_derived]
-        #[allow(deprecated)]
-        impl #impl_generics #krate::__private::WalSchema for #ident #ty_generics #where_clause {
-            const SCHEMA: &'static #krate::__private::Shape = Self::WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK;
-            const WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK: &'static #krate::__private::Shape = #schema;
-        }
-    }
-}
-
-/// Every type parameter is part of the schema, unless `bound` says what is.
-fn bounded(source: &Source<'_>) -> Generics {
-    let krate = source.krate();
-    let mut generics = source.generics.clone();
-    let predicates = match source.wal.bound.get() {
-        Some(bound) => bound.clone(),
-        None => source
-            .generics
-            .type_params()
-            .map(|param| {
-                let ident = &param.ident;
-                syn::parse_quote!(#ident: #krate::__private::WalSchema)
-            })
-            .collect(),
-    };
-    if !predicates.is_empty() {
-        generics.make_where_clause().predicates.extend(predicates);
-    }
-    generics
 }

@@ -2,10 +2,10 @@
 //! together. It is what goes into the event types, and what `wal.lock` is compared with.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::spanned::Spanned;
 
-use crate::ast::{Body, Field, Source, Style};
+use crate::ast::{Body, Source, Style};
 use crate::check::{Family, Record};
 use crate::schema::{self, Replaced, Writer};
 
@@ -40,6 +40,8 @@ pub(crate) struct StoredField {
     /// Where the field is named, or its type if it has no name.
     pub span: Span,
     pub type_span: Span,
+    /// Whether it says when its type has changed.
+    pub has_steps: bool,
 }
 
 impl<'a> Shapes<'a> {
@@ -85,9 +87,10 @@ impl<'a> Shapes<'a> {
         };
         let part = StoredField {
             label: "0".to_owned(),
-            schema: self.constant(schema, index, 0),
+            schema: self.constant(schema, format_args!("{index}_0")),
             span,
             type_span: span,
+            has_steps: false,
         };
         RecordShapes {
             today: Some(Contents {
@@ -102,20 +105,46 @@ impl<'a> Shapes<'a> {
         let is_whole = matches!(source.body, Body::Struct(_));
         let mut parts = Vec::with_capacity(record.fields.list.len());
         for (at, field) in record.fields.list.iter().enumerate() {
-            let part = field.stored().then(|| {
+            if field.stored() {
                 let schema = self.writer.field(field, is_whole);
-                StoredField {
+                let part = StoredField {
                     label: field.label.clone(),
-                    schema: self.constant(schema, index, at),
+                    schema: self.constant(schema, format_args!("{index}_{at}")),
                     span: field.span(),
                     type_span: field.ty.span(),
-                }
-            });
-            parts.push((field, part));
+                    has_steps: !field.wal.changed.is_absent(),
+                };
+                let mut inner: Vec<_> = record.older.iter().filter_map(|v| field.inner(*v)).collect();
+                inner.dedup();
+                let older: Vec<_> = inner
+                    .into_iter()
+                    .map(|version| {
+                        let ty = field.ty.to_token_stream();
+                        let schema = self
+                            .writer
+                            .of_type_in(&ty, &version.to_token_stream(), field.ty.span());
+                        (
+                            version,
+                            self.constant(schema, format_args!("{index}_{at}_{version}")),
+                        )
+                    })
+                    .collect();
+                parts.push((field, part, older));
+            }
         }
         let contents = |version: u16, style: Style| {
-            let stored = parts.iter().filter(|(field, _)| since(field) <= version);
-            let mut fields: Vec<_> = stored.filter_map(|(_, part)| part.clone()).collect();
+            let stored = parts.iter().filter(|(field, ..)| field.since() <= version);
+            let mut fields: Vec<_> = stored
+                .map(|(field, part, older)| {
+                    let mut older = older
+                        .iter()
+                        .filter(|(inner, _)| field.inner(version) == Some(*inner));
+                    StoredField {
+                        schema: older.next().map_or(&part.schema, |(_, schema)| schema).clone(),
+                        ..part.clone()
+                    }
+                })
+                .collect();
             if style != Style::Named {
                 (0..)
                     .zip(&mut fields)
@@ -126,37 +155,19 @@ impl<'a> Shapes<'a> {
         let older = record
             .older
             .iter()
-            .map(|&version| (version, contents(version, style_in(record, version))));
+            .map(|&version| (version, contents(version, record.fields.style_in(version))));
         RecordShapes {
             today: Some(contents(record.version, record.fields.style)),
             older: older.collect(),
         }
     }
 
-    /// One constant for each field, so that what is wrong with its type is said once.
-    fn constant(&mut self, schema: TokenStream, record: usize, field: usize) -> TokenStream {
+    /// One constant for each field and version of its type, so that what is wrong with its type is said once.
+    fn constant(&mut self, schema: TokenStream, name: impl std::fmt::Display) -> TokenStream {
         let krate = &self.writer.krate;
-        let name = format_ident!("__WAL_{record}_{field}", span = Span::mixed_site());
+        let name = format_ident!("__WAL_{}", name.to_string(), span = Span::mixed_site());
         self.items
             .extend(quote!(const #name: &#krate::__private::Shape = #schema;));
         quote!(#name)
-    }
-}
-
-/// The first version that has the field.
-pub(crate) fn since(field: &Field<'_>) -> u16 {
-    field.wal.since.get().copied().unwrap_or(1)
-}
-
-/// How serde handed over the fields of a version, which may have been fewer.
-pub(crate) fn style_in(record: &Record<'_>, version: u16) -> Style {
-    if record.fields.style == Style::Named {
-        return Style::Named;
-    }
-    let mut declared = record.fields.list.iter().filter(|f| since(f) <= version);
-    match (declared.next(), declared.next()) {
-        (Some(only), None) if !only.stored() => Style::Unit,
-        (Some(_), None) => Style::Newtype,
-        _ => Style::Tuple,
     }
 }

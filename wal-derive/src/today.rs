@@ -10,8 +10,9 @@ use syn::Ident;
 
 use crate::ast::{Source, Style};
 use crate::check::{Family, Record};
+use crate::fields::{self, Part};
 use crate::method::Method;
-use crate::{fields, tokens};
+use crate::tokens;
 
 /// `WalDecode::decode_today`, unless serde reads them all.
 pub(crate) fn decode_today(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
@@ -46,7 +47,16 @@ fn read_variant(source: &Source<'_>, record: &Record<'_>, stored: &Ident) -> Opt
         .map(|at| tokens::local(&format!("value{at}")))
         .collect();
     let pattern = match record.fields.style {
-        Style::Named => return Some(fields::read(source, record, record.version, stored)),
+        Style::Named => {
+            let part = Part {
+                source,
+                variant: record.variant,
+                fields: record.fields,
+                version: record.version,
+                is_today: true,
+            };
+            return Some(fields::read(&part, &quote!(#stored.fields()?)));
+        }
         Style::Newtype if plain() => quote!(#(#values),*),
         Style::Tuple if plain() && values.len() <= MAX_TUPLE => quote!((#(#values),*)),
         Style::Unit | Style::Newtype | Style::Tuple => return None,

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{GenericArgument, PathArguments, Type};
+use syn::{GenericArgument, GenericParam, Generics, PathArguments, Type};
 
 /// A name for what generated code binds. A constant of the user's with that name would be taken for a pattern.
 pub(crate) fn local(name: &str) -> Ident {
@@ -39,6 +39,56 @@ pub(crate) fn lifetimes(ty: impl ToTokens) -> Vec<String> {
         token => after_quote = matches!(token, TokenTree::Punct(punct) if punct.as_char() == '\''),
     });
     found
+}
+
+/// The names that tokens mention.
+pub(crate) fn names(ty: impl ToTokens) -> Vec<String> {
+    let mut found = Vec::new();
+    map(ty.into_token_stream(), &mut |token, _| {
+        if let TokenTree::Ident(ident) = token {
+            found.push(ident.to_string());
+        }
+    });
+    found
+}
+
+/// Whether a type depends on the type parameters.
+pub(crate) fn mentions_param(ty: &Type, generics: &Generics) -> bool {
+    let names = names(ty);
+    let mut params = generics.type_params();
+    params.any(|param| names.contains(&param.ident.to_string()))
+}
+
+/// Whether a type depends on more than what its type parameters are: on a type that belongs to one, or on a number.
+pub(crate) fn mentions_more(ty: &Type, generics: &Generics) -> bool {
+    let texts = names_and_colons(ty);
+    let is_param = |name: &str| generics.type_params().any(|param| param.ident == name);
+    let mut pairs = texts.iter().zip(texts.iter().skip(1));
+    let numbers: Vec<_> = generics
+        .const_params()
+        .map(|param| param.ident.to_string())
+        .collect();
+    pairs.any(|(name, next)| is_param(name) && (next == ":" || next == "as"))
+        || texts.iter().any(|text| numbers.contains(text))
+}
+
+fn names_and_colons(ty: &Type) -> Vec<String> {
+    let mut texts = Vec::new();
+    map(ty.into_token_stream(), &mut |token, _| {
+        texts.push(token.to_string())
+    });
+    texts
+}
+
+/// A parameter as an impl declares it.
+pub(crate) fn without_default(param: &GenericParam) -> TokenStream {
+    let mut param = param.clone();
+    match &mut param {
+        GenericParam::Type(ty) => ty.default = None,
+        GenericParam::Const(value) => value.default = None,
+        GenericParam::Lifetime(_) => {}
+    }
+    param.into_token_stream()
 }
 
 /// The type without the groups that a macro puts around what it was given.

@@ -8,8 +8,9 @@ use syn::{Ident, Path};
 use crate::ast::Source;
 use crate::attr::Conversion;
 use crate::check::{Family, Record};
+use crate::fields::{self, Part};
 use crate::method::Method;
-use crate::{fields, tokens};
+use crate::tokens;
 
 /// `WalDecode::decode_older`, if there is anything older.
 pub(crate) fn decode_older(source: &Source<'_>, family: &Family<'_>) -> TokenStream {
@@ -23,7 +24,14 @@ pub(crate) fn decode_older(source: &Source<'_>, family: &Family<'_>) -> TokenStr
     let mut arms = TokenStream::new();
     for (at, record) in family.records.iter().enumerate() {
         for &version in &record.older {
-            let body = fields::read(source, record, version, stored);
+            let part = Part {
+                source,
+                variant: record.variant,
+                fields: record.fields,
+                version,
+                is_today: false,
+            };
+            let body = fields::read(&part, &quote!(#stored.fields()?));
             let one = quote!(#krate::__private::Upcast::One({ #body }));
             arms.extend(quote!((#at, #version) => ::core::result::Result::Ok(#one),));
         }

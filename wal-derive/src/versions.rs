@@ -6,57 +6,47 @@ use proc_macro2::Span;
 use syn::Error;
 use syn::spanned::Spanned;
 
-use crate::ast::{Field, Fields, Source};
+use crate::ast::{Derive, Field, Source, Variant};
 use crate::attr::{Conversion, Slot, WalAttr};
 use crate::errors::Errors;
 use crate::tokens;
 
-/// The versions that `since` describes, in order.
+/// What has the versions: an event type, or a type inside events.
+pub(crate) struct Versioned<'s, 'a> {
+    pub source: &'s Source<'a>,
+    pub wal: &'s WalAttr,
+    pub fields: Vec<&'s Field<'a>>,
+    /// Those of a type inside events.
+    pub variants: &'s [Variant<'a>],
+    pub ident: Span,
+}
+
+impl Versioned<'_, '_> {
+    /// Whether it is inside events: its versions are in no log, so they are counted from 1 whatever logs hold.
+    fn is_nested(&self) -> bool {
+        self.source.derive == Derive::Schema
+    }
+}
+
+/// The versions that `since` and `changed` describe, in order.
 ///
 /// They begin with version 1, or with what the type itself has as `since`, or with the version before the first step if
 /// `from` reads what is before that; the generated code compares with the version of the type in `from`.
-pub(crate) fn check(
-    source: &Source<'_>,
-    wal: &WalAttr,
-    fields: &Fields<'_>,
-    ident: Span,
-    errors: &mut Errors,
-) -> Vec<u16> {
+pub(crate) fn check(of: &Versioned<'_, '_>, errors: &mut Errors) -> Vec<u16> {
+    let wal = of.wal;
     let version = match &wal.version {
         Slot::Bad => return Vec::new(),
         Slot::Absent => 1,
         Slot::Good(version, _) => *version,
     };
-    check_from(source, wal, version, errors);
+    check_from(of, version, errors);
     if wal.converts() && !wal.since.is_absent() {
         return Vec::new();
     }
-    let since: Vec<_> = fields
-        .list
-        .iter()
-        .filter(|field| !field.wal.since.is_absent())
-        .collect();
-    if !since.is_empty() {
-        check_whole(source, fields, &since, errors);
-    }
-    let mut steps = BTreeSet::new();
-    for slot in since.iter().map(|field| &field.wal.since).chain([&wal.since]) {
-        match slot {
-            Slot::Good(step, span) if *step > version => {
-                errors.at(
-                    *span,
-                    format_args!(
-                        "there is no version {step} yet, this is version {version}: write `version = {step}`"
-                    ),
-                );
-                return Vec::new();
-            }
-            Slot::Good(step, _) => steps.insert(*step),
-            // Reported; what the steps are is not known.
-            Slot::Bad => return Vec::new(),
-            Slot::Absent => continue,
-        };
-    }
+    check_whole(of, errors);
+    let Some(steps) = steps(of, version, errors) else {
+        return Vec::new();
+    };
     if steps.is_empty() && wal.converts() {
         return Vec::new();
     }
@@ -64,18 +54,58 @@ pub(crate) fn check(
         Some(first) => first + 1,
         None => first_step(&steps, wal, errors),
     };
-    check_steps(
-        &steps,
-        first,
-        version,
-        wal.version.span().unwrap_or(ident),
-        errors,
-    );
+    check_steps(of, &steps, first, version, errors);
     (first - 1..version).collect()
 }
 
+/// The versions that something introduces; nothing if one of them is not known.
+fn steps(of: &Versioned<'_, '_>, version: u16, errors: &mut Errors) -> Option<BTreeSet<u16>> {
+    let mut steps = BTreeSet::new();
+    let fields = of.fields.iter().map(|field| &field.wal);
+    let variants = of.variants.iter().map(|variant| &variant.wal);
+    for wal in fields.chain(variants).chain([of.wal]) {
+        let since = match &wal.since {
+            Slot::Good(step, span) => Some((*step, *span)),
+            Slot::Bad => return None,
+            Slot::Absent => None,
+        };
+        let changed = match &wal.changed {
+            Slot::Good(steps, span) => steps.iter().map(|step| (*step, *span)).collect(),
+            Slot::Bad => return None,
+            Slot::Absent => Vec::new(),
+        };
+        let first = since.map_or(1, |(step, _)| step);
+        for (step, span) in since.into_iter().chain(changed) {
+            if step > version {
+                errors.at(
+                    span,
+                    format_args!(
+                        "there is no version {step} yet, this is version {version}: write `version = {step}`"
+                    ),
+                );
+                return None;
+            }
+            if step < first {
+                errors.at(
+                    span,
+                    format_args!(
+                        "the field is there from version {first} on: write {first} for each step that its type \
+                         had taken by then"
+                    ),
+                );
+                return None;
+            }
+            steps.insert(step);
+        }
+    }
+    // What is so from the first version on introduces none.
+    steps.remove(&1);
+    Some(steps)
+}
+
 /// What stands beside `from`, and what it takes.
-fn check_from(source: &Source<'_>, wal: &WalAttr, version: u16, errors: &mut Errors) {
+fn check_from(of: &Versioned<'_, '_>, version: u16, errors: &mut Errors) {
+    let wal = of.wal;
     let Some(Conversion { old: newest, .. }) = wal.from.last() else {
         return;
     };
@@ -91,7 +121,13 @@ fn check_from(source: &Source<'_>, wal: &WalAttr, version: u16, errors: &mut Err
             "nothing is earlier than version 1: write `version = 2`",
         ));
     }
-    let is_itself = |conversion: &&Conversion| tokens::mentions_self(&conversion.old, source.ident);
+    if let (true, [.., Conversion { old, .. }, _]) = (of.is_nested(), &wal.from[..]) {
+        errors.push(Error::new_spanned(
+            old,
+            "a type inside events is converted from the type just before it, which may be converted itself",
+        ));
+    }
+    let is_itself = |conversion: &&Conversion| tokens::mentions_self(&conversion.old, of.source.ident);
     for Conversion { old, .. } in wal.from.iter().filter(is_itself) {
         errors.push(Error::new_spanned(
             old,
@@ -100,7 +136,7 @@ fn check_from(source: &Source<'_>, wal: &WalAttr, version: u16, errors: &mut Err
     }
 }
 
-/// The first version that `since` describes the difference of.
+/// The first version whose difference is described.
 fn first_step(steps: &BTreeSet<u16>, wal: &WalAttr, errors: &mut Errors) -> u16 {
     let first = steps.first().copied().unwrap_or(2);
     match wal.from.last() {
@@ -118,7 +154,7 @@ fn first_step(steps: &BTreeSet<u16>, wal: &WalAttr, errors: &mut Errors) -> u16 
 }
 
 /// Every step is there.
-fn check_steps(steps: &BTreeSet<u16>, first: u16, version: u16, span: Span, errors: &mut Errors) {
+fn check_steps(of: &Versioned<'_, '_>, steps: &BTreeSet<u16>, first: u16, version: u16, errors: &mut Errors) {
     let missing: Vec<_> = (first..=version)
         .filter(|step| !steps.contains(step))
         .take(4)
@@ -137,25 +173,46 @@ fn check_steps(steps: &BTreeSet<u16>, first: u16, version: u16, span: Span, erro
         }
         _ => format!("versions {one}, {} and others", more[0]),
     };
+    let unless = if of.is_nested() {
+        "if no event holds an earlier version, count from 1".to_owned()
+    } else {
+        format!("if no log holds an earlier version, write `version = {version}, since = {version}`")
+    };
     errors.at(
-        span,
+        of.wal.version.span().unwrap_or(of.ident),
         format_args!(
             "nothing says what {versions} changed: give the fields that it added \
-             `#[wal(since = {one}, default)]`, or convert from the type it was before with `#[wal(from = Old)]`; \
-             if no log holds an earlier version, write `version = {version}, since = {version}`"
+             `#[wal(since = {one}, default)]` and those whose type it changed `#[wal(changed({one}))]`, \
+             or convert from the type it was before with `#[wal(from = Old)]`; {unless}"
         ),
     );
 }
 
 /// Reading field by field needs fields, which mean the same in every version.
-fn check_whole(source: &Source<'_>, fields: &Fields<'_>, since: &[&Field<'_>], errors: &mut Errors) {
+fn check_whole(of: &Versioned<'_, '_>, errors: &mut Errors) {
+    let source = of.source;
+    let steps = |field: &Field<'_>| {
+        let taken = field
+            .wal
+            .changed
+            .get()
+            .is_some_and(|steps| steps.iter().any(|step| *step > 1));
+        let changed = field.wal.changed.span().filter(|_| taken);
+        field.wal.since.span().or(changed)
+    };
+    let variants = of.variants.iter();
+    let mut added = of.fields.iter().filter_map(|field| steps(field));
+    if added.next().is_none() && variants.clone().all(|variant| variant.wal.since.is_absent()) {
+        return;
+    }
     let replaced = ["transparent", "into", "from", "try_from"]
         .into_iter()
         .find(|key| source.serde.has(key));
     if let Some(key) = replaced {
-        for field in since {
+        let fields = of.fields.iter().filter_map(|field| steps(field));
+        for span in fields.chain(variants.filter_map(|variant| variant.wal.since.span())) {
             errors.at(
-                field.wal.since.span().unwrap_or(field.span()),
+                span,
                 format_args!(
                     "with `#[serde({key})]` the fields are not what is stored: \
                      convert from the type it was before with `#[wal(from = Old)]`"
@@ -163,8 +220,18 @@ fn check_whole(source: &Source<'_>, fields: &Fields<'_>, since: &[&Field<'_>], e
             );
         }
     }
-    for field in fields.list.iter().filter(|field| field.stored()) {
-        if tokens::mentions_self(field.ty, source.ident) {
+    for field in of.fields.iter().filter(|field| field.stored()) {
+        if !source.holds_itself(field) {
+            continue;
+        }
+        if let (true, Some(span)) = (of.is_nested(), field.wal.changed.span()) {
+            errors.at(
+                span,
+                "this type inside itself is in the same version: remove `changed`",
+            );
+        }
+        // A type inside events can be read in any of its versions.
+        if !of.is_nested() {
             errors.push(Error::new_spanned(
                 field.ty,
                 "a type that holds itself held an earlier version of itself: fields with `since` cannot \

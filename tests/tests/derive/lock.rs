@@ -19,7 +19,15 @@ fn types_and_their_releases() {
     fs::copy("ui_lock/wal.lock", project.join("wal.lock")).expect("the lock is copied");
     let cases = trybuild::TestCases::new();
     cases.pass("ui_lock/kept.rs");
-    for wrong in ["fields", "types", "versions", "from", "from_renamed", "lines"] {
+    for wrong in [
+        "fields",
+        "types",
+        "inner",
+        "versions",
+        "from",
+        "from_renamed",
+        "lines",
+    ] {
         cases.compile_fail(format!("ui_lock/{wrong}.rs"));
     }
 }

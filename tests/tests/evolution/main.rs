@@ -7,6 +7,7 @@ mod chains;
 mod families;
 mod fields;
 mod finds;
+mod inner;
 mod kit;
 mod mended;
 mod nested;

@@ -82,7 +82,9 @@ pub mod __private {
     pub use super::record::{
         ChainProblem, EventType, Next, NotRecord, Of, OlderVersion, WalDecode, WalRecord, begins_at, reads,
     };
-    pub use super::schema::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
-    pub use super::stored::{Is, Retired, StoredEvent, UnknownEvent, Upcast};
+    pub use super::schema::{
+        Part, ReadIn, SchemaIn, Shape, ShapeField, ShapeVariant, WalSchema, read_in, together,
+    };
+    pub use super::stored::{FromEarlier, Is, Retired, StoredEvent, UnknownEvent, Upcast};
     pub use crate::error::TypedError;
 }

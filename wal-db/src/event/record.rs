@@ -56,13 +56,14 @@ use crate::error::TypedError;
 /// | variant | `other` | takes records of types that are not known, written `Unknown(UnknownEvent)`, as the last one; they are an error without it |
 /// | field | `since = N` | the first version that has the field, which may stand anywhere |
 /// | field | `default`, `default = VALUE` | what it is in records from before: `Default`, text that goes through `Into`, or any expression |
+/// | field | `changed(N, ..)` | the versions of the event from which on it holds version 2, 3, and so on, of the field's type, see [there](crate::WalSchema#versions) |
 /// | field, type | `opaque`, `wire`, `recursive`, `crate` | as for [`WalSchema`](crate::WalSchema#attributes) |
 ///
 /// # Versions
 ///
 /// Give the event a new version whenever what is stored changes, and say what changed: every version from the first to
-/// today's is described by fields with `since`, or is what `from` converts from. Each type of a chain reads the
-/// versions that its own fields describe, and hands earlier ones to the type that it was before. A chain that begins
+/// today's is described by fields with `since` or `changed`, or is what `from` converts from. Each type of a chain reads
+/// the versions that its own fields describe, and hands earlier ones to the type that it was before. A chain that begins
 /// later than with version 1 says so with `since` on its first type.
 ///
 #[cfg_attr(feature = "derive", doc = "```")]

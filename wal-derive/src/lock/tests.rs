@@ -6,6 +6,7 @@ fn field(label: &str) -> StoredField {
         span: Span::call_site(),
         type_span: Span::call_site(),
         schema: quote!(&Shape::U64),
+        has_steps: false,
     }
 }
 

@@ -5,7 +5,10 @@
 //! says what is written, in whatever release of the crate: if one writes something else, its type gets another name.
 
 #[allow(unused_imports)] // without any of the features
-use super::{Part, Shape, ShapeVariant, WalSchema};
+use super::{
+    Part, ReadIn, Shape, ShapeVariant, WalSchema,
+    versions::{In, holders, read_as, unversioned},
+};
 
 /// Bytes that are handed to serde as such.
 #[cfg(feature = "uuid")]
@@ -37,6 +40,9 @@ macro_rules! known_by_name {
                     wire: Some(Part::Static(<$wire as WalSchema>::SCHEMA)),
                 };
             }
+
+            #[cfg(feature = $feature)]
+            unversioned!($ty);
         )+)+
     };
 }
@@ -101,7 +107,7 @@ known_by_name! {
 
 #[cfg(feature = "bytes")]
 mod bytes {
-    use super::{Shape, WalSchema};
+    use super::{Shape, WalSchema, unversioned};
 
     impl WalSchema for ::bytes::Bytes {
         const SCHEMA: &'static Shape = &Shape::Bytes;
@@ -110,26 +116,42 @@ mod bytes {
     impl WalSchema for ::bytes::BytesMut {
         const SCHEMA: &'static Shape = &Shape::Bytes;
     }
+
+    unversioned! { ::bytes::Bytes, ::bytes::BytesMut }
 }
 
 #[cfg(feature = "indexmap")]
 mod indexmap {
+    use std::hash::{BuildHasher, Hash};
+
     use ::indexmap::{IndexMap, IndexSet};
 
-    use super::{Part, Shape, WalSchema};
+    use super::{In, Part, Shape, holders, read_as};
 
-    impl<K: WalSchema, V: WalSchema, S> WalSchema for IndexMap<K, V, S> {
-        const SCHEMA: &'static Shape = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
+    holders! {
+        [K V] [S] IndexMap<K, V, S> = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
+        [T] [S] IndexSet<T, S> = &Shape::Seq(Part::Static(T::SCHEMA));
     }
 
-    impl<T: WalSchema, S> WalSchema for IndexSet<T, S> {
-        const SCHEMA: &'static Shape = &Shape::Seq(Part::Static(T::SCHEMA));
+    read_as! {
+        [K V] [S: BuildHasher + Default] IndexMap<K, V, S> as IndexMap<In<K, W>, In<V, W>, S> [K: Eq + Hash] =
+            |it| it.into_iter().map(|(In(key), In(value))| (key, value)).collect();
+        [T] [S: BuildHasher + Default] IndexSet<T, S> as Vec<In<T, W>> [T: Eq + Hash] =
+            |it| it.into_iter().map(|In(it)| it).collect();
     }
 }
 
 #[cfg(feature = "ordered-float")]
-impl<T: WalSchema> WalSchema for ordered_float::OrderedFloat<T> {
-    const SCHEMA: &'static Shape = T::SCHEMA;
+mod float {
+    use ::ordered_float::OrderedFloat;
+
+    use super::{ReadIn, holders};
+
+    holders! {
+        [T] [] OrderedFloat<T> = T::SCHEMA;
+    }
+
+    impl<'de, T, const W: u16> ReadIn<'de, W> for OrderedFloat<T> where Self: serde::Deserialize<'de> {}
 }
 
 #[cfg(feature = "smol_str")]
@@ -137,11 +159,28 @@ impl WalSchema for smol_str::SmolStr {
     const SCHEMA: &'static Shape = &Shape::Str;
 }
 
+#[cfg(feature = "smol_str")]
+unversioned!(smol_str::SmolStr);
+
 #[cfg(feature = "url")]
-impl<S: WalSchema> WalSchema for url::Host<S> {
-    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
-        ShapeVariant::new("Domain", Shape::single(S::SCHEMA)),
-        ShapeVariant::new("Ipv4", std::net::Ipv4Addr::SCHEMA),
-        ShapeVariant::new("Ipv6", std::net::Ipv6Addr::SCHEMA),
-    ]));
+mod host {
+    use ::url::Host;
+
+    use super::{In, Part, Shape, ShapeVariant, WalSchema, holders, read_as};
+
+    holders! {
+        [S] [] Host<S> = &Shape::Enum(Part::Static(&[
+            ShapeVariant::new("Domain", Shape::single(S::SCHEMA)),
+            ShapeVariant::new("Ipv4", <std::net::Ipv4Addr as WalSchema>::SCHEMA),
+            ShapeVariant::new("Ipv6", <std::net::Ipv6Addr as WalSchema>::SCHEMA),
+        ]));
+    }
+
+    read_as! {
+        [S] [] Host<S> as Host<In<S, W>> [] = |it| match it {
+            Host::Domain(In(it)) => Host::Domain(it),
+            Host::Ipv4(it) => Host::Ipv4(it),
+            Host::Ipv6(it) => Host::Ipv6(it),
+        };
+    }
 }

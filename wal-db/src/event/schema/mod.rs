@@ -4,8 +4,11 @@
 mod diff;
 mod foreign;
 mod std_types;
+mod versions;
 
 pub(crate) use diff::differences;
+#[doc(hidden)]
+pub use versions::{ReadIn, SchemaIn, read_in, together};
 pub(crate) use wal_shape::list;
 pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 
@@ -40,6 +43,11 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 ///
 /// | on | key | meaning |
 /// | --- | --- | --- |
+/// | type | `version = N` | its version, 1 if not given |
+/// | type | `from = Old` | it was the type `Old` before, and is made of it by `From` or `TryFrom` |
+/// | field, variant | `since = N` | the first version that has it |
+/// | field | `default`, `default = VALUE` | beside `since`: its value in what was written before it was there |
+/// | field | `changed(N, ..)` | the versions of this type from which on it holds version 2, 3, and so on, of the field's |
 /// | field | `opaque = "name@1"` | instead of the shape of a type that has none; change the name when its bytes change |
 /// | type | `opaque = "name@1"` | the same for a type with serde implementations by hand |
 /// | field, type | `wire = Type` | beside `opaque`: what it is written as |
@@ -47,7 +55,32 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 /// | type | `bound = "T: Trait"` | instead of the bounds on type parameters |
 /// | type | `crate = "path"` | where `wal_db` is found, for a crate that re-exports it |
 ///
-/// A type that is also a [`WalRecord`](crate::WalRecord) has its attributes too.
+/// A type that is also a [`WalRecord`](crate::WalRecord) has its attributes too, and the versions of an event.
+///
+/// # Versions
+///
+/// A type inside events changes as an event does, in versions of its own, and what holds it says when:
+///
+#[cfg_attr(feature = "derive", doc = "```")]
+#[cfg_attr(not(feature = "derive"), doc = "```ignore")]
+/// use serde::{Deserialize, Serialize};
+/// use wal_db::{WalRecord, WalSchema};
+///
+/// #[derive(Serialize, Deserialize, WalSchema)]
+/// #[wal(version = 2)]
+/// struct Address { street: String, #[wal(since = 2, default)] zip: Option<u32> }
+///
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "sent", version = 3)]
+/// struct Sent {
+///     #[wal(since = 2, default)]
+///     note: String,
+///     #[wal(changed(3))] // `Address` was in version 1 until version 2 of this event
+///     to: Option<Address>,
+/// }
+/// ```
+///
+/// Versions are not stored. Those of the events say which of them a record has; `docs/evolution.md` tells the rest.
 ///
 /// # Types that lead back to themselves
 ///
@@ -113,4 +146,8 @@ pub trait WalSchema {
     /// The same, from the derive. The compiler shows its name where types lead back to each other and no field says so.
     #[doc(hidden)]
     const WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK: &'static Shape = Self::SCHEMA;
+
+    /// The version given by `#[wal(version = N)]`, or that of what it holds if it is a container.
+    #[doc(hidden)]
+    const VERSION: u16 = 1;
 }

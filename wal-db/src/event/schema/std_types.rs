@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
+use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::{Saturating, Wrapping};
@@ -13,7 +14,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime};
 
-use super::{Part, Shape, ShapeField, ShapeVariant, WalSchema};
+use serde::Deserializer;
+
+use super::versions::{self, In, holders, read_as, unversioned};
+use super::{Part, ReadIn, Shape, ShapeField, ShapeVariant, WalSchema};
 
 macro_rules! words {
     ($($shape:ident: $($ty:ty),+;)*) => {
@@ -21,6 +25,8 @@ macro_rules! words {
             impl WalSchema for $ty {
                 const SCHEMA: &'static Shape = &Shape::$shape;
             }
+
+            unversioned!($ty);
         )+)*
     };
 }
@@ -41,7 +47,7 @@ words! {
     F32: f32;
     F64: f64;
     Char: char;
-    Str: str, String, Path, PathBuf;
+    Str: String, PathBuf;
 }
 
 macro_rules! nonzero {
@@ -54,6 +60,8 @@ macro_rules! nonzero {
                     wire: Some(Part::Static(<$wire as WalSchema>::SCHEMA)),
                 };
             }
+
+            unversioned!(std::num::$ty);
         )+)*
     };
 }
@@ -71,85 +79,151 @@ nonzero! {
     "nonzero i128": NonZeroI128 = i128;
 }
 
-macro_rules! transparent {
-    ($($ty:ty),+ $(,)?) => {
+macro_rules! unsized_text {
+    ($($ty:ty),+) => {
         $(
-            impl<T: WalSchema + ?Sized> WalSchema for $ty {
-                const SCHEMA: &'static Shape = T::SCHEMA;
+            impl WalSchema for $ty {
+                const SCHEMA: &'static Shape = &Shape::Str;
             }
+
+            impl<const W: u16> versions::SchemaIn<W> for $ty {
+                const SCHEMA: &'static Shape = &Shape::Str;
+            }
+
+            impl<'de: 'a, 'a, const W: u16> ReadIn<'de, W> for &'a $ty {}
+            impl<const W: u16> ReadIn<'_, W> for Box<$ty> {}
         )+
     };
 }
 
-transparent! { &T, &mut T, Box<T>, Rc<T>, Arc<T>, RefCell<T>, Mutex<T>, RwLock<T> }
+unsized_text! { str, Path }
 
-macro_rules! transparent_sized {
-    ($($ty:ty),+ $(,)?) => {
-        $(
-            impl<T: WalSchema> WalSchema for $ty {
-                const SCHEMA: &'static Shape = T::SCHEMA;
-            }
-        )+
+impl<'de: 'a, 'a, const W: u16> ReadIn<'de, W> for &'a [u8] {}
+
+holders! {
+    [T ?Sized] [] &T, &mut T, Box<T>, Rc<T>, Arc<T>, RefCell<T>, Mutex<T>, RwLock<T> = T::SCHEMA;
+    [T] [] Cell<T>, Reverse<T>, Wrapping<T>, Saturating<T> = T::SCHEMA;
+    [T] [] Option<T> = &Shape::Option(Part::Static(T::SCHEMA));
+    [T] [] [T], Vec<T>, VecDeque<T>, LinkedList<T>, BTreeSet<T>, BinaryHeap<T> =
+        &Shape::Seq(Part::Static(T::SCHEMA));
+    [T] [S] HashSet<T, S> = &Shape::Seq(Part::Static(T::SCHEMA));
+    [T] [const N: usize] [T; N] = &Shape::Array(Part::Static(T::SCHEMA), N);
+    [K V] [] BTreeMap<K, V> = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
+    [K V] [S] HashMap<K, V, S> = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
+    [T] [] Range<T> = &Shape::Struct(Part::Static(&[
+        ShapeField::new("start", T::SCHEMA),
+        ShapeField::new("end", T::SCHEMA),
+    ]));
+    // Written as a range is, and not the same.
+    [T] [] RangeInclusive<T> = &Shape::Opaque {
+        name: Part::Static("inclusive range"),
+        wire: Some(Part::Static(&Shape::Struct(Part::Static(&[
+            ShapeField::new("start", T::SCHEMA),
+            ShapeField::new("end", T::SCHEMA),
+        ])))),
     };
+    [T] [] RangeFrom<T> = &Shape::Struct(Part::Static(&[ShapeField::new("start", T::SCHEMA)]));
+    [T] [] RangeTo<T> = &Shape::Struct(Part::Static(&[ShapeField::new("end", T::SCHEMA)]));
+    [T] [] Bound<T> = &Shape::Enum(Part::Static(&[
+        ShapeVariant::new("Unbounded", &Shape::Unit),
+        ShapeVariant::new("Included", Shape::single(T::SCHEMA)),
+        ShapeVariant::new("Excluded", Shape::single(T::SCHEMA)),
+    ]));
+    [T E] [] Result<T, E> = &Shape::Enum(Part::Static(&[
+        ShapeVariant::new("Ok", Shape::single(T::SCHEMA)),
+        ShapeVariant::new("Err", Shape::single(E::SCHEMA)),
+    ]));
 }
 
-transparent_sized! { Cell<T>, Reverse<T>, Wrapping<T>, Saturating<T> }
+read_as! {
+    [T] [] Box<T> as In<T, W> [] = |In(it)| Box::new(it);
+    [T] [] Rc<T> as In<T, W> [] = |In(it)| Rc::new(it);
+    [T] [] Arc<T> as In<T, W> [] = |In(it)| Arc::new(it);
+    [T] [] RefCell<T> as In<T, W> [] = |In(it)| RefCell::new(it);
+    [T] [] Mutex<T> as In<T, W> [] = |In(it)| Mutex::new(it);
+    [T] [] RwLock<T> as In<T, W> [] = |In(it)| RwLock::new(it);
+    [T] [] Cell<T> as In<T, W> [T: Copy] = |In(it)| Cell::new(it);
+    [T] [] Reverse<T> as In<T, W> [] = |In(it)| Reverse(it);
+    [T] [] Wrapping<T> as In<T, W> [] = |In(it)| Wrapping(it);
+    [T] [] Saturating<T> as In<T, W> [] = |In(it)| Saturating(it);
+    [T] [] Option<T> as Option<In<T, W>> [] = |it| it.map(|In(it)| it);
+    [T] [] Box<[T]> as Vec<In<T, W>> [] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [] Rc<[T]> as Vec<In<T, W>> [] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [] Arc<[T]> as Vec<In<T, W>> [] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [] Vec<T> as Vec<In<T, W>> [] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [] VecDeque<T> as Vec<In<T, W>> [] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [] LinkedList<T> as Vec<In<T, W>> [] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [] BTreeSet<T> as Vec<In<T, W>> [T: Ord] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [] BinaryHeap<T> as Vec<In<T, W>> [T: Ord] = |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [S: BuildHasher + Default] HashSet<T, S> as Vec<In<T, W>> [T: Eq + Hash] =
+        |it| it.into_iter().map(|In(it)| it).collect();
+    [T] [const N: usize] [T; N] as [In<T, W>; N] [] = |it| it.map(|In(it)| it);
+    [K V] [] BTreeMap<K, V> as BTreeMap<In<K, W>, In<V, W>> [K: Ord] =
+        |it| it.into_iter().map(|(In(key), In(value))| (key, value)).collect();
+    [K V] [S: BuildHasher + Default] HashMap<K, V, S> as HashMap<In<K, W>, In<V, W>> [K: Eq + Hash] =
+        |it| it.into_iter().map(|(In(key), In(value))| (key, value)).collect();
+    [T] [] Range<T> as Range<In<T, W>> [] = |it| it.start.0..it.end.0;
+    [T] [] RangeInclusive<T> as RangeInclusive<In<T, W>> [] = |it| {
+        let (In(start), In(end)) = it.into_inner();
+        start..=end
+    };
+    [T] [] RangeFrom<T> as RangeFrom<In<T, W>> [] = |it| it.start.0..;
+    [T] [] RangeTo<T> as RangeTo<In<T, W>> [] = |it| ..it.end.0;
+    [T] [] Bound<T> as Bound<In<T, W>> [] = |it| it.map(|In(it)| it);
+    [T E] [] Result<T, E> as Result<In<T, W>, In<E, W>> [] = |it| it.map(|In(it)| it).map_err(|In(it)| it);
+}
 
 impl<T: WalSchema + ToOwned + ?Sized> WalSchema for Cow<'_, T> {
     const SCHEMA: &'static Shape = T::SCHEMA;
+    const VERSION: u16 = T::VERSION;
+}
+
+impl<T: versions::SchemaIn<W> + ToOwned + ?Sized, const W: u16> versions::SchemaIn<W> for Cow<'_, T> {
+    const SCHEMA: &'static Shape = T::SCHEMA;
+}
+
+impl<'de, T: ToOwned + ?Sized, const W: u16> ReadIn<'de, W> for Cow<'_, T>
+where
+    T::Owned: ReadIn<'de, W>,
+{
+    fn read_in<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::Owned::read_in(deserializer).map(Cow::Owned)
+    }
 }
 
 impl<T: ?Sized> WalSchema for PhantomData<T> {
     const SCHEMA: &'static Shape = &Shape::Unit;
 }
 
-impl<T: WalSchema> WalSchema for Option<T> {
-    const SCHEMA: &'static Shape = &Shape::Option(Part::Static(T::SCHEMA));
+impl<T: ?Sized, const W: u16> versions::SchemaIn<W> for PhantomData<T> {
+    const SCHEMA: &'static Shape = &Shape::Unit;
 }
 
-macro_rules! sequences {
-    ($($ty:ty),+ $(,)?) => {
-        $(
-            impl<T: WalSchema> WalSchema for $ty {
-                const SCHEMA: &'static Shape = &Shape::Seq(Part::Static(T::SCHEMA));
-            }
-        )+
-    };
-}
-
-sequences! { [T], Vec<T>, VecDeque<T>, LinkedList<T>, BTreeSet<T>, BinaryHeap<T> }
-
-impl<T: WalSchema, S> WalSchema for HashSet<T, S> {
-    const SCHEMA: &'static Shape = &Shape::Seq(Part::Static(T::SCHEMA));
-}
-
-impl<T: WalSchema, const N: usize> WalSchema for [T; N] {
-    const SCHEMA: &'static Shape = &Shape::Array(Part::Static(T::SCHEMA), N);
-}
-
-impl<K: WalSchema, V: WalSchema> WalSchema for BTreeMap<K, V> {
-    const SCHEMA: &'static Shape = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
-}
-
-impl<K: WalSchema, V: WalSchema, S> WalSchema for HashMap<K, V, S> {
-    const SCHEMA: &'static Shape = &Shape::Map(Part::Static(K::SCHEMA), Part::Static(V::SCHEMA));
-}
+impl<T: ?Sized, const W: u16> ReadIn<'_, W> for PhantomData<T> {}
 
 macro_rules! tuples {
-    ($(($($name:ident)+))+) => {
+    ($(($($name:ident $value:ident)+))+) => {
         $(
-            impl<$($name: WalSchema),+> WalSchema for ($($name,)+) {
-                const SCHEMA: &'static Shape = &Shape::Tuple(Part::Static(&[$(Part::Static($name::SCHEMA)),+]));
+            holders! {
+                [$($name)+] [] ($($name,)+) =
+                    &Shape::Tuple(Part::Static(&[$(Part::Static($name::SCHEMA)),+]));
+            }
+
+            read_as! {
+                [$($name)+] [] ($($name,)+) as ($(In<$name, W>,)+) [] = |($(In($value),)+)| ($($value,)+);
             }
         )+
     };
 }
 
 tuples! {
-    (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H)
-    (A B C D E F G H I) (A B C D E F G H I J) (A B C D E F G H I J K) (A B C D E F G H I J K L)
-    (A B C D E F G H I J K L M) (A B C D E F G H I J K L M N) (A B C D E F G H I J K L M N O)
-    (A B C D E F G H I J K L M N O P)
+    (A a) (A a B b) (A a B b C c) (A a B b C c D d) (A a B b C c D d E e) (A a B b C c D d E e F f)
+    (A a B b C c D d E e F f G g) (A a B b C c D d E e F f G g H h) (A a B b C c D d E e F f G g H h I i)
+    (A a B b C c D d E e F f G g H h I i J j) (A a B b C c D d E e F f G g H h I i J j K k)
+    (A a B b C c D d E e F f G g H h I i J j K k L l) (A a B b C c D d E e F f G g H h I i J j K k L l M m)
+    (A a B b C c D d E e F f G g H h I i J j K k L l M m N n)
+    (A a B b C c D d E e F f G g H h I i J j K k L l M m N n O o)
+    (A a B b C c D d E e F f G g H h I i J j K k L l M m N n O o P p)
 }
 
 impl WalSchema for Duration {
@@ -163,44 +237,6 @@ impl WalSchema for SystemTime {
     const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[
         ShapeField::new("secs_since_epoch", &Shape::U64),
         ShapeField::new("nanos_since_epoch", &Shape::U32),
-    ]));
-}
-
-impl<T: WalSchema> WalSchema for Range<T> {
-    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[
-        ShapeField::new("start", T::SCHEMA),
-        ShapeField::new("end", T::SCHEMA),
-    ]));
-}
-
-/// Written as a [`Range`] is, and not the same.
-impl<T: WalSchema> WalSchema for RangeInclusive<T> {
-    const SCHEMA: &'static Shape = &Shape::Opaque {
-        name: Part::Static("inclusive range"),
-        wire: Some(Part::Static(<Range<T> as WalSchema>::SCHEMA)),
-    };
-}
-
-impl<T: WalSchema> WalSchema for RangeFrom<T> {
-    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[ShapeField::new("start", T::SCHEMA)]));
-}
-
-impl<T: WalSchema> WalSchema for RangeTo<T> {
-    const SCHEMA: &'static Shape = &Shape::Struct(Part::Static(&[ShapeField::new("end", T::SCHEMA)]));
-}
-
-impl<T: WalSchema> WalSchema for Bound<T> {
-    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
-        ShapeVariant::new("Unbounded", &Shape::Unit),
-        ShapeVariant::new("Included", Shape::single(T::SCHEMA)),
-        ShapeVariant::new("Excluded", Shape::single(T::SCHEMA)),
-    ]));
-}
-
-impl<T: WalSchema, E: WalSchema> WalSchema for Result<T, E> {
-    const SCHEMA: &'static Shape = &Shape::Enum(Part::Static(&[
-        ShapeVariant::new("Ok", Shape::single(T::SCHEMA)),
-        ShapeVariant::new("Err", Shape::single(E::SCHEMA)),
     ]));
 }
 
@@ -233,3 +269,5 @@ impl WalSchema for SocketAddr {
         ShapeVariant::new("V6", SocketAddrV6::SCHEMA),
     ]));
 }
+
+unversioned! { Duration, SystemTime, Ipv4Addr, Ipv6Addr, IpAddr, SocketAddrV4, SocketAddrV6, SocketAddr }

@@ -1,0 +1,77 @@
+//! Compares `changed` with the versions that the type of a field has, which the compiler knows and the derive does not.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use crate::ast::{Body, Derive, Field, Source};
+use crate::schema::marker;
+use crate::tokens;
+
+/// Constants that do not compile if the steps of an event's field are too few or too many.
+pub(crate) fn check<'f, 'a: 'f>(
+    source: &Source<'a>,
+    fields: impl Iterator<Item = &'f Field<'a>>,
+) -> TokenStream {
+    let checks = fields.filter_map(|field| asserts(source, field));
+    quote!(#(const _: () = { #checks };)*)
+}
+
+/// The statements, for a constant.
+pub(crate) fn asserts(source: &Source<'_>, field: &Field<'_>) -> Option<TokenStream> {
+    if !field.stored() || !field.wal.opaque.is_absent() {
+        return None;
+    }
+    let holder = source.ident;
+    let steps = field.wal.changed.get().map_or(&[][..], |steps| &steps[..]);
+    let known = steps.len() + 1;
+    let next = known + 1;
+    let list: String = steps.iter().map(|step| format!("{step}, ")).collect();
+    let several = format!(
+        "types in different versions are in this field, and a version of `{holder}` cannot say which of them changed: \
+         give each a field of its own"
+    );
+    let fewer = format!(
+        "a type in this field has changed: write `#[wal(changed({list}N))]`, where N is the version of `{holder}` \
+         from which on it holds version {next} of it, and so on for later ones"
+    );
+    let unversioned = format!(
+        "`changed` says that a type in this field has version {known}, and none has versions: \
+         write `#[wal(version = {known})]` on it and say there what is new, or remove `changed`"
+    );
+    let more = format!(
+        "`changed` says that a type in this field has version {known}, and it has fewer: \
+         write `#[wal(version = {known})]` on it and say there what is new, or give `changed` one step for each \
+         version after the first"
+    );
+    let span = field.ty.span();
+    let version = version_of(source, field);
+    let local = tokens::local("version");
+    let compare = (!steps.is_empty()).then(|| {
+        quote_spanned! {span=>
+            ::std::assert!(#local != 1, #unversioned);
+            ::std::assert!(#local as ::std::primitive::usize >= #known, #more);
+        }
+    });
+    Some(quote_spanned! {span=>
+        let #local = #version;
+        ::std::assert!(#local != 0, #several);
+        #compare
+        ::std::assert!(#local as ::std::primitive::usize <= #known, #fewer);
+    })
+}
+
+/// The version of what a field holds. A type that holds itself has its own there, which is no matter of the field.
+pub(crate) fn version_of(source: &Source<'_>, field: &Field<'_>) -> TokenStream {
+    let krate = source.krate();
+    let ident = source.ident;
+    let is_whole = source.derive == Derive::Schema || matches!(source.body, Body::Struct(_));
+    let is_whole = is_whole && source.holds_itself(field);
+    let ty = match tokens::replace_self(field.ty, ident, &marker()) {
+        Some(replaced) if is_whole => replaced,
+        _ => field.ty.to_token_stream(),
+    };
+    let (_, ty_generics, _) = source.generics.split_for_impl();
+    let ty = tokens::owned(tokens::without_self(ty, &quote!(#ident #ty_generics)));
+    quote_spanned!(field.ty.span()=> <#ty as #krate::__private::WalSchema>::VERSION)
+}
