@@ -1,7 +1,7 @@
 //! Records that were read and are appended as they are, in the same log or in another.
 
 use super::{
-    dictionary::schemas_in,
+    held::schemas_in,
     schema::{Shape, differences},
     value::{EventSchema, Schemas},
 };

@@ -7,7 +7,7 @@ use std::ops::RangeBounds;
 use super::{
     batch::Events,
     codec::{Codec, DefaultCodec},
-    dictionary,
+    held,
     meta::Meta,
     payload,
     read_back::{AsDeclared, AsEvent, ReadsBack},
@@ -69,7 +69,7 @@ impl Wal {
     /// Otherwise as [`schemas`](Wal::schemas): the schemas are read.
     pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
         record::check_ids(E::RECORDS)?;
-        dictionary::check_opened(self, E::RECORDS)?;
+        held::check_opened(self, E::RECORDS)?;
         Ok(EventLog {
             wal: self.clone(),
             reads_back: READS_BACK,
@@ -93,7 +93,7 @@ fn append<R: ReadsBack>(
         if reads_back {
             R::check(record, buffer)?;
         }
-        dictionary::append::<R>(wal, buffer, record)
+        held::append::<R>(wal, buffer, record)
     })
 }
 
@@ -318,7 +318,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// has come to hold another shape of a type since [`Wal::typed`] compared them.
     pub fn replay(&self, range: impl RangeBounds<Lsn>) -> Result<Replay<E, C>> {
         let records = self.wal.range(range)?;
-        dictionary::check(&self.wal, E::RECORDS)?;
+        held::check(&self.wal, E::RECORDS)?;
         Ok(Replay::new(records))
     }
 
@@ -344,7 +344,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// As [`replay`](Self::replay).
     pub fn replay_rev(&self) -> Result<Replay<E, C, RevIter>> {
         let records = self.wal.iter_rev()?;
-        dictionary::check(&self.wal, E::RECORDS)?;
+        held::check(&self.wal, E::RECORDS)?;
         Ok(Replay::new(records))
     }
 
@@ -381,7 +381,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         };
         let records = self.wal.tail(start)?;
         let newer = records.newer_schemas();
-        dictionary::check(&self.wal, E::RECORDS)?;
+        held::check(&self.wal, E::RECORDS)?;
         Ok(Replay::following(records, newer).after_parts(lsn, parts))
     }
 
@@ -392,10 +392,10 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// [`replay`](Self::replay) has all parts.
     pub fn read(&self, lsn: Lsn) -> Result<Event<E>> {
         let record = self.wal.read(lsn)?;
-        dictionary::check(&self.wal, E::RECORDS)?;
+        held::check(&self.wal, E::RECORDS)?;
         let read = Event::of::<C>(&record).map_err(|error| {
             error.named(|id| {
-                let name = self.wal.with_dictionary(|held| dictionary::name_of(held, id));
+                let name = self.wal.with_dictionary(|held| held::name_of(held, id));
                 name.ok().flatten()
             })
         });

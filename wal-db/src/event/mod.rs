@@ -13,7 +13,7 @@
 // | `meta` | what an event carries beside its fields: `Meta` to write it, `MetaRef` to read it |
 // | `schema` | what events look like: in constants, and as text |
 // | `codec` | wire formats and their ids; one module for each implementation |
-// | `dictionary` | what schema records say, and the comparison with the program's types |
+// | `held` | what schema records say, and the comparison with the program's types |
 // | `fields` | takes the variant tag of a top-level enum out of the codec's bytes |
 // | `guarded` | a serializer that asks at each step whether a format may be given this |
 // | `bounded` | limits on depth and element count, the same for writing and for reading |
@@ -37,11 +37,11 @@ mod bounded;
 pub(crate) mod codec;
 mod copied;
 mod described;
-mod dictionary;
 mod families;
 mod fields;
 mod filter;
 mod guarded;
+mod held;
 mod info;
 pub(crate) mod log;
 pub(crate) mod meta;

@@ -4,9 +4,8 @@ use std::{fmt, iter::FusedIterator, marker::PhantomData, time::Duration};
 
 use super::{
     codec::{Codec, DefaultCodec},
-    dictionary,
     filter::Filter,
-    info,
+    held, info,
     meta::{Meta, StreamKey},
     payload,
     record::{WalDecodeOwned, WalRecord},
@@ -226,7 +225,7 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
                     let record = R::lend(&record);
                     self.kept_back = R::WAITS.then_some(record.lsn());
                     if let Some(newer) = self.newer.as_mut().filter(|_| R::WAITS)
-                        && let Err(error) = newer.look(|held| dictionary::compare(E::RECORDS, held))
+                        && let Err(error) = newer.look(|held| held::compare(E::RECORDS, held))
                     {
                         return Some(Err(error));
                     }
@@ -428,8 +427,7 @@ impl Records for WalIter {
     }
 
     fn name_of(&self, type_id: u32) -> Option<String> {
-        self.with_dictionary(|held| dictionary::name_of(held, type_id))
-            .ok()?
+        self.with_dictionary(|held| held::name_of(held, type_id)).ok()?
     }
 }
 
@@ -449,7 +447,7 @@ macro_rules! owned_records {
             }
 
             fn name_of(&self, type_id: u32) -> Option<String> {
-                self.with_dictionary(|held| dictionary::name_of(held, type_id))
+                self.with_dictionary(|held| held::name_of(held, type_id))
                     .ok()?
             }
         }

@@ -1,5 +1,5 @@
-//! The comparison of a program's types with the schemas that a log holds. Where schema records are is the business of
-//! `log/write/dictionary.rs`.
+//! The schemas that a log holds, and the comparison of a program's types with them. Where schema records are is the
+//! business of `log/write/dictionary.rs`.
 
 use std::marker::PhantomData;
 
