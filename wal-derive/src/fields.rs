@@ -149,7 +149,7 @@ fn hidden_enum(source: &Source<'_>, variants: &[&Variant<'_>], version: u16, nam
         .collect();
     let (params, predicates, bound) = generics(source, &parts);
     let variants = variants.iter().map(|variant| {
-        let attrs = serde_attrs(&variant.attrs);
+        let attrs = serde_attrs(variant.attrs);
         let ident = variant.ident;
         let fields = declared(source, &variant.fields, version);
         match variant.fields.style_in(version) {
