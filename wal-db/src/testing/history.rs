@@ -22,7 +22,7 @@ use crate::{
         EventType, Retired, TypedError, WalDecodeOwned,
         codec::{Codec, CodecError, DefaultCodec},
         probe,
-        schema::{Shape, WalSchema},
+        schema::{Shape, ShapeVariant, WalSchema},
         value::Value,
     },
 };
@@ -351,6 +351,14 @@ impl Check<'_> {
         if let (Shape::Struct(_), Shape::Struct(_)) = (shape, shape_now) {
             return self.fields(path, (shape, before), (shape_now, now), today);
         }
+        if shape != shape_now
+            && let Some((step, before, now)) = inside((shape, before), (shape_now, now))
+        {
+            path.extend(step.map(str::to_owned));
+            self.field(path, before, now, today)?;
+            path.truncate(path.len() - usize::from(step.is_some()));
+            return Ok(());
+        }
         // What a name stands for inside a type is part of the type.
         let comparable =
             shape == shape_now && (self.shape == *today.shape || !shape.to_string().contains('@'));
@@ -381,6 +389,32 @@ impl Check<'_> {
             at(&mut read, path).map(|field| field == value)
         };
         (0..ORDER_TRIALS).all(|_| read() == Some(true))
+    }
+}
+
+type Described<'a> = (&'a Shape, &'a Value);
+
+/// What a type that has changed holds in both forms: the value of an option, or the fields of a variant with its name.
+fn inside<'a>(
+    before: Described<'a>,
+    now: Described<'a>,
+) -> Option<(Option<&'a str>, Described<'a>, Described<'a>)> {
+    match (before, now) {
+        (
+            (Shape::Option(shape), Value::Option(Some(before))),
+            (Shape::Option(shape_now), Value::Option(Some(now))),
+        ) => Some((None, (shape, before), (shape_now, now))),
+        (
+            (Shape::Enum(variants), Value::Variant(name, before)),
+            (Shape::Enum(variants_now), Value::Variant(name_now, now)),
+        ) if name == name_now => {
+            let of = |variants: &'a [ShapeVariant]| {
+                let variant = variants.iter().find(|variant| *variant.name == **name);
+                variant.map(|variant| &*variant.fields)
+            };
+            Some((Some(name), (of(variants)?, before), (of(variants_now)?, now)))
+        }
+        _ => None,
     }
 }
 

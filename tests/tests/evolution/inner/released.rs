@@ -62,6 +62,30 @@ struct Placed {
     at: Place,
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+#[wal(version = 2)]
+enum Where {
+    Nowhere,
+    There {
+        #[wal(changed(2))]
+        at: Place,
+    },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "lay", version = 2)]
+struct Lay {
+    #[wal(changed(2))]
+    at: Option<Where>,
+}
+
+#[test]
+fn such_a_conversion_is_found_in_options_and_variants() {
+    let found = history_of::<Lay>(&own_lines::<Lay>("lay")).expect_err("it swaps them");
+    let found = found.to_string();
+    assert!(found.contains("the field `at.There.at.x`"), "{found}");
+}
+
 #[test]
 fn a_conversion_inside_an_event_that_mixes_up_fields_is_found() {
     let found = history_of::<Placed>(&own_lines::<Placed>("placed")).expect_err("it swaps them");
