@@ -86,4 +86,55 @@ struct Inner {
     kind: Kind,
 }
 
+/// Was called `Tree` when it was released.
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.branch")]
+struct Branch {
+    value: u8,
+    inner: Vec<Branch>,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.chain")]
+struct Chain(Option<Box<Chain>>);
+
+#[derive(Serialize, Deserialize, WalSchema)]
+struct Folder {
+    files: Vec<File>,
+}
+
+#[derive(Serialize, Deserialize, WalSchema)]
+struct File {
+    name: String,
+    #[wal(recursive)]
+    unpacked: Option<Box<Folder>>,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.packed")]
+struct Packed {
+    folder: Folder,
+}
+
+#[derive(Serialize, Deserialize, WalSchema)]
+enum Method {
+    Card { number: String, until: u16 },
+    Invoice { to: String, days: u8, address: String },
+}
+
+/// A type with a line of its own.
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.paid")]
+struct Paid {
+    by: Method,
+    or: Option<Method>,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "kept.mended")]
+struct Mended {
+    #[wal(opaque = "id@1", wire = [u8; 16])]
+    id: [u8; 16],
+}
+
 fn main() {}

@@ -39,4 +39,23 @@ enum Family {
 #[wal(name = "types.newtype")]
 struct Newtype(u32);
 
+#[derive(Serialize, Deserialize, WalSchema)]
+enum Method {
+    Card { number: String, until: u16 },
+    Invoice { to: String, days: u16, address: String },
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "types.paid")]
+struct Paid {
+    by: Method,
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "types.tree")]
+struct Tree {
+    value: u8,
+    inner: Option<Box<Tree>>,
+}
+
 fn main() {}
