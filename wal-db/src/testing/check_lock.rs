@@ -14,9 +14,9 @@ use crate::event::{__private::Family, EventType, record::WalRecord};
 
 const FILE: &str = "wal.lock";
 const HEADER: &str = "\
-# The released versions of events: name, version, shape. Records of them are in logs, so lines are never edited.
+# The released versions of events: name, version, shape. Records of them are in logs, so nobody edits a line.
 # The derive compares the types with them. `WAL_LOCK=update cargo test` adds what is missing.
-# A line that begins with `&` is a type that later lines hold.
+# A line that begins with `&` is a type that other lines hold.
 ";
 
 /// What a type stands for in a log, without the type.

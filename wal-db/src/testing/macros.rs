@@ -3,10 +3,12 @@
 /// Compares every version that the types write or read with `wal.lock` in the directory of the crate's `Cargo.toml`.
 ///
 /// The derive compares, too, while the crate is compiled; this also finds what it cannot see: shapes of types in
-/// `from`, variants that are gone, versions that went down, and a file that was not there when the crate was compiled.
+/// `from`, types that a `recursive` field leads to, another `wire`, variants that are gone, versions that went down,
+/// and a file that was not there when the crate was compiled.
 ///
-/// With `WAL_LOCK=update` in the environment the lines that are missing are added. Lines that are there are never
-/// changed: a type that differs from one still fails, and then nothing is added.
+/// With `WAL_LOCK=update` in the environment the lines that are missing are added, and a `wire` that was mended is
+/// written into its line. No other shape changes: a type that differs from its line still fails, and then nothing is
+/// written.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
