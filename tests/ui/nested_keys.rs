@@ -39,6 +39,10 @@ struct Named<'a> {
     field: &'a str,
 }
 
+#[derive(Serialize, Deserialize, WalSchema)]
+#[wal(opaque = "pair@1", wire = (T, T))]
+struct Pair<T>(T, T);
+
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "b")]
 struct Uses {

@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 
 use crate::ast::{Body, Source, Variant};
 use crate::check::{Family, Record};
+use crate::schema::{self, Replaced};
 use crate::shapes::{Contents, RecordShapes, Shapes};
 use crate::{fields, steps, today, tokens, upcast};
 
@@ -34,7 +35,12 @@ pub(crate) fn record(
     );
     let items = &shapes.items;
     let marker = shapes.marker();
-    let fields = family.records.iter().filter(|record| !record.retired);
+    // With `into` the fields are not what is written.
+    let is_written = !matches!(schema::replaced(source), Some(Replaced::Into(_)));
+    let fields = family
+        .records
+        .iter()
+        .filter(|record| is_written && !record.retired);
     let steps = steps::check(source, fields.flat_map(|record| &record.fields.list));
     let from = upcast::check_from(source, family);
     let retired = retired(source, family);

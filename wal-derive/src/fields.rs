@@ -3,8 +3,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{GenericParam, Ident, Lifetime, Path};
+use syn::{GenericParam, Ident, Lifetime, Path, Token, TypeParamBound, WherePredicate};
 
 use crate::ast::{Body, Field, Fields, Source, Style, Variant, parameter};
 use crate::attr::DefaultValue;
@@ -356,6 +358,7 @@ fn bound(source: &Source<'_>, mentioned: &Mentioned, parts: &[(&Fields<'_>, u16)
         let (krate, version) = (source.krate(), parameter());
         let read = quote!(#krate::__private::ReadIn<'de, #version>);
         bounds.extend(source.passed_on().iter().map(|ty| quote!(#ty: #read).to_string()));
+        bounds.extend(asked(source).iter().map(ToString::to_string));
     } else {
         let needed = parts
             .iter()
@@ -373,7 +376,9 @@ fn bound(source: &Source<'_>, mentioned: &Mentioned, parts: &[(&Fields<'_>, u16)
 pub(crate) fn needs(source: &Source<'_>, fields: &Fields<'_>, version: u16) -> Vec<TokenStream> {
     let krate = source.krate();
     let stored = fields.in_version(version).filter(|field| field.stored());
-    let generic = stored.filter(|field| tokens::mentions_param(field.ty, source.generics));
+    // What holds the type itself can be read if the type can.
+    let generic = stored
+        .filter(|field| tokens::mentions_param(field.ty, source.generics) && !source.holds_itself(field));
     let needed = generic.map(|field| {
         let ty = type_of(source, field);
         match source.inner(field, version) {
@@ -381,7 +386,38 @@ pub(crate) fn needs(source: &Source<'_>, fields: &Fields<'_>, version: u16) -> V
             None => quote!(#ty: #krate::__private::serde::Deserialize<'de>),
         }
     });
-    needed.collect()
+    needed.chain(asked(source)).collect()
+}
+
+/// What serde asks of type parameters beside reading them: that what is not stored can be made, and what `bound` says.
+pub(crate) fn asked(source: &Source<'_>) -> Vec<TokenStream> {
+    let skipped = source.body.fields().filter(|field| !field.stored());
+    let generic = skipped.filter(|field| {
+        tokens::mentions_param(field.ty, source.generics) && field.serde.text("default").is_none()
+    });
+    let types = generic.map(|field| type_of(source, field));
+    let made = types.map(|ty| quote!(#ty: ::core::default::Default));
+    let bound = source.serde.read_bound().unwrap_or_default();
+    let parse = Punctuated::<WherePredicate, Token![,]>::parse_terminated;
+    let said = parse.parse_str(bound).unwrap_or_default();
+    made.chain(said.into_iter().filter_map(without_reading)).collect()
+}
+
+/// A bound, if it is more than that a type can be read.
+fn without_reading(predicate: WherePredicate) -> Option<TokenStream> {
+    let WherePredicate::Type(mut predicate) = predicate else {
+        return None;
+    };
+    let is_other = |bound: &TypeParamBound| match bound {
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| !last.ident.to_string().starts_with("Deserialize")),
+        _ => false,
+    };
+    predicate.bounds = predicate.bounds.into_iter().filter(is_other).collect();
+    (!predicate.bounds.is_empty()).then(|| predicate.to_token_stream())
 }
 
 /// The lifetimes of what the type borrows from the record, as serde's derive finds them.

@@ -116,6 +116,14 @@ impl<'a> Nested<'a> {
             _ if source.derive == Derive::Record || !source.wal.opaque.is_absent() => Kind::Same,
             Some(version) if *version > 1 => Kind::Own(*version),
             _ => match schema::replaced(source) {
+                // Such a field is the same in all versions, or leads back to this type.
+                Some(Replaced::Transparent(field))
+                    if !field.wal.opaque.is_absent()
+                        || !field.wal.recursive.is_absent()
+                        || source.holds_itself(field) =>
+                {
+                    Kind::Same
+                }
                 Some(replaced) => Kind::Written(replaced),
                 None if source.passes_on() => Kind::Parameters,
                 None => Kind::Same,
@@ -257,6 +265,7 @@ impl<'a> Nested<'a> {
             Kind::Written(replaced) => Some(self.read_written(replaced, &of, &mut bounds)),
             Kind::Parameters => {
                 bounds.extend(self.source.passed_on().iter().map(|ty| quote!(#ty: #of)));
+                bounds.extend(fields::asked(self.source));
                 let value = self.read(1);
                 Some(quote!(::core::result::Result::Ok({ #value })))
             }
@@ -380,8 +389,9 @@ impl<'a> Nested<'a> {
             Kind::Same if self.source.derive == Derive::Record || !self.source.wal.opaque.is_absent() => {
                 false
             }
-            Kind::Written(_) => false,
-            Kind::Same | Kind::Own(_) | Kind::Parameters => true,
+            // The fields are not what is written, or are no fields of their own.
+            _ if schema::replaced(self.source).is_some() => false,
+            Kind::Same | Kind::Own(_) | Kind::Written(_) | Kind::Parameters => true,
         };
         let fields = self
             .source

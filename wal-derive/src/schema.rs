@@ -300,6 +300,10 @@ pub(crate) fn replaced<'s, 'a>(source: &'s Source<'a>) -> Option<Replaced<'s, 'a
 }
 
 pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) {
+    let wires = source.body.fields().map(|field| &field.wal.wire);
+    for wire in wires.chain([&source.wal.wire]) {
+        check_wire(wire.get(), source, errors);
+    }
     if !source.wal.opaque.is_absent() {
         return;
     }
@@ -336,6 +340,17 @@ pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) {
 }
 
 const WIRE_ALONE: &str = "`wire` says what an opaque type is written as: add `opaque = \"name@1\"`";
+
+/// An opaque type is compared by its name, which is the same for every parameter.
+fn check_wire(wire: Option<&Type>, source: &Source<'_>, errors: &mut Errors) {
+    if let Some(wire) = wire.filter(|wire| tokens::mentions_param(wire, source.generics)) {
+        errors.at(
+            wire.span(),
+            "an opaque type is known by its name, and `wire` may not depend on a type parameter: \
+             make a type of your own for each, with a name of its own",
+        );
+    }
+}
 
 /// What holds for the fields of an event and of a type inside one.
 pub(crate) fn check_fields(fields: &Fields<'_>, errors: &mut Errors) {

@@ -53,6 +53,11 @@ impl SerdeAttrs {
         same.filter_map(|attr| attr.written.as_deref())
     }
 
+    /// What `bound` says for reading.
+    pub(crate) fn read_bound(&self) -> Option<&str> {
+        self.get("bound")?.read.as_deref()
+    }
+
     /// Neither written nor read.
     pub(crate) fn skipped(&self) -> bool {
         self.has("skip") || (self.has("skip_serializing") && self.has("skip_deserializing"))

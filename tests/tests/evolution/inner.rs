@@ -16,6 +16,7 @@ use super::{history, record, replay};
 mod containers;
 mod random;
 mod released;
+mod written;
 
 fn append<C: Codec, Old: WalDecodeOwned>(wal: &Wal, old: &Old) {
     let log = wal.typed::<Old>().expect("typed").with_codec::<C>();

@@ -11,7 +11,7 @@ use super::{
     check_lock::DeclaredType,
     hex,
     lock::{Lock, LockLine},
-    parts::{at, fields, unordered, wires, with_wires},
+    parts::{Wires, at, fields, unordered, wires, with_wires},
     positional::Positional,
     shape_values::Asked,
     strategies::Strategies,
@@ -168,7 +168,7 @@ pub fn check_history_with_strategies(
 }
 
 /// What the program says today of how opaque types are written: a release may have said nothing, or something wrong.
-fn wires_of(types: &[ReadableType]) -> HashMap<&'static str, &'static Shape> {
+fn wires_of(types: &[ReadableType]) -> Wires<'static> {
     let records = types.iter().flat_map(|of| of.of.records());
     let mut known = HashMap::new();
     for version in records.flat_map(EventType::history) {

@@ -57,14 +57,22 @@ pub(super) fn at<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Va
     at(field?, rest)
 }
 
+/// What an opaque type is written as, by its name; `None` if that is not the same wherever it is.
+pub(super) type Wires<'s> = HashMap<&'s str, Option<&'s Shape>>;
+
 /// What the opaque types in a shape are written as, where it says that.
-pub(super) fn wires<'s>(shape: &'s Shape, known: &mut HashMap<&'s str, &'s Shape>) {
+pub(super) fn wires<'s>(shape: &'s Shape, known: &mut Wires<'s>) {
     match shape {
         Shape::Opaque {
             name,
             wire: Some(wire),
         } => {
-            known.entry(name).or_insert(wire);
+            let other = |known: &mut Option<&Shape>| {
+                if known.is_some_and(|known| *known != **wire) {
+                    *known = None;
+                }
+            };
+            known.entry(name).and_modify(other).or_insert(Some(wire));
             wires(wire, known);
         }
         Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => wires(inner, known),
@@ -81,13 +89,13 @@ pub(super) fn wires<'s>(shape: &'s Shape, known: &mut HashMap<&'s str, &'s Shape
 }
 
 /// The shape, with its opaque types written as is known of them.
-pub(super) fn with_wires(shape: &Shape, known: &HashMap<&str, &Shape>) -> Shape {
+pub(super) fn with_wires(shape: &Shape, known: &Wires<'_>) -> Shape {
     let part = |inner: &Shape| Part::from(with_wires(inner, known));
     match shape {
         Shape::Opaque { name, wire } => Shape::Opaque {
             name: name.clone(),
-            wire: match known.get(&**name) {
-                Some(known) => Some(Part::from((*known).clone())),
+            wire: match known.get(&**name).copied().flatten() {
+                Some(known) => Some(Part::from(known.clone())),
                 None => wire.as_deref().map(part),
             },
         },

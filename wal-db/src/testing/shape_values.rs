@@ -71,7 +71,8 @@ pub fn shape_values(shape: &Shape) -> Result<BoxedStrategy<Value>, NoValues> {
         human: false,
         used: RefCell::default(),
     };
-    asked.values(shape)
+    // What is looked up later may lead back.
+    asked.values(&shape.told())
 }
 
 /// What the values of one event are made of.

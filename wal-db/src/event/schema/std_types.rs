@@ -115,13 +115,13 @@ holders! {
         ShapeField::new("end", T::SCHEMA),
     ]));
     // Written as a range is, and not the same.
-    [T] [] RangeInclusive<T> = &Shape::Opaque {
-        name: Part::Static("inclusive range"),
-        wire: Some(Part::Static(&Shape::Struct(Part::Static(&[
-            ShapeField::new("start", T::SCHEMA),
-            ShapeField::new("end", T::SCHEMA),
-        ])))),
-    };
+    [T] [] RangeInclusive<T> = &Shape::Struct(Part::Static(&[
+        ShapeField::new("start", T::SCHEMA),
+        ShapeField::new("end", &Shape::Opaque {
+            name: Part::Static("inclusive"),
+            wire: Some(Part::Static(T::SCHEMA)),
+        }),
+    ]));
     [T] [] RangeFrom<T> = &Shape::Struct(Part::Static(&[ShapeField::new("start", T::SCHEMA)]));
     [T] [] RangeTo<T> = &Shape::Struct(Part::Static(&[ShapeField::new("end", T::SCHEMA)]));
     [T] [] Bound<T> = &Shape::Enum(Part::Static(&[

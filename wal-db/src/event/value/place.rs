@@ -62,7 +62,7 @@ impl<'c> Place<'c> {
                 (scope.body, Some(scope))
             }
             Shape::Opaque { wire: Some(wire), .. } => (wire, self.scope.clone()),
-            Shape::Later { shape, .. } => (shape(), None),
+            Shape::Later { shape, .. } => (shape(), self.scope.clone()),
             Shape::Opaque { name, wire: None } => return Err(NoShape::Opaque(name)),
             _ => return Ok(None),
         };
