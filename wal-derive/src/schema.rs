@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Path, Type};
 
-use crate::ast::{Body, Field, Fields, Source, Style, Variant, parameter};
+use crate::ast::{Body, Field, Fields, Source, Style, Variant};
 use crate::errors::Errors;
 use crate::serde_attr::{self, SerdeAttrs};
 use crate::tokens;
@@ -191,17 +191,8 @@ impl<'a> Writer<'a> {
         let source = self.source;
         let body = match (source.wal.opaque.get(), replaced(source)) {
             (Some(name), _) => self.opaque(name, source.wal.wire.get()),
-            (None, Some(Replaced::Into(ty))) => match (self.version, source.wal.version.get()) {
-                (Some(_), None) => self.of_type_in(&quote!(#ty), &parameter().to_token_stream(), ty.span()),
-                _ => self.of_type(&quote!(#ty), ty.span()),
-            },
-            (None, Some(Replaced::Transparent(field))) => match (self.version, source.wal.version.get()) {
-                (Some(_), None) => {
-                    let version = parameter().to_token_stream();
-                    self.of_type_in(&field.ty.to_token_stream(), &version, field.ty.span())
-                }
-                _ => self.field(field, true),
-            },
+            (None, Some(Replaced::Into(ty))) => self.of_type(&quote!(#ty), ty.span()),
+            (None, Some(Replaced::Transparent(field))) => self.field(field, true),
             (None, None) => match &source.body {
                 Body::Struct(fields) => self.fields(fields),
                 Body::Enum(variants) => self.variants(variants),
@@ -399,16 +390,11 @@ fn check_recursion(source: &Source<'_>, errors: &mut Errors) {
     if own.is_empty() {
         return;
     }
-    let fields: Vec<&Field<'_>> = match &source.body {
-        Body::Struct(fields) => fields.list.iter().collect(),
-        Body::Enum(variants) => variants.iter().flat_map(|variant| &variant.fields.list).collect(),
-        Body::Union(_) => Vec::new(),
-    };
     let held = |field: &&Field<'_>| {
         let is_recursive = !field.wal.recursive.is_absent() || tokens::holds_self(field.ty, source.ident);
         field.wal.opaque.is_absent() && is_recursive
     };
-    for field in fields.into_iter().filter(held) {
+    for field in source.body.fields().filter(held) {
         if tokens::arguments_of(field.ty, source.ident)
             .iter()
             .any(|arguments| *arguments != own)

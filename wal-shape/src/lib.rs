@@ -15,5 +15,7 @@ pub use lock::{BadLine, LockLine};
 pub use name::{name_problem, type_id};
 pub use parse::ShapeError;
 pub use part::Part;
+#[doc(hidden)]
+pub use print::same;
 pub use shape::{Shape, ShapeField, ShapeVariant};
 pub use text::list;

@@ -295,7 +295,10 @@ pub(crate) const fn fnv(text: &str) -> u64 {
     hash
 }
 
-const fn same(a: &str, b: &str) -> bool {
+/// Whether two texts are equal, in constants.
+#[doc(hidden)]
+#[must_use]
+pub const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut i = 0;
     while i < a.len() && i < b.len() && a[i] == b[i] {

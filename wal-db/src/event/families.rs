@@ -1,9 +1,9 @@
 //! Enums of families, `#[wal(families)]`: their event types are those of what their variants hold, one after another. The
 //! derive puts them together with what is here.
 
-use wal_shape::type_id;
+use wal_shape::{same, type_id};
 
-use super::record::{EventType, same};
+use super::record::EventType;
 
 /// The event types under one name: an enum, or a struct alone.
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! The contract between a Rust type and the log: which event types it stands for.
 
 use serde::{Deserialize, Serialize, Serializer};
-use wal_shape::type_id;
+use wal_shape::{same, type_id};
 
 use super::{
     codec::{Codec, CodecId},
@@ -533,21 +533,6 @@ impl ChainProblem {
     pub const fn is_version(self) -> bool {
         matches!(self, ChainProblem::Version)
     }
-}
-
-pub(super) const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
 }
 
 /// Stands for a type, its name, version and shape in the search for its schema; never 0. A type that is written in two
