@@ -19,6 +19,13 @@ enum Two {
 }
 
 #[derive(Serialize, Deserialize, WalSchema)]
+#[wal(version = 2)]
+struct AlsoTwo {
+    #[wal(since = 2, default)]
+    two: u8,
+}
+
+#[derive(Serialize, Deserialize, WalSchema)]
 struct One(u8);
 
 #[derive(Serialize, Deserialize, WalRecord)]
@@ -35,6 +42,8 @@ struct Counts {
     unversioned: One,
     #[wal(changed(2))]
     several: (Two, Three),
+    #[wal(changed(2))]
+    equal: std::collections::BTreeMap<u8, (Two, AlsoTwo)>,
 }
 
 #[derive(Serialize, Deserialize, WalRecord)]

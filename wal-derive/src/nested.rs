@@ -86,7 +86,8 @@ pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     let krate = &nested.krate;
     // Holders that are right are not told that they are wrong.
     let version = source.wal.version.get().copied().unwrap_or(1);
-    let imp = nested.schema(&quote!(&#krate::__private::Shape::Unit), &quote!(#version));
+    let version = nested.own_version(version);
+    let imp = nested.schema(&quote!(&#krate::__private::Shape::Unit), &version);
     let (schema_in, read_in) = (nested.schema_in(), nested.read_in());
     quote!(#imp #schema_in #read_in)
 }
@@ -153,7 +154,7 @@ impl<'a> Nested<'a> {
         let items = quote! {
             const SCHEMA: &'static #krate::__private::Shape = Self::WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK;
             const WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK: &'static #krate::__private::Shape = #today;
-            const VERSION: ::core::primitive::u16 = #version;
+            const VERSION: #krate::__private::Version = #version;
         };
         self.imp(&TokenStream::new(), &of, &self.described(), &items)
     }
@@ -161,8 +162,8 @@ impl<'a> Nested<'a> {
     fn version(&self) -> TokenStream {
         let krate = &self.krate;
         let version = match &self.kind {
-            Kind::Same => quote!(1),
-            Kind::Own(version) => quote!(#version),
+            Kind::Same => quote!(#krate::__private::Version::NONE),
+            Kind::Own(version) => self.own_version(*version),
             Kind::Written(replaced) => {
                 let ty = written(replaced);
                 quote_spanned!(ty.span()=> <#ty as #krate::__private::WalSchema>::VERSION)
@@ -171,12 +172,19 @@ impl<'a> Nested<'a> {
                 let fields = self.source.body.fields();
                 let fields = fields.filter(|field| self.is_passed_on(field) && self.is_known(field));
                 let versions = fields.map(|field| steps::version_of(self.source, field));
-                quote!(#krate::__private::together(&[#(#versions),*]))
+                quote!(#krate::__private::Version::together(&[#(#versions),*]))
             }
         };
         // What depends on parameters is compared where these are known.
         let asserts = self.is_generic().then(|| self.asserts());
         quote!({ #asserts #version })
+    }
+
+    /// A version that the type gives itself.
+    fn own_version(&self, number: u16) -> TokenStream {
+        let krate = &self.krate;
+        let name = schema::path(self.source);
+        quote!(#krate::__private::Version::new(#name, #number))
     }
 
     /// The shapes of earlier versions, each a constant: an expression with a `match` cannot make them.
@@ -408,7 +416,7 @@ impl<'a> Nested<'a> {
                 self.source.ident
             );
             quote_spanned! {old.span()=>
-                ::std::assert!(<#old as #krate::__private::WalSchema>::VERSION == #before, #message);
+                ::std::assert!(<#old as #krate::__private::WalSchema>::VERSION.number() == #before, #message);
             }
         });
         quote!(#({ #steps })* #from)

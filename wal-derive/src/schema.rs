@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Ident, Path, Type};
 
@@ -146,7 +147,8 @@ impl<'a> Writer<'a> {
             return body;
         }
         let krate = &self.krate;
-        let name = self.name();
+        // Its text says it by place.
+        let name = path(self.source);
         quote! {
             &#krate::__private::Shape::Recursive {
                 name: #krate::__private::Part::Static(#name),
@@ -155,18 +157,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// What the constants call a type that holds itself. Its text says it by place.
-    fn name(&self) -> TokenStream {
-        let ident = syn::ext::IdentExt::unraw(self.ident).to_string();
-        quote!(::core::concat!(::core::module_path!(), "::", #ident))
-    }
-
     /// The item that stands in for the type inside itself, if it is needed.
     pub(crate) fn marker(&self) -> TokenStream {
         if !self.recursive {
             return TokenStream::new();
         }
-        let (krate, marker, name) = (&self.krate, &self.marker, self.name());
+        let (krate, marker, name) = (&self.krate, &self.marker, path(self.source));
         quote! {
             #[derive(
                 ::core::clone::Clone, ::core::marker::Copy, ::core::cmp::PartialEq, ::core::cmp::Eq,
@@ -246,6 +242,12 @@ impl<'a> Writer<'a> {
             ]))
         }
     }
+}
+
+/// What the constants call the type.
+pub(crate) fn path(source: &Source<'_>) -> TokenStream {
+    let ident = source.ident.unraw().to_string();
+    quote!(::core::concat!(::core::module_path!(), "::", #ident))
 }
 
 /// The item that stands in for a type inside itself.

@@ -28,7 +28,7 @@ pub(crate) fn asserts(source: &Source<'_>, field: &Field<'_>) -> Option<TokenStr
     let next = known + 1;
     let list: String = steps.iter().map(|step| format!("{step}, ")).collect();
     let several = format!(
-        "types in different versions are in this field, and a version of `{holder}` cannot say which of them changed: \
+        "several types with versions are in this field, and a version of `{holder}` cannot say which of them changed: \
          give each a field of its own"
     );
     let fewer = format!(
@@ -54,7 +54,7 @@ pub(crate) fn asserts(source: &Source<'_>, field: &Field<'_>) -> Option<TokenStr
         }
     });
     Some(quote_spanned! {span=>
-        let #local = #version;
+        let #local = #version.number();
         ::std::assert!(#local != 0, #several);
         #compare
         ::std::assert!(#local as ::std::primitive::usize <= #known, #fewer);

@@ -223,6 +223,7 @@ struct OldGeneric {
     page: Page<OldKey>,
     tree: Tree<OldKey>,
     counted: OldCounted<String>,
+    both: (OldCounted<u8>, Vec<OldCounted<String>>),
     seen: Seen<OldKey>,
     numbered: (OldKey, u8),
     id: Id<OldShop>,
@@ -237,6 +238,8 @@ struct Generic {
     tree: Tree<Key>,
     #[wal(changed(3))]
     counted: Counted<String>,
+    #[wal(changed(4))]
+    both: (Counted<u8>, Vec<Counted<String>>),
     #[wal(changed(4))]
     seen: Seen<Key>,
     #[wal(changed(4))]
@@ -275,6 +278,7 @@ fn a_generic_or_transparent_type_is_as_what_it_holds() {
         page: old_page,
         tree: old_tree,
         counted: OldCounted { item: "a".into() },
+        both: (OldCounted { item: 8 }, vec![OldCounted { item: "b".into() }]),
         seen: Seen {
             key: old_key(4),
             times: 0,
@@ -292,6 +296,13 @@ fn a_generic_or_transparent_type_is_as_what_it_holds() {
             count: None,
             item: "a".into(),
         },
+        both: (
+            Counted { count: None, item: 8 },
+            vec![Counted {
+                count: None,
+                item: "b".into(),
+            }],
+        ),
         seen: Seen {
             key: key(4),
             times: 0,

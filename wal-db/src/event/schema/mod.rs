@@ -8,7 +8,7 @@ mod versions;
 
 pub(crate) use diff::differences;
 #[doc(hidden)]
-pub use versions::{ReadIn, SchemaIn, read_in, together};
+pub use versions::{ReadIn, SchemaIn, Version, read_in};
 pub(crate) use wal_shape::list;
 pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 
@@ -149,5 +149,5 @@ pub trait WalSchema {
 
     /// The version given by `#[wal(version = N)]`, or that of what it holds if it is a container.
     #[doc(hidden)]
-    const VERSION: u16 = 1;
+    const VERSION: Version = Version::NONE;
 }

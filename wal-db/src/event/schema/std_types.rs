@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserializer;
 
 use super::versions::{self, In, holders, read_as, unversioned};
-use super::{Part, ReadIn, Shape, ShapeField, ShapeVariant, WalSchema};
+use super::{Part, ReadIn, Shape, ShapeField, ShapeVariant, Version, WalSchema};
 
 macro_rules! words {
     ($($shape:ident: $($ty:ty),+;)*) => {
@@ -175,7 +175,7 @@ read_as! {
 
 impl<T: WalSchema + ToOwned + ?Sized> WalSchema for Cow<'_, T> {
     const SCHEMA: &'static Shape = T::SCHEMA;
-    const VERSION: u16 = T::VERSION;
+    const VERSION: Version = T::VERSION;
 }
 
 impl<T: versions::SchemaIn<W> + ToOwned + ?Sized, const W: u16> versions::SchemaIn<W> for Cow<'_, T> {

@@ -5,6 +5,7 @@
 //! version of an event says which versions of other types are in it.
 
 use serde::{Deserialize, Deserializer};
+use wal_shape::same;
 
 use super::Shape;
 
@@ -53,21 +54,54 @@ impl<'de, T: ReadIn<'de, W>, const W: u16> Deserialize<'de> for In<T, W> {
     }
 }
 
-/// The version of what holds these types: theirs, if not more than one of them has versions, or all have the same.
-/// Otherwise 0, which is no version.
+/// The version of a type inside events: of the only type with versions that is in it, itself included.
 #[doc(hidden)]
-#[must_use]
-pub const fn together(versions: &[u16]) -> u16 {
-    let (mut version, mut i) = (1, 0);
-    while i < versions.len() {
-        version = match (version, versions[i]) {
-            (1, other) | (other, 1) => other,
-            (one, other) if one == other => one,
-            _ => return 0,
-        };
-        i += 1;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    number: u16,
+    /// Whose version it is. Two types whose versions have the same number did not move on together.
+    of: &'static str,
+}
+
+impl Version {
+    /// Of a type that has no versions and holds none that has.
+    pub const NONE: Self = Version::new("", 1);
+
+    /// Of what holds several types that have versions.
+    const SEVERAL: Self = Version::new("", 0);
+
+    /// A version of the type with this path in the code.
+    #[must_use]
+    pub const fn new(of: &'static str, number: u16) -> Self {
+        Version { number, of }
     }
-    version
+
+    /// The version of what holds these.
+    #[must_use]
+    pub const fn together(versions: &[Version]) -> Self {
+        let (mut version, mut i) = (Version::NONE, 0);
+        while i < versions.len() {
+            version = match (version, versions[i]) {
+                (Version { number: 1, .. }, other) | (other, Version { number: 1, .. }) => other,
+                (one, other) if one.is(other) => one,
+                _ => return Version::SEVERAL,
+            };
+            i += 1;
+        }
+        version
+    }
+
+    /// From 1; 0 if several types have versions.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.number
+    }
+
+    /// Whether it is the same version of the same type.
+    #[must_use]
+    pub const fn is(self, other: Version) -> bool {
+        self.number == other.number && same(self.of, other.of)
+    }
 }
 
 /// Types that have no versions and hold none that has.
@@ -95,7 +129,8 @@ macro_rules! holders {
             $crate::event::schema::WalSchema for $ty
         {
             const SCHEMA: &'static $crate::event::schema::Shape = $shape;
-            const VERSION: u16 = $crate::event::schema::together(&[$($part::VERSION),+]);
+            const VERSION: $crate::event::schema::Version =
+                $crate::event::schema::Version::together(&[$($part::VERSION),+]);
         }
 
         impl<$($part: $crate::event::schema::SchemaIn<W> $(+ ?$sized)?,)+ const W: u16, $($more)*>
