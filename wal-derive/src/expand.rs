@@ -35,13 +35,16 @@ pub(crate) fn record(
     );
     let items = &shapes.items;
     let marker = shapes.marker();
-    // With `into` the fields are not what is written.
-    let is_written = !matches!(schema::replaced(source), Some(Replaced::Into(_)));
-    let fields = family
-        .records
-        .iter()
-        .filter(|record| is_written && !record.retired);
-    let steps = steps::check(source, fields.flat_map(|record| &record.fields.list));
+    let steps = match schema::replaced(source) {
+        Some(Replaced::Into(ty)) => {
+            let asserts = steps::of_written(source, &ty);
+            quote!(const _: () = { #asserts };)
+        }
+        _ => {
+            let records = family.records.iter().filter(|record| !record.retired);
+            steps::check(source, records.flat_map(|record| &record.fields.list))
+        }
+    };
     let from = upcast::check_from(source, family);
     let retired = retired(source, family);
     let decode = decode_impl(source, &decoding(source, family));

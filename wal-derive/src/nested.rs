@@ -59,16 +59,21 @@ pub(crate) fn expand(source: &Source<'_>, older: &[u16]) -> TokenStream {
     };
     let marker = writer.marker();
     let nested = Nested::new(source, older);
-    let imp = nested.schema(&today, &nested.version());
+    let asserts = nested.asserts();
+    // What depends on parameters is compared where these are known. Versions are known before shapes are.
+    let (here, there) = match nested.is_generic() {
+        false => (quote!(const _: () = { #asserts };), TokenStream::new()),
+        true => (TokenStream::new(), asserts),
+    };
+    let imp = nested.schema(&there, &today, &nested.version());
     let versions = nested.older_schemas();
     let schema_in = nested.schema_in();
     let read_in = nested.read_in();
-    let checks = nested.checks();
     quote! {
         #[allow(deprecated, long_running_const_eval)]
         const _: () = {
             #marker
-            #checks
+            #here
             #imp
             #versions
             #schema_in
@@ -87,7 +92,8 @@ pub(crate) fn fallback(source: &Source<'_>) -> TokenStream {
     // Holders that are right are not told that they are wrong.
     let version = source.wal.version.get().copied().unwrap_or(1);
     let version = nested.own_version(version);
-    let imp = nested.schema(&quote!(&#krate::__private::Shape::Unit), &version);
+    let today = quote!(&#krate::__private::Shape::Unit);
+    let imp = nested.schema(&TokenStream::new(), &today, &version);
     let (schema_in, read_in) = (nested.schema_in(), nested.read_in());
     quote!(#imp #schema_in #read_in)
 }
@@ -147,12 +153,15 @@ impl<'a> Nested<'a> {
         self.source.wal.from.last().map(|from| (&from.old, first))
     }
 
-    /// `WalSchema`.
-    fn schema(&self, today: &TokenStream, version: &TokenStream) -> TokenStream {
+    /// `WalSchema`. The statements are for a constant.
+    fn schema(&self, asserts: &TokenStream, today: &TokenStream, version: &TokenStream) -> TokenStream {
         let krate = &self.krate;
         let of = quote!(#krate::__private::WalSchema);
         let items = quote! {
-            const SCHEMA: &'static #krate::__private::Shape = Self::WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK;
+            const SCHEMA: &'static #krate::__private::Shape = {
+                #asserts
+                Self::WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK
+            };
             const WRITE_WAL_RECURSIVE_ON_A_FIELD_THAT_LEADS_BACK: &'static #krate::__private::Shape = #today;
             const VERSION: #krate::__private::Version = #version;
         };
@@ -161,7 +170,7 @@ impl<'a> Nested<'a> {
 
     fn version(&self) -> TokenStream {
         let krate = &self.krate;
-        let version = match &self.kind {
+        match &self.kind {
             Kind::Same => quote!(#krate::__private::Version::NONE),
             Kind::Own(version) => self.own_version(*version),
             Kind::Written(replaced) => {
@@ -170,14 +179,27 @@ impl<'a> Nested<'a> {
             }
             Kind::Parameters => {
                 let fields = self.source.body.fields();
-                let fields = fields.filter(|field| self.is_passed_on(field) && self.is_known(field));
-                let versions = fields.map(|field| steps::version_of(self.source, field));
+                let fields = fields.filter(|field| self.is_passed_on(field));
+                let versions = fields.flat_map(|field| match self.leads_back(field) {
+                    false => vec![steps::version_of(self.source, field)],
+                    true => self.versions_of_parameters(field),
+                });
                 quote!(#krate::__private::Version::together(&[#(#versions),*]))
             }
-        };
-        // What depends on parameters is compared where these are known.
-        let asserts = self.is_generic().then(|| self.asserts());
-        quote!({ #asserts #version })
+        }
+    }
+
+    /// What a field by way of which a type leads back to itself has of its parameters. To ask its type would be to ask
+    /// this one.
+    fn versions_of_parameters(&self, field: &Field<'_>) -> Vec<TokenStream> {
+        let krate = &self.krate;
+        let names = tokens::names(field.ty);
+        let params = self.source.generics.type_params().map(|param| &param.ident);
+        let params =
+            params.filter(|param| self.source.wal.bound.is_absent() && names.contains(&param.to_string()));
+        params
+            .map(|param| quote!(<#param as #krate::__private::WalSchema>::VERSION))
+            .collect()
     }
 
     /// A version that the type gives itself.
@@ -381,32 +403,23 @@ impl<'a> Nested<'a> {
         }
     }
 
-    /// What the compiler has to find out about the versions of other types.
-    fn checks(&self) -> TokenStream {
-        if self.is_generic() {
-            return TokenStream::new();
-        }
-        let asserts = self.asserts();
-        quote!(const _: () = { #asserts };)
-    }
-
+    /// What the compiler has to find out about the versions of other types, as statements.
     fn asserts(&self) -> TokenStream {
         let krate = &self.krate;
-        let own = match &self.kind {
-            // An opaque type, or what the derive of the event compares.
-            Kind::Same if self.source.derive == Derive::Record || !self.source.wal.opaque.is_absent() => {
-                false
-            }
-            // The fields are not what is written, or are no fields of their own.
-            _ if schema::replaced(self.source).is_some() => false,
-            Kind::Same | Kind::Own(_) | Kind::Written(_) | Kind::Parameters => true,
+        let is_opaque = !self.source.wal.opaque.is_absent();
+        let of_fields = match (&self.kind, schema::replaced(self.source)) {
+            // What the derive of the event compares.
+            _ if self.source.derive == Derive::Record || is_opaque => TokenStream::new(),
+            (Kind::Written(_), _) => TokenStream::new(),
+            (_, Some(Replaced::Into(ty))) => steps::of_written(self.source, &ty),
+            (_, Some(Replaced::Transparent(field))) => self.asserts_of(field),
+            (_, None) => self
+                .source
+                .body
+                .fields()
+                .map(|field| self.asserts_of(field))
+                .collect(),
         };
-        let fields = self
-            .source
-            .body
-            .fields()
-            .filter(|field| own && self.is_known(field) && !self.is_passed_on(field));
-        let steps = fields.filter_map(|field| steps::asserts(self.source, field));
         let from = self.from().map(|(old, first)| {
             let before = first - 1;
             let message = format!(
@@ -419,12 +432,28 @@ impl<'a> Nested<'a> {
                 ::std::assert!(<#old as #krate::__private::WalSchema>::VERSION.number() == #before, #message);
             }
         });
-        quote!(#({ #steps })* #from)
+        quote!(#of_fields #from)
     }
 
-    /// Not by way of types that lead back to this one, if it is a constant of its impl that asks.
-    fn is_known(&self, field: &Field<'_>) -> bool {
-        !self.is_generic() || field.wal.recursive.is_absent() || self.source.holds_itself(field)
+    /// A field that is passed on moves on with this type.
+    fn asserts_of(&self, field: &Field<'_>) -> TokenStream {
+        let krate = &self.krate;
+        let Some(asserts) = steps::asserts(self.source, field) else {
+            return TokenStream::new();
+        };
+        match (self.is_passed_on(field), self.leads_back(field)) {
+            (false, _) => quote!({ #asserts }),
+            (true, false) => TokenStream::new(),
+            (true, true) => {
+                let version = steps::version_of(self.source, field);
+                quote!(if !#version.is(<Self as #krate::__private::WalSchema>::VERSION) { #asserts })
+            }
+        }
+    }
+
+    /// By way of other types, so that a constant of this one cannot ask for what it needs of itself.
+    fn leads_back(&self, field: &Field<'_>) -> bool {
+        !field.wal.recursive.is_absent() && !self.source.holds_itself(field)
     }
 
     fn is_passed_on(&self, field: &Field<'_>) -> bool {

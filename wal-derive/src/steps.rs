@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Type;
 use syn::spanned::Spanned;
 
 use crate::ast::{Body, Derive, Field, Source};
@@ -47,6 +48,11 @@ pub(crate) fn asserts(source: &Source<'_>, field: &Field<'_>) -> Option<TokenStr
     let span = field.ty.span();
     let version = version_of(source, field);
     let local = tokens::local("version");
+    // The type itself is in the field, and moves on as well.
+    let fewer = match source.derive == Derive::Schema && source.holds_itself(field) {
+        true => &several,
+        false => &fewer,
+    };
     let compare = (!steps.is_empty()).then(|| {
         quote_spanned! {span=>
             ::std::assert!(#local != 1, #unversioned);
@@ -61,17 +67,32 @@ pub(crate) fn asserts(source: &Source<'_>, field: &Field<'_>) -> Option<TokenStr
     })
 }
 
+/// The same of the type that is written instead of all fields: nothing can say when that has changed.
+pub(crate) fn of_written(source: &Source<'_>, ty: &Type) -> TokenStream {
+    let message = format!(
+        "what is written instead of the fields has versions, and nothing says in which version of `{}` it changed: \
+         write a type without versions, and after a change another one",
+        source.ident
+    );
+    let version = version_of_type(source, ty, ty.to_token_stream());
+    quote_spanned!(ty.span()=> ::std::assert!(#version.number() == 1, #message);)
+}
+
 /// The version of what a field holds. A type that holds itself has its own there, which is no matter of the field.
 pub(crate) fn version_of(source: &Source<'_>, field: &Field<'_>) -> TokenStream {
-    let krate = source.krate();
-    let ident = source.ident;
     let is_whole = source.derive == Derive::Schema || matches!(source.body, Body::Struct(_));
     let is_whole = is_whole && source.holds_itself(field);
-    let ty = match tokens::replace_self(field.ty, ident, &marker()) {
+    let ty = match tokens::replace_self(field.ty, source.ident, &marker()) {
         Some(replaced) if is_whole => replaced,
         _ => field.ty.to_token_stream(),
     };
+    version_of_type(source, field.ty, ty)
+}
+
+fn version_of_type(source: &Source<'_>, at: &Type, ty: TokenStream) -> TokenStream {
+    let krate = source.krate();
+    let ident = source.ident;
     let (_, ty_generics, _) = source.generics.split_for_impl();
     let ty = tokens::owned(tokens::without_self(ty, &quote!(#ident #ty_generics)));
-    quote_spanned!(field.ty.span()=> <#ty as #krate::__private::WalSchema>::VERSION)
+    quote_spanned!(at.span()=> <#ty as #krate::__private::WalSchema>::VERSION)
 }

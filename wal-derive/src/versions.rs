@@ -209,12 +209,16 @@ fn check_whole(of: &Versioned<'_, '_>, errors: &mut Errors) {
         .into_iter()
         .find(|key| source.serde.has(key));
     if let Some(key) = replaced {
+        let or_without = match key {
+            "transparent" => "a struct with one unnamed field is stored in the same way without it, or ",
+            _ => "",
+        };
         let fields = of.fields.iter().filter_map(|field| steps(field));
         for span in fields.chain(variants.filter_map(|variant| variant.wal.since.span())) {
             errors.at(
                 span,
                 format_args!(
-                    "with `#[serde({key})]` the fields are not what is stored: \
+                    "with `#[serde({key})]` the fields are not what is stored: {or_without}\
                      convert from the type it was before with `#[wal(from = Old)]`"
                 ),
             );

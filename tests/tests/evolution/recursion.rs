@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 use wal_db::{MemStore, Wal, WalRecord, WalSchema, schema::Shape, testing::differences};
 
-use super::{shape, today};
+use super::{history, shape, today};
 
 fn text<T: WalSchema>() -> String {
     T::SCHEMA.to_string()
@@ -205,5 +205,71 @@ fn events_with_types_that_hold_each_other_are_written_read_and_explained() {
     assert!(
         error.contains("`folder.files.[].size` is a field in this program"),
         "{error}"
+    );
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+struct OldKey {
+    id: u8,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+#[wal(version = 2)]
+struct Key {
+    id: u8,
+    #[wal(since = 2, default = 9)]
+    kind: u16,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+struct Ring<T> {
+    #[wal(recursive)]
+    inside: Option<Box<Link<T>>>,
+    number: u8,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+struct Link<T> {
+    item: T,
+    around: Box<Ring<T>>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "linked")]
+struct OldLinked {
+    ring: Ring<OldKey>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "linked", version = 2)]
+struct Linked {
+    #[wal(changed(2))]
+    ring: Ring<Key>,
+}
+
+/// All that `Ring` holds of its parameter is where it leads back to itself.
+#[test]
+fn a_generic_type_that_leads_back_to_itself_has_the_versions_of_its_parameter() {
+    fn ring<T>(item: T) -> Ring<T> {
+        let (inside, number) = (None, 2);
+        let around = Box::new(Ring { inside, number });
+        let inside = Some(Box::new(Link { item, around }));
+        Ring { inside, number }
+    }
+    let old = OldLinked {
+        ring: ring(OldKey { id: 1 }),
+    };
+    let new = Linked {
+        ring: ring(Key { id: 1, kind: 9 }),
+    };
+    assert_eq!(today::<Linked>(&old), new);
+    let shape = |key: &str| {
+        format!(
+            "{{ring: {{inside: rec 0 option<{{item: {key}, around: {{inside: @0, number: u8}}}}>, number: u8}}}}"
+        )
+    };
+    assert_eq!(
+        history(&Linked::RECORDS[0]),
+        [(2, shape("{id: u8, kind: u16}")), (1, shape("{id: u8}"))]
     );
 }
