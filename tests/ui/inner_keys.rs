@@ -121,4 +121,26 @@ struct HoldsItself {
     inner: Vec<HoldsItself>,
 }
 
+#[derive(Serialize, Deserialize, WalSchema)]
+#[wal(version = 3)]
+enum YoungVariant {
+    First,
+    #[wal(since = 3)]
+    Young {
+        #[wal(since = 2, default)]
+        older: u8,
+    },
+}
+
+#[derive(Serialize, Deserialize, WalSchema)]
+#[wal(version = 3)]
+enum YoungVariantHolds {
+    First,
+    #[wal(since = 3)]
+    Young {
+        #[wal(changed(2))]
+        older: Two,
+    },
+}
+
 fn main() {}

@@ -130,7 +130,7 @@ fn check_struct<'a>(
             &Versioned {
                 source,
                 wal: &source.wal,
-                fields: fields.list.iter().collect(),
+                fields: &fields.list,
                 variants: &[],
                 ident: source.ident.span(),
             },
@@ -174,7 +174,7 @@ fn check_variants<'a>(
                 &Versioned {
                     source,
                     wal: &variant.wal,
-                    fields: variant.fields.list.iter().collect(),
+                    fields: &variant.fields.list,
                     variants: &[],
                     ident: variant.ident.span(),
                 },

@@ -35,16 +35,16 @@ pub(crate) fn check(source: &Source<'_>, errors: &mut Errors) -> Vec<u16> {
         }
         return Vec::new();
     }
-    let variants = match &source.body {
-        Body::Struct(_) => &[][..],
-        Body::Enum(variants) => &variants[..],
+    let (fields, variants) = match &source.body {
+        Body::Struct(fields) => (&fields.list[..], &[][..]),
+        Body::Enum(variants) => (&[][..], &variants[..]),
         Body::Union(_) => return Vec::new(),
     };
     versions::check(
         &Versioned {
             source,
             wal,
-            fields: source.body.fields().collect(),
+            fields,
             variants,
             ident: source.ident.span(),
         },

@@ -15,13 +15,34 @@ use crate::tokens;
 pub(crate) struct Versioned<'s, 'a> {
     pub source: &'s Source<'a>,
     pub wal: &'s WalAttr,
-    pub fields: Vec<&'s Field<'a>>,
-    /// Those of a type inside events.
+    /// Of a struct, or of an event that is a variant.
+    pub fields: &'s [Field<'a>],
+    /// Of an enum inside events.
     pub variants: &'s [Variant<'a>],
     pub ident: Span,
 }
 
 impl Versioned<'_, '_> {
+    /// What is said of each part, and the first version that can have it.
+    fn parts(&self) -> impl Iterator<Item = (u16, &WalAttr)> {
+        let fields = self.fields.iter().map(|field| (1, &field.wal));
+        let variants = self.variants.iter().flat_map(|variant| {
+            let fields = variant
+                .fields
+                .list
+                .iter()
+                .map(|field| (variant.since(), &field.wal));
+            fields.chain([(1, &variant.wal)])
+        });
+        fields.chain(variants).chain([(1, self.wal)])
+    }
+
+    /// All fields, of variants too.
+    fn all_fields(&self) -> impl Iterator<Item = &Field<'_>> {
+        let in_variants = self.variants.iter().flat_map(|variant| &variant.fields.list);
+        self.fields.iter().chain(in_variants)
+    }
+
     /// Whether it is inside events: its versions are in no log, so they are counted from 1 whatever logs hold.
     fn is_nested(&self) -> bool {
         self.source.derive == Derive::Schema
@@ -61,9 +82,7 @@ pub(crate) fn check(of: &Versioned<'_, '_>, errors: &mut Errors) -> Vec<u16> {
 /// The versions that something introduces; nothing if one of them is not known.
 fn steps(of: &Versioned<'_, '_>, version: u16, errors: &mut Errors) -> Option<BTreeSet<u16>> {
     let mut steps = BTreeSet::new();
-    let fields = of.fields.iter().map(|field| &field.wal);
-    let variants = of.variants.iter().map(|variant| &variant.wal);
-    for wal in fields.chain(variants).chain([of.wal]) {
+    for (begin, wal) in of.parts() {
         let since = match &wal.since {
             Slot::Good(step, span) => Some((*step, *span)),
             Slot::Bad => return None,
@@ -74,7 +93,17 @@ fn steps(of: &Versioned<'_, '_>, version: u16, errors: &mut Errors) -> Option<BT
             Slot::Bad => return None,
             Slot::Absent => Vec::new(),
         };
-        let first = since.map_or(1, |(step, _)| step);
+        if let Some((step, span)) = since.filter(|(step, _)| *step <= begin) {
+            errors.at(
+                span,
+                format_args!(
+                    "the variant is there from version {begin} on, so this field is not added in version {step}: remove \
+                     `since` and `default`, or write the later version that added it"
+                ),
+            );
+            return None;
+        }
+        let first = since.map_or(begin, |(step, _)| step);
         for (step, span) in since.into_iter().chain(changed) {
             if step > version {
                 errors.at(
@@ -201,7 +230,7 @@ fn check_whole(of: &Versioned<'_, '_>, errors: &mut Errors) {
         field.wal.since.span().or(changed)
     };
     let variants = of.variants.iter();
-    let mut added = of.fields.iter().filter_map(|field| steps(field));
+    let mut added = of.all_fields().filter_map(steps);
     if added.next().is_none() && variants.clone().all(|variant| variant.wal.since.is_absent()) {
         return;
     }
@@ -213,7 +242,7 @@ fn check_whole(of: &Versioned<'_, '_>, errors: &mut Errors) {
             "transparent" => "a struct with one unnamed field is stored in the same way without it, or ",
             _ => "",
         };
-        let fields = of.fields.iter().filter_map(|field| steps(field));
+        let fields = of.all_fields().filter_map(steps);
         for span in fields.chain(variants.filter_map(|variant| variant.wal.since.span())) {
             errors.at(
                 span,
@@ -224,7 +253,7 @@ fn check_whole(of: &Versioned<'_, '_>, errors: &mut Errors) {
             );
         }
     }
-    for field in of.fields.iter().filter(|field| field.stored()) {
+    for field in of.all_fields().filter(|field| field.stored()) {
         if !source.holds_itself(field) {
             continue;
         }
