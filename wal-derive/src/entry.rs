@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, Lit, LitInt, LitStr, Path, Token, Type};
@@ -19,6 +19,8 @@ enum Value {
     /// The keys that take a type take it without quotes.
     Type(Box<Type>),
     Tokens(TokenStream),
+    /// In parentheses, without `=`.
+    List(TokenStream),
 }
 
 impl Parse for Entry {
@@ -32,10 +34,12 @@ impl Parse for Entry {
             } else {
                 Value::Tokens(expression(input)?)
             }
-        } else if input.is_empty() || input.peek(Token![,]) || !input.peek(syn::token::Paren) {
-            Value::None
+        } else if input.peek(syn::token::Paren) {
+            let list;
+            syn::parenthesized!(list in input);
+            Value::List(list.parse()?)
         } else {
-            Value::Tokens(input.parse::<TokenTree>()?.into())
+            Value::None
         };
         Ok(Entry { path, value })
     }
@@ -101,12 +105,11 @@ impl Entry {
                 format!("`changed` takes the versions in parentheses: `{example}`"),
             )
         };
-        let Value::Tokens(tokens) = &self.value else {
+        let Value::List(list) = &self.value else {
             return Err(refused());
         };
-        let group = syn::parse2::<proc_macro2::Group>(tokens.clone()).map_err(|_| refused())?;
-        let list = Punctuated::<LitInt, Token![,]>::parse_terminated;
-        let list = syn::parse::Parser::parse2(list, group.stream()).map_err(|_| refused())?;
+        let parse = Punctuated::<LitInt, Token![,]>::parse_terminated;
+        let list = parse.parse2(list.clone()).map_err(|_| refused())?;
         if list.is_empty() {
             return Err(refused());
         }
@@ -157,7 +160,7 @@ impl ToTokens for Entry {
         match &self.value {
             Value::None => {}
             Value::Type(ty) => ty.to_tokens(tokens),
-            Value::Tokens(value) => value.to_tokens(tokens),
+            Value::Tokens(value) | Value::List(value) => value.to_tokens(tokens),
         }
     }
 }
