@@ -81,10 +81,14 @@ fn held<'a>(variant: &'a Variant<'a>, errors: &mut Errors) -> Option<Held<'a>> {
     }
 }
 
-/// The names of the constants for the variant at `at`: its event types, and how many are before them.
+/// The name of a constant for the variant at `at`.
+fn constant(what: &str, at: usize) -> Ident {
+    format_ident!("__WAL_{what}_{at}", span = Span::mixed_site())
+}
+
+/// Of those with its event types, and with how many are before them.
 fn constants(at: usize) -> (Ident, Ident) {
-    let name = |what: &str| format_ident!("__WAL_{what}_{at}", span = Span::mixed_site());
-    (name("RECORDS"), name("BASE"))
+    (constant("RECORDS", at), constant("BASE", at))
 }
 
 fn expand(source: &Source<'_>, held: &[Held<'_>]) -> TokenStream {
@@ -100,15 +104,19 @@ fn expand(source: &Source<'_>, held: &[Held<'_>]) -> TokenStream {
         items.extend(quote_spanned! {ty.span()=>
             const #own: &[#private::EventType] = <#owned as #private::WalRecord>::RECORDS;
         });
-        items.extend(quote!(const #base: ::core::primitive::usize = #next;));
+        let known = constant("KNOWN", at);
+        items.extend(quote! {
+            const #base: ::core::primitive::usize = #next;
+            const #known: &[#private::Known] = &#private::Known::all::<{ #private::Known::count(#own) }>(#own);
+        });
         let label = ident.unraw().to_string();
         for (before, first) in held[..at].iter().enumerate() {
-            let (records, _) = constants(before);
+            let others = constant("KNOWN", before);
             let before = first.ident.unraw().to_string();
             // All of the call has the place of the type, so that the message does.
             let here = tokens::respan(&private, ty.span());
             items.extend(quote_spanned! {ty.span()=>
-                const _: () = #here::check_apart((#before, #records), (#label, #own));
+                const _: () = #here::check_apart((#before, #others), (#label, #known));
             });
         }
         next = quote!(#base + #own.len());

@@ -54,25 +54,86 @@ pub const fn position(index: usize, base: usize, len: usize, all: usize) -> usiz
     if index < len { base + index } else { all }
 }
 
+/// A name that an event type has or had.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    id: u32,
+    name: &'static str,
+    /// The name that it has.
+    today: &'static str,
+}
+
+impl Known {
+    /// How many names there are.
+    #[must_use]
+    pub const fn count(records: &[EventType]) -> usize {
+        let (mut count, mut i) = (records.len(), 0);
+        while i < records.len() {
+            count += records[i].aliases.len();
+            i += 1;
+        }
+        count
+    }
+
+    /// All of them, `COUNT` together. An id is the hash of the name, which takes time.
+    #[must_use]
+    pub const fn all<const COUNT: usize>(records: &[EventType]) -> [Known; COUNT] {
+        let mut all = [Known {
+            id: 0,
+            name: "",
+            today: "",
+        }; COUNT];
+        let (mut to, mut i) = (0, 0);
+        while i < records.len() {
+            let EventType {
+                id,
+                name: today,
+                aliases,
+                ..
+            } = records[i];
+            all[to] = Known {
+                id,
+                name: today,
+                today,
+            };
+            let mut alias = 0;
+            while alias < aliases.len() {
+                let name = aliases[alias];
+                let id = type_id(name);
+                all[to + 1 + alias] = Known { id, name, today };
+                alias += 1;
+            }
+            (to, i) = (to + 1 + aliases.len(), i + 1);
+        }
+        all
+    }
+
+    /// Whether a record of one could be taken for one of the other.
+    const fn is(self, other: Known) -> bool {
+        self.id == other.id || same(self.name, other.name)
+    }
+}
+
 /// Refuses two variants of which one would read the records of the other.
 ///
 /// # Panics
 /// In a `const`, which is a compile error where it is called: if they have a name, an alias or an id in common.
 #[track_caller]
-pub const fn check_apart(first: (&str, &[EventType]), second: (&str, &[EventType])) {
+pub const fn check_apart(first: (&str, &[Known]), second: (&str, &[Known])) {
     let mut i = 0;
     while i < first.1.len() {
         let mut j = 0;
         while j < second.1.len() {
-            let (a, b) = (&first.1[i], &second.1[j]);
-            if are_one(a, b) {
+            let (a, b) = (first.1[i], second.1[j]);
+            if a.is(b) {
                 let text = Text::of(&[
                     "`",
-                    b.name,
+                    b.today,
                     "` in `",
                     second.0,
                     "` and `",
-                    a.name,
+                    a.today,
                     "` in `",
                     first.0,
                     "` have one name, alias or type id, so one would be read as the other: give one of them another \
@@ -83,34 +144,6 @@ pub const fn check_apart(first: (&str, &[EventType]), second: (&str, &[EventType
             j += 1;
         }
         i += 1;
-    }
-}
-
-/// Whether a record of one could be taken for one of the other.
-const fn are_one(a: &EventType, b: &EventType) -> bool {
-    let mut i = 0;
-    while i <= a.aliases.len() {
-        let mut j = 0;
-        while j <= b.aliases.len() {
-            let ((id, name), (other_id, other)) = (known_as(a, i), known_as(b, j));
-            if id == other_id || same(name, other) {
-                return true;
-            }
-            j += 1;
-        }
-        i += 1;
-    }
-    false
-}
-
-/// Its id and name, then those that it had before.
-const fn known_as(record: &EventType, at: usize) -> (u32, &'static str) {
-    match at {
-        0 => (record.id, record.name),
-        _ => {
-            let alias = record.aliases[at - 1];
-            (type_id(alias), alias)
-        }
     }
 }
 
@@ -155,15 +188,21 @@ mod tests {
 
     #[test]
     fn what_could_be_taken_for_the_other_is_one() {
+        fn are_one<const A: usize, const B: usize>(a: &EventType, b: &EventType) -> bool {
+            let [a, b] = [&[*a], &[*b]];
+            assert_eq!((Known::count(a), Known::count(b)), (A, B));
+            let (a, b) = (Known::all::<A>(a), Known::all::<B>(b));
+            a.iter().any(|a| b.iter().any(|b| a.is(*b)))
+        }
         let other = EventType::new("shop.returned", 1);
-        assert!(!are_one(&A, &other));
-        assert!(are_one(&A, &EventType::new("shop.sold", 2)));
-        assert!(are_one(&A, &EventType::with_id(A.id, "shop.returned", 1)));
-        assert!(are_one(&A, &EventType::with_id(7, "shop.sold", 1)));
-        assert!(are_one(&A, &other.aliases(&["x", "shop.sold"])));
-        assert!(are_one(&other.aliases(&["shop.sold"]), &A));
-        assert!(are_one(&A.aliases(&["x"]), &other.aliases(&["y", "x"])));
-        assert!(are_one(
+        assert!(!are_one::<1, 1>(&A, &other));
+        assert!(are_one::<1, 1>(&A, &EventType::new("shop.sold", 2)));
+        assert!(are_one::<1, 1>(&A, &EventType::with_id(A.id, "shop.returned", 1)));
+        assert!(are_one::<1, 1>(&A, &EventType::with_id(7, "shop.sold", 1)));
+        assert!(are_one::<1, 3>(&A, &other.aliases(&["x", "shop.sold"])));
+        assert!(are_one::<2, 1>(&other.aliases(&["shop.sold"]), &A));
+        assert!(are_one::<2, 3>(&A.aliases(&["x"]), &other.aliases(&["y", "x"])));
+        assert!(are_one::<1, 2>(
             &EventType::with_id(type_id("x"), "a", 1),
             &other.aliases(&["x"])
         ));

@@ -77,7 +77,7 @@ pub mod __private {
     pub use serde;
 
     pub use super::codec::Codec;
-    pub use super::families::{Family, NO_EVENT, check_apart, concat, position};
+    pub use super::families::{Family, Known, NO_EVENT, check_apart, concat, position};
     pub use super::read_back::Written;
     pub use super::record::{
         ChainProblem, EventType, Next, NotRecord, Of, OlderVersion, WalDecode, WalRecord, begins_at, reads,
