@@ -1,11 +1,26 @@
-//! Whether generated code finds `::wal_db`. A crate that has it under another name has to say so, and the compiler's own
-//! words about a path that leads nowhere do not tell how.
+//! Where generated code finds `wal_db`, unless the type says it: under the name that `Cargo.toml` gives it. The compiler's
+//! own words about a path that leads nowhere do not tell what to write.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// What is wrong with the dependencies of the crate that is compiled. Nothing where no `Cargo.toml` says what they are.
-pub(crate) fn problem() -> Option<String> {
+use syn::Path;
+
+/// Its path; or what is wrong with the dependencies of the crate that is compiled.
+pub(crate) fn path() -> Result<Path, String> {
+    let name = match manifest() {
+        Some(manifest) => name_in(&manifest)?,
+        None => PACKAGE.to_owned(),
+    };
+    let path = syn::parse_str(&format!("::{}", name.replace('-', "_")));
+    path.map_err(|_| format!("`{PACKAGE}` is called `{name}` in `Cargo.toml`, which is no name in Rust"))
+}
+
+const PACKAGE: &str = "wal-db";
+const MANIFEST: &str = "Cargo.toml";
+
+/// What says which dependencies there are. A script is its own manifest, and the package itself has the name.
+fn manifest() -> Option<String> {
     if env::var("CARGO_PKG_NAME").is_ok_and(|package| package == PACKAGE) {
         return None;
     }
@@ -13,17 +28,14 @@ pub(crate) fn problem() -> Option<String> {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?).join(MANIFEST),
     };
-    // A script is its own manifest.
     if path.file_name()? != MANIFEST {
         return None;
     }
-    problem_in(&fs::read_to_string(path).ok()?)
+    fs::read_to_string(path).ok()
 }
 
-const PACKAGE: &str = "wal-db";
-const MANIFEST: &str = "Cargo.toml";
-
-fn problem_in(manifest: &str) -> Option<String> {
+/// The name of the dependency.
+fn name_in(manifest: &str) -> Result<String, String> {
     let mut renamed = None;
     let mut table = Table::Other;
     let lines = manifest.lines().map(str::trim);
@@ -41,25 +53,22 @@ fn problem_in(manifest: &str) -> Option<String> {
             (None, _) => continue,
         };
         if key.replace('_', "-") == PACKAGE {
-            return None;
+            return Ok(PACKAGE.to_owned());
         }
         if line.contains("package") && line.contains(&format!("\"{PACKAGE}\"")) {
             renamed = Some(key);
         }
     }
-    if let Some(name) = renamed {
-        let path = name.replace('-', "_");
-        return Some(format!(
-            "`{PACKAGE}` is called `{name}` in `Cargo.toml`: say so with `#[wal(crate = \"{path}\")]`"
-        ));
-    }
     let is_named = manifest.contains(PACKAGE) || manifest.contains("wal_db");
-    (!is_named).then(|| {
-        format!(
-            "`Cargo.toml` has no `{PACKAGE}` under that name: add it to the dependencies, or say where it is, as with \
+    match renamed {
+        Some(name) => Ok(name),
+        None if is_named => Ok(PACKAGE.to_owned()),
+        None => Err(format!(
+            "`Cargo.toml` does not name `{PACKAGE}`: add it to the dependencies, or say where it is: \
+             `#[wal(crate = \"name\")]` if the workspace gives it another name, \
              `#[wal(crate = \"other_crate::wal_db\")]` if another crate hands it on"
-        )
-    })
+        )),
+    }
 }
 
 enum Table {
@@ -98,10 +107,10 @@ fn plain(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::problem_in;
+    use super::name_in;
 
     #[test]
-    fn a_crate_that_has_it_under_its_own_name_is_told_nothing() {
+    fn a_crate_has_it_under_its_own_name() {
         for manifest in [
             "[dependencies]\nwal-db = \"0.1\"",
             "[dependencies]\nserde = \"1\"\nwal-db.workspace = true",
@@ -114,12 +123,12 @@ mod tests {
             "dependencies = { wal-db = \"0.1\" }",
             "dependencies.wal-db = \"0.1\"",
         ] {
-            assert_eq!(problem_in(manifest), None, "{manifest}");
+            assert_eq!(name_in(manifest).as_deref(), Ok("wal-db"), "{manifest}");
         }
     }
 
     #[test]
-    fn another_name_is_told() {
+    fn a_crate_has_it_under_another_name() {
         for manifest in [
             "[dependencies]\nevent-log = { package = \"wal-db\", version = \"0.1\" }",
             "[dependencies]\n\"event-log\" = { version = \"0.1\", package=\"wal-db\" } # ours",
@@ -127,16 +136,17 @@ mod tests {
             "[target.'cfg(unix)'.dependencies.event-log]\npackage = \"wal-db\"",
             "[dependencies]\nevent-log.package = \"wal-db\"\nevent-log.version = \"0.1\"",
         ] {
-            let problem = problem_in(manifest).expect(manifest);
-            assert!(problem.contains("is called `event-log`"), "{problem}");
-            assert!(problem.ends_with("`#[wal(crate = \"event_log\")]`"), "{problem}");
+            assert_eq!(name_in(manifest).as_deref(), Ok("event-log"), "{manifest}");
         }
     }
 
     #[test]
     fn a_crate_that_does_not_have_it_is_told_so() {
-        let problem = problem_in("[package]\nname = \"shop\"\n[dependencies]\nframework = \"1\"");
-        let problem = problem.expect("it is not there");
-        assert!(problem.starts_with("`Cargo.toml` has no `wal-db`"), "{problem}");
+        let problem = name_in("[package]\nname = \"shop\"\n[dependencies]\nframework = \"1\"");
+        let problem = problem.expect_err("it is not there");
+        assert!(
+            problem.starts_with("`Cargo.toml` does not name `wal-db`"),
+            "{problem}"
+        );
     }
 }

@@ -43,9 +43,9 @@ use shapes::Shapes;
 pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     let mut errors = Errors::default();
-    let source = ast::read(&input, Derive::Record, &mut errors);
-    if let Some(error) = not_found(&source) {
-        return error.into();
+    let mut source = ast::read(&input, Derive::Record, &mut errors);
+    if let Err(error) = find_wal_db(&mut source) {
+        return error.into_compile_error().into();
     }
     if !source.wal.families.is_absent() {
         return families::derive(&source, errors).into();
@@ -78,13 +78,13 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
     // A name belongs to `WalRecord`, whose derive stands beside this one then and reports what both would.
     let is_record = ast::is_record(&input);
     let derive = if is_record { Derive::Record } else { Derive::Schema };
-    let source = ast::read(&input, derive, &mut errors);
-    if let Some(error) = not_found(&source) {
+    let mut source = ast::read(&input, derive, &mut errors);
+    if let Err(error) = find_wal_db(&mut source) {
         // The other derive says it of both.
         return if is_record {
             TokenStream::new()
         } else {
-            error.into()
+            error.into_compile_error().into()
         };
     }
     schema::check(&source, &mut errors);
@@ -109,9 +109,11 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
     .into()
 }
 
-/// The only error if no path to `wal_db` leads anywhere.
-fn not_found(source: &ast::Source<'_>) -> Option<proc_macro2::TokenStream> {
-    let problem = source.wal.krate.is_none().then(krate::problem)??;
-    let error = syn::Error::new(source.ident.span(), problem);
-    Some(error.into_compile_error())
+/// Sets the path of `wal_db`, unless the type does. If none is found, that is the only error.
+fn find_wal_db(source: &mut ast::Source<'_>) -> syn::Result<()> {
+    if source.wal.krate.is_none() {
+        let path = krate::path().map_err(|problem| syn::Error::new(source.ident.span(), problem))?;
+        source.wal.krate = Some(path);
+    }
+    Ok(())
 }
