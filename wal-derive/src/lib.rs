@@ -32,7 +32,7 @@ mod upcast;
 mod versions;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, parse_macro_input};
+use syn::DeriveInput;
 
 use ast::Derive;
 use errors::Errors;
@@ -41,7 +41,10 @@ use shapes::Shapes;
 /// Makes a struct an event type, or an enum a family of them. See the trait `wal_db::WalRecord`.
 #[proc_macro_derive(WalRecord, attributes(wal))]
 pub fn derive_wal_record(input: TokenStream) -> TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
+    let input = match parse(input) {
+        Ok(input) => input,
+        Err(error) => return error.into_compile_error().into(),
+    };
     let mut errors = Errors::default();
     let mut source = ast::read(&input, Derive::Record, &mut errors);
     if let Err(error) = find_wal_db(&mut source) {
@@ -73,7 +76,10 @@ pub fn derive_wal_record(input: TokenStream) -> TokenStream {
 /// Describes a type that is part of events. See the trait `wal_db::WalSchema`.
 #[proc_macro_derive(WalSchema, attributes(wal))]
 pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
+    let input = match parse(input) {
+        Ok(input) => input,
+        Err(error) => return error.into_compile_error().into(),
+    };
     let mut errors = Errors::default();
     // A name belongs to `WalRecord`, whose derive stands beside this one then and reports what both would.
     let is_record = ast::is_record(&input);
@@ -107,6 +113,22 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
         }
     }
     .into()
+}
+
+/// What is generated reads from a lifetime `'de`, so one of the type's own with that name is called otherwise in it.
+fn parse(input: TokenStream) -> syn::Result<DeriveInput> {
+    let input: DeriveInput = syn::parse(input)?;
+    if input
+        .generics
+        .lifetimes()
+        .all(|param| param.lifetime.ident != "de")
+    {
+        return Ok(input);
+    }
+    syn::parse2(tokens::with_lifetimes(&input, |name| match name {
+        "de" => "__wal_own_de".to_owned(),
+        other => other.to_owned(),
+    }))
 }
 
 /// Sets the path of `wal_db`, unless the type does. If none is found, that is the only error.

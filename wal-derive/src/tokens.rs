@@ -16,10 +16,17 @@ pub(crate) fn owned(ty: impl ToTokens) -> TokenStream {
 
 /// The type with every lifetime made this one.
 pub(crate) fn living(ty: impl ToTokens, lifetime: &str) -> TokenStream {
+    with_lifetimes(ty, |_| lifetime.to_owned())
+}
+
+/// The same tokens with other names for their lifetimes.
+pub(crate) fn with_lifetimes(tokens: impl ToTokens, name: impl Fn(&str) -> String) -> TokenStream {
     let mut after_quote = false;
-    map(ty.into_token_stream(), &mut |token, out| {
+    map(tokens.into_token_stream(), &mut |token, out| {
         let token = match token {
-            TokenTree::Ident(ident) if after_quote => Ident::new(lifetime, ident.span()).into(),
+            TokenTree::Ident(ident) if after_quote => {
+                Ident::new(&name(&ident.to_string()), ident.span()).into()
+            }
             token => token,
         };
         after_quote = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');

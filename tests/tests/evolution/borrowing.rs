@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-use wal_db::{Record, WalRecord};
+use serde::{Deserialize, Deserializer, Serialize};
+use wal_db::{Record, WalRecord, WalSchema};
 
 use super::{record, shape};
 
@@ -75,4 +75,46 @@ fn a_family_may_borrow() {
         panic!("another variant");
     };
     assert!(lies_in(text, &record));
+}
+
+/// Serde's derives refuse the name of the lifetime, so its implementations are by hand.
+#[derive(Debug, PartialEq, Serialize, WalSchema)]
+struct Name<'de>(&'de str);
+
+impl<'a: 'de, 'de> Deserialize<'a> for Name<'de> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer).map(Name)
+    }
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "named")]
+struct NamedV1 {
+    name: String,
+}
+
+#[derive(Debug, PartialEq, Serialize, WalRecord)]
+#[wal(name = "named", version = 2)]
+struct Named<'de> {
+    #[serde(borrow)]
+    name: Name<'de>,
+    #[wal(since = 2, default = "none")]
+    title: &'de str,
+}
+
+impl<'a: 'de, 'de> Deserialize<'a> for Named<'de> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let (name, title) = Deserialize::deserialize(deserializer)?;
+        Ok(Named { name, title })
+    }
+}
+
+#[test]
+fn a_type_may_call_its_own_lifetime_as_serde_calls_the_one_that_it_reads_from() {
+    let first = record(&NamedV1 { name: "ann".into() });
+    let named: Named<'_> = first.decode_ref().expect("decode");
+    assert_eq!((named.name.0, named.title), ("ann", "none"));
+    assert!(lies_in(named.name.0, &first));
+    let second = record(&named);
+    assert_eq!(second.decode_ref::<Named<'_>>().expect("decode"), named);
 }
