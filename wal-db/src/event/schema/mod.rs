@@ -107,6 +107,29 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
 /// [`check_lock!`](crate::testing) alone, and with the log by [`Wal::typed`](crate::Wal::typed). The shape depends on
 /// the field that has the word: it stays where it is.
 ///
+/// # Implementing it by hand
+///
+/// It is for a type with serde implementations by hand, and only `SCHEMA` is needed: the shape of what they write. When
+/// that changes, the shape has to change, too.
+///
+/// ```
+/// use wal_db::{WalSchema, schema::Shape};
+///
+/// /// Its serde implementations write and read a number from 0 to 100.
+/// struct Percent(f64);
+///
+/// impl WalSchema for Percent {
+///     const SCHEMA: &'static Shape = u8::SCHEMA;
+/// }
+///
+/// assert_eq!(<Vec<Percent>>::SCHEMA.to_string(), "[u8]");
+/// ```
+///
+/// Such a type has no versions. So it cannot be in one field with a type that has some, and the compiler does not see
+/// that a type inside it has moved on: only `wal.lock` and [`Wal::typed`](crate::Wal::typed) do. A container of your own,
+/// and any type that is to have versions, takes the derive instead: with `#[serde(into = "Vec<T>", from = "Vec<T>")]`,
+/// for example, it has the versions of what it is written as.
+///
 /// # Types of other crates
 ///
 /// | feature | types | what they are written as |

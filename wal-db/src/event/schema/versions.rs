@@ -13,7 +13,8 @@ use super::Shape;
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say what it was in earlier versions",
-    label = "`changed` is for types with `#[derive(WalSchema)]`, and for what holds them"
+    label = "`changed` is for types with `#[derive(WalSchema)]`, and for what holds them",
+    note = "a type with an implementation of `WalSchema` by hand needs a field of its own, without `changed`"
 )]
 pub trait SchemaIn<const W: u16> {
     /// Its shape.
