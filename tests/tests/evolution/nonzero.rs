@@ -75,7 +75,7 @@ fn a_number_that_becomes_one_that_is_never_zero_has_changed() {
 
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("wal.lock"), "packed 1 {boxes: u32}\n").unwrap();
-    let check = |of| check_lock(dir.path(), &[of], LockMode::Check);
+    let check = |of| check_lock(dir.path(), &[of], &[], LockMode::Check);
     let problems = check(DeclaredType::of::<Unsaid>()).unwrap_err().to_string();
     assert!(problems.contains("`boxes` is `u32`"), "{problems}");
 }

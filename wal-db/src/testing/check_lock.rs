@@ -60,19 +60,26 @@ impl LockMode {
 }
 
 /// Compares every version that the types write or read with the `wal.lock` in `dir`; returns the lines that were added,
-/// or rewritten because what an opaque type is written as (`wire`) was mended.
+/// or rewritten because what an opaque type is written as (`wire`) was mended. `others` are names of types and families
+/// in the file that are checked elsewhere.
 ///
 /// [`check_lock!`](super::check_lock!) calls it and has an example.
 ///
 /// # Errors
 /// [`CheckFailed`] with everything that was found. Nothing is added then, unless all that was found is that lines are
 /// missing, and they are to be added.
-pub fn check_lock(dir: &Path, types: &[DeclaredType], mode: LockMode) -> Result<Vec<String>, CheckFailed> {
+pub fn check_lock(
+    dir: &Path,
+    types: &[DeclaredType],
+    others: &[&str],
+    mode: LockMode,
+) -> Result<Vec<String>, CheckFailed> {
+    let program = &Program::new(types, others);
     let path = dir.join(FILE);
     let failed = |error: LockError| CheckFailed::because(&error);
     let io = |source| failed(LockError::io(&path, source));
     if mode == LockMode::Check {
-        let (missing, mut problems) = compare(&Lock::read(&path).map_err(failed)?, types);
+        let (missing, mut problems) = compare(&Lock::read(&path).map_err(failed)?, program);
         problems.extend(missing.iter().map(not_in_file));
         if !missing.is_empty() {
             problems.push(format!(
@@ -94,7 +101,7 @@ pub fn check_lock(dir: &Path, types: &[DeclaredType], mode: LockMode) -> Result<
     let mut before = String::new();
     file.read_to_string(&mut before).map_err(io)?;
     let lock: Lock = before.parse().map_err(failed)?;
-    let (missing, mut problems) = compare(&lock, types);
+    let (missing, mut problems) = compare(&lock, program);
     if !problems.is_empty() {
         problems.push("nothing was added to `wal.lock`, because what is released cannot change".to_owned());
         return Err(CheckFailed { problems });
@@ -143,14 +150,47 @@ fn not_in_file(line: &LockLine) -> String {
     }
 }
 
+/// What one call knows of the program.
+struct Program<'a> {
+    families: Vec<Family>,
+    /// Names that are checked elsewhere.
+    others: &'a [&'a str],
+}
+
+impl<'a> Program<'a> {
+    /// Each family once, also if it is checked by itself and as part of an enum of families.
+    fn new(types: &[DeclaredType], others: &'a [&'a str]) -> Self {
+        let mut families: Vec<Family> = Vec::new();
+        for family in types.iter().flat_map(|of| of.families) {
+            if !families.iter().any(|other| (other.ty)() == (family.ty)()) {
+                families.push(*family);
+            }
+        }
+        Program { families, others }
+    }
+
+    fn records(&self) -> impl Iterator<Item = &'static EventType> + use<'_> {
+        self.families.iter().flat_map(|of| of.records)
+    }
+
+    /// Whether a name in the file is that of a type here, or belongs to what is checked elsewhere.
+    fn has(&self, name: &str) -> bool {
+        let is_of = |other: &&str| {
+            let rest = name.strip_prefix(*other);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.records().any(|record| record.has_name(name)) || self.others.iter().any(is_of)
+    }
+}
+
 /// The lines that are missing, those with another `wire`, which have the numbers of what they replace, and what is wrong
 /// with those that are there.
-fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) {
+fn compare(lock: &Lock, program: &Program<'_>) -> (Vec<LockLine>, Vec<String>) {
     let mut missing = BTreeMap::new();
     let mut problems = Vec::new();
-    let types = &families(types);
-    twice(types, &mut problems);
-    for record in types.iter().flat_map(|of| of.records) {
+    here_and_elsewhere(program, &mut problems);
+    twice(program, &mut problems);
+    for record in program.records() {
         ids(lock, record, &mut problems);
         if !record.retired {
             for line in versions(lock, record, &mut problems) {
@@ -158,63 +198,66 @@ fn compare(lock: &Lock, types: &[DeclaredType]) -> (Vec<LockLine>, Vec<String>) 
             }
         }
     }
-    for of in types.iter().filter(|of| of.is_enum) {
-        undeclared(lock, of, types, &mut problems);
+    for of in program.families.iter().filter(|of| of.is_enum) {
+        undeclared(lock, of, program, &mut problems);
     }
     let missing: Vec<_> = missing.into_values().collect();
-    for of in types {
-        renamed(lock, of, types, &missing, &mut problems);
+    for of in &program.families {
+        renamed(lock, of, program, &missing, &mut problems);
     }
     (missing, problems)
 }
 
-/// Each once, also if it is checked by itself and as part of an enum of families.
-fn families(types: &[DeclaredType]) -> Vec<Family> {
-    let mut families: Vec<Family> = Vec::new();
-    for family in types.iter().flat_map(|of| of.families) {
-        if !families.iter().any(|other| (other.ty)() == (family.ty)()) {
-            families.push(*family);
+/// What is said to be elsewhere is not looked for, so it cannot be here.
+fn here_and_elsewhere(program: &Program<'_>, problems: &mut Vec<String>) {
+    for other in program.others {
+        if program.families.iter().any(|of| of.name == *other)
+            || program.records().any(|record| record.has_name(other))
+        {
+            problems.push(format!(
+                "\"{other}\" after `others` is checked here: leave it out"
+            ));
         }
     }
-    families
 }
 
 /// A type of which nothing is released, though something of its shape is, under a name that no type has.
-fn renamed(lock: &Lock, of: &Family, types: &[Family], missing: &[LockLine], problems: &mut Vec<String>) {
+fn renamed(
+    lock: &Lock,
+    of: &Family,
+    program: &Program<'_>,
+    missing: &[LockLine],
+    problems: &mut Vec<String>,
+) {
     if of.records.iter().any(|record| lock.of(record).next().is_some()) {
         return;
     }
-    let is_nobodys = |name: &str| {
-        let mut records = types.iter().flat_map(|of| of.records);
-        !records.any(|record| record.has_name(name))
-    };
-    let own = missing
+    let mut own = missing
         .iter()
         .filter(|line| of.records.iter().any(|record| record.name == line.name));
-    let own: Vec<_> = own.collect();
-    let former = own.iter().find_map(|line| {
+    let former = own.find_map(|line| {
         let variant = line.name.strip_prefix(of.name)?;
         let mut same = lock
             .lines()
             .iter()
             .filter(|released| released.version == line.version && released.shape == line.shape)
-            .filter(|released| is_nobodys(&released.name));
+            .filter(|released| !program.has(&released.name));
         same.find_map(|released| released.name.strip_suffix(variant))
     });
     if let Some(former) = former {
-        let lines: String = own.iter().map(|line| format!("\n    {line}")).collect();
         problems.push(format!(
-            "is `{0}` the new name of `{former}`, which is released in this shape and which no type has any more? Then \
-             say so with `#[wal(alias = \"{former}\")]`, or its records cannot be read. If it is another type, add its \
-             lines to `{FILE}` yourself:{lines}",
+            "is `{0}` the new name of `{former}`, which is released in this shape and which no type here has? Then say \
+             so with `#[wal(alias = \"{former}\")]`, or its records cannot be read. If `{former}` is another type, list \
+             it here, too, or as `others [\"{former}\"]` if it is checked elsewhere; if no log holds it any more, remove \
+             its lines from `{FILE}`",
             of.name
         ));
     }
 }
 
 /// Two types with one name or id read each other's records.
-fn twice(types: &[Family], problems: &mut Vec<String>) {
-    let records: Vec<_> = types.iter().flat_map(|of| of.records).collect();
+fn twice(program: &Program<'_>, problems: &mut Vec<String>) {
+    let records: Vec<_> = program.records().collect();
     for (i, second) in records.iter().enumerate() {
         let is_same = |first: &&&EventType| second.ids().any(|id| first.has_id(id));
         if let Some(first) = records[..i].iter().find(is_same) {
@@ -300,22 +343,19 @@ fn ids(lock: &Lock, record: &EventType, problems: &mut Vec<String>) {
 }
 
 /// Names of a family that no type has any more.
-fn undeclared(lock: &Lock, family: &Family, types: &[Family], problems: &mut Vec<String>) {
+fn undeclared(lock: &Lock, family: &Family, program: &Program<'_>, problems: &mut Vec<String>) {
     let mut reported = Vec::new();
     for line in lock.lines() {
         let is_of_family = line
             .name
             .strip_prefix(family.name)
             .is_some_and(|rest| rest.starts_with('.'));
-        let mut records = types.iter().flat_map(|of| of.records);
-        if is_of_family
-            && !reported.contains(&&line.name)
-            && !records.any(|record| record.has_name(&line.name))
-        {
+        if is_of_family && !reported.contains(&&line.name) && !program.has(&line.name) {
             reported.push(&line.name);
             problems.push(format!(
                 "`{0}` is released and `{1}` has no such variant: bring it back, give its new name the `alias` `{0}`, \
-                 or retire it with `#[wal(retired)]`",
+                 or retire it with `#[wal(retired)]`; if it has moved to a type that is checked elsewhere, list it here \
+                 as `others [\"{0}\"]`",
                 line.name, family.name
             ));
         }

@@ -10,6 +10,10 @@
 /// written into its line. No other shape changes: a type that differs from its line still fails, and then nothing is
 /// written.
 ///
+/// All types with lines in the file belong in one call: it asks whether a new type is one that was renamed, and can tell
+/// that only by the names which no type has any more. Where that cannot be, as for several programs of one package,
+/// `others ["bank", "shop.sold"]` after a semicolon names types and families in the file that are checked elsewhere.
+///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
 /// # use serde::{Deserialize, Serialize};
@@ -18,21 +22,26 @@
 /// # struct Order;
 /// // in a #[test]
 /// wal_db::testing::check_lock!(Order);
+/// wal_db::testing::check_lock!(Order; others ["bank"]);
 /// ```
 #[doc(hidden)] // shown in `testing`
 #[macro_export]
 macro_rules! check_lock {
-    ($($ty:ty),+ $(,)?) => {
+    ($($ty:ty),+ $(,)? $(; others [$($other:expr),* $(,)?])?) => {
         if let ::core::result::Result::Err(failed) = $crate::testing::check_lock(
             ::std::path::Path::new(::core::env!("CARGO_MANIFEST_DIR")),
             &[$($crate::testing::DeclaredType::of::<$ty>()),+],
+            &[$($($other),*)?],
             $crate::testing::LockMode::from_env(),
         ) {
             ::core::panic!("{failed}");
         }
     };
     ($($other:tt)*) => {
-        ::core::compile_error!("`check_lock!` takes the event types of the program: `check_lock!(Bank, shop::Order)`")
+        ::core::compile_error!(
+            "`check_lock!` takes the event types of the program, and after them `others`, names that are checked \
+             elsewhere: `check_lock!(Bank, shop::Order; others [\"till\"])`"
+        )
     };
 }
 

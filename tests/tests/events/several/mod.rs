@@ -484,7 +484,7 @@ fn the_lines_of_a_family_are_in_the_lock_once() {
         DeclaredType::of::<Goods>(),
         DeclaredType::of::<Note>(),
     ];
-    let added = check_lock(dir.path(), &both, LockMode::Update).expect("nothing is released twice");
+    let added = check_lock(dir.path(), &both, &[], LockMode::Update).expect("nothing is released twice");
     let names: Vec<_> = added.iter().map(|line| line.split_once(' ').unwrap().0).collect();
     let expected = [
         "billed",
@@ -500,14 +500,14 @@ fn the_lines_of_a_family_are_in_the_lock_once() {
     ];
     assert_eq!(names, expected);
     let app = [DeclaredType::of::<App>()];
-    assert_eq!(check_lock(dir.path(), &app, LockMode::Check), Ok(vec![]));
+    assert_eq!(check_lock(dir.path(), &app, &[], LockMode::Check), Ok(vec![]));
     let history = [ReadableType::of::<App>()];
     check_history(dir.path(), &history, &["billed"]).expect("every version is read");
 
     // What is released and gone is missed in the family that it was of.
     let released = std::fs::read_to_string(dir.path().join("wal.lock")).unwrap();
     std::fs::write(dir.path().join("wal.lock"), released + "order.lost 1 unit\n").unwrap();
-    let missed = check_lock(dir.path(), &app, LockMode::Check)
+    let missed = check_lock(dir.path(), &app, &[], LockMode::Check)
         .unwrap_err()
         .to_string();
     assert!(

@@ -101,7 +101,7 @@ fn a_version_of_a_type_inside_an_event_that_was_released_otherwise_is_found() {
     let today = "2 {at: {x: i32, y: i32, z: i32}}";
     let check = |first: &str| {
         let dir = locked(&[("placed", first), ("placed", today)]);
-        check_lock(dir.path(), &[DeclaredType::of::<Placed>()], LockMode::Check)
+        check_lock(dir.path(), &[DeclaredType::of::<Placed>()], &[], LockMode::Check)
     };
     check("1 {at: {x: i32, y: i32}}").expect("as it was released");
     let found = check("1 {at: {x: i32, y: i64}}")

@@ -251,7 +251,7 @@ fn an_inclusive_range_is_no_other_range_and_none_of_another_type() {
         names: "a".to_owned()..="b".to_owned(),
     });
     let dir = tempfile::tempdir().expect("a directory");
-    check_lock(dir.path(), &[DeclaredType::of::<Lasted>()], LockMode::Update).expect("locked");
+    check_lock(dir.path(), &[DeclaredType::of::<Lasted>()], &[], LockMode::Update).expect("locked");
     check_history(dir.path(), &[ReadableType::of::<Lasted>()], &[]).expect("each is made of its own type");
 }
 
