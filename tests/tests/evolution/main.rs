@@ -4,6 +4,7 @@
 
 mod borrowing;
 mod chains;
+mod dropped;
 mod families;
 mod fields;
 mod finds;

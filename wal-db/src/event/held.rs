@@ -1,6 +1,7 @@
 //! The schemas that a log holds, and the comparison of a program's types with them. Where schema records are is the
 //! business of `log/write/dictionary.rs`.
 
+use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     value::{EventSchema, Schemas},
 };
 use crate::{
-    error::{Result, TypedError},
+    error::{Result, TypedError, WalError},
     format::schema::{Link, SchemaRecord},
     log::{Describe, Described, Entry, Record, RecordKind, Wal},
     lsn::Lsn,
@@ -173,30 +174,57 @@ pub(super) fn compare(records: &[EventType], held: &[Entry]) -> Result<()> {
     Ok(())
 }
 
-/// As [`check`], for a log that is opened: it holds no earlier version that nothing reads. What a newer program wrote is
-/// told by [`EventLog::ahead`].
+/// As [`check`], for a log that is opened: it holds no record of an earlier version that nothing reads. What a newer
+/// program wrote is told by [`EventLog::ahead`].
 pub(super) fn check_opened(wal: &Wal, records: &[EventType]) -> Result<()> {
-    wal.with_dictionary(|held| {
+    let unread = wal.with_dictionary(|held| {
         compare(records, held)?;
-        Ok(no_unread_versions(records, held)?)
-    })?
+        Ok::<_, WalError>(unread_versions(records, held))
+    })??;
+    // The schemas stay when the records are gone.
+    let versions = recorded(wal, unread)?;
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let versions = versions
+        .iter()
+        .map(|(name, _, version)| format!("\n  `{name}` version {version}"));
+    Err(TypedError::OlderVersions {
+        versions: versions.collect(),
+    }
+    .into())
 }
 
-fn no_unread_versions(records: &[EventType], held: &[Entry]) -> Result<(), TypedError> {
-    let mut versions = String::new();
-    for stored in schemas_in(held) {
+/// Name, type id and version.
+type Version = (String, u32, u16);
+
+/// Earlier versions that the log knows and nothing reads.
+fn unread_versions(records: &[EventType], held: &[Entry]) -> Vec<Version> {
+    let is_unread = |stored: &SchemaRecord<'_>| {
         let own = records.iter().find(|record| record.has_id(stored.type_id));
-        if let Some(record) = own
-            && stored.version < record.version
-            && !record.reads(stored.version)
-        {
-            versions.push_str(&format!("\n  `{}` version {}", stored.name, stored.version));
+        own.is_some_and(|record| stored.version < record.version && !record.reads(stored.version))
+    };
+    schemas_in(held)
+        .filter(is_unread)
+        .map(|stored| (stored.name.to_owned(), stored.type_id, stored.version))
+        .collect()
+}
+
+/// The versions of which the log has a record.
+fn recorded(wal: &Wal, mut versions: Vec<Version>) -> Result<Vec<Version>> {
+    let mut missing: HashSet<(u32, u16)> = versions.iter().map(|(_, id, version)| (*id, *version)).collect();
+    if !missing.is_empty() {
+        for record in wal.iter()? {
+            if let Ok(info) = record?.info()
+                && missing.remove(&(info.type_id, info.version))
+                && missing.is_empty()
+            {
+                break;
+            }
         }
     }
-    match versions.is_empty() {
-        true => Ok(()),
-        false => Err(TypedError::OlderVersions { versions }),
-    }
+    versions.retain(|(_, id, version)| !missing.contains(&(*id, *version)));
+    Ok(versions)
 }
 
 impl SchemaRecord<'_> {

@@ -59,14 +59,17 @@ impl Wal {
 
     /// This log as a log of events of one type.
     ///
+    /// Takes no longer for a long log than for a short one, unless the schemas list an earlier version that `E` does not
+    /// read: then the log is searched for a record of it, each time, because schemas stay when records are truncated.
+    ///
     /// # Errors
     /// [`TypedError::ShapeChanged`] if the log holds another shape of a type and version that `E` reads.
-    /// [`TypedError::OlderVersions`] if the log holds an earlier version of a type of `E` that nothing reads; a later one
-    /// is no error, see [`EventLog::ahead`].
+    /// [`TypedError::OlderVersions`] if the log holds a record of an earlier version of a type of `E` that nothing reads;
+    /// a later one is no error, see [`EventLog::ahead`].
     /// [`TypedError::IdTaken`] if an id of `E` is that of a type with another name in this log, [`TypedError::OtherId`] if
     /// a type of `E` is there with another id.
     /// [`TypedError::IdCollision`] if two event types of `E` share a type id; the derive finds that at compile time.
-    /// Otherwise as [`schemas`](Wal::schemas): the schemas are read.
+    /// Otherwise as [`schemas`](Wal::schemas): the schemas are read; and as [`iter`](Wal::iter) where it is searched.
     pub fn typed<E: WalDecodeOwned>(&self) -> Result<EventLog<E>> {
         record::check_ids(E::RECORDS)?;
         held::check_opened(self, E::RECORDS)?;
