@@ -173,7 +173,7 @@ fn a_programs_own_opaque_type_takes_a_strategy() {
     let misspelt = found::<Sold, Bincode>(&lock, &with.with("sku@2", skus()), &[]);
     assert_eq!(
         misspelt,
-        "\"sku@2\" behind `strategies` is no opaque type and no field in what is checked"
+        "\"sku@2\" after `strategies` is no opaque type and no place in what is checked"
     );
 }
 
@@ -335,7 +335,7 @@ fn an_exception_can_be_one_version() {
     assert_eq!(found(&["moved@1", "moved.cents"]), "");
     let misspelt = found(&["moved", "moved@4"]);
     assert!(
-        misspelt.starts_with("\"moved@4\" behind `except` is no version in"),
+        misspelt.starts_with("\"moved@4\" after `except` is no version in"),
         "{misspelt}"
     );
 }

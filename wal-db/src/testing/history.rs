@@ -9,12 +9,13 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use super::{
     CheckFailed,
     check_lock::DeclaredType,
+    compare::{Comparison, Differing},
     hex,
     lock::{Lock, LockLine},
-    parts::{Wires, at, fields, unordered, wires, with_wires},
     positional::Positional,
     shape_values::Asked,
     strategies::Strategies,
+    wires::{Wires, wires, with_wires},
 };
 use crate::{
     error::sources,
@@ -22,13 +23,10 @@ use crate::{
         EventType, Retired, TypedError, WalDecodeOwned,
         codec::{Codec, CodecError, DefaultCodec},
         probe,
-        schema::{Shape, ShapeVariant, WalSchema},
+        schema::{Shape, WalSchema},
         value::Value,
     },
 };
-
-/// Two elements keep their order by chance in half of the trials.
-const ORDER_TRIALS: u32 = 32;
 
 /// What a record has become: the types and payloads of its events.
 type Events = Result<Vec<(&'static EventType, Vec<u8>)>, TypedError>;
@@ -162,7 +160,7 @@ pub fn check_history_with_strategies(
     }
     let unused = strategies.added().filter(|name| !used.contains(*name));
     problems.extend(unused.map(|name| {
-        format!("\"{name}\" behind `strategies` is no opaque type and no field in what is checked")
+        format!("\"{name}\" after `strategies` is no opaque type and no place in what is checked")
     }));
     CheckFailed::unless_empty(problems)
 }
@@ -200,10 +198,10 @@ fn unknown_exceptions(lock: &Lock, types: &[ReadableType], except: &[&str]) -> V
     unknown
         .map(|exception| match exception.contains('@') {
             true => format!(
-                "\"{exception}\" behind `except` is no version in `wal.lock` of a type that is checked"
+                "\"{exception}\" after `except` is no version in `wal.lock` of a type that is checked"
             ),
             false => {
-                format!("\"{exception}\" behind `except` is none of the types that are checked, nor in one")
+                format!("\"{exception}\" after `except` is none of the types that are checked, nor in one")
             }
         })
         .collect()
@@ -240,7 +238,7 @@ impl Check<'_> {
         let records = asked.values(&self.shape).map_err(|error| {
             format!(
                 "`{name}` version {version} cannot be checked, no records can be made of it: {error}; \
-                 or list \"{name}@{version}\" behind `except`"
+                 or list \"{name}@{version}\" after `except`"
             )
         })?;
         used.extend(asked.used.into_inner());
@@ -310,117 +308,25 @@ impl Check<'_> {
             .write(written)
             .and_then(|payload| (self.of.value)(&payload, &self.shape));
         let before = &before.unwrap_or_else(|_| written.clone());
-        let today = Today { shape, event: now };
-        self.fields(&mut Vec::new(), (&self.shape, before), (shape, now), &today)
-    }
-
-    /// Compares the fields of one struct or tuple, and of those inside it that have changed themselves.
-    fn fields(
-        &self,
-        path: &mut Vec<String>,
-        before: (&Shape, &Value),
-        now: (&Shape, &Value),
-        today: &Today<'_>,
-    ) -> Result<(), String> {
-        let fields_now = fields(now.0, now.1);
-        for (name, shape, value) in fields(before.0, before.1) {
-            let same = fields_now.iter().find(|(other, ..)| *other == name);
-            if let Some((_, shape_now, value_now)) = same {
-                path.push(name);
-                self.field(path, (shape, value), (shape_now, value_now), today)?;
-                path.pop();
-            }
-        }
-        Ok(())
-    }
-
-    fn field(
-        &self,
-        path: &mut Vec<String>,
-        (shape, before): (&Shape, &Value),
-        (shape_now, now): (&Shape, &Value),
-        today: &Today<'_>,
-    ) -> Result<(), String> {
-        let label = match path.join(".") {
-            label if label.is_empty() => "0".to_owned(),
-            label => label,
-        };
-        if is_excepted(self.except, self.record, self.line, Some(&label)) {
-            return Ok(());
-        }
-        if let (Shape::Struct(_), Shape::Struct(_)) = (shape, shape_now) {
-            return self.fields(path, (shape, before), (shape_now, now), today);
-        }
-        if shape != shape_now
-            && let Some((step, before, now)) = inside((shape, before), (shape_now, now))
-        {
-            path.extend(step.map(str::to_owned));
-            self.field(path, before, now, today)?;
-            path.truncate(path.len() - usize::from(step.is_some()));
-            return Ok(());
-        }
-        // What a name stands for inside a type is part of the type.
-        let comparable =
-            shape == shape_now && (self.shape == *today.shape || !shape.to_string().contains('@'));
-        let kept = || {
-            before == now || (unordered(before) == unordered(now) && !self.keeps_order(today, path, before))
-        };
-        if !comparable || kept() {
-            return Ok(());
-        }
-        Err(format!(
-            "the field `{label}` was {before} and is {now}; if it should, list \"{}.{label}\" behind `except`",
-            self.record.name
-        ))
-    }
-
-    /// Whether the type of today hands out the elements in the order in which they are stored. A set does not, or only
-    /// by chance: so it is asked several times.
-    fn keeps_order(&self, today: &Today<'_>, path: &[String], value: &Value) -> bool {
-        let mut event = today.event.clone();
-        if let Some(field) = at(&mut event, path) {
-            field.clone_from(value);
-        }
         let EventType { id, version, .. } = *self.record;
-        let read = || {
-            let payload = (self.of.write)(id, version, &event, today.shape).ok()?;
-            let events = (self.of.upcast)(&payload).ok()?;
-            let mut read = (self.of.value)(&events.first()?.1, today.shape).ok()?;
-            at(&mut read, path).map(|field| field == value)
+        let comparison = Comparison {
+            today: now,
+            has_changed: self.shape != *shape,
+            is_excepted: &|place| is_excepted(self.except, self.record, self.line, Some(place)),
+            reread: &|event| {
+                let payload = (self.of.write)(id, version, event, shape).ok()?;
+                let events = (self.of.upcast)(&payload).ok()?;
+                (self.of.value)(&events.first()?.1, shape).ok()
+            },
         };
-        (0..ORDER_TRIALS).all(|_| read() == Some(true))
+        let compared = comparison.event((&self.shape, before), (shape, now));
+        compared.map_err(|Differing { place, before, now }| {
+            format!(
+                "the field `{place}` was {before} and is {now}; if it should, list \"{}.{place}\" after `except`",
+                self.record.name
+            )
+        })
     }
-}
-
-type Described<'a> = (&'a Shape, &'a Value);
-
-/// What a type that has changed holds in both forms: the value of an option, or the fields of a variant with its name.
-fn inside<'a>(
-    before: Described<'a>,
-    now: Described<'a>,
-) -> Option<(Option<&'a str>, Described<'a>, Described<'a>)> {
-    match (before, now) {
-        (
-            (Shape::Option(shape), Value::Option(Some(before))),
-            (Shape::Option(shape_now), Value::Option(Some(now))),
-        ) => Some((None, (shape, before), (shape_now, now))),
-        (
-            (Shape::Enum(variants), Value::Variant(name, before)),
-            (Shape::Enum(variants_now), Value::Variant(name_now, now)),
-        ) if name == name_now => {
-            let of = |variants: &'a [ShapeVariant]| {
-                let variant = variants.iter().find(|variant| *variant.name == **name);
-                variant.map(|variant| &*variant.fields)
-            };
-            Some((Some(name), (of(variants)?, before), (of(variants_now)?, now)))
-        }
-        _ => None,
-    }
-}
-
-struct Today<'a> {
-    shape: &'a Shape,
-    event: &'a Value,
 }
 
 pub(super) fn sentence(error: &dyn std::error::Error) -> String {

@@ -49,15 +49,31 @@ macro_rules! check_lock {
 ///
 /// Every one of 256 (or `PROPTEST_CASES`) for each version has to be read. If it is one event of the same event type
 /// today, then every field of the same name and shape has to keep its value: that finds a migration which swaps two
-/// fields. The order of elements counts where the type of today keeps it.
+/// fields. So does what is inside a field that has changed: fields by name, elements by position, values by their key,
+/// what a variant holds if it still is that variant. An option still has a value or none, a list as many elements. The
+/// order of elements counts where the type of today keeps it; of a set whose elements have changed nothing is compared.
 ///
 /// After a semicolon each, in this order:
 ///
 /// | | |
 /// | --- | --- |
 /// | `codec MyCodec` | the format of the records, instead of the default one |
-/// | `strategies [("sku@1", skus())]` | values where a shape does not say which there are: of an `opaque` type, or of a field as `"order.email"`; see [`Strategies`](crate::testing::Strategies::with). Types of other crates with a feature of this crate need none |
-/// | `except ["order.total", "order@1"]` | what is not compared: a field that is meant to change, in any version; a version, or as `"order"` all of them |
+/// | `strategies [("sku@1", skus())]` | values where a shape does not say which there are: of an `opaque` type, or of a place as `"order.email"`; see [`Strategies`](crate::testing::Strategies::with). Types of other crates with a feature of this crate need none |
+/// | `except ["order.total", "order@1"]` | what is not compared: a place that is meant to change, in any version; a version, or as `"order"` all of them |
+///
+/// A place is called by the name of the event and the steps to it, as `"order.lines.[].sku"`:
+///
+/// | step | leads to |
+/// | --- | --- |
+/// | `sku`, or `1` in a tuple | a field; the only one of a `struct Order(u64)` is `0` |
+/// | `Card` | what that variant holds |
+/// | `some` | what is in an option |
+/// | `[]` | the elements of a list, set or array |
+/// | `key`, `value` | the keys and the values of a map |
+///
+/// Newtypes inside an event are no step: they are written as what they hold, and an event that is one has the fields of a
+/// struct or tuple in it. In an opaque type there are no places. A type that holds itself has its places where it begins:
+/// `"order.tree.label"` is that of every node.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```no_run")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]

@@ -28,6 +28,7 @@
 
 mod check_lock;
 mod clock;
+mod compare;
 mod differences;
 mod foreign;
 mod golden;
@@ -35,7 +36,7 @@ mod history;
 mod lock;
 mod logs;
 mod macros;
-mod parts;
+mod places;
 mod positional;
 mod roundtrip;
 mod shape_values;
@@ -43,6 +44,7 @@ pub mod sim;
 mod store;
 mod strategies;
 mod told;
+mod wires;
 
 use std::{
     fmt::{self, Write},

@@ -196,14 +196,11 @@ mod tests {
     use serde::de::DeserializeOwned;
     use serde::{Deserialize, Serialize};
 
-    use super::{
-        super::{parts::unordered, shape_values},
-        *,
-    };
+    use super::{super::shape_values, *};
     use crate::{
         WalSchema,
         codec::{Bincode, Codec, Postcard},
-        event::probe,
+        event::probe::{self, unordered},
     };
 
     #[derive(Debug, Serialize, Deserialize, WalSchema)]

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-use super::{CheckFailed, hex, history::sentence, logs::append_payload, parts::unordered};
+use super::{CheckFailed, hex, history::sentence, logs::append_payload};
 use crate::{
     event::{
         WalDecodeOwned,
         codec::{Codec, DefaultCodec},
-        probe,
+        probe::{self, unordered},
         record::WalRecord,
         schema::Shape,
     },

@@ -3,15 +3,16 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use super::{parts::unordered, strategies::Strategies};
+use super::{places::Named, strategies::Strategies};
 use crate::event::{
-    probe::{NoShape, Place},
+    probe::{NoShape, unordered},
     schema::{Shape, ShapeField, ShapeVariant},
     value::Value,
 };
@@ -90,8 +91,7 @@ impl Asked<'_> {
     pub(super) fn values(&self, shape: &Shape) -> Result<BoxedStrategy<Value>, NoValues> {
         values(&Making {
             asked: self,
-            place: Place::whole(shape),
-            path: Some(String::new()),
+            place: Named::event(shape),
             nesting: MAX_NESTING,
             made: &RefCell::default(),
         })
@@ -109,37 +109,31 @@ type Values = Result<BoxedStrategy<Value>, NoValues>;
 #[derive(Clone)]
 struct Making<'a> {
     asked: &'a Asked<'a>,
-    place: Place<'a>,
-    /// The way to it from the event; `None` inside a type that holds itself, where a place has many.
-    path: Option<String>,
+    place: Named<'a>,
     /// How often types may still hold themselves.
     nesting: u32,
-    /// What was made of a type that holds itself, by its address and the nesting left: it may do so in many places.
-    made: &'a RefCell<HashMap<(*const Shape, u32), Values>>,
+    /// What was made of a type that holds itself, by its address, name and the nesting left: it may do so in many places.
+    made: &'a RefCell<HashMap<(*const Shape, Option<Rc<str>>, u32), Values>>,
 }
 
 impl<'a> Making<'a> {
     fn part(&self, shape: &'a Shape, step: &str) -> Self {
-        let place = self.place.part(shape);
-        let path = self.path.as_deref().map(|path| match path {
-            "" => step.to_owned(),
-            path => format!("{path}.{step}"),
-        });
-        Making { place, path, ..*self }
+        let place = self.place.part(shape, step);
+        Making { place, ..*self }
     }
 
     /// Values that are not made from the shape.
     fn given(&self) -> Option<BoxedStrategy<Value>> {
-        let mut fields = self.path.iter().flat_map(|path| {
-            let path = if path.is_empty() { "0" } else { path };
+        let name = self.place.name.as_deref().filter(|name| !name.is_empty());
+        let mut fields = name.iter().flat_map(|name| {
             self.asked
                 .events
                 .iter()
-                .map(move |event| format!("{event}.{path}"))
+                .map(move |event| format!("{event}.{name}"))
         });
         fields
             .find_map(|field| self.asked.named(&field))
-            .or_else(|| match self.place.shape {
+            .or_else(|| match self.place.shape() {
                 Shape::Opaque { name, .. } => self.asked.named(name),
                 _ => None,
             })
@@ -148,15 +142,11 @@ impl<'a> Making<'a> {
     /// The shape that a name stands for.
     fn follow(&self) -> Result<Self, NoValues> {
         match self.place.follow() {
-            Ok(Some(place)) => Ok(Making {
-                place,
-                path: self.path.clone(),
-                ..*self
-            }),
+            Ok(Some(place)) => Ok(Making { place, ..*self }),
             Err(NoShape::Opaque(name)) => Err(NoValues::Opaque {
                 name: name.to_owned(),
             }),
-            Ok(None) | Err(NoShape::Unknown(_) | NoShape::Endless) => Err(empty(self.place.shape)),
+            Ok(None) | Err(NoShape::Unknown(_) | NoShape::Endless) => Err(empty(self.place.shape())),
         }
     }
 }
@@ -165,7 +155,7 @@ fn values(at: &Making<'_>) -> Values {
     if let Some(given) = at.given() {
         return Ok(given);
     }
-    Ok(match at.place.shape {
+    Ok(match at.place.shape() {
         Shape::Unit => Just(Value::Unit).boxed(),
         Shape::Bool => plain(any::<bool>(), Value::Bool),
         Shape::U8 => unsigned::<u8>(),
@@ -309,14 +299,14 @@ where
 
 fn itself(at: &Making<'_>) -> Values {
     let Some(nesting) = at.nesting.checked_sub(1) else {
-        return Err(empty(at.place.shape));
+        return Err(empty(at.place.shape()));
     };
     let inner = Making {
         nesting,
-        path: None,
         ..at.follow()?
     };
-    let key = (std::ptr::from_ref(inner.place.shape), nesting);
+    let shape = std::ptr::from_ref(inner.place.shape());
+    let key = (shape, inner.place.name.clone(), nesting);
     if let Some(made) = at.made.borrow().get(&key) {
         return made.clone();
     }
@@ -398,7 +388,7 @@ fn enumeration<'a>(variants: &'a [ShapeVariant], at: &Making<'a>) -> Values {
         }));
     }
     if any_of.is_empty() {
-        return Err(empty(at.place.shape));
+        return Err(empty(at.place.shape()));
     }
     Ok(Union::new(any_of).boxed())
 }

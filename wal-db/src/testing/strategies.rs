@@ -9,11 +9,10 @@ use serde::Serialize;
 use super::told::told;
 use crate::event::{schema::Shape, value::Value};
 
-/// How random values are made where a shape does not say which values there are: of `opaque` types, by name, and of
-/// single fields.
+/// How random values are made where a shape does not say which values there are: of `opaque` types and of single places.
 ///
-/// The numbers of std that are never zero and the types of other crates that the build has features for are there. [`check_history!`](super::check_history!) takes
-/// more after `strategies`.
+/// The numbers of std that are never zero and the types of other crates that the build has features for are there.
+/// [`check_history!`](super::check_history!) takes more after `strategies`.
 ///
 /// ```
 /// use proptest::prelude::*;
@@ -50,9 +49,8 @@ impl Strategies {
         known
     }
 
-    /// Adds values of an opaque type, under the name that follows `opaque`, or of a field: `"order.email"`, and for one
-    /// inside it `"order.lines.[].sku"`. Inside a field that may be absent is `some`, inside a list `[]`, inside a map
-    /// `key` and `value`, the only field of a tuple struct is `0`.
+    /// Adds values of an opaque type, under the name that follows `opaque`, or of a place in an event, such as
+    /// `"order.lines.[].sku"`. [`check_history!`](super::check_history!) says what places are called.
     ///
     /// The values are of the type itself, or of anything that is written in the same way.
     #[must_use]

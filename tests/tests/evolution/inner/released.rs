@@ -15,12 +15,12 @@ fn locked(lines: &[(&str, &str)]) -> TempDir {
     dir
 }
 
-fn own_lines<E: WalRecord>(name: &str) -> TempDir {
+pub(super) fn own_lines<E: WalRecord>(name: &str) -> TempDir {
     let shapes = shapes::<E>();
     locked(&shapes.iter().map(|shape| (name, &**shape)).collect::<Vec<_>>())
 }
 
-fn history_of<E: WalDecodeOwned>(dir: &TempDir) -> Result<(), CheckFailed> {
+pub(super) fn history_of<E: WalDecodeOwned>(dir: &TempDir) -> Result<(), CheckFailed> {
     check_history(dir.path(), &[ReadableType::of::<E>()], &[])
 }
 
@@ -83,7 +83,7 @@ struct Lay {
 fn such_a_conversion_is_found_in_options_and_variants() {
     let found = history_of::<Lay>(&own_lines::<Lay>("lay")).expect_err("it swaps them");
     let found = found.to_string();
-    assert!(found.contains("the field `at.There.at.x`"), "{found}");
+    assert!(found.contains("the field `at.some.There.at.x`"), "{found}");
 }
 
 #[test]
