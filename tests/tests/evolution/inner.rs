@@ -13,6 +13,7 @@ use wal_tests::wal;
 
 use super::{history, record, replay};
 
+mod circles;
 mod containers;
 mod random;
 mod released;
