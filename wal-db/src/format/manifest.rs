@@ -383,7 +383,10 @@ const _: () = assert!(FIXED_LEN == 8 + 4 * 4 + 16 + 12 * 8);
 
 #[cfg(test)]
 mod tests {
-    use super::{super::timeline::Room, *};
+    use super::{
+        super::{group::GroupHeader, table::Table, timeline::Room},
+        *,
+    };
 
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new(LogId([9; 16]), 1 << 26);
@@ -488,6 +491,8 @@ mod tests {
     fn a_head_behind_the_mark_is_refused() {
         assert!(has_head(8192 + 64, 8192));
         assert!(!has_head(8192 + 72, 8192));
+        assert!(has_head(8184, 4096));
+        assert!(!has_head(8192, 4096), "no record starts where a group does");
         assert!(!has_head(8704 + 64, 8704));
     }
 
@@ -553,6 +558,43 @@ mod tests {
             1..=4,
             "before every entry that is left"
         );
+    }
+
+    #[test]
+    fn an_epoch_that_begins_within_a_sector_or_before_its_cut_is_refused() {
+        for (start, cut, expected) in [(4096, 1000, true), (4096, 4104, false), (4104, 1000, false)] {
+            let mut with = manifest();
+            (with.timeline.epochs[1].start, with.timeline.epochs[1].cut) = (start, cut);
+            assert_eq!(
+                Manifest::decode(&with.encode()).is_ok(),
+                expected,
+                "{cut} to {start}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_count_of_epochs_that_does_not_fit_the_length_is_refused() {
+        for (count, expected) in [
+            (0u64, false),
+            (1, false),
+            (2, true),
+            (3, false),
+            (u64::MAX, false),
+        ] {
+            let mut bytes = manifest().encode();
+            bytes[FIXED_LEN - 8..FIXED_LEN].copy_from_slice(&count.to_le_bytes());
+            let end = bytes.len() - 4;
+            let crc = crc32fast::hash(&bytes[..end]);
+            bytes[end..].copy_from_slice(&crc.to_le_bytes());
+            let found = Manifest::decode(&bytes);
+            let wanted = if expected {
+                Ok(manifest())
+            } else {
+                Err(SlotFault::Damaged)
+            };
+            assert_eq!(found, wanted, "{count}");
+        }
     }
 
     #[test]
@@ -648,6 +690,75 @@ mod tests {
         assert_eq!(timeline.cut_around(999), None);
         assert_eq!(timeline.cut_around(1000).map(|entry| entry.start), Some(4096));
         assert_eq!(timeline.cut_around(4096), None);
+    }
+
+    #[test]
+    fn a_group_continues_a_mark_of_its_digest_ordinal_and_epoch() {
+        let Manifest { mark, timeline, .. } = manifest();
+        let fits = GroupHeader {
+            pos: mark.pos,
+            len: 64,
+            ordinal: mark.ordinal,
+            epoch: mark.epoch,
+            prev_digest: mark.prev_digest,
+            ..GroupHeader::default()
+        };
+        assert!(timeline.continues(&fits, &mark));
+        let others = [
+            GroupHeader {
+                prev_digest: 6,
+                ..fits
+            },
+            GroupHeader { ordinal: 78, ..fits },
+            GroupHeader { epoch: 1, ..fits },
+            GroupHeader { epoch: 3, ..fits },
+        ];
+        for other in others {
+            assert!(!timeline.continues(&other, &mark), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_before_the_head_ends_with_its_last_cut() {
+        let mut timeline = manifest().timeline;
+        for (start, epoch) in [(8192, 3), (12288, 4)] {
+            let cut = start;
+            assert!(timeline.push(EpochStart { start, cut, epoch }));
+        }
+        let mut kept = timeline.clone();
+        assert_eq!(kept.drop_before(4095), 0);
+        assert_eq!(kept, timeline);
+        assert_eq!(timeline.drop_before(12288), 4096);
+        assert_eq!(timeline.epochs().len(), 1);
+    }
+
+    #[test]
+    fn a_table_is_taken_from_a_timeline_only_if_it_has_the_name_and_is_stored() {
+        let room = Room {
+            entries: 4,
+            table: true,
+        };
+        let cut = |timeline: &mut Timeline, i: u64| {
+            let (start, cut) = (i * 4096, i * 4096 - 512);
+            let epoch = 1 + i as u32;
+            assert!(timeline.push_within(EpochStart { start, cut, epoch }, room));
+        };
+        let mut earlier = Timeline::begin(1);
+        (1..10).for_each(|i| cut(&mut earlier, i));
+        assert!(earlier.sealed(LogId([9; 16])).is_some());
+        let mut stored = earlier.clone();
+        (10..20).for_each(|i| cut(&mut stored, i));
+        assert!(stored.sealed(LogId([9; 16])).is_some());
+        let mut unstored = stored.clone();
+        (20..30).for_each(|i| cut(&mut unstored, i));
+        let mut read = Timeline {
+            older: Table::default(),
+            ..stored.clone()
+        };
+        assert!(!read.complete_as(&earlier));
+        assert!(!read.complete_as(&unstored));
+        assert!(read.complete_as(&stored));
+        assert_eq!(read, stored);
     }
 
     #[test]
