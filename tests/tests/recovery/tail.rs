@@ -111,6 +111,22 @@ fn a_file_that_ends_at_the_durable_mark_holds_all_that_was_acknowledged() {
     }
 }
 
+/// What follows in the next segment says that what is missing was durable.
+#[test]
+fn a_segment_that_is_cut_short_before_others_is_damage() {
+    let place = Place::fast(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    for i in 0..3 {
+        put(&wal, i, 40_000);
+        wal.sync().unwrap();
+    }
+    let image = place.without_staging();
+    // The second group reaches into the second segment, where the third one is.
+    let second = image.groups()[1].pos;
+    image.cut_file(second + 1000);
+    assert_eq!(refused(&image).start, second);
+}
+
 /// A small log in memory after every power loss that leaves any of its unsynced sectors.
 #[test]
 fn after_every_subset_of_unsynced_sectors_the_acknowledged_records_are_there() {
