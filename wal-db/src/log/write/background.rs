@@ -3,10 +3,7 @@
 
 use std::{cell::Cell, time::Duration};
 
-use super::{
-    turn::{Held, Turn},
-    writer::Writer,
-};
+use super::{turn::Turn, writer::Writer};
 use crate::{
     error::{Result, WalError},
     log::panics::caught,
@@ -24,7 +21,6 @@ pub(crate) struct Background {
     preparer: Alarm,
     /// Durability was asked for up to here, by tickets that nothing waits for.
     wanted: AtomicU64,
-    zeros_wanted: AtomicBool,
     pages_wanted: AtomicBool,
 }
 
@@ -73,7 +69,6 @@ impl Background {
             flusher: Alarm::new(),
             preparer: Alarm::new(),
             wanted: AtomicU64::new(0),
-            zeros_wanted: AtomicBool::new(false),
             pages_wanted: AtomicBool::new(false),
         }
     }
@@ -145,12 +140,6 @@ impl Background {
     }
 
     pub(crate) fn ring_preparer(&self) {
-        self.preparer.ring();
-    }
-
-    /// Small commits have nearly reached what is not zeros yet.
-    pub(crate) fn want_zeros(&self) {
-        self.zeros_wanted.store(true, Ordering::Release);
         self.preparer.ring();
     }
 
@@ -275,12 +264,6 @@ const BEHIND_MAX: u64 = if cfg!(wal_shuttle) { 1 << 10 } else { 512 << 20 };
 /// And how many segments: each is an open file until it is flushed.
 const SEGMENTS_BEHIND: u64 = 8;
 
-/// Zeros are written this far ahead, in steps of a quarter.
-const ZEROS_AHEAD: u64 = 1 << 20;
-
-/// Commits of more bytes than this do not gain from zeros ahead.
-const SMALL_COMMIT: u64 = 64 << 10;
-
 fn prepare_loop(writer: &Writer) {
     while writer.goes_on() {
         if writer.background.pages_wanted.swap(false, Ordering::AcqRel) {
@@ -299,9 +282,6 @@ fn prepare_loop(writer: &Writer) {
             }
             if writer.guarded(|| flush_behind(writer)) {
                 writer.wake_covered();
-            }
-            if writer.background.zeros_wanted.swap(false, Ordering::AcqRel) {
-                zeros_ahead(writer);
             }
         }
         if writer.goes_on() {
@@ -341,50 +321,6 @@ fn flush_behind(writer: &Writer) -> bool {
             writer.fail();
             false
         }
-    }
-}
-
-/// Writes zeros to prepared space that small commits will use soon: flushing a block that was written before costs
-/// less than flushing one that was only allocated.
-fn zeros_ahead(writer: &Writer) {
-    if writer.base.store.likes_zeros_ahead() {
-        while writer.goes_on() && Turn::take(writer).run(write_zeros) {}
-    }
-}
-
-/// The next zeros; whether there may be more to write. With the committer held, a group and the zeros never race for the
-/// same bytes.
-fn write_zeros(held: &mut Held<'_>) -> bool {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let Held { writer, committer } = held;
-    let from = committer.zeroed.max(committer.consumer.open());
-    let limit = (committer.consumer.open() + ZEROS_AHEAD).min(writer.ring.disk());
-    if !committer.commits_are_small() || from + ZEROS.len() as u64 > limit || writer.is_poisoned() {
-        return false;
-    }
-    if !writer.goes_on() {
-        // The log may have been closed, and nobody waits for this thread.
-        return false;
-    }
-    if writer.base.store.write_at(from, &ZEROS).is_err() {
-        if writer.is_poisoned() {
-            writer.fail();
-        }
-        return false;
-    }
-    committer.zeroed = from + ZEROS.len() as u64;
-    true
-}
-
-impl super::committer::Committer {
-    /// Whether the last flush was of the size that gains from zeros ahead.
-    fn commits_are_small(&self) -> bool {
-        self.last_flush > 0 && self.last_flush < SMALL_COMMIT
-    }
-
-    /// Whether the preparer should write zeros soon.
-    pub(crate) fn wants_zeros(&self) -> bool {
-        self.commits_are_small() && self.zeroed < self.consumer.open() + ZEROS_AHEAD / 4
     }
 }
 

@@ -301,13 +301,9 @@ impl Turn<'_> {
         let outcome = self.run(|held| held.commit());
         let durable = writer.base.durable();
         let done = writer.line.arrive(durable);
-        let wants_zeros =
-            writer.base.store.likes_zeros_ahead() && self.run(|held| held.committer.wants_zeros());
+        self.run(|held| held.write_zeros_ahead());
         drop(self);
         writer.background.watch_for_idleness();
-        if wants_zeros {
-            writer.background.want_zeros();
-        }
         writer.tell_all(done, || Ok(()));
         outcome
     }

@@ -1,7 +1,8 @@
 //! From records to the disk.
 //!
 //! `writer` is a log that is open for writing. `append` puts records into its staging memory; the thread that has the `turn`
-//! writes them to the store in groups and flushes it (`committer`); `commit` has those that wait for that, with `ticket`.
+//! writes them to the store in groups and flushes it (`committer`); `commit` has those that wait for that, with `ticket`,
+//! and `zeros` what makes small commits cheaper.
 //! `background` has the two threads that do so unasked, and `room` those that wait for space. `truncate` drops records at
 //! both ends, `dictionary` writes the schemas of typed records, and `backup` copies a log that is in use.
 
@@ -16,3 +17,4 @@ pub(crate) mod ticket;
 pub(crate) mod truncate;
 pub(crate) mod turn;
 pub(crate) mod writer;
+mod zeros;
