@@ -194,14 +194,16 @@ mod futex {
             let _ = futex::wait(&self.ticks, futex::Flags::PRIVATE, ticket, timeout.as_ref());
         }
 
-        pub(crate) fn open_all(&self) {
+        /// Wakes all sleepers; how many there were.
+        pub(crate) fn open_all(&self) -> usize {
             self.ticks.fetch_add(1, Ordering::SeqCst);
-            let _ = futex::wake(&self.ticks, futex::Flags::PRIVATE, i32::MAX as u32);
+            futex::wake(&self.ticks, futex::Flags::PRIVATE, i32::MAX as u32).unwrap_or(0)
         }
 
-        pub(crate) fn open_one(&self) {
+        /// Wakes one sleeper; whether there was one. Threads that are about to sleep see that the gate has moved.
+        pub(crate) fn open_one(&self) -> bool {
             self.ticks.fetch_add(1, Ordering::SeqCst);
-            let _ = futex::wake(&self.ticks, futex::Flags::PRIVATE, 1);
+            futex::wake(&self.ticks, futex::Flags::PRIVATE, 1).is_ok_and(|woken| woken > 0)
         }
     }
 }
@@ -221,14 +223,15 @@ mod portable {
 
     #[derive(Debug)]
     pub(super) struct Sleep {
-        lock: Mutex<()>,
+        /// How many threads sleep, or have been woken and have not got the lock yet.
+        asleep: Mutex<u32>,
         moved: Condvar,
     }
 
     impl Sleep {
         pub(super) fn new() -> Self {
             Sleep {
-                lock: Mutex::new(()),
+                asleep: Mutex::new(0),
                 moved: Condvar::new(),
             }
         }
@@ -236,33 +239,45 @@ mod portable {
 
     impl Gate {
         pub(crate) fn wait(&self, ticket: u32, timeout: Option<Duration>) {
-            let guard = self.sleep.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut asleep = self.sleep.asleep.lock().unwrap_or_else(PoisonError::into_inner);
             if self.ticket() != ticket {
                 return;
             }
-            match timeout {
+            *asleep += 1;
+            let mut asleep = match timeout {
                 // There is no time, so it is over as soon as others have run.
                 #[cfg(wal_shuttle)]
                 Some(_) => {
-                    drop(guard);
+                    drop(asleep);
                     super::thread::yield_now();
+                    self.sleep.asleep.lock().unwrap_or_else(PoisonError::into_inner)
                 }
                 #[cfg(not(wal_shuttle))]
-                Some(timeout) => drop(self.sleep.moved.wait_timeout(guard, timeout)),
-                None => drop(self.sleep.moved.wait(guard)),
-            }
+                Some(timeout) => {
+                    let woken = self.sleep.moved.wait_timeout(asleep, timeout);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self
+                    .sleep
+                    .moved
+                    .wait(asleep)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+            *asleep -= 1;
         }
 
-        pub(crate) fn open_all(&self) {
-            let _guard = self.sleep.lock.lock();
+        pub(crate) fn open_all(&self) -> usize {
+            let asleep = self.sleep.asleep.lock().unwrap_or_else(PoisonError::into_inner);
             self.ticks.fetch_add(1, Ordering::SeqCst);
             self.sleep.moved.notify_all();
+            *asleep as usize
         }
 
-        pub(crate) fn open_one(&self) {
-            let _guard = self.sleep.lock.lock();
+        pub(crate) fn open_one(&self) -> bool {
+            let asleep = self.sleep.asleep.lock().unwrap_or_else(PoisonError::into_inner);
             self.ticks.fetch_add(1, Ordering::SeqCst);
             self.sleep.moved.notify_one();
+            *asleep > 0
         }
     }
 }

@@ -1,7 +1,18 @@
 //! Group commit: threads that wait for durability, the one that flushes for all, and which are woken.
 //!
 //! One flush runs at a time, so waiters form two cohorts: those that the running flush covers, and those that came
-//! later. When it ends, all of the first are woken, and one of the second, which flushes next.
+//! later. When it ends, all of the first are woken, and one of the second is *called*: it flushes next.
+//!
+//! If others were woken, nobody flushes before the thread that was called and is on its way. The thread that has just
+//! flushed would be faster, and would flush without the first cohort, which has not run yet.
+//!
+//! Nobody sleeps for ever:
+//!
+//! * A thread that lets the committer go calls a sleeper afterwards, if there is one.
+//! * A thread that lines up looks whether the committer is free after it has lined up. Only if somebody is called it does
+//!   not look.
+//! * A thread that is called looks whether the committer is free. If it goes away instead, because its record is durable
+//!   or the store has failed, it calls another one.
 
 use std::task::Waker;
 
@@ -10,12 +21,17 @@ use crate::{
     error::{Result, WalError},
     log::panics::caught,
     lsn::Lsn,
-    sync::{Gate, Mutex},
+    sync::{AtomicBool, AtomicU32, Gate, Mutex, Ordering},
 };
 
 pub(crate) struct Line {
     state: Mutex<State>,
     cohorts: [Gate; 2],
+    /// A thread that slept in this cohort was woken to flush, and has not looked yet; [`NOBODY`] if there is none. Changed
+    /// with the state locked.
+    called: AtomicU32,
+    /// The flush that has ended last woke threads, and nobody was called since.
+    woke_others: AtomicBool,
 }
 
 #[derive(Default)]
@@ -29,6 +45,8 @@ struct State {
     tickets: Vec<Waiting>,
     failed: bool,
 }
+
+const NOBODY: u32 = u32::MAX;
 
 enum Waited<T> {
     Led(T),
@@ -80,6 +98,8 @@ impl Line {
         Line {
             state: Mutex::new(State::default()),
             cohorts: [Gate::new(), Gate::new()],
+            called: AtomicU32::new(NOBODY),
+            woke_others: AtomicBool::new(false),
         }
     }
 
@@ -89,6 +109,7 @@ impl Line {
         let mut state = self.state.lock();
         state.under_way = close();
         state.next = 1 - state.next;
+        self.call(NOBODY);
         state.under_way
     }
 
@@ -102,9 +123,8 @@ impl Line {
         drop(state);
         // Those who wake will line up again, and must not find the line locked. Nobody lines up in this cohort before
         // the next flush departs, which takes the committer that the caller has.
-        if sleepers > 0 {
-            self.cohorts[covered].open_all();
-        }
+        let woken = sleepers > 0 && self.cohorts[covered].open_all() > 0;
+        self.woke_others.store(woken, Ordering::Relaxed);
         done
     }
 
@@ -115,22 +135,42 @@ impl Line {
     /// Durability has moved without a flush that somebody lined up for: everybody looks.
     pub(crate) fn wake_all(&self) {
         self.state.lock().asleep = [0; 2];
-        self.cohorts.iter().for_each(Gate::open_all);
+        self.open_both();
     }
 
-    /// Wakes one of the threads that wait for the next flush. To be called after the committer was let go: a thread
-    /// that lines up later finds it free.
-    pub(super) fn hand_over(&self) {
-        let mut state = self.state.lock();
-        let next = state.next;
-        if state.asleep[next] > 0 {
-            state.asleep[next] -= 1;
-            self.cohorts[next].open_one();
+    fn open_both(&self) {
+        for cohort in &self.cohorts {
+            cohort.open_all();
         }
     }
 
-    /// Lines up; returns the gate to sleep at.
-    fn line_up(&self, target: u64) -> (&Gate, u32) {
+    /// Wakes one of the threads that wait for the next flush. For who has let the committer go, or was called and goes.
+    pub(super) fn hand_over(&self) {
+        let mut state = self.state.lock();
+        let next = state.next;
+        let wakes = state.asleep[next] > 0;
+        let calls = wakes && self.woke_others.swap(false, Ordering::Relaxed);
+        // Said before it wakes, because it may go at once.
+        self.call(if calls { next as u32 } else { NOBODY });
+        if wakes {
+            state.asleep[next] -= 1;
+            if !self.cohorts[next].open_one() {
+                // Those that were counted are awake, or about to sleep, and look by themselves.
+                self.call(NOBODY);
+            }
+        }
+    }
+
+    fn call(&self, cohort: u32) {
+        self.called.store(cohort, Ordering::SeqCst);
+    }
+
+    fn called(&self) -> u32 {
+        self.called.load(Ordering::SeqCst)
+    }
+
+    /// Lines up; returns the cohort, the ticket of its gate, and whether a thread was called to flush.
+    fn line_up(&self, target: u64) -> (usize, u32, bool) {
         let mut state = self.state.lock();
         let cohort = if target <= state.under_way {
             1 - state.next
@@ -138,7 +178,7 @@ impl Line {
             state.next
         };
         state.asleep[cohort] += 1;
-        (&self.cohorts[cohort], self.cohorts[cohort].ticket())
+        (cohort, self.cohorts[cohort].ticket(), self.called() != NOBODY)
     }
 
     /// Waits until `durable` reaches `target`. `lead` flushes, if nobody else does so at the moment, and covers the
@@ -150,23 +190,35 @@ impl Line {
         failed: impl Fn() -> bool,
         mut lead: impl FnMut() -> Option<T>,
     ) -> Waited<T> {
+        let mut has_slept = false;
         loop {
-            if let Some(outcome) = lead() {
+            if (has_slept || self.called() == NOBODY)
+                && let Some(outcome) = lead()
+            {
                 return Waited::Led(outcome);
             }
-            let (gate, ticket) = self.line_up(target);
+            let (cohort, ticket, other_is_called) = self.line_up(target);
             // The committer may have been released between the two; then nobody would wake this thread.
-            if let Some(outcome) = lead() {
+            if (has_slept || !other_is_called)
+                && let Some(outcome) = lead()
+            {
                 return Waited::Led(outcome);
             }
             if durable() < target && !failed() {
-                gate.wait(ticket, None);
+                self.cohorts[cohort].wait(ticket, None);
+                has_slept = true;
             }
-            if durable() >= target {
-                return Waited::Covered;
-            }
-            if failed() {
-                return Waited::Failed;
+            let is_durable = durable() >= target;
+            if is_durable || failed() {
+                // It may be this thread that was called.
+                if self.called() == cohort as u32 {
+                    self.hand_over();
+                }
+                return if is_durable {
+                    Waited::Covered
+                } else {
+                    Waited::Failed
+                };
             }
         }
     }
@@ -191,7 +243,7 @@ impl Line {
     /// The store has failed: nobody will be served any more.
     pub(crate) fn fail(&self) {
         self.state.lock().failed = true;
-        self.cohorts.iter().for_each(Gate::open_all);
+        self.open_both();
     }
 
     /// Those who have not heard of the failure.

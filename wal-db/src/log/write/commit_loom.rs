@@ -104,6 +104,45 @@ fn three_threads_commit() {
     });
 }
 
+/// The thread that has flushed lines up while another one was called.
+#[test]
+fn a_thread_commits_twice_beside_two_others() {
+    bounded(|| {
+        let model = Model::new();
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let model = model.clone();
+                thread::spawn(move || model.append_and_sync())
+            })
+            .collect();
+        model.append_and_sync();
+        model.append_and_sync();
+        others.into_iter().for_each(|other| other.join().unwrap());
+    });
+}
+
+/// Durability moves beside the flush, so the thread that was called may have nothing to flush for.
+#[test]
+fn a_thread_that_is_called_and_goes_calls_another() {
+    bounded(|| {
+        let model = Model::new();
+        model.tail.store(2, Ordering::Release);
+        let turn = model.committer.try_lock().unwrap();
+        let waiters: Vec<_> = (1..=2)
+            .map(|target| {
+                let model = model.clone();
+                thread::spawn(move || assert!(model.wait(target, || model.lead(true))))
+            })
+            .collect();
+        // As if this turn's flush had woken others.
+        model.line.woke_others.store(true, Ordering::Relaxed);
+        drop(turn);
+        model.line.hand_over();
+        model.durable.fetch_max(1, Ordering::SeqCst);
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
 /// As a seal does, and the preparer with a backlog: durability moves, and no flush that anybody lined up for has ended.
 #[test]
 fn durability_that_moves_without_a_commit_wakes_everybody_whom_it_covers() {
