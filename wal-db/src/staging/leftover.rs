@@ -173,10 +173,9 @@ fn has_holes(metadata: &Metadata) -> bool {
 }
 
 /// Fills a new file: its header is on the disk before anything else is, so what the machine leaves of the file when it
-/// goes down can be told from somebody else's. All of its blocks are written, in small pieces: the system writes back as
-/// much at a time as was written at a time.
+/// goes down can be told from somebody else's. All of its blocks are written.
 pub(crate) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
-    let mut page = [0; PIECE];
+    let mut page = [0; STAGING_HEADER_LEN as usize];
     page[..USED].copy_from_slice(&header.encode());
     let mut writer = file;
     check_end(STAGING_HEADER_LEN + header.capacity)?;
@@ -185,11 +184,15 @@ pub(crate) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
     writer.write_all(&page)?;
     file.sync_data()?;
     let zeros = [0; PIECE];
-    for _ in 0..header.capacity / PIECE as u64 {
-        writer.write_all(&zeros)?;
+    let mut left = header.capacity;
+    while left > 0 {
+        let part = left.min(PIECE as u64);
+        writer.write_all(&zeros[..part as usize])?;
+        left -= part;
     }
     Ok(())
 }
 
-/// See [`fill`].
-const PIECE: usize = 4096;
+/// The system keeps, maps and writes back as much at a time as was written at a time. Small pieces make the first lap of
+/// the ring slower, large ones write back much for a record now and then.
+const PIECE: usize = 64 << 10;
