@@ -112,9 +112,12 @@ struct Making<'a> {
     place: Named<'a>,
     /// How often types may still hold themselves.
     nesting: u32,
-    /// What was made of a type that holds itself, by its address, name and the nesting left: it may do so in many places.
-    made: &'a RefCell<HashMap<(*const Shape, Option<Rc<str>>, u32), Values>>,
+    /// What was made of a type that holds itself: it may do so in many places.
+    made: &'a RefCell<HashMap<Made, Values>>,
 }
+
+/// The address of a type that holds itself, the name of its place, and the nesting left.
+type Made = (*const Shape, Option<Rc<str>>, u32);
 
 impl<'a> Making<'a> {
     fn part(&self, shape: &'a Shape, step: &str) -> Self {

@@ -250,7 +250,7 @@ fn are_places(found: fn(&Strategies, &[&str]) -> String, places: &[&str]) {
         let one = found(&none, &[]);
         let is_named = |place: &&str| one.contains(&format!("the field `{place}.{}` was ", fields[0]));
         assert!(
-            places.iter().any(|place| is_named(&place)),
+            places.iter().any(|place| is_named(place)),
             "{places:?} {fields:?}: {one}"
         );
         let all: Vec<String> = places
