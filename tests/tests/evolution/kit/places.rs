@@ -249,10 +249,7 @@ fn are_places(found: fn(&Strategies, &[&str]) -> String, places: &[&str]) {
         CONVERSION.set(conversion);
         let one = found(&none, &[]);
         let is_named = |place: &&str| one.contains(&format!("the field `{place}.{}` was ", fields[0]));
-        assert!(
-            places.iter().any(|place| is_named(place)),
-            "{places:?} {fields:?}: {one}"
-        );
+        assert!(places.iter().any(is_named), "{places:?} {fields:?}: {one}");
         let all: Vec<String> = places
             .iter()
             .flat_map(|place| fields.iter().map(move |field| format!("held.{place}.{field}")))
