@@ -187,7 +187,7 @@ impl<'a> Comparison<'a> {
             (shape, shape_now) => shape == shape_now,
         };
         let is_kept = || {
-            // As text, a number that is none is like another.
+            // NaN is not equal to itself, and its text is.
             before.value.to_string() == now.value.to_string()
                 || (unordered(before.value) == unordered(now.value) && !self.comes_back(to, before.value))
         };

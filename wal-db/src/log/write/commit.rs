@@ -27,8 +27,8 @@ use crate::{
 pub(crate) struct Line {
     state: Mutex<State>,
     cohorts: [Gate; 2],
-    /// A thread that slept in this cohort was woken to flush, and has not looked yet; [`NOBODY`] if there is none. Changed
-    /// with the state locked.
+    /// The cohort of the thread that was woken to flush and has not looked yet, or [`NOBODY`]. Changed with the state
+    /// locked.
     called: AtomicU32,
     /// The flush that has ended last woke threads, and nobody was called since.
     woke_others: AtomicBool,

@@ -69,6 +69,22 @@ impl Model {
     }
 }
 
+/// Threads that do the same beside the one that starts them; each has its number, from 1 on.
+struct Beside([thread::JoinHandle<()>; 2]);
+
+impl Beside {
+    fn start(model: &Arc<Model>, run: fn(&Model, u64)) -> Self {
+        Beside([1, 2].map(|number| {
+            let model = model.clone();
+            thread::spawn(move || run(&model, number))
+        }))
+    }
+
+    fn join(self) {
+        self.0.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
 /// All schedules with two preemptions at most, unless the environment says how many.
 fn bounded(model: fn()) {
     let mut bounded = loom::model::Builder::new();
@@ -93,14 +109,9 @@ fn two_threads_commit() {
 fn three_threads_commit() {
     bounded(|| {
         let model = Model::new();
-        let others: Vec<_> = (0..2)
-            .map(|_| {
-                let model = model.clone();
-                thread::spawn(move || model.append_and_sync())
-            })
-            .collect();
+        let others = Beside::start(&model, |model, _| model.append_and_sync());
         model.append_and_sync();
-        others.into_iter().for_each(|other| other.join().unwrap());
+        others.join();
     });
 }
 
@@ -109,15 +120,10 @@ fn three_threads_commit() {
 fn a_thread_commits_twice_beside_two_others() {
     bounded(|| {
         let model = Model::new();
-        let others: Vec<_> = (0..2)
-            .map(|_| {
-                let model = model.clone();
-                thread::spawn(move || model.append_and_sync())
-            })
-            .collect();
+        let others = Beside::start(&model, |model, _| model.append_and_sync());
         model.append_and_sync();
         model.append_and_sync();
-        others.into_iter().for_each(|other| other.join().unwrap());
+        others.join();
     });
 }
 
@@ -128,18 +134,15 @@ fn a_thread_that_is_called_and_goes_calls_another() {
         let model = Model::new();
         model.tail.store(2, Ordering::Release);
         let turn = model.committer.try_lock().unwrap();
-        let waiters: Vec<_> = (1..=2)
-            .map(|target| {
-                let model = model.clone();
-                thread::spawn(move || assert!(model.wait(target, || model.lead(true))))
-            })
-            .collect();
+        let waiters = Beside::start(&model, |model, target| {
+            assert!(model.wait(target, || model.lead(true)));
+        });
         // As if this turn's flush had woken others.
         model.line.woke_others.store(true, Ordering::Relaxed);
         drop(turn);
         model.line.hand_over();
         model.durable.fetch_max(1, Ordering::SeqCst);
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        waiters.join();
     });
 }
 
@@ -150,18 +153,13 @@ fn durability_that_moves_without_a_commit_wakes_everybody_whom_it_covers() {
         let model = Model::new();
         model.tail.store(2, Ordering::Release);
         let turn = model.committer.try_lock().unwrap();
-        let waiters: Vec<_> = (1..=2)
-            .map(|target| {
-                let model = model.clone();
-                // Nobody else flushes: a sleeper is woken, or sleeps for ever.
-                thread::spawn(move || assert!(model.wait(target, || None)))
-            })
-            .collect();
+        // Nobody else flushes: a sleeper is woken, or sleeps for ever.
+        let waiters = Beside::start(&model, |model, target| assert!(model.wait(target, || None)));
         model.durable.fetch_max(2, Ordering::SeqCst);
         drop(turn);
         model.line.hand_over();
         model.line.wake_all();
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        waiters.join();
     });
 }
 
@@ -169,17 +167,12 @@ fn durability_that_moves_without_a_commit_wakes_everybody_whom_it_covers() {
 fn a_flush_that_fails_wakes_those_whom_it_covers_and_those_who_came_later() {
     bounded(|| {
         let model = Model::new();
-        let waiters: Vec<_> = (0..2)
-            .map(|_| {
-                let model = model.clone();
-                thread::spawn(move || {
-                    let target = model.tail.fetch_add(1, Ordering::AcqRel) + 1;
-                    assert!(!model.wait(target, || None), "acknowledged what was not flushed");
-                })
-            })
-            .collect();
+        let waiters = Beside::start(&model, |model, _| {
+            let target = model.tail.fetch_add(1, Ordering::AcqRel) + 1;
+            assert!(!model.wait(target, || None), "acknowledged what was not flushed");
+        });
         assert!(model.lead(false).is_some());
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        waiters.join();
     });
 }
 

@@ -19,10 +19,8 @@ impl Held<'_> {
         let open = committer.consumer.open();
         let from = committer.zeroed.max(open);
         let is_near = committer.zeroed < open + AHEAD;
-        if !is_small || !is_near || from + AHEAD > writer.ring.disk() || writer.is_poisoned() {
-            return;
-        }
-        if !writer.base.store.likes_zeros_ahead() {
+        let is_ready = from + AHEAD <= writer.ring.disk() && writer.base.store.likes_zeros_ahead();
+        if !is_small || !is_near || !is_ready || writer.is_poisoned() {
             return;
         }
         match writer.base.store.write_at(from, &ZEROS) {
