@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Ident, Path, Type};
 
-use crate::ast::{Body, Field, Fields, Source, Style, Variant};
+use crate::ast::{self, Body, Field, Fields, Source, Style, Variant};
 use crate::errors::Errors;
 use crate::serde_attr::{self, SerdeAttrs};
 use crate::tokens;
@@ -163,6 +163,7 @@ impl<'a> Writer<'a> {
             return TokenStream::new();
         }
         let (krate, marker, name) = (&self.krate, &self.marker, path(self.source));
+        let version = ast::parameter();
         quote! {
             #[derive(
                 ::core::clone::Clone, ::core::marker::Copy, ::core::cmp::PartialEq, ::core::cmp::Eq,
@@ -175,7 +176,7 @@ impl<'a> Writer<'a> {
                     &#krate::__private::Shape::Ref(#krate::__private::Part::Static(#name));
             }
 
-            impl<const W: ::core::primitive::u16> #krate::__private::SchemaIn<W> for #marker {
+            impl<const #version: ::core::primitive::u16> #krate::__private::SchemaIn<#version> for #marker {
                 const SCHEMA: &'static #krate::__private::Shape =
                     <#marker as #krate::__private::WalSchema>::SCHEMA;
             }

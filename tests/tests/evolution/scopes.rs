@@ -103,3 +103,78 @@ fn constants_of_the_program_are_no_patterns_of_the_derive() {
     let lone = Lone(1, "b".to_owned());
     assert_eq!(today::<Lone>(&lone), lone);
 }
+
+/// Types with the names of those that generated code uses.
+mod types {
+    use serde::{Deserialize, Serialize};
+    use wal_db::{WalRecord, WalSchema};
+
+    macro_rules! types {
+        ($($name:ident)+) => {
+            $(struct $name;)+
+        };
+    }
+
+    types! {
+        C D E S T V Option Result Vec Box String Cow Shape Part Ref Record RecordType Version Event Codec Default From
+        TryFrom Into Iterator Serializer Deserializer
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+    pub(super) struct W<T> {
+        pub(super) inner: std::vec::Vec<T>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+    #[wal(version = 2)]
+    pub(super) struct Tree {
+        #[wal(recursive)]
+        pub(super) of: W<Tree>,
+        #[wal(since = 2, default = 9)]
+        pub(super) kind: u8,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "planted", version = 2)]
+    pub(super) struct Planted {
+        #[wal(changed(2))]
+        pub(super) tree: Tree,
+    }
+
+    pub(super) mod earlier {
+        use super::*;
+
+        #[derive(Debug, PartialEq, Serialize, Deserialize, WalSchema)]
+        pub(in super::super) struct Tree {
+            #[wal(recursive)]
+            pub(in super::super) of: W<Tree>,
+        }
+
+        #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+        #[wal(name = "planted")]
+        pub(in super::super) struct Planted {
+            pub(in super::super) tree: Tree,
+        }
+    }
+}
+
+#[test]
+fn types_of_the_program_are_not_those_of_the_derive() {
+    use types::{Planted, Tree, W, earlier};
+    let leaf = || earlier::Tree {
+        of: W { inner: vec![] },
+    };
+    let first = earlier::Planted {
+        tree: earlier::Tree {
+            of: W { inner: vec![leaf()] },
+        },
+    };
+    let tree = |inner| Tree {
+        of: W { inner },
+        kind: 9,
+    };
+    let planted = Planted {
+        tree: tree(vec![tree(vec![])]),
+    };
+    assert_eq!(today::<Planted>(&first), planted);
+}
