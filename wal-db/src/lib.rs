@@ -99,7 +99,7 @@ pub mod codec {
 /// What events look like, and reading them without their types.
 pub mod schema {
     pub use crate::event::{
-        schema::{Part, Shape, ShapeError, ShapeField, ShapeVariant},
+        schema::{Part, Shape, ShapeError, ShapeField, ShapeItem, ShapeVariant},
         value::{EventSchema, Schemas, Value},
     };
 }

@@ -240,7 +240,7 @@ impl Comparison<'_> {
             }
             (Style::Tuple, Shape::Tuple(locked)) => {
                 let labels = (0..).map(|i: usize| i.to_string());
-                let locked: Vec<_> = labels.zip(locked.iter().map(|shape| &**shape)).collect();
+                let locked: Vec<_> = labels.zip(locked.iter().map(|item| &*item.shape)).collect();
                 self.fields(declared, line, fields, &locked, said);
             }
             (Style::Named, Shape::Struct(locked)) => {
@@ -397,7 +397,7 @@ fn has_declared_types(shape: &Shape) -> bool {
         Shape::Struct(_) | Shape::Enum(_) | Shape::Recursive { .. } => true,
         Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => has_declared_types(inner),
         Shape::Map(key, value) => has_declared_types(key) || has_declared_types(value),
-        Shape::Tuple(items) => items.iter().any(|item| has_declared_types(item)),
+        Shape::Tuple(items) => items.iter().any(|item| has_declared_types(&item.shape)),
         _ => false,
     }
 }

@@ -130,7 +130,7 @@ impl<'a> Writer<'a> {
             (Style::Newtype, [(_, schema)]) => schema.clone(),
             (Style::Newtype | Style::Tuple, _) => quote! {
                 &#krate::__private::Shape::Tuple(#krate::__private::Part::Static(&[
-                    #(#krate::__private::Part::Static(#schemas)),*
+                    #(#krate::__private::ShapeItem::new(#schemas)),*
                 ]))
             },
             (Style::Named, _) => quote! {

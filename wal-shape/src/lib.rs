@@ -17,5 +17,5 @@ pub use parse::ShapeError;
 pub use part::Part;
 #[doc(hidden)]
 pub use print::same;
-pub use shape::{Shape, ShapeField, ShapeVariant};
+pub use shape::{Shape, ShapeField, ShapeItem, ShapeVariant};
 pub use text::list;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::part::Part;
-use crate::shape::{Shape, ShapeField, ShapeVariant, WORDS};
+use crate::shape::{Shape, ShapeField, ShapeItem, ShapeVariant, WORDS};
 use crate::text::is_plain;
 
 /// Why a text is no shape.
@@ -183,13 +183,13 @@ impl Reader<'_> {
     }
 
     /// What stands between the parentheses, and whether a comma ended it.
-    fn items(&mut self, depth: u32) -> Result<(Vec<Part<Shape>>, bool), ShapeError> {
+    fn items(&mut self, depth: u32) -> Result<(Vec<ShapeItem>, bool), ShapeError> {
         let mut items = Vec::new();
         if self.has(")") {
             return Ok((items, true));
         }
         loop {
-            items.push(self.shape(depth)?.into());
+            items.push(ShapeItem::of(self.shape(depth)?.into()));
             if self.has(")") {
                 return Ok((items, false));
             }
@@ -226,12 +226,12 @@ impl Reader<'_> {
             let fields = if self.has("(") {
                 let (mut items, closed_by_comma) = self.items(depth)?;
                 match items.pop() {
-                    Some(single) if items.is_empty() && !closed_by_comma => match *single {
+                    Some(single) if items.is_empty() && !closed_by_comma => match *single.shape {
                         Shape::Tuple(_) | Shape::Struct(_) => {
                             return Err(self.expected("the fields of a variant in their shortest form"));
                         }
                         Shape::Unit => Shape::Newtype.into(),
-                        _ => single,
+                        _ => single.shape,
                     },
                     last => {
                         items.extend(last);

@@ -1,47 +1,46 @@
-//! The fingerprints of shapes. The one of a shape is made of those of its parts, and a field or a variant keeps its own:
-//! a type that many others hold is looked at once, while the program is compiled too.
+//! The fingerprints of shapes. The one of a shape is made of those of its parts, and a field, an item or a variant keeps
+//! its own: a type that many others hold is looked at once, while the program is compiled too.
 
-use crate::part::Part;
-use crate::shape::{Shape, ShapeField, ShapeVariant};
+use crate::shape::{Shape, ShapeField, ShapeItem, ShapeVariant};
 
 /// The fingerprint of a part of a shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Print {
+struct Print {
     hash: u64,
-    /// How many of the types around it that hold themselves lie between it and the furthest one that it names, that one
-    /// included; [`Print::NOWHERE`] if it names one that is not around it. Unless this is 0, it depends on where it
-    /// stands, and is made anew in each place.
-    reach: u64,
+    /// What it names and is not around it. Unless this is nothing, it depends on where it stands.
+    free: Free,
     /// Whether a part of it is looked up while the program runs. Then this is the print of the rest.
     is_open: bool,
 }
 
-/// The types around a part that hold themselves, the innermost first.
-#[derive(Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) outer: Option<&'a Scope<'a>>,
+/// The types that a part names and that are not around it, by the hashes of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Free {
+    None,
+    One(u64),
+    Several,
 }
 
-impl<'a> Scope<'a> {
-    /// How many are around it.
-    pub(crate) fn level(&self) -> usize {
-        std::iter::successors(self.outer, |scope| scope.outer).count()
-    }
+/// What a part keeps: its fingerprint where nothing is around it. If it names no type, that is the one it has anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Kept {
+    print: Print,
+    /// If it names a single type: its hash directly inside that.
+    inside: u64,
+}
 
-    /// The innermost with this name.
-    pub(crate) fn find(innermost: Option<&'a Self>, name: &str) -> Option<&'a Self> {
-        std::iter::successors(innermost, |scope| scope.outer).find(|scope| scope.name == name)
-    }
+/// The types around a part that hold themselves, the innermost first, by the hashes of their names.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    name: u64,
+    outer: Option<&'a Around<'a>>,
 }
 
 impl Print {
-    const NOWHERE: u64 = u64::MAX;
-
     const fn of(kind: &str) -> Self {
         let print = Print {
             hash: 0,
-            reach: 0,
+            free: Free::None,
             is_open: false,
         };
         print.text(kind)
@@ -64,45 +63,90 @@ impl Print {
 
     const fn part(self, part: Print) -> Self {
         Print {
-            reach: if self.reach > part.reach {
-                self.reach
-            } else {
-                part.reach
-            },
+            free: self.free.and(part.free),
             is_open: self.is_open || part.is_open,
             ..self.number(part.hash)
         }
     }
 }
 
-impl ShapeField {
-    /// What a new field keeps of itself.
-    pub(crate) const fn print_of(name: &str, shape: &Shape) -> Print {
-        Print::of("field").text(name).part(shape.print(None))
-    }
-
-    const fn print(&self, scope: Option<&Scope<'_>>) -> Print {
-        if self.print.reach == 0 {
-            return self.print;
+impl Free {
+    const fn and(self, other: Free) -> Self {
+        match (self, other) {
+            (Free::None, free) | (free, Free::None) => free,
+            (Free::One(one), Free::One(other)) if one == other => self,
+            _ => Free::Several,
         }
-        let print = Print::of("field").text(self.name.get());
-        print.part(self.shape.get().print(scope))
     }
 }
 
-impl ShapeVariant {
-    /// What a new variant keeps of itself.
-    pub(crate) const fn print_of(name: &str, fields: &Shape) -> Print {
-        Print::of("variant").text(name).part(fields.print(None))
+impl Kept {
+    /// The print of the part in its place, if it can be told from what is kept.
+    const fn print(self, around: Option<&Around<'_>>) -> Option<Print> {
+        let (Some(innermost), Free::One(name)) = (around, self.print.free) else {
+            let is_anywhere = around.is_none() || matches!(self.print.free, Free::None);
+            return if is_anywhere { Some(self.print) } else { None };
+        };
+        if innermost.name != name {
+            return None;
+        }
+        Some(Print {
+            hash: self.inside,
+            free: Free::None,
+            ..self.print
+        })
     }
 
-    const fn print(&self, scope: Option<&Scope<'_>>) -> Print {
-        if self.print.reach == 0 {
-            return self.print;
+    /// Whether the part names this type, if that can be told from what is kept.
+    const fn names(self, name: u64) -> Option<bool> {
+        match self.print.free {
+            Free::None => Some(false),
+            Free::One(one) => Some(one == name),
+            Free::Several => None,
         }
-        let print = Print::of("variant").text(self.name.get());
-        print.part(self.fields.get().print(scope))
     }
+}
+
+/// Parts that keep their fingerprints, and what these are made of, given that of what they hold.
+macro_rules! keeping {
+    ($($part:ident $held:ident [$($name:ident)?] |$print:ident| $whole:expr;)+) => {
+        $(
+            impl $part {
+                /// What a new one keeps of itself.
+                pub(crate) const fn kept($($name: &str,)? $held: &Shape) -> Kept {
+                    let $print = $held.print(None);
+                    let print = $whole;
+                    let Free::One(named) = print.free else {
+                        return Kept { print, inside: 0 };
+                    };
+                    let $print = $held.print(Some(&Around { name: named, outer: None }));
+                    Kept { print, inside: $whole.hash }
+                }
+
+                const fn print(&self, around: Option<&Around<'_>>) -> Print {
+                    if let Some(print) = self.kept.print(around) {
+                        return print;
+                    }
+                    $(let $name = self.$name.get();)?
+                    let $print = self.$held.get().print(around);
+                    $whole
+                }
+
+                const fn names(&self, name: u64) -> bool {
+                    match self.kept.names(name) {
+                        Some(names) => names,
+                        None => self.$held.get().names(name),
+                    }
+                }
+            }
+        )+
+    };
+}
+
+keeping! {
+    ShapeField shape [name] |print| Print::of("field").text(name).part(print);
+    ShapeItem shape [] |print| print;
+    ShapeVariant fields [name] |print| Print::of("variant").text(name).part(print);
 }
 
 impl Shape {
@@ -130,10 +174,10 @@ impl Shape {
     /// could.
     pub(crate) fn is_closed(&self) -> bool {
         let print = self.print(None);
-        print.reach == 0 && !print.is_open
+        matches!(print.free, Free::None) && !print.is_open
     }
 
-    const fn print(&self, scope: Option<&Scope<'_>>) -> Print {
+    const fn print(&self, around: Option<&Around<'_>>) -> Print {
         match self {
             Shape::Unit => Print::of("unit"),
             Shape::Newtype => Print::of("newtype"),
@@ -153,73 +197,64 @@ impl Shape {
             Shape::Char => Print::of("char"),
             Shape::Str => Print::of("str"),
             Shape::Bytes => Print::of("bytes"),
-            Shape::Option(inner) => Print::of("option").part(inner.get().print(scope)),
-            Shape::Seq(inner) => Print::of("seq").part(inner.get().print(scope)),
+            Shape::Option(inner) => Print::of("option").part(inner.get().print(around)),
+            Shape::Seq(inner) => Print::of("seq").part(inner.get().print(around)),
             Shape::Array(inner, len) => {
-                let array = Print::of("array").part(inner.get().print(scope));
+                let array = Print::of("array").part(inner.get().print(around));
                 array.number(*len as u64)
             }
             Shape::Map(key, value) => {
-                let map = Print::of("map").part(key.get().print(scope));
-                map.part(value.get().print(scope))
+                let map = Print::of("map").part(key.get().print(around));
+                map.part(value.get().print(around))
             }
-            Shape::Tuple(items) => Shape::print_tuple(items.get(), scope),
-            Shape::Struct(fields) => Shape::print_struct(fields.get(), scope),
-            Shape::Enum(variants) => Shape::print_enum(variants.get(), scope),
+            Shape::Tuple(items) => Shape::print_tuple(items.get(), around),
+            Shape::Struct(fields) => Shape::print_struct(fields.get(), around),
+            Shape::Enum(variants) => Shape::print_enum(variants.get(), around),
             Shape::Opaque { name, .. } => Print::of("opaque").text(name.get()),
             Shape::Recursive { name, body } => {
-                let inside = Scope {
-                    name: name.get(),
-                    outer: scope,
+                let inside = Around {
+                    name: fnv(name.get()),
+                    outer: around,
                 };
-                if body.get().names(name.get()) {
-                    let body = body.get().print(Some(&inside));
-                    let print = Print::of("rec").part(body);
-                    Print {
-                        reach: if body.reach == Print::NOWHERE {
-                            body.reach
-                        } else {
-                            body.reach - 1
-                        },
-                        ..print
-                    }
+                if body.get().names(inside.name) {
+                    Print::of("rec").part(body.get().print(Some(&inside)))
                 } else {
-                    body.get().print(scope)
+                    body.get().print(around)
                 }
             }
             Shape::Later { .. } => Print {
                 is_open: true,
                 ..Print::of("later")
             },
-            Shape::Ref(name) => Shape::print_ref(name.get(), scope),
+            Shape::Ref(name) => Shape::print_ref(fnv(name.get()), around),
         }
     }
 
-    const fn print_tuple(items: &[Part<Shape>], scope: Option<&Scope<'_>>) -> Print {
+    const fn print_tuple(items: &[ShapeItem], around: Option<&Around<'_>>) -> Print {
         let mut print = Print::of("tuple").number(items.len() as u64);
         let mut i = 0;
         while i < items.len() {
-            print = print.part(items[i].get().print(scope));
+            print = print.part(items[i].print(around));
             i += 1;
         }
         print
     }
 
-    const fn print_struct(fields: &[ShapeField], scope: Option<&Scope<'_>>) -> Print {
+    const fn print_struct(fields: &[ShapeField], around: Option<&Around<'_>>) -> Print {
         let mut print = Print::of("struct").number(fields.len() as u64);
         let mut i = 0;
         while i < fields.len() {
-            print = print.part(fields[i].print(scope));
+            print = print.part(fields[i].print(around));
             i += 1;
         }
         print
     }
 
-    const fn print_enum(variants: &[ShapeVariant], scope: Option<&Scope<'_>>) -> Print {
+    const fn print_enum(variants: &[ShapeVariant], around: Option<&Around<'_>>) -> Print {
         let mut print = Print::of("enum").number(variants.len() as u64);
         let mut i = 0;
         while i < variants.len() {
-            print = print.part(variants[i].print(scope));
+            print = print.part(variants[i].print(around));
             i += 1;
         }
         print
@@ -227,36 +262,33 @@ impl Shape {
 
     /// A type around this place: how far out it is. One that is not there has no name either, so a part of a type that
     /// holds itself has the same fingerprint whatever the type is called.
-    const fn print_ref(name: &str, mut scope: Option<&Scope<'_>>) -> Print {
+    const fn print_ref(name: u64, mut around: Option<&Around<'_>>) -> Print {
         let print = Print::of("ref");
-        let mut reach = 0;
-        while let Some(around) = scope {
-            reach += 1;
-            if same(around.name, name) {
-                return Print {
-                    reach,
-                    ..print.number(reach)
-                };
+        let mut distance = 0;
+        while let Some(next) = around {
+            distance += 1;
+            if next.name == name {
+                return print.number(distance);
             }
-            scope = around.outer;
+            around = next.outer;
         }
         Print {
-            reach: Print::NOWHERE,
+            free: Free::One(name),
             ..print
         }
     }
 
     /// Whether it names this type, which is around it.
-    pub(crate) const fn names(&self, name: &str) -> bool {
+    const fn names(&self, name: u64) -> bool {
         match self {
-            Shape::Ref(other) => same(other.get(), name),
-            Shape::Recursive { name: inner, body } => !same(inner.get(), name) && body.get().names(name),
+            Shape::Ref(other) => fnv(other.get()) == name,
+            Shape::Recursive { name: inner, body } => fnv(inner.get()) != name && body.get().names(name),
             Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => inner.get().names(name),
             Shape::Map(key, value) => key.get().names(name) || value.get().names(name),
             Shape::Tuple(items) => {
                 let items = items.get();
                 let mut i = 0;
-                while i < items.len() && !items[i].get().names(name) {
+                while i < items.len() && !items[i].names(name) {
                     i += 1;
                 }
                 i < items.len()
@@ -264,7 +296,7 @@ impl Shape {
             Shape::Struct(fields) => {
                 let fields = fields.get();
                 let mut i = 0;
-                while i < fields.len() && !(fields[i].print.reach > 0 && fields[i].shape.get().names(name)) {
+                while i < fields.len() && !fields[i].names(name) {
                     i += 1;
                 }
                 i < fields.len()
@@ -272,15 +304,18 @@ impl Shape {
             Shape::Enum(variants) => {
                 let variants = variants.get();
                 let mut i = 0;
-                while i < variants.len()
-                    && !(variants[i].print.reach > 0 && variants[i].fields.get().names(name))
-                {
+                while i < variants.len() && !variants[i].names(name) {
                     i += 1;
                 }
                 i < variants.len()
             }
             _ => false,
         }
+    }
+
+    /// Whether the type with this body and name holds itself.
+    pub(crate) fn is_named_in(&self, name: &str) -> bool {
+        self.names(fnv(name))
     }
 }
 
@@ -311,6 +346,7 @@ pub const fn same(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::part::Part;
 
     fn print(text: &str) -> u64 {
         text.parse::<Shape>().expect(text).fingerprint()
@@ -396,6 +432,30 @@ mod tests {
         assert_ne!(inside(free), inside(bound));
     }
 
+    /// They are stored nowhere, and still are what they were: that of a part depends on how far out a type is that it
+    /// names, whether it was made there or kept.
+    #[test]
+    fn fingerprints_are_those_of_releases_before() {
+        let cases = [
+            ("(u8, (u16, [str]), option<(bool,)>)", 0xbcb0_0e2e_c02d_1f36),
+            (
+                "rec a {id: u8, next: ({x: @a, y: [@a]}, enum {A(@a), B})}",
+                0xe78f_5d4c_b4dc_840e,
+            ),
+            (
+                "rec a {x: [rec b {up: option<@a>, of: (@b, (@a, u8))}], y: {z: {z: @a}}}",
+                0x63db_6fe1_fedf_edcd,
+            ),
+            (
+                "{a: @x, b: ({c: @x}, @y), d: enum {E(@y)}}",
+                0x931c_180a_d0db_e17e,
+            ),
+        ];
+        for (text, before) in cases {
+            assert_eq!(print(text), before, "{text}");
+        }
+    }
+
     /// A shape that is read keeps in its fields what a constant does.
     #[test]
     fn constants_and_texts_have_the_same_fingerprints() {
@@ -414,20 +474,36 @@ mod tests {
         assert_eq!(PRINT, print(&CHAIN.to_string()));
     }
 
-    /// Each level has five fields of the one below it, which is looked at once for each and not for each way to it.
+    /// Levels of types with five parts each, of the level below: each is looked at once, and not for each way to it.
     #[test]
-    fn what_holds_a_type_that_is_looked_up_later_is_looked_at_once() {
-        let later = Shape::Later {
+    fn a_type_is_looked_at_once_for_each_that_holds_it() {
+        const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+        let fields: fn(&'static Shape) -> Shape =
+            |part| Shape::Struct(NAMES.map(|name| ShapeField::new(name, part)).to_vec().into());
+        let items: fn(&'static Shape) -> Shape =
+            |part| Shape::Tuple([(); 5].map(|()| ShapeItem::new(part)).to_vec().into());
+        let variants: fn(&'static Shape) -> Shape =
+            |part| Shape::Enum(NAMES.map(|name| ShapeVariant::new(name, part)).to_vec().into());
+        let later = || Shape::Later {
             name: || "Later",
             shape: || &Shape::Unit,
         };
-        let mut level: &'static Shape = Box::leak(Box::new(later));
-        for _ in 0..40 {
-            let fields: &'static _ = Box::leak(Box::new(
-                ["a", "b", "c", "d", "e"].map(|name| ShapeField::new(name, level)),
-            ));
-            level = Box::leak(Box::new(Shape::Struct(Part::Static(fields))));
+        let named = || Shape::Option(Shape::Ref(Part::Static("Named")).into());
+        for level in [fields, items, variants] {
+            let levels = |innermost: Shape| {
+                let of = |part: Shape| level(Box::leak(Box::new(part)));
+                (0..40).fold(innermost, |part, _| of(part))
+            };
+            assert!(levels(Shape::U8).is_closed());
+            let open = levels(later());
+            assert!(open.is_open() && !open.is_closed());
+            let inside = levels(named());
+            assert!(!inside.is_open() && !inside.is_closed());
+            let whole = Shape::Recursive {
+                name: Part::Static("Named"),
+                body: inside.clone().into(),
+            };
+            assert!(whole.is_closed() && whole.fingerprint() != inside.fingerprint());
         }
-        assert!(level.is_open() && !level.is_closed());
     }
 }

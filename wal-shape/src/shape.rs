@@ -1,7 +1,7 @@
 //! Shapes: what events look like.
 
 use crate::part::Part;
-use crate::print::Print;
+use crate::print::Kept;
 
 /// The shape of a type, as serde hands it to a format that does not describe itself: a constant that describes a type
 /// of the program, or what was read from text, in `wal.lock` and in a log.
@@ -41,7 +41,7 @@ pub enum Shape {
     /// Keys and values.
     Map(Part<Shape>, Part<Shape>),
     /// Values of different types.
-    Tuple(Part<[Part<Shape>]>),
+    Tuple(Part<[ShapeItem]>),
     /// Named fields in their order.
     Struct(Part<[ShapeField]>),
     /// One of several variants, by position.
@@ -76,7 +76,15 @@ pub struct ShapeField {
     pub name: Part<str>,
     /// Its type.
     pub shape: Part<Shape>,
-    pub(crate) print: Print,
+    pub(crate) kept: Kept,
+}
+
+/// An item of a tuple.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ShapeItem {
+    /// Its type.
+    pub shape: Part<Shape>,
+    pub(crate) kept: Kept,
 }
 
 /// A variant of an enum inside an event.
@@ -86,7 +94,7 @@ pub struct ShapeVariant {
     pub name: Part<str>,
     /// Its fields: [`Shape::Unit`], [`Shape::single`], [`Shape::Tuple`] or [`Shape::Struct`].
     pub fields: Part<Shape>,
-    pub(crate) print: Print,
+    pub(crate) kept: Kept,
 }
 
 impl ShapeField {
@@ -96,15 +104,33 @@ impl ShapeField {
         ShapeField {
             name: Part::Static(name),
             shape: Part::Static(shape),
-            print: ShapeField::print_of(name, shape),
+            kept: ShapeField::kept(name, shape),
         }
     }
 
     /// A field of a shape that is put together while the program runs.
     #[must_use]
     pub fn of(name: Part<str>, shape: Part<Shape>) -> Self {
-        let print = ShapeField::print_of(&name, &shape);
-        ShapeField { name, shape, print }
+        let kept = ShapeField::kept(&name, &shape);
+        ShapeField { name, shape, kept }
+    }
+}
+
+impl ShapeItem {
+    /// An item of a constant.
+    #[must_use]
+    pub const fn new(shape: &'static Shape) -> Self {
+        ShapeItem {
+            shape: Part::Static(shape),
+            kept: ShapeItem::kept(shape),
+        }
+    }
+
+    /// An item of a shape that is put together while the program runs.
+    #[must_use]
+    pub fn of(shape: Part<Shape>) -> Self {
+        let kept = ShapeItem::kept(&shape);
+        ShapeItem { shape, kept }
     }
 }
 
@@ -115,15 +141,15 @@ impl ShapeVariant {
         ShapeVariant {
             name: Part::Static(name),
             fields: Part::Static(fields),
-            print: ShapeVariant::print_of(name, fields),
+            kept: ShapeVariant::kept(name, fields),
         }
     }
 
     /// A variant of a shape that is put together while the program runs.
     #[must_use]
     pub fn of(name: Part<str>, fields: Part<Shape>) -> Self {
-        let print = ShapeVariant::print_of(&name, &fields);
-        ShapeVariant { name, fields, print }
+        let kept = ShapeVariant::kept(&name, &fields);
+        ShapeVariant { name, fields, kept }
     }
 }
 
@@ -165,7 +191,7 @@ impl Shape {
                 Shape::Option(inner) | Shape::Seq(inner) | Shape::Array(inner, _) => all(inner),
                 Shape::Recursive { body, .. } => all(body),
                 Shape::Map(key, value) => all(key) && all(value),
-                Shape::Tuple(items) => items.iter().all(|item| all(item)),
+                Shape::Tuple(items) => items.iter().all(|item| all(&item.shape)),
                 Shape::Struct(fields) => fields.iter().all(|field| all(&field.shape)),
                 Shape::Enum(variants) => variants.iter().all(|variant| all(&variant.fields)),
                 Shape::Opaque { wire: Some(wire), .. } => all(wire),

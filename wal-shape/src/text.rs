@@ -5,9 +5,8 @@ use std::cell::RefCell;
 use std::fmt::{self, Display, Write};
 use std::hash::{Hash, Hasher};
 
-use crate::part::Part;
-use crate::print::{Scope, fnv};
-use crate::shape::{Shape, ShapeField, WORDS};
+use crate::print::fnv;
+use crate::shape::{Shape, ShapeField, ShapeItem, WORDS};
 
 impl Shape {
     /// Whether this is its text today. Allocates nothing.
@@ -79,6 +78,25 @@ pub(crate) fn line_name(text: &str) -> String {
     format!("&{:016x}", fnv(text))
 }
 
+/// The types around a part that hold themselves, the innermost first.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    name: &'a str,
+    outer: Option<&'a Scope<'a>>,
+}
+
+impl<'a> Scope<'a> {
+    /// How many are around it.
+    fn level(&self) -> usize {
+        std::iter::successors(self.outer, |scope| scope.outer).count()
+    }
+
+    /// The innermost with this name.
+    fn find(innermost: Option<&'a Self>, name: &str) -> Option<&'a Self> {
+        std::iter::successors(innermost, |scope| scope.outer).find(|scope| scope.name == name)
+    }
+}
+
 /// A shape in its place.
 #[derive(Clone, Copy)]
 struct Shown<'a> {
@@ -111,7 +129,9 @@ impl<'a> Shown<'a> {
     /// Without the names of types that would hold themselves and do not.
     fn stripped(self) -> Self {
         match self.shape {
-            Shape::Recursive { name, body } if !body.names(name) => Shown { shape: body, ..self }.stripped(),
+            Shape::Recursive { name, body } if !body.is_named_in(name) => {
+                Shown { shape: body, ..self }.stripped()
+            }
             Shape::Later { name, shape } if !leads_to(shape(), name()) => Shown {
                 shape: shape(),
                 ..self
@@ -152,9 +172,9 @@ impl<'a> Shown<'a> {
         f.write_str("}")
     }
 
-    fn items(self, f: &mut fmt::Formatter<'_>, items: &[Part<Shape>]) -> fmt::Result {
+    fn items(self, f: &mut fmt::Formatter<'_>, items: &[ShapeItem]) -> fmt::Result {
         f.write_str("(")?;
-        list(f, items, |f, item| self.part(item).fmt(f))?;
+        list(f, items, |f, item| self.part(&item.shape).fmt(f))?;
         f.write_str(if items.len() == 1 { ",)" } else { ")" })
     }
 

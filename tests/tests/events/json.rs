@@ -15,7 +15,7 @@ use wal_db::testing::{append_payload, shape_values};
 use wal_db::{
     codec::{Bincode, Codec, CodecId, Json, Postcard},
     event::TypedError,
-    schema::{EventSchema, Part, Schemas, Shape, ShapeField, ShapeVariant, Value},
+    schema::{EventSchema, Part, Schemas, Shape, ShapeField, ShapeItem, ShapeVariant, Value},
 };
 
 const ID: u32 = 7;
@@ -91,8 +91,8 @@ impl<'a> Derived<'a> {
             (Shape::Unit, _) => s.serialize_unit_variant("", at, name),
             (Shape::Tuple(shapes), Value::Tuple(values)) => {
                 let mut tuple = s.serialize_tuple_variant("", at, name, values.len())?;
-                for (value, shape) in values.iter().zip(shapes.iter()) {
-                    tuple.serialize_field(&self.part(value, shape))?;
+                for (value, item) in values.iter().zip(shapes.iter()) {
+                    tuple.serialize_field(&self.part(value, &item.shape))?;
                 }
                 tuple.end()
             }
@@ -165,10 +165,10 @@ impl Serialize for Derived<'_> {
                 }
                 tuple.end()
             }
-            (Shape::Tuple(shapes), Value::Tuple(items)) => {
-                let mut tuple = s.serialize_tuple(items.len())?;
-                for (item, shape) in items.iter().zip(shapes.iter()) {
-                    tuple.serialize_element(&self.part(item, shape))?;
+            (Shape::Tuple(shapes), Value::Tuple(values)) => {
+                let mut tuple = s.serialize_tuple(values.len())?;
+                for (value, item) in values.iter().zip(shapes.iter()) {
+                    tuple.serialize_element(&self.part(value, &item.shape))?;
                 }
                 tuple.end()
             }
@@ -236,7 +236,7 @@ fn fields(parts: impl Strategy<Value = Shape> + 'static) -> impl Strategy<Value 
 }
 
 fn tuple(parts: BoxedStrategy<Shape>) -> impl Strategy<Value = Shape> {
-    let items = proptest::collection::vec(parts.prop_map(Part::from), 0..3);
+    let items = proptest::collection::vec(parts.prop_map(|part| ShapeItem::of(part.into())), 0..3);
     items.prop_map(|items| Shape::Tuple(items.into()))
 }
 
@@ -286,7 +286,10 @@ fn shapes() -> BoxedStrategy<Shape> {
             1 => inner.clone().prop_map(|shape| Shape::Recursive {
                 name: Part::Static("R"),
                 body: Shape::Tuple(
-                    vec![shape.into(), Shape::Option(Shape::Ref(Part::Static("R")).into()).into()].into(),
+                    [shape, Shape::Option(Shape::Ref(Part::Static("R")).into())]
+                        .map(|item| ShapeItem::of(item.into()))
+                        .to_vec()
+                        .into(),
                 )
                 .into(),
             }),

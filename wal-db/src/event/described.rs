@@ -11,7 +11,7 @@ use serde::ser::{
 
 use super::{
     record::WalRecord,
-    schema::{Shape, ShapeField},
+    schema::{Shape, ShapeField, ShapeItem},
     value::Place,
 };
 
@@ -291,7 +291,7 @@ enum Expected<'c> {
     Any,
     /// Keys, and the values that follow them; an element is a value.
     Each(&'c Shape, &'c Shape),
-    Items(std::slice::Iter<'c, super::schema::Part<Shape>>),
+    Items(std::slice::Iter<'c, ShapeItem>),
     Fields(std::slice::Iter<'c, ShapeField>),
 }
 
@@ -317,7 +317,7 @@ impl<'c> Parts<'c> {
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
         let shape = match &mut self.expected {
             Expected::Each(_, value) => Some(*value),
-            Expected::Items(items) => items.next().map(|item| &**item),
+            Expected::Items(items) => items.next().map(|item| &*item.shape),
             Expected::Any | Expected::Fields(_) => None,
         };
         let at = self.count;

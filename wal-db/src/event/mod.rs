@@ -83,7 +83,7 @@ pub mod __private {
         ChainProblem, EventType, Next, NotRecord, Of, OlderVersion, WalDecode, WalRecord, begins_at, reads,
     };
     pub use super::schema::{
-        Part, ReadIn, SchemaIn, Shape, ShapeField, ShapeVariant, Version, WalSchema, read_in,
+        Part, ReadIn, SchemaIn, Shape, ShapeField, ShapeItem, ShapeVariant, Version, WalSchema, read_in,
     };
     pub use super::stored::{FromEarlier, Is, Retired, StoredEvent, UnknownEvent, Upcast};
     pub use crate::error::TypedError;

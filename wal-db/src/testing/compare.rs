@@ -279,7 +279,7 @@ impl<'a> Side<'a> {
             (Shape::Tuple(shapes), Value::Tuple(values)) => {
                 let fields = shapes.iter().zip(values).enumerate();
                 fields
-                    .map(|(at, (shape, value))| part(at.to_string().into(), shape, value))
+                    .map(|(at, (item, value))| part(at.to_string().into(), &item.shape, value))
                     .collect()
             }
             (Shape::Enum(variants), Value::Variant(name, value)) => {

@@ -68,7 +68,9 @@ impl<'a> Positional<'a> {
         Some(match (shape, self.value) {
             (Shape::Tuple(shapes), Value::Tuple(values)) if shapes.len() == values.len() => {
                 let fields = values.iter().zip(shapes.iter());
-                fields.map(|(value, shape)| self.part(value, shape)).collect()
+                fields
+                    .map(|(value, item)| self.part(value, &item.shape))
+                    .collect()
             }
             (Shape::Array(shape, len), Value::List(values) | Value::Tuple(values))
                 if *len == values.len() =>

@@ -202,7 +202,7 @@ fn values(at: &Making<'_>) -> Values {
         Shape::Tuple(items) => {
             let items = items.iter().enumerate();
             plain(
-                tuple(items.map(|(i, item)| (i.to_string(), &**item)), at)?,
+                tuple(items.map(|(i, item)| (i.to_string(), &*item.shape)), at)?,
                 Value::Tuple,
             )
         }
@@ -233,7 +233,7 @@ fn some<S: Strategy + Clone + 'static>(elements: S, long: bool) -> BoxedStrategy
 /// Whether values of a shape are small enough for a long list of them.
 fn is_small(shape: &Shape) -> bool {
     match shape {
-        Shape::Tuple(items) => items.len() <= MAX_ELEMENTS && items.iter().all(|item| is_plain(item)),
+        Shape::Tuple(items) => items.len() <= MAX_ELEMENTS && items.iter().all(|item| is_plain(&item.shape)),
         Shape::Struct(fields) => {
             fields.len() <= MAX_ELEMENTS && fields.iter().all(|field| is_plain(&field.shape))
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::event::schema::{Part, Shape, ShapeField, ShapeVariant};
+use crate::event::schema::{Part, Shape, ShapeField, ShapeItem, ShapeVariant};
 
 /// What an opaque type is written as, by its name; `None` if that is not the same wherever it is.
 pub(super) type Wires<'s> = HashMap<&'s str, Option<&'s Shape>>;
@@ -28,7 +28,7 @@ pub(super) fn wires<'s>(shape: &'s Shape, known: &mut Wires<'s>) {
             wires(key, known);
             wires(value, known);
         }
-        Shape::Tuple(items) => items.iter().for_each(|item| wires(item, known)),
+        Shape::Tuple(items) => items.iter().for_each(|item| wires(&item.shape, known)),
         Shape::Struct(fields) => fields.iter().for_each(|field| wires(&field.shape, known)),
         Shape::Enum(variants) => variants.iter().for_each(|variant| wires(&variant.fields, known)),
         _ => {}
@@ -54,7 +54,10 @@ pub(super) fn with_wires(shape: &Shape, known: &Wires<'_>) -> Shape {
             body: part(body),
         },
         Shape::Map(key, value) => Shape::Map(part(key), part(value)),
-        Shape::Tuple(items) => Shape::Tuple(items.iter().map(|item| part(item)).collect::<Vec<_>>().into()),
+        Shape::Tuple(items) => {
+            let items = items.iter().map(|item| ShapeItem::of(part(&item.shape)));
+            Shape::Tuple(items.collect::<Vec<_>>().into())
+        }
         Shape::Struct(fields) => {
             let fields = fields
                 .iter()

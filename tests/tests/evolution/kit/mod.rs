@@ -20,7 +20,7 @@ use wal_db::{
     WalSchema,
     codec::Codec,
     event::{EventType, OlderVersion, TypedError, WalDecode},
-    schema::{Part, Shape, ShapeField, ShapeVariant},
+    schema::{Part, Shape, ShapeField, ShapeItem, ShapeVariant},
 };
 use wal_tests::record;
 
@@ -311,7 +311,7 @@ const CHOOSY: &Shape = &Shape::Struct(Part::Static(&[
 
 const TREE_SCHEMA: &Shape = {
     const INNER: &Shape = &Shape::Ref(Part::Static("Tree"));
-    const FORK: &Shape = &Shape::Tuple(Part::Static(&[Part::Static(INNER), Part::Static(INNER)]));
+    const FORK: &Shape = &Shape::Tuple(Part::Static(&[ShapeItem::new(INNER), ShapeItem::new(INNER)]));
     const NAMED: &Shape = &Shape::Struct(Part::Static(&[
         ShapeField::new("name", &Shape::Str),
         ShapeField::new("inner", &Shape::Seq(Part::Static(INNER))),

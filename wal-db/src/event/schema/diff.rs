@@ -43,7 +43,7 @@ impl Found<'_> {
             }
             (Shape::Tuple(stored), Shape::Tuple(program)) if stored.len() == program.len() => {
                 for (i, (stored, program)) in stored.iter().zip(program.iter()).enumerate() {
-                    self.compare(&join(path, &i.to_string()), stored, program);
+                    self.compare(&join(path, &i.to_string()), &stored.shape, &program.shape);
                 }
             }
             (Shape::Option(stored), Shape::Option(program)) => {

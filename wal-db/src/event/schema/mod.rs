@@ -10,7 +10,7 @@ pub(crate) use diff::differences;
 #[doc(hidden)]
 pub use versions::{ReadIn, SchemaIn, Version, read_in};
 pub(crate) use wal_shape::list;
-pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeVariant};
+pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeItem, ShapeVariant};
 
 /// A type whose values can be part of an event.
 ///

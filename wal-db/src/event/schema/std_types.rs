@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserializer;
 
 use super::versions::{self, In, holders, read_as, unversioned};
-use super::{Part, ReadIn, Shape, ShapeField, ShapeVariant, Version, WalSchema};
+use super::{Part, ReadIn, Shape, ShapeField, ShapeItem, ShapeVariant, Version, WalSchema};
 
 macro_rules! words {
     ($($shape:ident: $($ty:ty),+;)*) => {
@@ -206,7 +206,7 @@ macro_rules! tuples {
         $(
             holders! {
                 [$($name)+] [] ($($name,)+) =
-                    &Shape::Tuple(Part::Static(&[$(Part::Static($name::SCHEMA)),+]));
+                    &Shape::Tuple(Part::Static(&[$(ShapeItem::new($name::SCHEMA)),+]));
             }
 
             read_as! {

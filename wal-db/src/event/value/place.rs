@@ -109,12 +109,17 @@ mod tests {
         let Shape::Tuple(items) = outer.shape else {
             panic!("{}", outer.shape)
         };
-        assert_eq!(follow(&outer.part(&items[1])), outer.shape.to_string());
-        let inner = outer.part(&items[0]).follow().ok().flatten().expect("the inner");
+        assert_eq!(follow(&outer.part(&items[1].shape)), outer.shape.to_string());
+        let inner = outer
+            .part(&items[0].shape)
+            .follow()
+            .ok()
+            .flatten()
+            .expect("the inner");
         let Shape::Tuple(items) = inner.shape else {
             panic!("{}", inner.shape)
         };
-        assert_eq!(follow(&inner.part(&items[0])), "(@A, u8)");
+        assert_eq!(follow(&inner.part(&items[0].shape)), "(@A, u8)");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::de::{
 };
 
 use super::{Value, any::Any, budget::Budget, place::Place};
-use crate::event::schema::{Part, Shape, ShapeField, ShapeVariant};
+use crate::event::schema::{Shape, ShapeField, ShapeItem, ShapeVariant};
 
 /// No collection reserves room for more than this before its parts are there.
 const MAX_RESERVED: usize = 8;
@@ -226,7 +226,7 @@ impl<'de> Visitor<'de> for Entries<'_> {
 }
 
 struct Tuple<'c, 'r> {
-    items: &'c [Part<Shape>],
+    items: &'c [ShapeItem],
     at: &'r Reading<'c>,
 }
 
@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for Tuple<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut values = Vec::with_capacity(self.items.len().min(MAX_RESERVED));
         for item in self.items {
-            values.push(next(&mut seq, self.at.part(item), &self)?);
+            values.push(next(&mut seq, self.at.part(&item.shape), &self)?);
         }
         Ok(Value::Tuple(values))
     }
