@@ -23,6 +23,7 @@ mod latency;
 mod limit;
 mod line;
 mod load;
+mod many;
 mod measured;
 mod memory;
 mod ours;
@@ -68,6 +69,8 @@ struct Cli {
 enum Command {
     /// Run workloads for all contenders and compare them.
     Compare(Compare),
+    /// Measure what many logs in one process cost.
+    ManyLogs(many::ManyLogs),
     #[command(hide = true)]
     Child(Child),
 }
@@ -115,6 +118,7 @@ struct Compare {
 fn main() -> ExitCode {
     let passed = match Cli::parse().command {
         Command::Compare(args) => compare(&args),
+        Command::ManyLogs(args) => many::run(&args),
         Command::Child(child) => child::run(&child).map(|()| true),
     };
     match passed {

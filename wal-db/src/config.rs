@@ -10,6 +10,7 @@ use crate::{
         MAX_PAYLOAD,
         timeline::{MAX_EPOCHS, Room},
     },
+    pool::{Background, Pool},
 };
 
 /// What iteration does at a damaged record.
@@ -147,6 +148,9 @@ pub struct WalConfig {
     staging: Staging,
     staging_bytes: usize,
     background_flush: bool,
+    /// Threads that it shares with other logs.
+    #[serde(skip)]
+    background: Option<Background>,
     /// How many epochs a manifest holds at most.
     #[serde(skip)]
     timeline_entries: u16,
@@ -164,6 +168,7 @@ impl WalConfig {
             staging: Staging::Mapped,
             staging_bytes: 8 << 20,
             background_flush: true,
+            background: None,
             timeline_entries: MAX_EPOCHS as u16,
             seal_after_ms: 5,
         }
@@ -207,11 +212,18 @@ impl WalConfig {
         self
     }
 
-    /// Whether the log has threads of its own: two that write records out, prepare space and seal an idle log, and one
-    /// for each iterator that goes through megabytes, which reads ahead. Without them this happens in the calls that
-    /// need it, and the caller that waits for a ticket flushes it.
+    /// Whether the log has background threads: two that write records out, prepare space and seal an idle log, its own
+    /// or [shared](Self::with_background), and one for each iterator that goes through megabytes, which reads ahead.
+    /// Without them this happens in the calls that need it, and the caller that waits for a ticket flushes it.
     pub const fn with_background_flush(mut self, on: bool) -> Self {
         self.background_flush = on;
+        self
+    }
+
+    /// Lets the log share the threads that write records out, prepare space and seal it, with all that get the same ones.
+    /// With [`with_background_flush(false)`](Self::with_background_flush) it uses none of them.
+    pub const fn with_background(mut self, background: &Background) -> Self {
+        self.background = Some(*background);
         self
     }
 
@@ -263,6 +275,12 @@ impl WalConfig {
         self.background_flush
     }
 
+    /// See [`with_background`](Self::with_background); `None` if the log has threads of its own.
+    #[must_use]
+    pub const fn background(&self) -> Option<Background> {
+        self.background
+    }
+
     /// See [`with_seal_after_ms`](Self::with_seal_after_ms).
     #[must_use]
     pub const fn seal_after_ms(&self) -> u64 {
@@ -296,6 +314,13 @@ impl WalConfig {
             return Ok(());
         };
         Err(WalError::Config { what })
+    }
+
+    /// The threads that it shares, those of this process.
+    pub(crate) fn pool(&self) -> Option<&'static Pool> {
+        self.background
+            .filter(|_| self.background_flush)
+            .map(|background| background.pool())
     }
 
     pub(crate) const fn seal_after(&self) -> Duration {

@@ -51,7 +51,9 @@ mod for_now;
 mod format;
 mod log;
 mod lsn;
+mod pool;
 mod position;
+mod process;
 mod staging;
 pub mod state;
 mod storage;
@@ -119,6 +121,7 @@ pub mod recovery {
 pub mod store {
     pub use crate::{
         config::{NotMapped, StagingInUse},
+        pool::Background,
         storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore},
     };
 }

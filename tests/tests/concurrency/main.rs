@@ -4,3 +4,4 @@
 mod panics;
 mod readers;
 mod reentrant;
+mod sharing;

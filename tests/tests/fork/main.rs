@@ -8,7 +8,7 @@ mod calls;
 mod children;
 mod others;
 
-use wal_db::{Staging, WalConfig, WalError};
+use wal_db::{Staging, WalConfig, WalError, store::Background};
 use wal_tests::variant;
 
 /// What every call says in a child.
@@ -22,11 +22,17 @@ pub(crate) fn config(staging: Staging, background: bool) -> WalConfig {
         .with_background_flush(background)
 }
 
+/// Every staging with no background threads, with its own, and with those that it shares.
 pub(crate) fn configs() -> impl Iterator<Item = WalConfig> {
     let stagings = [Staging::Mapped, Staging::Heap, Staging::WriteThrough];
-    stagings
-        .into_iter()
-        .flat_map(|staging| [false, true].map(|background| config(staging, background)))
+    stagings.into_iter().flat_map(|staging| {
+        let own = config(staging, true);
+        [
+            config(staging, false),
+            own,
+            own.with_background(&Background::shared()),
+        ]
+    })
 }
 
 /// The variant of an outcome, and the cause if it has one.

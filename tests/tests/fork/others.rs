@@ -1,12 +1,12 @@
 //! What a child does with other handles than those that it was born with, and what its parent notices of it.
 
-use std::process::Command;
+use std::{process::Command, sync::mpsc::channel};
 
-use wal_db::{Staging, Start, Wal, WalError};
+use wal_db::{Staging, Start, Wal, WalError, store::Background};
 use wal_tests::{
-    all, assert_is,
+    PATIENCE, all, assert_is,
     files::{FORMS, Form, Place},
-    payload, put,
+    payload, put, ticket,
 };
 
 use super::{
@@ -47,6 +47,25 @@ fn a_child_opens_another_log_and_its_parents_once_that_is_closed() {
         assert_eq!(all(&wal)[..21], entries, "{what}");
         assert_eq!(all(&own.open(config).unwrap()).len(), 200, "{what}");
     }
+}
+
+#[test]
+fn a_child_has_shared_threads_of_its_own() {
+    let config = config(Staging::Mapped, true).with_background(&Background::new(1));
+    let (place, own) = (Place::fast(Form::File), Place::fast(Form::File));
+    let told = |wal: &Wal| {
+        let (tell, told) = channel();
+        ticket(wal, b"x").on_durable(move |outcome| tell.send(outcome.is_ok()).unwrap());
+        told.recv_timeout(PATIENCE)
+    };
+    let wal = place.open(config).unwrap();
+    assert_eq!(told(&wal), Ok(true));
+    let child = fork(|_| {
+        let mine = own.open(config).unwrap();
+        format!("{:?}", (0..3).map(|_| told(&mine)).collect::<Result<Vec<_>, _>>())
+    });
+    assert_eq!(child.says("a child"), "Ok([true, true, true])");
+    assert_eq!(told(&wal), Ok(true));
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::{
         is_zero,
         staging::{DURABLE_AT, RELEASED_AT, STAGING_HEADER_LEN, USED, checked_stores},
     },
-    storage::Process,
+    process::Process,
 };
 
 /// A part of the ring that belongs to one writer until it is published. Dropped before that, it becomes a void.

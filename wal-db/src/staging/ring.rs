@@ -14,7 +14,7 @@ use super::memory::{Claim, Memory};
 use crate::{
     format::{FrameKey, GROUP_HEADER_LEN, align_sector},
     lsn::Pos,
-    storage::wiped::Wiped,
+    process::Wiped,
     sync::{AtomicU64, CachePadded, Mutex, Ordering, load_for_swap, spin_loop},
 };
 

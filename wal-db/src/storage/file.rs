@@ -12,7 +12,6 @@ use super::{
     recognised,
     sys::{self, System},
     table,
-    wiped::Process,
 };
 use crate::{
     error::{Result, WalError},
@@ -22,6 +21,7 @@ use crate::{
         segment::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_USED, SegmentFault, SegmentHeader},
         staging::{STAGING_HEADER_LEN, may_be_replaced},
     },
+    process::Process,
     sync::{Arc, AtomicU64, Ordering},
 };
 

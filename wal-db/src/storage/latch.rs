@@ -2,10 +2,11 @@
 
 use std::{io, path::PathBuf};
 
-use super::{Identity, StoreFault, WalStore, wiped::Process};
+use super::{Identity, StoreFault, WalStore};
 use crate::{
     error::WalError,
     for_now::is_for_now,
+    process::Process,
     sync::{Arc, AtomicBool, Mutex, OnceLock, Ordering},
 };
 

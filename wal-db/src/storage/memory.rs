@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{WalStore, wiped::Process};
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use super::WalStore;
+use crate::{
+    process::Process,
+    sync::{Arc, AtomicU64, Mutex, Ordering},
+};
 
 /// The stream is kept in pieces of this size, so that what is not needed any more can be given back.
 const CHUNK: u64 = 64 << 10;

@@ -14,7 +14,6 @@ mod segmented;
 pub(crate) mod sys;
 mod table;
 mod wal_db_1;
-pub(crate) mod wiped;
 
 use std::{fmt, fs::File, io, path::PathBuf};
 
@@ -24,7 +23,6 @@ pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::{segment_index, segment_name};
 pub(crate) use sys::{System, is_not_a_file};
-pub(crate) use wiped::{Process, end_thread_of_child};
 
 /// What a log is stored in: the stream, bytes that grow at their end, and two small slots beside it.
 ///

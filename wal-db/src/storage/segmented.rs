@@ -15,7 +15,6 @@ use super::{
     files::Files,
     fs::{Access, Dir, File, FileSystem, read_at, write_at},
     sys, table,
-    wiped::Process,
 };
 use crate::{
     for_now::{ForNow, for_good, is_full},
@@ -23,6 +22,7 @@ use crate::{
         LogId, SEGMENT_HEADER_LEN, is_zero,
         segment::{SEGMENT_HEADER_USED, SegmentHeader},
     },
+    process::Process,
     sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering},
 };
 

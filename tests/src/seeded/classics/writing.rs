@@ -96,6 +96,26 @@ pub(super) const WRITING: &[Bug] = &[
         ],
     ),
     classic(
+        "shared-flusher-says-that-it-comes",
+        "an appender that waits for room counts on a thread that logs share, which is in a callback of another log",
+        &["concurrency::sharing::a_callback_that_waits_for_room_in_a_log_of_the_same_thread_gets_it"],
+    ),
+    classic(
+        "shared-threads-never-end",
+        "the threads that logs share are left when the last log is closed",
+        &["concurrency::sharing::shared_threads_end_with_the_last_log_and_come_again_with_the_next"],
+    ),
+    classic(
+        "pool-without-a-bound",
+        "logs that share threads start as many as they want",
+        &["concurrency::sharing::a_thousand_logs_are_served_by_four_threads"],
+    ),
+    classic(
+        "child-uses-its-parents-pool",
+        "a forked child waits for threads that are its parent's",
+        &["fork::others::a_child_has_shared_threads_of_its_own"],
+    ),
+    classic(
         "callbacks-called-with-a-lock",
         "an appender of a schema calls the callbacks that its flush was for, while it has the lock of the schemas",
         &["hostile::edges::callbacks::no_callback_is_called_with_a_lock_that_it_may_want"],

@@ -2,7 +2,7 @@
 
 use std::{thread, time::Instant};
 
-use wal_db::{MemStore, Wal, WalConfig, WalStore};
+use wal_db::{MemStore, Wal, WalConfig, WalStore, store::Background};
 use wal_tests::note;
 
 /// Longer than any machine takes; only a seal that never comes reaches it.
@@ -20,8 +20,15 @@ fn groups(store: &MemStore) -> usize {
 
 #[test]
 fn an_idle_log_is_sealed_after_an_append_and_sync() {
+    let own = WalConfig::new().with_seal_after_ms(1);
+    is_sealed(own);
+    is_sealed(own.with_background(&Background::new(1)));
+    note("an idle log was sealed each time");
+}
+
+fn is_sealed(config: WalConfig) {
     let store = MemStore::new();
-    let wal = Wal::with_store_and_config(store.clone(), WalConfig::new().with_seal_after_ms(1)).unwrap();
+    let wal = Wal::with_store_and_config(store.clone(), config).unwrap();
     // More than once: the flusher rests again in between, and it is met before it does, and after.
     for round in 1..=ROUNDS {
         (0..20 * round).for_each(|_| thread::yield_now());
@@ -32,5 +39,4 @@ fn an_idle_log_is_sealed_after_an_append_and_sync() {
             thread::yield_now();
         }
     }
-    note("an idle log was sealed each time");
 }

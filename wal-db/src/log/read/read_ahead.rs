@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     log::panics::caught,
-    storage::{Process, WalStore, read_full},
+    process::Process,
+    storage::{WalStore, read_full},
     sync::{Arc, Bell, Mutex, thread},
 };
 

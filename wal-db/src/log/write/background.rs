@@ -1,14 +1,15 @@
-//! The two threads that keep work off the append path: the flusher writes, seals and serves tickets; the preparer makes
-//! space ready and flushes the backlog.
+//! Work that is kept off the append path: the flusher writes, seals and serves tickets; the preparer makes space ready
+//! and flushes the backlog. Each is a thread of the log, or a task of threads that logs share.
 
-use std::{cell::Cell, time::Duration};
+use std::{sync::Weak, time::Duration};
 
 use super::{turn::Turn, writer::Writer};
 use crate::{
     error::{Result, WalError},
     log::panics::caught,
-    storage::end_thread_of_child,
-    sync::{Arc, AtomicBool, AtomicU64, Gate, Ordering, thread, thread_local},
+    pool::{Next, Pool, Task, Work, begin_thread_of_a_log, is_thread_of_a_log},
+    process::end_thread_of_child,
+    sync::{Arc, AtomicBool, AtomicU64, Gate, Mutex, Ordering, thread},
 };
 
 /// What the appending threads and the background share.
@@ -17,12 +18,68 @@ pub(crate) struct Background {
     /// The flusher rests until it is rung: it has seen that there is nothing to seal.
     resting: AtomicBool,
     stop: AtomicBool,
-    flusher: Alarm,
-    preparer: Alarm,
+    flusher: Role,
+    preparer: Role,
     /// Durability was asked for up to here, by tickets that nothing waits for.
     wanted: AtomicU64,
     pages_wanted: AtomicBool,
+    idleness: Mutex<Idleness>,
 }
+
+/// What the flusher knows of the time in which it rested.
+#[derive(Default)]
+struct Idleness {
+    /// The tail before the rest before.
+    before: u64,
+    /// The tail when it went to rest, and whether something could be sealed.
+    rest: Option<(u64, bool)>,
+}
+
+/// How somebody is rung for.
+enum Role {
+    Alone(Alarm),
+    Shared(Arc<Task>),
+}
+
+impl Role {
+    fn new<W: Work + 'static>(pool: Option<&'static Pool>, work: W) -> Self {
+        match pool {
+            Some(pool) => Role::Shared(Task::new(pool, Box::new(work))),
+            None => Role::Alone(Alarm::new()),
+        }
+    }
+
+    fn ring(&self) {
+        match self {
+            Role::Alone(alarm) => alarm.ring(),
+            Role::Shared(task) => task.ring(),
+        }
+    }
+
+    /// In a thread of its own, until the log is closed.
+    fn run_alone(&self, writer: &Writer, work: &dyn Work) {
+        begin_thread_of_a_log();
+        let mut rung = true;
+        while let Role::Alone(alarm) = self
+            && writer.goes_on()
+        {
+            match work.turn(rung) {
+                Next::Again => {}
+                // A callback may have forked, and have returned in the child.
+                Next::Rest(time) if writer.goes_on() => rung = alarm.sleep(time),
+                Next::Rest(_) => {}
+                Next::End => break,
+            }
+        }
+        work.end();
+        if writer.is_in_child() {
+            end_thread_of_child();
+        }
+    }
+}
+
+/// What an error says that one has met.
+const STARTING: &str = "starting a thread";
 
 /// A gate with a flag, so that a thread that is awake anyway costs no system call.
 pub(super) struct Alarm {
@@ -55,48 +112,59 @@ impl Alarm {
     }
 }
 
-thread_local! {
-    /// Whether this thread is one of a log, of whatever log.
-    static IS_OF_A_LOG: Cell<bool> = const { Cell::new(false) };
-}
-
 impl Background {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(writer: &Weak<Writer>, pool: Option<&'static Pool>) -> Self {
         Background {
             running: AtomicBool::new(false),
             resting: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            flusher: Alarm::new(),
-            preparer: Alarm::new(),
+            flusher: Role::new(pool, Flusher(writer.clone())),
+            preparer: Role::new(pool, Preparer(writer.clone())),
             wanted: AtomicU64::new(0),
             pages_wanted: AtomicBool::new(false),
+            idleness: Mutex::new(Idleness::default()),
         }
     }
 
+    /// Starts it, if the log has any; returns the threads of its own.
     pub(crate) fn start(writer: &Arc<Writer>) -> Result<Vec<thread::JoinHandle<()>>> {
         if !writer.config.background_flush() {
             return Ok(Vec::new());
         }
-        let spawn = |name: &str, run: fn(&Writer)| {
+        let background = &writer.background;
+        match (&background.flusher, &background.preparer) {
+            (Role::Shared(flusher), Role::Shared(preparer)) => {
+                flusher.pool().join().map_err(WalError::io(STARTING))?;
+                background.running.store(true, Ordering::Release);
+                flusher.start();
+                preparer.start();
+                Ok(Vec::new())
+            }
+            _ => Self::start_alone(writer),
+        }
+    }
+
+    fn start_alone(writer: &Arc<Writer>) -> Result<Vec<thread::JoinHandle<()>>> {
+        let spawn = |name: &str, role: fn(&Background) -> &Role, work: Box<dyn Work>| {
             let writer = writer.clone();
-            let body = move || {
-                IS_OF_A_LOG.with(|is| is.set(true));
-                // A panic in the store has poisoned the log; every ticket has to hear of it.
-                if caught(|| run(&writer)).is_none() {
-                    writer.tell_failed();
-                }
-                if writer.is_in_child() {
-                    end_thread_of_child();
-                }
-            };
             thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(body)
-                .map_err(WalError::io("starting a thread"))
+                .spawn(move || role(&writer.background).run_alone(&writer, &*work))
+                .map_err(WalError::io(STARTING))
         };
-        let flusher = spawn("wal-flusher", flush_loop)?;
+        let weak = Arc::downgrade(writer);
+        writer.room.flusher_starts();
+        let flusher = spawn(
+            "wal-flusher",
+            |background| &background.flusher,
+            Box::new(Flusher(weak.clone())),
+        )?;
         writer.background.running.store(true, Ordering::Release);
-        match spawn("wal-preparer", prepare_loop) {
+        match spawn(
+            "wal-preparer",
+            |background| &background.preparer,
+            Box::new(Preparer(weak)),
+        ) {
             Ok(preparer) => Ok(vec![flusher, preparer]),
             Err(error) => {
                 writer.background.stop(vec![flusher]);
@@ -107,12 +175,19 @@ impl Background {
 
     pub(crate) fn stop(&self, threads: Vec<thread::JoinHandle<()>>) {
         self.stop.store(true, Ordering::Release);
-        self.running.store(false, Ordering::Release);
-        self.flusher.ring();
-        self.preparer.ring();
+        let was_running = self.running.swap(false, Ordering::AcqRel);
+        for role in [&self.flusher, &self.preparer] {
+            match role {
+                Role::Alone(alarm) => alarm.ring(),
+                Role::Shared(task) => task.stop(),
+            }
+        }
+        if let (Role::Shared(task), true) = (&self.flusher, was_running) {
+            task.pool().leave();
+        }
         // A callback may drop the last handle, in a thread of this log or of another one. A thread of this log may be
         // in a callback that waits for this very thread.
-        if IS_OF_A_LOG.with(Cell::get) {
+        if is_thread_of_a_log() {
             return;
         }
         for handle in threads {
@@ -129,6 +204,17 @@ impl Background {
 
     pub(crate) fn ring_flusher(&self) {
         self.flusher.ring();
+    }
+
+    /// For the flusher, when its turn begins: whether it has rested twice, nothing was appended meanwhile, and something
+    /// can be sealed.
+    fn has_idled(&self, rung: bool, tail: u64) -> bool {
+        let mut idleness = self.idleness.lock();
+        let Some((rested_at, sealable)) = idleness.rest.take() else {
+            return false;
+        };
+        let before = std::mem::replace(&mut idleness.before, rested_at);
+        !rung && sealable && rested_at == before && rested_at == tail
     }
 
     /// After a commit, with the committer let go: there is something to seal when the log has been idle for a while. A
@@ -214,46 +300,62 @@ impl Writer {
     }
 }
 
-fn flush_loop(writer: &Writer) {
-    writer.room.flusher_starts();
-    let mut idle_since = writer.ring.tail();
-    while writer.goes_on() {
-        let wanted = writer.background.wanted.load(Ordering::Acquire);
-        if writer.is_poisoned() {
+struct Flusher(Weak<Writer>);
+
+impl Work for Flusher {
+    fn turn(&self, rung: bool) -> Next {
+        turn_of(&self.0, |writer| flush_turn(writer, rung))
+    }
+
+    fn end(&self) {
+        if let Some(writer) = self.0.upgrade() {
+            // A sleeper may be a callback in the preparer, for which closing waits.
+            writer.room.flusher_ends();
             writer.tell_failed();
-            writer.background.flusher.sleep(None);
-        } else if wanted > writer.base.durable() || writer.line.has_tickets() {
-            let committed = writer
-                .room
-                .in_callbacks(|| Turn::take(writer).commit(wanted.max(writer.base.durable() + 1)));
-            // An error has poisoned the log and told everybody; appends report "full".
-            if committed.is_err() {
-                writer.background.flusher.sleep(Some(Duration::from_millis(10)));
-            }
-        } else if writer.ring.has_left_block(writer.base.written()) {
-            let wrote = Turn::take(writer).run(|held| held.write_blocks());
-            if wrote.is_err() {
-                writer.background.flusher.sleep(Some(Duration::from_millis(10)));
-            }
-        } else {
-            let tail = writer.ring.tail();
-            let sealable = writer.may_be_sealed();
-            let rung = writer
-                .background
-                .flusher
-                .sleep(sealable.then(|| writer.config.seal_after()));
-            writer.background.resting.store(false, Ordering::SeqCst);
-            if !rung && sealable && tail == idle_since && writer.ring.tail() == tail {
-                // A failure has poisoned the log, which reports it to the next call.
-                let _ = Turn::take(writer).run(|held| held.seal());
-                writer.room.in_callbacks(|| writer.wake_covered());
-            }
-            idle_since = tail;
         }
     }
-    // A sleeper may be a callback in the preparer, for which closing waits.
-    writer.room.flusher_ends();
-    writer.tell_failed();
+}
+
+/// A panic in the store has poisoned the log; every ticket has to hear of it, when the work ends.
+fn turn_of(writer: &Weak<Writer>, turn: impl FnOnce(&Writer) -> Next) -> Next {
+    let Some(writer) = writer.upgrade() else {
+        return Next::End;
+    };
+    caught(|| turn(&writer)).unwrap_or(Next::End)
+}
+
+/// How long until the next try where the disk is full or slow to say more.
+const RETRY_AFTER: Duration = Duration::from_millis(10);
+
+fn flush_turn(writer: &Writer, rung: bool) -> Next {
+    writer.background.resting.store(false, Ordering::SeqCst);
+    if writer.background.has_idled(rung, writer.ring.tail()) {
+        // A failure has poisoned the log, which reports it to the next call.
+        let _ = Turn::take(writer).run(|held| held.seal());
+        writer.room.in_callbacks(|| writer.wake_covered());
+    }
+    let wanted = writer.background.wanted.load(Ordering::Acquire);
+    if writer.is_poisoned() {
+        writer.tell_failed();
+        return Next::Rest(None);
+    }
+    let done = if wanted > writer.base.durable() || writer.line.has_tickets() {
+        // An error has poisoned the log and told everybody; appends report "full".
+        writer
+            .room
+            .in_callbacks(|| Turn::take(writer).commit(wanted.max(writer.base.durable() + 1)))
+    } else if writer.ring.has_left_block(writer.base.written()) {
+        Turn::take(writer).run(|held| held.write_blocks())
+    } else {
+        let tail = writer.ring.tail();
+        let sealable = writer.may_be_sealed();
+        writer.background.idleness.lock().rest = Some((tail, sealable));
+        return Next::Rest(sealable.then(|| writer.config.seal_after()));
+    };
+    match done {
+        Ok(()) => Next::Again,
+        Err(_) => Next::Rest(Some(RETRY_AFTER)),
+    }
 }
 
 /// How many bytes may be written and not flushed before the preparer flushes them. Twice of it, and the space that is
@@ -264,30 +366,41 @@ const BEHIND_MAX: u64 = if cfg!(wal_shuttle) { 1 << 10 } else { 512 << 20 };
 /// And how many segments: each is an open file until it is flushed.
 const SEGMENTS_BEHIND: u64 = 8;
 
-fn prepare_loop(writer: &Writer) {
-    while writer.goes_on() {
-        if writer.background.pages_wanted.swap(false, Ordering::AcqRel) {
-            fault_in_the_rest(writer);
-        }
-        if !writer.is_poisoned() {
-            // Space comes first: nobody makes any while a backlog is flushed.
-            while writer.should_make_ready() && writer.goes_on() {
-                let ready = writer.ring.disk();
-                // An append finds out by itself if there is no space.
-                let made = writer.guarded(|| writer.make_ready(0));
-                // On a disk that is nearly full, there may be no more space than before.
-                if made.is_err() || writer.ring.disk() <= ready {
-                    break;
-                }
-            }
-            if writer.guarded(|| flush_behind(writer)) {
-                writer.wake_covered();
-            }
-        }
-        if writer.goes_on() {
-            writer.background.preparer.sleep(None);
+struct Preparer(Weak<Writer>);
+
+impl Work for Preparer {
+    fn turn(&self, _rung: bool) -> Next {
+        turn_of(&self.0, prepare_turn)
+    }
+
+    fn end(&self) {
+        if let Some(writer) = self.0.upgrade() {
+            writer.tell_failed();
         }
     }
+}
+
+fn prepare_turn(writer: &Writer) -> Next {
+    if writer.background.pages_wanted.swap(false, Ordering::AcqRel) {
+        fault_in_the_rest(writer);
+    }
+    if writer.is_poisoned() {
+        return Next::Rest(None);
+    }
+    // Space comes first: nobody makes any while a backlog is flushed.
+    while writer.should_make_ready() && writer.goes_on() {
+        let ready = writer.ring.disk();
+        // An append finds out by itself if there is no space.
+        let made = writer.guarded(|| writer.make_ready(0));
+        // On a disk that is nearly full, there may be no more space than before.
+        if made.is_err() || writer.ring.disk() <= ready {
+            break;
+        }
+    }
+    if writer.guarded(|| flush_behind(writer)) {
+        writer.wake_covered();
+    }
+    Next::Rest(None)
 }
 
 /// Makes the pages of staging memory ready that the opening has left. They cost more than all the rest of it, and a

@@ -11,6 +11,8 @@
 //!   not followed.
 //! * A flusher that cannot follow has said so: it is in a callback, which may itself wait for room, or it has ended.
 //!   Either it says so before the turn ends, and is seen there, or it rings afterwards.
+//! * A flusher in threads that logs share never says that it comes. A callback of another log, which waits for room in
+//!   this one, may have the thread that it needs.
 
 use crate::sync::{AtomicBool, Bell, Ordering, fence};
 
@@ -18,7 +20,7 @@ pub(crate) struct Room {
     bell: Bell,
     /// The flusher takes a turn after the one that goes on. Only the thread that has the turn uses this.
     follows: AtomicBool,
-    /// The flusher takes a turn before it rests, if it is rung. Only the flusher changes this.
+    /// The flusher takes a turn before it rests, if it is rung. Only a flusher with a thread of its own says so.
     comes: AtomicBool,
 }
 
@@ -91,9 +93,9 @@ impl Room {
 
     /// Runs something that may run callbacks, in the flusher. A callback may do anything, for example wait for room.
     pub(crate) fn in_callbacks<T>(&self, tell: impl FnOnce() -> T) -> T {
-        self.comes.store(false, Ordering::Relaxed);
+        let came = self.comes.swap(false, Ordering::Relaxed);
         let told = tell();
-        self.comes.store(true, Ordering::Relaxed);
+        self.comes.store(came, Ordering::Relaxed);
         told
     }
 }

@@ -113,7 +113,7 @@ impl Model {
         }
     }
 
-    /// As `flush_loop` does.
+    /// As `flush_turn` does.
     fn flush(&self) {
         self.room.flusher_starts();
         while !self.stop.load(Ordering::Acquire) {

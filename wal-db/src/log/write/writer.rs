@@ -148,7 +148,7 @@ impl Writer {
             covered: Covered::new(),
             line: Line::new(),
             room: Room::new(),
-            background: Background::new(),
+            background: Background::new(writer, config.pool()),
             write_through,
             staging,
             closed: Mutex::new(false),

@@ -10,13 +10,13 @@ use crate::{
         manifest::{Copies, SlotFault},
         segment::{SEGMENT_HEADER_USED, SegmentHeader},
     },
+    process::Process,
     storage::{
         file::{faster, lock, open_existing, open_new, read_slot},
         files::Files,
         fs::{Access, Dir, File, FileSystem, create_dirs, read_at},
         recognised,
         sys::{self, System},
-        wiped::Process,
     },
     sync::{Arc, AtomicBool, AtomicU64, Mutex},
 };
