@@ -232,7 +232,7 @@ impl<'a> Side<'a> {
     }
 
     fn name(&self) -> &str {
-        self.place.name.as_deref().unwrap_or_default()
+        self.place.name()
     }
 
     fn beside(&self, now: &Self) -> Differing<'a> {

@@ -12,6 +12,7 @@ use super::{
     compare::{Comparison, Differing},
     hex,
     lock::{Lock, LockLine},
+    places::{Named, NoPlace},
     positional::Positional,
     shape_values::Asked,
     strategies::Strategies,
@@ -178,33 +179,58 @@ fn wires_of(types: &[ReadableType]) -> Wires<'static> {
 /// One that is misspelt would except nothing.
 fn unknown_exceptions(lock: &Lock, types: &[ReadableType], except: &[&str]) -> Vec<String> {
     let records = || types.iter().flat_map(|of| of.of.records());
-    let names = || records().flat_map(EventType::names);
-    let is_released = |name: &str, version: &str| {
-        let mut lines = lock.lines().iter();
-        lines.any(|line| line.name == name && line.version.to_string() == version)
-    };
-    let is_known = |exception: &str| {
-        names().any(|name| {
-            let Some(rest) = exception.strip_prefix(name) else {
-                return false;
-            };
-            match rest.strip_prefix('@') {
-                Some(version) => is_released(name, version),
-                None => rest.is_empty() || rest.starts_with('.'),
-            }
-        })
-    };
-    let unknown = except.iter().filter(|exception| !is_known(exception));
-    unknown
-        .map(|exception| match exception.contains('@') {
-            true => format!(
-                "\"{exception}\" after `except` is no version in `wal.lock` of a type that is checked"
+    let problem = |exception: &str| {
+        let mut problem = match exception.contains('@') {
+            true => "is no version in `wal.lock` of a type that is checked".to_owned(),
+            false => format!(
+                "does not begin with the name of an event type that is checked: there is {}",
+                quoted(records().map(|record| record.name))
             ),
-            false => {
-                format!("\"{exception}\" after `except` is none of the types that are checked, nor in one")
+        };
+        for (record, name) in records().flat_map(|record| record.names().map(move |name| (record, name))) {
+            let Some(rest) = exception.strip_prefix(name) else {
+                continue;
+            };
+            match rest.split_at_checked(1) {
+                None => return None,
+                Some(("@", version)) if is_released(lock, name, version) => return None,
+                Some((".", place)) => problem = no_place(lock, record, name, place)?,
+                _ => {}
             }
-        })
-        .collect()
+        }
+        Some(format!("\"{exception}\" after `except` {problem}"))
+    };
+    except.iter().filter_map(|exception| problem(exception)).collect()
+}
+
+fn is_released(lock: &Lock, name: &str, version: &str) -> bool {
+    let is_it = |line: &LockLine| line.name == name && line.version.to_string() == version;
+    lock.lines().iter().any(is_it)
+}
+
+/// What to say of a place that is in no released version. Of a type of which none is released, something else is said.
+fn no_place(lock: &Lock, record: &EventType, name: &str, place: &str) -> Option<String> {
+    let found = lock.of(record).map(|line| Named::find(&line.shape, place));
+    let NoPlace { reached, there } = found.reduce(Result::or)?.err()?;
+    let whole = |place: &str| format!("{name}.{place}");
+    Some(match there.is_empty() {
+        true => format!("is no place in an event: there is none in `{}`", whole(&reached)),
+        false => format!(
+            "is no place in an event: there is {}",
+            quoted(there.iter().map(|place| whole(place)))
+        ),
+    })
+}
+
+/// A few of them, in their order.
+fn quoted(names: impl Iterator<Item = impl AsRef<str>>) -> String {
+    const SHOWN: usize = 8;
+    let mut names: Vec<_> = names.map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.len() > SHOWN {
+        names.truncate(SHOWN);
+        names.push("...".to_owned());
+    }
+    names.join(", ")
 }
 
 /// Exceptions name an event type, one of its versions or one of its fields.

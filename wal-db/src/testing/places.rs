@@ -17,6 +17,14 @@ pub(super) struct Named<'a> {
     around: Vec<(&'a Shape, Option<Rc<str>>)>,
 }
 
+/// A name of a place that is not there.
+pub(super) struct NoPlace {
+    /// The place to which its first steps lead; the event itself has no name.
+    pub(super) reached: String,
+    /// The places in that.
+    pub(super) there: Vec<String>,
+}
+
 impl<'a> Named<'a> {
     /// The event itself.
     pub(super) fn event(shape: &'a Shape) -> Self {
@@ -68,6 +76,76 @@ impl<'a> Named<'a> {
             _ => {}
         }
         Ok(Some(followed.with_its_only_field()))
+    }
+
+    /// The parts of it that have names of their own. Those of a type that holds itself are where it begins.
+    fn parts(&self) -> Vec<Self> {
+        let part = |step: &str, shape: &'a Shape| self.part(shape, step);
+        match self.shape() {
+            Shape::Struct(fields) => fields
+                .iter()
+                .map(|field| part(&field.name, &field.shape))
+                .collect(),
+            Shape::Tuple(items) => {
+                let items = items.iter().enumerate();
+                items
+                    .map(|(at, item)| part(&at.to_string(), &item.shape))
+                    .collect()
+            }
+            Shape::Enum(variants) => {
+                let variants = variants.iter().filter(|variant| *variant.fields != Shape::Unit);
+                variants
+                    .map(|variant| part(&variant.name, &variant.fields))
+                    .collect()
+            }
+            Shape::Option(inner) => vec![part("some", inner)],
+            Shape::Seq(element) | Shape::Array(element, _) => vec![part("[]", element)],
+            Shape::Map(key, value) => vec![part("key", key), part("value", value)],
+            Shape::Recursive { .. } | Shape::Later { .. } => match self.follow() {
+                Ok(Some(body)) if body.name == self.name => body.parts(),
+                Ok(Some(only)) => vec![only],
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a place in the event is called so. If none is: how far the name leads, and what there is.
+    pub(super) fn find(shape: &'a Shape, wanted: &str) -> Result<(), NoPlace> {
+        let event = Named::event(shape);
+        match event.name() {
+            "" => event.lead(wanted),
+            _ => Named::among(vec![event], wanted, ""),
+        }
+    }
+
+    fn lead(&self, wanted: &str) -> Result<(), NoPlace> {
+        match self.name() == wanted {
+            true => Ok(()),
+            false => Named::among(self.parts(), wanted, self.name()),
+        }
+    }
+
+    /// There may be dots in a name, so several parts may lead there.
+    fn among(parts: Vec<Self>, wanted: &str, reached: &str) -> Result<(), NoPlace> {
+        let mut none = NoPlace {
+            reached: reached.to_owned(),
+            there: parts.iter().map(|part| part.name().to_owned()).collect(),
+        };
+        for part in parts {
+            let rest = wanted.strip_prefix(part.name());
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+                match part.lead(wanted) {
+                    Ok(()) => return Ok(()),
+                    Err(further) => none = further,
+                }
+            }
+        }
+        Err(none)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// An event that is no struct and no tuple is one field.

@@ -121,7 +121,17 @@ fn an_exception_has_to_name_something() {
     let found = text(history::<Moved>(LOCKED, &["moved.to", "move"]));
     assert_eq!(
         found,
-        "\"move\" after `except` is none of the types that are checked, nor in one"
+        "\"move\" after `except` does not begin with the name of an event type that is checked: there is `moved`"
+    );
+    let found = text(history::<Moved>(
+        LOCKED,
+        &["moved@3", "moved.form", "moved.to.cents"],
+    ));
+    assert_eq!(
+        found,
+        "\"moved@3\" after `except` is no version in `wal.lock` of a type that is checked\n\
+         \"moved.form\" after `except` is no place in an event: there is `moved.from`, `moved.to`, `moved.note`\n\
+         \"moved.to.cents\" after `except` is no place in an event: there is none in `moved.to`"
     );
 }
 

@@ -306,6 +306,72 @@ fn every_place_has_one_name() {
     );
 }
 
+#[test]
+fn an_exception_that_is_no_place_is_found() {
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalSchema)]
+    struct Node {
+        label: u8,
+        #[serde(rename = "a.b")]
+        dotted: (u8, u8),
+        inner: Vec<Node>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "wood")]
+    enum Wood {
+        Planted {
+            node: Node,
+            of: Option<BTreeMap<u8, Held<u8>>>,
+            #[wal(opaque = "pair@1", wire = (u8, u8))]
+            pair: (u8, u8),
+        },
+        Felled(Node),
+        Burnt([u8; 2]),
+    }
+
+    let found = |place: &str| found::<Wood>(&Strategies::new(), &[place]);
+    let places = [
+        "wood.planted",
+        "wood.planted.node",
+        "wood.planted.node.label",
+        "wood.planted.node.a.b",
+        "wood.planted.node.a.b.1",
+        "wood.planted.node.inner.[]",
+        "wood.planted.of.some.key",
+        "wood.planted.of.some.value.There.at",
+        "wood.planted.of.some.value.Twice.1",
+        "wood.planted.pair",
+        "wood.felled.label",
+        "wood.burnt.0.[]",
+    ];
+    for place in places {
+        assert_eq!(found(place), "", "{place}");
+    }
+    let no_places = [
+        (
+            "wood.planted.nod",
+            "there is `wood.planted.node`, `wood.planted.of`, `wood.planted.pair`",
+        ),
+        (
+            "wood.planted.node.labels",
+            "there is `wood.planted.node.label`, `wood.planted.node.a.b`, `wood.planted.node.inner`",
+        ),
+        ("wood.planted.of.value", "there is `wood.planted.of.some`"),
+        (
+            "wood.planted.of.some.value.Nowhere",
+            "there is `wood.planted.of.some.value.Here`",
+        ),
+        ("wood.planted.pair.0", "there is none in `wood.planted.pair`"),
+        ("wood.burnt.[]", "there is `wood.burnt.0`"),
+        ("wood.felled.0", "there is `wood.felled.label`"),
+    ];
+    for (place, there) in no_places {
+        let found = found(place);
+        let said = format!("\"{place}\" after `except` is no place in an event: {there}");
+        assert!(found.starts_with(&said), "{place}: {found}");
+    }
+}
+
 /// What a conversion from `$before` to `$after` is found to do to the field `it`.
 macro_rules! converted {
     ($before:ty, $after:ty, |$old:ident| $converted:expr) => {{
