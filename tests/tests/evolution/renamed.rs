@@ -86,6 +86,28 @@ fn a_variant_that_moved_to_a_type_that_another_call_checks_is_not_missed() {
     assert_eq!(moved, Ok(vec![]));
 }
 
+/// Lines are not there yet when they are written.
+#[test]
+fn a_misspelt_name_of_what_is_checked_elsewhere_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let released = "store.opened 1 {owner: str, at: u64}\ntill.closed 1 u8\nsold 1 u8\n";
+    std::fs::write(dir.path().join("wal.lock"), released).unwrap();
+    let types = [DeclaredType::of::<Store>()];
+    let check = |others: &[&str], mode| check_lock(dir.path(), &types, others, mode);
+    for others in [&["till", "sold"][..], &["till.closed"]] {
+        assert_eq!(check(others, LockMode::Check), Ok(vec![]));
+    }
+    for other in ["tills", "til", "till.close", "sold.all"] {
+        let problems = check(&["sold", other], LockMode::Check).unwrap_err();
+        let [problem] = problems.problems() else {
+            panic!("{problems}")
+        };
+        let expected = format!("\"{other}\" after `others` has no line in `wal.lock`");
+        assert!(problem.starts_with(&expected), "{problem}");
+        assert_eq!(check(&["sold", other], LockMode::Update), Ok(vec![]));
+    }
+}
+
 #[test]
 fn what_is_checked_here_is_not_checked_elsewhere() {
     let dir = tempfile::tempdir().unwrap();

@@ -79,8 +79,10 @@ pub fn check_lock(
     let failed = |error: LockError| CheckFailed::because(&error);
     let io = |source| failed(LockError::io(&path, source));
     if mode == LockMode::Check {
-        let (missing, mut problems) = compare(&Lock::read(&path).map_err(failed)?, program);
+        let lock = Lock::read(&path).map_err(failed)?;
+        let (missing, mut problems) = compare(&lock, program);
         problems.extend(missing.iter().map(not_in_file));
+        problems.extend(nowhere(&lock, program));
         if !missing.is_empty() {
             problems.push(format!(
                 "run `WAL_LOCK=update cargo test` to write it to `{}`, and commit the file",
@@ -175,12 +177,15 @@ impl<'a> Program<'a> {
 
     /// Whether a name in the file is that of a type here, or belongs to what is checked elsewhere.
     fn has(&self, name: &str) -> bool {
-        let is_of = |other: &&str| {
-            let rest = name.strip_prefix(*other);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        self.records().any(|record| record.has_name(name)) || self.others.iter().any(is_of)
+        let is_here = self.records().any(|record| record.has_name(name));
+        is_here || self.others.iter().any(|other| is_of(name, other))
     }
+}
+
+/// Whether a name is that of the type or family, or of a variant of the family.
+fn is_of(name: &str, other: &str) -> bool {
+    let rest = name.strip_prefix(other);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The lines that are missing, those with another `wire`, which have the numbers of what they replace, and what is wrong
@@ -219,6 +224,19 @@ fn here_and_elsewhere(program: &Program<'_>, problems: &mut Vec<String>) {
             ));
         }
     }
+}
+
+/// What is said to be elsewhere and has no line, although those who check it have written theirs.
+fn nowhere(lock: &Lock, program: &Program<'_>) -> Vec<String> {
+    let has_no_line = |other: &&&str| !lock.lines().iter().any(|line| is_of(&line.name, other));
+    let none = program.others.iter().filter(has_no_line);
+    none.map(|other| {
+        format!(
+            "\"{other}\" after `others` has no line in `{FILE}`: write it as it stands there, or leave it out; if it is \
+             new, run `WAL_LOCK=update cargo test` where it is checked"
+        )
+    })
+    .collect()
 }
 
 /// A type of which nothing is released, though something of its shape is, under a name that no type has.
