@@ -51,7 +51,8 @@ macro_rules! check_lock {
 /// today, then every field of the same name and shape has to keep its value: that finds a migration which swaps two
 /// fields. So does what is inside a field that has changed: fields by name, elements by position, values by their key,
 /// what a variant holds if it still is that variant. An option still has a value or none, a list as many elements. The
-/// order of elements counts where the type of today keeps it; of a set whose elements have changed nothing is compared.
+/// order of elements counts where the type of today keeps it. Nothing is compared of a set whose elements have changed, nor
+/// of a map whose keys have.
 ///
 /// After a semicolon each, in this order:
 ///
