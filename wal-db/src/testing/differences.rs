@@ -2,8 +2,8 @@
 
 use crate::event::{probe, schema::Shape};
 
-/// What differs between a shape in `wal.lock` and that of the program, one sentence for each place; none if the shapes
-/// are equal.
+/// What differs between the shape of an event in `wal.lock` and that in the program, one sentence for each place; none
+/// if the shapes are equal. Places are called as [`check_history!`](super::check_history!) calls them.
 ///
 /// ```
 /// use wal_db::testing::differences;

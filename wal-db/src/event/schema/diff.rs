@@ -8,8 +8,19 @@ pub(crate) fn differences(stored: &Shape, program: &Shape, stored_in: &str) -> V
         stored_in,
         lines: Vec::new(),
     };
-    found.compare("", &stored.told(), &program.told());
+    let (stored, program) = (stored.told(), program.told());
+    let is_field = [&stored, &program].into_iter().all(is_field);
+    found.compare(if is_field { "0" } else { "" }, &stored, &program);
     found.lines
+}
+
+/// Whether it is the only field of the event that has it: that is no struct and no tuple.
+fn is_field(shape: &Shape) -> bool {
+    match shape {
+        Shape::Recursive { body, .. } => is_field(body),
+        Shape::Unit | Shape::Struct(_) | Shape::Tuple(_) => false,
+        _ => true,
+    }
 }
 
 type Named<'a> = [(&'a str, &'a Shape)];
@@ -123,9 +134,9 @@ mod tests {
 
     #[test]
     fn each_difference_has_a_line_with_its_place() {
-        let cases: [(&str, &str, &[&str]); 18] = [
+        let cases: [(&str, &str, &[&str]); 19] = [
             ("{a: u8, b: [str]}", "{a: u8, b: [str]}", &[]),
-            ("u8", "u16", &["it is `u8` in the log and `u16` in this program"]),
+            ("u8", "u16", &["`0` is `u8` in the log and `u16` in this program"]),
             (
                 "{a: u8, b: {c: u32}, d: str}",
                 "{a: u8, b: {c: u64}, e: str}",
@@ -134,6 +145,11 @@ mod tests {
                     "`d` is a field in the log and not in this program",
                     "`e` is a field in this program and not in the log",
                 ],
+            ),
+            (
+                "u8",
+                "{a: u8}",
+                &["it is `u8` in the log and `{a: u8}` in this program"],
             ),
             (
                 "(u8, u8)",
@@ -163,14 +179,14 @@ mod tests {
             (
                 "map<u8, unit>",
                 "map<u16, unit>",
-                &["`key` is `u8` in the log and `u16` in this program"],
+                &["`0.key` is `u8` in the log and `u16` in this program"],
             ),
             (
                 "enum {X, Y(u8)}",
                 "enum {X, Y(u16), Z}",
                 &[
-                    "`Y` is `u8` in the log and `u16` in this program",
-                    "`Z` is a variant in this program and not in the log",
+                    "`0.Y` is `u8` in the log and `u16` in this program",
+                    "`0.Z` is a variant in this program and not in the log",
                 ],
             ),
             (
@@ -181,7 +197,7 @@ mod tests {
             (
                 "rec T [@T]",
                 "[u8]",
-                &["it is `rec 0 [@0]` in the log and `[u8]` in this program"],
+                &["`0` is `rec 0 [@0]` in the log and `[u8]` in this program"],
             ),
             (
                 "rec T (rec U (@T, @U), @T)",
@@ -198,12 +214,12 @@ mod tests {
             (
                 "[u8; 4]",
                 "[i8; 4]",
-                &["`[]` is `u8` in the log and `i8` in this program"],
+                &["`0.[]` is `u8` in the log and `i8` in this program"],
             ),
             (
                 "[u8; 4]",
                 "[u8; 5]",
-                &["it is `[u8; 4]` in the log and `[u8; 5]` in this program"],
+                &["`0` is `[u8; 4]` in the log and `[u8; 5]` in this program"],
             ),
         ];
         for (log, program, expected) in cases {
