@@ -86,8 +86,7 @@ fn main() -> anyhow::Result<()> {
     let channel = "web".to_owned();
     run(&dir, 3, &v3::Placed { id, channel, cents })?;
 
-    // Release 1 is started once more. Before it reads or appends, it sees from the schemas in the log that a later one
-    // has written to it.
+    // Release 1 is started once more. Before it reads or appends, it sees that a later one has written to the log.
     let log = Wal::open_segmented(&dir, 1 << 20)?.typed::<v1::Placed>()?;
     for ahead in log.ahead()? {
         println!(

@@ -81,3 +81,41 @@ fn a_version_whose_records_were_truncated_is_not_asked_for() {
         assert!(refused::<Job>(&wal).contains("`job.lost` version 1"));
     }
 }
+
+/// The log is ahead of a program only while it has records that this cannot read.
+#[test]
+fn a_type_whose_records_were_truncated_is_not_ahead() {
+    #[derive(Serialize, Deserialize, WalRecord)]
+    #[wal(name = "job.lost", version = 2, since = 2)]
+    struct LostTwo(u8);
+
+    fn ahead(wal: &Wal) -> Vec<(String, u16)> {
+        let log = wal.typed::<v1::Lost>().unwrap();
+        let ahead = log.ahead().unwrap().into_iter();
+        ahead.map(|ahead| (ahead.name.unwrap(), ahead.stored)).collect()
+    }
+
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        wal.append_typed(&v1::Lost).unwrap();
+        wal.append_typed(&v1::Done { millis: 1 }).unwrap();
+        let newer = wal.append_typed(&LostTwo(2)).unwrap();
+        let newest = wal.append_typed(&Job::Lost(3)).unwrap();
+        assert_eq!(ahead(&wal), [("job.done".into(), 1), ("job.lost".into(), 3)]);
+        wal.truncate_from(newest).unwrap();
+        assert_eq!(ahead(&wal), [("job.done".into(), 1), ("job.lost".into(), 2)]);
+        wal.sync().unwrap();
+        wal.truncate_before(newer).unwrap();
+        assert_eq!(ahead(&wal), [("job.lost".into(), 2)]);
+        assert!(listed(&wal).contains(&("job.done".into(), 1)), "the schemas stay");
+        wal.truncate_from(newer).unwrap();
+        assert_eq!(ahead(&wal), []);
+        drop(wal);
+        let wal = place.open(quiet()).unwrap();
+        assert_eq!(ahead(&wal), []);
+        wal.append_typed(&v1::Lost).unwrap();
+        wal.append_typed(&v1::Done { millis: 4 }).unwrap();
+        assert_eq!(ahead(&wal), [("job.done".into(), 1)]);
+    }
+}

@@ -200,14 +200,29 @@ type Version = (String, u32, u16);
 
 /// Earlier versions that the log knows and nothing reads.
 fn unread_versions(records: &[EventType], held: &[Entry]) -> Vec<Version> {
-    let is_unread = |stored: &SchemaRecord<'_>| {
-        let own = records.iter().find(|record| record.has_id(stored.type_id));
+    versions(held, |stored| {
+        let own = record_of(records, stored.type_id);
         own.is_some_and(|record| stored.version < record.version && !record.reads(stored.version))
-    };
+    })
+}
+
+/// Types and later versions that the log knows and the program does not.
+fn unknown_versions(records: &[EventType], held: &[Entry]) -> Vec<Version> {
+    versions(held, |stored| {
+        let own = record_of(records, stored.type_id);
+        !own.is_some_and(|record| record.retired || stored.version <= record.version)
+    })
+}
+
+fn versions(held: &[Entry], which: impl Fn(&SchemaRecord<'_>) -> bool) -> Vec<Version> {
     schemas_in(held)
-        .filter(is_unread)
+        .filter(which)
         .map(|stored| (stored.name.to_owned(), stored.type_id, stored.version))
         .collect()
+}
+
+fn record_of(records: &[EventType], type_id: u32) -> Option<&EventType> {
+    records.iter().find(|record| record.has_id(type_id))
 }
 
 /// The versions of which the log has a record.
@@ -266,31 +281,32 @@ impl Schemas {
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
-    /// The event types of which the log holds more than `E` knows: a later version of one, or a type that `E` does not
-    /// have under its name, a former name or its id. Then a newer program has written to the log, or a type was renamed
-    /// without an `alias`, and a [`replay`](Self::replay) will meet what it cannot read. Retired types are known in all
-    /// versions.
+    /// The event types of which the log has records that `E` does not know: of a later version, or of a type that `E`
+    /// does not have under its name, a former name or its id. Then a newer program has written to the log, or a type was
+    /// renamed without an `alias`, and a [`replay`](Self::replay) will meet what it cannot read. Retired types are known
+    /// in all versions.
     ///
     /// In a log of several families all but those of `E` are listed. Ask an enum of
     /// [families](crate::WalRecord#several-families-in-one-log) that holds them all.
     ///
+    /// Costs the same however long the log is, unless the log knows such a type: then its records are read, from the
+    /// first on, until one of each has been met. Types of which truncation has left none are not listed.
+    ///
     /// # Errors
-    /// As [`Wal::schemas`].
+    /// As [`Wal::schemas`], and as [`Wal::iter`] where records are read.
     pub fn ahead(&self) -> Result<Vec<Ahead>> {
-        let held = self.wal().with_dictionary(<[Entry]>::to_vec)?;
+        let wal = self.wal();
+        let unknown = wal.with_dictionary(|held| unknown_versions(E::RECORDS, held))?;
         let mut ahead: Vec<Ahead> = Vec::new();
-        for stored in schemas_in(&held) {
-            let known = E::RECORDS.iter().find(|record| record.has_id(stored.type_id));
-            if known.is_some_and(|record| record.retired || stored.version <= record.version) {
-                continue;
-            }
-            match ahead.iter_mut().find(|other| other.type_id == stored.type_id) {
-                Some(other) => other.stored = other.stored.max(stored.version),
+        // The schemas stay when the records are gone.
+        for (name, type_id, stored) in recorded(wal, unknown)? {
+            match ahead.iter_mut().find(|other| other.type_id == type_id) {
+                Some(other) => other.stored = other.stored.max(stored),
                 None => ahead.push(Ahead {
-                    type_id: stored.type_id,
-                    name: Some(stored.name.to_owned()),
-                    stored: stored.version,
-                    known: known.map_or(0, |record| record.version),
+                    type_id,
+                    name: Some(name),
+                    stored,
+                    known: record_of(E::RECORDS, type_id).map_or(0, |record| record.version),
                 }),
             }
         }
