@@ -31,7 +31,7 @@ mod unique;
 mod upcast;
 mod versions;
 
-use proc_macro::TokenStream;
+use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
 use ast::Derive;
@@ -40,18 +40,31 @@ use shapes::Shapes;
 
 /// Makes a struct an event type, or an enum a family of them. See the trait `wal_db::WalRecord`.
 #[proc_macro_derive(WalRecord, attributes(wal))]
-pub fn derive_wal_record(input: TokenStream) -> TokenStream {
-    let input = match parse(input) {
-        Ok(input) => input,
-        Err(error) => return error.into_compile_error().into(),
-    };
+pub fn derive_wal_record(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    written(input, record)
+}
+
+/// Describes a type that is part of events. See the trait `wal_db::WalSchema`.
+#[proc_macro_derive(WalSchema, attributes(wal))]
+pub fn derive_wal_schema(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    written(input, schema)
+}
+
+/// What a derive writes. An error is all that is said if nothing else can be.
+fn written(
+    input: proc_macro::TokenStream,
+    derive: fn(&DeriveInput) -> syn::Result<TokenStream>,
+) -> proc_macro::TokenStream {
+    let written = parse(input).and_then(|input| derive(&input));
+    written.unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+fn record(input: &DeriveInput) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
-    let mut source = ast::read(&input, Derive::Record, &mut errors);
-    if let Err(error) = find_wal_db(&mut source) {
-        return error.into_compile_error().into();
-    }
+    let mut source = ast::read(input, Derive::Record, &mut errors);
+    find_wal_db(&mut source)?;
     if !source.wal.families.is_absent() {
-        return families::derive(&source, errors).into();
+        return Ok(families::derive(&source, errors));
     }
     let family = check::check(&source, &mut errors);
     let shapes = Shapes::of(&source, &family);
@@ -59,9 +72,9 @@ pub fn derive_wal_record(input: TokenStream) -> TokenStream {
     let lock = if errors.is_empty() {
         lock::check(&source, &family, &shapes, &mut errors)
     } else {
-        proc_macro2::TokenStream::new()
+        TokenStream::new()
     };
-    match errors.into_error() {
+    Ok(match errors.into_error() {
         None => expand::record(&source, &family, &shapes, lock),
         // The impl beside the errors keeps every use of the type from being an error of its own.
         Some(error) => {
@@ -69,34 +82,24 @@ pub fn derive_wal_record(input: TokenStream) -> TokenStream {
             tokens.extend(expand::fallback(&source));
             tokens
         }
-    }
-    .into()
+    })
 }
 
-/// Describes a type that is part of events. See the trait `wal_db::WalSchema`.
-#[proc_macro_derive(WalSchema, attributes(wal))]
-pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
-    let input = match parse(input) {
-        Ok(input) => input,
-        Err(error) => return error.into_compile_error().into(),
-    };
+fn schema(input: &DeriveInput) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     // A name belongs to `WalRecord`, whose derive stands beside this one then and reports what both would.
-    let is_record = ast::is_record(&input);
+    let is_record = ast::is_record(input);
     let derive = if is_record { Derive::Record } else { Derive::Schema };
-    let mut source = ast::read(&input, derive, &mut errors);
-    if let Err(error) = find_wal_db(&mut source) {
+    let mut source = ast::read(input, derive, &mut errors);
+    match find_wal_db(&mut source) {
         // The other derive says it of both.
-        return if is_record {
-            TokenStream::new()
-        } else {
-            error.into_compile_error().into()
-        };
+        Err(_) if is_record => return Ok(TokenStream::new()),
+        found => found?,
     }
     schema::check(&source, &mut errors);
     let older = nested::check(&source, &mut errors);
     let beside = is_record.then(|| schema::is_record(&source)).flatten();
-    match (errors.into_error(), beside) {
+    Ok(match (errors.into_error(), beside) {
         (None, beside) => {
             let mut tokens = nested::expand(&source, &older);
             tokens.extend(beside);
@@ -111,12 +114,11 @@ pub fn derive_wal_schema(input: TokenStream) -> TokenStream {
             tokens.extend(nested::fallback(&source));
             tokens
         }
-    }
-    .into()
+    })
 }
 
 /// What is generated reads from a lifetime `'de`, so one of the type's own with that name is called otherwise in it.
-fn parse(input: TokenStream) -> syn::Result<DeriveInput> {
+fn parse(input: proc_macro::TokenStream) -> syn::Result<DeriveInput> {
     let input: DeriveInput = syn::parse(input)?;
     if input
         .generics
