@@ -9,7 +9,7 @@ use syn::Path;
 /// Its path; or what is wrong with the dependencies of the crate that is compiled.
 pub(crate) fn path() -> Result<Path, String> {
     let name = match manifest() {
-        Some(manifest) => name_in(&manifest)?,
+        Some((path, text)) => name_in(&text, || workspace(&path))?,
         None => PACKAGE.to_owned(),
     };
     let path = syn::parse_str(&format!("::{}", name.replace('-', "_")));
@@ -20,7 +20,9 @@ const PACKAGE: &str = "wal-db";
 const MANIFEST: &str = "Cargo.toml";
 
 /// What says which dependencies there are. A script is its own manifest, and the package itself has the name.
-fn manifest() -> Option<String> {
+///
+/// It is read for every type: an editor expands the macros of many crates, and of edited ones, in one process.
+fn manifest() -> Option<(PathBuf, String)> {
     if env::var("CARGO_PKG_NAME").is_ok_and(|package| package == PACKAGE) {
         return None;
     }
@@ -31,43 +33,88 @@ fn manifest() -> Option<String> {
     if path.file_name()? != MANIFEST {
         return None;
     }
-    fs::read_to_string(path).ok()
+    let text = fs::read_to_string(&path).ok()?;
+    Some((path, text))
 }
 
-/// The name of the dependency.
-fn name_in(manifest: &str) -> Result<String, String> {
-    let mut renamed = None;
-    let mut table = Table::Other;
-    let lines = manifest.lines().map(str::trim);
-    for line in lines.filter(|line| !line.starts_with('#')) {
-        let key = match (line.strip_prefix('['), &table) {
-            (Some(header), _) => {
-                table = Table::of(header);
-                match &table {
-                    Table::Dependency(name) => name.clone(),
-                    _ => continue,
-                }
-            }
-            (None, Table::Dependencies) => first_word(line),
-            (None, Table::Dependency(name)) if first_word(line) == "package" => name.clone(),
-            (None, _) => continue,
-        };
-        if key.replace('_', "-") == PACKAGE {
-            return Ok(PACKAGE.to_owned());
-        }
-        if line.contains("package") && line.contains(&format!("\"{PACKAGE}\"")) {
-            renamed = Some(key);
+/// The manifest of the workspace that has this one.
+fn workspace(member: &std::path::Path) -> Option<String> {
+    let above = member.ancestors().skip(1).map(|dir| dir.join(MANIFEST));
+    let mut manifests = above.filter_map(|path| fs::read_to_string(path).ok());
+    manifests.find(|text| {
+        text.lines()
+            .any(|line| line.trim_start().starts_with("[workspace"))
+    })
+}
+
+/// The name of the dependency. If none here has it, the workspace may give it to one that is taken from there.
+fn name_in(manifest: &str, workspace: impl Fn() -> Option<String>) -> Result<String, String> {
+    let names = Names::of(manifest);
+    if names.is_own {
+        return Ok(PACKAGE.to_owned());
+    }
+    if let Some(name) = names.renamed.last() {
+        return Ok(name.clone());
+    }
+    if !names.inherited.is_empty() {
+        let given = workspace().map(|text| Names::of(&text)).unwrap_or_default();
+        if let Some(name) = given
+            .renamed
+            .into_iter()
+            .find(|name| names.inherited.contains(name))
+        {
+            return Ok(name);
         }
     }
-    let is_named = manifest.contains(PACKAGE) || manifest.contains("wal_db");
-    match renamed {
-        Some(name) => Ok(name),
-        None if is_named => Ok(PACKAGE.to_owned()),
-        None => Err(format!(
-            "`Cargo.toml` does not name `{PACKAGE}`: add it to the dependencies, or say where it is: \
-             `#[wal(crate = \"name\")]` if the workspace gives it another name, \
-             `#[wal(crate = \"other_crate::wal_db\")]` if another crate hands it on"
-        )),
+    if manifest.contains(PACKAGE) || manifest.contains("wal_db") {
+        return Ok(PACKAGE.to_owned());
+    }
+    Err(format!(
+        "`Cargo.toml` does not name `{PACKAGE}`: add it to the dependencies, or say where it is: \
+         `#[wal(crate = \"name\")]` if the workspace gives it another name, \
+         `#[wal(crate = \"other_crate::wal_db\")]` if another crate hands it on"
+    ))
+}
+
+/// The dependencies that a manifest names and that may be it.
+#[derive(Default)]
+struct Names {
+    /// One has its own name.
+    is_own: bool,
+    /// Those that say that they are it.
+    renamed: Vec<String>,
+    /// Those of which the workspace says what they are.
+    inherited: Vec<String>,
+}
+
+impl Names {
+    fn of(manifest: &str) -> Self {
+        let mut names = Names::default();
+        let mut table = Table::Other;
+        let lines = manifest.lines().map(str::trim);
+        for line in lines.filter(|line| !line.starts_with('#')) {
+            let key = match (line.strip_prefix('['), &table) {
+                (Some(header), _) => {
+                    table = Table::of(header);
+                    match &table {
+                        Table::Dependency(name) => name.clone(),
+                        _ => continue,
+                    }
+                }
+                (None, Table::Dependencies) => first_word(line),
+                (None, Table::Dependency(name)) if ["package", "workspace"].contains(&&*first_word(line)) => {
+                    name.clone()
+                }
+                (None, _) => continue,
+            };
+            names.is_own |= key.replace('_', "-") == PACKAGE;
+            if line.contains("package") && line.contains(&format!("\"{PACKAGE}\"")) {
+                names.renamed.push(key);
+            } else if !line.starts_with('[') && line.contains("workspace") {
+                names.inherited.push(key);
+            }
+        }
+        names
     }
 }
 
@@ -107,7 +154,9 @@ fn plain(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::name_in;
+    fn name_in(manifest: &str) -> Result<String, String> {
+        super::name_in(manifest, || None)
+    }
 
     #[test]
     fn a_crate_has_it_under_its_own_name() {
@@ -137,6 +186,29 @@ mod tests {
             "[dependencies]\nevent-log.package = \"wal-db\"\nevent-log.version = \"0.1\"",
         ] {
             assert_eq!(name_in(manifest).as_deref(), Ok("event-log"), "{manifest}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_gives_it_another_name() {
+        let workspace = |text: &str| {
+            let text = format!("[workspace]\nmembers = [\"shop\"]\n{text}");
+            move || Some(text.clone())
+        };
+        for given in [
+            "[workspace.dependencies]\nserde = \"1\"\nevent-log = { package = \"wal-db\", version = \"0.1\" }",
+            "[workspace.dependencies.event-log]\npackage = \"wal-db\"\nversion = \"0.1\"",
+        ] {
+            for member in [
+                "[dependencies]\nserde.workspace = true\nevent-log.workspace = true",
+                "[dev-dependencies]\nevent-log = { workspace = true, features = [\"testing\"] }",
+                "[dependencies.event-log]\nworkspace = true",
+            ] {
+                let name = super::name_in(member, workspace(given));
+                assert_eq!(name.as_deref(), Ok("event-log"), "{given} {member}");
+            }
+            let other = super::name_in("[dependencies]\nserde.workspace = true", workspace(given));
+            other.expect_err("it is not taken from there");
         }
     }
 
