@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned;
 
-use crate::ast::{Body, Derive, Field, Source};
+use crate::ast::{Body, Derive, Field, Source, Variant};
 use crate::schema::marker;
 use crate::tokens;
 
@@ -23,7 +23,7 @@ pub(crate) fn asserts(source: &Source<'_>, field: &Field<'_>) -> Option<TokenStr
     if !field.stored() || !field.wal.opaque.is_absent() {
         return None;
     }
-    let holder = source.ident;
+    let holder = holder(source, field);
     let steps = field.wal.changed.get().map_or(&[][..], |steps| &steps[..]);
     let known = steps.len() + 1;
     let next = known + 1;
@@ -65,6 +65,20 @@ pub(crate) fn asserts(source: &Source<'_>, field: &Field<'_>) -> Option<TokenStr
         #compare
         ::std::assert!(#local as ::std::primitive::usize <= #known, #fewer);
     })
+}
+
+/// What has the version that the steps are of: in a family each variant does.
+fn holder(source: &Source<'_>, field: &Field<'_>) -> String {
+    let has_it = |variant: &&Variant<'_>| variant.fields.list.iter().any(|own| std::ptr::eq(own, field));
+    let whole = source.ident;
+    let variants = match &source.body {
+        Body::Enum(variants) if source.derive == Derive::Record => &variants[..],
+        _ => &[],
+    };
+    match variants.iter().find(has_it) {
+        Some(variant) => format!("{whole}::{}", variant.ident),
+        None => whole.to_string(),
+    }
 }
 
 /// The same of the type that is written instead of all fields: nothing can say when that has changed.
