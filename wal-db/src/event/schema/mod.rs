@@ -158,6 +158,8 @@ pub use wal_shape::{Part, Shape, ShapeError, ShapeField, ShapeItem, ShapeVariant
     message = "`{Self}` has no wal schema",
     label = "its shape is not known, so it cannot be part of an event",
     note = "add `#[derive(WalSchema)]` to `{Self}`, or `#[wal(opaque = \"name@1\")]` to the field if the type is foreign",
+    note = "types of these crates have one with the feature of `wal-db` that has the crate's name: `bytes`, `chrono`, \
+            `indexmap`, `ipnet`, `jiff`, `ordered-float`, `rust_decimal`, `smol_str`, `time`, `url`, `uuid`",
     note = "if it is a parameter of a generic type that does not store it, or depends on one, say on the generic type what \
             has to hold instead: `#[wal(bound = \"\")]`, or `#[wal(bound = \"T::Id: WalSchema\")]`",
     note = "if `{Self}` derives `WalRecord` and is to stay an event type of its own, hold it in an enum with `#[wal(families)]`"
