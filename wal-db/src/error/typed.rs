@@ -60,8 +60,9 @@ pub enum TypedError {
     #[error(
         "the record at LSN {lsn} is {} (version {version}, {codec}), which no variant of `{family}` is: a newer program \
          wrote it, or its variant was removed or renamed; bring the variant back, or its old name with \
-         `#[wal(alias = \"...\")]`",
-        stored(name.as_deref(), *type_id)
+         `#[wal(alias = \"...\")]`{}",
+        stored(name.as_deref(), *type_id),
+        of_other_family(name.as_deref(), family)
     )]
     #[non_exhaustive]
     UnknownType {
@@ -310,6 +311,18 @@ fn own_id(name: &str, stored: u32) -> String {
 }
 
 /// How a message calls the type of a stored record.
+/// What else to do if the name does not begin with that of the family.
+fn of_other_family(name: Option<&str>, family: &str) -> &'static str {
+    let rest = name.map(|name| name.strip_prefix(family).unwrap_or_default());
+    match rest {
+        Some(rest) if !rest.starts_with('.') => {
+            "; if it is of another family in the same log, hold that in an enum with `#[wal(families)]`, too, or pass \
+             over it with `Replay::among_others`"
+        }
+        _ => "",
+    }
+}
+
 fn stored(name: Option<&str>, type_id: u32) -> String {
     match name {
         Some(name) => format!("a `{name}`"),

@@ -429,6 +429,12 @@ fn a_type_of_another_family_is_ahead_of_one_and_not_of_all() {
     let ahead = wal.typed::<Order>().unwrap().ahead().unwrap();
     assert_is!(ahead[..], [ahead] if ahead.name.as_deref() == Some("note.taken"));
     assert!(wal.typed::<App>().unwrap().ahead().unwrap().is_empty());
+    let mut replay = wal.typed::<Order>().unwrap().replay(..).unwrap();
+    let error = replay.next().unwrap().unwrap_err().to_string();
+    assert!(
+        error.contains("a `note.taken`") && error.contains("an enum with `#[wal(families)]`"),
+        "{error}"
+    );
 }
 
 #[test]
