@@ -248,7 +248,7 @@ impl<'a> Types<'a> {
                 let name = &rest[..end.unwrap_or(rest.len())];
                 return format!("the line that begins with `{name}` is gone or was edited: {BRING_BACK}");
             }
-            format!("`{text}` is no shape: {expected} expected at byte {at}")
+            format!("`{text}` is no shape, {expected} expected at byte {at}: bring the line back from the history of the file")
         })
     }
 
@@ -444,7 +444,7 @@ mod tests {
             ("bank 1 id=-7 u8", "an id"),
             (
                 "bank 1 {a: u9}",
-                "`{a: u9}` is no shape: a shape expected at byte 4",
+                "`{a: u9}` is no shape, a shape expected at byte 4: bring the line back from the history of the file",
             ),
             ("bank 1 {a: u8", "is no shape"),
             ("bank 1 {a: u8}}", "is no shape"),
