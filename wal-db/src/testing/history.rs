@@ -140,7 +140,8 @@ pub fn check_history_with_strategies(
                 .peekable();
             if lines.peek().is_none() {
                 problems.push(format!(
-                    "`{}` has no version in `wal.lock`, so there is nothing to check: run `WAL_LOCK=update cargo test`",
+                    "`{}` has no version in `wal.lock` yet, so there is nothing to check: `WAL_LOCK=update cargo test` adds \
+                     it, and then the tests have to run once more",
                     record.name
                 ));
             }
