@@ -302,6 +302,43 @@ fn an_event_that_would_be_read_as_another_is_refused() {
     check::<Own>();
 }
 
+/// The schema says which variant a number is, and another program reads by it.
+#[test]
+fn a_variant_that_the_schema_calls_otherwise_is_refused_where_only_its_number_is_stored() {
+    #[derive(Debug, Deserialize, WalSchema)]
+    enum Side {
+        Buy(u32),
+        Sell(u32),
+    }
+
+    impl Serialize for Side {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Side::Buy(count) => serializer.serialize_newtype_variant("Side", 0, "Bid", count),
+                Side::Sell(count) => serializer.serialize_newtype_variant("Side", 1, "Sell", count),
+            }
+        }
+    }
+
+    #[derive(Debug, Serialize, Deserialize, WalRecord)]
+    #[wal(name = "order")]
+    struct Order {
+        side: Side,
+    }
+
+    fn check<C: Codec>() {
+        let wal = wal();
+        let log = wal.typed::<Order>().expect("typed").with_codec::<C>();
+        let side = Side::Buy(1);
+        let why = refused(&wal, "order", log.append(&Order { side }));
+        assert!(why.contains("variant 0, `Bid`"), "{why}");
+        let side = Side::Sell(1);
+        log.append(&Order { side }).expect("it is called that");
+    }
+    check::<Bincode>();
+    check::<Postcard>();
+}
+
 #[test]
 fn a_difference_that_no_schema_shows_is_found() {
     /// Trims what it reads, and says nothing of how it is written.

@@ -94,3 +94,24 @@ pub(crate) fn may_be_replaced(head: &[u8], len: u64) -> bool {
 pub(crate) fn checked_stores(at: usize, number: u64) -> [(usize, u64); 2] {
     [(at, number), (at + 8, !number)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_residue_of_staging_memory_only_if_they_are_as_long() {
+        let lens = [
+            (0, true),
+            (64 << 10, true),
+            (MAX_CAPACITY, true),
+            (32 << 10, false),
+            (96 << 10, false),
+            (2 * MAX_CAPACITY, false),
+        ];
+        for (ring, is) in lens {
+            let len = STAGING_HEADER_LEN + ring;
+            assert_eq!(is_one(&[0; USED], len, None), is, "a ring of {ring} bytes");
+        }
+    }
+}

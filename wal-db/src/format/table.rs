@@ -131,7 +131,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::timeline::Timeline, *};
 
     const LOG: LogId = LogId([3; 16]);
 
@@ -180,5 +180,24 @@ mod tests {
         assert_eq!((table.get(6), table.get(7)), (list.last().copied(), None));
         assert!(table.with(3, &[]).iter().eq(list[..3].iter().copied()));
         assert!(table.with(0, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_table_of_which_positions_or_epochs_do_not_rise_completes_no_timeline() {
+        let completes = |entries: &[EpochStart]| {
+            let mut timeline = Timeline::begin(9);
+            timeline.epochs[0].start = 9 * 1024;
+            timeline.complete(Table::default().with(0, entries))
+        };
+        let list = entries(4);
+        assert!(completes(&list));
+        for at in 0..3 {
+            let (mut same_start, mut same_epoch) = (list.clone(), list.clone());
+            same_start[at + 1].start = list[at].start;
+            same_start[at + 1].cut = list[at].cut;
+            same_epoch[at + 1].epoch = list[at].epoch;
+            assert!(!completes(&same_start), "{at}");
+            assert!(!completes(&same_epoch), "{at}");
+        }
     }
 }

@@ -114,4 +114,16 @@ mod tests {
         let found = first_difference(&list(&[1.0]), &list(&[]));
         assert_eq!(found, Some((Vec::new(), list(&[1.0]), list(&[]))));
     }
+
+    #[test]
+    fn what_differs_in_a_variant_is_named_and_other_variants_differ_as_a_whole() {
+        let variant = |name: &str, item| Value::Variant(name.into(), Box::new(list(&[item])));
+        let (one, two, other) = (variant("a", 1.0), variant("a", 2.0), variant("b", 1.0));
+        let found = first_difference(&one, &two);
+        assert_eq!(found, Some((vec!["0".into()], Value::F64(1.0), Value::F64(2.0))));
+        assert_eq!(
+            first_difference(&one, &other),
+            Some((Vec::new(), one.clone(), other))
+        );
+    }
 }

@@ -175,4 +175,26 @@ mod tests {
         assert_eq!(kept, records[1]);
         assert!(kept.bytes().is_unique());
     }
+
+    #[test]
+    fn a_record_in_the_buffer_says_of_itself_what_its_copy_says() {
+        let wal = Wal::with_store(MemStore::new()).expect("a log in memory");
+        wal.append_batch(&["", "two"]).expect("append");
+        let mut iter = wal.iter().expect("iter");
+        for (data, more) in [("", true), ("two", false)] {
+            let lent = iter.next_ref().expect("a record").expect("no damage");
+            let copy = lent.to_record();
+            assert_eq!(
+                (lent.data(), lent.len(), lent.is_empty()),
+                (data.as_bytes(), data.len(), data.is_empty())
+            );
+            assert_eq!(
+                (copy.data(), copy.len(), copy.is_empty()),
+                (lent.data(), lent.len(), lent.is_empty())
+            );
+            assert_eq!((copy.lsn(), copy.kind()), (lent.lsn(), lent.kind()));
+            assert_eq!((lent.batch_continues(), copy.batch_continues()), (more, more));
+            assert_eq!(copy.as_ref(), lent);
+        }
+    }
 }
