@@ -310,7 +310,6 @@ fn own_id(name: &str, stored: u32) -> String {
     }
 }
 
-/// How a message calls the type of a stored record.
 /// What else to do if the name does not begin with that of the family.
 fn of_other_family(name: Option<&str>, family: &str) -> &'static str {
     let rest = name.map(|name| name.strip_prefix(family).unwrap_or_default());
@@ -323,6 +322,7 @@ fn of_other_family(name: Option<&str>, family: &str) -> &'static str {
     }
 }
 
+/// How a message calls the type of a stored record.
 fn stored(name: Option<&str>, type_id: u32) -> String {
     match name {
         Some(name) => format!("a `{name}`"),
