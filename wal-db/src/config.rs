@@ -275,7 +275,7 @@ impl WalConfig {
         self.background_flush
     }
 
-    /// See [`with_background`](Self::with_background); `None` if the log has threads of its own.
+    /// What was given to [`with_background`](Self::with_background).
     #[must_use]
     pub const fn background(&self) -> Option<Background> {
         self.background

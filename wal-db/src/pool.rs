@@ -4,7 +4,7 @@
 //! of the task's state, as is the beginning of a turn, and what a task does in a turn comes after that. A ring that
 //! comes while a turn goes on makes another turn.
 //!
-//! A task is ended once. Its last work is done by the thread that ends it, or by the one that has its turn then.
+//! A thread that stops a task waits for its turn, and calls nothing.
 
 use std::{
     cell::Cell,
@@ -24,7 +24,9 @@ use crate::{
 /// others. Shared ones suit a process that has many logs open. They are started when they are first needed, up to the
 /// number that was asked for, and end when no log uses them any more.
 ///
-/// A [callback](crate::Ticket::on_durable) that blocks holds one of them up, for all of these logs.
+/// A [callback](crate::Ticket::on_durable) that blocks, a closure of `append_in_place` and a slow store hold one of them
+/// up, for all of these logs. A callback that waits for another callback or for a future of one of them may wait for
+/// ever.
 ///
 /// ```
 /// use wal_db::{Wal, WalConfig, store::Background, MemStore};
@@ -94,7 +96,7 @@ pub(crate) trait Work: Send + Sync {
     /// Does a part of it. `rung` says that somebody rang since the last turn began.
     fn turn(&self, rung: bool) -> Next;
 
-    /// The last work, after every turn.
+    /// After a turn that said that it is the last.
     fn end(&self);
 }
 
@@ -123,8 +125,10 @@ struct Queue {
     threads: usize,
     /// How many threads sleep, or are about to wake up.
     asleep: usize,
-    /// How many of these were woken for a task.
+    /// How many of these were called: for a task, or to wait for the next timer.
     called: usize,
+    /// When the timer is due for which one of them waits.
+    watched: Option<Instant>,
     logs: usize,
 }
 
@@ -167,7 +171,7 @@ impl Pool {
         Ok(())
     }
 
-    /// A log uses it no more. Its tasks have ended.
+    /// A log uses it no more. No turn of its tasks begins any more.
     pub(crate) fn leave(&self) {
         let mut queue = self.queue.lock();
         queue.logs -= 1;
@@ -195,34 +199,45 @@ impl Pool {
     }
 
     /// The task whose turn it is; waits for one. `None` when no log is left.
-    fn next(&self) -> Option<Arc<Task>> {
+    fn next(&'static self) -> Option<Arc<Task>> {
         let mut queue = self.queue.lock();
         loop {
-            let timeout = queue.take_due();
+            let due = queue.take_due();
             if let Some(task) = queue.ready.pop_front() {
+                // A turn may take long. Others have theirs meanwhile, and somebody waits for the next timer.
+                if !queue.ready.is_empty() || queue.is_earlier(due) {
+                    self.summon(queue);
+                }
                 return Some(task);
             }
             if queue.logs == 0 {
                 queue.threads -= 1;
                 return None;
             }
-            queue = self.sleep(queue, timeout);
+            queue = self.sleep(queue, due);
         }
     }
 
-    fn sleep<'a>(
-        &'a self,
-        mut queue: MutexGuard<'a, Queue>,
-        timeout: Option<Duration>,
-    ) -> MutexGuard<'a, Queue> {
+    /// Sleeps until it is called, or until the timer that is due then if nobody else waits for it.
+    fn sleep<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, due: Option<Instant>) -> MutexGuard<'a, Queue> {
+        let due = due.filter(|_| queue.is_earlier(due));
+        if due.is_some() {
+            queue.watched = due;
+        }
         let ticket = self.gate.ticket();
         queue.asleep += 1;
         drop(queue);
-        self.gate.wait(ticket, timeout);
+        self.gate.wait(
+            ticket,
+            due.map(|due| due.saturating_duration_since(Instant::now())),
+        );
         let mut queue = self.queue.lock();
         queue.asleep -= 1;
         // If the time was over, another one was woken, finds nothing, and sleeps again.
         queue.called = queue.called.saturating_sub(1);
+        if due.is_some() && queue.watched == due {
+            queue.watched = None;
+        }
         queue
     }
 
@@ -230,17 +245,18 @@ impl Pool {
     fn push(&'static self, task: Arc<Task>) {
         let mut queue = self.queue.lock();
         queue.ready.push_back(task);
+        self.summon(queue);
+    }
+
+    /// Has another thread look into the queue, if one sleeps or can be started. If none can, those that there are come to
+    /// it by themselves.
+    fn summon(&'static self, mut queue: MutexGuard<'_, Queue>) {
         if queue.asleep > queue.called {
             queue.called += 1;
             drop(queue);
             self.gate.open_one();
-        } else if queue.threads < self.most {
+        } else if queue.threads < self.most && self.spawn().is_ok() {
             queue.threads += 1;
-            drop(queue);
-            if self.spawn().is_err() {
-                // There is one thread at least as long as there are logs.
-                self.queue.lock().threads -= 1;
-            }
         }
     }
 
@@ -251,15 +267,15 @@ impl Pool {
 }
 
 impl Queue {
-    /// Makes those ready whose time is over; how long until the next one.
-    fn take_due(&mut self) -> Option<Duration> {
+    /// Makes those ready whose time is over; when the next one is due.
+    fn take_due(&mut self) -> Option<Instant> {
         if self.timers.is_empty() {
             return None;
         }
         let now = Instant::now();
         while let Some(first) = self.timers.first_entry() {
             if first.key().0 > now {
-                return Some(first.key().0 - now);
+                return Some(first.key().0);
             }
             let task = first.remove();
             if task.is_due() {
@@ -267,6 +283,11 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// Whether a timer is due before the one that somebody waits for.
+    fn is_earlier(&self, due: Option<Instant>) -> bool {
+        due.is_some_and(|due| self.watched.is_none_or(|watched| due < watched))
     }
 }
 
@@ -284,7 +305,7 @@ const ENDED: u32 = 16;
 pub(crate) struct Task {
     pool: &'static Pool,
     state: AtomicU32,
-    /// When it is due. Changed by the thread that has the turn.
+    /// When it is due.
     timer: Mutex<Option<Instant>>,
     ended: Gate,
     work: Box<dyn Work>,
@@ -336,6 +357,8 @@ impl Task {
     }
 
     fn run(self: Arc<Self>) {
+        // Before it is forgotten that the time is over: afterwards it may be over only for the next rest.
+        self.cancel_timer();
         let before = self.change(|state| match state & ENDED {
             0 => (state | RUNNING) & !(RUNG | DUE),
             _ => state,
@@ -343,7 +366,6 @@ impl Task {
         if before & ENDED != 0 {
             return;
         }
-        self.cancel_timer();
         let next = self.work.turn(before & RUNG != 0);
         if !self.pool.process.is_this() {
             return;
@@ -359,7 +381,9 @@ impl Task {
         });
         if before & ENDED != 0 || matches!(next, Next::End) {
             self.cancel_timer();
-            self.work.end();
+            if matches!(next, Next::End) {
+                self.work.end();
+            }
             self.state.fetch_and(!RUNNING, Ordering::AcqRel);
             self.ended.open_all();
         } else if before & (RUNG | DUE) != 0 || matches!(next, Next::Again) {
@@ -391,9 +415,10 @@ impl Task {
     /// that is a part of that turn, or for which that turn waits.
     pub(crate) fn stop(&self) {
         let before = self.state.fetch_or(ENDED, Ordering::AcqRel);
-        if before & (RUNNING | ENDED) == 0 {
+        if before & RUNNING == 0 {
             self.cancel_timer();
-            return self.work.end();
+            let mut queue = self.pool.queue.lock();
+            return queue.ready.retain(|task| !std::ptr::eq(&**task, self));
         }
         if is_thread_of_a_log() {
             return;

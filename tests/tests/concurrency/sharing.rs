@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::HashSet,
     sync::{
-        Arc, Mutex,
+        Arc, Barrier, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{Sender, channel},
     },
@@ -13,7 +13,7 @@ use std::{
 
 use wal_db::{MemStore, Staging, Wal, WalConfig, WalError, store::Background};
 use wal_tests::{
-    PATIENCE, assert_is,
+    PATIENCE, assert_is, pairs,
     scripted::{Op, Scripted},
     ticket, within,
 };
@@ -213,5 +213,80 @@ fn a_store_that_panics_in_a_shared_thread_poisons_its_log_only() {
         told.recv().unwrap().unwrap();
         drop(broken);
         healthy.close().unwrap();
+    });
+}
+
+#[test]
+fn a_callback_may_close_the_log_while_another_thread_does() {
+    within("closing beside a callback that closes", || {
+        let shared = Background::new(1);
+        for (config, _) in pairs(
+            [config(&shared), WalConfig::new().with_staging(Staging::Heap)],
+            0..50,
+        ) {
+            let wal = Wal::with_store_and_config(MemStore::new(), config).unwrap();
+            let both = Arc::new(Barrier::new(2));
+            let (handle, meets) = (wal.clone(), both.clone());
+            let this = thread::current().id();
+            let (tell, told) = channel();
+            ticket(&wal, b"x").on_durable(move |_| {
+                // It may be told here, if it was durable at once.
+                if thread::current().id() != this {
+                    meets.wait();
+                }
+                handle.close().unwrap();
+                tell.send(thread::current().id() == this).unwrap();
+            });
+            let is_told_here = told.try_recv().unwrap_or(false);
+            if !is_told_here {
+                both.wait();
+            }
+            wal.close().unwrap();
+        }
+    });
+}
+
+/// Panics when it is dropped, unless something panics already.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            std::panic::panic_any("a store that is dropped");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_panics_when_it_is_dropped_takes_no_shared_thread_along() {
+    within("a store that panics when it is dropped", || {
+        let background = Background::new(1);
+        let healthy = log(&background);
+        let bomb = Bomb;
+        let store = Scripted::new(MemStore::new(), move |_, _| {
+            let _bomb = &bomb;
+            Ok(None)
+        });
+        let mut wal = Some(Wal::with_store_and_config(store, config(&background)).unwrap());
+        let ticket_of_it = ticket(wal.as_ref().unwrap(), b"x");
+        let handle = wal.take();
+        let (tell, told) = channel();
+        let this = thread::current().id();
+        ticket_of_it.on_durable(move |_| {
+            let is_here = thread::current().id() == this;
+            // The last one.
+            let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(handle)));
+            tell.send((is_here, dropped.is_ok())).unwrap();
+        });
+        told.recv().unwrap();
+        for wal in [&healthy, &log(&background)] {
+            let (tell, told) = channel();
+            ticket(wal, b"x").on_durable(move |outcome| tell.send(outcome.is_ok()).unwrap());
+            assert!(told.recv().unwrap());
+        }
+        healthy.close().unwrap();
+        let (tell, told) = channel();
+        ticket(&log(&background), b"x").on_durable(move |outcome| tell.send(outcome.is_ok()).unwrap());
+        assert!(told.recv().unwrap());
     });
 }

@@ -270,7 +270,9 @@ impl Owner {
             self.view.base.finish();
             return Ok(());
         };
-        writer.background.stop(std::mem::take(&mut *self.threads.lock()));
+        // Not locked while they are waited for: one may be in a callback that closes the log, too.
+        let threads = std::mem::take(&mut *self.threads.lock());
+        writer.background.stop(threads);
         // A flush that a background thread began has ended; what it left waiting is served by the close.
         drop(Turn::take(writer));
         writer.close()

@@ -36,6 +36,7 @@ struct Idleness {
 }
 
 /// How somebody is rung for.
+#[allow(clippy::large_enum_variant)] // loom's alarms are large
 enum Role {
     Alone(Alarm),
     Shared(Arc<Task>),
@@ -308,11 +309,11 @@ impl Work for Flusher {
     }
 
     fn end(&self) {
-        if let Some(writer) = self.0.upgrade() {
+        end_of(&self.0, |writer| {
             // A sleeper may be a callback in the preparer, for which closing waits.
             writer.room.flusher_ends();
             writer.tell_failed();
-        }
+        });
     }
 }
 
@@ -321,7 +322,15 @@ fn turn_of(writer: &Weak<Writer>, turn: impl FnOnce(&Writer) -> Next) -> Next {
     let Some(writer) = writer.upgrade() else {
         return Next::End;
     };
-    caught(|| turn(&writer)).unwrap_or(Next::End)
+    // It may be the last one that has it, and what it drops then is a program's as well.
+    caught(move || turn(&writer)).unwrap_or(Next::End)
+}
+
+fn end_of(writer: &Weak<Writer>, end: impl FnOnce(&Writer)) {
+    if let Some(writer) = writer.upgrade() {
+        // As above.
+        let _ = caught(move || end(&writer));
+    }
 }
 
 /// How long until the next try where the disk is full or slow to say more.
@@ -374,9 +383,7 @@ impl Work for Preparer {
     }
 
     fn end(&self) {
-        if let Some(writer) = self.0.upgrade() {
-            writer.tell_failed();
-        }
+        end_of(&self.0, Writer::tell_failed);
     }
 }
 
