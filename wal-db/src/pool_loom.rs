@@ -10,7 +10,7 @@ use loom::{
 };
 
 use super::{Next, Pool, Task, Work};
-use crate::sync::Arc;
+use crate::sync::{Arc, bounded};
 
 /// A task that looks at what was put down for it.
 struct Model {
@@ -61,15 +61,9 @@ fn spawn(pool: &'static Pool) -> thread::JoinHandle<()> {
     })
 }
 
-fn bounded(run: fn()) {
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = Some(bounded.preemption_bound.unwrap_or(2));
-    bounded.check(run);
-}
-
 #[test]
 fn a_task_sees_what_was_put_down_before_a_ring() {
-    bounded(|| {
+    bounded(0, || {
         let (model, pool, task) = model(1);
         let thread = spawn(pool);
         let ringer = {
@@ -92,7 +86,7 @@ fn a_task_sees_what_was_put_down_before_a_ring() {
 
 #[test]
 fn two_threads_give_a_task_one_turn_at_a_time() {
-    bounded(|| {
+    bounded(0, || {
         let (model, pool, task) = model(2);
         let threads = [spawn(pool), spawn(pool)];
         task.start();
@@ -106,7 +100,7 @@ fn two_threads_give_a_task_one_turn_at_a_time() {
 
 #[test]
 fn no_turn_goes_on_or_begins_when_a_task_was_stopped() {
-    bounded(|| {
+    bounded(0, || {
         let (model, pool, task) = model(1);
         let thread = spawn(pool);
         task.start();

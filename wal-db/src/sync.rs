@@ -36,6 +36,9 @@ pub(crate) use real::{
     AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, RwLock, fence, thread, thread_local,
 };
 
+#[cfg(all(test, wal_loom))]
+pub(crate) use real::bounded;
+
 #[cfg(wal_loom)]
 pub(crate) use loom::sync::atomic::AtomicU64 as MemoryWord;
 /// The words of memory that is bytes to others. loom wants its own ones, and does not come here.

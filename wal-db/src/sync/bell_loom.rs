@@ -8,7 +8,7 @@ use loom::{
     thread,
 };
 
-use super::Bell;
+use super::{Bell, bounded};
 
 #[test]
 fn a_bell_is_heard_by_who_is_about_to_sleep() {
@@ -32,9 +32,7 @@ fn a_bell_is_heard_by_who_is_about_to_sleep() {
 
 #[test]
 fn a_bell_is_heard_by_all_who_sleep() {
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = Some(bounded.preemption_bound.unwrap_or(2));
-    bounded.check(|| {
+    bounded(0, || {
         let shared = Arc::new((Bell::new(), AtomicU64::new(0)));
         let sleepers: Vec<_> = (1..=2)
             .map(|least| {

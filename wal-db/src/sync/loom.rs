@@ -57,3 +57,11 @@ impl<T> RwLock<T> {
         self.0.lock()
     }
 }
+
+/// All schedules with two preemptions at most, unless the environment says how many, or fewer.
+#[cfg(test)]
+pub(crate) fn bounded(fewer: usize, model: fn()) {
+    let mut bounded = loom::model::Builder::new();
+    bounded.preemption_bound = Some(bounded.preemption_bound.unwrap_or(2).saturating_sub(fewer));
+    bounded.check(model);
+}

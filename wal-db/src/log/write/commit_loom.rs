@@ -10,7 +10,7 @@ use loom::{
 };
 
 use super::{Line, Tell, Waited, Waiting};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, bounded};
 
 struct Model {
     line: Line,
@@ -85,13 +85,6 @@ impl Beside {
     }
 }
 
-/// All schedules with two preemptions at most, unless the environment says how many.
-fn bounded(model: fn()) {
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = Some(bounded.preemption_bound.unwrap_or(2));
-    bounded.check(model);
-}
-
 #[test]
 fn two_threads_commit() {
     loom::model(|| {
@@ -107,7 +100,7 @@ fn two_threads_commit() {
 
 #[test]
 fn three_threads_commit() {
-    bounded(|| {
+    bounded(0, || {
         let model = Model::new();
         let others = Beside::start(&model, |model, _| model.append_and_sync());
         model.append_and_sync();
@@ -118,7 +111,7 @@ fn three_threads_commit() {
 /// The thread that has flushed lines up while another one was called.
 #[test]
 fn a_thread_commits_twice_beside_two_others() {
-    bounded(|| {
+    bounded(0, || {
         let model = Model::new();
         let others = Beside::start(&model, |model, _| model.append_and_sync());
         model.append_and_sync();
@@ -130,7 +123,7 @@ fn a_thread_commits_twice_beside_two_others() {
 /// Durability moves beside the flush, so the thread that was called may have nothing to flush for.
 #[test]
 fn a_thread_that_is_called_and_goes_calls_another() {
-    bounded(|| {
+    bounded(0, || {
         let model = Model::new();
         model.tail.store(2, Ordering::Release);
         let turn = model.committer.try_lock().unwrap();
@@ -149,7 +142,7 @@ fn a_thread_that_is_called_and_goes_calls_another() {
 /// As a seal does, and the preparer with a backlog: durability moves, and no flush that anybody lined up for has ended.
 #[test]
 fn durability_that_moves_without_a_commit_wakes_everybody_whom_it_covers() {
-    bounded(|| {
+    bounded(0, || {
         let model = Model::new();
         model.tail.store(2, Ordering::Release);
         let turn = model.committer.try_lock().unwrap();
@@ -165,7 +158,7 @@ fn durability_that_moves_without_a_commit_wakes_everybody_whom_it_covers() {
 
 #[test]
 fn a_flush_that_fails_wakes_those_whom_it_covers_and_those_who_came_later() {
-    bounded(|| {
+    bounded(0, || {
         let model = Model::new();
         let waiters = Beside::start(&model, |model, _| {
             let target = model.tail.fetch_add(1, Ordering::AcqRel) + 1;
@@ -179,7 +172,7 @@ fn a_flush_that_fails_wakes_those_whom_it_covers_and_those_who_came_later() {
 /// As the preparer's flush: it fails without the committer, while somebody else may have it.
 #[test]
 fn a_failure_beside_a_commit_leaves_nobody_asleep() {
-    bounded(|| {
+    bounded(0, || {
         let model = Model::new();
         model.tail.store(1, Ordering::Release);
         let committer = {

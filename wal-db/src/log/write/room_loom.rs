@@ -11,7 +11,7 @@ use loom::{
 };
 
 use super::Room;
-use crate::log::write::background::Alarm;
+use crate::{log::write::background::Alarm, sync::bounded};
 
 /// Records that fit into the ring. Each is a block of its own.
 const PLACES: u64 = 2;
@@ -142,13 +142,6 @@ impl Model {
 fn spawn(model: &Arc<Model>, run: fn(&Model)) -> thread::JoinHandle<()> {
     let model = model.clone();
     thread::spawn(move || run(&model))
-}
-
-/// All schedules with two preemptions at most, unless the environment says how many, or fewer.
-fn bounded(fewer: usize, model: fn()) {
-    let mut bounded = loom::model::Builder::new();
-    bounded.preemption_bound = Some(bounded.preemption_bound.unwrap_or(2).saturating_sub(fewer));
-    bounded.check(model);
 }
 
 #[test]
