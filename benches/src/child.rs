@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::contender;
 use crate::latency::Sink;
@@ -54,9 +54,12 @@ pub(crate) fn append_and_die(contender: &str, dir: &Path, load: &Load) -> Result
 
 /// Replays the log in `dir`, which must hold exactly `load`.
 pub(crate) fn replay(contender: &str, dir: &Path, load: &Load) -> Result<Replayed> {
-    let output = command("replay", contender, dir, load)?
-        .stderr(Stdio::inherit())
-        .output()?;
+    told(&mut command("replay", contender, dir, load)?)
+}
+
+/// Runs a child, which prints one value as JSON.
+pub(crate) fn told<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let output = command.stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the child ended with {}", output.status);
     serde_json::from_slice(&output.stdout).context("reading what the child told")
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use wal_db::{Wal, WalConfig, store::Background};
+
+use crate::{child, memory};
 
 #[derive(Args)]
 pub(crate) struct ManyLogs {
@@ -75,16 +77,22 @@ struct Cost {
     commit_us: f64,
     close_us: f64,
     reopen_us: f64,
+    idle: Idle,
+}
+
+/// While nothing is called.
+#[derive(Serialize, Deserialize)]
+struct Idle {
     /// Beside the one that measures.
     threads: usize,
     descriptors: usize,
     resident_kib_a_log: f64,
     disk_kib_a_log: f64,
-    /// Of all threads, in a second without calls.
-    idle_wakeups: u64,
+    /// Of all threads, in a second.
+    wakeups: u64,
 }
 
-/// Long enough that every log is idle and sealed, and given pages have come.
+/// Long enough that every log is idle and sealed.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Commits of each log, in turn.
@@ -122,11 +130,11 @@ pub(crate) fn run(args: &ManyLogs) -> Result<bool> {
             cost.commit_us,
             cost.close_us,
             cost.reopen_us,
-            cost.threads,
-            cost.descriptors,
-            cost.resident_kib_a_log,
-            cost.disk_kib_a_log,
-            cost.idle_wakeups
+            cost.idle.threads,
+            cost.idle.descriptors,
+            cost.idle.resident_kib_a_log,
+            cost.idle.disk_kib_a_log,
+            cost.idle.wakeups
         );
     }
     Ok(true)
@@ -135,14 +143,12 @@ pub(crate) fn run(args: &ManyLogs) -> Result<bool> {
 /// So that nothing is left in its memory of the setting before.
 fn in_another_process(setting: Setting, args: &ManyLogs) -> Result<Cost> {
     let name = setting.to_possible_value().context("a setting has a name")?;
-    let output = Command::new(std::env::current_exe()?)
-        .args(["many-logs", "--here", "--setting", name.get_name()])
-        .args(["--logs", &args.logs.to_string(), "--dir"])
-        .arg(&args.dir)
-        .stderr(Stdio::inherit())
-        .output()?;
-    ensure!(output.status.success(), "the child ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).context("reading what the child told")
+    child::told(
+        Command::new(std::env::current_exe()?)
+            .args(["many-logs", "--here", "--setting", name.get_name()])
+            .args(["--logs", &args.logs.to_string(), "--dir"])
+            .arg(&args.dir),
+    )
 }
 
 fn measure(setting: Setting, args: &ManyLogs) -> Result<Cost> {
@@ -182,17 +188,13 @@ fn measure(setting: Setting, args: &ManyLogs) -> Result<Cost> {
     thread::sleep(SETTLE);
     let switches = voluntary_switches()?;
     thread::sleep(Duration::from_secs(1));
-    let cost = Cost {
-        create_us: per_log(created),
-        commit_us: per_log(committed),
-        close_us: 0.0,
-        reopen_us: 0.0,
+    let idle = Idle {
         threads: entries("/proc/self/task")? - 1,
         descriptors: entries("/proc/self/fd")? - descriptors,
         resident_kib_a_log: (resident_kib()? - resident) / args.logs as f64,
         disk_kib_a_log: disk_kib(root.path())? / args.logs as f64,
         // Without that of the sleep.
-        idle_wakeups: voluntary_switches()?.saturating_sub(switches + 1),
+        wakeups: voluntary_switches()?.saturating_sub(switches + 1),
     };
     let closed = close(logs)?;
     let (logs, reopened) = open()?;
@@ -201,9 +203,11 @@ fn measure(setting: Setting, args: &ManyLogs) -> Result<Cost> {
     }
     close(logs)?;
     Ok(Cost {
+        create_us: per_log(created),
+        commit_us: per_log(committed),
         close_us: per_log(closed),
         reopen_us: per_log(reopened),
-        ..cost
+        idle,
     })
 }
 
@@ -212,7 +216,7 @@ fn entries(dir: &str) -> Result<usize> {
 }
 
 fn resident_kib() -> Result<f64> {
-    status_line("/proc/self/status", "VmRSS:")
+    status_line("/proc/self/status", "VmRSS")
 }
 
 /// How often a thread of this process went to sleep.
@@ -220,16 +224,14 @@ fn voluntary_switches() -> Result<u64> {
     let mut switches = 0;
     for task in fs::read_dir("/proc/self/task")? {
         let status = task?.path().join("status");
-        switches += status_line(&status, "voluntary_ctxt_switches:")? as u64;
+        switches += status_line(&status, "voluntary_ctxt_switches")? as u64;
     }
     Ok(switches)
 }
 
 fn status_line(path: impl AsRef<Path>, name: &str) -> Result<f64> {
     let status = fs::read_to_string(path)?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.with_context(|| format!("no {name}"))?.parse()?)
+    memory::number_in(&status, name).with_context(|| format!("no {name}"))
 }
 
 /// What the files under `dir` take of the disk.
@@ -263,7 +265,7 @@ mod tests {
                 here: true,
             };
             let cost = measure(setting, &args).unwrap();
-            assert!(cost.commit_us > 0.0 && cost.descriptors >= 4, "{setting:?}");
+            assert!(cost.commit_us > 0.0 && cost.idle.descriptors >= 4, "{setting:?}");
         }
     }
 }

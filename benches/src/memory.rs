@@ -38,18 +38,10 @@ impl Resident {
     }
 
     fn parse(status: &str) -> Option<Resident> {
-        let kib = |name: &str| -> Option<f64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.trim_start_matches(':')
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        };
         Some(Resident {
-            now: kib("VmRSS")?,
-            anonymous: kib("RssAnon")?,
-            peak: kib("VmHWM")?,
+            now: number_in(status, "VmRSS")?,
+            anonymous: number_in(status, "RssAnon")?,
+            peak: number_in(status, "VmHWM")?,
         })
     }
 
@@ -61,6 +53,16 @@ impl Resident {
             end_anonymous: (end.anonymous - self.anonymous) / MIB,
         })
     }
+}
+
+/// The number after a name, in what the system tells of a process or a thread.
+pub(crate) fn number_in(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim_start_matches(':')
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
