@@ -312,13 +312,16 @@ fn own_id(name: &str, stored: u32) -> String {
 
 /// What else to do if the name does not begin with that of the family.
 fn of_other_family(name: Option<&str>, family: &str) -> &'static str {
-    let rest = name.map(|name| name.strip_prefix(family).unwrap_or_default());
-    match rest {
-        Some(rest) if !rest.starts_with('.') => {
+    let is_of_family = |name: &str| {
+        name.strip_prefix(family)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    match name.is_none_or(is_of_family) {
+        true => "",
+        false => {
             "; if it is of another family in the same log, hold that in an enum with `#[wal(families)]`, too, or pass \
              over it with `Replay::among_others`"
         }
-        _ => "",
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     CheckFailed,
     differences::differences,
     lock::{Lock, LockError, LockLine},
+    places::is_of,
 };
 use crate::event::{__private::Family, EventType, record::WalRecord};
 
@@ -180,12 +181,6 @@ impl<'a> Program<'a> {
         let is_here = self.records().any(|record| record.has_name(name));
         is_here || self.others.iter().any(|other| is_of(name, other))
     }
-}
-
-/// Whether a name is that of the type or family, or of a variant of the family.
-fn is_of(name: &str, other: &str) -> bool {
-    let rest = name.strip_prefix(other);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The lines that are missing, those with another `wire`, which have the numbers of what they replace, and what is wrong

@@ -215,7 +215,7 @@ fn no_place(lock: &Lock, record: &EventType, name: &str, place: &str) -> Option<
     let NoPlace { reached, there } = found.reduce(Result::or)?.err()?;
     let whole = |place: &str| format!("{name}.{place}");
     Some(match there.is_empty() {
-        true => format!("is no place in an event: there is none in `{}`", whole(&reached)),
+        true => format!("is no place in an event: `{}` has no parts", whole(&reached)),
         false => format!(
             "is no place in an event: there is {}",
             quoted(there.iter().map(|place| whole(place)))

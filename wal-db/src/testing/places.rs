@@ -17,6 +17,12 @@ pub(super) struct Named<'a> {
     around: Vec<(&'a Shape, Option<Rc<str>>)>,
 }
 
+/// Whether a name is this one, or that of something in it.
+pub(super) fn is_of(name: &str, whole: &str) -> bool {
+    let rest = name.strip_prefix(whole);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// A name of a place that is not there.
 pub(super) struct NoPlace {
     /// The place to which its first steps lead; the event itself has no name.
@@ -133,8 +139,7 @@ impl<'a> Named<'a> {
             there: parts.iter().map(|part| part.name().to_owned()).collect(),
         };
         for part in parts {
-            let rest = wanted.strip_prefix(part.name());
-            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+            if is_of(wanted, part.name()) {
                 match part.lead(wanted) {
                     Ok(()) => return Ok(()),
                     Err(further) => none = further,

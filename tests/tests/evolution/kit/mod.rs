@@ -131,7 +131,7 @@ fn an_exception_has_to_name_something() {
         found,
         "\"moved@3\" after `except` is no version in `wal.lock` of a type that is checked\n\
          \"moved.form\" after `except` is no place in an event: there is `moved.from`, `moved.to`, `moved.note`\n\
-         \"moved.to.cents\" after `except` is no place in an event: there is none in `moved.to`"
+         \"moved.to.cents\" after `except` is no place in an event: `moved.to` has no parts"
     );
 }
 

@@ -361,7 +361,7 @@ fn an_exception_that_is_no_place_is_found() {
             "wood.planted.of.some.value.Nowhere",
             "there is `wood.planted.of.some.value.Here`",
         ),
-        ("wood.planted.pair.0", "there is none in `wood.planted.pair`"),
+        ("wood.planted.pair.0", "`wood.planted.pair` has no parts"),
         ("wood.burnt.[]", "there is `wood.burnt.0`"),
         ("wood.felled.0", "there is `wood.felled.label`"),
     ];
