@@ -12,7 +12,7 @@ use super::{
     open::reader,
     read::view::View,
     report::RecoveryReport,
-    write::{background::Background, turn::Turn, writer::Writer},
+    write::{background::BackgroundWork, turn::Turn, writer::Writer},
 };
 use crate::{
     config::WalConfig,
@@ -142,7 +142,7 @@ impl Wal {
     /// See [`open_with`](Self::open_with).
     pub fn with_store_and_config(store: impl WalStore, config: WalConfig) -> Result<Wal> {
         let writer = Writer::open(Box::new(store), config)?;
-        let started = Background::start(&writer).map_err(|error| writer.base.store.error(error));
+        let started = BackgroundWork::start(&writer).map_err(|error| writer.base.store.error(error));
         Ok(Wal {
             owner: Arc::new(Owner {
                 view: writer.view.clone(),

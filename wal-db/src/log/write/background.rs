@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What the appending threads and the background share.
-pub(crate) struct Background {
+pub(crate) struct BackgroundWork {
     running: AtomicBool,
     /// The flusher rests until it is rung: it has seen that there is nothing to seal.
     resting: AtomicBool,
@@ -113,9 +113,9 @@ impl Alarm {
     }
 }
 
-impl Background {
+impl BackgroundWork {
     pub(crate) fn new(writer: &Weak<Writer>, pool: Option<&'static Pool>) -> Self {
-        Background {
+        BackgroundWork {
             running: AtomicBool::new(false),
             resting: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -146,7 +146,7 @@ impl Background {
     }
 
     fn start_alone(writer: &Arc<Writer>) -> Result<Vec<thread::JoinHandle<()>>> {
-        let spawn = |name: &str, role: fn(&Background) -> &Role, work: Box<dyn Work>| {
+        let spawn = |name: &str, role: fn(&BackgroundWork) -> &Role, work: Box<dyn Work>| {
             let writer = writer.clone();
             thread::Builder::new()
                 .name(name.to_owned())

@@ -3,7 +3,7 @@
 use std::{fs::File, io, ops::Deref, sync::Weak};
 
 use super::{
-    background::Background,
+    background::BackgroundWork,
     commit::{Line, Waiting},
     committer::Committer,
     dictionary::Covered,
@@ -45,7 +45,7 @@ pub(crate) struct Writer {
     pub(crate) covered: Covered,
     pub(crate) line: Line,
     pub(crate) room: Room,
-    pub(crate) background: Background,
+    pub(crate) background: BackgroundWork,
     pub(crate) write_through: bool,
     pub(crate) staging: StagingInUse,
     /// An append is done when its record is in staging memory, and a claim fails in a child that was forked off.
@@ -148,7 +148,7 @@ impl Writer {
             covered: Covered::new(),
             line: Line::new(),
             room: Room::new(),
-            background: Background::new(writer, config.pool()),
+            background: BackgroundWork::new(writer, config.pool()),
             write_through,
             staging,
             closed: Mutex::new(false),
