@@ -96,11 +96,6 @@ pub(super) const WRITING: &[Bug] = &[
         ],
     ),
     classic(
-        "shared-flusher-says-that-it-comes",
-        "an appender that waits for room counts on a thread that logs share, which is in a callback of another log",
-        &["concurrency::sharing::a_callback_that_waits_for_room_in_a_log_of_the_same_thread_gets_it"],
-    ),
-    classic(
         "shared-threads-never-end",
         "the threads that logs share are left when the last log is closed",
         &["concurrency::sharing::shared_threads_end_with_the_last_log_and_come_again_with_the_next"],
