@@ -2,7 +2,8 @@
 //! `cargo run --release -p wal-tests --bin seeded-bugs`.
 //!
 //! `NAME ...` tries only those whose names contain one of these, `--list` says what each one is, `--threads T` (one for
-//! each processor), `--json`. The exit code is 1 if one escapes, 2 if there is no answer. A copy of the project with all
+//! each processor), `--json`. The exit code is 1 if one escapes, 2 if there is no answer. One whose test needs what this
+//! machine does not have is not tried, and does not count. A copy of the project with all
 //! mistakes in it is built below the target directory, in `seeded-bugs`. `--edit` only makes that copy, for somebody who
 //! changes the mistakes there, and `--save` makes the patches anew from it.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command
@@ -132,23 +133,42 @@ fn run(options: &Options) -> Result<bool, Failed> {
     eprintln!("all of that passes, after {} s", start.elapsed().as_secs());
 
     let outcomes = try_each(options, &programs);
-    let caught = outcomes.iter().filter(|(_, outcome)| outcome.is_some()).count();
+    let caught = count(&outcomes, |outcome| matches!(outcome, Outcome::CaughtBy(_)));
+    let tried = count(&outcomes, |outcome| !matches!(outcome, Outcome::NotTried(_)));
     if options.json {
-        print_json(&outcomes, start.elapsed());
+        print_json(&outcomes, caught, tried, start.elapsed());
     } else {
         println!("{:<36}{:<12}caught by", "mistake", "number");
         for (bug, outcome) in &outcomes {
-            let outcome = outcome.as_deref().unwrap_or("NOTHING");
+            let outcome = match outcome {
+                Outcome::CaughtBy(test) => test,
+                Outcome::NotTried(why) => why,
+                Outcome::Escaped => "NOTHING",
+            };
             println!("{:<36}{:<12}{outcome}", bug.name, stands_for(bug));
         }
-        println!("{caught} of {}", outcomes.len());
+        println!("{caught} of {tried}, {} not tried", outcomes.len() - tried);
         eprintln!("after {} s", start.elapsed().as_secs());
     }
-    Ok(caught == outcomes.len())
+    Ok(caught == tried)
+}
+
+enum Outcome {
+    /// The first of its tests that fails.
+    CaughtBy(String),
+    /// A test was skipped, and says why.
+    NotTried(String),
+    Escaped,
+}
+
+type Outcomes = Vec<(&'static Bug, Outcome)>;
+
+fn count(outcomes: &Outcomes, is: fn(&Outcome) -> bool) -> usize {
+    outcomes.iter().filter(|(_, outcome)| is(outcome)).count()
 }
 
 /// Tries the mistakes on several threads; what caught each, in the order of the list.
-fn try_each(options: &Options, programs: &Programs) -> Vec<(&'static Bug, Option<String>)> {
+fn try_each(options: &Options, programs: &Programs) -> Outcomes {
     let todo = Mutex::new(options.bugs.iter().enumerate());
     let done = Mutex::new(BTreeMap::new());
     let next = || todo.lock().ok()?.next();
@@ -156,7 +176,7 @@ fn try_each(options: &Options, programs: &Programs) -> Vec<(&'static Bug, Option
         for _ in 0..options.threads.max(1) {
             scope.spawn(|| {
                 while let Some((at, &bug)) = next() {
-                    let outcome = caught_by(bug, programs);
+                    let outcome = try_it(bug, programs);
                     if let Ok(mut done) = done.lock() {
                         done.insert(at, (bug, outcome));
                     }
@@ -167,20 +187,19 @@ fn try_each(options: &Options, programs: &Programs) -> Vec<(&'static Bug, Option
     done.into_inner().unwrap_or_default().into_values().collect()
 }
 
-/// The first of its tests that fails.
-fn caught_by(bug: &Bug, programs: &Programs) -> Option<String> {
-    bug.caught_by.iter().find_map(|test| {
+fn try_it(bug: &Bug, programs: &Programs) -> Outcome {
+    let mut skipped = None;
+    for test in bug.caught_by {
         let (program, name) = seeded::split(test);
         match programs.run(program, &[name], Some(bug.name)) {
-            Ended::Passed => None,
-            Ended::NotRun(why) => {
-                eprintln!("{test} was not run, so it catches nothing: {why}");
-                None
-            }
-            Ended::Failed(_) => Some((*test).to_owned()),
-            Ended::TooLate => Some(format!("{test}, by hanging")),
+            Ended::Passed { skipped: None } => {}
+            Ended::Passed { skipped: why } => skipped = why,
+            Ended::NotRun(why) => eprintln!("{test} was not run, so it catches nothing: {why}"),
+            Ended::Failed(_) => return Outcome::CaughtBy((*test).to_owned()),
+            Ended::TooLate => return Outcome::CaughtBy(format!("{test}, by hanging")),
         }
-    })
+    }
+    skipped.map_or(Outcome::Escaped, Outcome::NotTried)
 }
 
 /// A test that fails by itself catches nothing.
@@ -198,7 +217,7 @@ fn without_a_mistake(bugs: &[&Bug], programs: &Programs) -> Result<(), Failed> {
     }
     for (program, names) in tests {
         match programs.run(program, &names, None) {
-            Ended::Passed => {}
+            Ended::Passed { .. } => {}
             Ended::NotRun(why) => return Err(why),
             Ended::Failed(output) => return Err(format!("{program} fails without a mistake:\n{output}")),
             Ended::TooLate => return Err(format!("{program} hangs without a mistake")),
@@ -215,7 +234,10 @@ struct Programs {
 }
 
 enum Ended {
-    Passed,
+    Passed {
+        /// What one of them could not do here.
+        skipped: Option<String>,
+    },
     /// It could not be started, or had not the tests that it was asked for.
     NotRun(String),
     Failed(String),
@@ -261,7 +283,12 @@ impl Programs {
             (Ok(text), Ok(status)) if status.success() => {
                 // A filter that matches nothing passes.
                 match text.contains(&format!("{} passed", tests.len())) {
-                    true => Ended::Passed,
+                    true => Ended::Passed {
+                        skipped: text
+                            .lines()
+                            .find(|line| line.starts_with("skipped: "))
+                            .map(str::to_owned),
+                    },
                     false => Ended::NotRun(format!("{program} has not all of {tests:?}")),
                 }
             }
@@ -293,11 +320,10 @@ fn build(bugs: &[&Bug], tree: &Path) -> Result<Programs, Failed> {
         command.args(["--test", name]);
     }
     command.env("CARGO_TARGET_DIR", target_dir()?);
-    // Not the release profile: optimising costs more here than it saves.
+    // The log is optimised in this profile, too. To optimise the tests costs more than it saves.
     command
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_DEV_DEBUG", "0");
-    command.env("CARGO_INCREMENTAL", "0");
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("CARGO_INCREMENTAL", "0");
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cargo: {error}"))?;
     if !output.status.success() {
@@ -327,16 +353,22 @@ fn tree() -> Result<PathBuf, Failed> {
     Ok(target_dir()?.join("tree"))
 }
 
-fn print_json(outcomes: &[(&Bug, Option<String>)], time: Duration) {
+fn print_json(outcomes: &Outcomes, caught: usize, tried: usize, time: Duration) {
     let bugs: Vec<_> = outcomes
         .iter()
-        .map(|(bug, test)| {
-            serde_json::json!({ "name": bug.name, "mistakes": bug.mistakes, "what": bug.what, "caught_by": test })
+        .map(|(bug, outcome)| {
+            let (test, why) = match outcome {
+                Outcome::CaughtBy(test) => (Some(test), None),
+                Outcome::NotTried(why) => (None, Some(why)),
+                Outcome::Escaped => (None, None),
+            };
+            serde_json::json!({
+                "name": bug.name, "mistakes": bug.mistakes, "what": bug.what, "caught_by": test, "not_tried": why,
+            })
         })
         .collect();
-    let caught = outcomes.iter().filter(|(_, test)| test.is_some()).count();
     let all = serde_json::json!({
-        "caught": caught, "of": outcomes.len(), "seconds": time.as_secs(), "bugs": bugs,
+        "caught": caught, "of": tried, "seconds": time.as_secs(), "bugs": bugs,
     });
     println!("{all}");
 }
