@@ -1,8 +1,11 @@
 //! A store in memory that notices what is out of all proportion to the bytes that the target has put into it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use wal_db::WalStore;
@@ -15,6 +18,9 @@ use crate::{
 
 /// How far past the end of an input a log may write: what it appends here is short.
 const GROWTH: usize = 256 << 10;
+
+/// How much more a log may want to have ready.
+const DISK: u64 = 1 << 30;
 
 /// How often the bytes that are there may be asked for, and how many more.
 const READS: u64 = 400;
@@ -62,6 +68,8 @@ impl Row {
                         call.len, call.at
                     )
                 }
+                // A manifest can say that the log has come as far.
+                Op::Prepare if call.at > limit + DISK => return Err(io::ErrorKind::StorageFull.into()),
                 // There is room, until it is written to.
                 Op::Prepare => return Ok(Some(u64::MAX)),
                 _ => {}
