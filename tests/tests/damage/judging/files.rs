@@ -210,3 +210,30 @@ fn a_log_in_one_file_whose_header_was_damaged_since_is_named() {
     assert_eq!(report.files[0].path, Some(place.path()), "{report:?}");
     assert_eq!((report.records, report.damage.len()), (1, 0), "{report:?}");
 }
+
+#[test]
+fn a_damaged_record_is_reported_once_and_its_group_is_counted() {
+    let place = Place::new(Form::File);
+    let wal = place.open(quiet()).unwrap();
+    let mut entries = Vec::new();
+    for seed in 0..6 {
+        entries.push(put(&wal, seed, 100));
+        if seed % 3 == 2 {
+            wal.sync().unwrap();
+        }
+    }
+    let groups = wal.verify().unwrap().groups;
+    let bytes = fs::read(place.path()).unwrap();
+    for Entry(lsn, data) in &entries {
+        let at = bytes
+            .windows(data.len())
+            .position(|there| there == &data[..])
+            .unwrap();
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        fs::write(place.path(), damaged).unwrap();
+        let report = wal.verify().unwrap();
+        assert_eq!((report.records, report.groups), (5, groups), "{lsn}: {report:?}");
+        assert_eq!(report.damage.len(), 1, "{lsn}: {report:?}");
+    }
+}

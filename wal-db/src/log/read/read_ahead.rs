@@ -255,6 +255,32 @@ impl Drop for ReadAhead {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_read_ahead_than_fits_and_nothing_after_the_end() {
+        let mut chunks = Chunks {
+            ahead: VecDeque::new(),
+            next: 7,
+            end: ((AHEAD + 2) * CHUNK_LEN) as u64,
+            spare: Vec::new(),
+        };
+        let mut starts = vec![];
+        for (start, memory) in std::iter::from_fn(|| chunks.claim()).take(AHEAD + 1) {
+            starts.push(start);
+            assert_eq!((start + memory.len() as u64) % CHUNK_LEN as u64, 0);
+        }
+        let chunk_len = CHUNK_LEN as u64;
+        let expected: Vec<_> = (1..AHEAD as u64).map(|n| n * chunk_len).collect();
+        assert_eq!((starts[0], &starts[1..]), (7, &expected[..]));
+        chunks.ahead.clear();
+        assert_eq!(std::iter::from_fn(|| chunks.claim()).take(AHEAD).count(), 2);
+        assert!(chunks.is_over() && !chunks.has_work());
+    }
+}
+
 #[cfg(all(test, wal_loom))]
 #[path = "read_ahead_loom.rs"]
 mod loom_tests;
