@@ -207,6 +207,20 @@ impl SegmentedStore {
         Ok(indexes)
     }
 
+    /// Where to read on at `pos`, whose segment is not there. A read reports one that the log needs, if others come later.
+    fn next_segment(&self, missing: u64, pos: u64) -> io::Result<u64> {
+        let listed = self.listed()?;
+        let later = listed.get(listed.partition_point(|&index| index <= missing));
+        if let Some(&last) = listed.last() {
+            self.last.fetch_max(last, Ordering::Release);
+        }
+        Ok(match later {
+            None => u64::MAX,
+            Some(_) if missing <= self.needed.load(Ordering::Acquire) => pos,
+            Some(next) => next * self.segment_len,
+        })
+    }
+
     fn file_len(&self, index: u64) -> io::Result<u64> {
         self.dir.len(segment_name(index).as_ref())
     }
@@ -258,7 +272,7 @@ impl WalStore for SegmentedStore {
     fn next_data(&self, pos: u64) -> io::Result<u64> {
         let (index, offset) = (pos / self.segment_len, pos % self.segment_len);
         let Some(file) = self.segment(index)? else {
-            return Ok(pos);
+            return self.next_segment(index, pos);
         };
         let start = index * self.segment_len;
         let data = file.next_data(SEGMENT_HEADER_LEN + offset)?;
