@@ -32,7 +32,7 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 /// The position of the first sector that starts at or after `pos`.
 #[inline]
 pub(crate) const fn align_sector(pos: u64) -> u64 {
-    (pos + (SECTOR - 1)) & !(SECTOR - 1)
+    pos.saturating_add(SECTOR - 1) & !(SECTOR - 1)
 }
 
 /// How many 512-byte sectors of `bytes`, which starts on one, are all zero. A short last sector counts as if

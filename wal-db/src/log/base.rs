@@ -317,7 +317,9 @@ impl Base {
         match self.segment_len {
             _ if got == want => pos + got as u64,
             0 => u64::MAX,
-            len => ((pos + got as u64) / len + 1) * len,
+            len => (pos.saturating_add(got as u64) / len)
+                .saturating_add(1)
+                .saturating_mul(len),
         }
     }
 

@@ -26,7 +26,11 @@ pub(crate) fn mark_before(base: &Base, manifest: &Manifest, len: u64) -> Result<
     {
         return Ok(None);
     }
-    let before = if len < mark.pos { len } else { mark.prev };
+    let before = if len < mark.pos {
+        len
+    } else {
+        mark.prev.min(mark.pos)
+    };
     Ok(Some(match last_intact(base, manifest, before)? {
         Some(header) => mark_behind(base, &header)?,
         None => Mark {
@@ -53,18 +57,21 @@ fn mark_behind(base: &Base, header: &GroupHeader) -> Result<Mark> {
     Ok(mark)
 }
 
-/// The last intact group that ends at or before a position. Costs what lies between costs to read.
+/// The last intact group that ends at or before a position. Costs what lies between costs to read: a group in which
+/// another one starts is not whole, and is not looked at.
 fn last_intact(base: &Base, manifest: &Manifest, before: u64) -> Result<Option<GroupHeader>> {
     let extent = base.extent();
+    let mut next = before;
     let mut sectors = Sectors::backwards(base, manifest.head_group, before / SECTOR * SECTOR);
     while let Some(part) = sectors.next_part()? {
         for header in part.headers().rev() {
-            if extent.timeline.owns(&header)
-                && header.next() <= before
-                && find::check_content(base, &header)? == Content::Intact
-            {
+            if !extent.timeline.owns(&header) {
+                continue;
+            }
+            if header.next() <= next && find::check_content(base, &header)? == Content::Intact {
                 return Ok(Some(header));
             }
+            next = header.pos;
         }
     }
     Ok(None)

@@ -22,7 +22,7 @@ impl Walker {
             return Ok(());
         }
         // The header is lost, but the records after it need not be.
-        let found = find::find_header(base, &self.extent, self.pos + SECTOR, self.end)?;
+        let found = find::find_header(base, &self.extent, self.pos.saturating_add(SECTOR), self.end)?;
         let next = found.map_or(self.end, |next| next.pos);
         let known = self.extent.timeline.epoch_at(self.pos);
         let epoch = known.or_else(|| self.likely_epoch(base, found));
@@ -33,7 +33,7 @@ impl Walker {
             return Ok(());
         };
         // Rounded up, so that the bytes at the end of a file that was cut anywhere are passed, too.
-        let len = u32::try_from((next - self.pos).next_multiple_of(8)).unwrap_or(!7);
+        let len = u32::try_from((next - self.pos).saturating_add(7) & !7).unwrap_or(!7);
         let header = GroupHeader {
             pos: self.pos,
             len,
