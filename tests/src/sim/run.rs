@@ -371,6 +371,7 @@ impl Recorder {
             true => self.log().truncate_from(lsn),
             false => self.log().truncate_after(lsn),
         }
+        .and_then(|()| self.check_both_copies())
         .map_err(failed("truncate after"))?;
         let records = Arc::make_mut(&mut self.expect.records);
         records.truncate(kept);
@@ -417,7 +418,9 @@ impl Recorder {
             self.mark("no truncation");
             return Ok(());
         };
-        truncated.map_err(failed("truncate before"))?;
+        truncated
+            .and_then(|()| self.check_both_copies())
+            .map_err(failed("truncate before"))?;
         self.expect.heads = [new, new];
         match new > head {
             true => self.done_with_mark("truncate before"),

@@ -102,6 +102,18 @@ impl Recorder {
         }
     }
 
+    /// A cut holds as soon as one copy of the manifest says so. A log that had no space for the other one is broken, and
+    /// until it is opened again, nothing stands in for the copy that there is.
+    pub(super) fn check_both_copies(&self) -> Done {
+        let mut has_space = true;
+        self.disk.behave(|disk| has_space = disk.space.is_none());
+        let flushed = || self.log().flush().unwrap_or(Ok(()));
+        match has_space || flushed().err().is_none_or(|error| is_full(&error)) {
+            true => Ok(()),
+            false => Err("done, and in one copy of the manifest".to_owned()),
+        }
+    }
+
     /// The log is closed or its process dies, and it is opened again, while there is no space.
     fn end_when_full(&mut self) -> Done {
         let log = self.log.take().unwrap();
