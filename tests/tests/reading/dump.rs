@@ -182,7 +182,7 @@ group 0..32840, epoch 2, ordinal 0, records 1, durable to 0, time 1000000
   data 64..32840, lsn 0, 32768 bytes, ordinal 0
 group 33280..66120, epoch 2, ordinal 1, records 1, durable to 33280, time 1000000
 segment 1 from 65536
-damage 65536..166912: a segment file is missing
+damage 65536..131072: a segment file is missing
 segment 2 from 131072
 group 133120..165960, epoch 2, ordinal 4, records 1, durable to 133120, time 1000000
   data 133184..165960, lsn 133120, 32768 bytes, ordinal 4

@@ -352,7 +352,12 @@ impl Base {
                 head: Lsn::from_pos(extent.head),
             };
         }
-        WalError::Corruption(self.damage(pos, pos + len as u64, reason))
+        // It is wrong with the whole segment, however much was asked for.
+        let end = match self.segment_len {
+            0 => pos + len as u64,
+            segment_len => (pos / segment_len).saturating_add(1).saturating_mul(segment_len),
+        };
+        WalError::Corruption(self.damage(pos, end, reason))
     }
 }
 
