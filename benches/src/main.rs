@@ -34,6 +34,7 @@ mod runner;
 mod stats;
 mod table;
 mod typed;
+mod verify;
 mod wal_db_1_1_0;
 mod watch;
 mod workload;
@@ -69,6 +70,8 @@ struct Cli {
 enum Command {
     /// Run workloads for all contenders and compare them.
     Compare(Compare),
+    /// Verify a long log, by several threads.
+    Verify(verify::Verify),
     /// Measure what many logs in one process cost.
     ManyLogs(many::ManyLogs),
     #[command(hide = true)]
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
     let passed = match Cli::parse().command {
         Command::Compare(args) => compare(&args),
         Command::ManyLogs(args) => many::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Child(child) => child::run(&child).map(|()| true),
     };
     match passed {

@@ -237,6 +237,20 @@ pub fn sync_to(wal: &wal_db::Wal, lsn: wal_db::Lsn) -> wal_db::Result<()> {
     wal.ticket(lsn)?.wait().map(drop)
 }
 
+/// As [`wal_db::Wal::verify`], of a log that rests: several threads find what one does.
+///
+/// # Errors
+/// As there.
+///
+/// # Panics
+/// They find something else.
+pub fn verified(wal: &wal_db::Wal) -> wal_db::Result<wal_db::recovery::VerifyReport> {
+    let by_one = wal.verify()?;
+    let by_several = wal_db::recovery::verify(wal, 5)?;
+    assert_eq!(by_one, by_several, "by one thread, and by several");
+    Ok(by_one)
+}
+
 /// Says something about the run on standard error: what was skipped and why, or how much was tried.
 pub fn note(text: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), format!("{text}\n").as_bytes()).expect("stderr");

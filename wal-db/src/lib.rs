@@ -112,7 +112,7 @@ pub mod recovery {
         error::{Corruption, CorruptionReason},
         log::{
             Copied, CopyFault, Cut, FileFault, Inspection, RecoveryReport, Rule, Salvage, SalvageItem,
-            SegmentInfo, VerifyReport, Violation, inspect, salvage,
+            SegmentInfo, VerifyReport, Violation, inspect, salvage, verify,
         },
     };
 }

@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wal_db::{Lsn, Record, Result, Retention, Wal, WalConfig, WalError, recovery::SalvageItem};
+use wal_db::{Lsn, Record, Result, Retention, Wal, WalConfig, WalError, recovery};
 
 const SEGMENT: u64 = 1 << 20;
 const KEPT: u64 = 64 << 20;
@@ -444,7 +444,11 @@ fn iterate(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
 
 fn verify(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {
     while Instant::now() < end {
-        let report = open(dir).and_then(|wal| wal.verify()).map_err(text)?;
+        // By one thread, and by two.
+        let threads = 1 + seen.rounds as usize % 2;
+        let report = open(dir)
+            .and_then(|wal| recovery::verify(&wal, threads))
+            .map_err(text)?;
         if !report.is_intact() {
             return Err(format!("{report:?}"));
         }
@@ -456,7 +460,7 @@ fn verify(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), 
 fn salvage(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {
     while Instant::now() < end {
         seen.last = None;
-        for item in wal_db::recovery::salvage(dir).map_err(text)? {
+        for item in recovery::salvage(dir).map_err(text)? {
             let item = match item {
                 Ok(item) => item,
                 Err(error) => {
@@ -465,8 +469,8 @@ fn salvage(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
                 }
             };
             match item {
-                SalvageItem::Damage(damage) => return Err(damage.to_string()),
-                SalvageItem::Record(record) | SalvageItem::Staged(record) => {
+                recovery::SalvageItem::Damage(damage) => return Err(damage.to_string()),
+                recovery::SalvageItem::Record(record) | recovery::SalvageItem::Staged(record) => {
                     let now = number(&record);
                     let jumped = seen
                         .last

@@ -8,7 +8,7 @@ use super::{
     image::{Flags, Image},
     store::Row,
 };
-use crate::{Entry, quiet_heap};
+use crate::{Entry, quiet_heap, verified};
 
 const SKIPS: u16 = 1 << 8;
 const CUTS: u16 = 1 << 9;
@@ -151,7 +151,7 @@ fn all_ways(wal: &Wal, image: &Image, found: &Found, raw: bool) {
     let _ = wal
         .iter_from(std::time::UNIX_EPOCH)
         .map(|records| Found::collect(records).is_in(image));
-    if let Ok(report) = wal.verify()
+    if let Ok(report) = verified(wal)
         && raw
         && report.is_intact()
     {

@@ -8,7 +8,7 @@ use wal_tests::{
     Entry, all, assert_is,
     damage::{many_segments, never_silent, refused, salvaged, synced},
     files::{FORMS, Form, Place, SECTOR, SEGMENT, SLOT, assert_same_files},
-    put, quiet, until_error, within,
+    put, quiet, until_error, verified, within,
 };
 
 // ---- segments --------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ fn damage_of_the_first_segment_is_corruption_and_not_truncation() {
         }
         (_, other) => panic!("iter: {other:?}"),
     }
-    assert!(!wal.verify().unwrap().is_intact());
+    assert!(!verified(&wal).unwrap().is_intact());
 }
 
 /// Of two copies of one log each went its own way. Groups and records of one are valid in the other, at their places;
@@ -105,7 +105,7 @@ fn a_segment_of_a_copy_that_went_another_way_is_never_read() {
         let (read, error) = until_error(&wal);
         assert!(others.starts_with(&read) && read.len() < 20, "{read:?}");
         assert_is!(error, Some(WalError::Corruption(_)));
-        assert!(!wal.verify().unwrap().is_intact());
+        assert!(!verified(&wal).unwrap().is_intact());
     }
 }
 
@@ -309,7 +309,7 @@ fn a_file_cut_under_an_open_log_is_an_error_item() {
                 items.len()
             );
         }
-        assert!(!wal.verify().unwrap().is_intact());
+        assert!(!verified(&wal).unwrap().is_intact());
     }
 }
 

@@ -24,6 +24,7 @@ use wal_tests::{
     random::Rng,
     scale,
     straddled::{counted, forgetful, straddled},
+    verified,
 };
 
 /// What the reader printed of a log: the records, and the verdict.
@@ -135,7 +136,7 @@ fn agrees(path: &Path, reading: &Reading, what: &str) {
         "{what}: {error:?}; {verdict}"
     );
     if error.is_none() {
-        let report = wal.verify().unwrap();
+        let report = verified(&wal).unwrap();
         let broken: Vec<u64> = report.violations.iter().map(|broken| broken.start).collect();
         let told = verdict["rules"].as_array().unwrap().iter();
         let told: Vec<u64> = told.map(|rule| rule[0].as_u64().unwrap()).collect();

@@ -44,6 +44,6 @@ pub use read::{
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
-pub use wal::{Start, Status, Wal};
+pub use wal::{Start, Status, Wal, verify};
 pub(crate) use write::dictionary::{Describe, Described};
 pub use write::{ticket::Ticket, truncate::Retention};

@@ -7,7 +7,10 @@ mod read;
 
 use std::{path::Path, sync::Arc};
 
-pub use self::{figures::Status, read::Start};
+pub use self::{
+    figures::Status,
+    read::{Start, verify},
+};
 use super::{
     open::reader,
     read::view::View,

@@ -255,6 +255,13 @@ pub(super) const READING: &[Bug] = &[
         ],
     ),
     classic(
+        "pieces-without-the-group-before",
+        "a piece of a log that several threads verify starts where nothing is known of the group before it",
+        &[
+            "damage::judging::rules::what_another_implementation_got_wrong_is_found_by_verify_and_by_the_reader_of_the_document",
+        ],
+    ),
+    classic(
         "later-segments-not-looked-at",
         "a file in the place of a later segment is met when it is too late to refuse the log",
         &["damage::judging::later::a_later_segment_that_is_somebody_elses_refuses_the_log_untouched"],

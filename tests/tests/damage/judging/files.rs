@@ -10,7 +10,7 @@ use wal_tests::{
     Entry,
     damage::many_segments,
     files::{Form, Place, SEGMENT},
-    put, quiet,
+    put, quiet, verified,
 };
 
 /// Something that happens to a segment, and what is said of it.
@@ -74,7 +74,7 @@ fn verify_names_the_file_at_fault_and_reads_the_others() {
             let wal = quiet().open_read_only(place.path()).unwrap();
             happens(&place, segment);
             let what = format!("{what}, segment {segment}");
-            let report = wal.verify().unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let report = verified(&wal).unwrap_or_else(|error| panic!("{what}: {error:?}"));
             assert_eq!(report.files.len(), 1, "{what}: {report:?}");
             let file = &report.files[0];
             assert_eq!(file.path, Some(place.segment(segment)), "{what}");
@@ -162,7 +162,7 @@ fn schema_records_are_counted_apart() {
         notes.append(&Noted(n)).unwrap();
     }
     wal.sync().unwrap();
-    let report = wal.verify().unwrap();
+    let report = verified(&wal).unwrap();
     assert_eq!((report.records, report.schemas), (3, 1), "{report:?}");
     assert_eq!(wal.status().records, 3);
     drop(notes);
@@ -206,7 +206,7 @@ fn a_log_in_one_file_whose_header_was_damaged_since_is_named() {
     let mut bytes = fs::read(place.path()).unwrap();
     bytes[(2 * 65_536) + 20] ^= 1;
     fs::write(place.path(), &bytes).unwrap();
-    let report = wal.verify().unwrap();
+    let report = verified(&wal).unwrap();
     assert_eq!(report.files[0].path, Some(place.path()), "{report:?}");
     assert_eq!((report.records, report.damage.len()), (1, 0), "{report:?}");
 }
@@ -222,7 +222,7 @@ fn a_damaged_record_is_reported_once_and_its_group_is_counted() {
             wal.sync().unwrap();
         }
     }
-    let groups = wal.verify().unwrap().groups;
+    let groups = verified(&wal).unwrap().groups;
     let bytes = fs::read(place.path()).unwrap();
     for Entry(lsn, data) in &entries {
         let at = bytes
@@ -232,7 +232,7 @@ fn a_damaged_record_is_reported_once_and_its_group_is_counted() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
         fs::write(place.path(), damaged).unwrap();
-        let report = wal.verify().unwrap();
+        let report = verified(&wal).unwrap();
         assert_eq!((report.records, report.groups), (5, groups), "{lsn}: {report:?}");
         assert_eq!(report.damage.len(), 1, "{lsn}: {report:?}");
     }

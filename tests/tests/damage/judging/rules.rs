@@ -4,7 +4,7 @@
 use wal_db::recovery::Rule;
 use wal_tests::{
     files::{FORMS, Form, Place},
-    put, python_reader, quiet,
+    put, python_reader, quiet, verified,
 };
 
 use super::forge::{Forged, forge};
@@ -250,7 +250,7 @@ fn what_another_implementation_got_wrong_is_found_by_verify_and_by_the_reader_of
             let wal = quiet()
                 .open_read_only(place.path())
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
-            let report = wal.verify().unwrap();
+            let report = verified(&wal).unwrap();
             assert!(
                 report.damage.is_empty() && report.files.is_empty() && !report.is_intact(),
                 "{what}: {report:?}"
@@ -287,7 +287,7 @@ fn a_log_that_is_written_again_as_it_was_breaks_no_rule() {
         forge(&place, nothing, |_| {});
         wal_tests::files::assert_same_files(&before, &place.bytes(), "forged as it was");
         let wal = quiet().open_read_only(place.path()).unwrap();
-        let report = wal.verify().unwrap();
+        let report = verified(&wal).unwrap();
         assert!(report.is_intact(), "{report:?}");
         assert_eq!((report.records, report.groups), (12, 5));
     }

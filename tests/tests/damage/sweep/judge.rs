@@ -19,7 +19,7 @@ use wal_db::{
     Wal, WalError,
     recovery::{Corruption, SalvageItem},
 };
-use wal_tests::{Entry, add_up, files::SECTOR, scale, until_error};
+use wal_tests::{Entry, add_up, files::SECTOR, scale, until_error, verified};
 
 use super::image::{Image, config};
 
@@ -252,11 +252,9 @@ fn read(image: &Image, harm: &Harm, wal: &Wal, writing: bool) -> Found {
 fn other_ways(image: &Image, harm: &Harm, wal: &Wal, turn: usize) {
     let what = &harm.what;
     let (found, error) = until_error(wal);
-    let verified = wal
-        .verify()
-        .unwrap_or_else(|error| panic!("{what}: verify: {error:?}"));
+    let report = verified(wal).unwrap_or_else(|error| panic!("{what}: verify: {error:?}"));
     assert!(
-        error.is_none() || !verified.is_intact(),
+        error.is_none() || !report.is_intact(),
         "{what}: verify finds nothing of {error:?}"
     );
     let Entry(lsn, data) = &image.whole[turn % image.whole.len()];

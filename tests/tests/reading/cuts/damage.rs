@@ -9,7 +9,7 @@ use wal_tests::{
     damage::synced,
     disk::Disk,
     files::{FORMS, Form, GROUP_HEADER, Place, SEGMENT},
-    lsns_of, put, quiet, quiet_heap,
+    lsns_of, put, quiet, quiet_heap, verified,
 };
 
 use super::kinds::{Counted, counted, numbers};
@@ -48,7 +48,7 @@ fn mend(place: &Place, kept: &[Entry], acknowledged: u64, what: &str) -> Recover
             backwards.iter().eq(expected.iter().map(|entry| &entry.0)),
             "{what}"
         );
-        assert!(wal.verify().unwrap().is_intact(), "{what}");
+        assert!(verified(&wal).unwrap().is_intact(), "{what}");
     }
     report
 }
@@ -163,7 +163,7 @@ fn what_was_cut_off_before_the_damage_does_not_count() {
         for i in 6..8 {
             assert_eq!(all(&wal), entries);
             assert_eq!(wal.status().records, entries.len() as u64, "{kept} kept");
-            let report = wal.verify().unwrap();
+            let report = verified(&wal).unwrap();
             assert!(report.is_intact(), "{kept} kept: {report:?}");
             entries.push(put(&wal, i, 10));
             wal.sync().unwrap();

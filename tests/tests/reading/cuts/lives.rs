@@ -9,7 +9,7 @@ use wal_tests::{
     files::{FORMS, Form, Place},
     quiet,
     random::Rng,
-    scale, seed,
+    scale, seed, verified,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
@@ -159,7 +159,7 @@ impl Life {
         self.check_handle(self.wal(), what);
         if self.rng.below(8) == 0 {
             self.wal().drain().unwrap();
-            let report = self.wal().verify().unwrap();
+            let report = verified(self.wal()).unwrap();
             assert!(report.is_intact(), "{what}: {report:?}");
             let reader = quiet().open_read_only(self.place.path()).unwrap();
             self.check_handle(&reader, what);

@@ -7,6 +7,7 @@ use wal_tests::{
     files::{FORMS, Form, Place, SECTOR, SEGMENT},
     quiet,
     straddled::{Counted, counted, forgetful, straddled},
+    verified,
 };
 
 /// Those of the events among the records.
@@ -42,7 +43,7 @@ fn a_schema_in_the_rest_of_a_group_is_read_when_its_epoch_is_forgotten() {
         let schemas = wal.schemas().unwrap();
         assert_eq!(schemas.iter().count(), 1, "{what}");
         assert_explained(&wal, &schemas, &what);
-        assert!(wal.verify().unwrap().is_intact(), "{what}");
+        assert!(verified(&wal).unwrap().is_intact(), "{what}");
         let copy = place.root().join("copy");
         wal.backup_to(&copy).unwrap();
         let copied = quiet().open_read_only(&copy).unwrap();

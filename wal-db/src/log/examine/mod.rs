@@ -1,12 +1,14 @@
 //! A log in whatever state it is, for who wants to know what is in it and what is wrong. Nothing here writes.
 //!
-//! `inspect` looks from outside, `verify` reads all of an open log and says which `rules` of the format are broken,
+//! `inspect` looks from outside, `verify` reads all of an open log, in `pieces` if it is long, and says which `rules` of the
+//! format are broken,
 //! `salvage` hands out all that can still be read, with what is `kept` of what was cut off, and `dump` is that as text.
 
 #[cfg(feature = "testing")]
 pub(crate) mod dump;
 pub(crate) mod inspect;
 pub(crate) mod kept;
+pub(crate) mod pieces;
 pub(crate) mod rules;
 pub(crate) mod salvage;
 pub(crate) mod verify;

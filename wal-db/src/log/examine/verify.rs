@@ -2,6 +2,7 @@
 //! ends the walk.
 
 use super::{
+    pieces::{self, Piece},
     rules::{Before, Group, Seen},
     salvage::{foreign_from, resync},
 };
@@ -23,29 +24,60 @@ use crate::{
 };
 
 /// The manifest is locked where this process writes it, as long as its copies are read.
-pub(crate) fn verify(view: &View, manifest: Option<MutexGuard<'_, Manifest>>) -> Result<VerifyReport> {
-    let base = &view.base;
-    let extent = base.extent();
-    let mut verifier = Verifier {
-        base,
-        end: base.written(),
-        next: Some(extent.head_group),
-        extent,
-        report: VerifyReport::default(),
-        group: None,
-        before: None,
+pub(crate) fn verify(
+    view: &Arc<View>,
+    manifest: Option<MutexGuard<'_, Manifest>>,
+    threads: usize,
+) -> Result<VerifyReport> {
+    let (extent, end) = (view.base.extent(), view.base.written());
+    let pieces = pieces::divide(&view.base, &extent, end, threads);
+    let mut files = Verifier::new(&view.base, extent.clone(), end, pieces[0]);
+    files.check_copies(manifest)?;
+    files.check_files()?;
+    let walked = {
+        let view = view.clone();
+        pieces::each(pieces, threads, move |piece| {
+            let mut verifier = Verifier::new(&view.base, extent.clone(), end, piece);
+            verifier.walk()?;
+            Ok(verifier.report)
+        })?
     };
-    verifier.check_copies(manifest)?;
-    verifier.check_files()?;
-    verifier.walk()?;
-    Ok(verifier.report)
+    let mut report = files.report;
+    for piece in walked {
+        report.records += piece.records;
+        report.schemas += piece.schemas;
+        report.groups += piece.groups;
+        report.bytes += piece.bytes;
+        piece
+            .damage
+            .into_iter()
+            .for_each(|damage| add(&mut report, damage));
+        report.violations.extend(piece.violations);
+    }
+    Ok(report)
+}
+
+/// Of a file that is not the log's, each group would report it again.
+fn add(report: &mut VerifyReport, damage: Corruption) {
+    let is_of_a_file = |damage: &Corruption| {
+        let reason = damage.reason;
+        matches!(
+            reason,
+            CorruptionReason::MissingSegment | CorruptionReason::WrongSegment
+        )
+    };
+    let mut known = report.damage.iter();
+    if !is_of_a_file(&damage) || !known.any(|known| is_of_a_file(known) && known.segment == damage.segment) {
+        report.damage.push(damage);
+    }
 }
 
 struct Verifier<'a> {
     base: &'a Base,
-    /// The log as it was when this began.
+    /// The log as it was when this began, and where it ended.
     extent: Arc<Extent>,
     end: u64,
+    piece: Piece,
     report: VerifyReport,
     group: Option<Group>,
     /// The group before the one that comes next, if nothing between them is damaged.
@@ -54,7 +86,20 @@ struct Verifier<'a> {
     next: Option<u64>,
 }
 
-impl Verifier<'_> {
+impl<'a> Verifier<'a> {
+    fn new(base: &'a Base, extent: Arc<Extent>, end: u64, piece: Piece) -> Self {
+        Verifier {
+            base,
+            extent,
+            end,
+            next: Some(piece.before),
+            piece,
+            report: VerifyReport::default(),
+            group: None,
+            before: None,
+        }
+    }
+
     /// The files that hold the log, from that of the head on.
     fn segments(&self) -> std::ops::RangeInclusive<u64> {
         let of = |pos| self.base.segment_of(pos).unwrap_or(0);
@@ -113,7 +158,8 @@ impl Verifier<'_> {
 
     fn walk(&mut self) -> Result<()> {
         let base = self.base;
-        let mut walker = Walker::new(self.extent.clone(), self.extent.head_group, self.end).thorough();
+        let Piece { before, end, .. } = self.piece;
+        let mut walker = Walker::new(self.extent.clone(), before, end).thorough();
         while let Some(frame) = walker.next_frame(base) {
             match frame {
                 Ok(frame) => self.frame(&walker, &frame)?,
@@ -125,14 +171,14 @@ impl Verifier<'_> {
                 Err(error) => {
                     let damage = self.as_damage(error, walker.pos())?;
                     self.damaged_at(&walker)?;
-                    self.report_damage(damage);
+                    self.report_damage(walker.pos(), damage);
                     let foreign = |base: &Base, pos| foreign_from(base, self.segments(), pos);
                     resync(&mut walker, base, |segment| segment + 1, foreign)?;
                 }
             }
         }
         self.leave()?;
-        self.empty_groups(self.end)
+        self.empty_groups(end)
     }
 
     fn as_damage(&self, error: WalError, pos: u64) -> Result<Corruption> {
@@ -153,20 +199,14 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn report_damage(&mut self, damage: Corruption) {
-        let is_of_a_file = |damage: &Corruption| {
-            let reason = damage.reason;
-            matches!(
-                reason,
-                CorruptionReason::MissingSegment | CorruptionReason::WrongSegment
-            )
-        };
-        let mut known = self.report.damage.iter();
-        // Each of its groups would report it again.
-        if !is_of_a_file(&damage)
-            || !known.any(|known| is_of_a_file(known) && known.segment == damage.segment)
-        {
-            self.report.damage.push(damage);
+    /// Whether what is met there is told of. The group before a piece is another one's.
+    fn is_in_piece(&self, pos: u64) -> bool {
+        pos >= self.piece.start
+    }
+
+    fn report_damage(&mut self, pos: u64, damage: Corruption) {
+        if self.is_in_piece(pos) {
+            add(&mut self.report, damage);
         }
     }
 
@@ -185,7 +225,7 @@ impl Verifier<'_> {
     }
 
     fn frame(&mut self, walker: &Walker, frame: &Frame) -> Result<()> {
-        if frame.pos >= self.extent.head {
+        if frame.pos >= self.extent.head && self.is_in_piece(frame.pos) {
             self.report.records += u64::from(frame.word.kind.is_record());
             self.report.schemas += u64::from(frame.word.kind == Kind::Schema);
         }
@@ -233,12 +273,14 @@ impl Verifier<'_> {
         let header = &group.header;
         let before = self.before.take();
         self.next = Some(self.extent.skip_cut(header.next()));
-        self.report.groups += 1;
-        self.report.bytes += header.next() - header.pos;
+        if self.is_in_piece(header.pos) {
+            self.report.groups += 1;
+            self.report.bytes += header.next() - header.pos;
+        }
         // Every frame is checked by the walk; this also covers the bytes between them.
         let bytes = match find::read_through(self.base, header) {
             Err(WalError::Corruption(damage)) => {
-                self.report_damage(damage);
+                self.report_damage(header.pos, damage);
                 return Ok(());
             }
             Err(WalError::UnsupportedVersion { .. } | WalError::Truncated { .. }) => return Ok(()),
@@ -250,12 +292,13 @@ impl Verifier<'_> {
                 let damage = self
                     .base
                     .damage(header.pos, header.next(), CorruptionReason::GroupContent);
-                self.report.damage.push(damage);
+                self.report_damage(header.pos, damage);
             }
             return Ok(());
         }
         let broken = group.broken(&self.extent, before.as_ref(), bytes.as_ref());
-        if !broken.is_empty() && !is_gone(self.base, &self.extent, header) {
+        let is_told = self.is_in_piece(header.pos) && !is_gone(self.base, &self.extent, header);
+        if is_told {
             let violations = broken.into_iter().map(|rule| group.violation(self.base, rule));
             self.report.violations.extend(violations);
         }

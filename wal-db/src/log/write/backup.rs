@@ -14,6 +14,7 @@ use crate::{
     },
     lsn::Lsn,
     storage::copy::Copy,
+    sync::Arc,
 };
 
 /// How often a copy is begun anew if the end of the log is cut off while it is made.
@@ -147,8 +148,8 @@ fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
 
 fn check(path: &Path) -> Result<()> {
     let config = crate::config::WalConfig::new().with_background_flush(false);
-    let view = reader::open(reader::read_only_store(path)?, config)?;
-    let report = verify::verify(&view, None)?;
+    let view = Arc::new(reader::open(reader::read_only_store(path)?, config)?);
+    let report = verify::verify(&view, None, 1)?;
     match report.damage.into_iter().next() {
         Some(damage) => Err(damage.into()),
         _ => Ok(()),
