@@ -141,7 +141,12 @@ impl SegmentedStore {
         let file = self.new_file(new_name, log)?;
         let result = (|| {
             file.allocate(0, SEGMENT_HEADER_LEN + first)?;
-            attach_header(&*file, 0, log, index, self.segment_len, false)?;
+            let header = SegmentHeader {
+                log,
+                index,
+                segment_len: self.segment_len,
+            };
+            write_at(&*file, 0, &header.encode())?;
             file.sync_all()?;
             self.dir.rename(new_name, name.as_ref())?;
             // The name is there now: whatever the error, this is not tried again. Each name is durable before the next
