@@ -19,9 +19,6 @@ use crate::{
 /// How far past the end of an input a log may write: what it appends here is short.
 const GROWTH: usize = 256 << 10;
 
-/// How much more a log may want to have ready.
-const DISK: u64 = 1 << 30;
-
 /// How often the bytes that are there may be asked for, and how many more.
 const READS: u64 = 400;
 const READS_MORE: u64 = 32 << 20;
@@ -68,10 +65,9 @@ impl Row {
                         call.len, call.at
                     )
                 }
-                // A manifest can say that the log has come as far.
-                Op::Prepare if call.at > limit + DISK => return Err(io::ErrorKind::StorageFull.into()),
-                // There is room, until it is written to.
-                Op::Prepare => return Ok(Some(u64::MAX)),
+                // There is room for as much, and a manifest can say that the log has come farther.
+                Op::Prepare if call.at > limit => return Err(io::ErrorKind::StorageFull.into()),
+                Op::Prepare => return Ok(Some(limit)),
                 _ => {}
             }
             Ok(None)
