@@ -272,12 +272,15 @@ fn a_store_that_panics_when_it_is_dropped_takes_no_shared_thread_along() {
         let handle = wal.take();
         let (tell, told) = channel();
         let this = thread::current().id();
-        ticket_of_it.on_durable(move |_| {
-            let is_here = thread::current().id() == this;
-            // The last one.
-            let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(handle)));
-            tell.send((is_here, dropped.is_ok())).unwrap();
-        });
+        // The last handle is dropped in the callback, or, if that was faster than the call, with the ticket.
+        let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            ticket_of_it.on_durable(move |_| {
+                let is_here = thread::current().id() == this;
+                let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(handle)));
+                tell.send((is_here, dropped.is_ok())).unwrap();
+            });
+        }));
+        drop(called);
         told.recv().unwrap();
         for wal in [&healthy, &log(&background)] {
             let (tell, told) = channel();
