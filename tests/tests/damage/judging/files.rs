@@ -3,13 +3,13 @@
 use std::fs;
 
 use wal_db::{
-    Result, WalRecord,
+    Result, Wal, WalRecord,
     recovery::{CorruptionReason, SalvageItem},
 };
 use wal_tests::{
     Entry,
     damage::many_segments,
-    files::{Form, Place, SEGMENT},
+    files::{Form, GROUP_HEADER, Place, SEGMENT},
     put, quiet, verified,
 };
 
@@ -236,4 +236,47 @@ fn a_damaged_record_is_reported_once_and_its_group_is_counted() {
         assert_eq!((report.records, report.groups), (5, groups), "{lsn}: {report:?}");
         assert_eq!(report.damage.len(), 1, "{lsn}: {report:?}");
     }
+}
+
+#[test]
+fn what_lies_between_a_lost_header_and_a_missing_segment_is_read() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    let entries: Vec<Entry> = (0..120)
+        .map(|seed| {
+            let entry = put(&wal, seed, 2000);
+            wal.sync().unwrap();
+            entry
+        })
+        .collect();
+    wal.close().unwrap();
+    let header = |entry: &Entry| entry.0.get();
+    let segment_of = |pos: u64| pos / SEGMENT;
+    let lost = entries
+        .iter()
+        .position(|entry| header(entry) > SEGMENT + SEGMENT / 2)
+        .unwrap();
+    let reader = Wal::open_read_only(place.path()).unwrap();
+    place.flip(header(&entries[lost]) + 8);
+    fs::remove_file(place.segment(2)).unwrap();
+    let expected: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| {
+            let (first, last) = (
+                segment_of(header(entry)),
+                segment_of(header(entry) + GROUP_HEADER + 2007),
+            );
+            first == last && first != 2
+        })
+        .collect();
+    let found = salvaged(&place, "both");
+    for entry in expected {
+        assert!(entry.0 == entries[lost].0 || found.contains(entry), "{}", entry.0);
+    }
+    let report = verified(&reader).unwrap();
+    let reasons: Vec<_> = report.damage.iter().map(|damage| damage.reason).collect();
+    assert_eq!(
+        reasons,
+        [CorruptionReason::GroupHeader, CorruptionReason::MissingSegment]
+    );
 }

@@ -93,7 +93,9 @@ pub(crate) fn read_through(base: &Base, header: &GroupHeader) -> Result<Option<B
 /// The first authentic group header at or after `from`, which starts on a sector, and before `to`. What was cut off is
 /// not read.
 pub(crate) fn find_header(base: &Base, extent: &Extent, from: u64, to: u64) -> Result<Option<GroupHeader>> {
-    let mut sectors = Sectors::forwards(base, format::align_sector(from), to).without_cuts(extent);
+    let mut sectors = Sectors::forwards(base, format::align_sector(from), to)
+        .without_cuts(extent)
+        .up_to_damage();
     while let Some(part) = sectors.next_part()? {
         if let Some(header) = part.headers().find(|header| extent.timeline.owns(header)) {
             return Ok(Some(header));

@@ -18,6 +18,8 @@ pub(crate) struct Sectors<'a> {
     way: Way,
     /// What this says was cut off is not read, but for the rest of a part.
     extent: Option<&'a Extent>,
+    /// What is wrong with a segment is told by the part that starts there, and not by the one before.
+    late: bool,
     buf: Vec<u8>,
 }
 
@@ -53,6 +55,7 @@ impl<'a> Sectors<'a> {
             to,
             way,
             extent: None,
+            late: false,
             buf: vec![0; len],
         }
     }
@@ -60,6 +63,12 @@ impl<'a> Sectors<'a> {
     pub(crate) fn without_cuts(mut self, extent: &'a Extent) -> Self {
         self.extent = Some(extent);
         self.from = self.skip_cut(self.from);
+        self
+    }
+
+    /// Hands out what lies before a segment that cannot be read, before it tells of that.
+    pub(crate) fn up_to_damage(mut self) -> Self {
+        self.late = true;
         self
     }
 
@@ -83,7 +92,11 @@ impl<'a> Sectors<'a> {
             }
         };
         let want = (end - pos) as usize;
-        let got = self.base.read(pos, &mut self.buf[..want])?;
+        let buf = &mut self.buf[..want];
+        let got = match self.late {
+            true => self.base.read_some(pos, buf)?,
+            false => self.base.read(pos, buf)?,
+        };
         let used = used(&self.buf[..got]).map(|len| pos + len as u64);
         match self.way {
             Way::Forwards => {
