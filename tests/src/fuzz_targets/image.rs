@@ -49,6 +49,12 @@ pub(super) struct Image {
 }
 
 impl Image {
+    /// Without the zeros after the row, which may be space that was taken.
+    pub(super) fn without_zeros(mut self) -> Image {
+        self.row.truncate(used(&self.row).len());
+        self
+    }
+
     /// The log that an input stands for; `None` if it is too short to be any.
     pub(super) fn parse(input: &[u8]) -> Option<(Flags, Image)> {
         let mut input = Input(input);

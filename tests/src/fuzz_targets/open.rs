@@ -26,7 +26,11 @@ pub fn open(input: &[u8]) {
     };
     let store = Row::new(image.clone());
     let Ok(wal) = Wal::with_store_and_config(store.store(), config(flags)) else {
-        assert_eq!(store.image(), image, "a log that was refused has changed");
+        assert_eq!(
+            store.image().without_zeros(),
+            image.without_zeros(),
+            "a log that was refused has changed"
+        );
         return;
     };
     let mut found = Found::of(&wal);

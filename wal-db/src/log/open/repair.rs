@@ -111,9 +111,10 @@ pub(crate) fn go_on_after(
         base.store.prepare(start).map_err(WalError::io(context))?;
         let is_short = base.store.len().map_err(WalError::io(context))? < start;
         if is_short {
-            let zeros = [0; SECTOR as usize];
-            let last = start - SECTOR;
-            base.store.write_at(last, &zeros).map_err(WalError::io(context))?;
+            // What is there stays.
+            let last = end.max(start - SECTOR);
+            let zeros = &[0; SECTOR as usize][..(start - last) as usize];
+            base.store.write_at(last, zeros).map_err(WalError::io(context))?;
         }
         base.store.sync().map_err(WalError::io(context))?;
     }
