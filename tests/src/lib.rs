@@ -261,7 +261,7 @@ pub fn python_reader(arguments: impl IntoIterator<Item: AsRef<std::ffi::OsStr>>)
     let reader = concat!(env!("CARGO_MANIFEST_DIR"), "/../contrib/wal_reader.py");
     let mut python = std::process::Command::new("python3");
     let Ok(output) = python.arg(reader).args(arguments).output() else {
-        note("skipped: python3 is not there");
+        note("left out, because python3 is not there: the reader in Python");
         return None;
     };
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -188,18 +188,21 @@ fn try_each(options: &Options, programs: &Programs) -> Outcomes {
 }
 
 fn try_it(bug: &Bug, programs: &Programs) -> Outcome {
-    let mut skipped = None;
+    let (mut skipped, mut has_passed) = (None, false);
     for test in bug.caught_by {
         let (program, name) = seeded::split(test);
         match programs.run(program, &[name], Some(bug.name)) {
-            Ended::Passed { skipped: None } => {}
+            Ended::Passed { skipped: None } => has_passed = true,
             Ended::Passed { skipped: why } => skipped = why,
             Ended::NotRun(why) => eprintln!("{test} was not run, so it catches nothing: {why}"),
             Ended::Failed(_) => return Outcome::CaughtBy((*test).to_owned()),
             Ended::TooLate => return Outcome::CaughtBy(format!("{test}, by hanging")),
         }
     }
-    skipped.map_or(Outcome::Escaped, Outcome::NotTried)
+    match skipped {
+        Some(why) if !has_passed => Outcome::NotTried(why),
+        _ => Outcome::Escaped,
+    }
 }
 
 /// A test that fails by itself catches nothing.

@@ -15,7 +15,7 @@ use wal_tests::{
     all, assert_is,
     child::{Process, Reporter, command, open_here, reports},
     files::{FORMS, Form, Place, assert_same_files},
-    quiet, within,
+    note, quiet, within,
 };
 
 const THREADS: u64 = 4;
@@ -140,10 +140,7 @@ fn signal(child: &std::process::Child, name: &str) {
 fn a_file_that_may_not_grow_is_full_and_works_again_later() {
     let tools = Command::new("prlimit").arg("--version").output().is_ok();
     if !cfg!(target_os = "linux") || !tools {
-        #[allow(clippy::print_stderr)] // who reads the output wants to know
-        {
-            eprintln!("skipped: needs Linux and prlimit");
-        }
+        note("skipped: needs Linux and prlimit");
         return;
     }
     let place = Place::new(Form::File);

@@ -13,7 +13,7 @@ use wal_tests::{
     all,
     child::{Reporter, open_here, told, try_open_here},
     files::{FORMS, Form, Place},
-    put, quiet,
+    note, put, quiet,
 };
 
 use super::{reports, run_after};
@@ -43,10 +43,7 @@ fn can_be_nobody() -> bool {
 #[test]
 fn whatever_is_forbidden_is_said_and_nothing_is_lost() {
     if !can_be_nobody() {
-        #[allow(clippy::print_stderr)] // who reads the output wants to know
-        {
-            eprintln!("skipped: needs root, setpriv, and a program that everybody may run");
-        }
+        note("skipped: needs root, setpriv, and a program that everybody may run");
         return;
     }
     for form in FORMS {
