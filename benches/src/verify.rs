@@ -16,10 +16,9 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "N", default_value_t = 4)]
     gib: u64,
     /// Bytes of a record.
-    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
-    record: usize,
-    /// By so many threads, and by all numbers between that are half of the next; as many as there are processors if it is
-    /// not given.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..))]
+    record: u32,
+    /// The most threads, as many as there are processors if it is not given. 1, 2, 4 and so on below it are measured, too.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
     /// How often each has its turn.
@@ -36,7 +35,7 @@ pub(crate) fn run(args: &Verify) -> Result<bool> {
     let root = tempfile::Builder::new()
         .prefix("wal-benches-")
         .tempdir_in(&args.dir)?;
-    let records = (args.gib << 30) / args.record as u64;
+    let records = (args.gib << 30) / u64::from(args.record);
     let wal = Wal::open_segmented_with(root.path().join("log"), SEGMENT, WalConfig::new())?;
     let payload: Vec<u8> = (0..args.record).map(|at| at as u8).collect();
     for _ in 0..records {

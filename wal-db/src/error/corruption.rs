@@ -22,7 +22,7 @@ pub struct Corruption {
     pub segment: Option<u64>,
     /// Where the damaged bytes start, counted from the first byte of the stream.
     pub start: u64,
-    /// Where they end, as far as it is known.
+    /// Where they end, as far as it is known; of a segment that is not there or not the log's, where that ends.
     pub end: u64,
     /// What is wrong.
     pub reason: CorruptionReason,

@@ -354,7 +354,7 @@ impl Base {
         }
         // It is wrong with the whole segment, however much was asked for.
         let end = match self.segment_len {
-            0 => pos + len as u64,
+            0 => pos.saturating_add(len as u64),
             segment_len => (pos / segment_len).saturating_add(1).saturating_mul(segment_len),
         };
         WalError::Corruption(self.damage(pos, end, reason))

@@ -214,14 +214,10 @@ impl SegmentedStore {
 
     /// Where to read on at `pos`, whose segment is not there. A read reports one that the log needs, if others come later.
     fn next_segment(&self, missing: u64, pos: u64) -> io::Result<u64> {
-        let listed = self.listed()?;
-        let later = listed.get(listed.partition_point(|&index| index <= missing));
-        if let Some(&last) = listed.last() {
-            self.last.fetch_max(last, Ordering::Release);
-        }
+        let later = self.listed()?.into_iter().find(|&index| index >= missing);
         Ok(match later {
             None => u64::MAX,
-            Some(_) if missing <= self.needed.load(Ordering::Acquire) => pos,
+            Some(next) if next == missing || missing <= self.needed.load(Ordering::Acquire) => pos,
             Some(next) => next * self.segment_len,
         })
     }

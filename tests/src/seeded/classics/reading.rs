@@ -255,8 +255,8 @@ pub(super) const READING: &[Bug] = &[
         ],
     ),
     classic(
-        "pieces-without-the-group-before",
-        "a piece of a log that several threads verify starts where nothing is known of the group before it",
+        "wrong-pieces-kept-quiet",
+        "what is wrong in a piece of a log that several threads verify is not looked at",
         &[
             "damage::judging::rules::what_another_implementation_got_wrong_is_found_by_verify_and_by_the_reader_of_the_document",
         ],

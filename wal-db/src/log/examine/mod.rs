@@ -1,8 +1,8 @@
 //! A log in whatever state it is, for who wants to know what is in it and what is wrong. Nothing here writes.
 //!
-//! `inspect` looks from outside, `verify` reads all of an open log, in `pieces` if it is long, and says which `rules` of the
-//! format are broken,
-//! `salvage` hands out all that can still be read, with what is `kept` of what was cut off, and `dump` is that as text.
+//! `inspect` looks from outside, `verify` reads all of an open log, in `pieces` if several threads do it, and says which
+//! `rules` of the format are broken, `salvage` hands out all that can still be read, with what is `kept` of what was cut
+//! off, and `dump` is that as text.
 
 #[cfg(feature = "testing")]
 pub(crate) mod dump;

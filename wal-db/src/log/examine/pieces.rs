@@ -17,76 +17,84 @@ use crate::{
 /// How many pieces each thread has on average: they take different times.
 const PIECES_OF_A_THREAD: u64 = 8;
 
+/// A shorter piece is not worth its border.
+const SHORTEST: u64 = 4 << 10;
+
+const MOST_THREADS: usize = 256;
+
 /// A part of a log, from group to group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// The group before it, from which its first group goes on; that one itself, if it is the log's first.
+    /// The group before its first one; the first one itself, if the log starts with that.
     pub(crate) before: u64,
     pub(crate) start: u64,
     pub(crate) end: u64,
 }
 
-/// The log up to `end`, in pieces for so many threads. It is divided only where one intact group leads to the next, so
-/// that a walk over all of it passes there, too.
-pub(crate) fn divide(base: &Base, extent: &Extent, end: u64, threads: usize) -> Vec<Piece> {
-    let head = extent.head_group;
-    let mut last = Piece {
-        before: head,
-        start: head,
-        end,
-    };
-    let mut pieces = Vec::new();
-    let count = match threads {
+impl Piece {
+    pub(crate) fn whole(extent: &Extent, end: u64) -> Piece {
+        Piece {
+            before: extent.head_group,
+            start: extent.head_group,
+            end,
+        }
+    }
+}
+
+/// The log up to `end`, in pieces for so many threads. It is divided where the header of one group leads to that of
+/// another, and the walk over a piece shows whether it ends there. Where a header is lost, it is not divided at all.
+pub(crate) fn divide(base: &Base, extent: &Extent, end: u64, threads: usize) -> Result<Vec<Piece>> {
+    let mut last = Piece::whole(extent, end);
+    let len = end.saturating_sub(last.start);
+    let count = match threads.min(MOST_THREADS) {
         0 | 1 => 1,
-        threads => (threads as u64).saturating_mul(PIECES_OF_A_THREAD),
+        threads => (threads as u64 * PIECES_OF_A_THREAD).min(len / SHORTEST),
     };
+    let (mut pieces, mut looked_at) = (Vec::new(), last.start);
     for number in 1..count {
-        let pos = extent.skip_cut(head + (end - head) / count * number);
-        if pos <= last.start || pos >= end {
+        let pos = extent.skip_cut(extent.head_group + len / count * number);
+        if pos <= looked_at || pos >= end {
             continue;
         }
-        let Some((before, start)) = border(base, extent, pos).filter(|&(_, start)| start > last.start) else {
+        let header = find::find_group(base, extent, pos)?;
+        // Of a long group, that is the same one for several positions.
+        looked_at = header.next();
+        let Some(before) = Some(header.prev).filter(|&prev| prev < header.pos && prev >= last.start) else {
             continue;
         };
-        pieces.push(Piece { end: start, ..last });
-        last = Piece { before, start, end };
+        pieces.push(Piece {
+            end: header.pos,
+            ..last
+        });
+        last = Piece {
+            before,
+            start: header.pos,
+            end,
+        };
     }
     pieces.push(last);
-    pieces
+    Ok(pieces)
 }
 
-/// The group that holds a position, and the one before it.
-fn border(base: &Base, extent: &Extent, pos: u64) -> Option<(u64, u64)> {
-    let header = find::find_group(base, extent, pos).ok()?;
-    if header.prev >= header.pos || header.prev < extent.head_group {
-        return None;
-    }
-    let before = find::read_header(base, header.prev).ok()?.ok()?;
-    let leads_here = extent.timeline.owns(&before)
-        && before.leads_to(&header, base.log)
-        && extent.skip_cut(before.next()) == header.pos;
-    leads_here.then_some((before.pos, header.pos))
-}
-
-/// What `walk` makes of each piece, in their order. `threads` of them are walked over at a time, or fewer where none can be
-/// started, one of them in this thread. The first error ends it, and a panic is one of this thread.
+/// What `walk` makes of each piece, in their order; `None` if it makes nothing of one. Up to `threads` of them are walked
+/// over at a time, one in this thread, which also goes on with a panic.
 pub(crate) fn each<T: Send + 'static>(
     pieces: Vec<Piece>,
     threads: usize,
-    walk: impl Fn(Piece) -> Result<T> + Send + Sync + 'static,
-) -> Result<Vec<T>> {
+    walk: impl Fn(Piece) -> Option<T> + Send + Sync + 'static,
+) -> Option<Vec<T>> {
     let work = Arc::new(Work {
         done: Mutex::new(pieces.iter().map(|_| None).collect()),
         next: AtomicU64::new(0),
         pieces,
         walk,
     });
-    let others: Vec<_> = (1..threads.min(work.pieces.len()))
+    let others: Vec<_> = (1..threads.min(MOST_THREADS).min(work.pieces.len()))
         .map_while(|_| {
             let work = work.clone();
             let run = move || work.run();
             thread::Builder::new()
-                .name("wal-reader".to_owned())
+                .name("wal-verifier".to_owned())
                 .spawn(run)
                 .ok()
         })
@@ -97,10 +105,8 @@ pub(crate) fn each<T: Send + 'static>(
         let _ = other.join();
     }
     let done = std::mem::take(&mut *work.done.lock());
-    // After the first that is not there, an error has ended it.
     done.into_iter()
-        .map_while(|outcome| outcome)
-        .map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic)))
+        .map(|outcome| outcome?.unwrap_or_else(|panic| resume_unwind(panic)))
         .collect()
 }
 
@@ -112,9 +118,9 @@ struct Work<T, W> {
 }
 
 /// What a walk returned, or panicked with.
-type Outcome<T> = std::result::Result<Result<T>, Box<dyn Any + Send>>;
+type Outcome<T> = std::result::Result<Option<T>, Box<dyn Any + Send>>;
 
-impl<T, W: Fn(Piece) -> Result<T>> Work<T, W> {
+impl<T, W: Fn(Piece) -> Option<T>> Work<T, W> {
     fn run(&self) {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed) as usize;
@@ -122,8 +128,8 @@ impl<T, W: Fn(Piece) -> Result<T>> Work<T, W> {
                 return;
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| (self.walk)(piece)));
-            if !matches!(outcome, Ok(Ok(_))) {
-                // Those before it were taken before it, and will be done.
+            if !matches!(outcome, Ok(Some(_))) {
+                // The rest need not be looked at.
                 self.next.store(self.pieces.len() as u64, Ordering::Relaxed);
             }
             self.done.lock()[number] = Some(outcome);
@@ -135,7 +141,7 @@ impl<T, W: Fn(Piece) -> Result<T>> Work<T, W> {
 #[allow(clippy::unwrap_used)] // clippy does not see that this is a test
 mod tests {
     use super::*;
-    use crate::{MemStore, Staging, Wal, WalConfig, error::WalError};
+    use crate::{MemStore, Staging, Wal, WalConfig};
 
     fn of_groups(count: usize) -> Wal {
         let config = WalConfig::new()
@@ -150,27 +156,24 @@ mod tests {
 
     #[test]
     fn a_log_is_divided_between_groups_that_follow_each_other() {
-        let wal = of_groups(100);
+        let wal = of_groups(400);
         let base = &wal.view().base;
         let (extent, end) = (base.extent(), base.written());
+        let divided = |threads| divide(base, &extent, end, threads).unwrap();
         for threads in [0, 1] {
-            let whole = Piece {
-                before: 0,
-                start: 0,
-                end,
-            };
-            assert_eq!(divide(base, &extent, end, threads), [whole]);
+            assert_eq!(divided(threads), [Piece::whole(&extent, end)]);
         }
-        let pieces = divide(base, &extent, end, 4);
+        let pieces = divided(4);
         assert_eq!(pieces.len(), 32);
         assert_eq!((pieces[0].start, pieces[31].end), (0, end));
         for (piece, next) in pieces.iter().zip(&pieces[1..]) {
             assert_eq!(piece.end, next.start);
             assert_eq!(next.before + 512, next.start, "{next:?}");
         }
-        // More than there are groups.
-        let pieces = divide(base, &extent, end, 1000);
-        assert!((90..=101).contains(&pieces.len()), "{}", pieces.len());
+        // As many as are worth it.
+        assert_eq!(divided(usize::MAX).len() as u64, end / SHORTEST);
+        // The head may have passed the end that a reader knows of.
+        assert_eq!(divide(base, &extent, 0, 2).unwrap().len(), 1);
     }
 
     fn pieces(count: u64) -> Vec<Piece> {
@@ -184,29 +187,20 @@ mod tests {
 
     #[test]
     fn what_was_found_comes_in_the_order_of_the_log() {
-        for threads in [1, 3, 200] {
-            let found = each(pieces(100), threads, |piece| Ok(piece.start)).unwrap();
+        for threads in [1, 3, usize::MAX] {
+            let found = each(pieces(100), threads, |piece| Some(piece.start)).unwrap();
             assert!(found.into_iter().eq(0..100));
         }
     }
 
     #[test]
-    fn the_first_error_is_returned_and_a_panic_goes_on() {
-        let found = each(pieces(100), 3, |piece| match piece.start {
-            20.. => Err(WalError::BeyondEnd {
-                lsn: crate::Lsn::new(piece.start),
-                end: crate::Lsn::new(0),
-            }),
-            start => Ok(start),
-        });
-        assert!(
-            matches!(found, Err(WalError::BeyondEnd { lsn, .. }) if lsn.get() == 20),
-            "{found:?}"
-        );
+    fn a_piece_of_which_nothing_is_made_ends_it_and_a_panic_goes_on() {
+        let found = each(pieces(100), 3, |piece| (piece.start != 20).then_some(()));
+        assert!(found.is_none());
         let panicked = std::panic::catch_unwind(|| {
             each(pieces(100), 3, |piece| match piece.start {
                 20 => panic!("at twenty"),
-                start => Ok(start),
+                start => Some(start),
             })
         });
         assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"at twenty"));

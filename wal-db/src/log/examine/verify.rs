@@ -30,46 +30,35 @@ pub(crate) fn verify(
     threads: usize,
 ) -> Result<VerifyReport> {
     let (extent, end) = (view.base.extent(), view.base.written());
-    let pieces = pieces::divide(&view.base, &extent, end, threads);
-    let mut files = Verifier::new(&view.base, extent.clone(), end, pieces[0]);
-    files.check_copies(manifest)?;
-    files.check_files()?;
-    let walked = {
-        let view = view.clone();
-        pieces::each(pieces, threads, move |piece| {
-            let mut verifier = Verifier::new(&view.base, extent.clone(), end, piece);
-            verifier.walk()?;
-            Ok(verifier.report)
-        })?
-    };
-    let mut report = files.report;
-    for piece in walked {
-        report.records += piece.records;
-        report.schemas += piece.schemas;
-        report.groups += piece.groups;
-        report.bytes += piece.bytes;
-        piece
-            .damage
-            .into_iter()
-            .for_each(|damage| add(&mut report, damage));
-        report.violations.extend(piece.violations);
+    let mut verifier = Verifier::new(&view.base, extent.clone(), end, Piece::whole(&extent, end));
+    verifier.check_copies(manifest)?;
+    verifier.check_files()?;
+    match in_pieces(view, &extent, end, threads) {
+        Some(walked) => walked.iter().for_each(|piece| verifier.count(piece)),
+        // What is wrong, and what else is read, depends on all that comes before it.
+        None => verifier.walk()?,
     }
-    Ok(report)
+    Ok(verifier.report)
 }
 
-/// Of a file that is not the log's, each group would report it again.
-fn add(report: &mut VerifyReport, damage: Corruption) {
-    let is_of_a_file = |damage: &Corruption| {
-        let reason = damage.reason;
-        matches!(
-            reason,
-            CorruptionReason::MissingSegment | CorruptionReason::WrongSegment
-        )
-    };
-    let mut known = report.damage.iter();
-    if !is_of_a_file(&damage) || !known.any(|known| is_of_a_file(known) && known.segment == damage.segment) {
-        report.damage.push(damage);
+/// What several threads have read of a log; `None` if there is anything else to say of it than how much that is, or if
+/// a walk over all of it may come another way.
+fn in_pieces(view: &Arc<View>, extent: &Arc<Extent>, end: u64, threads: usize) -> Option<Vec<VerifyReport>> {
+    let pieces = pieces::divide(&view.base, extent, end, threads).ok()?;
+    let befores: Vec<u64> = pieces.iter().skip(1).map(|piece| piece.before).collect();
+    if befores.is_empty() {
+        return None;
     }
+    let (view, extent) = (view.clone(), extent.clone());
+    let walked = pieces::each(pieces, threads, move |piece| {
+        let mut verifier = Verifier::new(&view.base, extent.clone(), end, piece);
+        verifier.walk().ok()?;
+        let ends = piece.end == end || verifier.next == Some(piece.end);
+        let is_whole = verifier.goes_on && ends && verifier.report.is_intact();
+        is_whole.then_some((verifier.report, verifier.last))
+    })?;
+    let (reports, lasts): (Vec<_>, Vec<_>) = walked.into_iter().unzip();
+    lasts.starts_with(&befores).then_some(reports)
 }
 
 struct Verifier<'a> {
@@ -78,6 +67,10 @@ struct Verifier<'a> {
     extent: Arc<Extent>,
     end: u64,
     piece: Piece,
+    /// The first group of the piece came after the one that is before it.
+    goes_on: bool,
+    /// The last group that was walked over.
+    last: u64,
     report: VerifyReport,
     group: Option<Group>,
     /// The group before the one that comes next, if nothing between them is damaged.
@@ -94,10 +87,24 @@ impl<'a> Verifier<'a> {
             end,
             next: Some(piece.before),
             piece,
+            goes_on: false,
+            last: piece.before,
             report: VerifyReport::default(),
             group: None,
             before: None,
         }
+    }
+
+    /// The group before a piece is counted with the piece that it is in.
+    fn is_counted(&self, pos: u64) -> bool {
+        pos >= self.piece.start
+    }
+
+    fn count(&mut self, piece: &VerifyReport) {
+        self.report.records += piece.records;
+        self.report.schemas += piece.schemas;
+        self.report.groups += piece.groups;
+        self.report.bytes += piece.bytes;
     }
 
     /// The files that hold the log, from that of the head on.
@@ -171,7 +178,7 @@ impl<'a> Verifier<'a> {
                 Err(error) => {
                     let damage = self.as_damage(error, walker.pos())?;
                     self.damaged_at(&walker)?;
-                    self.report_damage(walker.pos(), damage);
+                    self.report_damage(damage);
                     let foreign = |base: &Base, pos| foreign_from(base, self.segments(), pos);
                     resync(&mut walker, base, |segment| segment + 1, foreign)?;
                 }
@@ -199,14 +206,20 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// Whether what is met there is told of. The group before a piece is another one's.
-    fn is_in_piece(&self, pos: u64) -> bool {
-        pos >= self.piece.start
-    }
-
-    fn report_damage(&mut self, pos: u64, damage: Corruption) {
-        if self.is_in_piece(pos) {
-            add(&mut self.report, damage);
+    fn report_damage(&mut self, damage: Corruption) {
+        let is_of_a_file = |damage: &Corruption| {
+            let reason = damage.reason;
+            matches!(
+                reason,
+                CorruptionReason::MissingSegment | CorruptionReason::WrongSegment
+            )
+        };
+        let mut known = self.report.damage.iter();
+        // Each of its groups would report it again.
+        if !is_of_a_file(&damage)
+            || !known.any(|known| is_of_a_file(known) && known.segment == damage.segment)
+        {
+            self.report.damage.push(damage);
         }
     }
 
@@ -225,7 +238,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn frame(&mut self, walker: &Walker, frame: &Frame) -> Result<()> {
-        if frame.pos >= self.extent.head && self.is_in_piece(frame.pos) {
+        if frame.pos >= self.extent.head && self.is_counted(frame.pos) {
             self.report.records += u64::from(frame.word.kind.is_record());
             self.report.schemas += u64::from(frame.word.kind == Kind::Schema);
         }
@@ -272,15 +285,20 @@ impl<'a> Verifier<'a> {
         };
         let header = &group.header;
         let before = self.before.take();
+        if header.pos == self.piece.start {
+            let came_from = before.as_ref().map_or(header.pos, |before| before.header.pos);
+            self.goes_on = came_from == self.piece.before;
+        }
+        self.last = header.pos;
         self.next = Some(self.extent.skip_cut(header.next()));
-        if self.is_in_piece(header.pos) {
+        if self.is_counted(header.pos) {
             self.report.groups += 1;
             self.report.bytes += header.next() - header.pos;
         }
         // Every frame is checked by the walk; this also covers the bytes between them.
         let bytes = match find::read_through(self.base, header) {
             Err(WalError::Corruption(damage)) => {
-                self.report_damage(header.pos, damage);
+                self.report_damage(damage);
                 return Ok(());
             }
             Err(WalError::UnsupportedVersion { .. } | WalError::Truncated { .. }) => return Ok(()),
@@ -292,13 +310,12 @@ impl<'a> Verifier<'a> {
                 let damage = self
                     .base
                     .damage(header.pos, header.next(), CorruptionReason::GroupContent);
-                self.report_damage(header.pos, damage);
+                self.report.damage.push(damage);
             }
             return Ok(());
         }
         let broken = group.broken(&self.extent, before.as_ref(), bytes.as_ref());
-        let is_told = self.is_in_piece(header.pos) && !is_gone(self.base, &self.extent, header);
-        if is_told {
+        if !broken.is_empty() && !is_gone(self.base, &self.extent, header) {
             let violations = broken.into_iter().map(|rule| group.violation(self.base, rule));
             self.report.violations.extend(violations);
         }

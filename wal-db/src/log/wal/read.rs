@@ -194,8 +194,8 @@ impl Wal {
     }
 }
 
-/// [`Wal::verify`] by several threads, this one among them: it finds the same, sooner where processors are free and the
-/// disk can follow. Of a log that is short, or one group, a thread may find nothing to do.
+/// [`Wal::verify`] by several threads, this one among them. It finds the same, and sooner where processors are free and
+/// the disk can follow; of a log with damage, later. A short log, or one with a single group, leaves threads without work.
 ///
 /// ```
 /// use wal_db::{MemStore, Wal, recovery};
