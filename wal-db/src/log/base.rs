@@ -268,6 +268,12 @@ impl Base {
         pos.checked_div(self.segment_len)
     }
 
+    /// Where the segment ends that a position is in.
+    fn segment_end(&self, pos: u64) -> Option<u64> {
+        let segment = self.segment_of(pos)?;
+        Some(segment.saturating_add(1).saturating_mul(self.segment_len))
+    }
+
     pub(crate) fn damage(&self, start: u64, end: u64, reason: CorruptionReason) -> Corruption {
         Corruption {
             lsn: Lsn::from_pos(start),
@@ -314,12 +320,11 @@ impl Base {
     /// Where to read on after `got` of `want` bytes were read at `pos`: a segment that is cut short is no reason to
     /// leave out what comes after it.
     pub(crate) fn after_read(&self, pos: u64, got: usize, want: usize) -> u64 {
-        match self.segment_len {
-            _ if got == want => pos + got as u64,
-            0 => u64::MAX,
-            len => (pos.saturating_add(got as u64) / len)
-                .saturating_add(1)
-                .saturating_mul(len),
+        match got == want {
+            true => pos + got as u64,
+            false => self
+                .segment_end(pos.saturating_add(got as u64))
+                .unwrap_or(u64::MAX),
         }
     }
 
@@ -353,10 +358,7 @@ impl Base {
             };
         }
         // It is wrong with the whole segment, however much was asked for.
-        let end = match self.segment_len {
-            0 => pos.saturating_add(len as u64),
-            segment_len => (pos / segment_len).saturating_add(1).saturating_mul(segment_len),
-        };
+        let end = self.segment_end(pos).unwrap_or(pos.saturating_add(len as u64));
         WalError::Corruption(self.damage(pos, end, reason))
     }
 }
