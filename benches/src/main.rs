@@ -15,6 +15,7 @@
 mod against;
 mod check;
 mod child;
+mod claims;
 mod contender;
 mod disk;
 mod flights;
@@ -70,6 +71,8 @@ struct Cli {
 enum Command {
     /// Run workloads for all contenders and compare them.
     Compare(Compare),
+    /// Measure ways of taking a place at the tail of a log.
+    Claims(claims::Claims),
     /// Verify a long log, by several threads.
     Verify(verify::Verify),
     /// Measure what many logs in one process cost.
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
     let passed = match Cli::parse().command {
         Command::Compare(args) => compare(&args),
         Command::ManyLogs(args) => many::run(&args),
+        Command::Claims(args) => claims::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Child(child) => child::run(&child).map(|()| true),
     };

@@ -81,6 +81,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload::new("append-64-1t", Job::Append, 1, 64, (4_000_000, 600_000)),
     Workload::new("append-64-2t", Job::Append, 2, 64, (4_000_000, 600_000)).when(When::Unhurried),
     Workload::new("append-64-4t", Job::Append, 4, 64, (4_000_000, 600_000)),
+    Workload::new("append-64-8t", Job::Append, 8, 64, (4_000_000, 600_000)).when(When::Unhurried),
     Workload::new("append-64-16t", Job::Append, 16, 64, (4_000_000, 600_000)).when(When::Unhurried),
     Workload::new("append-256-1t", Job::Append, 1, 256, (1_000_000, 200_000)),
     Workload::new("append-256-2t", Job::Append, 2, 256, (1_000_000, 200_000)).when(When::All),
@@ -126,6 +127,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         (4_000_000, 600_000),
     ),
     Workload::new("append-latency-64-1t", Job::Append, 1, 64, (4_000_000, 600_000)).watching(Watch::Latency),
+    Workload::new("append-latency-64-16t", Job::Append, 16, 64, (4_000_000, 600_000))
+        .watching(Watch::Latency)
+        .when(When::Unhurried),
     Workload::new(
         "append-latency-rotating",
         Job::Extra(Extra::AppendRotating),

@@ -45,6 +45,9 @@ pub(crate) use loom::sync::atomic::AtomicU64 as MemoryWord;
 #[cfg(not(wal_loom))]
 pub(crate) use std::sync::atomic::AtomicU64 as MemoryWord;
 
+/// Whether spinning is a step of a schedule, and time means nothing.
+pub(crate) const SIMULATED: bool = cfg!(any(wal_loom, wal_shuttle));
+
 /// Reads a number that a compare-and-swap will be tried on.
 ///
 /// Loom branches on the most recent conflicting access only. A plain load before the swap would hide the other thread's

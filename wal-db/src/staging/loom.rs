@@ -20,7 +20,7 @@ fn ring() -> (Arc<Ring>, Consumer) {
 }
 
 fn append(ring: &Ring, value: u64) {
-    let claim = ring.claim_after_glance(ring.glance(), 16, Pos::MAX);
+    let claim = ring.claim(16, Pos::MAX);
     fill(ring, claim.unwrap_or_else(|denied| panic!("{denied:?}")), value);
 }
 

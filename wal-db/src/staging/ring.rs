@@ -10,12 +10,15 @@
 //! * What the one [`Consumer`] has taken out cannot be claimed before it is released, which raises the limit with
 //!   release ordering; claimers read it with acquire ordering.
 
-use super::memory::{Claim, Memory};
+use super::{
+    memory::{Claim, Memory},
+    tail::{Approach, Tail},
+};
 use crate::{
     format::{FrameKey, GROUP_HEADER_LEN, align_sector},
     lsn::Pos,
     process::Wiped,
-    sync::{AtomicU64, CachePadded, Mutex, Ordering, load_for_swap, spin_loop},
+    sync::{AtomicU64, Mutex, Ordering, load_for_swap},
 };
 
 /// Kept free below the limit, for the padding and the headers that closing a group takes.
@@ -33,16 +36,6 @@ const MAX_CLAIM: u64 = 64 << 10;
 /// second-level cache while it is checked and copied.
 const MAX_BLOCK: u64 = 512 << 10;
 
-/// How often a claimer spins when it finds that another core has just claimed: about a hundred nanoseconds.
-const GIVE_WAY_SPINS: u32 = if SIMULATED { 1 } else { 8 };
-
-/// And when that happens again in the same claim, so that others most likely do nothing but append: some ten
-/// microseconds, in which they make hundreds of claims.
-const GIVE_WAY_FOR_LONG_SPINS: u32 = if SIMULATED { 1 } else { 1024 };
-
-/// Whether spinning is a step of a schedule.
-const SIMULATED: bool = cfg!(any(wal_loom, wal_shuttle));
-
 pub(crate) fn block_len(capacity: u64) -> u64 {
     MAX_BLOCK.min(capacity / 4)
 }
@@ -50,7 +43,7 @@ pub(crate) fn block_len(capacity: u64) -> u64 {
 /// A ring of staging memory and the tail of the log.
 pub(crate) struct Ring {
     pub(crate) memory: Memory,
-    tail: CachePadded<AtomicU64>,
+    tail: Tail,
     /// Claims end at or below it. A forked child finds zero here, so it claims nothing.
     pub(crate) limit: Wiped,
     /// What the limit is made of; changed rarely.
@@ -91,7 +84,7 @@ impl Ring {
     /// A ring whose next group starts at `start`, and its one consumer. The memory is all zero.
     pub(crate) fn new(memory: Memory, start: u64, key: FrameKey) -> (Ring, Consumer) {
         let ring = Ring {
-            tail: CachePadded::new(AtomicU64::new(start + GROUP_HEADER_LEN as u64)),
+            tail: Tail::new(start + GROUP_HEADER_LEN as u64),
             limit: Wiped::new(0),
             bounds: Mutex::new(Bounds {
                 released: start,
@@ -131,7 +124,7 @@ impl Ring {
     }
 
     pub(crate) fn tail(&self) -> u64 {
-        self.tail.load(Ordering::Acquire) & !(FROZEN | SHUT)
+        self.tail.pos().load(Ordering::Acquire) & !(FROZEN | SHUT)
     }
 
     pub(crate) fn disk(&self) -> u64 {
@@ -189,34 +182,10 @@ impl Ring {
     /// before `before`.
     #[inline(always)]
     pub(crate) fn claim(&self, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
-        self.claim_from(load_for_swap(&self.tail), GIVE_WAY_SPINS, len, before)
-    }
-
-    /// As [`claim`](Self::claim), a moment after [`glance`](Self::glance) has returned `seen`.
-    ///
-    /// Two cores that append all the time can take turns at every record without ever racing. Then each waits for the
-    /// tail's cache line every time. A tail that has moved since the glance shows it.
-    #[inline(always)]
-    pub(crate) fn claim_after_glance(&self, seen: Pos, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
-        let tail = load_for_swap(&self.tail);
-        let (tail, spins) = if tail == seen.0 {
-            (tail, GIVE_WAY_SPINS)
-        } else {
-            (self.give_way(GIVE_WAY_SPINS), GIVE_WAY_FOR_LONG_SPINS)
-        };
-        self.claim_from(tail, spins, len, before)
-    }
-
-    /// The tail, for [`claim_after_glance`](Self::claim_after_glance).
-    #[inline(always)]
-    pub(crate) fn glance(&self) -> Pos {
-        Pos(self.tail.load(Ordering::Relaxed))
-    }
-
-    #[inline(always)]
-    fn claim_from(&self, tail: u64, spins: u32, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
-        let (mut tail, mut spins) = (tail, spins);
+        let mut approach = Approach::new();
+        let mut tail = load_for_swap(self.tail.pos());
         loop {
+            tail = self.tail.before_swap(tail, &mut approach);
             check_open(tail)?;
             if tail >= before.0 {
                 return Err(Denied::Late);
@@ -233,35 +202,26 @@ impl Ring {
             // It succeeds only from the tail that was checked, so no claim passes the limit or straddles a block.
             match self
                 .tail
+                .pos()
                 .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Relaxed)
             {
-                Ok(_) if take == len => return Ok(Claim::new(self, tail, len)),
+                Ok(_) if take == len => {
+                    self.tail.after_swap(&approach);
+                    return Ok(Claim::new(self, tail, len));
+                }
                 Ok(_) => {
                     // The rest of the block is too short: it becomes a void.
                     drop(Claim::new(self, tail, take));
-                    tail = self.tail.load(Ordering::Relaxed);
+                    tail = self.tail.pos().load(Ordering::Relaxed);
                 }
-                Err(_) => {
-                    tail = self.give_way(spins);
-                    spins = GIVE_WAY_FOR_LONG_SPINS;
-                }
+                Err(now) => tail = now,
             }
         }
     }
 
-    /// Another core has moved the tail at the same moment, or a moment ago. It goes faster if it has the tail to itself
-    /// for a while than if both hand it over for each claim.
-    #[cold]
-    fn give_way(&self, spins: u32) -> u64 {
-        for _ in 0..spins {
-            spin_loop();
-        }
-        load_for_swap(&self.tail)
-    }
-
     /// Whether a claim of `len` bytes would be decided now, one way or the other.
     pub(crate) fn has_room(&self, len: u64) -> bool {
-        let tail = self.tail.load(Ordering::SeqCst);
+        let tail = self.tail.pos().load(Ordering::SeqCst);
         tail & SHUT != 0 || tail & FROZEN == 0 && self.end_of(tail, len) <= self.limit.load(Ordering::SeqCst)
     }
 
@@ -282,15 +242,15 @@ impl Ring {
     }
 
     pub(crate) fn shut(&self) {
-        self.tail.fetch_or(SHUT, Ordering::AcqRel);
+        self.tail.pos().fetch_or(SHUT, Ordering::AcqRel);
     }
 
     pub(crate) fn is_frozen(&self) -> bool {
-        self.tail.load(Ordering::SeqCst) & (FROZEN | SHUT) == FROZEN
+        self.tail.pos().load(Ordering::SeqCst) & (FROZEN | SHUT) == FROZEN
     }
 
     pub(crate) fn is_shut(&self) -> bool {
-        self.tail.load(Ordering::Acquire) & SHUT != 0
+        self.tail.pos().load(Ordering::Acquire) & SHUT != 0
     }
 
     /// Records how far the log is durable where a later process can read it.
@@ -366,7 +326,7 @@ impl Consumer {
     /// last group to be taken out ends. The groups before an earlier cut were taken out.
     pub(crate) fn cut(&mut self, ring: &Ring, keep_empty: bool) -> u64 {
         debug_assert!(!self.has_cut());
-        let mut tail = load_for_swap(&ring.tail);
+        let mut tail = load_for_swap(ring.tail.pos());
         loop {
             let end = tail & !(FROZEN | SHUT);
             let start = ring.group_start(self.open, end);
@@ -378,6 +338,7 @@ impl Consumer {
             let next_tail = (next + GROUP_HEADER_LEN as u64) | (tail & (FROZEN | SHUT));
             match ring
                 .tail
+                .pos()
                 .compare_exchange_weak(tail, next_tail, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => {
@@ -409,7 +370,7 @@ impl Consumer {
     pub(crate) fn reserve(&mut self, ring: &Ring, len: u64, before: Pos) -> Result<Closed, Denied> {
         debug_assert!(!self.has_cut());
         let disk = ring.disk();
-        let mut tail = load_for_swap(&ring.tail);
+        let mut tail = load_for_swap(ring.tail.pos());
         loop {
             check_open(tail)?;
             let last = ring.group_start(self.open, tail);
@@ -423,7 +384,7 @@ impl Consumer {
             if next + SLACK > disk {
                 return Err(Denied::NoRoom);
             }
-            match ring.tail.compare_exchange_weak(
+            match ring.tail.pos().compare_exchange_weak(
                 tail,
                 next + GROUP_HEADER_LEN as u64,
                 Ordering::AcqRel,
@@ -446,12 +407,12 @@ impl Consumer {
 
     /// Refuses claims until [`thaw`](Self::thaw).
     pub(crate) fn freeze(&mut self, ring: &Ring) {
-        ring.tail.fetch_or(FROZEN, Ordering::AcqRel);
+        ring.tail.pos().fetch_or(FROZEN, Ordering::AcqRel);
     }
 
     pub(crate) fn thaw(&mut self, ring: &Ring, key: FrameKey) {
         ring.key.store(key.raw(), Ordering::Relaxed);
         // The release makes the key visible to later claims.
-        ring.tail.fetch_and(!FROZEN, Ordering::AcqRel);
+        ring.tail.pos().fetch_and(!FROZEN, Ordering::AcqRel);
     }
 }
