@@ -48,6 +48,21 @@ pub(crate) use std::sync::atomic::AtomicU64 as MemoryWord;
 /// Whether spinning is a step of a schedule, and time means nothing.
 pub(crate) const SIMULATED: bool = cfg!(any(wal_loom, wal_shuttle));
 
+/// How many processors this process may use. Found out once, without a lock that a child could find taken.
+pub(crate) fn processors() -> u32 {
+    use std::sync::atomic::AtomicU32;
+
+    static KNOWN: AtomicU32 = AtomicU32::new(0);
+    match KNOWN.load(Ordering::Relaxed) {
+        0 => {
+            let found = std::thread::available_parallelism().map_or(1, |found| found.get() as u32);
+            KNOWN.store(found, Ordering::Relaxed);
+            found
+        }
+        known => known,
+    }
+}
+
 /// Reads a number that a compare-and-swap will be tried on.
 ///
 /// Loom branches on the most recent conflicting access only. A plain load before the swap would hide the other thread's

@@ -352,7 +352,7 @@ fn flush_turn(writer: &Writer, rung: bool) -> Next {
         // An error has poisoned the log and told everybody; appends report "full".
         writer
             .room
-            .in_callbacks(|| Turn::take(writer).commit(wanted.max(writer.base.durable() + 1)))
+            .in_callbacks(|| Turn::take(writer).commit(wanted.max(writer.base.durable() + 1), false))
     } else if writer.ring.has_left_block(writer.base.written()) {
         Turn::take(writer).run(|held| held.write_blocks())
     } else {

@@ -32,6 +32,11 @@ pub(crate) struct Line {
     called: AtomicU32,
     /// The flush that has ended last woke threads, and nobody was called since.
     woke_others: AtomicBool,
+    /// How many threads are likely to line up for the next flush, besides the one that will lead it: those in line when
+    /// the last one ended, those whom that has woken, and the one that led it.
+    expected: AtomicU32,
+    /// How many are in line for the next flush. Changed with the state locked.
+    in_line: AtomicU32,
 }
 
 #[derive(Default)]
@@ -100,6 +105,8 @@ impl Line {
             cohorts: [Gate::new(), Gate::new()],
             called: AtomicU32::new(NOBODY),
             woke_others: AtomicBool::new(false),
+            expected: AtomicU32::new(0),
+            in_line: AtomicU32::new(0),
         }
     }
 
@@ -109,17 +116,21 @@ impl Line {
         let mut state = self.state.lock();
         state.under_way = close();
         state.next = 1 - state.next;
+        self.in_line.store(state.asleep[state.next], Ordering::Relaxed);
         self.call(NOBODY);
         state.under_way
     }
 
-    /// The flush has ended, well or not: wakes those that it covered.
-    pub(crate) fn arrive(&self, durable: u64) -> Vec<Waiting> {
+    /// The flush has ended, well or not: wakes those that it covered. `leader_commits`: the thread that led it did so for
+    /// a record of its own, and is as likely to come again as they are.
+    pub(crate) fn arrive(&self, durable: u64, leader_commits: bool) -> Vec<Waiting> {
         let mut state = self.state.lock();
         state.under_way = 0;
         let covered = 1 - state.next;
         let sleepers = std::mem::take(&mut state.asleep[covered]);
         let done = state.take_covered(durable);
+        let all = sleepers + state.asleep[state.next] + u32::from(leader_commits);
+        self.expected.store(all.saturating_sub(1), Ordering::Relaxed);
         drop(state);
         // Those who wake will line up again, and must not find the line locked. Nobody lines up in this cohort before
         // the next flush departs, which takes the committer that the caller has.
@@ -134,7 +145,10 @@ impl Line {
 
     /// Durability has moved without a flush that somebody lined up for: everybody looks.
     pub(crate) fn wake_all(&self) {
-        self.state.lock().asleep = [0; 2];
+        let mut state = self.state.lock();
+        state.asleep = [0; 2];
+        self.in_line.store(0, Ordering::Relaxed);
+        drop(state);
         self.open_both();
     }
 
@@ -154,11 +168,18 @@ impl Line {
         self.call(if calls { next as u32 } else { NOBODY });
         if wakes {
             state.asleep[next] -= 1;
+            self.in_line.store(state.asleep[next], Ordering::Relaxed);
             if !self.cohorts[next].open_one() {
                 // Those that were counted are awake, or about to sleep, and look by themselves.
                 self.call(NOBODY);
             }
         }
+    }
+
+    /// How many threads are likely to line up for the next flush and have not yet.
+    fn missing(&self) -> u32 {
+        let in_line = self.in_line.load(Ordering::Relaxed);
+        self.expected.load(Ordering::Relaxed).saturating_sub(in_line)
     }
 
     fn call(&self, cohort: u32) {
@@ -178,6 +199,9 @@ impl Line {
             state.next
         };
         state.asleep[cohort] += 1;
+        if cohort == state.next {
+            self.in_line.store(state.asleep[cohort], Ordering::Relaxed);
+        }
         (cohort, self.cohorts[cohort].ticket(), self.called() != NOBODY)
     }
 
@@ -281,7 +305,7 @@ impl Writer {
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
-        let lead = || Turn::try_take(self).map(|turn| turn.commit(target));
+        let lead = || Turn::try_take(self).map(|turn| turn.commit(target, true));
         match self
             .line
             .wait(target, || self.base.durable(), || self.is_poisoned(), lead)
@@ -341,8 +365,9 @@ impl Writer {
 }
 
 impl Turn<'_> {
-    /// Flushes for all threads in line. Everything that was claimed before is durable afterwards.
-    pub(crate) fn commit(mut self, target: u64) -> Result<()> {
+    /// Flushes for all threads in line. Everything that was claimed before is durable afterwards. `for_itself`: this
+    /// thread waits for a record of its own, and does not only serve others.
+    pub(crate) fn commit(mut self, target: u64, for_itself: bool) -> Result<()> {
         let writer = self.writer;
         if target <= writer.base.durable() {
             return Ok(());
@@ -350,9 +375,13 @@ impl Turn<'_> {
         if writer.is_poisoned() {
             return Err(writer.in_doubt());
         }
+        // Where an append waits for the turn itself, nobody could come.
+        if !writer.write_through && writer.ring.is_roomy() {
+            self.run(|held| held.committer.gathering.wait(|| writer.line.missing()));
+        }
         let outcome = self.run(|held| held.commit());
         let durable = writer.base.durable();
-        let done = writer.line.arrive(durable);
+        let done = writer.line.arrive(durable, for_itself);
         self.run(|held| held.write_zeros_ahead());
         drop(self);
         writer.background.watch_for_idleness();

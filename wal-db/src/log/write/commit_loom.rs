@@ -47,7 +47,11 @@ impl Model {
         } else {
             self.fail();
         }
-        assert!(self.line.arrive(self.durable.load(Ordering::SeqCst)).is_empty());
+        assert!(
+            self.line
+                .arrive(self.durable.load(Ordering::SeqCst), true)
+                .is_empty()
+        );
         drop(turn);
         self.line.hand_over();
         Some(())

@@ -1,6 +1,8 @@
 //! Writing groups to the store, and making them durable. One thread at a time holds the [`Committer`].
 
-use super::{turn::Held, writer::Writer};
+use std::time::Instant;
+
+use super::{gathering::Gathering, turn::Held, writer::Writer};
 use crate::{
     config::Durability,
     error::{Result, WalError},
@@ -28,6 +30,7 @@ pub(crate) struct Committer {
     /// Up to where zeros were written ahead.
     pub(crate) zeroed: u64,
     has_written: bool,
+    pub(super) gathering: Gathering,
 }
 
 pub(crate) enum Placed {
@@ -59,6 +62,7 @@ impl Committer {
             last_flush: 0,
             zeroed: mark.pos,
             has_written: false,
+            gathering: Gathering::new(),
         }
     }
 
@@ -153,10 +157,12 @@ impl Held<'_> {
         // Those who wait for room need not wait for the disk.
         writer.room.changed();
         self.committer.last_flush = std::mem::take(&mut self.committer.unflushed);
+        let start = Instant::now();
         if writer.base.store.sync().is_err() {
             writer.fail();
             return Err(writer.in_doubt());
         }
+        self.committer.gathering.flush_took(start.elapsed());
         writer.flushed_up_to(mark);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! `writer` is a log that is open for writing. `append` puts records into its staging memory; the thread that has the `turn`
 //! writes them to the store in groups and flushes it (`committer`); `commit` has those that wait for that, with `ticket`,
-//! and `zeros` what makes small commits cheaper.
+//! `gathering` those that a flush waits for, and `zeros` what makes small commits cheaper.
 //! `background` has the two threads that do so unasked, and `room` those that wait for space. `truncate` drops records at
 //! both ends, `dictionary` writes the schemas of typed records, and `backup` copies a log that is in use.
 
@@ -12,6 +12,7 @@ pub(crate) mod backup;
 pub(crate) mod commit;
 pub(crate) mod committer;
 pub(crate) mod dictionary;
+mod gathering;
 pub(crate) mod room;
 pub(crate) mod ticket;
 pub(crate) mod truncate;

@@ -73,7 +73,7 @@ impl Writer {
             held.committer.consumer.thaw(&self.ring, key);
             result
         });
-        let done = self.line.arrive(self.base.durable());
+        let done = self.line.arrive(self.base.durable(), false);
         drop(turn);
         drop(schemas);
         self.tell_all(done, || Ok(()));

@@ -318,7 +318,7 @@ impl Held<'_> {
     fn finish(&mut self, told: &mut Vec<Waiting>) -> Result<()> {
         let writer = self.writer;
         let flushed = self.commit();
-        *told = writer.line.arrive(writer.base.durable());
+        *told = writer.line.arrive(writer.base.durable(), false);
         flushed?;
         self.seal()?;
         writer.base.raise_durable(writer.base.flushed());
