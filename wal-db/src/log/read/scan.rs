@@ -74,8 +74,16 @@ struct Group {
     key: FrameKey,
     /// The header was lost: where the frames end is not known.
     headless: bool,
-    /// The content as a whole matches the header.
+    /// The content as a whole matches the header, and the walk has met no damage in it.
     checked: bool,
+}
+
+impl Group {
+    /// Whether the checksum of the content stands in for that of the frame at `pos`. It does not for the first frame: of a
+    /// record that is alone in its group, only its own checksum tells that memory has damaged it.
+    fn vouches_for(&self, pos: u64, word: FrameWord) -> bool {
+        self.checked && word.kind.is_record() && pos > self.header.pos + GROUP_HEADER_LEN as u64
+    }
 }
 
 impl Walker {
@@ -357,7 +365,17 @@ impl Walker {
             self.group = None;
             return Ok(None);
         }
-        let (end, reason) = match self.look_at(base, pos, &group)? {
+        let found = match self.look_at(base, pos, &group)? {
+            // As `near_frame` decides, so that it does not matter which of the two comes to a frame.
+            FrameAt::Other(word)
+                if group.vouches_for(pos, word)
+                    && self.cut.is_none_or(|cut| pos + word.frame_len() <= cut.cut) =>
+            {
+                FrameAt::Intact(word)
+            }
+            found => found,
+        };
+        let (end, reason) = match found {
             FrameAt::Intact(word) => {
                 let mut frame = Frame {
                     pos,
@@ -373,6 +391,9 @@ impl Walker {
             FrameAt::Short(len) => (pos + len as u64, CorruptionReason::Short),
             FrameAt::Claim(_) | FrameAt::Nothing => (group_end, CorruptionReason::Frame),
         };
+        if let Some(group) = &mut self.group {
+            group.checked = false;
+        }
         Err(WalError::Corruption(base.damage(pos, end, reason)))
     }
 
