@@ -190,7 +190,15 @@ fn no_number_in_a_group_header_makes_it_panic_or_invent_records() {
 fn no_length_in_a_frame_makes_it_panic_or_invent_records() {
     let (disk, entries) = small();
     let log_id = disk.slot(0)[24..40].to_vec();
-    for (group, frame) in [(0, 64), (0, 64 + 112), (1024, 1024 + 64)] {
+    // Closed, so that it opens whatever its groups are.
+    drop(Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap());
+    // Where the group's checksum fits, only the frame is left to find out, and only the first one of a group is checked.
+    for (group, frame, fits) in [
+        (0, 64, true),
+        (0, 64 + 112, false),
+        (512, 512 + 64, true),
+        (512, 512 + 64 + 112, false),
+    ] {
         for high in [
             0u32,
             7,
@@ -207,13 +215,17 @@ fn no_length_in_a_frame_makes_it_panic_or_invent_records() {
             let image = disk.image();
             image.edit(|row| {
                 row[frame + 4..frame + 8].copy_from_slice(&high.to_le_bytes());
-                // The group's checksum fits, so that only the frame is left to find out.
                 let digest = crc32fast::hash(&row[group + 64..group + 64 + 2 * 112]);
-                patch_group(&log_id, group as u64, &mut row[group..group + 64], |header| {
-                    header[48..52].copy_from_slice(&digest.to_le_bytes());
-                });
+                if fits {
+                    patch_group(&log_id, group as u64, &mut row[group..group + 64], |header| {
+                        header[48..52].copy_from_slice(&digest.to_le_bytes());
+                    });
+                }
             });
-            survives(&image, &entries, &format!("frame at {frame}: {high:#x}"));
+            let what = format!("frame at {frame}: {high:#x}");
+            let wal = Wal::with_store_and_config(image.image(), quiet_heap());
+            assert!(wal.is_ok(), "{what}: {:?}", wal.err());
+            survives(&image, &entries, &what);
         }
     }
 }
