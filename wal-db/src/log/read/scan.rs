@@ -79,8 +79,8 @@ struct Group {
 }
 
 impl Group {
-    /// Whether the checksum of the content stands in for that of the frame at `pos`. It does not for the first frame: of a
-    /// record that is alone in its group, only its own checksum tells that memory has damaged it.
+    /// Whether the checksum of the content stands in for that of the frame at `pos`. It does not for the first one, which no
+    /// short way comes to.
     fn vouches_for(&self, pos: u64, word: FrameWord) -> bool {
         self.checked && word.kind.is_record() && pos > self.header.pos + GROUP_HEADER_LEN as u64
     }
@@ -435,7 +435,8 @@ impl Walker {
         if header.next() > self.end || !self.extent.timeline.owns(&header) || is_another {
             return damaged(CorruptionReason::Chain);
         }
-        let checked = self.check_whole(base, &header)?;
+        // Of a record that is alone in its group, only its own checksum tells that memory has damaged it.
+        let checked = self.check_whole(base, &header)? && header.count > 1;
         self.pos += GROUP_HEADER_LEN as u64;
         self.previous = Some(header);
         self.group = Some(Group {
