@@ -7,3 +7,4 @@ mod edges;
 mod names;
 mod payloads;
 mod strangers;
+mod vouched;

@@ -44,8 +44,8 @@ pub(super) const CUTTING: &[Bug] = &[
     ),
     classic(
         "cut-behind-a-schema",
-        "the end of a log is cut after a schema, which is no record",
-        &["reading::cuts::kinds::nothing_is_cut_after_a_schema"],
+        "the end of a log is cut from a schema, which is no record",
+        &["reading::cuts::kinds::nothing_is_cut_after_or_from_a_schema"],
     ),
     classic(
         "durable-cut-in-doubt",

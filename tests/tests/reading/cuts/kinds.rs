@@ -25,7 +25,7 @@ pub(crate) fn numbers(wal: &Wal) -> Vec<u64> {
 }
 
 #[test]
-fn nothing_is_cut_after_a_schema() {
+fn nothing_is_cut_after_or_from_a_schema() {
     let store = MemStore::new();
     let wal = Wal::with_store_and_config(store.clone(), quiet_heap()).unwrap();
     let log = wal.typed::<Counted>().unwrap();
@@ -36,6 +36,7 @@ fn nothing_is_cut_after_a_schema() {
     assert_eq!(wal.read(Lsn::ZERO).unwrap().kind(), RecordKind::Schema);
     for schema in [Lsn::ZERO, wal.status().head] {
         assert_is!(wal.truncate_after(schema), Err(WalError::NoSuchRecord { .. }));
+        assert_is!(wal.truncate_from(schema), Err(WalError::NoSuchRecord { .. }));
     }
     assert_eq!(numbers(&wal), [0, 1, 2, 3, 4]);
     assert_eq!(wal.status().records, 5);

@@ -108,7 +108,13 @@ impl Writer {
         let header = find::find_group(&self.base, extent, pos)?;
         let kept = self.index_in_group(extent, &header, pos)? + 1;
         let mut walker = Walker::new(extent.clone(), header.pos, header.next());
-        walker.next_from(&self.base, pos).transpose()?;
+        let found = walker.next_from(&self.base, pos).transpose()?;
+        if found.is_none_or(|frame| frame.pos != pos) {
+            // It is intact by itself, but those before it do not lead to it.
+            return Err(WalError::NoSuchRecord {
+                lsn: Lsn::from_pos(pos),
+            });
+        }
         // Whatever comes, it is after the record; it may be damaged.
         let mut rest = Walker::new(extent.clone(), header.next(), start);
         let is_last = walker.next_frame(&self.base).is_none() && rest.next_frame(&self.base).is_none();
@@ -312,6 +318,9 @@ impl Held<'_> {
             Cut::From => {
                 let group = find::find_group(&writer.base, &extent, lsn.pos())?.pos;
                 let last = writer.last_before(&extent, Some(group), lsn.pos())?;
+                if last.is_some_and(|(_, end)| end > lsn.pos()) {
+                    return Err(WalError::NoSuchRecord { lsn });
+                }
                 last.filter(|&(last, _)| last >= extent.head)
             }
         };
