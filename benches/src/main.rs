@@ -16,9 +16,11 @@ mod against;
 mod check;
 mod child;
 mod claims;
+mod cliffs;
 mod contender;
 mod disk;
 mod flights;
+mod idle;
 mod job;
 mod latency;
 mod limit;
@@ -73,10 +75,14 @@ enum Command {
     Compare(Compare),
     /// Measure ways of taking a place at the tail of a log.
     Claims(claims::Claims),
+    /// Look for settings at which the log is several times as slow as at the next one.
+    Cliffs(cliffs::Cliffs),
     /// Verify a long log, by several threads.
     Verify(verify::Verify),
     /// Measure what many logs in one process cost.
     ManyLogs(many::ManyLogs),
+    /// Measure what a log does while nearly nothing is called.
+    Idle(idle::IdleProfile),
     #[command(hide = true)]
     Child(Child),
 }
@@ -126,7 +132,9 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare(&args),
         Command::ManyLogs(args) => many::run(&args),
         Command::Claims(args) => claims::run(&args),
+        Command::Cliffs(args) => cliffs::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Idle(args) => idle::run(&args),
         Command::Child(child) => child::run(&child).map(|()| true),
     };
     match passed {

@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use wal_db::{Wal, WalConfig, store::Background};
 
-use crate::{child, memory};
+use crate::{child, idle};
 
 #[derive(Args)]
 pub(crate) struct ManyLogs {
@@ -186,7 +186,7 @@ fn measure(setting: Setting, args: &ManyLogs) -> Result<Cost> {
     }
     let committed = start.elapsed() / ROUNDS as u32;
     thread::sleep(SETTLE);
-    let switches = voluntary_switches()?;
+    let switches = idle::voluntary_switches()?;
     thread::sleep(Duration::from_secs(1));
     let idle = Idle {
         threads: entries("/proc/self/task")? - 1,
@@ -194,7 +194,7 @@ fn measure(setting: Setting, args: &ManyLogs) -> Result<Cost> {
         resident_kib_a_log: (resident_kib()? - resident) / args.logs as f64,
         disk_kib_a_log: disk_kib(root.path())? / args.logs as f64,
         // Without that of the sleep.
-        wakeups: voluntary_switches()?.saturating_sub(switches + 1),
+        wakeups: idle::voluntary_switches()?.saturating_sub(switches + 1),
     };
     let closed = close(logs)?;
     let (logs, reopened) = open()?;
@@ -216,22 +216,7 @@ fn entries(dir: &str) -> Result<usize> {
 }
 
 fn resident_kib() -> Result<f64> {
-    status_line("/proc/self/status", "VmRSS")
-}
-
-/// How often a thread of this process went to sleep.
-fn voluntary_switches() -> Result<u64> {
-    let mut switches = 0;
-    for task in fs::read_dir("/proc/self/task")? {
-        let status = task?.path().join("status");
-        switches += status_line(&status, "voluntary_ctxt_switches")? as u64;
-    }
-    Ok(switches)
-}
-
-fn status_line(path: impl AsRef<Path>, name: &str) -> Result<f64> {
-    let status = fs::read_to_string(path)?;
-    memory::number_in(&status, name).with_context(|| format!("no {name}"))
+    idle::line_of("/proc/self/status", "VmRSS")
 }
 
 /// What the files under `dir` take of the disk.
