@@ -52,106 +52,72 @@ const BASE: Point = Point {
 
 struct Sweep {
     name: &'static str,
-    values: &'static [u64],
+    values: Vec<u64>,
     at: fn(u64) -> Point,
 }
 
 /// Values that are at most twice the one before, so that a cost that grows with them is no cliff.
-const SWEEPS: &[Sweep] = &[
-    Sweep {
-        name: "record",
-        values: &[
-            8,
-            16,
-            32,
-            64,
-            128,
-            256,
-            512,
-            KIB,
-            2 * KIB,
-            4 * KIB,
-            8 * KIB,
-            16 * KIB,
-            32 * KIB,
-            64 * KIB - 8,
-            64 * KIB,
-            128 * KIB,
-            256 * KIB,
-            512 * KIB,
-            MIB,
-            2 * MIB,
-        ],
-        at: |bytes| Point {
-            record_bytes: bytes as usize,
-            ..BASE
+fn sweeps() -> Vec<Sweep> {
+    let mut records = doubled(8, 2 * MIB);
+    records.push(64 * KIB - 8);
+    records.sort_unstable();
+    vec![
+        Sweep {
+            name: "record",
+            values: records,
+            at: |bytes| Point {
+                record_bytes: bytes as usize,
+                ..BASE
+            },
         },
-    },
-    Sweep {
-        name: "batch",
-        values: &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048],
-        at: |records| Point {
-            batch: records as usize,
-            ..BASE
+        Sweep {
+            name: "batch",
+            values: doubled(1, 2048),
+            at: |records| Point {
+                batch: records as usize,
+                ..BASE
+            },
         },
-    },
-    Sweep {
-        name: "staging",
-        values: &[
-            64 * KIB,
-            128 * KIB,
-            256 * KIB,
-            512 * KIB,
-            MIB,
-            2 * MIB,
-            4 * MIB,
-            8 * MIB,
-            16 * MIB,
-            32 * MIB,
-        ],
-        at: |bytes| Point {
-            staging_bytes: bytes as usize,
-            ..BASE
+        Sweep {
+            name: "staging",
+            values: doubled(64 * KIB, 32 * MIB),
+            at: |bytes| Point {
+                staging_bytes: bytes as usize,
+                ..BASE
+            },
         },
-    },
-    Sweep {
-        name: "segment",
-        values: &[
-            64 * KIB,
-            128 * KIB,
-            256 * KIB,
-            512 * KIB,
-            MIB,
-            2 * MIB,
-            4 * MIB,
-            8 * MIB,
-            16 * MIB,
-            32 * MIB,
-            64 * MIB,
-            128 * MIB,
-        ],
-        at: |bytes| Point {
-            segment_bytes: bytes,
-            ..BASE
+        Sweep {
+            name: "segment",
+            values: doubled(64 * KIB, 128 * MIB),
+            at: |bytes| Point {
+                segment_bytes: bytes,
+                ..BASE
+            },
         },
-    },
-    Sweep {
-        name: "threads",
-        values: &[1, 2, 4, 8, 16, 32, 64],
-        at: |threads| Point {
-            threads: threads as usize,
-            ..BASE
+        Sweep {
+            name: "threads",
+            values: doubled(1, 64),
+            at: |threads| Point {
+                threads: threads as usize,
+                ..BASE
+            },
         },
-    },
-    Sweep {
-        name: "followers",
-        values: &[0, 1, 2, 4, 8],
-        at: |followers| Point {
-            followers: followers as usize,
-            ..BASE
+        Sweep {
+            name: "followers",
+            values: [vec![0], doubled(1, 8)].concat(),
+            at: |followers| Point {
+                followers: followers as usize,
+                ..BASE
+            },
         },
-    },
-];
+    ]
+}
+
+fn doubled(first: u64, last: u64) -> Vec<u64> {
+    std::iter::successors(Some(first), |value| Some(2 * value))
+        .take_while(|&value| value <= last)
+        .collect()
+}
 
 /// What is measured at a point, less is better.
 #[derive(Clone, Copy)]
@@ -184,7 +150,7 @@ const MIXED: Duration = Duration::from_millis(150);
 
 pub(crate) fn run(args: &Cliffs) -> Result<bool> {
     let mut cliffs = Vec::new();
-    for sweep in SWEEPS {
+    for sweep in sweeps() {
         if args.along.as_deref().is_some_and(|only| only != sweep.name) {
             continue;
         }
@@ -412,7 +378,7 @@ mod tests {
 
     #[test]
     fn no_value_is_more_than_twice_the_one_before() {
-        for sweep in SWEEPS {
+        for sweep in sweeps() {
             let pairs = sweep.values.windows(2).filter(|pair| pair[0] > 0);
             assert!(pairs.clone().count() > 2);
             assert!(
@@ -426,7 +392,7 @@ mod tests {
     #[test]
     fn every_end_of_every_sweep_can_be_measured() {
         let dir = tempfile::tempdir().unwrap();
-        for sweep in SWEEPS {
+        for sweep in sweeps() {
             for value in [sweep.values[0], sweep.values[sweep.values.len() - 1]] {
                 let us = in_a_log(&(sweep.at)(value), commit_us, dir.path()).unwrap();
                 assert!(us > 0.0, "{} {value}", sweep.name);

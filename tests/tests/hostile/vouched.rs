@@ -5,24 +5,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wal_db::{Lsn, RecoveryPolicy, Wal, WalError};
 use wal_tests::{Entry, disk::Disk, files::patch_group, put, quiet_heap};
 
-/// Three records of one group. The bytes of some are changed, and the group's checksums are made to fit, as if they had
-/// been damaged in memory before the group was written.
+/// What is on the disk, changed. The checksums of the first group, which has so many bytes of frames, are made to fit, as if
+/// that had been damaged in memory before it was written.
+fn as_if_written(disk: &Disk, frames_len: usize, change: impl FnOnce(&mut [u8])) -> Disk {
+    let disk = disk.image();
+    let log_id = disk.slot(0)[24..40].to_vec();
+    disk.edit(|row| {
+        change(row);
+        let digest = crc32fast::hash(&row[64..64 + frames_len]);
+        patch_group(&log_id, 0, &mut row[..64], |header| {
+            header[48..52].copy_from_slice(&digest.to_le_bytes());
+        });
+    });
+    disk
+}
+
+/// Three records of one group, of which some were damaged so.
 fn damaged_before_it_was_written(changed: &[usize]) -> (Disk, Vec<Entry>) {
     let disk = Disk::new();
     let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
     let mut entries: Vec<_> = (0..3).map(|i| put(&wal, i, 100)).collect();
     wal.sync().unwrap();
-    let disk = disk.image();
-    let log_id = disk.slot(0)[24..40].to_vec();
-    disk.edit(|row| {
+    let disk = as_if_written(&disk, 3 * 112, |row| {
         for &i in changed {
             entries[i].1[50] ^= 1;
             row[64 + 112 * i + 8 + 50] ^= 1;
         }
-        let digest = crc32fast::hash(&row[64..64 + 3 * 112]);
-        patch_group(&log_id, 0, &mut row[..64], |header| {
-            header[48..52].copy_from_slice(&digest.to_le_bytes());
-        });
     });
     (disk, entries)
 }
@@ -78,16 +86,10 @@ fn a_log_is_not_cut_at_a_record_that_no_walk_comes_to() {
     let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
     let entries: Vec<_> = (0..5).map(|i| put(&wal, i, 100)).collect();
     wal.sync().unwrap();
-    let disk = disk.image();
-    let log_id = disk.slot(0)[24..40].to_vec();
-    disk.edit(|row| {
+    let disk = as_if_written(&disk, 5 * 112, |row| {
         let word = &mut row[64 + 112 + 4..64 + 112 + 8];
         let longer = u32::from_le_bytes(word.try_into().unwrap()) + 2 * 112;
         word.copy_from_slice(&longer.to_le_bytes());
-        let digest = crc32fast::hash(&row[64..64 + 5 * 112]);
-        patch_group(&log_id, 0, &mut row[..64], |header| {
-            header[48..52].copy_from_slice(&digest.to_le_bytes());
-        });
     });
     let wal = Wal::with_store_and_config(disk, quiet_heap()).unwrap();
     let lsns = || -> Vec<Lsn> { wal.iter().unwrap().map(|record| record.unwrap().lsn()).collect() };
@@ -114,15 +116,7 @@ fn a_record_that_is_alone_in_its_group_is_checked_by_itself() {
     assert!(panics.is_err());
     put(&wal, 0, 100);
     wal.sync().unwrap();
-    let disk = disk.image();
-    let log_id = disk.slot(0)[24..40].to_vec();
-    disk.edit(|row| {
-        row[64 + 16 + 8 + 50] ^= 1;
-        let digest = crc32fast::hash(&row[64..64 + 16 + 112]);
-        patch_group(&log_id, 0, &mut row[..64], |header| {
-            header[48..52].copy_from_slice(&digest.to_le_bytes());
-        });
-    });
+    let disk = as_if_written(&disk, 16 + 112, |row| row[64 + 16 + 8 + 50] ^= 1);
     let wal = Wal::with_store_and_config(disk, quiet_heap()).unwrap();
     let read = wal.iter().unwrap().next();
     assert!(matches!(read, Some(Err(WalError::Corruption(_)))), "{read:?}");
