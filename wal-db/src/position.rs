@@ -67,7 +67,8 @@ pub struct Position {
     pub(crate) anchor: Option<Anchor>,
 }
 
-/// The last group that starts before a position and can hold a record.
+/// The last group that starts before a position and can hold a record; the one that holds the record, if some of its events
+/// have been taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Anchor {
     pub(crate) group: u64,

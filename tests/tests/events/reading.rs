@@ -12,6 +12,7 @@ use wal_db::{
     read::Follow,
     state::{At, State},
 };
+use wal_tests::{disk::Disk, quiet_heap};
 
 /// A line is stored whole in version 1, and read as its words.
 #[derive(Serialize, Deserialize, WalRecord)]
@@ -351,4 +352,46 @@ fn a_state_sees_what_an_event_was_appended_with() {
     alone.apply(word("x"), At::replayed(Lsn::ZERO).with_meta(&ann));
     alone.apply(word("y"), At::committed(Lsn::new(1)));
     assert_eq!((alone.by.as_str(), alone.replayed), ("", 1));
+}
+
+/// With one event of a record taken, the record has been read: a cut of it is told, as one of an event is.
+#[test]
+fn a_follower_between_two_events_hears_that_their_record_was_cut_off() {
+    let wal = Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap();
+    let lines = ["zero", "one two", "three four"].map(|text| line(&wal, text));
+    wal.sync().unwrap();
+    let log: EventLog<Word> = wal.typed().unwrap();
+    let mut tail = log.tail(lines[2]).unwrap();
+    assert_eq!(tail.try_next().unwrap().unwrap().event, word("three"));
+    let between = tail.position().unwrap();
+    // The record before it ends where the cut begins.
+    wal.truncate_from(lines[2]).unwrap();
+    line(&wal, "five six");
+    wal.sync().unwrap();
+    let mut instead = log.tail(between).unwrap();
+    assert!(matches!(instead.try_next(), Err(WalError::CutBack { .. })));
+    let events = text_of(std::iter::from_fn(|| instead.try_next().transpose()));
+    assert_eq!(events, ["five", "six"]);
+}
+
+/// Another record at the place of one that a power failure took is another history.
+#[test]
+fn a_follower_between_two_events_learns_that_a_power_failure_took_their_record() {
+    let disk = Disk::new();
+    let wal = Wal::with_store_and_config(disk.clone(), quiet_heap()).unwrap();
+    line(&wal, "durable");
+    wal.sync().unwrap();
+    let log: EventLog<Word> = wal.typed().unwrap();
+    let lost = line(&wal, "one two");
+    wal.drain().unwrap();
+    let mut tail = log.tail(lost).unwrap().follow(Follow::Written);
+    assert_eq!(tail.try_next().unwrap().unwrap().event, word("one"));
+    let between = tail.position().unwrap();
+    let disk = disk.after_power_loss(|_| false);
+    let wal = Wal::with_store_and_config(disk, quiet_heap()).unwrap();
+    assert_eq!(line(&wal, "three four"), lost);
+    wal.sync().unwrap();
+    let log: EventLog<Word> = wal.typed().unwrap();
+    let followed = log.tail(between);
+    assert!(matches!(followed, Err(WalError::Diverged { .. })), "{followed:?}");
 }

@@ -215,10 +215,7 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
                     return None;
                 }
                 Some(Err(error)) => {
-                    let is_cut = matches!(error, WalError::CutBack { .. });
-                    self.ended = !is_cut;
-                    // What comes instead may have the same LSN.
-                    self.taken = self.taken.filter(|_| !is_cut);
+                    self.ended = !matches!(error, WalError::CutBack { .. });
                     return Some(Err(error));
                 }
                 Some(Ok(record)) => {
@@ -313,17 +310,14 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
     /// # Errors
     /// Those of [`Tail::position`].
     pub fn position(&self) -> Result<Position> {
-        match (self.kept_back, self.split.as_slice().first()) {
-            (Some(lsn), _) => self.of_taken(self.records.position_before(lsn)?),
-            (None, Some(next)) => Ok(self.records.position_before(next.lsn)?.with_part(next.part)),
-            (None, None) => self.of_taken(self.records.position()?),
-        }
-    }
-
-    /// The position, after the events that were handed out before.
-    fn of_taken(&self, position: Position) -> Result<Position> {
-        let taken = self.taken.filter(|(lsn, _)| *lsn == position.lsn());
-        Ok(taken.map_or(position, |(_, parts)| position.with_part(parts)))
+        let next = match (self.kept_back, self.split.as_slice().first()) {
+            (Some(lsn), _) => lsn,
+            (None, Some(next)) => return self.records.position_in(next.lsn, next.part),
+            (None, None) => self.records.next_lsn(),
+        };
+        let taken = self.taken.filter(|(lsn, _)| *lsn == next);
+        self.records
+            .position_in(next, taken.map_or(0, |(_, parts)| parts))
     }
 
     /// A record that was not handed out comes again.

@@ -24,29 +24,31 @@ struct Fitting {
 }
 
 impl View {
-    /// The position of whatever comes at `pos` or after it. Its taker knows the log by `known`, and of what it has read the
-    /// group `last`, if it has read any.
+    /// The position of whatever comes at `pos` or after it, after `part` events of it: then it is a record that has been
+    /// read. Its taker knows the log by `known`, and of what it has read the group `last`, if it has read any.
     pub(crate) fn position_at(
         &self,
         pos: u64,
+        part: u32,
         known: &Extent,
         last: Option<&GroupHeader>,
     ) -> Result<Position> {
         // The taker has not heard of a cut that comes after the position.
         let cut = known.timeline.next_cut_after(before_header(pos));
         let cut = cut.filter(|cut| cut.start < pos);
-        let starts_before = |header: &&GroupHeader| header.pos + HEADER_LEN < pos;
+        let read_to = pos + u64::from(part > 0);
+        let starts_before = |header: &&GroupHeader| header.pos + HEADER_LEN < read_to;
         let found = match last.filter(starts_before) {
             Some(header) => Some(*header),
             None => {
-                self.drain_if_possible(pos - 1)?;
-                self.look(|extent| self.group_before(extent, pos))?
+                self.drain_if_possible(read_to - 1)?;
+                self.look(|extent| self.group_before(extent, read_to))?
             }
         };
         Ok(Position {
             log: self.base.log,
             lsn: Lsn::from_pos(pos),
-            part: 0,
+            part,
             read_to: cut.map_or(pos, |cut| cut.cut),
             epoch: known.timeline.newest().epoch,
             anchor: found.map(|header| Anchor {
@@ -73,14 +75,14 @@ impl View {
     pub(crate) fn position_of(&self, lsn: Lsn) -> Result<Position> {
         let extent = self.base.extent();
         self.check_position(&extent, lsn.pos())?;
-        self.position_at(lsn.pos(), &extent, None)
+        self.position_at(lsn.pos(), 0, &extent, None)
     }
 
     pub(crate) fn position_after(&self, lsn: Lsn) -> Result<Position> {
         let extent = self.base.extent();
         let record = self.read(lsn)?;
         let end = lsn.pos() + crate::format::frame_len(record.len());
-        self.position_at(end, &extent, None)
+        self.position_at(end, 0, &extent, None)
     }
 
     /// That the log is the one that the position was taken in, and holds what came before it.
@@ -107,8 +109,13 @@ impl View {
             {
                 return diverged;
             }
-            let cut = extent.timeline.next_cut_after(before_header(pos));
-            let cut = cut.filter(|cut| cut.cut < position.read_to);
+            let (from, read_to) = match position.part {
+                0 => (before_header(pos), position.read_to),
+                // The record at the position has been read.
+                _ => (pos, pos + 1),
+            };
+            let cut = extent.timeline.next_cut_after(from);
+            let cut = cut.filter(|cut| cut.cut < read_to);
             let pos = match extent.timeline.cut_behind(pos) {
                 // What was cut off there came after it.
                 Some(gone) if cut.is_none() => gone.start + HEADER_LEN,

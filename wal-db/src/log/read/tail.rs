@@ -114,16 +114,14 @@ impl Tail {
     /// # Errors
     /// Whatever the store says, and [`WalError::Corruption`], if the group before has to be read.
     pub fn position(&self) -> Result<Position> {
-        self.view.check_process()?;
-        self.view
-            .position_at(self.from, &self.extent, self.walker.last_header())
+        self.position_in(self.next_lsn(), 0)
     }
 
-    /// As [`position`](Self::position), before a record that was delivered.
-    pub(crate) fn position_before(&self, lsn: Lsn) -> Result<Position> {
+    /// As [`position`](Self::position), after so many events of the record at `lsn`, which was delivered if there are any.
+    pub(crate) fn position_in(&self, lsn: Lsn, part: u32) -> Result<Position> {
         self.view.check_process()?;
         self.view
-            .position_at(lsn.pos(), &self.extent, self.walker.last_header())
+            .position_at(lsn.pos(), part, &self.extent, self.walker.last_header())
     }
 
     /// Delivers the record at `lsn` once more, and those after it.
