@@ -4,7 +4,7 @@ use wal_db::{Lsn, Start, Wal, recovery::SalvageItem};
 use wal_tests::{
     Entry, all,
     files::{FORMS, Place, SECTOR, assert_same_files},
-    lsns_of, put, quiet,
+    lsns_of, pairs, put, quiet,
 };
 
 /// Five records that are durable, and seven that are in staging memory only.
@@ -66,15 +66,21 @@ fn inspecting_counts_what_staging_memory_holds() {
 /// memory.
 #[test]
 fn half_of_a_group_in_the_store_is_no_damage_if_staging_memory_has_all_of_it() {
-    for form in FORMS {
+    for (form, is_first) in pairs(FORMS, [true, false]) {
         let place = Place::new(form);
         let wal = place.open(quiet()).unwrap();
         let mut entries: Vec<_> = (0..5).map(|seed| put(&wal, seed, 300)).collect();
         wal.sync().unwrap();
-        entries.extend((5..12).map(|seed| put(&wal, seed, 300)));
+        if !is_first {
+            // Another group that is not durable comes before.
+            entries.push(put(&wal, 5, 300));
+            wal.drain().unwrap();
+        }
+        let waiting = entries.len();
+        entries.extend((waiting..12).map(|seed| put(&wal, seed, 300)));
         let left = place.killed();
         wal.drain().unwrap();
-        let group = entries[5].0.get();
+        let group = entries[waiting].0.get();
         left.overwrite(group, &place.stream(group, 2 * SECTOR));
 
         let mut found = Vec::new();

@@ -8,7 +8,7 @@ use wal_db::{
 };
 use wal_tests::{
     Entry,
-    damage::many_segments,
+    damage::{many_segments, refused},
     files::{Form, GROUP_HEADER, Place, SEGMENT},
     put, quiet, verified,
 };
@@ -278,5 +278,37 @@ fn what_lies_between_a_lost_header_and_a_missing_segment_is_read() {
     assert_eq!(
         reasons,
         [CorruptionReason::GroupHeader, CorruptionReason::MissingSegment]
+    );
+}
+
+/// What was durable lies in a file that is not the log's any more, so this is no write that was interrupted.
+#[test]
+fn a_group_that_goes_on_in_a_damaged_file_is_not_taken_for_torn() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet()).unwrap();
+    for seed in 0..2 {
+        put(&wal, seed, 40_000);
+        wal.sync().unwrap();
+    }
+    let dead = place.without_staging();
+    let mut bytes = fs::read(dead.segment(1)).unwrap();
+    bytes[20] ^= 1;
+    fs::write(dead.segment(1), bytes).unwrap();
+    let damage = refused(&dead);
+    assert_eq!(
+        (damage.reason, damage.start),
+        (CorruptionReason::WrongSegment, SEGMENT)
+    );
+}
+
+#[test]
+fn a_last_segment_that_is_no_file_refuses_the_log_and_is_named() {
+    let (place, ..) = many_segments();
+    fs::remove_file(place.segment(4)).unwrap();
+    fs::create_dir(place.segment(4)).unwrap();
+    let damage = refused(&place);
+    assert_eq!(
+        (damage.reason, damage.segment),
+        (CorruptionReason::WrongSegment, Some(4))
     );
 }

@@ -5,6 +5,7 @@ mod beside;
 mod copies;
 mod files;
 mod forge;
+mod groups;
 mod halves;
 #[cfg(target_os = "linux")]
 mod holes;

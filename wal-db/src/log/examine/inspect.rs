@@ -264,3 +264,23 @@ fn segments_among(
     segments.sort_by_key(|segment| segment.index);
     Ok(segments)
 }
+
+#[cfg(all(test, not(any(wal_loom, wal_shuttle))))]
+mod tests {
+    use super::*;
+
+    /// A writer that drops the beginning of the log may come between the listing and the look.
+    #[test]
+    fn a_segment_that_was_removed_since_it_was_listed_is_left_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join(segment_name(1)), b"12345").expect("a file");
+        let names: Vec<OsString> = [0, 1].map(|index| segment_name(index).into()).into();
+        let fs: Arc<dyn FileSystem> = Arc::new(System);
+        let found = segments_among(&fs, dir.path(), &names, true).expect("a listing");
+        let found: Vec<_> = found
+            .iter()
+            .map(|segment| (segment.index, segment.file_bytes))
+            .collect();
+        assert_eq!(found, [(1, 5)]);
+    }
+}
