@@ -2,7 +2,7 @@
 
 use std::{process::Command, sync::mpsc::channel};
 
-use wal_db::{Staging, Start, Wal, WalError, store::Background};
+use wal_db::{MemStore, Staging, Start, Wal, WalError, store::Background};
 use wal_tests::{
     PATIENCE, all, assert_is,
     files::{FORMS, Form, Place},
@@ -90,6 +90,22 @@ fn a_child_that_drops_everything_leaves_the_lock_and_the_memory_to_its_parent() 
             assert_eq!(killed.open(config).unwrap().recovery().staged_records, 1);
             wal.close().unwrap();
         }
+    }
+}
+
+/// The child has a copy of the memory, in which the parent's threads may have been at work.
+#[test]
+fn a_child_that_drops_a_log_in_memory_leaves_it_locked() {
+    for background in [false, true] {
+        let (store, config) = (MemStore::new(), config(Staging::Heap, background));
+        let mut opened = Some(Wal::with_store_and_config(store.clone(), config).unwrap());
+        let child = fork(|_| {
+            drop(opened.take());
+            said(Wal::with_store_and_config(store.clone(), config))
+        });
+        assert_eq!(child.says("dropping"), "Locked");
+        opened.unwrap().close().unwrap();
+        assert!(Wal::with_store_and_config(store, config).is_ok());
     }
 }
 

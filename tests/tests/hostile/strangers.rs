@@ -90,6 +90,10 @@ fn a_directory_of_something_else_is_no_log() {
     not_a_log(&place, "a directory with a file");
     fs::write(place.path().join("manifest"), "mine, too").unwrap();
     not_a_log(&place, "a directory with another manifest");
+    let place = Place::new(Form::Segmented);
+    fs::create_dir(place.path()).unwrap();
+    fs::write(place.path().join("manifest.new"), "mine").unwrap();
+    not_a_log(&place, "a directory with a file under the name of a new manifest");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use wal_db::{Retention, Wal, WalConfig, WalError};
 use wal_tests::{
     all, assert_is,
     child::{Reporter, told, told_form, try_open_here},
-    files::{FORMS, Form, Place},
+    files::{FORMS, Form, Place, SEGMENT},
     put, quiet,
 };
 
@@ -70,6 +70,20 @@ fn a_log_that_is_longer_than_the_limit_takes_nothing_and_can_be_read() {
             assert_eq!(all(&wal).len(), 61 + appended, "{what}");
         }
     }
+}
+
+#[test]
+fn where_the_beginning_of_a_long_log_was_no_segment_is_made_again() {
+    let place = Place::new(Form::Segmented);
+    let wal = place.open(quiet().with_staging_bytes(64 << 10)).unwrap();
+    let entries: Vec<_> = (0..60).map(|i| put(&wal, i, 100_000)).collect();
+    wal.truncate_before(entries[50].0).unwrap();
+    wal.close().unwrap();
+    let first = || wal_db::recovery::inspect(place.path()).unwrap().segments[0].index;
+    let before = first();
+    assert!(before * SEGMENT > 1_000 * 512, "the head is after the limit");
+    let reports = limited(1_000, "lengths::appends_one", &place);
+    assert_eq!((&reports[..], first()), (&["ended".to_owned()][..], before));
 }
 
 #[test]
@@ -143,6 +157,16 @@ fn goes_on() {
     wal.retain(&Retention::new().with_max_bytes(1 << 40)).unwrap();
     wal.verify().unwrap();
     let _ = wal.close();
+    reporter.report("ended");
+}
+
+#[test]
+#[ignore = "the process of where_the_beginning_of_a_long_log_was_no_segment_is_made_again"]
+fn appends_one() {
+    let reporter = Reporter::new();
+    let wal = try_open_here(quiet().with_staging_bytes(64 << 10)).unwrap();
+    put(&wal, 60, 100_000);
+    wal.close().unwrap();
     reporter.report("ended");
 }
 

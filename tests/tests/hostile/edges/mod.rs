@@ -5,6 +5,7 @@ mod callbacks;
 mod closed;
 mod descriptors;
 mod lengths;
+mod mappings;
 mod names;
 mod permissions;
 mod process;

@@ -1,8 +1,10 @@
 //! Opening with the policy to cut at damage: what it mends, what it leaves, and where the log goes on.
 
+use serde::{Deserialize, Serialize};
 use wal_db::{
-    OpenPolicy, Wal, WalConfig,
+    OpenPolicy, Wal, WalConfig, WalRecord,
     recovery::{CorruptionReason, RecoveryReport},
+    schema::Value,
 };
 use wal_tests::{
     Entry, all, corruption,
@@ -119,6 +121,35 @@ fn schemas_survive_what_is_cut_at_damage() {
     assert_eq!(numbers(&wal), [0, 1, 2, 3]);
     wal.typed::<Counted>().unwrap().append(&counted(4)).unwrap();
     assert_eq!(numbers(&wal), [0, 1, 2, 3, 4]);
+}
+
+#[derive(Debug, Serialize, Deserialize, WalRecord)]
+#[wal(name = "named")]
+struct Named(String);
+
+/// The newest schema is cut off, and the one before explains what is left.
+#[test]
+fn schemas_before_the_damage_explain_what_is_left() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let first = wal.append_typed(&counted(1)).unwrap();
+        wal.sync().unwrap();
+        put(&wal, 2, 100);
+        wal.sync().unwrap();
+        wal.append_typed(&Named("cut".to_owned())).unwrap();
+        wal.close().unwrap();
+        let groups = place.groups();
+        for group in &groups[2..] {
+            place.flip(group.pos + 30);
+        }
+        let wal = place.open(cutting()).unwrap();
+        assert_eq!(wal.status().records, 2, "{form:?}");
+        let schemas = wal.schemas().unwrap();
+        assert_eq!(schemas.iter().count(), 1, "{form:?}");
+        let value = wal.read(first).unwrap().to_value(&schemas).unwrap();
+        assert_eq!(value.get("number"), Some(&Value::Unsigned(1)), "{form:?}");
+    }
 }
 
 /// What is missing of a segment is at its end, and says nothing of the groups in the next one.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use wal_db::{Lsn, Result, Wal, WalError};
 use wal_tests::{
     Entry, all, assert_is,
-    files::{FORMS, Form, Place},
+    files::{self, FORMS, Form, Place},
     put, quiet, quiet_heap,
 };
 
@@ -50,6 +50,63 @@ fn a_cut_from_a_record_leaves_those_before_it() {
             assert_eq!(wal.read_ordinal(at as u64).unwrap().unwrap().lsn(), entries[at].0);
             assert!(wal.verify().unwrap().is_intact());
         }
+    }
+}
+
+/// Bytes that the files of a log take on the disk.
+#[cfg(target_os = "linux")]
+fn taken(place: &Place) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let files = files::tree(place.root());
+    let blocks = |name| std::fs::metadata(place.root().join(name)).unwrap().blocks();
+    files.keys().map(blocks).sum::<u64>() * 512
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_space_of_what_was_cut_off_is_given_back() {
+    for form in FORMS {
+        let place = Place::fast(form);
+        let wal = place.open(quiet().with_staging_bytes(64 << 10)).unwrap();
+        let entries = filled(&wal, 20);
+        (0..40).for_each(|seed| drop(put(&wal, seed, 50_000)));
+        wal.sync().unwrap();
+        let before = taken(&place);
+        wal.truncate_after(entries[19].0).unwrap();
+        let after = taken(&place);
+        assert!(
+            after + 40 * 50_000 < before + 200_000,
+            "{form:?}: {after} of {before}"
+        );
+        assert_eq!(all(&wal), entries, "{form:?}");
+    }
+}
+
+#[test]
+fn records_are_found_by_their_numbers_after_a_cut_as_before() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let synced = |seed: usize| {
+            let entry = put(&wal, seed, 300);
+            wal.sync().unwrap();
+            entry
+        };
+        let mut entries: Vec<Entry> = (0..20).map(synced).collect();
+        let are_found = |entries: &[Entry]| {
+            for (ordinal, entry) in (0..).zip(entries) {
+                let found = wal.read_ordinal(ordinal).unwrap().map(|record| record.lsn());
+                assert_eq!(found, Some(entry.0), "{form:?}, number {ordinal}");
+            }
+        };
+        are_found(&entries);
+        wal.truncate_from(entries[10].0).unwrap();
+        entries.truncate(10);
+        entries.extend((20..25).map(synced));
+        are_found(&entries);
+        wal.truncate_before(entries[5].0).unwrap();
+        let found = wal.read_ordinal(12).unwrap().map(|record| record.lsn());
+        assert_eq!(found, Some(entries[12].0), "{form:?}");
     }
 }
 

@@ -212,6 +212,28 @@ fn one_copy_of_the_table_is_enough_and_none_is_damage() {
     }
 }
 
+/// The first read of a copy takes in what most manifests need.
+#[test]
+fn a_long_manifest_is_read_whole() {
+    for form in FORMS {
+        let place = Place::fast(form);
+        let wal = place.open(quiet()).unwrap();
+        let mut kept = Vec::new();
+        for i in 0..300 {
+            kept.push(put(&wal, i, 20));
+            put(&wal, i, 20);
+            wal.truncate_after(kept[i].0).unwrap();
+        }
+        let image = place.killed();
+        drop(wal);
+        for place in [place, image] {
+            let wal = place.open(quiet()).unwrap();
+            assert_eq!(all(&wal), kept, "{form:?}");
+            assert!(!wal.recovery().manifest_copy_damaged, "{form:?}");
+        }
+    }
+}
+
 #[test]
 fn a_foreign_file_under_the_name_of_the_table_is_not_touched() {
     for form in FORMS {
@@ -231,6 +253,11 @@ fn a_foreign_file_under_the_name_of_the_table_is_not_touched() {
 #[test]
 fn a_store_in_memory_has_room_for_a_table() {
     assert_eq!(MemStore::new().slots(), 4);
+}
+
+#[test]
+fn a_store_that_says_nothing_of_slots_has_those_of_the_manifest() {
+    assert_eq!(Disk::new().slots(), 2);
 }
 
 /// A log with a table on a simulated disk; the last cuts bring the next one.
@@ -303,4 +330,32 @@ fn a_table_is_never_written_over_the_only_good_one() {
     assert_eq!(*written.lock().unwrap(), [2, 3, 3, 2]);
     drop(wal);
     assert_eq!(all(&Wal::with_store(bytes).unwrap()), kept);
+}
+
+#[test]
+fn an_opening_writes_no_table_that_is_whole() {
+    let written = Arc::new(Mutex::new(0));
+    let (count, bytes) = (written.clone(), MemStore::new());
+    let open = || {
+        let count = count.clone();
+        let store = Scripted::new(bytes.clone(), move |_, call| {
+            *count.lock().unwrap() += u32::from(call.op == Op::WriteSlot && call.at > 1);
+            Ok(None)
+        });
+        Wal::with_store_and_config(store, small(quiet_heap())).unwrap()
+    };
+    let wal = open();
+    let mut kept = Vec::new();
+    for i in 0..20 {
+        kept.push(put(&wal, i, 20));
+        put(&wal, i, 20);
+        wal.truncate_after(kept[i].0).unwrap();
+    }
+    wal.close().unwrap();
+    let there = *written.lock().unwrap();
+    assert!(there >= 2, "both copies of one");
+    for _ in 0..10 {
+        assert_eq!(all(&open()), kept);
+    }
+    assert_eq!(*written.lock().unwrap(), there);
 }

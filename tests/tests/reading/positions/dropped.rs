@@ -1,6 +1,16 @@
 //! Positions and what was dropped from the beginning.
 
-use wal_db::{Lsn, Retention, Start, WalError};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use wal_db::{Lsn, MemStore, Retention, Start, Wal, WalError};
+use wal_tests::{
+    files::SEGMENT,
+    quiet_heap,
+    scripted::{Op, Scripted},
+};
 
 use super::{KINDS, Log, followed, texts};
 
@@ -99,4 +109,30 @@ fn a_follower_that_missed_nothing_goes_on_whatever_lies_before_the_head() {
         log.wal.truncate_before(e).unwrap();
         assert_eq!(followed(&mut tail), ["e"], "{kind:?}");
     }
+}
+
+/// The group that the follower begins with goes while it looks for what comes after it.
+#[test]
+fn a_follower_that_has_read_what_is_dropped_meanwhile_goes_on() {
+    let cut: Arc<OnceLock<(Wal, Lsn)>> = Arc::default();
+    let is_armed = Arc::new(AtomicBool::new(false));
+    let script = (cut.clone(), is_armed.clone());
+    let mut store = Scripted::new(MemStore::new(), move |_, call| {
+        let (cut, is_armed) = &script;
+        if call.op == Op::Read && is_armed.swap(false, Ordering::Relaxed) {
+            let (wal, head) = cut.get().unwrap();
+            wal.truncate_before(*head).unwrap();
+        }
+        Ok(None)
+    });
+    store.segment_len = Some(SEGMENT);
+    let wal = Wal::with_store_and_config(store, quiet_heap()).unwrap();
+    let lsns = ["a", "b"].map(|text| wal.append_and_sync(text.as_bytes()).unwrap());
+    assert!(cut.set((wal.clone(), lsns[1])).is_ok());
+    let mut tail = wal.tail(Start::Head).unwrap();
+    assert_eq!(texts(tail.try_next().unwrap().map(Ok)), ["a"]);
+    let mut later = wal.tail(tail.next_lsn()).unwrap();
+    is_armed.store(true, Ordering::Relaxed);
+    assert_eq!(followed(&mut later), ["b"]);
+    assert_eq!(wal.status().head, lsns[1]);
 }
