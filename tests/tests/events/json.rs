@@ -10,10 +10,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use serde::ser::{
     Error as _, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleVariant,
 };
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, de::DeserializeSeed};
 use wal_db::testing::{append_payload, shape_values};
 use wal_db::{
-    codec::{Bincode, Codec, CodecId, Json, Postcard},
+    Record,
+    codec::{Bincode, Codec, CodecError, CodecId, Json, Postcard},
     event::TypedError,
     schema::{EventSchema, Part, Schemas, Shape, ShapeField, ShapeItem, ShapeVariant, Value},
 };
@@ -22,6 +23,12 @@ const ID: u32 = 7;
 
 /// A record of version 1 that holds this, printed without its type; `None` if the format does not take it.
 fn printed<C: Codec>(contents: &impl Serialize, shape: &Shape) -> Option<Result<String, TypedError>> {
+    let (record, schemas) = stored::<C>(contents, shape)?;
+    Some(record.to_json_with_codec::<C>(&schemas))
+}
+
+/// Such a record, and what explains it.
+fn stored<C: Codec>(contents: &impl Serialize, shape: &Shape) -> Option<(Record, Schemas)> {
     let mut payload = vec![0xE0, C::ID.get(), ID as u8, 1];
     C::encode(contents, &mut payload).ok()?;
     let wal = wal();
@@ -29,7 +36,7 @@ fn printed<C: Codec>(contents: &impl Serialize, shape: &Shape) -> Option<Result<
     let schemas: Schemas = [EventSchema::new(ID, "made.up", 1, shape.clone())]
         .into_iter()
         .collect();
-    Some(wal.read(lsn).expect("reads").to_json_with_codec::<C>(&schemas))
+    Some((wal.read(lsn).expect("reads"), schemas))
 }
 
 // ---- the oracle: a value and its shape as serde's derive would write the type --------------------------------------
@@ -443,5 +450,42 @@ fn a_map_whose_keys_json_does_not_have_is_a_list_of_pairs() {
         let shape: Shape = shape.parse().expect("a shape");
         let text = printed::<Bincode>(&Derived::whole(&value, &shape), &shape).expect("it is stored");
         assert_eq!(text.expect("it is printed"), expected);
+    }
+}
+
+/// A format of the application's own that knows where a list ends, and of which nobody knows that.
+enum Lists {}
+
+impl Codec for Lists {
+    const ID: CodecId = CodecId::new(201);
+
+    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        Json::encode(value, out)
+    }
+
+    fn decode<'de, S: DeserializeSeed<'de>>(
+        seed: S,
+        bytes: &'de [u8],
+    ) -> Result<(S::Value, usize), CodecError> {
+        Json::decode(seed, bytes)
+    }
+}
+
+#[test]
+fn what_has_too_few_parts_is_refused_with_what_it_should_have_been() {
+    for (shape, expected) in [
+        ("(u8, u8, u8)", "too few parts for a tuple of 3 fields"),
+        ("[u8; 3]", "too few parts for an array of 3 elements"),
+        ("{a: u8, b: u8, c: u8}", "too few parts for a struct of 3 fields"),
+    ] {
+        let shape: Shape = shape.parse().expect("a shape");
+        let (record, schemas) = stored::<Lists>(&(1, 2), &shape).expect("it is stored");
+        let refused = record.to_value_with_codec::<Lists>(&schemas);
+        let refused = refused.expect_err("it is too short");
+        let source = std::error::Error::source(&refused).map(ToString::to_string);
+        assert!(
+            source.is_some_and(|text| text.contains(expected)),
+            "{shape}: {refused}"
+        );
     }
 }

@@ -119,6 +119,22 @@ fn threads_lose_nothing_and_keep_their_order() {
     }
 }
 
+/// The limit is compared with that place, so no claim passes it.
+#[test]
+fn a_claim_ends_where_it_was_said_that_it_would() {
+    let (ring, mut consumer) = ring(16384);
+    for len in [8, 1000, 24, 2000, 512].into_iter().cycle().take(100) {
+        let (said, claim) = loop {
+            let said = ring.end_of(ring.tail(), len);
+            match ring.claim(len, Pos::MAX) {
+                Ok(claim) => break (said, claim),
+                Err(_) => drop(take(&ring, &mut consumer)),
+            }
+        };
+        assert_eq!(claim.pos() + len, said);
+    }
+}
+
 #[test]
 fn a_claim_that_is_given_up_becomes_a_void() {
     let (ring, mut consumer) = ring(8192);

@@ -128,9 +128,14 @@ fn an_error_names_the_place_that_the_record_would_have_had() {
     // In the ring, and longer than that.
     for len in [1_000, 100_000] {
         let (data, config) = (payload(7, len), quiet_heap().with_staging_bytes(64 << 10));
-        let healthy = open(&Disk::new(), config).append_and_sync(&data).unwrap();
+        let begun = |disk: &Disk| {
+            let wal = open(disk, config);
+            wal.append_and_sync(b"earlier").unwrap();
+            wal
+        };
+        let healthy = begun(&Disk::new()).append_and_sync(&data).unwrap();
         let disk = Disk::new();
-        let wal = open(&disk, config);
+        let wal = begun(&disk);
         disk.set(Op::Write, Fault::Fail(EIO));
         match wal.append_and_sync(&data) {
             Err(WalError::InDoubt { lsn, .. }) => assert_eq!(lsn, Some(healthy), "{len} bytes"),

@@ -1,8 +1,10 @@
 //! Batches of events of any types.
 
+use std::cell::RefCell;
+
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    EventLog, Meta, WalError, WalRecord,
+    EventLog, Lsn, Meta, Wal, WalError, WalRecord,
     codec::{Json, Postcard},
     event::TypedError,
     testing::SimDisk,
@@ -158,4 +160,44 @@ fn a_batch_of_several_types_is_there_or_not_after_a_crash() {
         );
         assert!(images > 50, "{images}");
     }
+}
+
+thread_local! {
+    /// What is cut off when the next event is read, and the log.
+    static CUT: RefCell<Option<(Wal, Lsn)>> = const { RefCell::new(None) };
+}
+
+/// When it is read, the end of the log is cut off.
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "cutting")]
+struct Cutting(
+    #[serde(deserialize_with = "cutting")]
+    #[wal(opaque = "cutting@1", wire = u32)]
+    u32,
+);
+
+fn cutting<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    if let Some((wal, from)) = CUT.take() {
+        wal.truncate_from(from).map_err(serde::de::Error::custom)?;
+    }
+    u32::deserialize(deserializer)
+}
+
+#[test]
+fn a_batch_is_explained_although_a_schema_was_cut_off_while_it_was_appended() {
+    let wal = wal();
+    wal.append(b"kept").unwrap();
+    let first = wal.append_typed(&Note("cut".to_owned())).unwrap();
+    let mut batch = wal.batch();
+    batch.push(&Note("a".to_owned())).unwrap();
+    batch.push(&Cutting(1)).unwrap();
+    CUT.set(Some((wal.clone(), first)));
+    let lsns = batch.append().unwrap();
+    assert!(CUT.take().is_none(), "it was cut");
+    let schemas = wal.schemas().unwrap();
+    for lsn in lsns {
+        let value = wal.read(lsn).unwrap().to_value(&schemas);
+        assert!(value.is_ok(), "{lsn}: {value:?}");
+    }
+    assert_eq!(wal.status().records, 3);
 }

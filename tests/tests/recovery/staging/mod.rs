@@ -1,6 +1,7 @@
 //! Staging memory of every state, from every log, in every place: what is this log's and of its last opening counts,
 //! anything else is left out or refused, and what is missing is reported.
 
+mod claims;
 mod following;
 mod foreign;
 mod known;

@@ -289,6 +289,19 @@ mod tests {
     }
 
     #[test]
+    fn only_what_begins_as_a_header_on_a_sector_is_taken_for_one() {
+        let (start, block) = (8 * format::SECTOR, 4096);
+        let mut bytes = GroupHeader::default().encode(LOG);
+        assert!(group::may_be_header(&bytes));
+        let is_header =
+            |pos, bytes: &[u8]| matches!(between_frames(pos, bytes, block), Some(super::Found::Header));
+        assert!(is_header(start + format::SECTOR, &bytes));
+        assert!(!is_header(start + format::SECTOR + 64, &bytes));
+        bytes[4] ^= 1;
+        assert!(!is_header(start + format::SECTOR, &bytes));
+    }
+
+    #[test]
     fn a_batch_that_lost_its_end_is_left_out() {
         assert_eq!(count(&leftover(None)), 4);
         assert_eq!(count(&leftover(Some(2))), 1);

@@ -61,9 +61,7 @@ impl Wal {
     /// # Ok::<(), wal_db::WalError>(())
     /// ```
     pub fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Lsn> {
-        self.writer()?
-            .append_in_place(len, fill)
-            .map(|(pos, _)| Lsn::from_pos(pos))
+        self.writer()?.append_in_place(len, fill).map(Lsn::from_pos)
     }
 
     /// Appends a record and returns once it survives power loss. Threads that do so at the same time share flushes.

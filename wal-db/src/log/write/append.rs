@@ -141,8 +141,8 @@ impl Writer {
         Ok((lsns.collect(), pos + need))
     }
 
-    /// Appends a record that `fill` writes in place, into `len` zero bytes.
-    pub(crate) fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(u64, u64)> {
+    /// Appends a record that `fill` writes in place, into `len` zero bytes. Returns where its frame starts.
+    pub(crate) fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<u64> {
         self.check_usable()?;
         let need = self.checked_frame_len(len)?;
         if need > self.ring.max_claim() {
@@ -150,8 +150,7 @@ impl Writer {
             self.in_closure(|| fill(&mut payload));
             // The closure may have forked the process.
             self.check_process()?;
-            let pos = self.append_apart(Kind::Data, &[&payload], anywhere)?;
-            return Ok((pos, pos + need));
+            return self.append_apart(Kind::Data, &[&payload], anywhere);
         }
         let mut claim = self.claim(need, anywhere)?;
         let pos = claim.pos();
@@ -173,7 +172,7 @@ impl Writer {
             crc,
         ));
         self.after_append(pos)?;
-        Ok((pos, pos + need))
+        Ok(pos)
     }
 
     #[inline]
