@@ -374,6 +374,22 @@ fn a_follower_between_two_events_hears_that_their_record_was_cut_off() {
     assert_eq!(events, ["five", "six"]);
 }
 
+/// A cut that came before the record is none of what was read.
+#[test]
+fn a_follower_between_two_events_of_the_first_record_after_a_cut_goes_on() {
+    let wal = Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap();
+    let lines = ["zero", "one two"].map(|text| line(&wal, text));
+    wal.truncate_from(lines[1]).unwrap();
+    let first = line(&wal, "three four");
+    wal.sync().unwrap();
+    let log: EventLog<Word> = wal.typed().unwrap();
+    let mut tail = log.tail(first).unwrap();
+    assert_eq!(tail.try_next().unwrap().unwrap().event, word("three"));
+    let mut later = log.tail(tail.position().unwrap()).unwrap();
+    let events = text_of(std::iter::from_fn(|| later.try_next().transpose()));
+    assert_eq!(events, ["four"]);
+}
+
 /// Another record at the place of one that a power failure took is another history.
 #[test]
 fn a_follower_between_two_events_learns_that_a_power_failure_took_their_record() {
