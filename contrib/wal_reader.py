@@ -855,8 +855,15 @@ def staging_of(store, use_staging):
     if not use_staging or not os.path.isfile(store.staging_path) or os.path.getsize(store.staging_path) == 0:
         return None, "absent"
     with open(store.staging_path, "rb") as file:
+        for _ in range(3):
+            file.seek(0)
+            raw = file.read()
+            file.seek(0)
+            # A writer that changes the ring's size meanwhile has it read in the wrong places.
+            if file.read(64) == raw[:64]:
+                break
         try:
-            staging = Staging(file.read(), store.manifest, boot_id())
+            staging = Staging(raw, store.manifest, boot_id())
         except Malformed as error:
             return None, "ignored: " + str(error)
     return (None, "closed") if staging.closed else (staging, "counts")

@@ -158,7 +158,7 @@ pub struct WalConfig {
 }
 
 impl WalConfig {
-    /// The defaults: records up to 64 MiB, 8 MiB of mapped staging, background flusher on.
+    /// The defaults: records up to 64 MiB, up to 8 MiB of mapped staging, background flusher on.
     pub const fn new() -> Self {
         WalConfig {
             max_record_size: 64 << 20,
@@ -205,8 +205,11 @@ impl WalConfig {
         self
     }
 
-    /// The size of the staging memory in bytes: a power of two from 64 KiB to 1 GiB. Others are refused when the log is
-    /// opened.
+    /// The most staging memory in bytes: a power of two from 64 KiB to 1 GiB. Others are refused when the log is opened.
+    ///
+    /// A log begins with 512 KiB of it, or with all of it if that is less. It takes more when an append finds that full,
+    /// and goes on with what it has if the disk has no room for more. The background threads give it back when little was
+    /// appended for ten seconds. On other systems than Linux a log begins with all of it.
     pub const fn with_staging_bytes(mut self, bytes: usize) -> Self {
         self.staging_bytes = bytes;
         self

@@ -70,9 +70,9 @@ pub(crate) fn processors() -> u32 {
 #[inline]
 pub(crate) fn load_for_swap(number: &AtomicU64) -> u64 {
     #[cfg(not(wal_loom))]
-    return number.load(Ordering::Relaxed);
+    return number.load(Ordering::Acquire);
     #[cfg(wal_loom)]
-    return number.fetch_or(0, Ordering::Relaxed);
+    return number.fetch_or(0, Ordering::Acquire);
 }
 
 pub(crate) fn spin_loop() {

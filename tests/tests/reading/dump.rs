@@ -19,7 +19,10 @@ use wal_tests::{
 /// Without threads, on a day of its own, and on every file system alike, so that every run writes the same.
 fn open(place: &Place) -> Wal {
     set_clock(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1)));
-    let config = WalConfig::new().with_staging(Staging::AlwaysMapped);
+    // Blocks of 128 KiB, at whose ends groups end.
+    let config = WalConfig::new()
+        .with_staging(Staging::AlwaysMapped)
+        .with_staging_bytes(512 << 10);
     place.open(config.with_background_flush(false)).unwrap()
 }
 
@@ -116,7 +119,7 @@ fn a_log_that_was_cut_at_both_ends() {
     let wal = open(&place);
     let entries: Vec<_> = (0..6)
         .map(|i| {
-            let entry = put(&wal, i, 30_000);
+            let entry = put(&wal, i, 24_000);
             wal.sync().unwrap();
             entry
         })
@@ -129,19 +132,19 @@ fn a_log_that_was_cut_at_both_ends() {
         &place,
         "
 log ID in segments of 65536 bytes
-head at 90688 in the group at 90624, ordinal 3
+head at 73792 in the group at 73728, ordinal 3
 epoch 2 from 0
-epoch 3 from 181248, cut off from 150904
+epoch 3 from 155648, cut off from 122376
 segment 1 from 65536
-group 90624..120696, epoch 2, ordinal 3, records 1, durable to 90624, time 1000000
-  data 90688..120696, lsn 90624, 30000 bytes, ordinal 3
-group 120832..150904, epoch 2, ordinal 4, records 1, durable to 120832, time 1000000
-  data 120896..150904, lsn 120832, 30000 bytes, ordinal 4
+group 73728..97800, epoch 2, ordinal 3, records 1, durable to 73728, time 1000000
+  data 73792..97800, lsn 73728, 24000 bytes, ordinal 3
+group 98304..122376, epoch 2, ordinal 4, records 1, durable to 98304, time 1000000
+  data 98368..122376, lsn 98304, 24000 bytes, ordinal 4
 segment 2 from 131072
-group 181248..181336, epoch 3, ordinal 5, records 1, durable to 181248, time 1000000
-  data 181312..181336, lsn 181248, 10 bytes, ordinal 5
-group 181760..181824, epoch 3, ordinal 6, records 0, durable to 181760, time 1000000, seal
-end at 182272
+group 155648..155736, epoch 3, ordinal 5, records 1, durable to 155648, time 1000000
+  data 155712..155736, lsn 155648, 10 bytes, ordinal 5
+group 156160..156224, epoch 3, ordinal 6, records 0, durable to 156160, time 1000000, seal
+end at 156672
 ",
     );
 }
@@ -165,7 +168,7 @@ fn damaged_logs() {
 
     let place = Place::new(Form::Segmented);
     let wal = open(&place);
-    for i in 0..5 {
+    for i in 0..4 {
         put(&wal, i, SEGMENT as usize / 2);
         wal.sync().unwrap();
     }
@@ -184,10 +187,10 @@ group 33280..66120, epoch 2, ordinal 1, records 1, durable to 33280, time 100000
 segment 1 from 65536
 damage 65536..131072: a segment file is missing
 segment 2 from 131072
-group 133120..165960, epoch 2, ordinal 4, records 1, durable to 133120, time 1000000
-  data 133184..165960, lsn 133120, 32768 bytes, ordinal 4
-group 166400..166464, epoch 2, ordinal 5, records 0, durable to 166400, time 1000000, seal
-end at 166912
+group 131072..163912, epoch 2, ordinal 3, records 1, durable to 99840, time 1000000
+  data 131136..163912, lsn 131072, 32768 bytes, ordinal 3
+group 164352..164416, epoch 2, ordinal 4, records 0, durable to 164352, time 1000000, seal
+end at 164864
 ",
     );
 }

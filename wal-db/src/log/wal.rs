@@ -234,7 +234,7 @@ impl Wal {
 
     /// What writes the log, whatever process this is.
     #[inline(always)]
-    fn writer(&self) -> Result<&Arc<Writer>> {
+    pub(super) fn writer(&self) -> Result<&Arc<Writer>> {
         match &self.owner.writer {
             Some(writer) => Ok(writer),
             None => self.no_writer(),

@@ -92,6 +92,34 @@ impl Leftover {
         self.bytes.clear();
     }
 
+    /// Whether the ring that was read is still as large as the header said that it is. If not, it was read in the wrong
+    /// places, and what it held before is in the store; then this takes over what the header says now.
+    ///
+    /// # Errors
+    /// Also if the file is that of another opening by now, or of none.
+    pub(crate) fn is_as_large(&mut self, file: &File) -> io::Result<bool> {
+        let head = read_head(file)?;
+        let Some(now) = StagingHeader::decode(&head) else {
+            // It is being changed.
+            return Ok(false);
+        };
+        let is_same_opening = StagingHeader {
+            capacity: self.header.capacity,
+            ..now
+        } == self.header;
+        if !is_same_opening {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if now.capacity == self.header.capacity {
+            return Ok(true);
+        }
+        // The position may be read between its one word and the other, and then this is asked again.
+        if let (Some(released), _) = words(&head, &now) {
+            (self.header, self.released) = (now, released);
+        }
+        Ok(false)
+    }
+
     /// Reads on in the ring, `len` bytes if there are so many. Returns whether there were any.
     pub(crate) fn read_on(&mut self, file: &File, len: u64) -> io::Result<bool> {
         let mut reader = file;
@@ -172,6 +200,41 @@ fn has_holes(metadata: &Metadata) -> bool {
     }
 }
 
+/// Tells a file from others that are there at the same time.
+pub(crate) type FileId = Option<(u64, u64)>;
+
+#[cfg_attr(wal_loom, allow(dead_code))] // as above
+pub(crate) fn id_of(file: &File) -> io::Result<FileId> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = file.metadata()?;
+        Ok(Some((metadata.dev(), metadata.ino())))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(None)
+    }
+}
+
+/// Makes the file long enough for a ring of `capacity` bytes: zeros, all of whose blocks are written. If that fails the
+/// file is as it was.
+pub(crate) fn extend(file: &File, capacity: u64) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    let missing = (STAGING_HEADER_LEN + capacity).saturating_sub(len);
+    write_zeros(file, len, missing).inspect_err(|_| drop(file.set_len(len)))
+}
+
+/// Gives back what a ring of `capacity` bytes does not need.
+pub(crate) fn shorten(file: &File, capacity: u64) -> io::Result<()> {
+    let needed = STAGING_HEADER_LEN + capacity;
+    match file.metadata()?.len() > needed {
+        true => file.set_len(needed),
+        false => Ok(()),
+    }
+}
+
 /// Fills a new file: its header is on the disk before anything else is, so what the machine leaves of the file when it
 /// goes down can be told from somebody else's. All of its blocks are written.
 pub(crate) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
@@ -183,8 +246,15 @@ pub(crate) fn fill(file: &File, header: &StagingHeader) -> io::Result<()> {
     writer.seek(SeekFrom::Start(0))?;
     writer.write_all(&page)?;
     file.sync_data()?;
+    write_zeros(file, STAGING_HEADER_LEN, header.capacity)
+}
+
+fn write_zeros(file: &File, start: u64, len: u64) -> io::Result<()> {
+    check_end(start + len)?;
+    let mut writer = file;
+    writer.seek(SeekFrom::Start(start))?;
     let zeros = [0; PIECE];
-    let mut left = header.capacity;
+    let mut left = len;
     while left > 0 {
         let part = left.min(PIECE as u64);
         writer.write_all(&zeros[..part as usize])?;

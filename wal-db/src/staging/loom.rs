@@ -11,10 +11,10 @@ use crate::{
     staging::ring::{Denied, SLACK},
 };
 
-const RING: usize = 8192;
+const RING: u64 = 8192;
 
 fn ring() -> (Arc<Ring>, Consumer) {
-    let (ring, consumer) = Ring::new(Memory::heap(RING), 0, FrameKey::new(LogId([1; 16]), 1));
+    let (ring, consumer) = Ring::new(Memory::heap(RING, RING), 0, FrameKey::new(LogId([1; 16]), 1));
     ring.set_disk(u64::MAX);
     (Arc::new(ring), consumer)
 }
@@ -167,7 +167,7 @@ fn space_is_zero_when_it_is_claimed_again() {
             thread::spawn(move || consumer.release(&ring, group.next, group.next))
         };
         // The limit lets a claim reach the first lap's bytes only after they were zeroed.
-        let reused = RING as u64 + GROUP_HEADER_LEN as u64;
+        let reused = RING + GROUP_HEADER_LEN as u64;
         if ring.limit.load(Ordering::Acquire) + SLACK > reused {
             assert_eq!(
                 ring.memory.word(GROUP_HEADER_LEN as u64).load(Ordering::Relaxed),
@@ -305,5 +305,48 @@ fn a_claim_that_is_given_up_holds_nobody_up() {
         appender.join().unwrap();
         seen.extend(take(&ring, &mut consumer));
         assert_eq!(seen, [1]);
+    });
+}
+
+fn take_and_release(ring: &Ring, consumer: &mut Consumer) -> Vec<u64> {
+    let end = consumer.cut(ring, false);
+    let mut seen = Vec::new();
+    while consumer.open() < end {
+        let group = consumer.next(ring).unwrap();
+        consumer.settle(ring, &group);
+        seen.extend(records(ring, &group));
+        consumer.release(ring, group.next, group.next);
+    }
+    seen
+}
+
+/// The claim ends a block of the ring as it was. In the ring as it is, a block goes on there.
+#[test]
+fn a_claim_meets_the_size_that_its_tail_has() {
+    let mut model = loom::model::Builder::new();
+    // Each word that is zeroed is a step.
+    model.max_branches = 10_000;
+    model.check(|| {
+        let memory = Memory::heap(RING, 2 * RING);
+        let (ring, mut consumer) = Ring::new(memory, 0, FrameKey::new(LogId([1; 16]), 1));
+        ring.set_disk(u64::MAX);
+        let ring = Arc::new(ring);
+        drop(ring.claim(1000, Pos::MAX).unwrap());
+        take_and_release(&ring, &mut consumer);
+        let left = RING / 4 - ring.tail();
+        let appender = {
+            let ring = ring.clone();
+            thread::spawn(move || match ring.claim(left, Pos::MAX) {
+                Ok(claim) => drop(claim),
+                Err(denied) => assert_eq!(denied, Denied::Frozen),
+            })
+        };
+        if let Some(frozen_at) = consumer.begin_resize(&ring) {
+            take_and_release(&ring, &mut consumer);
+            consumer.end_resize(&ring, frozen_at, Some(2 * RING));
+        }
+        appender.join().unwrap();
+        append(&ring, 1);
+        assert_eq!(take_and_release(&ring, &mut consumer), [1]);
     });
 }

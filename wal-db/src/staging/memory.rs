@@ -19,11 +19,11 @@ use std::mem::ManuallyDrop;
 use std::{fs::File, io};
 
 #[cfg(not(wal_loom))]
-use super::leftover::was_left_clean;
+use super::leftover::{self, FileId, was_left_clean};
 use super::ring::{Closed, Consumer, Ring, Settled};
 use crate::{
     format::{FRAME_HEADER_LEN, FrameWord, GROUP_HEADER_LEN, Kind, staging::StagingHeader},
-    sync::{MemoryWord, Ordering, back_off, fence, step},
+    sync::{AtomicU64, MemoryWord, Ordering, SIMULATED, back_off, fence, step},
 };
 #[cfg(not(wal_loom))]
 use crate::{
@@ -135,6 +135,27 @@ impl Consumer {
         Settled { records, schemas }
     }
 
+    /// Whether every claim up to the tail is published, or will be in a moment. Only while no group is cut off.
+    pub(crate) fn is_published(&self, ring: &Ring) -> bool {
+        let mut pos = self.open() + GROUP_HEADER_LEN as u64;
+        let (mut tries, tail) = (0, ring.tail());
+        while pos < tail {
+            match ring.memory.published(pos) {
+                Some(word) => pos += word.frame_len(),
+                None if tries < MOMENT => {
+                    back_off(tries);
+                    tries += 1;
+                    continue;
+                }
+                None => return false,
+            }
+            if ring.starts_block(pos) {
+                pos += GROUP_HEADER_LEN as u64;
+            }
+        }
+        true
+    }
+
     /// Puts a settled group's header before it.
     pub(crate) fn set_header(&mut self, ring: &Ring, group: &Closed, header: &[u8; GROUP_HEADER_LEN]) {
         assert!(group.start >= self.released && group.start < self.open());
@@ -178,6 +199,9 @@ impl Consumer {
     }
 }
 
+/// How often a claim is looked at that a thread is about to publish.
+const MOMENT: u32 = if SIMULATED { 1 } else { 66 };
+
 const CACHE_LINE: u64 = 64;
 
 /// How far ahead bytes are asked for: as many lines as a first-level cache has to spare.
@@ -187,7 +211,10 @@ const FETCH_AHEAD: u64 = 4096;
 pub(crate) struct Memory {
     #[cfg(not(wal_loom))]
     base: *mut u8,
-    len: u64,
+    /// How many bytes are in use. Of a file no more need be there.
+    len: AtomicU64,
+    /// How many there is an address for.
+    max: u64,
     #[cfg(not(wal_loom))]
     backing: Backing,
     #[cfg(wal_loom)]
@@ -201,6 +228,7 @@ enum Backing {
         map: ManuallyDrop<memmap2::MmapRaw>,
         /// The process that has mapped it. A child does not have the mapping, and may have another one there.
         process: Process,
+        file: FileId,
     },
 }
 
@@ -213,43 +241,46 @@ unsafe impl Sync for Memory {}
 
 #[cfg(not(wal_loom))]
 impl Memory {
-    /// `len` zero bytes in the process; a power of two.
-    pub(crate) fn heap(len: usize) -> Memory {
-        assert!(len.is_power_of_two() && len >= 4096);
-        let boxed: Box<[u64]> = vec![0u64; len / 8].into_boxed_slice();
+    /// Zero bytes in the process: `len` of them, a power of two, and place for `max`.
+    pub(crate) fn heap(len: u64, max: u64) -> Memory {
+        assert!(len.is_power_of_two() && len >= 4096 && max.is_power_of_two() && max >= len);
+        let boxed: Box<[u64]> = vec![0u64; max as usize / 8].into_boxed_slice();
         let mut pointer = std::ptr::NonNull::from(Box::leak(boxed));
         // SAFETY: the allocation was just leaked and nothing else refers to it.
         let base = unsafe { pointer.as_mut().as_mut_ptr().cast() };
         Memory {
             base,
-            len: len as u64,
+            len: AtomicU64::new(len),
+            max,
             backing: Backing::Heap(pointer),
         }
     }
 
     /// Maps the file that the last process has left which closed the log; `None` if it is not that, or if anything is in
     /// it, or if it cannot be mapped.
-    pub(crate) fn mapped_again(file: &File, header: &StagingHeader) -> io::Result<Option<Memory>> {
+    pub(crate) fn mapped_again(file: &File, header: &StagingHeader, max: u64) -> io::Result<Option<Memory>> {
         if !was_left_clean(file, header)? {
             return Ok(None);
         }
-        let Ok(memory) = Self::map(file, header) else {
+        let Ok(memory) = Self::map(file, header, max) else {
             return Ok(None);
         };
-        // SAFETY: the ring is mapped, and nobody else uses the memory yet.
-        let ring = unsafe { std::slice::from_raw_parts(memory.base, memory.len as usize) };
+        // SAFETY: the ring is mapped and its file is as long, and nobody else uses the memory yet.
+        let ring = unsafe { std::slice::from_raw_parts(memory.base, header.capacity as usize) };
         Ok(is_zero(ring).then_some(memory))
     }
 
-    /// Maps `file`, which is all there and zero after its header: no later store can fail because space is missing.
+    /// Maps `file`, of which what the header says is there, and zero: no later store can fail because space is missing.
+    /// There is place for a ring of `max` bytes, should the file grow.
     ///
     /// # Errors
     /// The system cannot map it, or not so that several processes see what one stores.
-    pub(crate) fn map(file: &File, header: &StagingHeader) -> io::Result<Memory> {
-        let len = header.capacity as usize;
-        assert!(len.is_power_of_two() && len >= 4096);
+    pub(crate) fn map(file: &File, header: &StagingHeader, max: u64) -> io::Result<Memory> {
+        let len = header.capacity;
+        assert!(len.is_power_of_two() && len >= 4096 && max.is_power_of_two() && max >= len);
+        let id = leftover::id_of(file)?;
         let map = memmap2::MmapOptions::new()
-            .len(STAGING_HEADER_LEN as usize + len)
+            .len((STAGING_HEADER_LEN + max) as usize)
             .map_raw(file)?;
         // What a child stored would go into its parent's ring.
         #[cfg(target_os = "linux")]
@@ -258,10 +289,12 @@ impl Memory {
         let base = unsafe { map.as_mut_ptr().add(STAGING_HEADER_LEN as usize) };
         let memory = Memory {
             base,
-            len: len as u64,
+            len: AtomicU64::new(len),
+            max,
             backing: Backing::Mapped {
                 map: ManuallyDrop::new(map),
                 process: Process::this(),
+                file: id,
             },
         };
         let bytes = header.encode();
@@ -284,18 +317,30 @@ impl Memory {
         (!header.is_null()).then(|| unsafe { MemoryWord::from_ptr(header.add(offset).cast()) })
     }
 
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.backing, Backing::Mapped { .. })
+    }
+
+    /// Whether it is a mapping of this file.
+    pub(crate) fn is_of(&self, file: &File) -> io::Result<bool> {
+        match &self.backing {
+            Backing::Heap(_) => Ok(false),
+            Backing::Mapped { file: mapped, .. } => Ok(leftover::id_of(file)? == *mapped),
+        }
+    }
+
     /// Faults the pages in that the bytes from `pos` to `end` lie in, so that no append has to.
     pub(crate) fn fault_in(&self, pos: u64, end: u64) {
         #[cfg(target_os = "linux")]
-        if let Backing::Mapped { map, process } = &self.backing
+        if let Backing::Mapped { map, process, .. } = &self.backing
             && process.is_this()
         {
-            let mut pos = pos;
+            let (mut pos, ring) = (pos, self.len());
             while pos < end {
-                let from = pos & (self.len - 1);
-                let len = (end - pos).min(self.len - from);
-                // It changes no byte, so it may run beside those who use the memory. What it cannot do is done later, page
-                // by page.
+                let from = pos & (ring - 1);
+                let len = (end - pos).min(ring - from);
+                // It changes no byte, so it may run beside those who use the memory, or change how much of it is used.
+                // What it cannot do is done later, page by page.
                 let _ = map.advise_range(
                     memmap2::Advice::PopulateWrite,
                     (STAGING_HEADER_LEN + from) as usize,
@@ -309,8 +354,8 @@ impl Memory {
     }
 
     fn at(&self, pos: u64) -> *mut u8 {
-        // SAFETY: the mask keeps the offset below `len`.
-        unsafe { self.base.add((pos & (self.len - 1)) as usize) }
+        // SAFETY: the mask keeps the offset below `len`, which is at most `max`.
+        unsafe { self.base.add((pos & (self.len() - 1)) as usize) }
     }
 
     /// Asks the processor for a cache line.
@@ -385,7 +430,7 @@ impl Drop for Memory {
         match &mut self.backing {
             // SAFETY: leaked in `heap`, and nothing refers to it any more.
             Backing::Heap(pointer) => drop(unsafe { Box::from_raw(pointer.as_ptr()) }),
-            Backing::Mapped { map, process } => {
+            Backing::Mapped { map, process, .. } => {
                 if process.is_this() {
                     // SAFETY: this is the one place that drops it, and the value is gone after it.
                     unsafe { ManuallyDrop::drop(map) };
@@ -396,38 +441,64 @@ impl Drop for Memory {
 }
 
 impl Memory {
+    #[inline(always)]
     pub(crate) fn len(&self) -> u64 {
-        self.len
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// Uses so many bytes from now on. All are zero, those that come are there, and nobody uses any.
+    pub(crate) fn set_len(&self, len: u64) {
+        assert!(len.is_power_of_two() && len <= self.max);
+        self.len.store(len, Ordering::Relaxed);
+        self.change_header(|header| header.capacity = len);
     }
 
     /// The word of a published frame; waits for a claimer that is not done.
     fn wait_for_word(&self, pos: u64) -> FrameWord {
         let mut tries = 0;
         loop {
-            match FrameWord::parse(u64::from_le(self.word(pos).load(Ordering::Acquire))) {
-                Some(word) if word.kind != Kind::Claimed => return word,
-                // The claimer may have been preempted; it needs a processor more than we do.
-                _ => back_off(tries),
+            if let Some(word) = self.published(pos) {
+                return word;
             }
+            // The claimer may have been preempted; it needs a processor more than we do.
+            back_off(tries);
             tries = tries.saturating_add(1);
         }
+    }
+
+    fn published(&self, pos: u64) -> Option<FrameWord> {
+        let word = FrameWord::parse(u64::from_le(self.word(pos).load(Ordering::Acquire)))?;
+        (word.kind != Kind::Claimed).then_some(word)
     }
 }
 
 /// Under loom every word is an atomic of loom's, so that missing orderings show.
 #[cfg(wal_loom)]
 impl Memory {
-    pub(crate) fn heap(len: usize) -> Memory {
+    pub(crate) fn heap(len: u64, max: u64) -> Memory {
         Memory {
-            len: len as u64,
-            words: (0..len / 8).map(|_| MemoryWord::new(0)).collect(),
+            len: AtomicU64::new(len),
+            max,
+            words: (0..max / 8).map(|_| MemoryWord::new(0)).collect(),
         }
+    }
+
+    pub(crate) fn is_mapped(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_of(&self, _: &File) -> io::Result<bool> {
+        Ok(false)
     }
 
     fn fetch(&self, _: u64) {}
 
     pub(crate) fn word(&self, pos: u64) -> &MemoryWord {
-        &self.words[((pos & (self.len - 1)) / 8) as usize]
+        &self.words[((pos & (self.len() - 1)) / 8) as usize]
     }
 
     unsafe fn write(&self, pos: u64, bytes: &[u8]) {
@@ -443,11 +514,11 @@ impl Memory {
         (0..len / 8).for_each(|i| self.word(pos + i * 8).store(0, Ordering::Relaxed));
     }
 
-    pub(crate) fn map(_: &File, header: &StagingHeader) -> io::Result<Memory> {
-        Ok(Memory::heap(header.capacity as usize))
+    pub(crate) fn map(_: &File, header: &StagingHeader, max: u64) -> io::Result<Memory> {
+        Ok(Memory::heap(header.capacity, max))
     }
 
-    pub(crate) fn mapped_again(_: &File, _: &StagingHeader) -> io::Result<Option<Memory>> {
+    pub(crate) fn mapped_again(_: &File, _: &StagingHeader, _: u64) -> io::Result<Option<Memory>> {
         Ok(None)
     }
 

@@ -9,6 +9,9 @@
 //! * The limit is never more than one lap ahead of what was released, so no two live positions share a place.
 //! * What the one [`Consumer`] has taken out cannot be claimed before it is released, which raises the limit with
 //!   release ordering; claimers read it with acquire ordering.
+//! * How much of the memory the ring uses changes only while the tail is frozen and everything before it was released,
+//!   and the tail moves on before it is thawed. So a claimer that has read the tail, with acquire ordering, and swaps it
+//!   has seen the ring as it is.
 
 use super::{
     memory::{Claim, Memory},
@@ -49,7 +52,7 @@ pub(crate) struct Ring {
     /// What the limit is made of; changed rarely.
     bounds: Mutex<Bounds>,
     key: AtomicU64,
-    block_len: u64,
+    block_len: AtomicU64,
     max_claim: u64,
 }
 
@@ -80,6 +83,16 @@ fn check_open(tail: u64) -> Result<(), Denied> {
     }
 }
 
+/// Where a claim of `len` bytes ends that is made at `tail`, where so many are left in the block.
+#[inline(always)]
+fn end_of_claim(tail: u64, len: u64, left: u64) -> u64 {
+    if len <= left {
+        tail + len
+    } else {
+        tail + left + GROUP_HEADER_LEN as u64 + len
+    }
+}
+
 impl Ring {
     /// A ring whose next group starts at `start`, and its one consumer. The memory is all zero.
     pub(crate) fn new(memory: Memory, start: u64, key: FrameKey) -> (Ring, Consumer) {
@@ -91,7 +104,7 @@ impl Ring {
                 disk: 0,
             }),
             key: AtomicU64::new(key.raw()),
-            block_len: block_len(memory.len()),
+            block_len: AtomicU64::new(block_len(memory.len())),
             max_claim: MAX_CLAIM.min(memory.len() / 8),
             memory,
         };
@@ -109,12 +122,17 @@ impl Ring {
         )
     }
 
-    /// Makes the pages ready in which the records from `pos` to `end` will lie.
-    pub(crate) fn fault_in(&self, pos: u64, end: u64) {
-        self.memory.fault_in(pos, end.min(pos + self.capacity()));
+    /// Makes the pages ready in which records will lie, in their order.
+    pub(crate) fn fault_in(&self) {
+        const STEP: u64 = 256 << 10;
+        let start = self.tail();
+        let end = start + self.capacity();
+        for pos in (start..end).step_by(STEP as usize) {
+            self.memory.fault_in(pos, end.min(pos + STEP));
+        }
     }
 
-    /// The longest claim that this ring takes.
+    /// The longest claim that this ring takes, however large it becomes.
     pub(crate) fn max_claim(&self) -> u64 {
         self.max_claim
     }
@@ -138,20 +156,23 @@ impl Ring {
 
     /// Where a claim of `len` bytes would end, or a record of that many that does not go through the ring.
     pub(crate) fn end_of(&self, tail: u64, len: u64) -> u64 {
-        let left = self.left_in_block(tail);
-        if len <= left || len > self.max_claim() {
-            tail + len
-        } else {
-            tail + left + GROUP_HEADER_LEN as u64 + len
+        match len > self.max_claim() {
+            true => tail + len,
+            false => end_of_claim(tail, len, self.left_in_block(tail)),
         }
     }
 
     fn block_len(&self) -> u64 {
-        self.block_len
+        self.block_len.load(Ordering::Relaxed)
     }
 
     pub(crate) fn left_in_block(&self, pos: u64) -> u64 {
-        self.block_len() - (pos & (self.block_len() - 1))
+        let block = self.block_len();
+        block - (pos & (block - 1))
+    }
+
+    pub(crate) fn starts_block(&self, pos: u64) -> bool {
+        pos & (self.block_len() - 1) == 0
     }
 
     /// Whether the tail has left the block that holds `pos`.
@@ -190,10 +211,10 @@ impl Ring {
             if tail >= before.0 {
                 return Err(Denied::Late);
             }
-            if self.end_of(tail, len) > self.limit.load(Ordering::Acquire) {
+            let left = self.left_in_block(tail);
+            if end_of_claim(tail, len, left) > self.limit.load(Ordering::Acquire) {
                 return Err(Denied::NoRoom);
             }
-            let left = self.left_in_block(tail);
             let (take, next) = if len < left {
                 (len, tail + len)
             } else {
@@ -203,7 +224,7 @@ impl Ring {
             match self
                 .tail
                 .pos()
-                .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) if take == len => {
                     self.tail.after_swap(&approach);
@@ -212,7 +233,7 @@ impl Ring {
                 Ok(_) => {
                     // The rest of the block is too short: it becomes a void.
                     drop(Claim::new(self, tail, take));
-                    tail = self.tail.pos().load(Ordering::Relaxed);
+                    tail = self.tail.pos().load(Ordering::Acquire);
                 }
                 Err(now) => tail = now,
             }
@@ -397,6 +418,38 @@ impl Consumer {
                 Err(now) => tail = now,
             }
         }
+    }
+
+    /// Refuses claims, with something in the ring, so that the tail moves on when that is taken out. What is in the ring is
+    /// to be released, and then the size changes with [`end_resize`](Self::end_resize). Returns where the tail stands;
+    /// `None` if a claim is still to be published, for which nobody should wait while all others have to.
+    pub(crate) fn begin_resize(&mut self, ring: &Ring) -> Option<u64> {
+        debug_assert!(!self.has_cut());
+        if !self.is_published(ring) {
+            return None;
+        }
+        drop(ring.claim(8, Pos::MAX));
+        self.freeze(ring);
+        if !self.is_published(ring) {
+            self.thaw(ring, ring.key());
+            return None;
+        }
+        Some(ring.tail())
+    }
+
+    /// Uses so much of the memory from now on, if the ring was emptied and all of its memory is zero. Takes claims again.
+    /// Returns false if the size stays as it is: the tail has not moved since it was frozen, and a claimer that has looked
+    /// at it before could swap it.
+    pub(crate) fn end_resize(&mut self, ring: &Ring, frozen_at: u64, capacity: Option<u64>) -> bool {
+        let capacity = capacity.filter(|_| ring.tail() != frozen_at);
+        if let Some(capacity) = capacity {
+            assert!(self.released == self.open && ring.tail() == self.open + GROUP_HEADER_LEN as u64);
+            ring.memory.set_len(capacity);
+            ring.block_len.store(block_len(capacity), Ordering::Relaxed);
+            ring.give_back(self.released);
+        }
+        self.thaw(ring, ring.key());
+        capacity.is_some()
     }
 
     /// Goes on after a place that was reserved.

@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-fn ring(len: usize) -> (Ring, Consumer) {
-    let (ring, consumer) = Ring::new(Memory::heap(len), 512, FrameKey::new(LogId([1; 16]), 1));
+fn ring(len: u64) -> (Ring, Consumer) {
+    let (ring, consumer) = Ring::new(Memory::heap(len, len), 512, FrameKey::new(LogId([1; 16]), 1));
     ring.set_disk(u64::MAX);
     (ring, consumer)
 }
@@ -132,6 +132,101 @@ fn a_claim_ends_where_it_was_said_that_it_would() {
             }
         };
         assert_eq!(claim.pos() + len, said);
+    }
+}
+
+fn resize(ring: &Ring, consumer: &mut Consumer, capacity: u64) -> Vec<Vec<u8>> {
+    let Some(frozen_at) = consumer.begin_resize(ring) else {
+        return take(ring, consumer);
+    };
+    let found = take(ring, consumer);
+    consumer.end_resize(ring, frozen_at, Some(capacity));
+    found
+}
+
+#[test]
+fn a_ring_takes_more_when_it_has_grown_and_less_when_it_has_shrunk() {
+    let memory = Memory::heap(8192, 65536);
+    let (ring, mut consumer) = Ring::new(memory, 512, FrameKey::new(LogId([1; 16]), 1));
+    ring.set_disk(u64::MAX);
+    let mut i = 0u32;
+    let mut fill_up = |ring: &Ring| {
+        let mut taken = Vec::new();
+        while append(ring, &i.to_le_bytes().repeat(25)).is_ok() {
+            taken.push(i.to_le_bytes().repeat(25));
+            i += 1;
+        }
+        taken
+    };
+    let mut taken = Vec::new();
+    for capacity in [8192, 65536, 16384, 8192, 32768] {
+        let found = resize(&ring, &mut consumer, capacity);
+        assert_eq!(found, taken);
+        assert_eq!((ring.capacity(), ring.max_claim()), (capacity, 1024));
+        taken = fill_up(&ring);
+        let bytes = taken.len() as u64 * 112;
+        assert!(
+            (capacity - SLACK) / 2 < bytes && bytes <= capacity - SLACK,
+            "{bytes}"
+        );
+    }
+    assert_eq!(take(&ring, &mut consumer), taken);
+}
+
+/// All would wait for the one who has not published.
+#[test]
+fn a_ring_keeps_its_size_while_a_claim_is_not_published() {
+    let (ring, mut consumer) = Ring::new(Memory::heap(8192, 16384), 512, FrameKey::new(LogId([1; 16]), 1));
+    ring.set_disk(u64::MAX);
+    // Before the end of a block, and after it.
+    for claims in [1, 20, 40] {
+        for _ in 0..claims {
+            append(&ring, &[7; 50]).unwrap();
+        }
+        let claim = ring.claim(64, Pos::MAX).unwrap();
+        assert_eq!(consumer.begin_resize(&ring), None, "{claims}");
+        append(&ring, b"goes on").unwrap();
+        drop(claim);
+        take(&ring, &mut consumer);
+    }
+    resize(&ring, &mut consumer, 16384);
+    assert_eq!(ring.capacity(), 16384);
+}
+
+#[test]
+fn threads_lose_nothing_while_the_ring_grows_and_shrinks() {
+    let memory = Memory::heap(8192, 32768);
+    let (ring, mut consumer) = Ring::new(memory, 512, FrameKey::new(LogId([1; 16]), 1));
+    ring.set_disk(u64::MAX);
+    let (threads, each) = (3u8, if cfg!(miri) { 40 } else { 20_000u32 });
+    let running = AtomicUsize::new(threads as usize);
+    let mut found = Vec::new();
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (ring, running) = (&ring, &running);
+            scope.spawn(move || {
+                for i in 0..each {
+                    // Of many lengths, so that blocks end in many ways.
+                    let payload = [&[thread], &i.to_le_bytes()[..], &vec![7; i as usize % 89]].concat();
+                    while append(ring, &payload).is_err() {
+                        std::thread::yield_now();
+                    }
+                }
+                running.fetch_sub(1, SeqCst);
+            });
+        }
+        let mut sizes = [8192, 16384, 32768, 16384].into_iter().cycle();
+        while running.load(SeqCst) > 0 {
+            found.extend(resize(&ring, &mut consumer, sizes.next().expect("without end")));
+        }
+    });
+    found.extend(take(&ring, &mut consumer));
+    for thread in 0..threads {
+        let own = found.iter().filter(|payload| payload[0] == thread);
+        let own: Vec<u32> = own
+            .map(|payload| u32::from_le_bytes(payload[1..5].try_into().unwrap()))
+            .collect();
+        assert_eq!(own, (0..each).collect::<Vec<_>>());
     }
 }
 
@@ -277,7 +372,7 @@ fn a_staging_file_tells_what_a_process_left() {
         number: 7,
     };
     fill(&file, &header).unwrap();
-    let memory = Memory::map(&file, &header).unwrap();
+    let memory = Memory::map(&file, &header, header.capacity).unwrap();
     let (ring, mut consumer) = Ring::new(memory, 512, FrameKey::new(LogId([1; 16]), 3));
     ring.set_disk(u64::MAX);
     let pos = append(&ring, b"left behind").unwrap();

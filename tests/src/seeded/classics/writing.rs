@@ -306,6 +306,16 @@ pub(super) const WRITING: &[Bug] = &[
         &["crashes::calls::a_process_that_dies_in_any_call_of_the_store_leaves_every_append"],
     ),
     classic(
+        "grown-ring-keeps-its-header",
+        "staging memory that has grown says that it is as short as before",
+        &["recovery::staging::growth::a_process_that_dies_after_its_staging_memory_has_grown_loses_nothing"],
+    ),
+    classic(
+        "staging-grows-whatever-has-its-name",
+        "the file that has the name of staging memory becomes longer, whether or not it is mapped",
+        &["recovery::staging::growth::staging_memory_whose_file_has_another_name_by_now_does_not_grow"],
+    ),
+    classic(
         "stale-staging-used",
         "staging memory of an earlier epoch counts as this log's",
         &["recovery::deaths::staging_that_is_lost_stale_or_not_ours_is_ignored_and_reported"],

@@ -14,7 +14,7 @@ use wal_tests::{
 use super::{reports, run_after};
 
 /// In sectors, as a shell counts.
-const LIMITS: [u64; 5] = [16, 300, 3_000, 10_000, 20_000];
+const LIMITS: [u64; 6] = [16, 300, 1_500, 3_000, 10_000, 20_000];
 
 fn limited(sectors: u64, role: &str, place: &Place) -> Vec<String> {
     let what = format!("{role}, {:?}, {sectors} sectors", place.form);
@@ -38,7 +38,7 @@ fn a_log_under_a_limit_on_the_length_of_files_is_full_and_nobody_dies() {
                 put(&wal, 0, 100_000);
             }
             // There is no space for staging memory.
-            None => assert!(sectors < 2_056, "{what}"),
+            None => assert!(sectors < 1_032, "{what}"),
         }
     }
 }

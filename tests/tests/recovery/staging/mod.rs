@@ -4,6 +4,8 @@
 mod claims;
 mod following;
 mod foreign;
+#[cfg(target_os = "linux")]
+mod growth;
 mod known;
 mod lost;
 mod pages;

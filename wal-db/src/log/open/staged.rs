@@ -256,7 +256,7 @@ mod tests {
             number: 1,
         };
         crate::staging::leftover::fill(&file, &header).unwrap();
-        let memory = Memory::map(&file, &header).unwrap();
+        let memory = Memory::map(&file, &header, header.capacity).unwrap();
         let (ring, _consumer) = Ring::new(memory, 0, FrameKey::new(LOG, 1));
         ring.set_disk(u64::MAX);
         let key = ring.key();

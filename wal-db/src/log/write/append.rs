@@ -211,6 +211,7 @@ impl Writer {
                 })?;
             }
             Denied::NoRoom => {
+                self.want_more_staging();
                 if let Some(mut turn) = Turn::try_take(self) {
                     turn.run(|held| held.write_block())
                         .map_err(WalError::of_nothing_taken)?;

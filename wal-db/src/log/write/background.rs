@@ -1,5 +1,6 @@
-//! Work that is kept off the append path: the flusher writes, seals and serves tickets; the preparer makes space ready
-//! and flushes the backlog. Each is a thread of the log, or a task of threads that logs share.
+//! Work that is kept off the append path: the flusher writes, seals, serves tickets and gives staging memory back; the
+//! preparer makes space ready, has staging memory grow and flushes the backlog. Each is a thread of the log, or a task of
+//! threads that logs share.
 
 use std::{sync::Weak, time::Duration};
 
@@ -22,7 +23,6 @@ pub(crate) struct BackgroundWork {
     preparer: Role,
     /// Durability was asked for up to here, by tickets that nothing waits for.
     wanted: AtomicU64,
-    pages_wanted: AtomicBool,
     idleness: Mutex<Idleness>,
 }
 
@@ -122,7 +122,6 @@ impl BackgroundWork {
             flusher: Role::new(pool, Flusher(writer.clone())),
             preparer: Role::new(pool, Preparer(writer.clone())),
             wanted: AtomicU64::new(0),
-            pages_wanted: AtomicBool::new(false),
             idleness: Mutex::new(Idleness::default()),
         }
     }
@@ -227,12 +226,6 @@ impl BackgroundWork {
     }
 
     pub(crate) fn ring_preparer(&self) {
-        self.preparer.ring();
-    }
-
-    /// The first group was written: the log is not only read, so the rest of staging memory will be used.
-    pub(crate) fn want_pages(&self) {
-        self.pages_wanted.store(true, Ordering::Release);
         self.preparer.ring();
     }
 
@@ -356,10 +349,12 @@ fn flush_turn(writer: &Writer, rung: bool) -> Next {
     } else if writer.ring.has_left_block(writer.base.written()) {
         Turn::take(writer).run(|held| held.write_blocks())
     } else {
+        let look_again = writer.give_staging_back();
         let tail = writer.ring.tail();
         let sealable = writer.may_be_sealed();
         writer.background.idleness.lock().rest = Some((tail, sealable));
-        return Next::Rest(sealable.then(|| writer.config.seal_after()));
+        let seal_after = sealable.then(|| writer.config.seal_after());
+        return Next::Rest(seal_after.or(look_again));
     };
     match done {
         Ok(()) => Next::Again,
@@ -388,9 +383,6 @@ impl Work for Preparer {
 }
 
 fn prepare_turn(writer: &Writer) -> Next {
-    if writer.background.pages_wanted.swap(false, Ordering::AcqRel) {
-        fault_in_the_rest(writer);
-    }
     if writer.is_poisoned() {
         return Next::Rest(None);
     }
@@ -404,24 +396,11 @@ fn prepare_turn(writer: &Writer) -> Next {
             break;
         }
     }
+    writer.guarded(|| writer.grow_if_wanted());
     if writer.guarded(|| flush_behind(writer)) {
         writer.wake_covered();
     }
     Next::Rest(None)
-}
-
-/// Makes the pages of staging memory ready that the opening has left. They cost more than all the rest of it, and a
-/// replay that begins at once would share its processors and its memory with that work.
-fn fault_in_the_rest(writer: &Writer) {
-    const STEP: u64 = 256 << 10;
-    let start = writer.ring.tail();
-    let end = start + writer.ring.capacity();
-    for pos in (start..end).step_by(STEP as usize) {
-        if !writer.goes_on() {
-            return;
-        }
-        writer.ring.fault_in(pos, pos + STEP);
-    }
 }
 
 /// Flushes a backlog of written groups beside the committer, so that nothing has to wait for all of it at once. Returns

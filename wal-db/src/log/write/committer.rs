@@ -29,7 +29,6 @@ pub(crate) struct Committer {
     pub(crate) last_flush: u64,
     /// Up to where zeros were written ahead.
     pub(crate) zeroed: u64,
-    has_written: bool,
     pub(super) gathering: Gathering,
 }
 
@@ -61,9 +60,13 @@ impl Committer {
             unflushed: 0,
             last_flush: 0,
             zeroed: mark.pos,
-            has_written: false,
             gathering: Gathering::new(),
         }
+    }
+
+    /// Whether nothing is left that an earlier call could not write, because space was missing.
+    pub(super) fn has_left_nothing(&self) -> bool {
+        self.pending.is_none() && !self.consumer.has_cut()
     }
 
     /// Goes on from another mark, in a new epoch.
@@ -300,8 +303,7 @@ impl Held<'_> {
     pub(crate) fn can_be_sealed(&self) -> bool {
         self.committer.certified < self.committer.data_end
             && self.committer.data_end <= self.writer.base.flushed()
-            && self.committer.pending.is_none()
-            && !self.committer.consumer.has_cut()
+            && self.committer.has_left_nothing()
     }
 
     fn header(&self, closed: &Closed, settled: Settled, digest: u32, zero_sectors: u32) -> GroupHeader {
@@ -341,10 +343,6 @@ impl Held<'_> {
         writer.base.set_written(committer.mark);
         let is_last = writer.write_through || !writer.ring.has_left_block(closed.next);
         writer.room.group_written(writer.ring.is_roomy(), is_last);
-        if !committer.has_written {
-            committer.has_written = true;
-            writer.background.want_pages();
-        }
         if writer.should_prepare() {
             writer.background.ring_preparer();
         }

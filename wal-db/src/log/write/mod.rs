@@ -4,7 +4,8 @@
 //! writes them to the store in groups and flushes it (`committer`); `commit` has those that wait for that, with `ticket`,
 //! `gathering` those that a flush waits for, and `zeros` what makes small commits cheaper.
 //! `background` has the two threads that do so unasked, and `room` those that wait for space. `truncate` drops records at
-//! both ends, `dictionary` writes the schemas of typed records, and `backup` copies a log that is in use.
+//! both ends, `growth` changes how much staging memory is used, `dictionary` writes the schemas of typed records, and
+//! `backup` copies a log that is in use.
 
 pub(crate) mod append;
 pub(crate) mod background;
@@ -13,6 +14,7 @@ pub(crate) mod commit;
 pub(crate) mod committer;
 pub(crate) mod dictionary;
 mod gathering;
+mod growth;
 pub(crate) mod room;
 pub(crate) mod ticket;
 pub(crate) mod truncate;

@@ -7,6 +7,7 @@ use super::{
     commit::{Line, Waiting},
     committer::Committer,
     dictionary::Covered,
+    growth::{Growth, first_bytes},
     room::Room,
     turn::{Held, Turn},
 };
@@ -39,13 +40,14 @@ pub(crate) struct Writer {
     pub(crate) config: WalConfig,
     pub(crate) ring: Ring,
     pub(crate) committer: Mutex<Committer>,
-    /// Locked while space is made ready, and before the manifest.
-    space: Mutex<()>,
+    /// Locked while space is made ready or the file of staging memory changes, and before the manifest.
+    pub(super) space: Mutex<()>,
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) covered: Covered,
     pub(crate) line: Line,
     pub(crate) room: Room,
     pub(crate) background: BackgroundWork,
+    pub(super) growth: Growth,
     pub(crate) write_through: bool,
     pub(crate) staging: StagingInUse,
     /// An append is done when its record is in staging memory, and a claim fails in a child that was forked off.
@@ -120,13 +122,7 @@ impl Writer {
         keeper::write_manifest(&base.store, &mut manifest)?;
         let start = manifest.mark.pos;
         let (ring, consumer) = Ring::new(memory, start, base.key(epoch));
-        // The preparer does the rest, if there is one.
-        let first = if config.background_flush() {
-            FAULTED_IN_FIRST
-        } else {
-            ring.capacity()
-        };
-        ring.fault_in(start, start + first);
+        ring.fault_in();
         let mark = Mark {
             epoch,
             ..manifest.mark
@@ -149,6 +145,7 @@ impl Writer {
             line: Line::new(),
             room: Room::new(),
             background: BackgroundWork::new(writer, config.pool()),
+            growth: Growth::new(),
             write_through,
             staging,
             closed: Mutex::new(false),
@@ -220,6 +217,7 @@ impl Writer {
             })?;
         }
         self.ring.set_disk(ready);
+        self.growth.try_again();
         self.room.changed();
         Ok(())
     }
@@ -323,7 +321,7 @@ impl Held<'_> {
         self.seal()?;
         writer.base.raise_durable(writer.base.flushed());
         let mark = self.committer.mark;
-        let _space = writer.space.lock();
+        let space = writer.space.lock();
         let mut manifest = writer.manifest.lock();
         writer.set_mark(&mut manifest, mark);
         manifest.newest_segment = writer.base.segment_of(mark.pos.saturating_sub(1)).unwrap_or(0);
@@ -340,6 +338,7 @@ impl Held<'_> {
                     .error(WalError::io("giving prepared space back")(error))
             })?,
         }
+        self.shrink_for_good(&space);
         writer.ring.set_clean();
         Ok(())
     }
@@ -352,7 +351,7 @@ fn staging_memory(
     config: &WalConfig,
 ) -> Result<(Memory, StagingInUse)> {
     manifest.staging = None;
-    let len = config.staging_bytes();
+    let max = config.staging_bytes() as u64;
     let in_use = match config.staging() {
         Staging::Heap => StagingInUse::Heap,
         Staging::WriteThrough => StagingInUse::WriteThrough,
@@ -361,11 +360,11 @@ fn staging_memory(
                 log: manifest.log,
                 boot: base.store.boot_id(),
                 epoch: manifest.timeline.newest().epoch,
-                capacity: len as u64,
+                capacity: first_bytes(max),
                 clean: false,
                 number: random_number()?,
             };
-            match mapped_memory(base, &header, asked == Staging::AlwaysMapped)? {
+            match mapped_memory(base, &header, max, asked == Staging::AlwaysMapped)? {
                 Ok(memory) => {
                     manifest.staging = Some(header.number);
                     return Ok((memory, StagingInUse::Mapped));
@@ -378,12 +377,13 @@ fn staging_memory(
     base.store
         .remove_staging()
         .map_err(WalError::io("removing the staging file"))?;
-    Ok((Memory::heap(len), in_use))
+    Ok((Memory::heap(first_bytes(max), max), in_use))
 }
 
 fn mapped_memory(
     base: &Base,
     header: &StagingHeader,
+    max: u64,
     always: bool,
 ) -> Result<std::result::Result<Memory, NotMapped>> {
     let making = WalError::io("making staging memory");
@@ -394,7 +394,7 @@ fn mapped_memory(
     let made = || -> io::Result<_> {
         if let Some(file) = base.store.staging_file(false)?
             && why_not(&file).is_none()
-            && let Some(memory) = Memory::mapped_again(&file, header)?
+            && let Some(memory) = Memory::mapped_again(&file, header, max)?
         {
             return Ok(Ok(memory));
         }
@@ -405,7 +405,7 @@ fn mapped_memory(
             return Ok(Err(why));
         }
         leftover::fill(&file, header)?;
-        Ok(Memory::map(&file, header).map_err(|error| NotMapped::Refused(error.to_string())))
+        Ok(Memory::map(&file, header, max).map_err(|error| NotMapped::Refused(error.to_string())))
     };
     made().map_err(|error| {
         // What a full disk took is free again.
@@ -419,9 +419,6 @@ fn mapped_memory(
         making(error)
     })
 }
-
-/// How many bytes of staging memory an opening makes ready: what is appended until the preparer has done the rest.
-const FAULTED_IN_FIRST: u64 = 256 << 10;
 
 /// A number that staging memory of the same log and epoch has by chance only.
 fn random_number() -> Result<u32> {
