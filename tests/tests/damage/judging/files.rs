@@ -9,7 +9,7 @@ use wal_db::{
 use wal_tests::{
     Entry,
     damage::{many_segments, refused},
-    files::{Form, GROUP_HEADER, Place, SEGMENT},
+    files::{FORMS, Form, GROUP_HEADER, Place, SEGMENT},
     put, quiet, verified,
 };
 
@@ -311,4 +311,36 @@ fn a_last_segment_that_is_no_file_refuses_the_log_and_is_named() {
         (damage.reason, damage.segment),
         (CorruptionReason::WrongSegment, Some(4))
     );
+}
+
+/// Nothing that is there looks damaged then, but the manifest knows that the log went on.
+#[test]
+fn a_log_that_lost_its_end_between_two_groups_is_salvaged_with_a_word_of_that() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let entries: Vec<Entry> = (0..6)
+            .map(|seed| {
+                let entry = put(&wal, seed, 100);
+                wal.sync().unwrap();
+                entry
+            })
+            .collect();
+        let killed = place.killed();
+        wal.close().unwrap();
+        for (what, place) in [("closed", place), ("killed", killed)] {
+            let (groups, whole) = (place.groups(), wal_tests::damage::salvaged(&place));
+            assert_eq!(whole, (entries.clone(), Vec::new()), "{form:?}, {what}");
+            let end = groups[groups.len() - 1].next();
+            for (count, group) in groups.iter().enumerate().skip(1) {
+                let place = place.killed();
+                place.cut_file(group.pos);
+                let (left, damage) = wal_tests::damage::salvaged(&place);
+                assert_eq!(left, entries[..count], "{form:?}, {what}, {count}");
+                let damage = damage.iter().map(|lost| (lost.start, lost.end, lost.reason));
+                let lost = (group.pos, end, CorruptionReason::Short);
+                assert_eq!(damage.collect::<Vec<_>>(), [lost], "{form:?}, {what}, {count}");
+            }
+        }
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! `inspect` looks from outside, `verify` reads all of an open log, in `pieces` if several threads do it, and says which
 //! `rules` of the format are broken, `salvage` hands out all that can still be read, with what is `kept` of what was cut
-//! off, and `dump` is that as text.
+//! off, and `dump` is that as text. Both walk `across` what is missing.
 
+mod across;
 #[cfg(feature = "testing")]
 pub(crate) mod dump;
 pub(crate) mod inspect;

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    across::{foreign_from, resync},
     inspect,
     kept::{self, Kept},
 };
@@ -31,7 +32,7 @@ use crate::{
     },
     lsn::Lsn,
     staging::leftover::Leftover,
-    storage::{FileStore, Latched, SegmentedStore, StoreFault, System, fs::FileSystem},
+    storage::{FileStore, Latched, SegmentedStore, System, fs::FileSystem},
     sync::{Arc, Mutex},
 };
 
@@ -65,6 +66,8 @@ pub struct Salvage {
     stop: Option<Place>,
     /// How often what may be half of a write was read again.
     looks: u32,
+    /// Damage was handed out last.
+    is_after_damage: bool,
     phase: Phase,
 }
 
@@ -100,8 +103,9 @@ enum Phase {
     /// Those before the head.
     Schemas(std::vec::IntoIter<Record>),
     Store,
-    /// Once more from where the store ended, after this was read from staging memory.
-    Rest(Option<Leftover>),
+    /// Once more from where the store ended, after this was read from staging memory, and after the manifest had this
+    /// mark.
+    Rest(Option<Leftover>, u64),
     Staged(std::vec::IntoIter<(u64, FrameWord, Bytes)>),
     Done,
 }
@@ -192,6 +196,7 @@ pub(crate) fn salvage_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Salvage
         past: 0,
         stop: None,
         looks: 0,
+        is_after_damage: false,
         phase: Phase::Schemas(before.into_iter()),
     })
 }
@@ -303,8 +308,15 @@ impl Salvage {
                     self.phase = Phase::Done;
                     return Some(Err(error));
                 }
-                Some(found) => return Some(found),
-                None => self.at_the_end_of_the_store(),
+                Some(found) => {
+                    self.is_after_damage = matches!(found, Ok(Found::Damage(_)));
+                    return Some(found);
+                }
+                None => {
+                    if let Some(lost) = self.at_the_end_of_the_store() {
+                        return Some(Ok(Found::Damage(lost)));
+                    }
+                }
             }
         }
     }
@@ -471,7 +483,8 @@ impl Salvage {
     }
 
     /// Reads staging memory, and then the store once more from where it ended: what was staged is in one of the two.
-    fn at_the_end_of_the_store(&mut self) {
+    /// Returns what is lost if the store ends too early.
+    fn at_the_end_of_the_store(&mut self) -> Option<Corruption> {
         let stop = self.stop.take().unwrap_or_else(|| self.walker.place());
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         self.base.now();
@@ -482,11 +495,31 @@ impl Salvage {
                 let end = self.base.reach().unwrap_or(0).max(self.walker.end());
                 self.walker.go_to(&stop);
                 self.walker.extend(self.base.now(), end);
-                Phase::Rest(leftover)
+                Phase::Rest(leftover, manifest.mark.pos)
             }
-            (Phase::Rest(Some(leftover)), _) => Phase::Staged(self.staged(&leftover, &stop).into_iter()),
+            (Phase::Rest(leftover, mark), _) => {
+                let written = leftover
+                    .as_ref()
+                    .map_or(0, |leftover| self.was_written(leftover))
+                    .max(mark);
+                let staged = leftover.map(|leftover| self.staged(&leftover, &stop));
+                self.phase = Phase::Staged(staged.unwrap_or_default().into_iter());
+                let end = self.base.extent().skip_cut(stop.next());
+                let is_lost = end < written && !self.is_after_damage;
+                return is_lost.then(|| self.base.damage(end, written, CorruptionReason::Short));
+            }
             _ => Phase::Done,
         };
+        None
+    }
+
+    /// Up to where staging memory says that the store has the log.
+    fn was_written(&self, leftover: &Leftover) -> u64 {
+        let durable = leftover.durable.unwrap_or(0);
+        match recover::same_boot(&self.base, &leftover.header) {
+            true => durable.max(leftover.released),
+            false => durable,
+        }
     }
 
     /// What staging memory has of the records after the end of the store. Whatever was published counts, as when the
@@ -524,51 +557,4 @@ enum Unfinished {
     Perhaps,
     /// Staging memory has what belongs here.
     Staged,
-}
-
-/// Goes on after damage, across segments that are not there or not the log's; `next` names the one to try after
-/// another, and `foreign` the first one from a position on that is not the log's.
-pub(crate) fn resync(
-    walker: &mut Walker,
-    base: &Base,
-    next: impl Fn(u64) -> u64,
-    foreign: impl Fn(&Base, u64) -> Option<Corruption>,
-) -> Result<()> {
-    let mut result = walker.resync(base);
-    loop {
-        let at = match result {
-            Err(WalError::Corruption(damage)) if base.segment_len > 0 => damage.start,
-            Err(error @ WalError::UnsupportedVersion { .. }) => match foreign(base, walker.pos()) {
-                Some(damage) => damage.start,
-                None => return Err(error),
-            },
-            // The next step reports it.
-            Err(WalError::Truncated { .. }) => return Ok(()),
-            result => return result,
-        };
-        let segment = next(at / base.segment_len);
-        walker.jump(segment.saturating_mul(base.segment_len));
-        // A group may start there; what else there is belongs to one whose header is lost.
-        result = match walker.is_at_header(base) {
-            Ok(true) => Ok(()),
-            Ok(false) => walker.resync(base),
-            Err(error) => Err(error),
-        };
-    }
-}
-
-/// The first segment, from that of `pos` on, whose file is not the log's, as damage.
-pub(crate) fn foreign_from(
-    base: &Base,
-    mut segments: impl Iterator<Item = u64>,
-    pos: u64,
-) -> Option<Corruption> {
-    let first = base.segment_of(pos)?;
-    let is_foreign = |segment: &u64| {
-        let checked = base.store.check_file(segment.saturating_mul(base.segment_len));
-        checked.is_err_and(|error| StoreFault::of(&error).is_some())
-    };
-    let segment = segments.find(|segment| *segment >= first && is_foreign(segment))?;
-    let start = segment * base.segment_len;
-    Some(base.damage(start, start + base.segment_len, CorruptionReason::WrongSegment))
 }

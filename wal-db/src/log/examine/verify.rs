@@ -2,9 +2,9 @@
 //! ends the walk.
 
 use super::{
+    across::{foreign_from, resync},
     pieces::{self, Piece},
     rules::{Before, Group, Seen},
-    salvage::{foreign_from, resync},
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},

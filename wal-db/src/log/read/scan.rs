@@ -66,6 +66,14 @@ impl Place {
     pub(crate) fn group_start(&self) -> u64 {
         self.group.map_or(self.pos, |group| group.header.pos)
     }
+
+    /// Where what comes next starts.
+    pub(crate) fn next(&self) -> u64 {
+        match self.group {
+            Some(group) if self.pos >= group.header.end() => group.header.next(),
+            _ => self.pos,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
