@@ -374,7 +374,7 @@ fn a_follower_between_two_events_hears_that_their_record_was_cut_off() {
     assert_eq!(events, ["five", "six"]);
 }
 
-/// A cut that came before the record is none of what was read.
+/// The cut took nothing of what the follower has read.
 #[test]
 fn a_follower_between_two_events_of_the_first_record_after_a_cut_goes_on() {
     let wal = Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap();

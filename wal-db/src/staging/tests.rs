@@ -13,7 +13,12 @@ use crate::{
 };
 
 fn ring(len: u64) -> (Ring, Consumer) {
-    let (ring, consumer) = Ring::new(Memory::heap(len, len), 512, FrameKey::new(LogId([1; 16]), 1));
+    ring_with_place(len, len)
+}
+
+/// One that may grow to `max` bytes.
+fn ring_with_place(len: u64, max: u64) -> (Ring, Consumer) {
+    let (ring, consumer) = Ring::new(Memory::heap(len, max), 512, FrameKey::new(LogId([1; 16]), 1));
     ring.set_disk(u64::MAX);
     (ring, consumer)
 }
@@ -85,18 +90,24 @@ fn records_come_out_as_they_went_in_over_many_laps() {
     assert_eq!(found, expected);
 }
 
-#[test]
-fn threads_lose_nothing_and_keep_their_order() {
-    let (ring, mut consumer) = ring(16384);
-    let (threads, each) = (3u8, if cfg!(miri) { 40 } else { 5000u32 });
+/// Threads append payloads that begin with their number and a count, and end with what `rest` makes of the count, while
+/// `take_some` takes records out. Nothing is lost, and each thread's records come in order.
+fn threads_append(
+    ring: &Ring,
+    consumer: &mut Consumer,
+    each: u32,
+    rest: impl Fn(u32) -> Vec<u8> + Sync,
+    mut take_some: impl FnMut(&mut Consumer) -> Vec<Vec<u8>>,
+) {
+    let (threads, each) = (3u8, if cfg!(miri) { 40 } else { each });
     let running = AtomicUsize::new(threads as usize);
     let mut found = Vec::new();
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            let (ring, running) = (&ring, &running);
+            let (rest, running) = (&rest, &running);
             scope.spawn(move || {
                 for i in 0..each {
-                    let payload = [&[thread], &i.to_le_bytes()[..]].concat();
+                    let payload = [&[thread], &i.to_le_bytes()[..], &rest(i)].concat();
                     while append(ring, &payload).is_err() {
                         std::thread::yield_now();
                     }
@@ -105,18 +116,34 @@ fn threads_lose_nothing_and_keep_their_order() {
             });
         }
         while running.load(SeqCst) > 0 {
-            found.extend(take(&ring, &mut consumer));
+            found.extend(take_some(consumer));
         }
     });
-    found.extend(take(&ring, &mut consumer));
+    found.extend(take(ring, consumer));
     for thread in 0..threads {
         let own: Vec<u32> = found
             .iter()
             .filter(|payload| payload[0] == thread)
-            .map(|payload| u32::from_le_bytes(payload[1..].try_into().unwrap()))
+            .map(|payload| {
+                let i = u32::from_le_bytes(payload[1..5].try_into().expect("four bytes"));
+                assert_eq!(payload[5..], rest(i));
+                i
+            })
             .collect();
         assert_eq!(own, (0..each).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn threads_lose_nothing_and_keep_their_order() {
+    let (ring, mut consumer) = ring(16384);
+    threads_append(
+        &ring,
+        &mut consumer,
+        5000,
+        |_| Vec::new(),
+        |consumer| take(&ring, consumer),
+    );
 }
 
 /// The limit is compared with that place, so no claim passes it.
@@ -146,9 +173,7 @@ fn resize(ring: &Ring, consumer: &mut Consumer, capacity: u64) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_ring_takes_more_when_it_has_grown_and_less_when_it_has_shrunk() {
-    let memory = Memory::heap(8192, 65536);
-    let (ring, mut consumer) = Ring::new(memory, 512, FrameKey::new(LogId([1; 16]), 1));
-    ring.set_disk(u64::MAX);
+    let (ring, mut consumer) = ring_with_place(8192, 65536);
     let mut i = 0u32;
     let mut fill_up = |ring: &Ring| {
         let mut taken = Vec::new();
@@ -176,8 +201,7 @@ fn a_ring_takes_more_when_it_has_grown_and_less_when_it_has_shrunk() {
 /// All would wait for the one who has not published.
 #[test]
 fn a_ring_keeps_its_size_while_a_claim_is_not_published() {
-    let (ring, mut consumer) = Ring::new(Memory::heap(8192, 16384), 512, FrameKey::new(LogId([1; 16]), 1));
-    ring.set_disk(u64::MAX);
+    let (ring, mut consumer) = ring_with_place(8192, 16384);
     // Before the end of a block, and after it.
     for claims in [1, 20, 40] {
         for _ in 0..claims {
@@ -195,39 +219,13 @@ fn a_ring_keeps_its_size_while_a_claim_is_not_published() {
 
 #[test]
 fn threads_lose_nothing_while_the_ring_grows_and_shrinks() {
-    let memory = Memory::heap(8192, 32768);
-    let (ring, mut consumer) = Ring::new(memory, 512, FrameKey::new(LogId([1; 16]), 1));
-    ring.set_disk(u64::MAX);
-    let (threads, each) = (3u8, if cfg!(miri) { 40 } else { 20_000u32 });
-    let running = AtomicUsize::new(threads as usize);
-    let mut found = Vec::new();
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let (ring, running) = (&ring, &running);
-            scope.spawn(move || {
-                for i in 0..each {
-                    // Of many lengths, so that blocks end in many ways.
-                    let payload = [&[thread], &i.to_le_bytes()[..], &vec![7; i as usize % 89]].concat();
-                    while append(ring, &payload).is_err() {
-                        std::thread::yield_now();
-                    }
-                }
-                running.fetch_sub(1, SeqCst);
-            });
-        }
-        let mut sizes = [8192, 16384, 32768, 16384].into_iter().cycle();
-        while running.load(SeqCst) > 0 {
-            found.extend(resize(&ring, &mut consumer, sizes.next().expect("without end")));
-        }
+    let (ring, mut consumer) = ring_with_place(8192, 32768);
+    let mut sizes = [8192, 16384, 32768, 16384].into_iter().cycle();
+    // Of many lengths, so that blocks end in many ways.
+    let rest = |i| vec![7; i as usize % 89];
+    threads_append(&ring, &mut consumer, 20_000, rest, |consumer| {
+        resize(&ring, consumer, sizes.next().expect("without end"))
     });
-    found.extend(take(&ring, &mut consumer));
-    for thread in 0..threads {
-        let own = found.iter().filter(|payload| payload[0] == thread);
-        let own: Vec<u32> = own
-            .map(|payload| u32::from_le_bytes(payload[1..5].try_into().unwrap()))
-            .collect();
-        assert_eq!(own, (0..each).collect::<Vec<_>>());
-    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_group_that_does_not_continue_the_one_before_is_damage_even_at_the_end() {
         let (place, entries, last) = closed(form);
         change(&place, last, |header| header[36] ^= 1);
         is_damaged_at_its_end(&place, &entries, last, &format!("{form:?}"));
-        // It is none of the log's groups either.
+        // A dump does not show it as a group of the log either.
         let lines: Vec<String> = dump(place.path()).unwrap().map(Result::unwrap).collect();
         let begin = |start: String| lines.iter().any(|line| line.starts_with(&start));
         assert!(begin(format!("damage {}..", last.pos)), "{form:?}: {lines:#?}");
