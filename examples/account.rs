@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use wal_db::{
     Wal, WalRecord,
-    state::{At, Live, State},
+    state::{At, Decision, State, Store, StoreConfig, TransactError},
 };
 
 /// Names and versions stand in the log; the Rust names may change.
@@ -47,24 +47,28 @@ impl State for Balance {
     }
 }
 
-/// Decides first, then commits: an event is a fact and is never refused when it is applied.
-fn withdraw(account: &mut Live<Balance>, cents: u64) -> anyhow::Result<()> {
-    let there = account.state().cents;
-    if there < cents {
-        println!("  refused: {cents} cents, of {there}");
-        return Ok(());
+/// Decides, and returns the event: one that is in the log is a fact, and is never refused when it is applied.
+fn withdraw(account: &Store<Balance>, cents: u64) -> anyhow::Result<()> {
+    let decided = account.transact(|balance, _| match balance.cents.checked_sub(cents) {
+        Some(left) => Ok(Decision::new(left).event(Account::Withdrawn { cents })),
+        None => Err(balance.cents),
+    });
+    match decided {
+        Ok(decided) => println!("  {} cents are left", decided.value),
+        Err(TransactError::Refused(there)) => println!("  refused: {cents} cents, of {there}"),
+        Err(TransactError::Wal(error)) => return Err(error.into()),
     }
-    account.commit(Account::Withdrawn { cents })?;
     Ok(())
 }
 
-fn run(dir: &Path, change: impl FnOnce(&mut Live<Balance>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn run(dir: &Path, change: impl FnOnce(&Store<Balance>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let log = Wal::open_segmented(dir, 1 << 20)?.typed::<Account>()?;
-    let mut account = log.live::<Balance>()?;
-    let Balance { owner, cents } = account.state();
-    let owner = owner.as_deref().unwrap_or("nobody yet");
-    println!("started, replayed: owner {owner}, {cents} cents");
-    change(&mut account)
+    let account = log.store::<Balance>(StoreConfig::new())?;
+    account.read(|Balance { owner, cents }| {
+        let owner = owner.as_deref().unwrap_or("nobody yet");
+        println!("started, replayed: owner {owner}, {cents} cents");
+    })?;
+    change(&account)
 }
 
 fn main() -> anyhow::Result<()> {

@@ -266,10 +266,30 @@ pub enum WalError {
     #[error("the log is closed; open it again")]
     Closed,
 
-    /// The log was used inside the closure of its own [`Wal::append_in_place`](crate::Wal::append_in_place), which
-    /// others may be around or in between.
-    #[error("the log was used inside the closure of append_in_place; finish the closure first")]
+    /// The log was used inside a closure that its other users wait for, which others may be around or in between: that of
+    /// its own [`Wal::append_in_place`](crate::Wal::append_in_place), or one that reads, decides or applies in a
+    /// [`Store`](crate::state::Store) of it.
+    #[error(
+        "the log was used inside a closure that it waits for (of append_in_place or a state store); finish that first"
+    )]
     Reentrant,
+
+    /// A state panicked when it took in an event. The event is in the log, and the state cannot be used. The next use folds
+    /// the log again; if that panics as well, all later ones say so, until the end of the log is cut off.
+    #[error(
+        "the state panicked when it applied the event at LSN {lsn}: {message}; mend `State::apply`, which has to take \
+        every event of the log, and open the store again"
+    )]
+    #[non_exhaustive]
+    ApplyPanicked {
+        /// The event.
+        lsn: Lsn,
+        /// Whether it was in the log before the call, which has appended nothing then. Otherwise it is one that the call
+        /// has appended.
+        replaying: bool,
+        /// What it panicked with, if that is text.
+        message: String,
+    },
 
     /// A setting is out of its range.
     #[error("{what}")]
@@ -421,6 +441,14 @@ impl WalError {
             WalError::InDoubt { cause, path, .. } => WalError::Poisoned { cause, path },
             error => error,
         }
+    }
+
+    /// Says that an outcome is about no record of the caller's.
+    pub(crate) fn about_none(mut self) -> WalError {
+        if let WalError::InDoubt { lsn, .. } | WalError::NotDurable { lsn, .. } = &mut self {
+            *lsn = None;
+        }
+        self
     }
 
     /// Says which record an outcome is about. What was appended before the log failed is in doubt, however late the

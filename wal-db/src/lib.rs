@@ -10,7 +10,8 @@
 //! | read | [`Wal::iter`], [`Wal::range`], [`Wal::iter_from`] with a [`Start`], [`Wal::read`]; the [`read`] module |
 //! | follow | [`Wal::tail`], [`EventLog::tail`]; [`Position`] to go on later, from a place that is checked |
 //! | keep | [`Wal::truncate_before`], [`Wal::truncate_after`], [`Wal::retain`] with a [`Hold`], [`Wal::backup_to`] |
-//! | types | [`WalRecord`], [`Wal::typed`], [`EventLog`], [`Meta`]; [`state`] is rebuilt from events |
+//! | types | [`WalRecord`], [`Wal::typed`], [`EventLog`], [`Meta`] |
+//! | keep state | [`state::Store`] decides on the fold of the events, appends, and applies |
 //! | evolve | [`WalRecord`] again, the [`event`] and [`schema`] modules; `docs/evolution.md` says what to write when an event changes |
 //! | repair | [`Wal::recovery`], [`Wal::verify`], [`OpenPolicy`]; the [`recovery`] module looks at a log in any state |
 //! | know | [`Wal::status`] |

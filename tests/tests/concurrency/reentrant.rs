@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use serde::{Deserialize, Serialize};
 use wal_db::{
     MemStore, Result, Retention, Wal, WalConfig, WalError, WalRecord,
-    state::{At, State},
+    state::{At, State, StoreConfig},
 };
 use wal_tests::{all, assert_is, files, quiet, quiet_heap, ticket, within};
 
@@ -63,9 +63,12 @@ fn use_all(wal: &Wal) -> Vec<(&'static str, Result<()>)> {
         ),
         ("schemas", wal.schemas().map(drop)),
         (
-            "live",
+            "store",
             typed()
-                .and_then(|log| log.live::<Sum>()?.commit(Counted(1)))
+                .and_then(|log| {
+                    log.store::<Sum>(StoreConfig::new().with_others(true))?
+                        .commit(Counted(1))
+                })
                 .map(drop),
         ),
         ("cursor", wal.hold(first).map(drop)),
@@ -183,15 +186,15 @@ fn what_was_made_before_the_closure_does_not_hang_inside() {
         let ticket = ticket(&wal, b"first");
         let first = ticket.lsn();
         let mut tail = wal.tail(wal.status().head).unwrap();
-        let mut live = wal.typed::<Counted>().unwrap().live::<Sum>();
+        let log = wal.typed::<Counted>().unwrap();
+        let store = log.store::<Sum>(StoreConfig::new().with_others(true)).unwrap();
         let mut refused = Vec::new();
         wal.append_in_place(1, |_| {
             refused.push(("ticket", ticket.wait().map(drop)));
             refused.push(("ticket and wait", wal_tests::sync_to(&wal, first).map(drop)));
-            if let Ok(live) = &mut live {
-                refused.push(("commit", live.commit(Counted(1)).map(drop)));
-                refused.push(("catch_up", live.catch_up().map(drop)));
-            }
+            refused.push(("commit", store.commit(Counted(1)).map(drop)));
+            refused.push(("read", store.read(|_| ())));
+            refused.push(("peek", store.peek(|_| ())));
             let _ = tail.next_timeout(std::time::Duration::ZERO);
         })
         .unwrap();

@@ -405,7 +405,7 @@ fn calls_that_cannot_be_made_say_what_to_do_first() {
     wal.append_in_place(1, |_| inside = Some(clone.sync())).unwrap();
     says(
         inside.unwrap(),
-        &["inside the closure of append_in_place", "finish the closure"],
+        &["inside a closure", "append_in_place", "finish that first"],
     );
     wal.close().unwrap();
     says(clone.append(b"x"), &["closed", "open it again"]);

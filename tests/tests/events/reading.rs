@@ -10,7 +10,7 @@ use wal_db::{
     EventLog, Lsn, MemStore, Meta, Position, Start, Wal, WalError, WalRecord,
     event::{TypedError, Unreadable},
     read::Follow,
-    state::{At, State},
+    state::{At, State, StoreConfig},
 };
 use wal_tests::{disk::Disk, quiet_heap};
 
@@ -337,16 +337,16 @@ impl State for Latest {
 #[test]
 fn a_state_sees_what_an_event_was_appended_with() {
     let log = wal().typed::<Word>().unwrap();
-    let mut live = log.live::<Latest>().unwrap();
+    let store = log.store::<Latest>(StoreConfig::new()).unwrap();
+    let latest = || store.read(|latest| (latest.by.clone(), latest.replayed)).unwrap();
     let ann = Meta::new().with_stream("ann");
-    live.commit_with_meta(word("a"), &ann).unwrap();
-    assert_eq!((live.state().by.as_str(), live.state().replayed), ("ann", 0));
-    live.commit(word("b")).unwrap();
-    assert_eq!(live.state().by, "");
+    store.commit_with_meta(word("a"), ann.clone()).unwrap();
+    assert_eq!(latest(), ("ann".to_owned(), 0));
+    store.commit(word("b")).unwrap();
+    assert_eq!(latest(), (String::new(), 0));
     log.append_with_meta(&word("c"), &Meta::new().with_stream(7))
         .unwrap();
-    live.catch_up().unwrap();
-    assert_eq!((live.state().by.as_str(), live.state().replayed), ("7", 1));
+    assert_eq!(latest(), ("7".to_owned(), 1));
 
     let mut alone = Latest::default();
     alone.apply(word("x"), At::replayed(Lsn::ZERO).with_meta(&ann));

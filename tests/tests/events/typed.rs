@@ -10,7 +10,7 @@ use wal_db::{
     EventLog, WalError, WalRecord, WalSchema,
     codec::CodecId,
     event::TypedError,
-    state::{At, State},
+    state::{At, State, StoreConfig},
 };
 use wal_tests::{assert_is, wal};
 
@@ -401,15 +401,19 @@ impl State for Names {
 #[test]
 fn state_is_rebuilt_from_its_events_without_repeating_their_effects() {
     let log = wal().typed::<Bank>().expect("no collision");
-    let mut live = log.live::<Names>().expect("live");
-    live.commit(Bank::Renamed("ann".into())).expect("commit");
+    let store = log.store::<Names>(StoreConfig::new()).expect("a store");
+    store.commit(Bank::Renamed("ann".into())).expect("commit");
     log.append(&Bank::Renamed("bob".into())).expect("append");
-    live.commit(Bank::Renamed("cem".into())).expect("commit");
-    assert_eq!(live.state().names, ["ann", "bob", "cem"]);
-    assert_eq!(live.state().greetings, 2);
+    store.commit(Bank::Renamed("cem".into())).expect("commit");
+    let names = ["ann", "bob", "cem"];
+    let greetings = store.read(|state| {
+        assert_eq!(state.names, names);
+        state.greetings
+    });
+    assert_eq!(greetings.expect("read"), 2);
 
     let rebuilt = log.rebuild::<Names>().expect("rebuild");
-    assert_eq!(rebuilt.state.names, live.state().names);
+    assert_eq!(rebuilt.state.names, names);
     assert_eq!((rebuilt.state.greetings, rebuilt.events), (0, 3));
-    assert_eq!(rebuilt.next, live.next());
+    assert_eq!(rebuilt.next, store.next_lsn().expect("next"));
 }

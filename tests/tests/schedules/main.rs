@@ -17,6 +17,7 @@
 
 mod appending;
 mod closing;
+mod deciding;
 mod disk;
 mod explore;
 mod failing;

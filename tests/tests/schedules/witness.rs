@@ -5,7 +5,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-use wal_db::{Lsn, Record, Result, Start, Ticket, Wal, WalConfig, WalError, read::Follow};
+use wal_db::{
+    Lsn, Record, Result, Start, Ticket, Wal, WalConfig, WalError,
+    read::Follow,
+    state::{Decided, TransactError},
+};
 
 use super::{
     disk::{Disk, Form},
@@ -127,6 +131,36 @@ impl Witness {
             self.acknowledge("typed append_and_sync", before | 1 << id);
         }
         outcome
+    }
+
+    /// A decision of a state store on the fact whose number it gets. It answers, or refuses, with the numbers of the facts
+    /// that it has seen, and they are durable then.
+    pub(crate) fn decide(
+        &self,
+        transact: impl FnOnce(u64) -> Result<Decided<Vec<u64>>, TransactError<Vec<u64>>>,
+    ) -> Result<()> {
+        let id = self.begin_typed();
+        match transact(id as u64) {
+            Ok(decided) => {
+                let seen = decided.value;
+                self.end(id, 1, Ok(decided.lsns), Fate::InDoubt);
+                self.acknowledge_all("a decision", &[&seen[..], &[id as u64]].concat());
+            }
+            Err(TransactError::Refused(seen)) => {
+                self.notes().facts[id].fate = Fate::Refused;
+                self.acknowledge_all("a refusal", &seen);
+            }
+            Err(TransactError::Wal(error)) => {
+                // The event was taken, perhaps.
+                self.end(id, 1, Err(&error), Fate::InDoubt);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn acknowledge_all(&self, what: &'static str, ids: &[u64]) {
+        self.acknowledge(what, ids.iter().fold(0, |mask, id| mask | 1 << id));
     }
 
     fn ended(&self, id: usize, outcome: Result<Lsn>) -> Result<Lsn> {

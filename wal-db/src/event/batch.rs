@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Result, TypedError},
-    log::{Describe, Described, Entry, Wal},
+    log::{Alone, Describe, Described, Entry, Placed, Wal},
     lsn::Lsn,
 };
 
@@ -186,14 +186,24 @@ impl Events {
     }
 
     pub(super) fn append(&self, wal: &Wal, bytes: &[u8]) -> Result<Vec<Lsn>> {
+        wal.append_batch_described(&self.payloads(bytes), &self.described())
+    }
+
+    /// As [`append`](Self::append), by the only one who appends; there is an event at least.
+    pub(super) fn append_alone(&self, alone: &mut Alone<'_>, bytes: &[u8]) -> Result<(Vec<Lsn>, Placed)> {
+        alone.append_batch(&self.payloads(bytes), &self.described())
+    }
+
+    fn payloads<'b>(&self, bytes: &'b [u8]) -> Vec<&'b [u8]> {
         let mut start = 0;
-        let payloads: Vec<&[u8]> = self
-            .ends
-            .iter()
-            .map(|&end| &bytes[std::mem::replace(&mut start, end)..end])
-            .collect();
+        let ends = self.ends.iter();
+        ends.map(|&end| &bytes[std::mem::replace(&mut start, end)..end])
+            .collect()
+    }
+
+    fn described(&self) -> Vec<Described<'_>> {
         let described = self.types.iter().map(|of| Described { key: of.key, of });
-        wal.append_batch_described(&payloads, &described.collect::<Vec<_>>())
+        described.collect()
     }
 
     fn clear(&mut self) {

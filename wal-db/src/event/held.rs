@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Result, TypedError, WalError},
     format::schema::{Link, SchemaRecord},
-    log::{Describe, Described, Entry, Record, RecordKind, Wal},
+    log::{Alone, Describe, Described, Entry, Placed, Record, RecordKind, Wal},
     lsn::Lsn,
 };
 
@@ -122,6 +122,16 @@ impl EventType {
 /// What a log asks about an event type of the program that it has not met.
 struct New<R>(&'static EventType, PhantomData<fn() -> R>);
 
+impl<R: ReadsBack> New<R> {
+    #[inline]
+    fn described(&self) -> Option<Described<'_>> {
+        self.0.schema.map(|_| Described {
+            key: self.0.key::<R::Codec>(),
+            of: self,
+        })
+    }
+}
+
 impl<R: ReadsBack> Describe for New<R> {
     fn check(&self, payloads: &[&[u8]]) -> Result<()> {
         Ok(read_back::check_all(
@@ -145,11 +155,17 @@ pub(super) fn append<R: ReadsBack>(
     record: &'static EventType,
 ) -> Result<(Lsn, u64)> {
     let new = New::<R>(record, PhantomData);
-    let described = record.schema.map(|_| Described {
-        key: record.key::<R::Codec>(),
-        of: &new,
-    });
-    wal.append_described(payload, described)
+    wal.append_described(payload, new.described())
+}
+
+/// As [`append`], by the only one who appends.
+pub(super) fn append_alone<R: ReadsBack>(
+    alone: &mut Alone<'_>,
+    payload: &[u8],
+    record: &'static EventType,
+) -> Result<(Lsn, Placed)> {
+    let new = New::<R>(record, PhantomData);
+    alone.append(payload, new.described().as_ref())
 }
 
 /// The name that schema records give to a type.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::{Result, TypedError},
-    log::{Record, RecordRef, RevIter, Start, Tail, Wal},
+    log::{Alone, Counting, Placed, Record, RecordRef, RevIter, Start, Tail, Wal},
     lsn::Lsn,
 };
 
@@ -310,6 +310,39 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     pub fn append_batch_with_meta(&self, events: &[(E, Meta)]) -> Result<Vec<Lsn>> {
         self.append_all(events, |(event, meta), buffer| {
             payload::encode_with_meta::<C, E>(event, meta, buffer)
+        })
+    }
+
+    /// Appends events with metadata, all or none, by the only one who appends; there is one at least. The program's code
+    /// that encodes them cannot use the log.
+    pub(crate) fn append_alone(
+        &self,
+        counting: &Counting,
+        alone: &mut Alone<'_>,
+        events: &[(E, Meta)],
+    ) -> Result<(Vec<Lsn>, Placed)> {
+        scratch::with(|buffer| {
+            if let [(event, meta)] = events {
+                let record = counting.in_closure(|| {
+                    let record = payload::encode_with_meta::<C, E>(event, meta, buffer)?;
+                    if self.reads_back {
+                        AsEvent::<C, E>::check(record, buffer)?;
+                    }
+                    Ok::<_, TypedError>(record)
+                })?;
+                let (lsn, placed) = held::append_alone::<AsEvent<C, E>>(alone, buffer, record)?;
+                return Ok((vec![lsn], placed));
+            }
+            let batch = counting.in_closure(|| {
+                let mut batch = Events::with_capacity(events.len());
+                for (event, meta) in events {
+                    batch.push::<AsEvent<C, E>>(buffer, self.reads_back, |buffer| {
+                        payload::encode_with_meta::<C, E>(event, meta, buffer)
+                    })?;
+                }
+                Ok::<_, TypedError>(batch)
+            })?;
+            batch.append_alone(alone, buffer)
         })
     }
 

@@ -12,7 +12,7 @@ use super::{
 pub(crate) const SLOT_LEN: usize = 64 * 1024;
 
 /// Beyond what a log can grow to; keeps sums of positions and lengths far from the end of the numbers.
-const MAX_POSITION: u64 = 1 << 61;
+const MAX_POSITION: u64 = 1 << 60;
 
 const MAGIC: [u8; 8] = *b"WALDBMAN";
 const FIXED_LEN: usize = 136;

@@ -23,6 +23,7 @@ mod report;
 mod wal;
 mod write;
 
+pub(crate) use clock::now_us;
 #[cfg(feature = "testing")]
 pub(crate) use clock::set as set_clock;
 #[cfg(feature = "testing")]
@@ -44,6 +45,7 @@ pub use read::{
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
+pub(crate) use wal::{Alone, Counting, Placed};
 pub use wal::{Start, Status, Wal, verify};
 pub(crate) use write::dictionary::{Describe, Described};
 pub use write::{ticket::Ticket, truncate::Retention};

@@ -1,12 +1,14 @@
 //! The handle of a log.
 
 mod append;
+mod counting;
 mod cut;
 mod figures;
 mod read;
 
 use std::{path::Path, sync::Arc};
 
+pub(crate) use self::counting::{Alone, Counting, Placed};
 pub use self::{
     figures::Status,
     read::{Start, verify},

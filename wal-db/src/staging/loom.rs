@@ -154,6 +154,48 @@ fn a_frozen_log_takes_no_claim_and_a_thawed_one_does() {
     });
 }
 
+/// A thread that counts the records knows of every claim: one that is not counted came before the counting began.
+#[test]
+fn what_is_claimed_uncounted_is_before_the_counting() {
+    loom::model(|| {
+        let (ring, mut consumer) = ring();
+        let appender = {
+            let ring = ring.clone();
+            thread::spawn(move || match ring.claim(16, Pos::MAX) {
+                Ok(claim) => {
+                    let pos = claim.pos();
+                    fill(&ring, claim, 1);
+                    Some(pos)
+                }
+                Err(denied) => {
+                    assert_eq!(denied, Denied::Counted);
+                    None
+                }
+            })
+        };
+        ring.set_counted(true);
+        let counted_from = ring.tail();
+        // Groups are closed meanwhile, and the sign stays.
+        let end = consumer.cut(&ring, false);
+        fill(&ring, ring.claim_counted(16, Pos::MAX).unwrap(), 2);
+        assert!(
+            ring.claim(16, Pos::MAX)
+                .is_err_and(|denied| denied == Denied::Counted)
+        );
+        let uncounted = appender.join().unwrap();
+        assert!(
+            uncounted.is_none_or(|pos| pos < counted_from),
+            "a record was not counted"
+        );
+        ring.set_counted(false);
+        append(&ring, 3);
+        let mut seen = take_before(&ring, &mut consumer, end);
+        seen.extend(take(&ring, &mut consumer));
+        assert_eq!(seen.last_chunk(), Some(&[2, 3]));
+        assert_eq!(seen.len(), if uncounted.is_some() { 3 } else { 2 });
+    });
+}
+
 #[test]
 fn space_is_zero_when_it_is_claimed_again() {
     loom::model(|| {
@@ -274,7 +316,7 @@ fn a_place_outside_the_ring_is_nobody_elses() {
                 pos
             })
         };
-        let place = consumer.reserve(&ring, 3000, Pos::MAX).unwrap();
+        let place = consumer.reserve(&ring, 3000, Pos::MAX, false).unwrap();
         let before = take_before(&ring, &mut consumer, place.start);
         consumer.pass(&place);
         let pos = appender.join().unwrap();

@@ -31,6 +31,10 @@ pub(crate) const SLACK: u64 = 4096;
 const FROZEN: u64 = 1 << 63;
 /// Set in the tail for good when nothing may be claimed any more.
 const SHUT: u64 = 1 << 62;
+/// Set in the tail while only those may claim who came through the turnstile.
+const COUNTED: u64 = 1 << 61;
+/// What the tail says beside a position.
+const SIGNS: u64 = FROZEN | SHUT | COUNTED;
 
 /// The longest claim that goes through the ring.
 const MAX_CLAIM: u64 = 64 << 10;
@@ -71,15 +75,19 @@ pub(crate) enum Denied {
     NoRoom,
     /// It would start too far on.
     Late,
+    /// Every record is counted at the moment, at the turnstile.
+    Counted,
 }
 
-/// Whether a claim is possible at this tail at all.
+/// Whether a claim is possible at this tail at all, by somebody who is counted or by somebody who is not.
 #[inline(always)]
-fn check_open(tail: u64) -> Result<(), Denied> {
-    match tail & (FROZEN | SHUT) {
+fn check_open(tail: u64, counted: bool) -> Result<(), Denied> {
+    let closed = if counted { FROZEN | SHUT } else { SIGNS };
+    match tail & closed {
         0 => Ok(()),
-        FROZEN => Err(Denied::Frozen),
-        _ => Err(Denied::Shut),
+        signs if signs & SHUT != 0 => Err(Denied::Shut),
+        signs if signs & FROZEN != 0 => Err(Denied::Frozen),
+        _ => Err(Denied::Counted),
     }
 }
 
@@ -142,7 +150,7 @@ impl Ring {
     }
 
     pub(crate) fn tail(&self) -> u64 {
-        self.tail.pos().load(Ordering::Acquire) & !(FROZEN | SHUT)
+        self.tail.pos().load(Ordering::Acquire) & !SIGNS
     }
 
     pub(crate) fn disk(&self) -> u64 {
@@ -203,36 +211,49 @@ impl Ring {
     /// before `before`.
     #[inline(always)]
     pub(crate) fn claim(&self, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
+        self.claim_as::<false>(len, before)
+    }
+
+    /// As [`claim`](Self::claim), for those who came through the turnstile, and for what is not counted.
+    pub(crate) fn claim_counted(&self, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
+        self.claim_as::<true>(len, before)
+    }
+
+    #[inline(always)]
+    fn claim_as<const IS_COUNTED: bool>(&self, len: u64, before: Pos) -> Result<Claim<'_>, Denied> {
         let mut approach = Approach::new();
         let mut tail = load_for_swap(self.tail.pos());
         loop {
             tail = self.tail.before_swap(tail, &mut approach);
-            check_open(tail)?;
-            if tail >= before.0 {
+            check_open(tail, IS_COUNTED)?;
+            // Nobody else has a sign to keep.
+            let sign = if IS_COUNTED { tail & COUNTED } else { 0 };
+            let pos = tail - sign;
+            if pos >= before.0 {
                 return Err(Denied::Late);
             }
-            let left = self.left_in_block(tail);
-            if end_of_claim(tail, len, left) > self.limit.load(Ordering::Acquire) {
+            let left = self.left_in_block(pos);
+            if end_of_claim(pos, len, left) > self.limit.load(Ordering::Acquire) {
                 return Err(Denied::NoRoom);
             }
             let (take, next) = if len < left {
-                (len, tail + len)
+                (len, pos + len)
             } else {
-                (len.min(left), tail + left + GROUP_HEADER_LEN as u64)
+                (len.min(left), pos + left + GROUP_HEADER_LEN as u64)
             };
             // It succeeds only from the tail that was checked, so no claim passes the limit or straddles a block.
             match self
                 .tail
                 .pos()
-                .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange(tail, next | sign, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) if take == len => {
                     self.tail.after_swap(&approach);
-                    return Ok(Claim::new(self, tail, len));
+                    return Ok(Claim::new(self, pos, len));
                 }
                 Ok(_) => {
                     // The rest of the block is too short: it becomes a void.
-                    drop(Claim::new(self, tail, take));
+                    drop(Claim::new(self, pos, take));
                     tail = self.tail.pos().load(Ordering::Acquire);
                 }
                 Err(now) => tail = now,
@@ -243,7 +264,8 @@ impl Ring {
     /// Whether a claim of `len` bytes would be decided now, one way or the other.
     pub(crate) fn has_room(&self, len: u64) -> bool {
         let tail = self.tail.pos().load(Ordering::SeqCst);
-        tail & SHUT != 0 || tail & FROZEN == 0 && self.end_of(tail, len) <= self.limit.load(Ordering::SeqCst)
+        let fits = || self.end_of(tail & !SIGNS, len) <= self.limit.load(Ordering::SeqCst);
+        tail & SHUT != 0 || tail & FROZEN == 0 && fits()
     }
 
     /// Whether a claim fails in a child that was forked off, and not only where it is asked for.
@@ -264,6 +286,14 @@ impl Ring {
 
     pub(crate) fn shut(&self) {
         self.tail.pos().fetch_or(SHUT, Ordering::AcqRel);
+    }
+
+    /// From now on, or no longer, only those can claim who are counted: a claim that looked before fails.
+    pub(crate) fn set_counted(&self, is_counted: bool) {
+        match is_counted {
+            true => self.tail.pos().fetch_or(COUNTED, Ordering::AcqRel),
+            false => self.tail.pos().fetch_and(!COUNTED, Ordering::AcqRel),
+        };
     }
 
     pub(crate) fn is_frozen(&self) -> bool {
@@ -349,14 +379,14 @@ impl Consumer {
         debug_assert!(!self.has_cut());
         let mut tail = load_for_swap(ring.tail.pos());
         loop {
-            let end = tail & !(FROZEN | SHUT);
+            let end = tail & !SIGNS;
             let start = ring.group_start(self.open, end);
             let is_kept = keep_empty && start == self.open;
             if end == start + GROUP_HEADER_LEN as u64 && !is_kept {
                 return start;
             }
             let next = align_sector(end);
-            let next_tail = (next + GROUP_HEADER_LEN as u64) | (tail & (FROZEN | SHUT));
+            let next_tail = (next + GROUP_HEADER_LEN as u64) | (tail & SIGNS);
             match ring
                 .tail
                 .pos()
@@ -388,14 +418,21 @@ impl Consumer {
 
     /// Takes a place outside the ring for a group of its own with `len` bytes of frames, which start before `before`, and
     /// ends the last group before it. The groups up to its start are to be taken out before it is passed.
-    pub(crate) fn reserve(&mut self, ring: &Ring, len: u64, before: Pos) -> Result<Closed, Denied> {
+    pub(crate) fn reserve(
+        &mut self,
+        ring: &Ring,
+        len: u64,
+        before: Pos,
+        is_counted: bool,
+    ) -> Result<Closed, Denied> {
         debug_assert!(!self.has_cut());
         let disk = ring.disk();
         let mut tail = load_for_swap(ring.tail.pos());
         loop {
-            check_open(tail)?;
-            let last = ring.group_start(self.open, tail);
-            let cut = (tail != last + GROUP_HEADER_LEN as u64).then_some((tail, align_sector(tail)));
+            check_open(tail, is_counted)?;
+            let pos = tail & !SIGNS;
+            let last = ring.group_start(self.open, pos);
+            let cut = (pos != last + GROUP_HEADER_LEN as u64).then_some((pos, align_sector(pos)));
             let start = cut.map_or(last, |(_, next)| next);
             let end = start + GROUP_HEADER_LEN as u64 + len;
             let next = align_sector(end);
@@ -407,7 +444,7 @@ impl Consumer {
             }
             match ring.tail.pos().compare_exchange_weak(
                 tail,
-                next + GROUP_HEADER_LEN as u64,
+                (next + GROUP_HEADER_LEN as u64) | (tail & SIGNS),
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
@@ -428,7 +465,7 @@ impl Consumer {
         if !self.is_published(ring) {
             return None;
         }
-        drop(ring.claim(8, Pos::MAX));
+        drop(ring.claim_counted(8, Pos::MAX));
         self.freeze(ring);
         if !self.is_published(ring) {
             self.thaw(ring, ring.key());

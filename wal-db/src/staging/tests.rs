@@ -272,7 +272,7 @@ fn claims_stop_at_the_limit_and_at_the_disk() {
 fn a_place_outside_the_ring_closes_the_open_group_first() {
     let (ring, mut consumer) = ring(8192);
     append(&ring, b"small").unwrap();
-    let apart = consumer.reserve(&ring, 100_000, Pos::MAX).unwrap();
+    let apart = consumer.reserve(&ring, 100_000, Pos::MAX, false).unwrap();
     let before = consumer.next(&ring).expect("the open group holds a record");
     assert_eq!((before.start, apart.start), (512, before.next));
     assert_eq!(apart.end - apart.start, 64 + 100_000);

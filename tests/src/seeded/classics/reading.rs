@@ -203,7 +203,61 @@ pub(super) const READING: &[Bug] = &[
     classic(
         "live-state-keeps-what-was-cut",
         "a state goes on with events that were cut off",
-        &["reading::positions::live::a_state_whose_events_were_cut_off_says_so_until_it_is_rebuilt"],
+        &["reading::positions::live::a_state_whose_events_were_cut_off_is_folded_again"],
+    ),
+    classic(
+        "state-misses-what-others-append",
+        "a store decides on a state without the events that others have appended",
+        &["state::threads::a_store_beside_cuts_is_the_fold_of_what_is_left"],
+    ),
+    classic(
+        "state-that-panicked-is-shown",
+        "a state whose apply panicked is used as if it were the fold of the log",
+        &["state::answers::a_state_that_panicked_is_never_shown"],
+    ),
+    classic(
+        "refusal-does-not-wait",
+        "a decision is refused because of events that a power loss takes back",
+        &["state::answers::what_an_answer_rests_on_survives_power_loss"],
+    ),
+    classic(
+        "time-of-a-decision-goes-back",
+        "a clock that is set back makes a decision earlier than the events that it rests on",
+        &["state::answers::the_time_of_a_decision_is_not_before_that_of_any_event"],
+    ),
+    classic(
+        "appends-between-decision-and-events",
+        "another handle appends between the state that a decision sees and its events",
+        &[
+            "state::threads::a_store_beside_cuts_is_the_fold_of_what_is_left",
+            "state::threads::answers_follow_from_the_log_in_its_order",
+        ],
+    ),
+    classic(
+        "records-not-counted-after-a-flush",
+        "the tail forgets that records are counted when a group is cut off",
+        &[
+            "state::threads::a_store_beside_cuts_is_the_fold_of_what_is_left",
+            "state::threads::answers_follow_from_the_log_in_its_order",
+        ],
+    ),
+    classic(
+        "records-not-counted-after-one-apart",
+        "the tail forgets that records are counted when one has a group of its own",
+        &["state::threads::a_store_beside_cuts_is_the_fold_of_what_is_left"],
+    ),
+    classic(
+        "decided-without-what-waits",
+        "a store decides without events that a full disk keeps in staging memory",
+        &["durability::outcomes::full::no_state_is_made_on_a_full_disk_without_what_waits_to_be_written"],
+    ),
+    classic(
+        "cut-not-counted",
+        "a store hears nothing of a cut",
+        &[
+            "reading::positions::live::a_state_whose_events_were_cut_off_is_folded_again",
+            "state::threads::a_store_beside_cuts_is_the_fold_of_what_is_left",
+        ],
     ),
     classic(
         "half-a-history-folded",

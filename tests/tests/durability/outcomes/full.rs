@@ -6,10 +6,10 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use wal_db::{
     Wal, WalError, WalRecord,
-    state::{At, State},
+    state::{At, State, StoreConfig, TransactError},
 };
 use wal_tests::{
-    all,
+    all, assert_is,
     disk::{Disk, EIO, Fault, Op, is_poisoned, open},
     payload, put, quiet_heap, ticket,
 };
@@ -93,15 +93,48 @@ impl State for Sum {
 fn a_commit_that_is_told_not_durable_counts_once() {
     let disk = Disk::new();
     let log = open(&disk, quiet_heap()).typed::<Added>().unwrap();
-    let mut live = log.live::<Sum>().unwrap();
-    live.commit(Added(1)).unwrap();
+    let store = log.store::<Sum>(StoreConfig::new()).unwrap();
+    store.commit(Added(1)).unwrap();
     disk.set(Op::Write, FULL);
-    assert!(not_durable(live.commit(Added(10))).is_some());
-    assert_eq!(live.state().0, 1, "it is applied when it is durable");
+    assert!(not_durable(store.commit(Added(10))).is_some());
+    assert!(not_durable(store.read(|sum| sum.0)).is_none(), "of no record");
+    assert_eq!(store.peek(|sum| sum.0).unwrap(), 11, "it is in the log");
     disk.heal();
-    log.wal().sync().unwrap();
-    assert_eq!(live.catch_up().unwrap(), 1);
-    assert_eq!(live.state().0, 11);
+    assert_eq!(store.read(|sum| sum.0).unwrap(), 11);
+    assert_eq!(
+        store.read(|sum| sum.0).unwrap(),
+        log.rebuild::<Sum>().unwrap().state.0
+    );
+}
+
+/// What waits to be written is in the log: nothing is decided, and nothing is folded, as if it were not.
+#[test]
+fn no_state_is_made_on_a_full_disk_without_what_waits_to_be_written() {
+    let disk = Disk::new();
+    let log = open(&disk, quiet_heap()).typed::<Added>().unwrap();
+    log.append_and_sync(&Added(1)).unwrap();
+    disk.set(Op::Write, FULL);
+    log.append(&Added(10)).unwrap();
+    assert!(not_durable(log.rebuild::<Sum>().map(drop)).is_none());
+    assert!(not_durable(log.store::<Sum>(StoreConfig::new()).map(drop)).is_none());
+    disk.heal();
+    assert_eq!(log.rebuild::<Sum>().unwrap().state.0, 11);
+    let store = log.store::<Sum>(StoreConfig::new()).unwrap();
+    disk.set(Op::Write, FULL);
+    assert!(not_durable(store.commit(Added(100))).is_some());
+    // Of no event of its own.
+    let refused = store.transact::<(), ()>(|_, _| Err(()));
+    let Err(TransactError::Wal(error)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(not_durable(Err::<(), _>(error)).is_none());
+    // Of another handle, and not seen yet: nothing is decided without it, and nothing was appended.
+    log.append(&Added(1000)).unwrap();
+    assert_is!(store.commit(Added(5)), Err(WalError::Full { .. }));
+    assert!(not_durable(store.peek(|sum| sum.0)).is_none());
+    disk.heal();
+    assert_eq!(store.read(|sum| sum.0).unwrap(), 1111);
+    assert_eq!(log.rebuild::<Sum>().unwrap().state.0, 1111);
 }
 
 #[test]

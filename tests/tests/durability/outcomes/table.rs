@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::{
     Lsn, MemStore, Record, Result, Retention, Start, Wal, WalConfig, WalError, WalRecord,
     schema::Schemas,
-    state::{At, Live, State},
+    state::{At, State, Store, StoreConfig},
 };
 use wal_tests::{
     disk::{Disk, EIO, Fault, Op, open},
@@ -19,7 +19,7 @@ const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../doc
 /// What is appended, and never anything else.
 const LEN: usize = 1_234;
 
-type Run = fn(&Wal, &[u8], &mut Live<Nothing>) -> Result<()>;
+type Run = fn(&Wal, &[u8], Option<&Store<Nothing>>) -> Result<()>;
 
 /// A call, with the number of records that it appends.
 struct Call {
@@ -32,7 +32,7 @@ const fn call(name: &'static str, appends: usize, run: Run) -> Call {
     Call { name, appends, run }
 }
 
-const CALLS: [Call; 27] = [
+const CALLS: [Call; 29] = [
     call("append", 1, |wal, data, _| wal.append(data).map(drop)),
     call("append of 100 KB", 1, |wal, data, _| {
         let large = [data, &vec![7; 100_000][..]].concat();
@@ -69,9 +69,11 @@ const CALLS: [Call; 27] = [
     call("EventLog::append_and_sync", 1, |wal, data, _| {
         wal.typed::<Noted>()?.append_and_sync(&Noted::of(data)).map(drop)
     }),
-    call("Live::commit", 1, |_, data, live| {
-        live.commit(Noted::of(data)).map(drop)
+    call("Store::commit", 1, |_, data, store| {
+        store.unwrap().commit(Noted::of(data)).map(drop)
     }),
+    call("Store::read", 0, |_, _, store| store.unwrap().read(|_| ())),
+    call("Store::peek", 0, |_, _, store| store.unwrap().peek(|_| ())),
     call("sync", 0, |wal, _, _| wal.sync()),
     call("ticket, wait", 0, |wal, _, _| wal_tests::sync_to(wal, last(wal))),
     call("drain", 0, |wal, _, _| wal.drain()),
@@ -191,18 +193,20 @@ fn found(disk: &Disk, config: WalConfig, data: &[u8]) -> usize {
 }
 
 /// Tries one call, and checks what its outcome says of its record.
-fn tried(call: &Call, situation: &Situation, form: &(&str, WalConfig)) -> &'static str {
+fn tried(call: &Call, situation: &Situation, form: &(&str, WalConfig), has_store: bool) -> &'static str {
     let (disk, config) = (Disk::new(), form.1);
     let wal = open(&disk, config);
     wal.append_typed(&Noted::of(&[b'c'; 100])).unwrap();
     wal.sync().unwrap();
-    let mut live = wal.typed().unwrap().live::<Nothing>().unwrap();
+    // Beside a store, every record is counted. That makes no difference.
+    let has_store = has_store || call.name.starts_with("Store");
+    let store = has_store.then(|| wal.typed().unwrap().store::<Nothing>(StoreConfig::new()).unwrap());
     (situation.1)(&disk, &wal);
     let data = payload(7, LEN)
         .iter()
         .map(|byte| b'A' + byte % 26)
         .collect::<Vec<u8>>();
-    let outcome = (call.run)(&wal, &data, &mut live);
+    let outcome = (call.run)(&wal, &data, store.as_ref());
     let said = outcome.as_ref().map_or_else(variant, |()| "Ok");
     let what = format!("{} where {}, {}: {outcome:?}", call.name, situation.0, form.0);
     if let Err(WalError::NotDurable { lsn, .. } | WalError::InDoubt { lsn, .. }) = &outcome
@@ -239,7 +243,15 @@ fn the_table_of_the_document_is_what_the_calls_say() {
     for call in &CALLS {
         table += &format!("\n| {} |", call.name);
         for situation in &SITUATIONS {
-            let [staged, through] = FORMS.each_ref().map(|form| tried(call, situation, form));
+            let [staged, through] = FORMS.each_ref().map(|form| {
+                let outcomes = [false, true].map(|has_store| tried(call, situation, form, has_store));
+                assert_eq!(
+                    outcomes[0], outcomes[1],
+                    "{} beside a store, {}",
+                    call.name, situation.0
+                );
+                outcomes[0]
+            });
             table += &match staged == through {
                 true => format!(" {staged} |"),
                 false => format!(" {staged}; {through} |"),

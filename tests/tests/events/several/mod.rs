@@ -11,7 +11,7 @@ use wal_db::{
     EventLog, Lsn, Meta, Start, Wal, WalError, WalRecord,
     codec::{Bincode, Codec, Json, Postcard},
     event::{Retired, TypedError, UnknownEvent, Unreadable, WalDecodeOwned},
-    state::{At, State},
+    state::{At, State, StoreConfig},
     testing::{DeclaredType, LockMode, ReadableType, check_history, check_lock},
 };
 use wal_tests::{assert_is, wal};
@@ -321,13 +321,13 @@ impl State for Books {
 fn a_state_is_made_of_events_of_several_families() {
     let wal = wal();
     let log = wal.typed::<App>().unwrap();
-    let mut live = log.live::<Books>().unwrap();
-    live.commit(placed(1)).unwrap();
-    live.commit(billed(1, 900)).unwrap();
+    let store = log.store::<Books>(StoreConfig::new()).unwrap();
+    store.commit(placed(1)).unwrap();
+    store.commit(billed(1, 900)).unwrap();
     wal.append_typed(&Billed { order: 1, cents: 50 }).unwrap();
-    live.catch_up().unwrap();
-    assert_eq!(*live.state(), Books { open: 1, owed: 950 });
-    assert_eq!(log.rebuild::<Books>().unwrap().state, *live.state());
+    let books = Books { open: 1, owed: 950 };
+    store.read(|kept| assert_eq!(*kept, books)).unwrap();
+    assert_eq!(log.rebuild::<Books>().unwrap().state, books);
 }
 
 // ---- older, retired and unknown events ------------------------------------------------------------------------------

@@ -46,7 +46,8 @@ impl Wal {
     /// Appends a record of `len` bytes that `fill` writes in place; they are zero when it gets them. If it panics,
     /// nothing was appended and the panic goes on.
     ///
-    /// Others wait for `fill` to end before they can flush this log: keep it short. Inside, every call on this log that
+    /// Others wait for `fill` to end before they can flush this log, and while a [state store](crate::state::Store) of it
+    /// exists, before they can append: keep it short, and wait for nobody. Inside, every call on this log that
     /// reads or writes, on any of its handles, is [`Reentrant`](crate::WalError::Reentrant). Other logs can be used, and
     /// the last handle of another log that is dropped there closes it.
     ///
@@ -152,6 +153,16 @@ impl Wal {
     /// That nothing was cut off of what was read before `lsn`.
     pub(crate) fn check_followed(&self, lsn: Lsn) -> Result<()> {
         self.here()?.check_followed(lsn.pos())
+    }
+
+    /// Puts all that was appended where it can be read; what keeps it out is an error.
+    pub(crate) fn drain_to_read(&self) -> Result<()> {
+        let drained = self.here()?.drain_to(u64::MAX);
+        drained.map_err(WalError::of_what_was_taken)
+    }
+
+    pub(crate) fn log_id(&self) -> [u8; 16] {
+        self.view().base.log.0
     }
 
     pub(crate) fn with_dictionary<T>(&self, run: impl FnOnce(&[Entry]) -> T) -> Result<T> {

@@ -3,6 +3,7 @@
 use super::{
     committer::{AROUND, Apart, Placed},
     turn::Turn,
+    turnstile::Way,
     writer::Writer,
 };
 use crate::{
@@ -14,15 +15,15 @@ use crate::{
 
 impl Writer {
     /// Appends one record that starts before the position that `before` returns, which is asked again when that has
-    /// passed. Returns where its frame starts and ends.
+    /// passed, and told whether everybody else waits. Returns where its frame starts and ends.
     #[inline(always)]
     pub(crate) fn append(
         &self,
         kind: Kind,
         payload: &[u8],
-        mut before: impl FnMut() -> Result<Pos>,
+        mut before: impl FnMut(bool) -> Result<Pos>,
     ) -> Result<(u64, u64)> {
-        match self.append_at_once(kind, payload, before()?) {
+        match self.append_at_once(kind, payload, before(false)?) {
             Some(pos) => Ok((pos, pos + format::frame_len(payload.len()))),
             None => self.append_slowly(kind, payload, before),
         }
@@ -63,18 +64,32 @@ impl Writer {
         &self,
         kind: Kind,
         payload: &[u8],
-        before: impl FnMut() -> Result<Pos>,
+        before: impl FnMut(bool) -> Result<Pos>,
+    ) -> Result<(u64, u64)> {
+        let mut way = Way::Open;
+        let placed = self.append_on(&mut way, kind, payload, before)?;
+        drop(way);
+        self.after_append(placed.0, placed.1)?;
+        Ok(placed)
+    }
+
+    /// As [`append`](Self::append), by somebody who may have passed the turnstile, and who calls
+    /// [`after_append`](Self::after_append) when others may pass.
+    pub(super) fn append_on<'w>(
+        &'w self,
+        way: &mut Way<'w>,
+        kind: Kind,
+        payload: &[u8],
+        before: impl FnMut(bool) -> Result<Pos>,
     ) -> Result<(u64, u64)> {
         self.check_usable()?;
         let need = self.checked_frame_len(payload.len())?;
         let pos = if need > self.ring.max_claim() {
-            self.append_apart(kind, &[payload], before)?
+            self.append_apart(way, kind, &[payload], before)?
         } else {
             let crc = format::crc32(payload);
-            let claim = self.claim(need, before)?;
-            let pos = self.place(claim, kind, payload, crc);
-            self.after_append(pos)?;
-            pos
+            let claim = self.claim(way, need, before)?;
+            self.place(claim, kind, payload, crc)
         };
         Ok((pos, pos + need))
     }
@@ -85,7 +100,27 @@ impl Writer {
         &self,
         kind: Kind,
         payloads: &[&[u8]],
-        before: impl FnMut() -> Result<Pos>,
+        before: impl FnMut(bool) -> Result<Pos>,
+    ) -> Result<(Vec<Lsn>, u64)> {
+        let mut way = match kind {
+            Kind::Schema => Way::Past,
+            _ => Way::Open,
+        };
+        let (lsns, end) = self.append_batch_on(&mut way, kind, payloads, before)?;
+        drop(way);
+        if let Some(first) = lsns.first() {
+            self.after_append(first.pos(), end)?;
+        }
+        Ok((lsns, end))
+    }
+
+    /// As [`append_batch`](Self::append_batch) and [`append_on`](Self::append_on).
+    pub(super) fn append_batch_on<'w>(
+        &'w self,
+        way: &mut Way<'w>,
+        kind: Kind,
+        payloads: &[&[u8]],
+        before: impl FnMut(bool) -> Result<Pos>,
     ) -> Result<(Vec<Lsn>, u64)> {
         self.check_usable()?;
         let mut need = 0u64;
@@ -106,10 +141,10 @@ impl Writer {
             return Ok((Vec::new(), 0));
         };
         let pos = if need > self.ring.max_claim() {
-            self.append_apart(kind, payloads, before)?
+            self.append_apart(way, kind, payloads, before)?
         } else {
             let crcs: Vec<u32> = payloads.iter().map(|payload| format::crc32(payload)).collect();
-            let mut claim = self.claim(need, before)?;
+            let mut claim = self.claim(way, need, before)?;
             let (pos, key) = (claim.pos(), self.ring.key());
             let mut at = format::frame_len(first.len());
             for (i, payload) in rest.iter().enumerate() {
@@ -129,7 +164,6 @@ impl Writer {
                 first.len() as u32,
                 crcs[0],
             ));
-            self.after_append(pos)?;
             pos
         };
         let mut at = pos;
@@ -145,14 +179,15 @@ impl Writer {
     pub(crate) fn append_in_place(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<u64> {
         self.check_usable()?;
         let need = self.checked_frame_len(len)?;
+        let mut way = Way::Open;
         if need > self.ring.max_claim() {
             let mut payload = vec![0; len];
             self.in_closure(|| fill(&mut payload));
             // The closure may have forked the process.
             self.check_process()?;
-            return self.append_apart(Kind::Data, &[&payload], anywhere);
+            return self.append_apart(&mut way, Kind::Data, &[&payload], anywhere);
         }
-        let mut claim = self.claim(need, anywhere)?;
+        let mut claim = self.claim(&mut way, need, anywhere)?;
         let pos = claim.pos();
         // If `fill` panics, the claim is dropped and becomes a void.
         let crc = claim.fill_with(FRAME_HEADER_LEN as u64, len, |space| {
@@ -171,7 +206,8 @@ impl Writer {
             len as u32,
             crc,
         ));
-        self.after_append(pos)?;
+        drop(way);
+        self.after_append(pos, pos + need)?;
         Ok(pos)
     }
 
@@ -189,20 +225,40 @@ impl Writer {
 
     /// Takes the next `need` bytes, if they start before the position that `before` returns; waits for room.
     #[inline(always)]
-    fn claim(&self, need: u64, mut before: impl FnMut() -> Result<Pos>) -> Result<Claim<'_>> {
+    fn claim<'w>(
+        &'w self,
+        way: &mut Way<'w>,
+        need: u64,
+        mut before: impl FnMut(bool) -> Result<Pos>,
+    ) -> Result<Claim<'w>> {
         loop {
-            match self.ring.claim(need, before()?) {
-                Ok(claim) => return Ok(claim),
+            let before = before(way.is_alone())?;
+            let claimed = match way.is_open() {
+                true => self.ring.claim(need, before),
+                false => self.ring.claim_counted(need, before),
+            };
+            match claimed {
+                Ok(claim) => {
+                    way.count();
+                    return Ok(claim);
+                }
+                Err(Denied::Counted) => self.pass_turnstile(way)?,
                 Err(denied) => self.wait_for_room(need, denied)?,
             }
         }
+    }
+
+    #[cold]
+    fn pass_turnstile<'w>(&'w self, way: &mut Way<'w>) -> Result<()> {
+        *way = Way::Counted(self.turnstile.pass()?);
+        Ok(())
     }
 
     /// Waits until a claim that was denied can be tried again, and makes room if nobody else does.
     #[cold]
     fn wait_for_room(&self, need: u64, denied: Denied) -> Result<()> {
         match denied {
-            Denied::Late => {}
+            Denied::Late | Denied::Counted => {}
             Denied::Shut => return Err(self.shut_error()),
             Denied::NoRoom if self.ring.waits_for_disk(need) => {
                 self.guarded(|| {
@@ -236,9 +292,13 @@ impl Writer {
         }
     }
 
-    /// What an append owes after its record is published.
+    /// What an append owes after its records, from `pos` up to `end`, are published. Those that have a group of their own
+    /// are in the store already.
     #[inline]
-    fn after_append(&self, pos: u64) -> Result<()> {
+    pub(crate) fn after_append(&self, pos: u64, end: u64) -> Result<()> {
+        if end - pos > self.ring.max_claim() {
+            return Ok(());
+        }
         if self.write_through {
             return self
                 .write_through(pos)
@@ -266,11 +326,12 @@ impl Writer {
 
     /// Appends records that are too long for the ring; returns where the first one's frame starts.
     #[cold]
-    fn append_apart(
-        &self,
+    fn append_apart<'w>(
+        &'w self,
+        way: &mut Way<'w>,
         kind: Kind,
         payloads: &[&[u8]],
-        mut before: impl FnMut() -> Result<Pos>,
+        mut before: impl FnMut(bool) -> Result<Pos>,
     ) -> Result<u64> {
         let need: u64 = payloads
             .iter()
@@ -280,12 +341,14 @@ impl Writer {
             let apart = Apart {
                 kind,
                 payloads,
-                before: before()?,
+                before: before(way.is_alone())?,
+                way,
             };
             let placed = Turn::take(self).run(|held| held.write_apart(&apart))?;
             match placed {
                 Placed::At(pos) => return Ok(pos),
                 Placed::Late => {}
+                Placed::Counted => self.pass_turnstile(way)?,
                 Placed::NoRoom => self.guarded(|| self.make_ready(need + AROUND))?,
             }
         }
@@ -293,7 +356,7 @@ impl Writer {
 }
 
 #[inline]
-pub(crate) fn anywhere() -> Result<Pos> {
+pub(crate) fn anywhere(_: bool) -> Result<Pos> {
     Ok(Pos::MAX)
 }
 

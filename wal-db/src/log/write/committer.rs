@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{gathering::Gathering, turn::Held, writer::Writer};
+use super::{gathering::Gathering, turn::Held, turnstile::Way, writer::Writer};
 use crate::{
     config::Durability,
     error::{Result, WalError},
@@ -37,6 +37,8 @@ pub(crate) enum Placed {
     At(u64),
     /// It would start too far on.
     Late,
+    /// All records are counted, and these were not.
+    Counted,
     /// Space has to be made ready first.
     NoRoom,
 }
@@ -47,6 +49,7 @@ pub(crate) struct Apart<'a> {
     pub(crate) payloads: &'a [&'a [u8]],
     /// It starts before this position, or not at all.
     pub(crate) before: Pos,
+    pub(crate) way: &'a Way<'a>,
 }
 
 impl Committer {
@@ -249,14 +252,18 @@ impl Held<'_> {
         }
         // A full disk does no harm before the place is taken, and would after it.
         self.drain().map_err(WalError::of_nothing_taken)?;
-        let closed = match self.committer.consumer.reserve(&writer.ring, len, apart.before) {
+        let consumer = &mut self.committer.consumer;
+        let closed = match consumer.reserve(&writer.ring, len, apart.before, !apart.way.is_open()) {
             Ok(reserved) => reserved,
             Err(Denied::Late) => return Ok(Placed::Late),
+            Err(Denied::Counted) => return Ok(Placed::Counted),
             // Others have taken what was there.
             Err(Denied::NoRoom) => return Ok(Placed::NoRoom),
             // Nobody else can have frozen the log while this thread has the committer.
             Err(Denied::Shut | Denied::Frozen) => return Err(writer.shut_error()),
         };
+        // Before anybody can read it.
+        apart.way.count();
         self.write_up_to(closed.start).map_err(|error| {
             // The place that was taken stays empty, so nothing can come after it.
             writer.base.store.break_with(format!("writing: {error}"));

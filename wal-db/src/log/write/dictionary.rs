@@ -4,7 +4,7 @@
 //!
 //! What an entry says is up to the layer of events; here it is bytes.
 
-use super::{append::anywhere, writer::Writer};
+use super::{append::anywhere, turnstile::Way, writer::Writer};
 use crate::{
     error::{Result, WalError},
     format::{Kind, schema::Link},
@@ -84,7 +84,7 @@ impl Covered {
     }
 
     #[inline]
-    pub(super) fn cuts(&self) -> u64 {
+    pub(crate) fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Acquire)
     }
 
@@ -110,7 +110,7 @@ impl Writer {
     #[inline]
     pub(crate) fn append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
         let cuts = self.covered.cuts();
-        let before = || self.described_before(schema, || self.describe_one(schema, payload));
+        let before = |alone| self.described_before(schema, || self.describe_new(schema, &[payload], alone));
         let (pos, end) = self.append(Kind::Typed, payload, before)?;
         if self.covered.cuts() == cuts {
             return Ok((pos, end));
@@ -118,6 +118,20 @@ impl Writer {
         self.describe_behind(&[*schema]);
         let behind = self.dictionary.newest().map_or(end, |schema| schema + 1);
         Ok((pos, end.max(behind)))
+    }
+
+    /// As [`append_described`](Self::append_described), by somebody who has passed the turnstile: the log is not cut
+    /// meanwhile. The caller calls [`after_append`](Self::after_append) as well, once others may pass.
+    pub(crate) fn append_described_on<'w>(
+        &'w self,
+        way: &mut Way<'w>,
+        payload: &[u8],
+        schema: Option<&Described<'_>>,
+    ) -> Result<(u64, u64)> {
+        self.append_on(way, Kind::Typed, payload, |alone| match schema {
+            Some(schema) => self.described_before(schema, || self.describe_new(schema, &[payload], alone)),
+            None => anywhere(alone),
+        })
     }
 
     /// As [`append_described`](Self::append_described), for records that are there together or not at all. Those that
@@ -128,12 +142,30 @@ impl Writer {
         payloads: &[&[u8]],
         schemas: &[Described<'_>],
     ) -> Result<Vec<Lsn>> {
+        let mut way = Way::Open;
+        let (lsns, end) = self.append_batch_described_on(&mut way, payloads, schemas)?;
+        drop(way);
+        if let Some(first) = lsns.first() {
+            self.after_append(first.pos(), end)?;
+        }
+        Ok(lsns)
+    }
+
+    /// As [`append_batch_described`](Self::append_batch_described), and as
+    /// [`append_described_on`](Self::append_described_on) if the turnstile was passed.
+    pub(crate) fn append_batch_described_on<'w>(
+        &'w self,
+        way: &mut Way<'w>,
+        payloads: &[&[u8]],
+        schemas: &[Described<'_>],
+    ) -> Result<(Vec<Lsn>, u64)> {
         let cuts = self.covered.cuts();
         let mut before = Pos::MAX;
-        let (lsns, _) = self.append_batch(Kind::Typed, payloads, || {
+        let (lsns, end) = self.append_batch_on(way, Kind::Typed, payloads, |alone| {
             before = Pos::MAX;
             for schema in schemas {
-                before = before.min(self.described_before(schema, || self.describe_new(schema, payloads))?);
+                let describe = || self.describe_new(schema, payloads, alone);
+                before = before.min(self.described_before(schema, describe)?);
             }
             Ok(before)
         })?;
@@ -141,7 +173,7 @@ impl Writer {
         if reaches_on || self.covered.cuts() != cuts {
             self.describe_behind(schemas);
         }
-        Ok(lsns)
+        Ok((lsns, end))
     }
 
     /// A typed record that starts before the position that is returned has this schema in front of it.
@@ -158,13 +190,12 @@ impl Writer {
     }
 
     #[cold]
-    fn describe_one(&self, schema: &Described<'_>, payload: &[u8]) -> Result<Pos> {
-        self.describe_new(schema, &[payload])
-    }
-
-    #[cold]
-    fn describe_new(&self, schema: &Described<'_>, payloads: &[&[u8]]) -> Result<Pos> {
-        schema.of.check(payloads)?;
+    fn describe_new(&self, schema: &Described<'_>, payloads: &[&[u8]], is_alone: bool) -> Result<Pos> {
+        match is_alone {
+            // Whatever the program's code does with the log would wait for this thread.
+            true => self.in_closure(|| schema.of.check(payloads))?,
+            false => schema.of.check(payloads)?,
+        }
         self.describe(schema)
     }
 

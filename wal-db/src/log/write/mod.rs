@@ -4,8 +4,8 @@
 //! writes them to the store in groups and flushes it (`committer`); `commit` has those that wait for that, with `ticket`,
 //! `gathering` those that a flush waits for, and `zeros` what makes small commits cheaper.
 //! `background` has the two threads that do so unasked, and `room` those that wait for space. `truncate` drops records at
-//! both ends, `growth` changes how much staging memory is used, `dictionary` writes the schemas of typed records, and
-//! `backup` copies a log that is in use.
+//! both ends, `growth` changes how much staging memory is used, `dictionary` writes the schemas of typed records,
+//! `backup` copies a log that is in use, and the `turnstile` is for those who have to know of every record.
 
 pub(crate) mod append;
 pub(crate) mod background;
@@ -19,5 +19,6 @@ pub(crate) mod room;
 pub(crate) mod ticket;
 pub(crate) mod truncate;
 pub(crate) mod turn;
+pub(crate) mod turnstile;
 pub(crate) mod writer;
 mod zeros;

@@ -62,6 +62,8 @@ impl Writer {
             return Err(WalError::NoSuchRecord { lsn });
         }
         let end = record.lsn().pos() + crate::format::frame_len(record.len());
+        let passage = self.turnstile.pass()?;
+        passage.count();
         let mut schemas = self.dictionary.lock();
         let mut turn = Turn::take(self);
         // From here on, closing waits for the turn.
@@ -76,6 +78,7 @@ impl Writer {
         let done = self.line.arrive(self.base.durable(), false);
         drop(turn);
         drop(schemas);
+        drop(passage);
         self.tell_all(done, || Ok(()));
         match result.map_err(WalError::of_what_was_taken)? {
             Dead::Nothing => {}

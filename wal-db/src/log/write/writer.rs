@@ -10,6 +10,7 @@ use super::{
     growth::{Growth, first_bytes},
     room::Room,
     turn::{Held, Turn},
+    turnstile::Turnstile,
 };
 use crate::{
     config::{NotMapped, Staging, StagingInUse, WalConfig},
@@ -48,6 +49,7 @@ pub(crate) struct Writer {
     pub(crate) room: Room,
     pub(crate) background: BackgroundWork,
     pub(super) growth: Growth,
+    pub(crate) turnstile: Turnstile,
     pub(crate) write_through: bool,
     pub(crate) staging: StagingInUse,
     /// An append is done when its record is in staging memory, and a claim fails in a child that was forked off.
@@ -146,6 +148,7 @@ impl Writer {
             room: Room::new(),
             background: BackgroundWork::new(writer, config.pool()),
             growth: Growth::new(),
+            turnstile: Turnstile::new(),
             write_through,
             staging,
             closed: Mutex::new(false),

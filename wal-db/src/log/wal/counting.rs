@@ -1,0 +1,150 @@
+//! What a state store needs of its log: to know of every record, and to decide and append while nobody else does.
+
+use super::Wal;
+use crate::{
+    error::Result,
+    log::write::{dictionary::Described, turnstile::Way, writer::Writer},
+    lsn::Lsn,
+    sync::Arc,
+};
+
+/// While it lives, every record is counted, of all handles.
+pub(crate) struct Counting {
+    writer: Arc<Writer>,
+}
+
+impl Wal {
+    pub(crate) fn count_records(&self) -> Result<Counting> {
+        self.here()?.check_usable()?;
+        let writer = self.writer()?.clone();
+        writer.count_records();
+        Ok(Counting { writer })
+    }
+}
+
+impl Counting {
+    /// That the log can be used from here, and that this thread is not the one that appends alone.
+    pub(crate) fn check_usable(&self) -> Result<()> {
+        self.writer.check_usable()?;
+        self.writer.turnstile.check_not_passed()
+    }
+
+    /// A number that moves when records are appended or cut off.
+    pub(crate) fn passed(&self) -> u64 {
+        self.writer.turnstile.passed()
+    }
+
+    /// How often the end of the log was cut off.
+    pub(crate) fn cuts(&self) -> u64 {
+        self.writer.covered.cuts()
+    }
+
+    /// Puts all that was appended before the call where it can be read. What keeps it out is an error, of the write.
+    pub(crate) fn drain(&self) -> Result<()> {
+        self.writer.drain_to(u64::MAX)
+    }
+
+    /// Waits until nobody else appends. Errors are those of [`check_usable`](Self::check_usable).
+    pub(crate) fn pass(&self) -> Result<Alone<'_>> {
+        self.check_usable()?;
+        Ok(Alone {
+            writer: &self.writer,
+            way: Way::Counted(self.writer.turnstile.pass()?),
+        })
+    }
+
+    /// Whether a write or a flush has failed: nothing more is taken then.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.writer.is_poisoned()
+    }
+
+    /// That none has.
+    pub(crate) fn check_not_failed(&self) -> Result<()> {
+        match self.has_failed() {
+            true => Err(self.writer.poisoned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs code of the program that others wait for, and that must not wait for them: it cannot use the log.
+    pub(crate) fn in_closure<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.writer.in_closure(run)
+    }
+
+    /// Up to where the log has to be durable for the record at `lsn` to be.
+    pub(crate) fn durable_target(&self, lsn: Lsn) -> Result<u64> {
+        self.writer.durable_target(lsn)
+    }
+
+    pub(crate) fn is_durable(&self, target: u64) -> bool {
+        self.writer.base.durable() >= target
+    }
+
+    pub(crate) fn sync_to(&self, target: u64) -> Result<()> {
+        self.writer.sync_to(target)
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        // A child has locks that may be held for good, and nothing to count.
+        if !self.writer.is_in_child() {
+            self.writer.count_no_more();
+        }
+    }
+}
+
+/// Nobody else appends to the log while it lives.
+pub(crate) struct Alone<'w> {
+    writer: &'w Writer,
+    way: Way<'w>,
+}
+
+/// Where records that were appended alone start and end.
+#[derive(Clone, Copy)]
+pub(crate) struct Placed {
+    first: u64,
+    end: u64,
+}
+
+impl Placed {
+    /// Up to where the log has to be durable for them to be.
+    pub(crate) fn end(self) -> u64 {
+        self.end
+    }
+}
+
+impl Alone<'_> {
+    /// What [`Counting::passed`] is.
+    pub(crate) fn passed(&self) -> u64 {
+        self.writer.turnstile.passed()
+    }
+
+    /// Appends an event after its schema.
+    pub(crate) fn append(&mut self, payload: &[u8], schema: Option<&Described<'_>>) -> Result<(Lsn, Placed)> {
+        let (first, end) = self.writer.append_described_on(&mut self.way, payload, schema)?;
+        Ok((Lsn::from_pos(first), Placed { first, end }))
+    }
+
+    /// Appends events after their schemas, all or none; there is one at least.
+    pub(crate) fn append_batch(
+        &mut self,
+        payloads: &[&[u8]],
+        schemas: &[Described<'_>],
+    ) -> Result<(Vec<Lsn>, Placed)> {
+        let (lsns, end) = self
+            .writer
+            .append_batch_described_on(&mut self.way, payloads, schemas)?;
+        let first = lsns.first().map_or(end, |first| first.pos());
+        Ok((lsns, Placed { first, end }))
+    }
+
+    /// Lets others append, and does what is left to do for what was appended.
+    pub(crate) fn leave(self, placed: Option<Placed>) -> Result<()> {
+        let Alone { writer, way } = self;
+        drop(way);
+        // The state's code may have forked the process.
+        writer.check_process()?;
+        placed.map_or(Ok(()), |placed| writer.after_append(placed.first, placed.end))
+    }
+}

@@ -1,0 +1,134 @@
+//! The turnstile: while somebody has to know of every record, as a state store does, appends pass it one at a time and are
+//! counted.
+//!
+//! It costs nothing where nobody needs it: a sign in the tail of the log turns away those who have not passed. Schemas are
+//! no records and go past it.
+//!
+//! A thread that has passed may wait for room in the ring and takes the dictionary's lock, the turn and all that come after these;
+//! so nobody who has one of them comes here. Callbacks of tickets are not called meanwhile, because they may append.
+
+use std::cell::Cell;
+
+use super::writer::Writer;
+use crate::{
+    error::{Result, WalError},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering, thread_local},
+};
+
+thread_local! {
+    /// Its address is a number that no other thread has at the same time.
+    static ME: Cell<u8> = const { Cell::new(0) };
+}
+
+fn me() -> u64 {
+    ME.with(|me| std::ptr::from_ref(me).addr() as u64)
+}
+
+pub(crate) struct Turnstile {
+    /// How many need it.
+    users: Mutex<u32>,
+    way: Mutex<()>,
+    /// Which thread has passed; 0 if none has.
+    owner: AtomicU64,
+    passed: AtomicU64,
+}
+
+impl Turnstile {
+    pub(crate) fn new() -> Self {
+        Turnstile {
+            users: Mutex::new(0),
+            way: Mutex::new(()),
+            owner: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits until nobody else appends. Code of the program that runs meanwhile is told that it cannot use the log.
+    pub(crate) fn pass(&self) -> Result<Passage<'_>> {
+        self.check_not_passed()?;
+        let alone = self.way.lock();
+        self.owner.store(me(), Ordering::Relaxed);
+        Ok(Passage {
+            turnstile: self,
+            _alone: alone,
+        })
+    }
+
+    /// That this thread would not wait for itself.
+    pub(crate) fn check_not_passed(&self) -> Result<()> {
+        match self.owner.load(Ordering::Relaxed) == me() {
+            true => Err(WalError::Reentrant),
+            false => Ok(()),
+        }
+    }
+
+    /// A number that moves when records are appended or cut off.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Acquire)
+    }
+}
+
+/// Nobody else appends while it is held.
+pub(crate) struct Passage<'w> {
+    turnstile: &'w Turnstile,
+    _alone: MutexGuard<'w, ()>,
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.turnstile.owner.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Passage<'_> {
+    /// Says that records come, or go. They may not be there yet: who sees the number has to pass to see what it is about.
+    pub(crate) fn count(&self) {
+        self.turnstile.passed.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// How an append comes to its place.
+pub(crate) enum Way<'w> {
+    /// Through the turnstile if it is needed.
+    Open,
+    /// It has passed.
+    Counted(Passage<'w>),
+    /// What is no record is not counted.
+    Past,
+}
+
+impl Way<'_> {
+    /// Whether everybody else waits.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self, Way::Counted(_))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Way::Open)
+    }
+
+    /// After a place was found: a record that was refused is none.
+    #[inline(always)]
+    pub(super) fn count(&self) {
+        if let Way::Counted(passage) = self {
+            passage.count();
+        }
+    }
+}
+
+impl Writer {
+    /// Every record is counted from now on, until [`count_no_more`](Self::count_no_more) was called as often.
+    pub(crate) fn count_records(&self) {
+        let mut users = self.turnstile.users.lock();
+        *users += 1;
+        self.ring.set_counted(true);
+    }
+
+    pub(crate) fn count_no_more(&self) {
+        let mut users = self.turnstile.users.lock();
+        *users -= 1;
+        if *users == 0 {
+            self.ring.set_counted(false);
+        }
+    }
+}

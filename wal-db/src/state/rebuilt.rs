@@ -1,0 +1,133 @@
+//! Folding a log into a state.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{At, State};
+use crate::{
+    error::{Result, WalError},
+    event::{EventLog, Replay, WalDecodeOwned, codec::Codec},
+    log::Counting,
+    lsn::Lsn,
+};
+
+/// A state made from a log; see [`EventLog::rebuild`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Rebuilt<S> {
+    /// The state after the last event.
+    pub state: S,
+    /// The LSN to continue from: every event that is not in the state has this LSN or a later one.
+    pub next: Lsn,
+    /// How many events the state was made from.
+    pub events: u64,
+    /// The latest time that the metadata of an event in the state gives, in microseconds since 1970-01-01 00:00 UTC.
+    pub time_us: Option<i64>,
+    /// The LSN of the last event in the state.
+    pub last: Option<Lsn>,
+    /// How many parts of the record at `next` are in the state: 0 but in the middle of an event that was split.
+    parts: u32,
+    log: [u8; 16],
+}
+
+impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
+    /// Folds the whole log into a new state.
+    ///
+    /// # Errors
+    /// [`Truncated`](crate::WalError::Truncated) if records were dropped from the beginning of the log: a fold of the
+    /// rest would be another state. The first record that cannot be read or is not an event of `E`, as in [`Replay`].
+    /// [`ApplyPanicked`](crate::WalError::ApplyPanicked) if the state panics, and
+    /// [`NotDurable`](crate::WalError::NotDurable) if the disk is full and something waits to be written. There is no partial
+    /// state then.
+    pub fn rebuild<S>(&self) -> Result<Rebuilt<S>>
+    where
+        S: State<Event = E> + Default,
+    {
+        // An iterator shows what is in the store, and ends there if the disk is full.
+        self.wal().drain_to_read()?;
+        let mut rebuilt = Rebuilt::empty(self, S::default())?;
+        rebuilt.apply_all(self.replay(..)?, None)?;
+        Ok(rebuilt)
+    }
+}
+
+impl<S: State> Rebuilt<S> {
+    /// A state before any event of a log of which nothing was dropped.
+    pub(super) fn empty<C: Codec>(log: &EventLog<S::Event, C>, state: S) -> Result<Self> {
+        let status = log.wal().status();
+        if status.head_ordinal > 0 {
+            return Err(WalError::Truncated {
+                lsn: Lsn::ZERO,
+                head: status.head,
+            });
+        }
+        Ok(Rebuilt {
+            state,
+            next: Lsn::ZERO,
+            events: 0,
+            time_us: None,
+            last: None,
+            parts: 0,
+            log: log.wal().log_id(),
+        })
+    }
+
+    /// Takes in events that are read from the log, in a closure of it if it is counted.
+    pub(super) fn apply_all<C: Codec>(
+        &mut self,
+        events: Replay<S::Event, C>,
+        counting: Option<&Counting>,
+    ) -> Result<()> {
+        for event in events {
+            let event = event?;
+            if event.lsn == self.next && event.part < self.parts {
+                continue;
+            }
+            let at = At {
+                part: event.part,
+                ..At::replayed(event.lsn)
+            };
+            self.apply(event.event, at.with_meta(&event.meta), event.parts, counting)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in one of the `of` events that a record is. An error is a panic of the state, which is not the fold of the log
+    /// any more.
+    pub(super) fn apply(
+        &mut self,
+        event: S::Event,
+        at: At<'_>,
+        of: u32,
+        counting: Option<&Counting>,
+    ) -> Result<()> {
+        let at = At { log: self.log, ..at };
+        let parts = at.part + 1;
+        (self.next, self.parts) = match parts < of {
+            true => (at.lsn, parts),
+            false => (Lsn::new(at.lsn.get() + 1), 0),
+        };
+        self.events += 1;
+        self.last = Some(at.lsn);
+        self.time_us = self.time_us.max(at.time_us());
+        let applied = catch_unwind(AssertUnwindSafe(|| match counting {
+            Some(counting) => counting.in_closure(|| self.state.apply(event, at)),
+            None => self.state.apply(event, at),
+        }));
+        applied.map_err(|panic| WalError::ApplyPanicked {
+            lsn: at.lsn,
+            replaying: at.replaying,
+            message: message(panic),
+        })
+    }
+}
+
+/// What a panic says. What it was called with is not dropped, because that may panic, too.
+fn message(panic: Box<dyn std::any::Any + Send>) -> String {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        (None, None) => "with no text".to_owned(),
+    };
+    std::mem::forget(panic);
+    text
+}
