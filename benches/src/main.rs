@@ -35,6 +35,7 @@ mod plot;
 mod report;
 mod runner;
 mod stats;
+mod store;
 mod table;
 mod typed;
 mod verify;
@@ -77,6 +78,8 @@ enum Command {
     Claims(claims::Claims),
     /// Look for settings at which the log is several times as slow as at the next one.
     Cliffs(cliffs::Cliffs),
+    /// Decide in a state store, beside bare appends and commits.
+    Store(store::StoreArgs),
     /// Verify a long log, by several threads.
     Verify(verify::Verify),
     /// Measure what many logs in one process cost.
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Command::ManyLogs(args) => many::run(&args),
         Command::Claims(args) => claims::run(&args),
         Command::Cliffs(args) => cliffs::run(&args),
+        Command::Store(args) => store::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Idle(args) => idle::run(&args),
         Command::Child(child) => child::run(&child).map(|()| true),
