@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod codecs;
+mod decode_ahead;
 mod described;
 mod explain;
 mod families;

@@ -2,7 +2,8 @@
 
 use std::{process::Command, sync::mpsc::channel};
 
-use wal_db::{MemStore, Staging, Start, Wal, WalError, store::Background};
+use serde::{Deserialize, Serialize};
+use wal_db::{MemStore, Replay, Staging, Start, Wal, WalError, WalRecord, store::Background};
 use wal_tests::{
     PATIENCE, all, assert_is,
     files::{FORMS, Form, Place},
@@ -106,6 +107,50 @@ fn a_child_that_drops_a_log_in_memory_leaves_it_locked() {
         assert_eq!(child.says("dropping"), "Locked");
         opened.unwrap().close().unwrap();
         assert!(Wal::with_store_and_config(store, config).is_ok());
+    }
+}
+
+#[derive(Serialize, Deserialize, WalRecord)]
+#[wal(name = "replayed")]
+struct Replayed(u32);
+
+/// Its threads are the parent's, and so may be what they were about to do.
+#[test]
+fn a_child_of_a_replay_that_decodes_ahead_gets_what_was_handed_over_and_is_told() {
+    let wal = Wal::with_store(MemStore::new()).unwrap();
+    let log = wal.typed::<Replayed>().unwrap();
+    log.append_batch(&(0..20_000).map(Replayed).collect::<Vec<_>>())
+        .unwrap();
+    for taken in [0, 1, 2000, 19_999] {
+        let mut replay = Some(log.replay(..).unwrap().decode_ahead(3));
+        let numbers = |events: &mut Replay<Replayed>, count| -> Vec<u32> {
+            let events = events.take(count).map(|event| event.unwrap().event.0);
+            events.collect()
+        };
+        let before = numbers(replay.as_mut().unwrap(), taken);
+        let child = fork(|_| {
+            let mut events = replay.take().unwrap();
+            let mut last = before.len() as u32;
+            loop {
+                match events.next() {
+                    Some(Ok(event)) => assert_eq!(event.event.0, last),
+                    Some(Err(error)) => {
+                        assert!(events.next().is_none());
+                        drop(events);
+                        return said::<()>(Err(error));
+                    }
+                    None => return format!("it ended before {last}"),
+                }
+                last += 1;
+            }
+        });
+        assert_eq!(child.says("a replay"), format!("Poisoned: {FORKED}"), "{taken}");
+        let mut events = replay.unwrap();
+        assert!(
+            numbers(&mut events, usize::MAX)
+                .into_iter()
+                .eq(taken as u32..20_000)
+        );
     }
 }
 

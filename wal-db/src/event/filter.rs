@@ -4,7 +4,7 @@ use super::{info, meta::StreamKey, record::WalRecord};
 use crate::{error::TypedError, format::envelope::Envelope, log::RecordRef};
 
 /// What a header must say for its record to be decoded.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Filter {
     /// Whether records of other types are passed over.
     pub(super) others: bool,

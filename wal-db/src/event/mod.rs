@@ -28,6 +28,8 @@
 // | `copied` | records that were read and are appended as they are |
 // | `filter` | which records a replay decodes |
 // | `replay` | a part of the log as events, forwards, backwards, or as they come: `Replay` |
+// | `crew` | jobs that several threads do, and that come back in order |
+// | `decode_ahead` | a replay whose records several threads decode |
 // | `unreadable` | what a replay does about records that it cannot read, and what it remembers of them |
 // | `value` | reading without the type: `Value`, `Schemas`, `Record::to_value`, `Record::to_json` |
 // | `probe` | what the testing kit asks: payloads without a log |
@@ -36,6 +38,8 @@ mod batch;
 mod bounded;
 pub(crate) mod codec;
 mod copied;
+mod crew;
+mod decode_ahead;
 mod described;
 mod families;
 mod fields;

@@ -4,13 +4,14 @@ use std::{fmt, iter::FusedIterator, marker::PhantomData, time::Duration};
 
 use super::{
     codec::{Codec, DefaultCodec},
+    decode_ahead::DecodeAhead,
     filter::Filter,
     held, info,
     meta::{Meta, StreamKey},
     payload,
     record::{WalDecodeOwned, WalRecord},
     stored::Upcast,
-    unreadable::{Ahead, Notes, Skipped, Unreadable},
+    unreadable::{Ahead, Notes, Skipped, Unread, Unreadable},
 };
 use crate::{
     error::{Result, TypedError, WalError},
@@ -56,15 +57,18 @@ pub struct Event<E> {
 /// Filters look at the header of a record: what they pass over is not decoded, and not an error whatever it is.
 #[must_use = "nothing is read until the iterator is driven"]
 pub struct Replay<E, C = DefaultCodec, R = WalIter> {
-    records: R,
-    filter: Filter,
-    policy: Unreadable,
-    notes: Notes,
+    pub(super) records: R,
+    pub(super) filter: Filter,
+    pub(super) policy: Unreadable,
+    pub(super) notes: Notes,
     /// Events of a record that was split, which are still to come.
     split: std::vec::IntoIter<Event<E>>,
     /// A record of which so many events were handed out before.
     taken: Option<(Lsn, u32)>,
-    ended: bool,
+    /// Whether no more records are read here.
+    pub(super) ended: bool,
+    /// Has the events that come after those of a record that was split, if they are decoded ahead.
+    pub(super) ahead: Option<Box<DecodeAhead<E>>>,
     /// A record that was taken from a source that waits, and not handed out.
     kept_back: Option<Lsn>,
     /// Shapes that have not been compared, for a source that waits.
@@ -82,6 +86,7 @@ impl<E, C, R> Replay<E, C, R> {
             split: Vec::new().into_iter(),
             taken: None,
             ended: false,
+            ahead: None,
             kept_back: None,
             newer: None,
             events: PhantomData,
@@ -167,7 +172,7 @@ impl<E, C, R: Records> Replay<E, C, R> {
     }
 
     /// The name of a type that the program does not have is for the log to say.
-    fn with_name(&self, error: TypedError) -> TypedError {
+    pub(super) fn with_name(&self, error: TypedError) -> TypedError {
         error.named(|id| self.records.name_of(id))
     }
 }
@@ -177,7 +182,7 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Iterator for Replay<E, C, R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended && self.split.len() == 0 {
-            return None;
+            return self.next_ahead();
         }
         self.next_by(R::next_record)
     }
@@ -192,7 +197,7 @@ impl<E: WalRecord, C, R> fmt::Debug for Replay<E, C, R> {
             .field("filter", &self.filter)
             .field("policy", &self.policy)
             .field("skipped", &self.notes.skipped)
-            .field("ended", &self.ended)
+            .field("ended", &(self.ended && self.ahead.is_none()))
             .finish_non_exhaustive()
     }
 }
@@ -226,7 +231,10 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
                     {
                         return Some(Err(error));
                     }
-                    let read = read::<E, C>(record, &self.filter, &mut self.notes, self.policy);
+                    let read = read::<E, C>(record, &self.filter).or_else(|unread| {
+                        self.notes.unreadable(unread, self.policy)?;
+                        Ok(None)
+                    });
                     (record.lsn(), read)
                 }
             };
@@ -332,12 +340,10 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
 
 /// The events that a record is; `None` if it is passed over.
 #[inline]
-fn read<E: WalDecodeOwned, C: Codec>(
+pub(super) fn read<E: WalDecodeOwned, C: Codec>(
     record: RecordRef<'_>,
     filter: &Filter,
-    notes: &mut Notes,
-    policy: Unreadable,
-) -> Result<Option<Upcast<Event<E>>>, TypedError> {
+) -> Result<Option<Upcast<Event<E>>>, Unread> {
     if record.kind() == RecordKind::Schema {
         return Ok(None);
     }
@@ -359,7 +365,7 @@ fn read<E: WalDecodeOwned, C: Codec>(
         }
         Err(error) => (error, None),
     };
-    notes.unreadable(error, info, policy).map(|()| None)
+    Err(Unread { error, info })
 }
 
 fn part<E>(event: E, record: RecordRef<'_>, envelope: &Envelope<'_>, part: u32, parts: u32) -> Event<E> {
@@ -405,6 +411,11 @@ pub trait Records {
 
     /// The name that the log has for a type.
     fn name_of(&self, type_id: u32) -> Option<String>;
+
+    /// Fails in a child that was forked off. Only asked where events are decoded ahead.
+    fn check_process(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Records for WalIter {
@@ -422,6 +433,10 @@ impl Records for WalIter {
 
     fn name_of(&self, type_id: u32) -> Option<String> {
         self.with_dictionary(|held| held::name_of(held, type_id)).ok()?
+    }
+
+    fn check_process(&self) -> Result<()> {
+        WalIter::check_process(self)
     }
 }
 

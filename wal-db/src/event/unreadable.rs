@@ -122,6 +122,13 @@ pub struct Ahead {
     pub known: u16,
 }
 
+/// Why a record cannot be read.
+pub(super) struct Unread {
+    pub(super) error: TypedError,
+    /// What its envelope says, if that can be read.
+    pub(super) info: Option<EventInfo>,
+}
+
 /// What a replay remembers of records that it could not read.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -132,15 +139,9 @@ pub(super) struct Notes {
 
 impl Notes {
     /// Takes note of a record that cannot be read. Hands the error back if it ends the replay.
-    ///
-    /// `info` is what its envelope says, if it can be read.
     #[cold]
-    pub(super) fn unreadable(
-        &mut self,
-        error: TypedError,
-        info: Option<EventInfo>,
-        policy: Unreadable,
-    ) -> Result<(), TypedError> {
+    pub(super) fn unreadable(&mut self, unread: Unread, policy: Unreadable) -> Result<(), TypedError> {
+        let Unread { error, info } = unread;
         if let Some(info) = info {
             self.note_ahead(&error, info);
         }
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
     use crate::{Lsn, codec::CodecId};
 
-    fn unknown(type_id: u32, version: u16) -> (TypedError, Option<EventInfo>) {
+    fn unknown(type_id: u32, version: u16) -> Unread {
         let info = EventInfo {
             type_id,
             version,
@@ -202,16 +203,16 @@ mod tests {
             codec: info.codec,
             name: None,
         };
-        (error, Some(info))
+        let info = Some(info);
+        Unread { error, info }
     }
 
     #[test]
     fn what_is_kept_is_bounded_and_what_is_counted_is_not() {
         let mut notes = Notes::default();
         for type_id in 0..3000 {
-            let (error, info) = unknown(type_id, 1);
             notes
-                .unreadable(error, info, Unreadable::Collect)
+                .unreadable(unknown(type_id, 1), Unreadable::Collect)
                 .expect("passed over");
         }
         assert_eq!((notes.collected.len(), notes.ahead.len()), (MAX_KEPT, MAX_KEPT));
@@ -222,13 +223,16 @@ mod tests {
     #[test]
     fn an_error_that_is_not_about_one_record_is_never_skipped() {
         let mut notes = Notes::default();
-        let collision = TypedError::IdCollision {
-            id: 1,
-            first: "a",
-            second: "b",
+        let collision = Unread {
+            error: TypedError::IdCollision {
+                id: 1,
+                first: "a",
+                second: "b",
+            },
+            info: None,
         };
         notes
-            .unreadable(collision, None, Unreadable::Skip)
+            .unreadable(collision, Unreadable::Skip)
             .expect_err("it says that the program is wrong");
         assert_eq!(notes.skipped.total(), 0);
     }
@@ -237,9 +241,8 @@ mod tests {
     fn the_highest_version_counts() {
         let mut notes = Notes::default();
         for version in [2, 5, 3] {
-            let (error, info) = unknown(7, version);
             notes
-                .unreadable(error, info, Unreadable::Skip)
+                .unreadable(unknown(7, version), Unreadable::Skip)
                 .expect("passed over");
         }
         let stored: Vec<_> = notes

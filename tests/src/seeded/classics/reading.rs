@@ -74,6 +74,26 @@ pub(super) const READING: &[Bug] = &[
         &["reading::ahead::what_the_thread_cannot_read_the_replay_reads_itself"],
     ),
     classic(
+        "chunks-handed-over-as-they-are-done",
+        "a replay that decodes ahead hands over the events of a later chunk before those of an earlier one",
+        &["events::decode_ahead::a_chunk_that_is_done_waits_for_those_before_it"],
+    ),
+    classic(
+        "error-overtakes-what-was-read",
+        "a replay that decodes ahead ends where the log does, without the events that are still being decoded",
+        &["events::decode_ahead::an_error_of_the_store_and_a_panic_in_it_come_after_what_was_read"],
+    ),
+    classic(
+        "panic-in-a-decoding-thread-is-an-end",
+        "a conversion that panics in another thread ends a replay as the end of the log does",
+        &["events::decode_ahead::a_panic_in_a_conversion_reaches_who_takes_the_events_and_ends_the_replay"],
+    ),
+    classic(
+        "decoding-threads-left-behind",
+        "the threads that decode for a replay do not end with it",
+        &["events::decode_ahead::what_is_not_taken_is_bounded_and_goes_with_the_replay"],
+    ),
+    classic(
         "cursors-ignored",
         "what a cursor still needs is removed",
         &["reading::following::retention_drops_by_size_and_age_and_keeps_what_a_cursor_needs"],

@@ -45,6 +45,10 @@ impl WalIter {
         self.view.with_dictionary(run)
     }
 
+    pub(crate) fn check_process(&self) -> Result<()> {
+        self.view.check_process()
+    }
+
     /// Records from position `from` on and before `to`, with a walk that starts at the group at `group`. What lies before
     /// `to` was appended already.
     pub(crate) fn new(view: Arc<View>, group: u64, from: u64, to: u64) -> Self {
