@@ -32,6 +32,7 @@ mod memory;
 mod ours;
 mod peers;
 mod plot;
+mod replay_threads;
 mod report;
 mod runner;
 mod stats;
@@ -82,6 +83,8 @@ enum Command {
     Store(store::StoreArgs),
     /// Verify a long log, by several threads.
     Verify(verify::Verify),
+    /// Replay events that several threads decode.
+    ReplayThreads(replay_threads::ReplayThreads),
     /// Measure what many logs in one process cost.
     ManyLogs(many::ManyLogs),
     /// Measure what a log does while nearly nothing is called.
@@ -138,6 +141,7 @@ fn main() -> ExitCode {
         Command::Cliffs(args) => cliffs::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::ReplayThreads(args) => replay_threads::run(&args),
         Command::Idle(args) => idle::run(&args),
         Command::Child(child) => child::run(&child).map(|()| true),
     };
