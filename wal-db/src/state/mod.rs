@@ -5,12 +5,14 @@
 //! repository shows how to model with them.
 
 mod at;
+mod past;
 mod rebuilt;
 mod store;
 mod transact;
 
 pub use self::{
     at::At,
+    past::{Change, Changes},
     rebuilt::Rebuilt,
     store::{Store, StoreConfig},
     transact::{Decided, Decision, Now, Pending, TransactError},
