@@ -73,7 +73,7 @@ pub(super) struct Shared<S: State, C: Codec> {
     pub(super) log: EventLog<S::Event, C>,
     config: StoreConfig,
     fresh: fn() -> S,
-    /// Changed only by who is alone.
+    /// Changed only by the thread that appends alone.
     pub(super) kept: RwLock<Kept<S>>,
     /// A copy, and of which change it is.
     viewed: Mutex<Option<(u64, Arc<Rebuilt<S>>)>>,

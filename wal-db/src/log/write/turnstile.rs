@@ -4,8 +4,9 @@
 //! It costs nothing where nobody needs it: a sign in the tail of the log turns away those who have not passed. Schemas are
 //! no records and go past it.
 //!
-//! A thread that has passed may wait for room in the ring and takes the dictionary's lock, the turn and all that come after these;
-//! so nobody who has one of them comes here. Callbacks of tickets are not called meanwhile, because they may append.
+//! A thread that has passed may wait for room in the ring, and takes the dictionary's lock, the turn, and all that come
+//! after these. So a thread that has one of them does not come here. Callbacks of tickets are not called meanwhile, because
+//! they may append.
 
 use std::cell::Cell;
 
