@@ -38,6 +38,7 @@ mod runner;
 mod stats;
 mod store;
 mod table;
+mod threads;
 mod typed;
 mod verify;
 mod wal_db_1_1_0;

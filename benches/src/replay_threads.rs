@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +10,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use wal_db::{EventLog, Wal, WalConfig, WalRecord, event::WalDecodeOwned};
 
-use crate::stats::Summary;
+use crate::threads;
 
 #[derive(Args)]
 pub(crate) struct ReplayThreads {
@@ -118,14 +117,7 @@ fn order(i: u64) -> Order {
 const SEGMENT: u64 = 64 << 20;
 
 pub(crate) fn run(args: &ReplayThreads) -> Result<bool> {
-    let most = match args.threads {
-        Some(threads) => threads,
-        None => thread::available_parallelism()?.get(),
-    };
-    let counts: Vec<usize> = std::iter::successors(Some(1), |threads| Some(threads * 2))
-        .take_while(|&threads| threads < most)
-        .chain([most])
-        .collect();
+    let counts = threads::counts(args.threads)?;
     let root = tempfile::Builder::new()
         .prefix("wal-benches-")
         .tempdir_in(&args.dir)?;
@@ -181,11 +173,7 @@ fn kind<E: WalDecodeOwned + Send + 'static>(
         }
     }
     wal.close()?;
-    let medians: Vec<f64> = times
-        .iter()
-        .map(|all| Summary::of(all).map(|summary| summary.median))
-        .collect::<Option<_>>()
-        .context("there is a round")?;
+    let medians = threads::medians(&times)?;
     for (threads, median) in counts.iter().zip(&medians) {
         println!(
             "{name:<12}{bytes:>8}{threads:>10}{median:>12.1}{:>15.2}x",

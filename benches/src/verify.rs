@@ -1,14 +1,13 @@
 //! How long it takes to verify a long log, by how many threads.
 
 use std::path::PathBuf;
-use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use wal_db::{Wal, WalConfig, recovery};
 
-use crate::stats::Summary;
+use crate::threads;
 
 #[derive(Args)]
 pub(crate) struct Verify {
@@ -43,14 +42,7 @@ pub(crate) fn run(args: &Verify) -> Result<bool> {
     }
     wal.sync()?;
 
-    let most = match args.threads {
-        Some(threads) => threads,
-        None => thread::available_parallelism()?.get(),
-    };
-    let counts: Vec<usize> = std::iter::successors(Some(1), |threads| Some(threads * 2))
-        .take_while(|&threads| threads < most)
-        .chain([most])
-        .collect();
+    let counts = threads::counts(args.threads)?;
     let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); counts.len()];
     for _ in 0..args.rounds.max(1) {
         for (&threads, seconds) in counts.iter().zip(&mut seconds) {
@@ -72,11 +64,7 @@ pub(crate) fn run(args: &Verify) -> Result<bool> {
         "{:>8}{:>10}{:>10}{:>16}",
         "threads", "s", "GiB/s", "of one thread"
     );
-    let medians: Vec<f64> = seconds
-        .iter()
-        .map(|all| Summary::of(all).map(|summary| summary.median))
-        .collect::<Option<_>>()
-        .context("there is a round")?;
+    let medians = threads::medians(&seconds)?;
     for (threads, median) in counts.iter().zip(&medians) {
         let rate = args.gib as f64 / median;
         println!(

@@ -43,7 +43,7 @@ struct Jobs<J> {
 
 enum Place<J> {
     Waiting(J),
-    /// Somebody does it, who knows it by this number.
+    /// A thread does it, and knows it by this number.
     Taken(u64),
     Done(J),
 }

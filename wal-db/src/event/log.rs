@@ -107,13 +107,20 @@ fn append_each<R: ReadsBack, T>(
     events: &[T],
     encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static EventType, TypedError>,
 ) -> Result<Vec<Lsn>> {
-    scratch::with(|buffer| {
-        let mut batch = Events::with_capacity(events.len());
-        for event in events {
-            batch.push::<R>(buffer, reads_back, |buffer| encode(event, buffer))?;
-        }
-        batch.append(wal, buffer)
-    })
+    scratch::with(|buffer| encode_each::<R, T>(buffer, reads_back, events, encode)?.append(wal, buffer))
+}
+
+fn encode_each<R: ReadsBack, T>(
+    buffer: &mut Vec<u8>,
+    reads_back: bool,
+    events: &[T],
+    encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static EventType, TypedError>,
+) -> Result<Events, TypedError> {
+    let mut batch = Events::with_capacity(events.len());
+    for event in events {
+        batch.push::<R>(buffer, reads_back, |buffer| encode(event, buffer))?;
+    }
+    Ok(batch)
 }
 
 macro_rules! decoding {
@@ -334,13 +341,9 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
                 return Ok((vec![lsn], placed));
             }
             let batch = counting.in_closure(|| {
-                let mut batch = Events::with_capacity(events.len());
-                for (event, meta) in events {
-                    batch.push::<AsEvent<C, E>>(buffer, self.reads_back, |buffer| {
-                        payload::encode_with_meta::<C, E>(event, meta, buffer)
-                    })?;
-                }
-                Ok::<_, TypedError>(batch)
+                encode_each::<AsEvent<C, E>, _>(buffer, self.reads_back, events, |(event, meta), buffer| {
+                    payload::encode_with_meta::<C, E>(event, meta, buffer)
+                })
             })?;
             batch.append_alone(alone, buffer)
         })

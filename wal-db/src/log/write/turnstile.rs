@@ -108,7 +108,7 @@ impl Way<'_> {
         matches!(self, Way::Open)
     }
 
-    /// After a place was found: a record that was refused is none.
+    /// Called after a place was found, so that a record that was refused does not count.
     #[inline(always)]
     pub(super) fn count(&self) {
         if let Way::Counted(passage) = self {
