@@ -5,7 +5,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Condvar, Mutex,
+        Mutex,
         atomic::{AtomicI64, Ordering},
     },
     thread,
@@ -324,7 +324,11 @@ fn an_error_of_the_store_and_a_panic_in_it_come_after_what_was_read() {
             next.ok()?.filter(Result::is_ok)
         });
         assert!(read.count() > 2000, "there is something before it");
-        assert_same(replay(), replay().decode_ahead(3), &format!("panics: {panics}"));
+        // How far the threads are when it comes is different each time.
+        for time in 0..20 {
+            let what = format!("panics: {panics}, time {time}");
+            assert_same(replay(), replay().decode_ahead(3), &what);
+        }
     }
 }
 
@@ -418,11 +422,10 @@ impl From<SeenV1> for Seen {
                 let name = thread::current().name().map(str::to_owned);
                 THREADS.lock().unwrap().insert(name);
             }
-            ALIVE => {
+            _ => {
                 LIVING.fetch_add(1, Ordering::SeqCst);
                 CONVERTED.fetch_add(1, Ordering::SeqCst);
             }
-            _ => wait_for_a_later_one(number),
         }
         Seen { test, number }
     }
@@ -442,19 +445,6 @@ static THREADS: Mutex<BTreeSet<Option<String>>> = Mutex::new(BTreeSet::new());
 const ALIVE: u8 = 1;
 static LIVING: AtomicI64 = AtomicI64::new(0);
 static CONVERTED: AtomicI64 = AtomicI64::new(0);
-
-const SLOW: u8 = 2;
-static LATEST: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
-
-/// The first one is not converted before one of the next chunk is.
-fn wait_for_a_later_one(number: u32) {
-    let mut latest = LATEST.0.lock().unwrap();
-    *latest = number.max(*latest);
-    LATEST.1.notify_all();
-    if number == 0 {
-        drop(LATEST.1.wait_while(latest, |latest| *latest < 600).unwrap());
-    }
-}
 
 fn seen(test: u8, count: u32) -> EventLog<Seen> {
     let wal = wal();
@@ -509,17 +499,6 @@ fn what_is_not_taken_is_bounded_and_goes_with_the_replay() {
             assert_eq!(CONVERTED.load(Ordering::SeqCst), converted);
         }
     }
-}
-
-#[test]
-fn a_chunk_that_is_done_waits_for_those_before_it() {
-    if is_alone() {
-        return;
-    }
-    let log = seen(SLOW, 3000);
-    let events = log.replay(..).unwrap().decode_ahead(2);
-    let numbers = events.map(|event| event.unwrap().event.number);
-    assert!(numbers.eq(0..3000));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod codecs;
 mod decode_ahead;
+mod decode_ahead_order;
 mod described;
 mod explain;
 mod families;

@@ -76,7 +76,7 @@ pub(super) const READING: &[Bug] = &[
     classic(
         "chunks-handed-over-as-they-are-done",
         "a replay that decodes ahead hands over the events of a later chunk before those of an earlier one",
-        &["events::decode_ahead::a_chunk_that_is_done_waits_for_those_before_it"],
+        &["events::decode_ahead_order::a_chunk_that_is_done_waits_for_those_before_it"],
     ),
     classic(
         "error-overtakes-what-was-read",
