@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads a log of wal-db as docs/format.md describes it, with nothing of the crate.
 
-    wal_reader.py LOG... [--no-staging]
+    wal_reader.py LOG... [--no-staging] [--snapshots]
 
 prints a line of JSON for each record from the head of the log on,
 
@@ -10,6 +10,9 @@ prints a line of JSON for each record from the head of the log on,
 and at last one with the verdict: where the log ends, or at which position it is damaged, and which rules of the format
 are broken by what is intact. A typed record has its envelope and its value as well ("type", "version", "codec", "meta",
 "event", "value"), a schema record name and shape. Records that only the staging file has are marked "staged". The exit code is 0 for a log that is whole, 1 for damage, 2 for what is no log.
+
+With --snapshots, there is a line for each snapshot beside the log as well, before the verdict: what is in it, or why
+it is not to be used ("unusable").
 
 It writes nothing, takes no lock, needs Python 3.8 and nothing else, and is the test of the document: it shares no line
 with the crate. It is made to be read, not to be fast.
@@ -91,6 +94,7 @@ class Manifest:
         at = 136 + 24 * entries
         values = dict(zip(extras, struct.unpack_from(f"<{len(extras)}Q", slot, at)))
         self.last_schema, self.staging_number = values.get(1), values.get(2, 0)
+        self.dropped = values.get(8, self.head if self.head_ordinal else 0)
         self.table = struct.unpack_from("<QI", slot, at + 8 * len(extras)) if has_table else None
 
     def add_table(self, copies):
@@ -196,6 +200,7 @@ class OneFile:
 
     def __init__(self, path):
         self.path, self.staging_path, self.base = path, path + ".staging", 2 * SLOT + SEGMENT_HEADER
+        self.state_path = path + ".state"
         slots = [read_at(path, 0, SLOT), read_at(path, SLOT, SLOT)]
         header = read_at(path, 2 * SLOT, SEGMENT_HEADER)
         self.end = os.path.getsize(path) - self.base
@@ -222,6 +227,7 @@ class Directory:
 
     def __init__(self, path):
         self.path, self.staging_path, self.checked = path, os.path.join(path, "staging"), set()
+        self.state_path = os.path.join(path, "state")
         try:
             slots = [read_at(os.path.join(path, "manifest"), at, SLOT) for at in (0, SLOT)]
             segments = [name for name in os.listdir(path) if re.fullmatch(r"\d{10,}\.seg", name)]
@@ -781,6 +787,94 @@ def event_value(record, shapes):
     return value
 
 
+# ---- Positions and snapshots ----------------------------------------------------------------------------------------
+
+
+def why_not_held(raw, store, end):
+    """Why the log, which ends at `end`, does not hold a position; None if it does."""
+    log_id, lsn, part, epoch, group, checksum, read_to, crc = struct.unpack("<16sQIIQIQI", raw)
+    m, p = store.manifest, lsn + HEADER
+    cuts = [entry for entry in m.timeline if entry[1] < entry[0]]
+    if crc != zlib.crc32(b"wal-db position 1" + raw[:52]):
+        return "damaged position"
+    if log_id != m.log_id:
+        return "another log"
+    if lsn > end:
+        return "beyond the end"
+    if p < m.dropped:
+        return "dropped"
+    if epoch > m.newest_epoch():
+        return "another history"
+    if group != MASK64:
+        gone = [owner for start, cut, owner in cuts if cut <= group < start]
+        if gone:
+            held = gone[0] > epoch
+        elif group >= m.head_group:
+            found = group_at(store.read(group, HEADER), group, m.log_id) if group < end else None
+            held = found is not None and found.checksum == checksum
+        else:
+            if m.head_group == m.mark:
+                before, chain = m.mark_before, m.mark_chain
+            else:
+                head = group_at(store.read(m.head_group, HEADER), m.head_group, m.log_id)
+                before, chain = (head.previous, head.chain) if head else (None, 0)
+            held = (m.epoch(group) or 0) <= epoch and (before != group or chain == checksum)
+        if not held:
+            return "another history"
+    if part == 0:
+        later = [cut for start, cut, _ in cuts if start >= lsn]
+        is_cut = later and later[0] < read_to
+    else:
+        later = [cut for start, cut, _ in cuts if start > p]
+        is_cut = later and later[0] <= p
+    return "cut" if is_cut else None
+
+
+def snapshot(name, raw, store, end):
+    """What is in the file of a snapshot; raises `Malformed` if it is not to be used."""
+    if len(raw) < 128 or raw[:8] != b"WALDBSNP":
+        raise Malformed("no header of a snapshot")
+    version, features, position, next_lsn, last, events, time, name_length, schema_length, length, revision = \
+        struct.unpack_from("<II56sQQQqIIQI", raw, 8)
+    at = 128 + name_length + schema_length
+    header, stored = raw[:at], raw[at : at + 4]
+    if stored != struct.pack("<I", zlib.crc32(header)):
+        raise Malformed("a damaged header")
+    if version != 1 or features != 0:
+        raise Malformed("another version")
+    state, at, index = b"", at + 4, 0
+    while len(state) < length:
+        chunk = raw[at + 4 : at + 4 + min(1 << 20, length - len(state))]
+        if not chunk or raw[at : at + 4] != struct.pack("<I", zlib.crc32(stored + struct.pack("<Q", index) + chunk)):
+            raise Malformed("a damaged chunk")
+        state, at, index = state + chunk, at + 4 + len(chunk), index + 1
+    if len(state) != length or at != len(raw):
+        raise Malformed("another length")
+    own = header[128 : 128 + name_length].decode("utf-8")
+    if name != f"{own}.{next_lsn:020}.snap":
+        raise Malformed("another name")
+    why = why_not_held(position, store, end)
+    if why:
+        raise Malformed(why)
+    shapes, typed = {}, envelope(state)
+    if schema_length:
+        described = schema(bytes(9) + header[128 + name_length :])
+        shapes[described["type"], described["version"]] = described["shape"]
+    return {"name": own, "revision": revision, "next": next_lsn, "last": None if last == MASK64 else last,
+            "events": events, "time": None if time == -(2**63) else time, "payload": state.hex(), **typed,
+            "value": event_value(typed, shapes)}
+
+
+def snapshots(store, end):
+    """A line for each file of a snapshot, in the order of their names."""
+    names = os.listdir(store.state_path) if os.path.isdir(store.state_path) else []
+    for name in sorted(name for name in names if re.fullmatch(r"[a-z0-9_-]{1,64}\.[0-9]{20}\.snap", name)):
+        try:
+            yield {"file": name, **snapshot(name, read_at(os.path.join(store.state_path, name), 0, -1), store, end)}
+        except (Malformed, UnicodeDecodeError) as error:
+            yield {"file": name, "unusable": str(error)}
+
+
 # ---- Staging file ---------------------------------------------------------------------------------------------------
 
 
@@ -869,8 +963,8 @@ def staging_of(store, use_staging):
     return (None, "closed") if staging.closed else (staging, "counts")
 
 
-def read_log(path, use_staging=True):
-    """Yields the records, then the verdict."""
+def read_log(path, use_staging=True, with_snapshots=False):
+    """Yields the records, snapshots if they are asked for, then the verdict."""
     try:
         store = Directory(path) if os.path.isdir(path) else OneFile(path)
         opening = Opening(store)
@@ -900,6 +994,8 @@ def read_log(path, use_staging=True):
     for pos, kind, more, payload in staging.records(end) if staging and whole else []:
         if kind != VOID:
             yield {**describe(pos, kind, more, payload), "staged": True}
+    if with_snapshots:
+        yield from snapshots(store, end)
     yield {"verdict": "end" if whole else "damage", "at": end, "why": opening.why, "durable": durable,
            "unreadable": unreadable, "head": m.head - HEADER, "epoch": m.newest_epoch(), "slots": store.slots,
            "staging": staging_state, "rules": rules.broken, "schemas": [[s["type"], s["version"], s["name"], s["shape"]] for s in described]}
@@ -911,7 +1007,7 @@ def main():
         sys.exit(__doc__)
     last = {}
     for log in logs:
-        for last in read_log(log, "--no-staging" not in sys.argv):
+        for last in read_log(log, "--no-staging" not in sys.argv, "--snapshots" in sys.argv):
             print(json.dumps(last))
     sys.exit({"end": 0, "damage": 1, "no log": 2}[last["verdict"]])
 

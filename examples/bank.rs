@@ -1,8 +1,8 @@
 //! A bank of many tellers: threads decide on one state, and what they decide is in the log before it is in the state.
 //!
-//! Prints what the tellers did, then starts again and finds the same. No money is made or lost, however the threads meet:
-//! between the state that a decision sees and its event comes no other event. A transfer that was refused was refused on a
-//! state that survives a power loss, as one that was made.
+//! Prints what the tellers did, then starts again from a snapshot and finds the same. No money is made or lost, however
+//! the threads meet: between the state that a decision sees and its event comes no other event. A transfer that was refused
+//! was refused on a state that survives a power loss, as one that was made.
 
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
@@ -27,7 +27,8 @@ enum Bank {
     Moved { from: u32, to: u32, cents: u64 },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize, WalRecord)]
+#[wal(name = "accounts")]
 struct Accounts {
     cents: BTreeMap<u32, u64>,
     moves: u64,
@@ -72,10 +73,11 @@ impl Accounts {
 fn open(dir: &Path) -> anyhow::Result<Store<Accounts>> {
     let start = Instant::now();
     let log = Wal::open_segmented(dir, 16 << 20)?.typed::<Bank>()?;
-    let bank = log.store::<Accounts>(StoreConfig::new())?;
+    let bank = log.store::<Accounts>(StoreConfig::new().with_snapshots("accounts"))?;
     let (moves, sum) = bank.read(|bank| (bank.moves, bank.cents.values().sum::<u64>()))?;
     let millis = start.elapsed().as_secs_f64() * 1e3;
-    println!("open after {millis:.1} ms: {moves} transfers, {sum} cents");
+    let replayed = bank.recovery().events;
+    println!("open after {millis:.1} ms: {moves} transfers, {sum} cents; {replayed} events replayed");
     Ok(bank)
 }
 
@@ -118,6 +120,8 @@ fn main() -> anyhow::Result<()> {
     let made: u32 = tellers.iter().map(|(made, _)| made).sum();
     let refused: u32 = tellers.iter().map(|(_, refused)| refused).sum();
     println!("{TELLERS} tellers: {made} transfers made, {refused} refused");
+    // By itself this happens each time that 64 MiB of events were appended.
+    bank.snapshot()?;
     drop(bank);
 
     let bank = open(&dir)?;

@@ -2,6 +2,7 @@
 
 mod corruption;
 pub(crate) mod path_text;
+mod snapshot;
 mod typed;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use self::path_text::Of;
 pub use self::{
     corruption::{Corruption, CorruptionReason},
+    snapshot::SnapshotError,
     typed::TypedError,
 };
 use crate::{for_now::is_for_now, format::LogId, lsn::Lsn};
@@ -289,6 +291,59 @@ pub enum WalError {
         replaying: bool,
         /// What it panicked with, if that is text.
         message: String,
+    },
+
+    /// A state cannot be made: records were dropped from the beginning of the log, and no
+    /// [snapshot](crate::state::StoreConfig::with_snapshots) of it can be used. What is left would make another state.
+    #[error(
+        "the state `{name}` cannot be made: the log begins at LSN {head}, and no snapshot can be used{}; open it with the \
+        program that made one, or restore a backup",
+        if tried.is_empty() { " (there is none)" } else { tried }
+    )]
+    #[non_exhaustive]
+    HistoryMissing {
+        /// The name of the state.
+        name: String,
+        /// The first LSN that is still there.
+        head: Lsn,
+        /// The snapshots that were tried, a line each, and what is wrong with them.
+        tried: String,
+    },
+
+    /// A state is not the fold of its events: what was made of some of them before is not what is made of them now. Nothing
+    /// was changed.
+    #[error(
+        "the state is not the fold of its events: from LSN {after} to LSN {upto}, folding them again makes another one; \
+        `State::apply` has changed without `State::REVISION`, or depends on something else than its events"
+    )]
+    #[non_exhaustive]
+    StateDiffers {
+        /// Up to this LSN, both are the same.
+        after: Lsn,
+        /// At this LSN, they are not.
+        upto: Lsn,
+    },
+
+    /// Another store of the log makes the snapshots of the state.
+    #[error(
+        "a store of this log makes the snapshots of the state `{name}` already; clone that one, or take another name"
+    )]
+    #[non_exhaustive]
+    StoreExists {
+        /// The name of the state.
+        name: String,
+    },
+
+    /// A snapshot was written and cannot be read again as the state that it was made of. There is no such file.
+    #[error(
+        "a snapshot of the state `{name}` cannot be read again: mend the serde implementations of the state"
+    )]
+    #[non_exhaustive]
+    SnapshotNotReadable {
+        /// The name of the state.
+        name: String,
+        /// What is wrong with it.
+        source: Box<SnapshotError>,
     },
 
     /// A setting is out of its range.

@@ -123,6 +123,6 @@ pub mod store {
     pub use crate::{
         config::{NotMapped, StagingInUse},
         pool::Background,
-        storage::{FileStore, Identity, MemStore, SegmentedStore, WalStore},
+        storage::{FileStore, Identity, MemStore, SegmentedStore, SideFiles, WalStore},
     };
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::{
     Lsn, MemStore, Position, Result, SegmentedStore, Start, Wal, WalConfig, WalError, WalRecord,
     read::RecordKind,
+    state::{At, State, StoreConfig},
 };
 use wal_tests::{
     assert_is,
@@ -281,6 +282,60 @@ fn what_is_no_log_is_called_by_its_name() {
         Wal::open_segmented(foreign.path(), SEGMENT),
         &[&foreign.path().display().to_string(), "something else"],
     );
+}
+
+/// As much as the events say.
+#[derive(Debug, Default, Serialize, Deserialize, WalRecord)]
+#[wal(name = "filled")]
+struct Filled {
+    text: String,
+}
+
+impl State for Filled {
+    type Event = Filled;
+
+    fn apply(&mut self, event: Filled, _: At) {
+        self.text += &event.text;
+    }
+}
+
+/// What is not longer than the header of a log, and what is.
+#[test]
+fn a_file_beside_a_log_is_called_by_its_name() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let log = place.open(quiet()).unwrap().typed::<Filled>().unwrap();
+        let config = StoreConfig::new().with_snapshots("filled");
+        let store = log.store::<Filled>(config).unwrap();
+        let state = match form {
+            Form::File => place.root().join("log.state"),
+            Form::Segmented => place.path().join("state"),
+        };
+        for len in [10, 200_000] {
+            let text = "x".repeat(len);
+            store.commit(Filled { text }).unwrap();
+            let snapshot = state.join(store.snapshot().unwrap().unwrap().file);
+            let table = place.root().join("log.cuts-0");
+            fs::write(&table, [&b"WALDBCUT"[..], &payload(1, len)].concat()).unwrap();
+            for (path, is) in [
+                (snapshot, "it is a snapshot of a state; open the log beside it"),
+                (
+                    table,
+                    "it is the table of what was cut off of a log; open the log",
+                ),
+            ] {
+                let opened = [
+                    Wal::open_with(&path, quiet()),
+                    Wal::open_segmented_with(&path, SEGMENT, quiet()),
+                    Wal::open_read_only(&path),
+                ];
+                for opened in opened {
+                    let text = says(opened, &[&path.display().to_string(), is]);
+                    assert!(text.contains("it was not touched"), "{text}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

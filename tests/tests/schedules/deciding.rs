@@ -1,8 +1,9 @@
 //! A state store: whatever happens beside it, an answer follows from events that are durable, and the state is the fold of
 //! the log.
 
+use serde::{Deserialize, Serialize};
 use wal_db::{
-    WalError,
+    WalError, WalRecord,
     state::{At, Decision, State, Store, StoreConfig, TransactError},
 };
 
@@ -14,7 +15,8 @@ use super::{
 };
 
 /// The numbers of the facts, in the order of the log.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "ids")]
 struct Ids(Vec<u64>);
 
 impl State for Ids {
@@ -79,6 +81,30 @@ fn check(log: &Witness, store: &Kept) {
         "the state is no fold of the log"
     );
     log.check();
+}
+
+fn with_snapshots(log: &Witness) -> Kept {
+    let config = StoreConfig::new()
+        .with_others(true)
+        .with_snapshots("ids")
+        .with_snapshot_every(1);
+    log.wal.typed::<First>().unwrap().store::<Ids>(config).unwrap()
+}
+
+/// Snapshots are made whenever something was decided; the store may go while one is.
+#[test]
+fn snapshots_beside_decisions_and_a_cut_are_folds_of_what_is_left() {
+    explore(400, || {
+        let log = Witness::in_segments(any_config());
+        log.append(30).unwrap();
+        let store = with_snapshots(&log);
+        beside(&log, &store, &[decide, append, cut_end]);
+        let failure = store.snapshot_status().unwrap().failure;
+        drop(store);
+        let store = with_snapshots(&log);
+        check(&log, &store);
+        assert!(failure.is_none_or(|failure| failure.contains("cut back")));
+    });
 }
 
 #[test]

@@ -2,7 +2,13 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod answers;
+mod document;
+mod golden;
 mod past;
+mod snapshots;
+mod snapshots_changed;
+mod snapshots_failing;
+mod snapshots_refused;
 mod threads;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +33,8 @@ fn noted(number: u64) -> Noted {
 }
 
 /// Everything that it was given, and a number that says so in short.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "history")]
 struct History {
     all: Vec<(Lsn, u64)>,
     digest: u64,

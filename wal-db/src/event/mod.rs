@@ -25,6 +25,7 @@
 // | `scratch` | the reused buffer that an append encodes into |
 // | `log` | what a program calls: `Wal::append_typed`, `EventLog`, `Record::decode` |
 // | `batch` | events of several types that are there together or not at all: `EventBatch` |
+// | `apart` | values of types of event that are kept outside the log |
 // | `copied` | records that were read and are appended as they are |
 // | `filter` | which records a replay decodes |
 // | `replay` | a part of the log as events, forwards, backwards, or as they come: `Replay` |
@@ -34,6 +35,7 @@
 // | `value` | reading without the type: `Value`, `Schemas`, `Record::to_value`, `Record::to_json` |
 // | `probe` | what the testing kit asks: payloads without a log |
 
+pub(crate) mod apart;
 mod batch;
 mod bounded;
 pub(crate) mod codec;

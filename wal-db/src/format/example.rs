@@ -1,11 +1,17 @@
 //! The worked examples of `docs/format.md`, byte for byte: what the document shows is what this code writes, reads,
 //! and opens as a log.
 
+use std::io::Read;
+
 use super::{
     FRAME_HEADER_LEN, FrameKey, FrameWord, GROUP_HEADER_LEN, GroupHeader, Kind, LogId, Manifest, Mark,
-    SECTOR, crc32, group, segment::SegmentHeader, timeline::EpochStart,
+    SECTOR, crc32, group,
+    schema::SchemaRecord,
+    segment::SegmentHeader,
+    snapshot::{SnapshotBytes, SnapshotHeader, SnapshotReader, file_name},
+    timeline::EpochStart,
 };
-use crate::{MemStore, Wal, WalConfig, WalStore, read::RecordKind};
+use crate::{Lsn, MemStore, Position, Wal, WalConfig, WalStore, read::RecordKind};
 
 const DOCUMENT: &str = include_str!("../../../docs/format.md");
 
@@ -101,6 +107,55 @@ fn the_examples_open() {
     assert_eq!(records(&cut.encode()), [hello]);
 }
 
+/// It is of the log in the examples: that holds its position.
+#[test]
+fn the_snapshot() {
+    let wal = example(&Manifest::new(LOG, 0).encode());
+    let last = Lsn::new(16);
+    let position = Position::after(&wal, last).unwrap();
+    let schema = SchemaRecord {
+        type_id: 9,
+        version: 1,
+        name: "sum",
+        shape: "u64",
+    };
+    let payload = [0xe0, 1, 9, 1, 42];
+    let header = SnapshotHeader {
+        revision: 0,
+        position: position.to_bytes(),
+        next: last.get() + 1,
+        last: Some(last.get()),
+        events: 1,
+        time_us: None,
+        len: payload.len() as u64,
+        name: "sum".to_owned(),
+        schema: schema.encode(),
+    };
+    let mut written = Vec::new();
+    let mut bytes = SnapshotBytes::new(header.clone(), &payload, || Ok(()));
+    bytes.read_to_end(&mut written).unwrap();
+
+    let shown = shown("snapshot");
+    assert_same(&shown, &written);
+    let mut file = &shown[..];
+    let (found, reader) = SnapshotReader::new(&mut file).unwrap();
+    assert_eq!(found, header);
+    let mut state = Vec::new();
+    reader
+        .payload(&found, |chunk| {
+            state.extend_from_slice(chunk);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(state, payload);
+    assert_eq!(
+        wal.seek(Position::from_bytes(&found.position).unwrap()).unwrap(),
+        Lsn::new(32)
+    );
+    let file = file_name("sum", last.get() + 1);
+    assert!(DOCUMENT.contains(&format!("`{file}`")), "{file}");
+}
+
 /// A typed record with metadata: not part of the stream above, whose bytes would change with it.
 #[cfg(all(feature = "derive", feature = "bincode"))]
 #[test]
@@ -133,12 +188,16 @@ fn the_metadata() {
     assert_eq!(record.decode::<Answer>().unwrap(), Answer(42));
 }
 
-fn records(manifest: &[u8]) -> Vec<(u64, RecordKind, Vec<u8>)> {
+fn example(manifest: &[u8]) -> Wal {
     let store = MemStore::new();
     store.write_slot(0, manifest).unwrap();
     store.write_at(0, &shown("stream")).unwrap();
-    let wal = Wal::with_store_and_config(store, WalConfig::new().with_background_flush(false)).unwrap();
-    wal.iter()
+    Wal::with_store_and_config(store, WalConfig::new().with_background_flush(false)).unwrap()
+}
+
+fn records(manifest: &[u8]) -> Vec<(u64, RecordKind, Vec<u8>)> {
+    example(manifest)
+        .iter()
         .unwrap()
         .map(|record| record.unwrap())
         .map(|record| (record.lsn().get(), record.kind(), record.data().to_vec()))

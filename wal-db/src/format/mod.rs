@@ -11,6 +11,7 @@ pub(crate) mod group;
 pub(crate) mod manifest;
 pub(crate) mod schema;
 pub(crate) mod segment;
+pub(crate) mod snapshot;
 pub(crate) mod staging;
 pub(crate) mod table;
 pub(crate) mod timeline;

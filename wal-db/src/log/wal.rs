@@ -8,7 +8,7 @@ mod read;
 
 use std::{path::Path, sync::Arc};
 
-pub(crate) use self::counting::{Alone, Counting, Placed};
+pub(crate) use self::counting::{Alone, Counting, Placed, States};
 pub use self::{
     figures::Status,
     read::{Start, verify},

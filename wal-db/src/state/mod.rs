@@ -5,18 +5,25 @@
 //! repository shows how to model with them.
 
 mod at;
+mod config;
 mod past;
 mod rebuilt;
+mod snapshot;
+mod snapshots;
 mod store;
 mod transact;
 
 pub use self::{
     at::At,
+    config::{StoreConfig, StoreRecovery},
     past::{Change, Changes},
     rebuilt::Rebuilt,
-    store::{Store, StoreConfig},
+    snapshot::{PassedOver, Snapshot, forget, snapshots},
+    snapshots::{Compacted, SnapshotStatus},
+    store::Store,
     transact::{Decided, Decision, Now, Pending, TransactError},
 };
+pub use crate::error::SnapshotError;
 use crate::event::WalDecodeOwned;
 
 /// A value that events change, and nothing else does.
@@ -66,6 +73,11 @@ use crate::event::WalDecodeOwned;
 pub trait State {
     /// What changes it.
     type Event: WalDecodeOwned;
+
+    /// Which meaning [`apply`](Self::apply) has. Raise it when the same events make another state than before: snapshots
+    /// that were made by an earlier one are not used then, and the log is folded from its beginning. A log that was
+    /// [compacted](Store::compact) does not have that any more.
+    const REVISION: u32 = 0;
 
     /// Takes one event into the state. Called once for each event, in the order of the log; for each part of one that
     /// was split since it was stored, with the same LSN.

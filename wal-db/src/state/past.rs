@@ -53,7 +53,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// assert_eq!(log.as_of::<Sum>(Start::Ordinal(1))?.state.0, 1);
     ///
     /// let mut what = log.as_of::<Sum>(lsns[1])?;
-    /// what.state.apply(Paid(5), At::replayed(what.next));
+    /// what.suppose(Paid(5))?;
     /// assert_eq!(what.state.0, 6);
     /// # Ok::<(), wal_db::WalError>(())
     /// ```

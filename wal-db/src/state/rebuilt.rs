@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{At, State};
+use super::{At, Snapshot, State};
 use crate::{
     error::{Result, WalError},
-    event::{EventLog, Replay, WalDecodeOwned, codec::Codec},
+    event::{EventLog, Replay, WalDecodeOwned, codec::Codec, replay::Event},
     log::Counting,
     lsn::Lsn,
 };
@@ -51,6 +51,15 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
 }
 
 impl<S: State> Rebuilt<S> {
+    /// Takes in an event that is appended nowhere, to see what would be. It is as if it had been read from the log at
+    /// [`next`](Self::next), without metadata.
+    ///
+    /// # Errors
+    /// [`ApplyPanicked`](crate::WalError::ApplyPanicked).
+    pub fn suppose(&mut self, event: S::Event) -> Result<()> {
+        self.apply(event, At::replayed(self.next), 1, None)
+    }
+
     /// A state before any event of a log of which nothing was dropped.
     pub(super) fn empty<C: Codec>(log: &EventLog<S::Event, C>, state: S) -> Result<Self> {
         let status = log.wal().status();
@@ -71,10 +80,30 @@ impl<S: State> Rebuilt<S> {
         })
     }
 
+    /// A state that was in a snapshot.
+    pub(super) fn of_snapshot<C: Codec>(log: &EventLog<S::Event, C>, state: S, snapshot: &Snapshot) -> Self {
+        Rebuilt {
+            state,
+            next: snapshot.next,
+            events: snapshot.events,
+            time_us: snapshot.time_us,
+            last: snapshot.last,
+            parts: 0,
+            log: log.wal().log_id(),
+        }
+    }
+
+    /// There is no event in the records up to this one that it does not have.
+    pub(super) fn has_read(&mut self, record: Option<Lsn>) {
+        if let Some(record) = record.filter(|_| self.parts == 0) {
+            self.next = self.next.max(Lsn::new(record.get() + 1));
+        }
+    }
+
     /// Takes in events that are read from the log, in a closure of it if it is counted.
-    pub(super) fn apply_all<C: Codec>(
+    pub(super) fn apply_all(
         &mut self,
-        events: Replay<S::Event, C>,
+        events: impl Iterator<Item = Result<Event<S::Event>>>,
         counting: Option<&Counting>,
     ) -> Result<()> {
         for event in events {
@@ -116,13 +145,30 @@ impl<S: State> Rebuilt<S> {
         applied.map_err(|panic| WalError::ApplyPanicked {
             lsn: at.lsn,
             replaying: at.replaying,
-            message: message(panic),
+            message: panic_text(panic),
         })
     }
 }
 
+/// The events after those in a state, and before `to`. If they do not go on from it any more, because the end of the log was
+/// cut off meanwhile, that is `CutBack`.
+pub(super) fn replay_after<S: State, C: Codec>(
+    log: &EventLog<S::Event, C>,
+    rebuilt: &Rebuilt<S>,
+    to: Lsn,
+    others: bool,
+) -> Result<Replay<S::Event, C>> {
+    let events = log.replay(rebuilt.next..to.max(rebuilt.next))?;
+    // A cut that comes now is the iterator's to say.
+    log.wal().check_followed(rebuilt.next)?;
+    Ok(match others {
+        true => events.among_others(),
+        false => events,
+    })
+}
+
 /// What a panic says. What it was called with is not dropped, because that may panic, too.
-fn message(panic: Box<dyn std::any::Any + Send>) -> String {
+pub(super) fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
     let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),
         (_, Some(text)) => text.clone(),

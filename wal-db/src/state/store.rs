@@ -1,8 +1,14 @@
 //! A state that is kept up to date, for any number of threads.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use super::{At, Rebuilt, State};
+use super::{
+    At, Compacted, Rebuilt, Snapshot, SnapshotStatus, State, StoreConfig, StoreRecovery,
+    rebuilt::replay_after, snapshots::Keeper,
+};
 use crate::{
     error::{Result, WalError},
     event::{
@@ -10,38 +16,10 @@ use crate::{
         codec::{Codec, DefaultCodec},
         meta::Meta,
     },
-    log::{Alone, Counting},
+    log::{Alone, Counting, Start},
     lsn::Lsn,
     sync::{Arc, Mutex, RwLock},
 };
-
-/// Settings of a [`Store`].
-///
-/// ```
-/// use wal_db::state::StoreConfig;
-///
-/// let config = StoreConfig::new().with_others(true);
-/// # let _ = config;
-/// ```
-#[derive(Debug, Clone, Default)]
-#[must_use = "it changes nothing by itself"]
-pub struct StoreConfig {
-    others: bool,
-}
-
-impl StoreConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        StoreConfig::default()
-    }
-
-    /// Whether the log may hold records of other types, which are passed over as
-    /// [`Replay::among_others`](crate::Replay::among_others) does. If not, which is the default, such a record is an error.
-    pub fn with_others(mut self, others: bool) -> Self {
-        self.others = others;
-        self
-    }
-}
 
 /// A state and its log, for any number of threads: a cheap handle, whose clones share the state.
 ///
@@ -53,7 +31,8 @@ impl StoreConfig {
 /// The state is always the fold of the log. Others may append to the log as well, through any handle; the next use of the
 /// store applies that first. It is read from the log, so appending through the store is faster. If the end of the log is
 /// [cut off](crate::Wal::truncate_after), the next use folds the log again, which takes as long as opening the store, and
-/// is impossible if the beginning was dropped meanwhile: each use says [`Truncated`](crate::WalError::Truncated) then.
+/// is impossible if the beginning was dropped meanwhile: each use says [`Truncated`](crate::WalError::Truncated) then, or
+/// [`HistoryMissing`](crate::WalError::HistoryMissing) if no snapshot can be used either.
 ///
 /// While a store exists, all appends to its log wait for each other in one short queue, and for decisions. Closures that
 /// are given to a store, [`State::apply`], and whatever encodes, decodes, makes or drops events and states must not append
@@ -68,10 +47,12 @@ pub struct Store<S: State, C: Codec = DefaultCodec> {
 }
 
 pub(super) struct Shared<S: State, C: Codec> {
-    /// Dropped before the log, which may be closed by that.
+    /// Dropped before the log, which may be closed by that; so is the next one.
+    keeper: Option<Keeper<S, C>>,
     pub(super) counting: Counting,
     pub(super) log: EventLog<S::Event, C>,
-    config: StoreConfig,
+    others: bool,
+    recovery: StoreRecovery,
     fresh: fn() -> S,
     /// Changed only by the thread that appends alone.
     pub(super) kept: RwLock<Kept<S>>,
@@ -96,7 +77,7 @@ struct Broken {
     lsn: Lsn,
     message: String,
     /// The log was folded again, to no avail, after so many cuts.
-    again: Option<u64>,
+    again: Option<u32>,
 }
 
 impl Broken {
@@ -116,25 +97,62 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// one: a tuple, for example.
     ///
     /// # Errors
-    /// As [`rebuild`](Self::rebuild); [`ReadOnly`](crate::WalError::ReadOnly).
-    pub fn store<S>(&self, config: StoreConfig) -> Result<Store<S, C>>
+    /// As [`rebuild`](Self::rebuild); [`ReadOnly`](crate::WalError::ReadOnly). With snapshots,
+    /// [`HistoryMissing`](crate::WalError::HistoryMissing) if the beginning of the log was dropped and none can be used,
+    /// [`StoreExists`](crate::WalError::StoreExists) if another store of the log makes those of this name, and
+    /// [`Config`](crate::WalError::Config) for an invalid name and a log whose store has no place for them.
+    pub fn store<S>(&self, config: StoreConfig<S, C>) -> Result<Store<S, C>>
     where
         S: State<Event = E> + Default,
     {
-        let shared = Shared {
-            counting: self.wal().count_records()?,
+        let began = Instant::now();
+        let counting = self.wal().count_records()?;
+        let shared = counting.unless_cut(|| self.open_shared(&config, began))?;
+        Ok(Store {
+            shared: Arc::new(shared),
+        })
+    }
+
+    fn open_shared<S>(&self, config: &StoreConfig<S, C>, began: Instant) -> Result<Shared<S, C>>
+    where
+        S: State<Event = E> + Default,
+    {
+        let counting = self.wal().count_records()?;
+        let keeper = config.keeper(self, S::default)?;
+        let (rebuilt, snapshot, passed_over) = match &keeper {
+            Some(keeper) => keeper.snapshots.begin(Lsn::new(u64::MAX))?,
+            None => (Rebuilt::empty(self, S::default())?, None, Vec::new()),
+        };
+        let before = rebuilt.events;
+        if let Some(keeper) = &keeper {
+            keeper.begun_with(snapshot.clone());
+        }
+        let mut shared = Shared {
+            keeper,
+            counting,
             log: self.clone(),
-            config,
+            others: config.others,
+            recovery: StoreRecovery {
+                snapshot,
+                passed_over,
+                events: 0,
+                took: Duration::ZERO,
+            },
             fresh: S::default,
-            kept: RwLock::new(Kept::of(Rebuilt::empty(self, S::default())?)),
+            kept: RwLock::new(Kept::of(rebuilt)),
             viewed: Mutex::new(None),
         };
         // Most of it while others append, and what they append meanwhile alone.
         shared.kept.write().fold(&shared)?;
         shared.pass().map_err(WalError::of_what_was_taken)?.leave(None)?;
-        Ok(Store {
-            shared: Arc::new(shared),
-        })
+        let (next, events) = {
+            let kept = shared.kept.read();
+            (kept.rebuilt.next, kept.rebuilt.events)
+        };
+        shared.reached(next);
+        shared.recovery.events = events.saturating_sub(before);
+        shared.recovery.took = began.elapsed();
+        Ok(shared)
     }
 }
 
@@ -152,11 +170,7 @@ impl<S: State> Kept<S> {
     /// Takes in what the store of the log holds after the state.
     fn fold<C: Codec>(&mut self, shared: &Shared<S, C>) -> Result<()> {
         let before = self.rebuilt.events;
-        let mut events = shared.log.replay(self.rebuilt.next..)?;
-        if shared.config.others {
-            events = events.among_others();
-        }
-        let folded = self.rebuilt.apply_all(events, Some(&shared.counting));
+        let folded = shared.fold(&mut self.rebuilt, Lsn::new(u64::MAX));
         self.note(&folded);
         if let Some(last) = self.rebuilt.last.filter(|_| self.rebuilt.events > before) {
             self.changes += 1;
@@ -238,6 +252,11 @@ impl<S: State, C: Codec> Shared<S, C> {
             _ if is_last => return Ok(()),
             _ => {}
         }
+        // All of it can be read, and nothing comes meanwhile.
+        let last = match self.others {
+            true => self.log.wal().last_lsn()?,
+            false => None,
+        };
         let next = kept.rebuilt.next;
         let is_cut = matches!(self.log.wal().check_followed(next), Err(WalError::CutBack { .. }));
         let folded = match kept.broken.is_some() || is_cut {
@@ -245,13 +264,14 @@ impl<S: State, C: Codec> Shared<S, C> {
             true => self.fold_again(&mut kept, cuts),
         };
         folded?;
+        kept.rebuilt.has_read(last);
         kept.passed = Some(passed);
         Ok(())
     }
 
     /// Begins with a new state. One that ends at a record that cannot be read is a fold of what is before.
-    fn fold_again(&self, kept: &mut Kept<S>, cuts: u64) -> Result<()> {
-        let mut again = Kept::of(Rebuilt::empty(&self.log, (self.fresh)())?);
+    fn fold_again(&self, kept: &mut Kept<S>, cuts: u32) -> Result<()> {
+        let mut again = Kept::of(self.begin(Lsn::new(u64::MAX))?);
         again.changes = kept.changes + 1;
         let folded = again.fold(self);
         match again.broken.take() {
@@ -266,6 +286,35 @@ impl<S: State, C: Codec> Shared<S, C> {
         folded
     }
 
+    /// A state to begin with, of events before `before`.
+    fn begin(&self, before: Lsn) -> Result<Rebuilt<S>> {
+        match &self.keeper {
+            Some(keeper) => Ok(keeper.snapshots.begin(before)?.0),
+            None => Rebuilt::empty(&self.log, (self.fresh)()),
+        }
+    }
+
+    /// Takes the events before `to` into a state.
+    fn fold(&self, rebuilt: &mut Rebuilt<S>, to: Lsn) -> Result<()> {
+        let events = replay_after(&self.log, rebuilt, to, self.others)?;
+        rebuilt.apply_all(events, Some(&self.counting))
+    }
+
+    /// The state has come to `next`.
+    #[inline]
+    pub(super) fn reached(&self, next: Lsn) {
+        if let Some(keeper) = &self.keeper {
+            keeper.reached(next);
+        }
+    }
+
+    fn keeper(&self) -> Result<&Keeper<S, C>> {
+        self.counting.check_usable()?;
+        self.keeper.as_ref().ok_or_else(|| WalError::Config {
+            what: "the store keeps no snapshots; open it with StoreConfig::with_snapshots".to_owned(),
+        })
+    }
+
     /// Runs `see` on the newest state, with what it rests on.
     fn look<T>(&self, see: impl FnOnce(&Kept<S>) -> T) -> Result<T> {
         self.counting.check_usable()?;
@@ -278,6 +327,7 @@ impl<S: State, C: Codec> Shared<S, C> {
             if let Some(broken) = &kept.broken {
                 return Err(broken.error());
             }
+            self.reached(kept.rebuilt.next);
         }
         Ok(self.counting.in_closure(|| see(&kept)))
     }
@@ -345,6 +395,127 @@ impl<S: State, C: Codec> Store<S, C> {
     #[must_use]
     pub fn log(&self) -> &EventLog<S::Event, C> {
         &self.shared.log
+    }
+}
+
+/// # Snapshots
+/// With [`StoreConfig::with_snapshots`].
+impl<S: State, C: Codec> Store<S, C> {
+    /// What the store was made from when it was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &StoreRecovery {
+        &self.shared.recovery
+    }
+
+    /// Makes a snapshot with everything that was appended before the call, and returns once it is durable; the newest one,
+    /// if that has it all. `None` if there is no event. It is made from the last snapshot and the events after it: nobody
+    /// waits, but for another snapshot that is being made.
+    ///
+    /// # Errors
+    /// [`Config`](crate::WalError::Config) if the store keeps none; as [`Wal::sync`](crate::Wal::sync), and as opening the
+    /// store; [`Io`](crate::WalError::Io) if it cannot be written. No file is there then that was not there before.
+    /// [`Closed`](crate::WalError::Closed) if the log is closed meanwhile.
+    pub fn snapshot(&self) -> Result<Option<Snapshot>> {
+        let keeper = self.shared.keeper()?;
+        self.log().wal().sync()?;
+        keeper.make()
+    }
+
+    /// The state as it was at a moment, as [`EventLog::as_of`] has it, from the newest snapshot before that. Without
+    /// snapshots, from the beginning of the log.
+    ///
+    /// # Errors
+    /// As opening the store, and as [`Wal::seek`](crate::Wal::seek) of the moment.
+    pub fn as_of(&self, moment: impl Into<Start>) -> Result<Rebuilt<S>> {
+        let shared = &*self.shared;
+        shared.counting.check_usable()?;
+        let wal = self.log().wal();
+        wal.drain_to_read()?;
+        let before = wal.seek(moment)?;
+        shared.counting.unless_cut(|| {
+            let mut rebuilt = shared.begin(before)?;
+            shared.fold(&mut rebuilt, before)?;
+            Ok(rebuilt)
+        })
+    }
+
+    /// Folds the events again, from one snapshot to the next and to the state as it is, and compares: that the state and its
+    /// snapshots are what [`apply`](State::apply) makes of the log today. Begins with the log, or where that is dropped with
+    /// the oldest snapshot that can be used. Others go on meanwhile. Needs as many states in memory as there are snapshots, and
+    /// two. Returns how many events were folded.
+    ///
+    /// # Errors
+    /// [`StateDiffers`](crate::WalError::StateDiffers) says between which two LSNs; as opening the store.
+    pub fn check(&self) -> Result<u64>
+    where
+        S: Clone + PartialEq,
+    {
+        self.shared.counting.unless_cut(|| self.check_as_it_is())
+    }
+
+    fn check_as_it_is(&self) -> Result<u64>
+    where
+        S: Clone + PartialEq,
+    {
+        let shared = &*self.shared;
+        let now = self.view()?;
+        let wal = self.log().wal();
+        wal.drain_to_read()?;
+        let mut snapshots = match &shared.keeper {
+            Some(keeper) => keeper.snapshots.all(now.next)?,
+            None => Vec::new(),
+        }
+        .into_iter();
+        let mut again = match wal.status().head_ordinal {
+            0 => Rebuilt::empty(self.log(), (shared.fresh)())?,
+            _ => match snapshots.next() {
+                Some(oldest) => oldest,
+                None => shared.begin(now.next)?,
+            },
+        };
+        let before = again.events;
+        let mut compare = |with: &Rebuilt<S>| {
+            let after = again.next;
+            shared.fold(&mut again, with.next)?;
+            match again.state == with.state {
+                true => Ok(again.events),
+                false => Err(WalError::StateDiffers {
+                    after,
+                    upto: with.next,
+                }),
+            }
+        };
+        for snapshot in snapshots {
+            compare(&snapshot)?;
+        }
+        Ok(compare(&now)?.saturating_sub(before))
+    }
+
+    /// How the snapshots are doing that are made in the background. They are tried again later if they fail, and decisions
+    /// know nothing of it.
+    ///
+    /// # Errors
+    /// [`Config`](crate::WalError::Config) if the store keeps none.
+    pub fn snapshot_status(&self) -> Result<SnapshotStatus> {
+        Ok(self.shared.keeper()?.status())
+    }
+
+    /// Drops from the beginning of the log what the snapshots do not need, and what no [`Hold`](crate::Hold) needs. All states
+    /// count that have a store with snapshots or a snapshot beside the log. Each keeps what comes after the older one of its
+    /// newest two, which are read again first; a state with fewer than two usable snapshots keeps the whole log. States
+    /// without snapshots do not count: such a store cannot be opened any more. Nor do positions that are stored somewhere:
+    /// [hold](crate::Wal::hold) what they need first.
+    ///
+    /// From then on the snapshots are more than a short cut: do not delete them, and copy them with the log, as
+    /// [`Wal::backup_to`](crate::Wal::backup_to) does. The beginning of the log is not there for a
+    /// [`REVISION`](State::REVISION) that is raised. After two snapshots of a new version of the state there is none left that
+    /// the program before can read.
+    ///
+    /// # Errors
+    /// [`Config`](crate::WalError::Config) if the store keeps no snapshots; [`Io`](crate::WalError::Io) if they cannot be
+    /// listed; as [`Wal::truncate_before`](crate::Wal::truncate_before).
+    pub fn compact(&self) -> Result<Compacted> {
+        self.shared.keeper()?.compact()
     }
 }
 

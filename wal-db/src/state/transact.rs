@@ -355,8 +355,10 @@ impl<S: State, C: Codec> Store<S, C> {
             rests_on: kept.rests_on,
             last: kept.rebuilt.last,
         };
+        let next = kept.rebuilt.next;
         drop(kept);
         let left = alone.leave(Some(placed));
+        shared.reached(next);
         applied?;
         left?;
         Ok(taken)

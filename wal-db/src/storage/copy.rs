@@ -10,7 +10,8 @@ use std::{
 use super::{
     file::check_names_beside,
     fs::{Access, Dir, File, FileSystem, create_dirs, parent, write_at},
-    segmented::{MANIFEST, NEW_MANIFEST, segment_name},
+    segmented::{MANIFEST, NEW_MANIFEST, STATE, segment_name},
+    side::{SideDir, SideFiles},
     sys::System,
     table,
 };
@@ -32,6 +33,9 @@ pub(crate) struct Copy {
     /// The file that is being written, and its number.
     open: Option<(u64, Arc<dyn File>)>,
     made: Vec<(u64, OsString)>,
+    /// Files beside it.
+    side: Option<SideDir>,
+    made_beside: Vec<String>,
     is_finished: bool,
 }
 
@@ -57,6 +61,8 @@ impl Copy {
             segment_len,
             open: None,
             made: Vec::new(),
+            side: None,
+            made_beside: Vec::new(),
             is_finished: false,
         };
         if segment_len == 0 {
@@ -171,6 +177,30 @@ impl Copy {
         Ok(())
     }
 
+    /// Adds a file beside the log, durably, unless it was added before.
+    pub(crate) fn put_beside(&mut self, name: &str, content: &mut dyn io::Read) -> io::Result<()> {
+        if self.made_beside.iter().any(|made| made == name) {
+            return Ok(());
+        }
+        let side = match &mut self.side {
+            Some(side) => side,
+            none => {
+                let side = match self.segment_len {
+                    0 => SideDir::beside(&self.dir, &self.name, &self.path),
+                    _ => SideDir::new(self.dir.clone(), STATE, self.path.join(STATE)),
+                };
+                if side.is_there()? {
+                    let what = format!("{} is there already", side.path().display());
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+                }
+                none.insert(side)
+            }
+        };
+        side.create(name, content)?;
+        self.made_beside.push(name.to_owned());
+        Ok(())
+    }
+
     /// Ends the stream at `end`, and makes it a log: durable, with all its names.
     pub(crate) fn finish(&mut self, end: u64, manifest: &[u8]) -> io::Result<()> {
         let last = end.saturating_sub(1);
@@ -216,6 +246,9 @@ impl Drop for Copy {
         if !self.is_finished {
             for (_, name) in self.made.iter().rev() {
                 let _ = self.dir.remove(name);
+            }
+            if let Some(side) = &self.side {
+                side.remove_all(&self.made_beside);
             }
         }
     }

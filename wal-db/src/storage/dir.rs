@@ -142,6 +142,10 @@ impl Dir for OpenDir {
         }
     }
 
+    fn remove_dir(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
+    }
+
     fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>> {
         Ok(Arc::new(Self::open_at(&self.fd, name.as_ref())?))
     }

@@ -80,6 +80,10 @@ impl Dir for OpenDir {
         fs::remove_file(self.path.join(name))
     }
 
+    fn remove_dir(&self, name: &OsStr) -> io::Result<()> {
+        fs::remove_dir(self.path.join(name))
+    }
+
     fn create_dir(&self, name: &OsStr) -> io::Result<()> {
         match fs::create_dir(self.path.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

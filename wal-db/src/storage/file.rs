@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    Identity, StoreFault, WalStore,
+    Identity, SideFiles, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
     recognised,
+    side::SideDir,
     sys::{self, System},
     table,
 };
@@ -210,7 +211,7 @@ impl FileStore {
         let mut any = false;
         for offset in [0, SLOT_LEN as u64, HEADER] {
             read_at(&*file, offset, &mut start).map_err(WalError::io("reading the log's header"))?;
-            if offset == 0 && matches!(&start, b"WALDBSEG" | b"WALDBSTG") {
+            if offset == 0 && matches!(&start, b"WALDBSEG" | b"WALDBSTG" | b"WALDBSNP" | b"WALDBCUT") {
                 // Another file of a log.
                 let known = recognised::file(&*file)?;
                 return Err(foreign(known.unwrap_or("it has another format")));
@@ -395,6 +396,11 @@ impl WalStore for FileStore {
     fn remove_staging(&self) -> io::Result<()> {
         let place = self.place.beside(".staging");
         place.dir.remove_staging(&place.name)
+    }
+
+    fn side_files(&self) -> Option<Arc<dyn SideFiles>> {
+        let Place { dir, name, path } = &self.place;
+        Some(Arc::new(SideDir::beside(dir, name, path)))
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {

@@ -60,6 +60,9 @@ pub(crate) trait Dir: Send + Sync + fmt::Debug {
 
     fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>>;
 
+    /// Removes an empty directory in it.
+    fn remove_dir(&self, name: &OsStr) -> io::Result<()>;
+
     /// Makes its names durable.
     fn sync(&self) -> io::Result<()>;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::WalStore;
+use super::{SideFiles, WalStore};
 use crate::{
     process::Process,
     sync::{Arc, AtomicU64, Mutex, Ordering},
@@ -36,6 +36,7 @@ struct Bytes {
     /// The pieces of the stream by their numbers. One that is not there reads as zeros.
     stream: BTreeMap<u64, Box<[u8]>>,
     slots: [Vec<u8>; 4],
+    side: BTreeMap<String, Arc<[u8]>>,
     locked: bool,
 }
 
@@ -197,8 +198,41 @@ impl WalStore for MemStore {
         Ok(())
     }
 
+    fn side_files(&self) -> Option<Arc<dyn SideFiles>> {
+        Some(Arc::new(SideBytes(self.bytes.clone())))
+    }
+
     fn close(&self) {
         self.unlock();
+    }
+}
+
+struct SideBytes(Arc<Mutex<Bytes>>);
+
+impl SideFiles for SideBytes {
+    fn create(&self, name: &str, content: &mut dyn io::Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes)?;
+        self.0.lock().side.insert(name.to_owned(), bytes.into());
+        Ok(())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read>> {
+        let bytes = self.0.lock().side.get(name).cloned();
+        Ok(Box::new(io::Cursor::new(bytes.ok_or(io::ErrorKind::NotFound)?)))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().side.keys().cloned().collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.lock().side.remove(name);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 

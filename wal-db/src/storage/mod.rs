@@ -11,17 +11,19 @@ mod memory;
 pub(crate) mod place;
 mod recognised;
 mod segmented;
+mod side;
 pub(crate) mod sys;
 mod table;
 mod wal_db_1;
 
-use std::{fmt, fs::File, io, path::PathBuf};
+use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
 pub use file::FileStore;
 pub(crate) use latch::{Latched, read_full};
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::{segment_index, segment_name};
+pub use side::SideFiles;
 pub(crate) use sys::{System, is_not_a_file};
 
 /// What a log is stored in: the stream, bytes that grow at their end, and two small slots beside it.
@@ -213,6 +215,11 @@ pub trait WalStore: Send + Sync + 'static {
     /// Removes the staging file, if it is there.
     fn remove_staging(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Files beside the log, for a store that can keep some: snapshots of a [state](crate::state) are in them.
+    fn side_files(&self) -> Option<Arc<dyn SideFiles>> {
+        None
     }
 
     /// Which boot of which machine this is, if it is known: what the staging file holds is whole only if it was put there

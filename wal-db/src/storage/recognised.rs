@@ -11,7 +11,7 @@ use super::{
     segmented::{MANIFEST, NEW_MANIFEST},
     wal_db_1::{self, Crc32c},
 };
-use crate::format::{Manifest, SLOT_LEN, segment::SegmentHeader, staging::StagingHeader};
+use crate::format::{self, Manifest, SLOT_LEN, segment::SegmentHeader, snapshot, staging::StagingHeader};
 
 const WAL_DB_1: &str = "it is a log of the registry's wal-db 1.x (or 0.x), whose files have another format; \
                         docs/from-wal-db-1.md says how to bring its records over";
@@ -34,6 +34,10 @@ pub(super) fn file(file: &dyn File) -> io::Result<Option<&'static str>> {
         Some("it is the manifest of the log in this directory; open the directory")
     } else if StagingHeader::decode(&slot).is_some() {
         Some("it is the staging memory of a log; open the log")
+    } else if slot.starts_with(&snapshot::MAGIC) {
+        Some("it is a snapshot of a state; open the log beside it")
+    } else if slot.starts_with(&format::table::MAGIC) {
+        Some("it is the table of what was cut off of a log; open the log")
     } else if starts_as_wal_db_1(file)? {
         Some(WAL_DB_1)
     } else {

@@ -10,10 +10,11 @@ use std::{
 };
 
 use super::{
-    Identity, StoreFault, WalStore,
+    Identity, SideFiles, StoreFault, WalStore,
     file::{attach_header, keep_aside, read_slot, unlock, write_slot},
     files::Files,
     fs::{Access, Dir, File, FileSystem, read_at, write_at},
+    side::SideDir,
     sys, table,
 };
 use crate::{
@@ -29,6 +30,8 @@ use crate::{
 pub(super) const MANIFEST: &str = "manifest";
 pub(super) const NEW_MANIFEST: &str = "manifest.new";
 const STAGING: &str = "staging";
+/// The directory of the [`SideFiles`].
+pub(super) const STATE: &str = "state";
 const SUFFIX: &str = ".seg";
 
 /// The smallest segment; smaller requests are rounded up.
@@ -457,6 +460,11 @@ impl WalStore for SegmentedStore {
 
     fn remove_staging(&self) -> io::Result<()> {
         self.dir.remove_staging(STAGING.as_ref())
+    }
+
+    fn side_files(&self) -> Option<Arc<dyn SideFiles>> {
+        let path = self.path.join(STATE);
+        Some(Arc::new(SideDir::new(self.dir.clone(), STATE, path)))
     }
 
     fn boot_id(&self) -> Option<[u8; 16]> {

@@ -18,6 +18,7 @@ use serde::Deserializer;
 
 use super::versions::{self, In, holders, read_as, unversioned};
 use super::{Part, ReadIn, Shape, ShapeField, ShapeItem, ShapeVariant, Version, WalSchema};
+use crate::lsn::Lsn;
 
 macro_rules! words {
     ($($shape:ident: $($ty:ty),+;)*) => {
@@ -37,7 +38,7 @@ words! {
     U8: u8, std::sync::atomic::AtomicU8;
     U16: u16, std::sync::atomic::AtomicU16;
     U32: u32, std::sync::atomic::AtomicU32;
-    U64: u64, std::sync::atomic::AtomicU64, usize, std::sync::atomic::AtomicUsize;
+    U64: u64, std::sync::atomic::AtomicU64, usize, std::sync::atomic::AtomicUsize, Lsn;
     U128: u128;
     I8: i8, std::sync::atomic::AtomicI8;
     I16: i16, std::sync::atomic::AtomicI16;

@@ -9,6 +9,7 @@ use crate::{
         write::{append::anywhere, dictionary::Described, ticket::Ticket},
     },
     lsn::Lsn,
+    storage::SideFiles,
 };
 
 /// # Appending
@@ -159,6 +160,15 @@ impl Wal {
     pub(crate) fn drain_to_read(&self) -> Result<()> {
         let drained = self.here()?.drain_to(u64::MAX);
         drained.map_err(WalError::of_what_was_taken)
+    }
+
+    /// Files beside it, if its store keeps some.
+    pub(crate) fn side_files(&self) -> Result<Option<std::sync::Arc<dyn SideFiles>>> {
+        Ok(self.here()?.base.store.shared().side_files())
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.view().base.store.is_closed()
     }
 
     pub(crate) fn log_id(&self) -> [u8; 16] {

@@ -1,12 +1,20 @@
 //! What a state store needs of its log: to know of every record, and to decide and append while nobody else does.
 
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Weak,
+};
+
 use super::Wal;
 use crate::{
-    error::Result,
-    log::write::{dictionary::Described, turnstile::Way, writer::Writer},
+    error::{Result, WalError},
+    log::write::{dictionary::Described, truncate::Needs, turnstile::Way, writer::Writer},
     lsn::Lsn,
     sync::Arc,
 };
+
+/// The states that have a store with snapshots, and what reports their needs; `None` while a store is being made.
+pub(crate) type States = BTreeMap<String, Option<Arc<dyn Needs>>>;
 
 /// While it lives, every record is counted, of all handles.
 pub(crate) struct Counting {
@@ -34,9 +42,64 @@ impl Counting {
         self.writer.turnstile.passed()
     }
 
-    /// How often the end of the log was cut off.
-    pub(crate) fn cuts(&self) -> u64 {
-        self.writer.covered.cuts()
+    /// Everything before this position is durable.
+    pub(crate) fn durable(&self) -> u64 {
+        self.writer.base.durable()
+    }
+
+    /// Takes the name of a state, which no other store of the log has then.
+    pub(crate) fn take_name(&self, name: &str) -> Result<()> {
+        match self.writer.states.lock().entry(name.to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(None);
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(WalError::StoreExists {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// Registers what reports from where on the state needs the log; until then it needs all of it.
+    pub(crate) fn set_needs(&self, name: &str, needs: Weak<dyn Needs>) {
+        self.writer.states.lock().insert(name.to_owned(), Some(needs));
+    }
+
+    /// Calls `run` with the states that have a store with snapshots. Until it returns, no store takes or gives back a name.
+    pub(crate) fn with_states<T>(&self, run: impl FnOnce(&States) -> T) -> T {
+        let states = self.writer.states.lock();
+        let open = states
+            .iter()
+            .map(|(name, needs)| (name.clone(), needs.as_ref().and_then(Weak::upgrade)));
+        run(&open.collect())
+    }
+
+    /// As [`Wal::truncate_before`], but keeps what is [held](Wal::hold), and does nothing if the end of the log was cut off
+    /// since [`cuts`](Self::cuts) was `cuts`: then it is not known what is needed.
+    pub(crate) fn truncate_before_unless_held(&self, lsn: Lsn, cuts: u32) -> Result<Lsn> {
+        self.writer.truncate_before_unless_held(lsn, cuts)
+    }
+
+    pub(crate) fn give_name_back(&self, name: &str) {
+        if !self.writer.is_in_child() {
+            self.writer.states.lock().remove(name);
+        }
+    }
+
+    /// A number that moves when the end of the log is cut off: not before the cut can be seen, and not after it.
+    pub(crate) fn cuts(&self) -> u32 {
+        self.writer.base.extent().timeline.newest().epoch
+    }
+
+    /// Calls `run` until the end of the log is not cut off meanwhile. What it returned before that is not of this log.
+    pub(crate) fn unless_cut<T>(&self, mut run: impl FnMut() -> Result<T>) -> Result<T> {
+        loop {
+            let cuts = self.cuts();
+            let ran = run();
+            if self.cuts() == cuts {
+                return ran;
+            }
+        }
     }
 
     /// Puts all that was appended before the call where it can be read. What keeps it out is an error, of the write.

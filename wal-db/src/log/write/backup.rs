@@ -1,11 +1,14 @@
 //! Copies of a log that is in use.
 
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 
 use super::writer::Writer;
 use crate::{
     error::{CorruptionReason, Result, WalError},
-    format::{GROUP_HEADER_LEN, Manifest},
+    format::{
+        GROUP_HEADER_LEN, Manifest,
+        snapshot::{SnapshotReader, name_and_next},
+    },
     log::{
         base::{Base, mark_after},
         examine::verify,
@@ -13,7 +16,8 @@ use crate::{
         read::{buffer::BUFFER_LEN, find, view::View},
     },
     lsn::Lsn,
-    storage::copy::Copy,
+    position::Position,
+    storage::{SideFiles, copy::Copy},
     sync::Arc,
 };
 
@@ -49,7 +53,7 @@ impl View {
                 return Ok(end);
             }
         }
-        let why = io::Error::other("the end of the log was cut off each time it was tried");
+        let why = io::Error::other("records were dropped from the log each time it was tried");
         Err(WalError::io("making a backup")(why).located(Some(path)))
     }
 
@@ -60,6 +64,9 @@ impl View {
         let staged = staged.filter(|staged| staged.base.extent().head_group == manifest.mark.pos);
         let end = manifest.mark.pos;
         let mut copy = Copy::begin(path, self.base.log, manifest.segment_len).map_err(making())?;
+        let Some(states) = self.copy_snapshots(&mut copy, end)? else {
+            return Ok(None);
+        };
         match self.copy_row(&mut copy, &manifest) {
             Err(WalError::Corruption(_) | WalError::Truncated { .. }) if self.was_cut(&manifest) => {
                 return Ok(None);
@@ -99,10 +106,59 @@ impl View {
             // The head has come to what was appended after the copy was begun.
             return Ok(None);
         }
+        // What was dropped from the beginning meanwhile is in snapshots that were made meanwhile, and may be gone again.
+        let states_now = self.copy_snapshots(&mut copy, end)?;
+        if !states_now.is_some_and(|now| now.is_superset(&states)) {
+            return Ok(None);
+        }
         copy.finish(end, &bytes).map_err(making())?;
         check(copy.path())?;
         copy.keep();
         Ok(Some(Lsn::from_pos(end + GROUP_HEADER_LEN as u64)))
+    }
+
+    /// Copies the snapshots that can be read and have nothing after `end`; returns which states have one that fits the log as
+    /// it is now. `None` if one was removed meanwhile: newer ones may be needed then.
+    fn copy_snapshots(&self, copy: &mut Copy, end: u64) -> Result<Option<BTreeSet<String>>> {
+        let mut states = BTreeSet::new();
+        let Some(files) = self.base.store.shared().side_files() else {
+            return Ok(Some(states));
+        };
+        for file in files.list().map_err(WalError::io("listing snapshots"))? {
+            let Some((name, next)) = name_and_next(&file) else {
+                continue;
+            };
+            if Lsn::new(next).pos() > end {
+                continue;
+            }
+            let content = match files.open(&file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(_) => continue,
+                Ok(content) => content,
+            };
+            let mut content = Readable {
+                content,
+                failed: false,
+            };
+            match copy.put_beside(&file, &mut content) {
+                Err(_) if content.failed => continue,
+                put => put.map_err(WalError::io("copying a snapshot"))?,
+            }
+            if self.holds_position_of(&*files, &file) {
+                states.insert(name.to_owned());
+            }
+        }
+        Ok(Some(states))
+    }
+
+    /// Whether the log has what a snapshot was made of, and all that comes after it.
+    fn holds_position_of(&self, files: &dyn SideFiles, file: &str) -> bool {
+        let position = || {
+            let mut content = files.open(file).ok()?;
+            let (header, _) = SnapshotReader::new(&mut *content).ok()?;
+            Position::from_bytes(&header.position).ok()
+        };
+        position().is_some_and(|position| self.resolve(&position).is_ok())
     }
 
     fn was_cut(&self, manifest: &Manifest) -> bool {
@@ -153,5 +209,19 @@ fn check(path: &Path) -> Result<()> {
     match report.damage.into_iter().next() {
         Some(damage) => Err(damage.into()),
         _ => Ok(()),
+    }
+}
+
+/// Tells whether reading failed.
+struct Readable {
+    content: Box<dyn io::Read>,
+    failed: bool,
+}
+
+impl io::Read for Readable {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read(buf);
+        self.failed |= read.is_err();
+        read
     }
 }

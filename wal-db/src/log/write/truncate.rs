@@ -37,6 +37,11 @@ enum Dead {
     Before(u64),
 }
 
+/// Tells from where on a state needs the log.
+pub(crate) trait Needs: Send + Sync {
+    fn needed_from(&self) -> Result<Lsn>;
+}
+
 impl Writer {
     /// That the log can be cut: it is open, and no call of the store has failed.
     fn check_cuttable(&self) -> Result<()> {
@@ -166,20 +171,26 @@ impl Writer {
     }
 
     pub(crate) fn truncate_before(&self, lsn: Lsn) -> Result<Lsn> {
-        self.drop_before(lsn, None)
+        self.drop_before(lsn, None, None)
     }
 
-    fn drop_before(&self, lsn: Lsn, keep: Option<&Holds>) -> Result<Lsn> {
+    /// In an epoch, and not in a later one.
+    pub(crate) fn truncate_before_unless_held(&self, lsn: Lsn, epoch: u32) -> Result<Lsn> {
+        self.drop_before(lsn, Some(&self.holds), Some(epoch))
+    }
+
+    fn drop_before(&self, lsn: Lsn, keep: Option<&Holds>, epoch: Option<u32>) -> Result<Lsn> {
         self.check_cuttable()?;
         self.check_end(lsn.pos())?;
         let tail = self.ring.tail();
         self.sync_to(lsn.pos().saturating_add(1).min(tail))?;
-        self.move_head(lsn.pos(), keep).map(Lsn::from_pos)
+        self.move_head(lsn.pos(), keep, epoch).map(Lsn::from_pos)
     }
 
     /// Makes the log start with the first record at or after `target`, durably, but not after what `keep` still needs, if
-    /// it is given. Nobody can ask for more to be kept meanwhile. Returns where it starts now.
-    fn move_head(&self, target: u64, keep: Option<&Holds>) -> Result<u64> {
+    /// it is given, and only if `epoch` is the newest one, if that is given. Nobody can ask for more to be kept meanwhile.
+    /// Returns where it starts now.
+    fn move_head(&self, target: u64, keep: Option<&Holds>, epoch: Option<u32>) -> Result<u64> {
         // No schema is being written meanwhile, so the mark can move.
         let _schemas = self.dictionary.lock();
         let mut manifest = self.manifest.lock();
@@ -189,7 +200,8 @@ impl Writer {
         let mut kept = keep.map(Holds::lock);
         let slowest = kept.as_mut().and_then(|holds| holds.slowest());
         let target = target.min(slowest.unwrap_or(u64::MAX));
-        if target <= extent.head {
+        let is_of_another = epoch.is_some_and(|epoch| epoch != extent.timeline.newest().epoch);
+        if target <= extent.head || is_of_another {
             return Ok(extent.head);
         }
         let mark = self.base.flushed_mark();
@@ -280,7 +292,7 @@ impl Writer {
                 keep_from.max(self.look(|extent| self.first_young(extent, oldest, Pos(needed_from)))?);
         }
         // Somebody may register meanwhile; that is seen when the head moves.
-        self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.holds))
+        self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.holds), None)
     }
 
     /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the

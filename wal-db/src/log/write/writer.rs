@@ -1,6 +1,6 @@
 //! What writes a log, and what its threads share.
 
-use std::{fs::File, io, ops::Deref, sync::Weak};
+use std::{collections::BTreeMap, fs::File, io, ops::Deref, sync::Weak};
 
 use super::{
     background::BackgroundWork,
@@ -9,6 +9,7 @@ use super::{
     dictionary::Covered,
     growth::{Growth, first_bytes},
     room::Room,
+    truncate::Needs,
     turn::{Held, Turn},
     turnstile::Turnstile,
 };
@@ -50,6 +51,8 @@ pub(crate) struct Writer {
     pub(crate) background: BackgroundWork,
     pub(super) growth: Growth,
     pub(crate) turnstile: Turnstile,
+    /// Those whose snapshots a store makes.
+    pub(crate) states: Mutex<BTreeMap<String, Option<Weak<dyn Needs>>>>,
     pub(crate) write_through: bool,
     pub(crate) staging: StagingInUse,
     /// An append is done when its record is in staging memory, and a claim fails in a child that was forked off.
@@ -149,6 +152,7 @@ impl Writer {
             background: BackgroundWork::new(writer, config.pool()),
             growth: Growth::new(),
             turnstile: Turnstile::new(),
+            states: Mutex::new(BTreeMap::new()),
             write_through,
             staging,
             closed: Mutex::new(false),

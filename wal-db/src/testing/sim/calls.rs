@@ -146,6 +146,11 @@ impl Dir for SimDir {
         Ok(())
     }
 
+    /// Only copies remove a directory, and those are made in the file system of the machine.
+    fn remove_dir(&self, _: &OsStr) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn open_dir(&self, name: &OsStr) -> io::Result<Arc<dyn Dir>> {
         self.disk.open_dir(&self.path(name))
     }

@@ -1,0 +1,224 @@
+//! Files beside a log.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use super::fs::{Access, Dir, File, read_at, write_at};
+use crate::{format::snapshot, sync::Arc};
+
+/// Files beside a log, which [snapshots of a state](crate::state) are kept in. They are apart from the stream: a log is
+/// opened, read and repaired without them.
+///
+/// Names are short and made of lowercase letters, digits, `.`, `_` and `-`. Calls come from several threads; files of one name
+/// are made one after another, and may be read and removed meanwhile.
+pub trait SideFiles: Send + Sync {
+    /// Makes a file of all that `content` gives, instead of one that has the name. It is there, whole, when this returns, and
+    /// survives power loss then. After a crash there is the one from before, none, or a whole one.
+    ///
+    /// # Errors
+    /// Those of `content`, before a file that has the name is touched; whatever the medium says. There is no new file then.
+    fn create(&self, name: &str, content: &mut dyn io::Read) -> io::Result<()>;
+
+    /// What is in a file, from its beginning on.
+    ///
+    /// # Errors
+    /// Of the kind [`NotFound`](io::ErrorKind::NotFound) if there is none; whatever the medium says.
+    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read>>;
+
+    /// The names of the files that are there, in any order. It may list others that nobody made here.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Removes a file, if it is there. It may come back after a power loss.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Returns once every file that is there survives power loss, also those that another process has made.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Where they are: errors name it.
+    fn location(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// How much is copied at a time.
+const PIECE: usize = 256 << 10;
+
+/// Files in a directory of their own, which is made when the first one is.
+pub(super) struct SideDir {
+    above: Arc<dyn Dir>,
+    name: OsString,
+    path: PathBuf,
+}
+
+impl SideDir {
+    /// In the directory `name` of `above`, which is at `path`.
+    pub(super) fn new(above: Arc<dyn Dir>, name: impl Into<OsString>, path: PathBuf) -> Self {
+        SideDir {
+            above,
+            name: name.into(),
+            path,
+        }
+    }
+
+    /// Beside the file of a log.
+    pub(super) fn beside(above: &Arc<dyn Dir>, log: &OsStr, path: &Path) -> Self {
+        let mut name = log.to_owned();
+        name.push(".state");
+        let path = path.with_file_name(&name);
+        SideDir::new(above.clone(), name, path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_there(&self) -> io::Result<bool> {
+        self.above.exists(&self.name)
+    }
+
+    /// Removes files that were made, and the directory if it has no others.
+    pub(super) fn remove_all(&self, made: &[String]) {
+        for name in made {
+            let _ = self.remove(name);
+        }
+        let _ = self.above.remove_dir(&self.name);
+    }
+
+    fn dir(&self) -> io::Result<Arc<dyn Dir>> {
+        self.above.open_dir(&self.name)
+    }
+
+    /// Writes all that `content` gives.
+    fn write(file: &dyn File, content: &mut dyn io::Read) -> io::Result<()> {
+        let (mut piece, mut at) = (vec![0; PIECE], 0);
+        loop {
+            match content.read(&mut piece) {
+                Ok(0) => return file.sync_all(),
+                Ok(len) => {
+                    write_at(file, at, &piece[..len])?;
+                    at += len as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives a file its name, instead of what has it.
+    fn name(dir: &dyn Dir, new: &OsStr, name: &OsStr) -> io::Result<()> {
+        if dir.exists(name)? {
+            check_ours(&*dir.open(name, Access::Read)?, name)?;
+            dir.remove(name)?;
+        }
+        dir.rename(new, name)?;
+        let synced = dir.sync();
+        if synced.is_err() {
+            let _ = dir.remove(name);
+        }
+        synced
+    }
+}
+
+/// That it is a snapshot, or the beginning of one that was being made.
+fn check_ours(file: &dyn File, name: &OsStr) -> io::Result<()> {
+    let mut start = [0; snapshot::MAGIC.len()];
+    let len = read_at(file, 0, &mut start)?;
+    if snapshot::may_be_one(&start[..len]) {
+        return Ok(());
+    }
+    let what = format!("{} is somebody else's file", Path::new(name).display());
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+}
+
+/// Makes a file, instead of what a process that died has left of one.
+fn new_file(dir: &dyn Dir, name: &OsStr) -> io::Result<Arc<dyn File>> {
+    match dir.open(name, Access::New) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        opened => return opened,
+    }
+    check_ours(&*dir.open(name, Access::Read)?, name)?;
+    dir.remove(name)?;
+    dir.open(name, Access::New)
+}
+
+impl SideFiles for SideDir {
+    fn create(&self, name: &str, content: &mut dyn io::Read) -> io::Result<()> {
+        self.above.create_dir(&self.name)?;
+        // The process that made it may have died before it was durable.
+        self.above.sync()?;
+        let dir = self.dir()?;
+        let new = OsString::from(format!("{name}.new"));
+        let file = new_file(&*dir, &new)?;
+        let made = Self::write(&*file, content).and_then(|()| Self::name(&*dir, &new, name.as_ref()));
+        if made.is_err() {
+            // What is left of it is used by the next one that is made under this name.
+            let _ = dir.remove(&new);
+        }
+        made
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read>> {
+        let file = self.dir()?.open(name.as_ref(), Access::Read)?;
+        Ok(Box::new(Content { file, at: 0 }))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let names = match self.dir() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            dir => dir?.list()?,
+        };
+        Ok(names.into_iter().flat_map(OsString::into_string).collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match self.dir().and_then(|dir| dir.remove(name.as_ref())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.dir() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            dir => {
+                dir?.sync()?;
+                self.above.sync()
+            }
+        }
+    }
+
+    fn location(&self) -> Option<PathBuf> {
+        Some(self.path.clone())
+    }
+}
+
+impl fmt::Debug for SideDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SideDir").field(&self.path).finish()
+    }
+}
+
+struct Content {
+    file: Arc<dyn File>,
+    at: u64,
+}
+
+impl io::Read for Content {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read_some(self.at, buf)?;
+        self.at += len as u64;
+        Ok(len)
+    }
+}
