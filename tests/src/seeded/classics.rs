@@ -2,11 +2,12 @@
 
 mod cutting;
 mod reading;
+mod snapshots;
 mod writing;
 
 use super::Bug;
 
 pub(super) fn classics() -> impl Iterator<Item = &'static Bug> {
     let written = writing::WRITING.iter().chain(cutting::CUTTING);
-    written.chain(reading::READING)
+    written.chain(reading::READING).chain(snapshots::SNAPSHOTS)
 }
