@@ -35,6 +35,7 @@ mod plot;
 mod replay_threads;
 mod report;
 mod runner;
+mod snapshots;
 mod stats;
 mod store;
 mod table;
@@ -82,6 +83,8 @@ enum Command {
     Cliffs(cliffs::Cliffs),
     /// Decide in a state store, beside bare appends and commits.
     Store(store::StoreArgs),
+    /// Load snapshots of a state, open long logs with one, and append beside one.
+    Snapshots(snapshots::SnapshotArgs),
     /// Verify a long log, by several threads.
     Verify(verify::Verify),
     /// Replay events that several threads decode.
@@ -141,6 +144,7 @@ fn main() -> ExitCode {
         Command::Claims(args) => claims::run(&args),
         Command::Cliffs(args) => cliffs::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Snapshots(args) => snapshots::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::ReplayThreads(args) => replay_threads::run(&args),
         Command::Idle(args) => idle::run(&args),
