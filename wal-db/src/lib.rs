@@ -103,7 +103,7 @@ pub mod codec {
 pub mod schema {
     pub use crate::event::{
         schema::{Part, Shape, ShapeError, ShapeField, ShapeItem, ShapeVariant},
-        value::{EventSchema, Schemas, Value},
+        value::{Difference, EventSchema, Schemas, Value},
     };
 }
 

@@ -1,8 +1,9 @@
 //! States of earlier moments: each is the fold of what was there then.
 
+use serde::{Deserialize, Serialize};
 use wal_db::{
-    EventLog, Lsn, Meta, Start, WalError,
-    state::{At, State, StoreConfig},
+    EventLog, Lsn, Meta, Start, WalError, WalRecord,
+    state::{At, State, StoreConfig, diff},
 };
 use wal_tests::{assert_is, random::Rng};
 
@@ -113,4 +114,46 @@ fn changes_end_at_what_cannot_be_read() {
     assert_eq!(changes.next().unwrap().unwrap().after, 1);
     assert!(changes.next().unwrap().is_err());
     assert!(changes.next().is_none());
+}
+
+/// Of neighbours among all moments: what the event did, and nothing else.
+#[test]
+fn two_states_differ_in_what_the_events_between_them_did() {
+    let log = log_in_memory();
+    let all = filled(&log);
+    let states: Vec<History> = (0..=all.len())
+        .map(|n| log.as_of::<History>(Start::Ordinal(n as u64)).unwrap().state)
+        .collect();
+    for (n, pair) in states.windows(2).enumerate() {
+        let shown: Vec<String> = diff(&pair[0], &pair[1])
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let (lsn, number) = all[n];
+        let added = format!("all.{n}: added ({lsn}, {number})");
+        let digest = format!("digest: {} -> {}", pair[0].digest, pair[1].digest);
+        assert_eq!(shown, [added, digest]);
+        assert!(diff(&pair[0], &pair[0]).unwrap().is_empty());
+    }
+    let [first, last] = [&states[0], &states[all.len()]];
+    assert_eq!(diff(last, first).unwrap().len(), all.len() + 1);
+}
+
+#[derive(Debug, Serialize, Deserialize, WalRecord)]
+#[wal(name = "lamp")]
+enum Lamp {
+    Off,
+    On { watts: u8 },
+}
+
+#[test]
+fn an_enum_differs_in_its_fields_or_as_a_whole() {
+    let shown = |before: Lamp, after: Lamp| diff(&before, &after).unwrap()[0].to_string();
+    assert_eq!(shown(Lamp::Off, Lamp::On { watts: 5 }), "off -> on {watts: 5}");
+    assert_eq!(
+        shown(Lamp::On { watts: 5 }, Lamp::On { watts: 7 }),
+        "watts: 5 -> 7"
+    );
+    assert!(diff(&Lamp::Off, &Lamp::Off).unwrap().is_empty());
 }

@@ -113,6 +113,8 @@ fn a_state_whose_meaning_has_changed_is_found_by_its_revision_or_by_a_check() {
     let store = count::<Count>(&log, "count");
     let made = store.snapshot().unwrap().unwrap();
     assert_eq!((made.revision, made.events), (0, 25));
+    // Anybody can read what is in it.
+    assert_eq!(made.to_value(log.wal()).unwrap().to_string(), "{count: 25}");
     store.commit(noted(25)).unwrap();
     assert_eq!(store.check().unwrap(), 26);
     drop(store);

@@ -1,12 +1,15 @@
 //! A value of a type of event that is kept outside the log: a state in a snapshot.
 
 use super::{
-    codec::Codec,
-    held, payload,
+    codec::{Codec, DefaultCodec},
+    held, info, payload,
     record::{WalDecodeOwned, WalRecord},
+    schema::Shape,
+    value::{Value, value_as_stored},
 };
 use crate::{
-    error::Result,
+    error::{Result, TypedError},
+    format::schema::SchemaRecord,
     log::{Entry, RecordKind},
     lsn::Lsn,
 };
@@ -26,6 +29,37 @@ pub(crate) fn encode<C: Codec, T: WalRecord>(value: &T) -> Result<Apart> {
         payload,
         schema: schema.unwrap_or_default(),
     })
+}
+
+/// The value, as one that was read without its type. Of an enum it is the variant.
+pub(crate) fn to_value<T: WalRecord>(value: &T) -> Result<Value> {
+    let mut bytes = Vec::new();
+    let record = payload::encode::<DefaultCodec, T>(value, &mut bytes)?;
+    let contents = value_of::<DefaultCodec>(&bytes, record.schema)?;
+    Ok(match T::FAMILY {
+        true => {
+            let variant = record.name.rsplit('.').next().unwrap_or(record.name);
+            Value::Variant(variant.into(), Box::new(contents))
+        }
+        false => contents,
+    })
+}
+
+/// What is in a payload, by a schema record or none.
+pub(crate) fn read<C: Codec>(bytes: &[u8], schema: &[u8]) -> Result<Value> {
+    let shape = SchemaRecord::parse(schema).and_then(|schema| schema.shape.parse::<Shape>().ok());
+    value_of::<C>(bytes, shape.as_ref())
+}
+
+fn value_of<C: Codec>(bytes: &[u8], shape: Option<&Shape>) -> Result<Value> {
+    let (info, contents) = info::open(Lsn::ZERO, RecordKind::Typed, bytes)?;
+    let value = value_as_stored::<C>(info, contents, shape);
+    Ok(value.map_err(|source| TypedError::Explain {
+        lsn: Lsn::ZERO,
+        name: format!("type {:#010x}", info.type_id),
+        version: info.version,
+        source,
+    })?)
 }
 
 /// The value, in today's version. Errors name `lsn`.

@@ -16,7 +16,7 @@ mod transact;
 pub use self::{
     at::At,
     config::{StoreConfig, StoreRecovery},
-    past::{Change, Changes},
+    past::{Change, Changes, diff},
     rebuilt::Rebuilt,
     snapshot::{PassedOver, Snapshot, forget, snapshots},
     snapshots::{Compacted, SnapshotStatus},

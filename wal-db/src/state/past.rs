@@ -6,14 +6,40 @@ use super::{At, Rebuilt, State};
 use crate::{
     error::Result,
     event::{
-        EventLog, Replay, WalDecodeOwned,
+        EventLog, Replay, WalDecodeOwned, apart,
         codec::{Codec, DefaultCodec},
         meta::Meta,
+        record::WalRecord,
         replay::Event,
+        value::Difference,
     },
     log::Start,
     lsn::Lsn,
 };
+
+/// In what two states differ, part by part, by the shape of their type; see [`Value::diff`].
+///
+#[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
+#[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]
+/// # use serde::{Deserialize, Serialize};
+/// # use std::collections::BTreeMap;
+/// # use wal_db::{WalRecord, state::diff};
+/// #[derive(Serialize, Deserialize, WalRecord)]
+/// #[wal(name = "accounts")]
+/// struct Accounts { cents: BTreeMap<u32, u64>, moves: u64 }
+///
+/// let then = Accounts { cents: [(7, 100)].into(), moves: 0 };
+/// let now = Accounts { cents: [(7, 90), (8, 10)].into(), moves: 1 };
+/// let shown: Vec<String> = diff(&then, &now)?.iter().map(ToString::to_string).collect();
+/// assert_eq!(shown, ["cents.7: 100 -> 90", "cents.8: added 10", "moves: 0 -> 1"]);
+/// # Ok::<(), wal_db::WalError>(())
+/// ```
+///
+/// # Errors
+/// If a state cannot be written, or does not write what its shape says: [`Typed`](crate::WalError::Typed).
+pub fn diff<S: WalRecord>(before: &S, after: &S) -> Result<Vec<Difference>> {
+    Ok(apart::to_value(before)?.diff(&apart::to_value(after)?))
+}
 
 /// An event that changed what is looked at; from [`EventLog::changes`].
 #[derive(Debug, Clone, PartialEq)]

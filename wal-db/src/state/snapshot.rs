@@ -12,7 +12,8 @@ use crate::{
     event::{
         WalDecodeOwned,
         apart::{self, Apart},
-        codec::Codec,
+        codec::{Codec, DefaultCodec},
+        value::Value,
     },
     format::schema::SchemaRecord,
     format::snapshot::{
@@ -46,6 +47,18 @@ pub struct Snapshot {
     pub revision: u32,
     /// How long the state is as bytes.
     pub state_bytes: u64,
+}
+
+impl Snapshot {
+    /// The state in it, read without its type: by the shape that is in the file, as [`Record::to_value`](crate::Record::to_value)
+    /// does with the schemas of a log. Of an enum it is the fields of the variant.
+    ///
+    /// # Errors
+    /// As a store would pass it over; [`State`](SnapshotError::State) if it is in a format of the application's own.
+    pub fn to_value(&self, wal: &Wal) -> Result<Value, SnapshotError> {
+        let files = Files::of(wal).map_err(|error| SnapshotError::Log(Box::new(error)))?;
+        files.value(wal, &self.file)
+    }
 }
 
 /// A snapshot that was not used, and why.
@@ -251,6 +264,16 @@ impl Files {
         let state = (form.decode)(&bytes, schema, snapshot.next);
         let state = state.map_err(|error| SnapshotError::State(Box::new(error)))?;
         Ok((snapshot, state))
+    }
+
+    /// Reads and checks a snapshot of this log, and its state without knowing its type.
+    fn value(&self, wal: &Wal, file: &str) -> Result<Value, SnapshotError> {
+        let mut bytes = Vec::new();
+        let Opened { schema, .. } = self.read(wal, file, None, |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })?;
+        apart::read::<DefaultCodec>(&bytes, &schema).map_err(|error| SnapshotError::State(Box::new(error)))
     }
 
     /// Reads and checks a snapshot of this log, but does not decode its state.

@@ -7,12 +7,14 @@
 //! | `place` | a shape, and what the names in it stand for |
 //! | `budget` | what reading one value may cost, whatever the shape and the bytes claim |
 //! | `any` | a value from a format that describes itself |
+//! | `diff` | the parts in which two values differ |
 //! | `unordered` | values whose sets and maps have no order, and where two differ |
 //! | `print` | a value as text, and through serde |
 //! | `explain` | `Record::to_value` and `Record::to_json` |
 
 mod any;
 mod budget;
+mod diff;
 mod explain;
 mod place;
 mod print;
@@ -22,6 +24,7 @@ mod unordered;
 
 use std::sync::Arc;
 
+pub use diff::Difference;
 pub(super) use explain::value_as_stored;
 #[cfg(feature = "testing")]
 pub(super) use explain::value_of;

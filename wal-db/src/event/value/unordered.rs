@@ -65,9 +65,7 @@ fn differing(a: &Value, b: &Value, path: &mut Vec<String>) -> Option<(Value, Val
             parts.map(|((key, a), (_, b))| (named(key), a, b)).collect()
         }
         (a, b) => {
-            // Display knows one NaN, `==` none.
-            let same = a == b || a.to_string() == b.to_string();
-            return (!same).then(|| (a.clone(), b.clone()));
+            return (!same(a, b)).then(|| (a.clone(), b.clone()));
         }
     };
     for (name, a, b) in parts {
@@ -80,11 +78,16 @@ fn differing(a: &Value, b: &Value, path: &mut Vec<String>) -> Option<(Value, Val
     None
 }
 
+/// A float that is no number is the same as another one: `Display` knows one, and `==` none.
+pub(super) fn same(a: &Value, b: &Value) -> bool {
+    a == b || a.to_string() == b.to_string()
+}
+
 fn keys(entries: &[(Value, Value)]) -> Vec<String> {
     entries.iter().map(|(key, _)| key.to_string()).collect()
 }
 
-fn named(key: &Value) -> String {
+pub(super) fn named(key: &Value) -> String {
     match key {
         Value::Str(name) => name.clone(),
         other => other.to_string(),
