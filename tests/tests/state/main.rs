@@ -4,6 +4,7 @@
 mod answers;
 mod document;
 mod golden;
+mod laws;
 mod past;
 mod snapshots;
 mod snapshots_changed;

@@ -17,7 +17,7 @@ use crate::{
     lsn::Lsn,
 };
 
-/// In what two states differ, part by part, by the shape of their type; see [`Value::diff`].
+/// In what two states differ, part by part, by the shape of their type; see [`Value::diff`](crate::schema::Value::diff).
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]

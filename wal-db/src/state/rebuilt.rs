@@ -61,7 +61,7 @@ impl<S: State> Rebuilt<S> {
     }
 
     /// A state before any event of a log of which nothing was dropped.
-    pub(super) fn empty<C: Codec>(log: &EventLog<S::Event, C>, state: S) -> Result<Self> {
+    pub(crate) fn empty<C: Codec>(log: &EventLog<S::Event, C>, state: S) -> Result<Self> {
         let status = log.wal().status();
         if status.head_ordinal > 0 {
             return Err(WalError::Truncated {
@@ -101,9 +101,9 @@ impl<S: State> Rebuilt<S> {
     }
 
     /// Takes in events that are read from the log, in a closure of it if it is counted.
-    pub(super) fn apply_all(
+    pub(crate) fn apply_all(
         &mut self,
-        events: impl Iterator<Item = Result<Event<S::Event>>>,
+        events: impl IntoIterator<Item = Result<Event<S::Event>>>,
         counting: Option<&Counting>,
     ) -> Result<()> {
         for event in events {

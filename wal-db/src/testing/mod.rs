@@ -9,6 +9,8 @@
 //! | [`golden!`] | bytes of an old version that are not the event that was meant any more |
 //! | [`assert_roundtrip!`], [`roundtrip_test!`] | an event that does not come back from a log as it was |
 //! | [`check_store`] | what a store of your own does otherwise than the log needs it |
+//! | [`given`] | a decision that is not what was meant, on a state that events have made |
+//! | [`assert_state_laws`] | a state that is not the fold of its events, or does not come back from a snapshot |
 //! | [`assert_crash_prefix`] | a state that no crash may leave, on every crash image of a run of your program |
 //!
 //! Those that read or write events take the format that a log is in: `codec MyCodec` after a semicolon.
@@ -41,6 +43,7 @@ mod positional;
 mod roundtrip;
 mod shape_values;
 pub mod sim;
+mod states;
 mod store;
 mod strategies;
 mod told;
@@ -63,6 +66,7 @@ pub use self::logs::{MemLog, TempLog, append_payload};
 pub use self::roundtrip::{roundtrip, roundtrip_all, roundtrip_all_with_codec, roundtrip_with_codec};
 pub use self::shape_values::{NoValues, shape_values};
 pub use self::sim::{SimDisk, assert_crash_prefix};
+pub use self::states::{Given, When, assert_state_laws, check_state_laws, given};
 pub use self::store::check_store;
 pub use self::strategies::Strategies;
 pub use crate::log::Dump;
