@@ -1,7 +1,7 @@
 //! A thermostat whose state can be asked for as it was at any moment, and which event made it so.
 //!
-//! Prints what happened in a house, then answers questions about the past: what the state was before an event and at a
-//! time, what has changed between two moments, which events changed one field, and what would have been.
+//! Prints what happened in a house, then answers questions about the past: what the state was before an event and after so
+//! many, what has changed between two moments, which events changed one field, and what would have been.
 
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    Meta, Wal, WalRecord,
+    Meta, Start, Wal, WalRecord,
     state::{At, State, StoreConfig, diff},
 };
 
@@ -88,6 +88,11 @@ fn main() -> anyhow::Result<()> {
 
     let before_they_left = heating.as_of(lsns[3])?;
     println!("\nbefore they left: {:?}", before_they_left.state);
+    let events = heating.as_of(Start::Ordinal(5))?.events;
+    println!(
+        "after {events} events: {:?}",
+        heating.as_of(lsns[events as usize])?.state
+    );
 
     println!("\nsince then:");
     for difference in diff(&before_they_left.state, &heating.view()?.state)? {

@@ -38,7 +38,8 @@ pub(crate) fn to_value<T: WalRecord>(value: &T) -> Result<Value> {
     let contents = value_of::<DefaultCodec>(&bytes, record.schema)?;
     Ok(match T::FAMILY {
         true => {
-            let variant = record.name.rsplit('.').next().unwrap_or(record.name);
+            let own = record.name.strip_prefix(T::NAME);
+            let variant = own.and_then(|own| own.strip_prefix('.')).unwrap_or(record.name);
             Value::Variant(variant.into(), Box::new(contents))
         }
         false => contents,

@@ -17,7 +17,8 @@ use crate::{
     lsn::Lsn,
 };
 
-/// In what two states differ, part by part, by the shape of their type; see [`Value::diff`](crate::schema::Value::diff).
+/// The parts in which two states differ, by the shape of their type; see [`Value::diff`](crate::schema::Value::diff). Equal
+/// states that hold a `HashSet` may differ in its order; a `BTreeSet` has one.
 ///
 #[cfg_attr(all(feature = "derive", feature = "bincode"), doc = "```")]
 #[cfg_attr(not(all(feature = "derive", feature = "bincode")), doc = "```ignore")]

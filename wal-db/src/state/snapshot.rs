@@ -51,10 +51,11 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The state in it, read without its type: by the shape that is in the file, as [`Record::to_value`](crate::Record::to_value)
-    /// does with the schemas of a log. Of an enum it is the fields of the variant.
+    /// does with the schemas of a log. Of an enum it is the fields of the variant, and it is not said of which one.
     ///
     /// # Errors
-    /// As a store would pass it over; [`State`](SnapshotError::State) if it is in a format of the application's own.
+    /// If it is damaged or not of what the log holds; [`State`](SnapshotError::State) if there is no shape in it, or if it is
+    /// in a format of the application's own.
     pub fn to_value(&self, wal: &Wal) -> Result<Value, SnapshotError> {
         let files = Files::of(wal).map_err(|error| SnapshotError::Log(Box::new(error)))?;
         files.value(wal, &self.file)

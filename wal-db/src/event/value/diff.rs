@@ -1,10 +1,13 @@
 //! Where two values differ, part by part.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+};
 
 use super::{
     Value,
-    unordered::{named, same},
+    unordered::{named, same, unordered},
 };
 
 /// A part in which two values differ; from [`Value::diff`].
@@ -13,7 +16,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The fields, keys and positions that lead there; nothing if the values have no part in common.
+    /// The fields, keys and positions that lead there; empty if the values differ as a whole.
     pub path: Vec<String>,
     /// What it was; `None` if it was not there.
     pub before: Option<Value>,
@@ -36,13 +39,13 @@ impl fmt::Display for Difference {
 }
 
 impl Value {
-    /// What has to be changed to come from this value to another one, the smallest parts that differ, in the order in which
-    /// they stand.
+    /// The parts in which another value differs from this one, in the order in which they stand.
     ///
     /// Fields are compared by name, and entries of maps by key, wherever they stand. Of two lists, what is the same at the
-    /// beginning and at the end is left out, and the rest is compared by position: of this one where it was removed, of the
-    /// other one else. Other variants, and floats that are numbers and are not, differ as a whole. The elements of a set
-    /// without an order, a `HashSet` for example, are compared in the order in which they are stored.
+    /// beginning and at the end is left out, and the rest is compared by position. So an element that was put in or taken
+    /// out is one difference, and a queue that has moved on differs in every place. Two different variants differ as a
+    /// whole. All NaNs count as equal. The elements of a set without an order, as a `HashSet`, are compared in the order in
+    /// which they are stored: equal sets may differ.
     ///
     /// ```
     /// use wal_db::schema::Value;
@@ -62,13 +65,28 @@ impl Value {
         found.compare(self, after);
         found.differences
     }
+
+    /// As [`diff`](Self::diff), without lists whose elements are the same in another order.
+    #[cfg(feature = "testing")]
+    pub(crate) fn diff_but_order(&self, after: &Value) -> Vec<Difference> {
+        let mut found = Found {
+            ignores_order: true,
+            ..Found::default()
+        };
+        found.compare(self, after);
+        found.differences
+    }
 }
 
 #[derive(Default)]
 struct Found {
     path: Vec<String>,
     differences: Vec<Difference>,
+    ignores_order: bool,
 }
+
+/// What an entry is found by, its name in a path, and its value.
+type Entry<'v> = (String, String, &'v Value);
 
 impl Found {
     fn note(&mut self, before: Option<&Value>, after: Option<&Value>) {
@@ -105,14 +123,16 @@ impl Found {
             (Value::Struct(before), Value::Struct(after)) => {
                 let [before, after] = [before, after].map(|fields| {
                     let fields = fields.iter();
-                    fields.map(|(name, value)| (name.to_string(), value)).collect()
+                    let fields = fields.map(|(name, value)| (name.to_string(), name.to_string(), value));
+                    fields.collect()
                 });
                 self.entries(before, after);
             }
             (Value::Map(before), Value::Map(after)) => {
                 let [before, after] = [before, after].map(|entries| {
                     let entries = entries.iter();
-                    entries.map(|(key, value)| (named(key), value)).collect()
+                    let entries = entries.map(|(key, value)| (key.to_string(), named(key), value));
+                    entries.collect()
                 });
                 self.entries(before, after);
             }
@@ -121,21 +141,31 @@ impl Found {
         }
     }
 
-    fn entries(&mut self, before: Vec<(String, &Value)>, after: Vec<(String, &Value)>) {
-        let mut others: HashMap<&str, &Value> = after.iter().map(|(name, value)| (&**name, *value)).collect();
-        for (name, value) in before {
-            let other = others.remove(&*name);
-            self.part(name, Some(value), other);
+    /// A map may have a key more than once.
+    fn entries(&mut self, before: Vec<Entry<'_>>, after: Vec<Entry<'_>>) {
+        let mut others: HashMap<String, VecDeque<(String, &Value)>> = HashMap::new();
+        let mut keys = Vec::new();
+        for (key, name, value) in after {
+            keys.push(key.clone());
+            others.entry(key).or_default().push_back((name, value));
         }
-        for (name, value) in &after {
-            if others.remove(&**name).is_some() {
-                self.part(&**name, None, Some(value));
+        for (key, name, value) in before {
+            let other = others.get_mut(&key).and_then(VecDeque::pop_front);
+            self.part(name, Some(value), other.map(|(_, value)| value));
+        }
+        for key in keys {
+            if let Some((name, value)) = others.get_mut(&key).and_then(VecDeque::pop_front) {
+                self.part(name, None, Some(value));
             }
         }
     }
 
     fn lists(&mut self, before: &[Value], after: &[Value]) {
-        let equal = |(a, b): &(&Value, &Value)| same(a, b);
+        let sorted = |items: &[Value]| unordered(&Value::List(items.to_vec()));
+        if self.ignores_order && before.len() == after.len() && sorted(before) == sorted(after) {
+            return;
+        }
+        let equal = |(a, b): &(&Value, &Value)| a == b || a.diff(b).is_empty();
         let first = before.iter().zip(after).take_while(equal).count();
         let (rest, others) = (&before[first..], &after[first..]);
         let last = rest
@@ -212,6 +242,22 @@ mod tests {
         );
         let moved = map(&[("c", n(3)), ("a", n(1)), ("b", n(2))]);
         assert!(before.diff(&moved).is_empty());
+        // In a list, too.
+        let [one, other] = [&before, &moved].map(|map| Value::List(vec![map.clone()]));
+        assert!(one.diff(&other).is_empty());
+        let longer = Value::List(vec![n(0), moved.clone()]);
+        assert_eq!(shown(&one, &longer), ["0: added 0"]);
+    }
+
+    #[test]
+    fn a_key_may_be_there_twice_and_text_is_no_number() {
+        let n = Value::Signed;
+        let twice = map(&[("a", n(1)), ("a", n(2))]);
+        assert!(twice.diff(&twice).is_empty());
+        assert_eq!(shown(&map(&[("a", n(2))]), &twice), ["a: 2 -> 1", "a: added 2"]);
+        let text = map(&[("1", n(5))]);
+        let number = Value::Map(vec![(n(1), n(5))]);
+        assert_eq!(shown(&text, &number), ["1: removed 5", "1: added 5"]);
     }
 
     #[test]
