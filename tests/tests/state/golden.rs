@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::{
     EventLog, Lsn, Meta, Wal, WalError, WalRecord,
     event::WalDecodeOwned,
-    state::{At, State, Store, StoreConfig, snapshots},
+    state::{At, State, Store, snapshots},
     testing::GoldenMode,
 };
 use wal_tests::{
@@ -14,6 +14,8 @@ use wal_tests::{
     files::{SEGMENT, copy_tree},
     quiet,
 };
+
+use super::snapshots::by_hand_as;
 
 /// These three types stay as they are.
 #[derive(Debug, Serialize, Deserialize, WalRecord)]
@@ -105,10 +107,7 @@ fn store<S>(log: &EventLog<Paid>, name: &str) -> Store<S>
 where
     S: State<Event = Paid> + WalDecodeOwned + Default + 'static,
 {
-    let config = StoreConfig::new()
-        .with_snapshots(name)
-        .with_snapshot_every(u64::MAX);
-    log.store(config).unwrap()
+    log.store(by_hand_as(name)).unwrap()
 }
 
 /// Writes the log; its beginning is dropped, so that a state comes from a snapshot or not at all.

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, path::Path, thread};
 
 use wal_db::{
     EventLog, Lsn, MemStore, Result, Wal, WalConfig, WalError,
-    state::{Decision, Rebuilt, Store, StoreConfig, snapshots},
+    event::WalDecodeOwned,
+    state::{Decision, Rebuilt, State, Store, StoreConfig, snapshots},
     testing::{
         SimDisk,
         sim::{CrashPlan, Promises, check_crash_prefix},
@@ -19,7 +20,17 @@ pub(super) fn config() -> StoreConfig<History> {
 }
 
 pub(super) fn by_hand() -> StoreConfig<History> {
-    config().with_snapshot_every(u64::MAX)
+    by_hand_as("history")
+}
+
+/// Of any state, under this name.
+pub(super) fn by_hand_as<S>(name: &str) -> StoreConfig<S>
+where
+    S: State<Event: 'static> + WalDecodeOwned + 'static,
+{
+    StoreConfig::new()
+        .with_snapshots(name)
+        .with_snapshot_every(u64::MAX)
 }
 
 pub(super) fn in_memory(memory: &MemStore) -> EventLog<Noted> {

@@ -10,7 +10,7 @@ use wal_db::{
 
 use super::{
     History, Noted, noted,
-    snapshots::{assert_reopened, by_hand, in_memory},
+    snapshots::{assert_reopened, by_hand, by_hand_as, in_memory},
     snapshots_refused::{records, with_two},
 };
 
@@ -75,10 +75,7 @@ fn count<S: State<Event = Noted> + Default + wal_db::event::WalDecodeOwned + 'st
     log: &EventLog<Noted>,
     name: &str,
 ) -> Store<S> {
-    let config = StoreConfig::new()
-        .with_snapshots(name)
-        .with_snapshot_every(u64::MAX);
-    log.store(config).unwrap()
+    log.store(by_hand_as(name)).unwrap()
 }
 
 #[test]
@@ -190,11 +187,7 @@ fn a_state_that_cannot_be_read_again_is_no_snapshot() {
 fn a_snapshot_that_can_be_read_stays_until_there_are_two_others() {
     let memory = MemStore::new();
     let log = in_memory(&memory).with_read_back(false);
-    let config = || {
-        StoreConfig::new()
-            .with_snapshots("even")
-            .with_snapshot_every(u64::MAX)
-    };
+    let config = || by_hand_as("even");
     let store: Store<Even> = log.store(config()).unwrap();
     let mut number = 0;
     let mut append = |count: u64| {
@@ -350,11 +343,7 @@ impl State for Cutting {
 
 #[test]
 fn a_cut_while_a_snapshot_is_read_is_no_part_of_the_state() {
-    let config = || {
-        StoreConfig::new()
-            .with_snapshots("cutting")
-            .with_snapshot_every(u64::MAX)
-    };
+    let config = || by_hand_as("cutting");
     let fold = |log: &EventLog<Noted>| log.rebuild::<Cutting>().unwrap().state;
     for opening in [true, false] {
         let memory = MemStore::new();
@@ -389,11 +378,7 @@ fn a_cut_while_a_snapshot_is_read_is_no_part_of_the_state() {
 fn a_compaction_drops_nothing_for_snapshots_that_are_cut_off_meanwhile() {
     let memory = MemStore::new();
     let log = in_memory(&memory).with_read_back(false);
-    let config = || {
-        StoreConfig::new()
-            .with_snapshots("cutting")
-            .with_snapshot_every(u64::MAX)
-    };
+    let config = || by_hand_as("cutting");
     let store: Store<Cutting> = log.store(config()).unwrap();
     let lsns: Vec<Lsn> = (0..10)
         .map(|number| {

@@ -85,6 +85,9 @@ pub(super) struct Snapshots<S: State, C: Codec> {
     process: Process,
 }
 
+/// A snapshot that was read, and the state in it.
+type Loaded<S> = (Snapshot, Rebuilt<S>);
+
 #[derive(Default)]
 struct Made {
     newest: Option<Snapshot>,
@@ -117,7 +120,7 @@ impl<S: State, C: Codec> Snapshots<S, C> {
     }
 
     /// The states in snapshots that hold events before `before` alone, as far as they can be used, the newest first.
-    fn loaded(&self, before: Lsn) -> Result<impl Iterator<Item = Result<(Snapshot, S), PassedOver>>> {
+    fn loaded(&self, before: Lsn) -> Result<impl Iterator<Item = Result<Loaded<S>, PassedOver>>> {
         let files = self.files.list(&self.settings.name)?;
         let files = files
             .into_iter()
@@ -127,15 +130,20 @@ impl<S: State, C: Codec> Snapshots<S, C> {
             let loaded = self
                 .files
                 .load(self.log.wal(), &file, self.settings.form, S::REVISION, &go_on);
-            loaded.map_err(|error| PassedOver { file, error })
+            match loaded {
+                Ok((snapshot, state)) => {
+                    let rebuilt = Rebuilt::of_snapshot(&self.log, state, &snapshot);
+                    Ok((snapshot, rebuilt))
+                }
+                Err(error) => Err(PassedOver { file, error }),
+            }
         }))
     }
 
     /// As [`begin`](Self::begin), of all snapshots, the oldest first.
     pub(super) fn all(&self, before: Lsn) -> Result<Vec<Rebuilt<S>>> {
         let loaded = self.loaded(before)?.filter_map(Result::ok);
-        let rebuilt = loaded.map(|(snapshot, state)| Rebuilt::of_snapshot(&self.log, state, &snapshot));
-        let mut all: Vec<_> = rebuilt.collect();
+        let mut all: Vec<_> = loaded.map(|(_, rebuilt)| rebuilt).collect();
         all.reverse();
         Ok(all)
     }
@@ -145,10 +153,7 @@ impl<S: State, C: Codec> Snapshots<S, C> {
         let mut passed_over = Vec::new();
         for loaded in self.loaded(before)? {
             match loaded {
-                Ok((snapshot, state)) => {
-                    let rebuilt = Rebuilt::of_snapshot(&self.log, state, &snapshot);
-                    return Ok((rebuilt, Some(snapshot), passed_over));
-                }
+                Ok((snapshot, rebuilt)) => return Ok((rebuilt, Some(snapshot), passed_over)),
                 Err(passed) => passed_over.push(passed),
             }
         }
@@ -283,7 +288,7 @@ impl<S: State, C: Codec> Snapshots<S, C> {
 }
 
 impl<S: State, C: Codec> Needs for Snapshots<S, C> {
-    /// The last event of the older one of the newest two that can be used, or the whole log.
+    /// From the last record that the older one of the newest two that can be used has seen, or all of it.
     fn needed_from(&self) -> Result<Lsn> {
         let _turn = self.turn.lock();
         let older = self.loaded(Lsn::new(u64::MAX))?.filter_map(Result::ok).nth(1);
@@ -434,8 +439,9 @@ impl<S: State, C: Codec> Keeper<S, C> {
 pub struct Compacted {
     /// The first LSN that is still there.
     pub head: Lsn,
-    /// The state whose snapshots need it: the log begins at the last event of the older one of its newest two, or as before
-    /// if it has less than two. If that is a state that is not kept any more, [`forget`](super::forget) it.
+    /// The state whose snapshots need it: the log begins at the last record that the older one of its newest two has seen,
+    /// or as before if it has less than two. If that is a state that is not kept any more,
+    /// [`forget`](super::forget) it.
     pub kept_for: String,
 }
 
