@@ -504,14 +504,14 @@ def varint(raw, at, bits):
 
 
 def metadata(raw):
-    sizes = {1: 8, 2: 16, 3: 16, 4: 8, 7: 2, 8: 8, 9: 16}
-    names = {1: "time", 2: "id", 3: "correlation", 4: "causation", 5: "stream", 7: "nanoseconds", 8: "stream", 9: "stream"}
+    sizes = {1: 8, 2: 16, 3: 16, 4: 8, 7: 2, 8: 8, 9: 16, 10: 16}
+    names = {1: "time", 2: "id", 3: "correlation", 4: "causation", 5: "stream", 7: "nanoseconds", 8: "stream", 9: "stream", 10: "command"}
     meta, tags, others, at, last = {}, [], [], 0, 0
     while at < len(raw):
         key = raw[at]
         length, at = varint(raw, at + 1, 32)
         value, at = raw[at : at + length], at + length
-        if at > len(raw) or key == 0 or key < last or (key == last and key != 6 and not 10 <= key <= 127):
+        if at > len(raw) or key == 0 or key < last or (key == last and key != 6 and not 11 <= key <= 127):
             raise Malformed("metadata")
         if len(value) != sizes.get(key, len(value)):
             raise Malformed("metadata: the size of a value")

@@ -346,6 +346,25 @@ pub enum WalError {
         source: Box<SnapshotError>,
     },
 
+    /// A [condition](crate::index::Condition) does not hold. Nothing was appended. Read again what it is about, and decide
+    /// again.
+    #[error("the condition does not hold: {what}; read again, and decide again")]
+    #[non_exhaustive]
+    Conflict {
+        /// The newest record that is in the way; `None` if one is missing.
+        lsn: Option<Lsn>,
+        /// What is there that should not be, or is missing.
+        what: String,
+    },
+
+    /// The [command](crate::index::Condition::command) was carried out before. Nothing was appended.
+    #[error("the command was carried out before: its first event is at LSN {lsn}")]
+    #[non_exhaustive]
+    Duplicate {
+        /// Its first event that is in the log.
+        lsn: Lsn,
+    },
+
     /// A setting is out of its range.
     #[error("{what}")]
     #[non_exhaustive]

@@ -12,6 +12,7 @@
 //! | keep | [`Wal::truncate_before`], [`Wal::truncate_after`], [`Wal::retain`] with a [`Hold`], [`Wal::backup_to`] |
 //! | types | [`WalRecord`], [`Wal::typed`], [`EventLog`], [`Meta`] |
 //! | keep state | [`state::Store`] decides on the fold of the events, appends, and applies |
+//! | find | [`EventLog::indexed`]: events by stream, tag and type; [`index::Condition`] and decisions on what was found |
 //! | evolve | [`WalRecord`] again, the [`event`] and [`schema`] modules; `docs/evolution.md` says what to write when an event changes |
 //! | repair | [`Wal::recovery`], [`Wal::verify`], [`OpenPolicy`]; the [`recovery`] module looks at a log in any state |
 //! | know | [`Wal::status`] |
@@ -50,6 +51,7 @@ mod error;
 pub mod event;
 mod for_now;
 mod format;
+pub mod index;
 mod log;
 mod lsn;
 mod pool;
@@ -123,6 +125,6 @@ pub mod store {
     pub use crate::{
         config::{NotMapped, StagingInUse},
         pool::Background,
-        storage::{FileStore, Identity, MemStore, SegmentedStore, SideFiles, WalStore},
+        storage::{FileStore, Identity, MemStore, SegmentedStore, SideFile, SideFiles, WalStore},
     };
 }

@@ -1,6 +1,6 @@
 //! Snapshots that cannot be used: an older one is, or the whole log, or it is an error. No state is ever wrong.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use wal_db::{
     EventLog, Lsn, MemStore, Wal, WalError, WalStore,
@@ -39,8 +39,9 @@ pub(super) fn names(memory: &MemStore) -> Vec<String> {
 }
 
 pub(super) fn bytes(memory: &MemStore, name: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut files(memory).open(name).unwrap(), &mut bytes).unwrap();
+    let file = files(memory).open(name).unwrap();
+    let mut bytes = vec![0; file.size_bytes().unwrap() as usize];
+    assert_eq!(file.read_at(0, &mut bytes).unwrap(), bytes.len());
     bytes
 }
 

@@ -76,6 +76,15 @@ pub enum TypedError {
         name: Option<String>,
     },
 
+    /// A query names a type that the program's events do not have.
+    #[error("`{name}` is no type of these events: they are {}", known.join(", "))]
+    #[non_exhaustive]
+    NoSuchType {
+        name: String,
+        /// The names that they have.
+        known: Vec<&'static str>,
+    },
+
     /// The event was stored by a program that knows a later version of the type.
     #[error(
         "the `{name}` at LSN {lsn} is version {stored} and this program knows version {known}: \

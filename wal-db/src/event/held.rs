@@ -169,7 +169,7 @@ pub(super) fn append_alone<R: ReadsBack>(
 }
 
 /// The name that schema records give to a type.
-pub(super) fn name_of(held: &[Entry], type_id: u32) -> Option<String> {
+pub(crate) fn name_of(held: &[Entry], type_id: u32) -> Option<String> {
     let found = schemas_in(held).find(|stored| stored.type_id == type_id)?;
     Some(found.name.to_owned())
 }

@@ -1,8 +1,8 @@
 //! What a program calls: append events, decode records, open a log of one family of events.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
+use std::{borrow::Borrow, fmt};
 
 use super::{
     batch::Events,
@@ -322,16 +322,16 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
 
     /// Appends events with metadata, all or none, by the only one who appends; there is one at least. The program's code
     /// that encodes them cannot use the log.
-    pub(crate) fn append_alone(
+    pub(crate) fn append_alone<B: Borrow<E>>(
         &self,
         counting: &Counting,
         alone: &mut Alone<'_>,
-        events: &[(E, Meta)],
+        events: &[(B, Meta)],
     ) -> Result<(Vec<Lsn>, Placed)> {
         scratch::with(|buffer| {
             if let [(event, meta)] = events {
                 let record = counting.in_closure(|| {
-                    let record = payload::encode_with_meta::<C, E>(event, meta, buffer)?;
+                    let record = payload::encode_with_meta::<C, E>(event.borrow(), meta, buffer)?;
                     if self.reads_back {
                         AsEvent::<C, E>::check(record, buffer)?;
                     }
@@ -342,11 +342,16 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
             }
             let batch = counting.in_closure(|| {
                 encode_each::<AsEvent<C, E>, _>(buffer, self.reads_back, events, |(event, meta), buffer| {
-                    payload::encode_with_meta::<C, E>(event, meta, buffer)
+                    payload::encode_with_meta::<C, E>(event.borrow(), meta, buffer)
                 })
             })?;
             batch.append_alone(alone, buffer)
         })
+    }
+
+    /// That the log holds the shapes of the program's types.
+    pub(crate) fn check_shapes(&self) -> Result<()> {
+        held::check(&self.wal, E::RECORDS)
     }
 
     /// The events in `range`, oldest first. [`Replay`] says how to have only those of a stream or with a tag, and how

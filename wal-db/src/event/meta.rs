@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{
     format::envelope::{
-        CAUSATION, CORRELATION_ID, EVENT_ID, FIRST_OF_APPLICATION, MAX_METADATA_LEN, MetaRef, STREAM,
-        STREAM_ID, STREAM_NUMBER, TAG, TIME, TIME_REST, put_entry, take_entry,
+        CAUSATION, COMMAND_ID, CORRELATION_ID, EVENT_ID, FIRST_OF_APPLICATION, MAX_METADATA_LEN, MetaRef,
+        STREAM, STREAM_ID, STREAM_NUMBER, TAG, TIME, TIME_REST, put_entry, take_entry,
     },
     lsn::Lsn,
 };
@@ -50,7 +50,7 @@ pub enum StreamKey<'a> {
 
 impl StreamKey<'_> {
     /// The key and the value of the entry that it is stored as.
-    pub(super) fn with_entry<T>(self, run: impl FnOnce(u8, &[u8]) -> T) -> T {
+    pub(crate) fn with_entry<T>(self, run: impl FnOnce(u8, &[u8]) -> T) -> T {
         match self {
             StreamKey::Text(text) => run(STREAM, text.as_bytes()),
             StreamKey::Number(number) => run(STREAM_NUMBER, &number.to_le_bytes()),
@@ -182,6 +182,13 @@ impl Meta {
         self.with(CAUSATION, &lsn.get().to_le_bytes())
     }
 
+    /// The command that was carried out with the event, for example the id of a request: what
+    /// [`Condition::command`](crate::index::Condition::command) knows it by when it comes again, and sets.
+    #[must_use]
+    pub fn with_command_id(self, id: [u8; 16]) -> Self {
+        self.with(COMMAND_ID, &id)
+    }
+
     /// The stream that the event is part of, for example the key of an entity:
     /// [`Replay::stream`](crate::Replay::stream) reads one.
     #[must_use]
@@ -268,6 +275,7 @@ as_borrowed! {
     event_id() -> Option<[u8; 16]>;
     correlation_id() -> Option<[u8; 16]>;
     causation() -> Option<Lsn>;
+    command_id() -> Option<[u8; 16]>;
     stream() -> Option<StreamKey<'_>>;
     entry(key: u8) -> Option<&[u8]>;
 }
@@ -329,6 +337,12 @@ impl<'a> MetaRef<'a> {
         self.number(CAUSATION).map(Lsn::new)
     }
 
+    /// The command that was carried out with it.
+    #[must_use]
+    pub fn command_id(&self) -> Option<[u8; 16]> {
+        self.id(COMMAND_ID)
+    }
+
     /// The stream that it is part of.
     #[must_use]
     pub fn stream(&self) -> Option<StreamKey<'a>> {
@@ -361,7 +375,7 @@ impl<'a> MetaRef<'a> {
 }
 
 /// The keys that a stream may stand under, in the order in which a reader looks.
-const STREAM_KEYS: [u8; 3] = [STREAM, STREAM_NUMBER, STREAM_ID];
+pub(crate) const STREAM_KEYS: [u8; 3] = [STREAM, STREAM_NUMBER, STREAM_ID];
 
 fn nanos(time: SystemTime) -> i128 {
     let of = |time: Duration| time.as_nanos().cast_signed();

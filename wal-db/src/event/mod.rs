@@ -65,6 +65,7 @@ mod unreadable;
 pub(crate) mod value;
 
 pub use batch::EventBatch;
+pub(crate) use held::name_of;
 pub(crate) use log::EventLog;
 pub use meta::{MetaError, StreamKey};
 pub use record::{EventType, OlderVersion, WalDecode, WalDecodeOwned};

@@ -77,7 +77,7 @@ pub struct Replay<E, C = DefaultCodec, R = WalIter> {
 }
 
 impl<E, C, R> Replay<E, C, R> {
-    pub(super) fn new(records: R) -> Self {
+    pub(crate) fn new(records: R) -> Self {
         Replay {
             records,
             filter: Filter::default(),
@@ -91,6 +91,10 @@ impl<E, C, R> Replay<E, C, R> {
             newer: None,
             events: PhantomData,
         }
+    }
+
+    pub(crate) fn source(&self) -> &R {
+        &self.records
     }
 
     /// Only events whose metadata names this stream. A later call replaces an earlier one.

@@ -101,7 +101,8 @@ impl Skipped {
             | TypedError::IdTaken { .. }
             | TypedError::OtherId { .. }
             | TypedError::OlderVersions { .. }
-            | TypedError::OtherSchema { .. } => return None,
+            | TypedError::OtherSchema { .. }
+            | TypedError::NoSuchType { .. } => return None,
         })
     }
 }

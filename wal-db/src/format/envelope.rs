@@ -24,6 +24,7 @@ pub(crate) const TAG: u8 = 6;
 pub(crate) const TIME_REST: u8 = 7;
 pub(crate) const STREAM_NUMBER: u8 = 8;
 pub(crate) const STREAM_ID: u8 = 9;
+pub(crate) const COMMAND_ID: u8 = 10;
 /// Keys from here on are the application's.
 pub(crate) const FIRST_OF_APPLICATION: u8 = 128;
 
@@ -327,14 +328,22 @@ pub(crate) fn put_entry(entries: &mut Vec<u8>, key: u8, value: &[u8]) -> bool {
             Ordering::Greater => break,
         }
     }
-    let mut entry = vec![key];
-    put_varint(value.len() as u32, &mut entry);
-    entry.extend_from_slice(value);
-    let fits = entries.len() - (end - start) + entry.len() <= MAX_METADATA_LEN;
-    if fits {
-        entries.splice(start..end, entry);
+    let (len, len_bytes) = varint(value.len() as u32);
+    let taken = 1 + len_bytes + value.len();
+    if entries.len() - (end - start) + taken > MAX_METADATA_LEN {
+        return false;
     }
-    fits
+    let header = [key]
+        .into_iter()
+        .chain(len.to_le_bytes().into_iter().take(len_bytes));
+    if start == entries.len() {
+        entries.reserve(taken);
+        entries.extend(header);
+        entries.extend_from_slice(value);
+    } else {
+        entries.splice(start..end, header.chain(value.iter().copied()));
+    }
+    true
 }
 
 /// Takes the entry of a key out, if it is there.
@@ -355,7 +364,7 @@ pub(crate) fn take_entry(entries: &mut Vec<u8>, key: u8) {
 fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
     let (fits, problem) = match key {
         TIME | CAUSATION | STREAM_NUMBER => (value.len() == 8, "is not 8 bytes long"),
-        EVENT_ID | CORRELATION_ID | STREAM_ID => (value.len() == 16, "is not 16 bytes long"),
+        EVENT_ID | CORRELATION_ID | STREAM_ID | COMMAND_ID => (value.len() == 16, "is not 16 bytes long"),
         TIME_REST => (
             value
                 .try_into()
@@ -370,7 +379,7 @@ fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
 
 /// Keys that a later release defines may repeat as well; it is not for this one to say.
 fn repeats(key: u8) -> bool {
-    key == TAG || (STREAM_ID + 1..FIRST_OF_APPLICATION).contains(&key)
+    key == TAG || (COMMAND_ID + 1..FIRST_OF_APPLICATION).contains(&key)
 }
 
 pub(crate) fn put_varint(value: u32, out: &mut Vec<u8>) {

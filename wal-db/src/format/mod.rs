@@ -9,6 +9,7 @@ mod example;
 pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod manifest;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod segment;
 pub(crate) mod snapshot;

@@ -45,8 +45,8 @@ pub use read::{
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
-pub(crate) use wal::{Alone, Counting, Placed, States};
+pub(crate) use wal::{Alone, Counting, Placed, States, There};
 pub use wal::{Start, Status, Wal, verify};
 pub(crate) use write::dictionary::{Describe, Described};
-pub(crate) use write::truncate::Needs;
 pub use write::{ticket::Ticket, truncate::Retention};
+pub(crate) use write::{truncate::Needs, turnstile::Watch};

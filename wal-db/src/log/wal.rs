@@ -8,7 +8,7 @@ mod read;
 
 use std::{path::Path, sync::Arc};
 
-pub(crate) use self::counting::{Alone, Counting, Placed, States};
+pub(crate) use self::counting::{Alone, Counting, Placed, States, There};
 pub use self::{
     figures::Status,
     read::{Start, verify},

@@ -44,6 +44,15 @@ impl<'a> At<'a> {
         }
     }
 
+    /// An event that was read from a log.
+    pub(super) fn of_record(lsn: Lsn, meta: &'a Meta, part: u32, log: [u8; 16]) -> Self {
+        At {
+            part,
+            log,
+            ..At::replayed(lsn).with_meta(meta)
+        }
+    }
+
     /// The same event, with metadata.
     #[must_use]
     pub fn with_meta(self, meta: &'a Meta) -> Self {

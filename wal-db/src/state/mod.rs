@@ -6,6 +6,7 @@
 
 mod at;
 mod config;
+mod decide;
 mod past;
 mod rebuilt;
 mod snapshot;
@@ -16,6 +17,7 @@ mod transact;
 pub use self::{
     at::At,
     config::{StoreConfig, StoreRecovery},
+    decide::{Fold, Model, Models},
     past::{Change, Changes, diff},
     rebuilt::Rebuilt,
     snapshot::{PassedOver, Snapshot, forget, snapshots},

@@ -162,12 +162,8 @@ pub struct Changes<S: State, T, F, C = DefaultCodec> {
 impl<S: State, T: PartialEq + Clone, F: FnMut(&S) -> T, C: Codec> Changes<S, T, F, C> {
     /// Takes in an event; `None` if nothing changed, or nobody asked about it.
     fn take(&mut self, event: Event<S::Event>) -> Result<Option<Change<T>>> {
-        let at = At {
-            part: event.part,
-            ..At::replayed(event.lsn)
-        };
-        self.rebuilt
-            .apply(event.event, at.with_meta(&event.meta), event.parts, None)?;
+        let at = At::of_record(event.lsn, &event.meta, event.part, self.rebuilt.log);
+        self.rebuilt.apply(event.event, at, event.parts, None)?;
         let after = (self.look)(&self.rebuilt.state);
         if after == self.seen {
             return Ok(None);

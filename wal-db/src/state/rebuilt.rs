@@ -26,7 +26,7 @@ pub struct Rebuilt<S> {
     pub last: Option<Lsn>,
     /// How many parts of the record at `next` are in the state: 0 but in the middle of an event that was split.
     parts: u32,
-    log: [u8; 16],
+    pub(super) log: [u8; 16],
 }
 
 impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
@@ -111,11 +111,8 @@ impl<S: State> Rebuilt<S> {
             if event.lsn == self.next && event.part < self.parts {
                 continue;
             }
-            let at = At {
-                part: event.part,
-                ..At::replayed(event.lsn)
-            };
-            self.apply(event.event, at.with_meta(&event.meta), event.parts, counting)?;
+            let at = At::of_record(event.lsn, &event.meta, event.part, self.log);
+            self.apply(event.event, at, event.parts, counting)?;
         }
         Ok(())
     }

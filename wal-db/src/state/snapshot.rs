@@ -23,7 +23,7 @@ use crate::{
     log::Wal,
     lsn::Lsn,
     position::Position,
-    storage::SideFiles,
+    storage::{Reading, SideFiles},
     sync::Arc,
 };
 
@@ -289,9 +289,9 @@ impl Files {
         revision: Option<u32>,
         each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<Opened, SnapshotError> {
-        let mut content = self.files.open(file).map_err(SnapshotError::Io)?;
-        let content: &mut dyn Read = &mut *content;
-        let (header, reader) = SnapshotReader::new(content)?;
+        let content = self.files.open(file).map_err(SnapshotError::Io)?;
+        let mut content = Reading::of(&*content);
+        let (header, reader) = SnapshotReader::new(&mut content)?;
         let position = Position::from_bytes(&header.position).map_err(|_| SnapshotError::Damaged {
             offset: 0,
             what: "its position was changed",
@@ -404,7 +404,10 @@ impl Files {
     fn begins_as_one(&self, file: &str) -> bool {
         let mut start = Vec::new();
         let opened = self.files.open(file);
-        let read = opened.and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+        let read = opened.and_then(|file| {
+            let mut file = Reading::of(&*file).take(MAGIC.len() as u64);
+            file.read_to_end(&mut start)
+        });
         read.is_ok() && may_be_one(&start)
     }
 

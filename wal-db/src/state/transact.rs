@@ -54,6 +54,21 @@ impl<E, A> Decision<E, A> {
         (self.events, self.answer)
     }
 
+    /// Its events, with the time of the decision where they have none and with the id of the command if it has one, and the
+    /// answer.
+    pub(super) fn stamped(self, now: &Now, command: Option<[u8; 16]>) -> (Vec<(E, Meta)>, A) {
+        let Decision { mut events, answer } = self;
+        for (_, meta) in &mut events {
+            if meta.time_us().is_none() {
+                *meta = std::mem::take(meta).with_time_us(now.time_us);
+            }
+            if let Some(id) = command {
+                *meta = std::mem::take(meta).with_command_id(id);
+            }
+        }
+        (events, answer)
+    }
+
     /// More events.
     pub fn events(mut self, events: impl IntoIterator<Item = E>) -> Self {
         self.events
@@ -87,6 +102,14 @@ impl Now {
             _ => SystemTime::UNIX_EPOCH.checked_add(distance),
         };
         time.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// By the clock, and not before the time of the last event.
+    pub(super) fn after(last: Option<i64>) -> Self {
+        let clock = i64::try_from(crate::log::now_us()).unwrap_or(i64::MAX);
+        Now {
+            time_us: last.map_or(clock, |last| last.max(clock)),
+        }
     }
 
     /// A time, for tests of decisions.
@@ -319,10 +342,7 @@ impl<S: State, C: Codec> Store<S, C> {
         shared.counting.check_not_failed()?;
         let (decided, now) = {
             let kept = shared.kept.read();
-            let clock = i64::try_from(crate::log::now_us()).unwrap_or(i64::MAX);
-            let now = Now {
-                time_us: kept.rebuilt.time_us.map_or(clock, |last| last.max(clock)),
-            };
+            let now = Now::after(kept.rebuilt.time_us);
             let decided = shared.counting.in_closure(|| decide(&kept.rebuilt.state, &now));
             let events = decided.as_ref().map_or(0, |decision| decision.events.len());
             if events == 0 {
@@ -337,15 +357,10 @@ impl<S: State, C: Codec> Store<S, C> {
             }
             (decided, now)
         };
-        let Decision { mut events, answer } = match decided {
-            Ok(decision) => decision,
+        let (events, answer) = match decided {
+            Ok(decision) => decision.stamped(&now, None),
             Err(_) => unreachable!("a refusal has no events"),
         };
-        for (_, meta) in &mut events {
-            if meta.time_us().is_none() {
-                *meta = std::mem::take(meta).with_time_us(now.time_us);
-            }
-        }
         let (lsns, placed) = shared.log.append_alone(&shared.counting, &mut alone, &events)?;
         let mut kept = shared.kept.write();
         let events = lsns.iter().copied().zip(events);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{SideFiles, WalStore};
+use super::{SideFile, SideFiles, WalStore};
 use crate::{
     process::Process,
     sync::{Arc, AtomicU64, Mutex, Ordering},
@@ -217,9 +217,9 @@ impl SideFiles for SideBytes {
         Ok(())
     }
 
-    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read>> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn SideFile>> {
         let bytes = self.0.lock().side.get(name).cloned();
-        Ok(Box::new(io::Cursor::new(bytes.ok_or(io::ErrorKind::NotFound)?)))
+        Ok(Box::new(Content(bytes.ok_or(io::ErrorKind::NotFound)?)))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -233,6 +233,23 @@ impl SideFiles for SideBytes {
 
     fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+struct Content(Arc<[u8]>);
+
+impl SideFile for Content {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.0.get(offset..));
+        let len = rest.map_or(0, <[u8]>::len).min(buf.len());
+        buf[..len].copy_from_slice(&rest.unwrap_or_default()[..len]);
+        Ok(len)
+    }
+
+    fn size_bytes(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
     }
 }
 

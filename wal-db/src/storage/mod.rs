@@ -23,7 +23,8 @@ pub(crate) use latch::{Latched, read_full};
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::{segment_index, segment_name};
-pub use side::SideFiles;
+pub(crate) use side::Reading;
+pub use side::{SideFile, SideFiles};
 pub(crate) use sys::{System, is_not_a_file};
 
 /// What a log is stored in: the stream, bytes that grow at their end, and two small slots beside it.

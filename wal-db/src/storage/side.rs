@@ -7,10 +7,13 @@ use std::{
 };
 
 use super::fs::{Access, Dir, File, read_at, write_at};
-use crate::{format::snapshot, sync::Arc};
+use crate::{
+    format::{run, snapshot},
+    sync::Arc,
+};
 
-/// Files beside a log, which [snapshots of a state](crate::state) are kept in. They are apart from the stream: a log is
-/// opened, read and repaired without them.
+/// Files beside a log, which [snapshots of a state](crate::state) and the runs of an [index](crate::index) are kept in. They
+/// are apart from the stream: a log is opened, read and repaired without them.
 ///
 /// Names are short and made of lowercase letters, digits, `.`, `_` and `-`. Calls come from several threads; files of one name
 /// are made one after another, and may be read and removed meanwhile.
@@ -22,11 +25,11 @@ pub trait SideFiles: Send + Sync {
     /// Those of `content`, before a file that has the name is touched; whatever the medium says. There is no new file then.
     fn create(&self, name: &str, content: &mut dyn io::Read) -> io::Result<()>;
 
-    /// What is in a file, from its beginning on.
+    /// Opens a file. What was opened does not change, even if the file is removed or another one gets its name.
     ///
     /// # Errors
     /// Of the kind [`NotFound`](io::ErrorKind::NotFound) if there is none; whatever the medium says.
-    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read>>;
+    fn open(&self, name: &str) -> io::Result<Box<dyn SideFile>>;
 
     /// The names of the files that are there, in any order. It may list others that nobody made here.
     ///
@@ -49,6 +52,41 @@ pub trait SideFiles: Send + Sync {
     /// Where they are: errors name it.
     fn location(&self) -> Option<PathBuf> {
         None
+    }
+}
+
+/// A file beside a log, as it is read, from any number of threads.
+pub trait SideFile: Send + Sync {
+    /// Reads some bytes from an offset on; 0 at the end of the file.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// How many bytes it has.
+    ///
+    /// # Errors
+    /// Whatever the medium says.
+    fn size_bytes(&self) -> io::Result<u64>;
+}
+
+/// A file beside a log, from its beginning on.
+pub(crate) struct Reading<'f> {
+    file: &'f dyn SideFile,
+    at: u64,
+}
+
+impl<'f> Reading<'f> {
+    pub(crate) fn of(file: &'f dyn SideFile) -> Self {
+        Reading { file, at: 0 }
+    }
+}
+
+impl io::Read for Reading<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read_at(self.at, buf)?;
+        self.at += len as u64;
+        Ok(len)
     }
 }
 
@@ -131,11 +169,12 @@ impl SideDir {
     }
 }
 
-/// That it is a snapshot, or the beginning of one that was being made.
+/// That it is one of those that are made here, or the beginning of one that was being made.
 fn check_ours(file: &dyn File, name: &OsStr) -> io::Result<()> {
     let mut start = [0; snapshot::MAGIC.len()];
     let len = read_at(file, 0, &mut start)?;
-    if snapshot::may_be_one(&start[..len]) {
+    let start = &start[..len];
+    if snapshot::may_be_one(start) || run::may_be_one(start) {
         return Ok(());
     }
     let what = format!("{} is somebody else's file", Path::new(name).display());
@@ -169,9 +208,9 @@ impl SideFiles for SideDir {
         made
     }
 
-    fn open(&self, name: &str) -> io::Result<Box<dyn io::Read>> {
+    fn open(&self, name: &str) -> io::Result<Box<dyn SideFile>> {
         let file = self.dir()?.open(name.as_ref(), Access::Read)?;
-        Ok(Box::new(Content { file, at: 0 }))
+        Ok(Box::new(Content(file)))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -210,15 +249,14 @@ impl fmt::Debug for SideDir {
     }
 }
 
-struct Content {
-    file: Arc<dyn File>,
-    at: u64,
-}
+struct Content(Arc<dyn File>);
 
-impl io::Read for Content {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let len = self.file.read_some(self.at, buf)?;
-        self.at += len as u64;
-        Ok(len)
+impl SideFile for Content {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_some(offset, buf)
+    }
+
+    fn size_bytes(&self) -> io::Result<u64> {
+        self.0.len()
     }
 }

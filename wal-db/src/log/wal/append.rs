@@ -156,6 +156,11 @@ impl Wal {
         self.here()?.check_followed(lsn.pos())
     }
 
+    /// That it is not after the end.
+    pub(crate) fn check_end(&self, lsn: Lsn) -> Result<()> {
+        self.here()?.check_end(lsn.pos())
+    }
+
     /// Puts all that was appended where it can be read; what keeps it out is an error.
     pub(crate) fn drain_to_read(&self) -> Result<()> {
         let drained = self.here()?.drain_to(u64::MAX);

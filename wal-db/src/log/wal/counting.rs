@@ -1,6 +1,7 @@
 //! What a state store needs of its log: to know of every record, and to decide and append while nobody else does.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, btree_map::Entry},
     sync::Weak,
 };
@@ -8,9 +9,17 @@ use std::{
 use super::Wal;
 use crate::{
     error::{Result, WalError},
-    log::write::{dictionary::Described, truncate::Needs, turnstile::Way, writer::Writer},
+    log::{
+        base::Extent,
+        write::{
+            dictionary::Described,
+            truncate::Needs,
+            turnstile::{Watch, Way},
+            writer::Writer,
+        },
+    },
     lsn::Lsn,
-    sync::Arc,
+    sync::{Arc, MutexGuard},
 };
 
 /// The states that have a store with snapshots, and what reports their needs; `None` while a store is being made.
@@ -27,6 +36,25 @@ impl Wal {
         let writer = self.writer()?.clone();
         writer.count_records();
         Ok(Counting { writer })
+    }
+
+    /// The index of the log, which all its users share; made by `make` if there is none.
+    pub(crate) fn shared_index<T: Any + Send + Sync>(
+        &self,
+        make: impl FnOnce(&Wal) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        self.here()?.check_usable()?;
+        let writer = self.writer()?;
+        // One that makes the index passes the turnstile after it has the lock.
+        writer.turnstile.check_not_passed()?;
+        let mut index = writer.index.lock();
+        if let Some(Ok(index)) = index.upgrade().map(Arc::downcast) {
+            return Ok(index);
+        }
+        let made = Arc::new(make(self)?);
+        let any: Arc<dyn Any + Send + Sync> = made.clone();
+        *index = Arc::downgrade(&any);
+        Ok(made)
     }
 }
 
@@ -84,6 +112,23 @@ impl Counting {
         if !self.writer.is_in_child() {
             self.writer.states.lock().remove(name);
         }
+    }
+
+    /// No longer tells it of records, unless another one is told by now.
+    pub(crate) fn watch_no_more(&self, watch: &Arc<dyn Watch>) {
+        if !self.writer.is_in_child() {
+            self.writer.turnstile.watch_no_more(watch);
+        }
+    }
+
+    /// Nobody else changes the files of an index while it is held.
+    pub(crate) fn files_turn(&self) -> MutexGuard<'_, ()> {
+        self.writer.index_files.lock()
+    }
+
+    /// Which records are there.
+    pub(crate) fn there(&self) -> There {
+        There(self.writer.base.extent())
     }
 
     /// A number that moves when the end of the log is cut off: not before the cut can be seen, and not after it.
@@ -157,6 +202,39 @@ impl Drop for Counting {
     }
 }
 
+/// Which records were not dropped from the beginning of the log, or cut off its end.
+pub(crate) struct There(Arc<Extent>);
+
+impl There {
+    pub(crate) fn has(&self, lsn: Lsn) -> bool {
+        !self.is_dropped(lsn) && !self.is_cut(lsn)
+    }
+
+    /// Whether it was dropped from the beginning.
+    pub(crate) fn is_dropped(&self, lsn: Lsn) -> bool {
+        lsn.pos() < self.0.head
+    }
+
+    /// Whether it was cut off the end.
+    pub(crate) fn is_cut(&self, lsn: Lsn) -> bool {
+        self.0.timeline.cut_around(lsn.pos()).is_some()
+    }
+
+    /// Where a reader that has come to `lsn` is, without what it has read that was cut off.
+    pub(crate) fn without_cuts(&self, lsn: Lsn) -> Lsn {
+        let mut pos = lsn.pos();
+        while let Some(cut) = self.0.timeline.cut_behind(pos) {
+            pos = cut.cut;
+        }
+        Lsn::from_pos(pos)
+    }
+
+    /// That no record from `lsn` on was dropped from the beginning.
+    pub(crate) fn check_kept(&self, lsn: Lsn) -> Result<()> {
+        self.0.check_kept(lsn.pos())
+    }
+}
+
 /// Nobody else appends to the log while it lives.
 pub(crate) struct Alone<'w> {
     writer: &'w Writer,
@@ -181,6 +259,14 @@ impl Alone<'_> {
     /// What [`Counting::passed`] is.
     pub(crate) fn passed(&self) -> u64 {
         self.writer.turnstile.passed()
+    }
+
+    /// From now on, `watch` is told of each record. Every one that it is not told of has a lower LSN than this.
+    pub(crate) fn set_watch(&self, watch: Arc<dyn Watch>) -> Lsn {
+        if let Way::Counted(passage) = &self.way {
+            passage.set_watch(watch);
+        }
+        Lsn::from_pos(self.writer.ring.tail())
     }
 
     /// Appends an event after its schema.

@@ -91,6 +91,7 @@ impl Writer {
             let claim = self.claim(way, need, before)?;
             self.place(claim, kind, payload, crc)
         };
+        way.appended(pos, kind, payload);
         Ok((pos, pos + need))
     }
 
@@ -172,7 +173,9 @@ impl Writer {
             at += format::frame_len(payload.len());
             lsn
         });
-        Ok((lsns.collect(), pos + need))
+        let lsns: Vec<Lsn> = lsns.collect();
+        way.appended_all(kind, &lsns, payloads);
+        Ok((lsns, pos + need))
     }
 
     /// Appends a record that `fill` writes in place, into `len` zero bytes. Returns where its frame starts.
@@ -185,7 +188,9 @@ impl Writer {
             self.in_closure(|| fill(&mut payload));
             // The closure may have forked the process.
             self.check_process()?;
-            return self.append_apart(&mut way, Kind::Data, &[&payload], anywhere);
+            let pos = self.append_apart(&mut way, Kind::Data, &[&payload], anywhere)?;
+            way.appended(pos, Kind::Data, &payload);
+            return Ok(pos);
         }
         let mut claim = self.claim(&mut way, need, anywhere)?;
         let pos = claim.pos();
@@ -206,6 +211,7 @@ impl Writer {
             len as u32,
             crc,
         ));
+        way.appended(pos, Kind::Data, &[]);
         drop(way);
         self.after_append(pos, pos + need)?;
         Ok(pos)

@@ -17,7 +17,7 @@ use crate::{
     },
     lsn::Lsn,
     position::Position,
-    storage::{SideFiles, copy::Copy},
+    storage::{Reading, SideFiles, copy::Copy},
     sync::Arc,
 };
 
@@ -137,7 +137,7 @@ impl View {
                 Ok(content) => content,
             };
             let mut content = Readable {
-                content,
+                content: Reading::of(&*content),
                 failed: false,
             };
             match copy.put_beside(&file, &mut content) {
@@ -154,8 +154,8 @@ impl View {
     /// Whether the log has what a snapshot was made of, and all that comes after it.
     fn holds_position_of(&self, files: &dyn SideFiles, file: &str) -> bool {
         let position = || {
-            let mut content = files.open(file).ok()?;
-            let (header, _) = SnapshotReader::new(&mut *content).ok()?;
+            let content = files.open(file).ok()?;
+            let (header, _) = SnapshotReader::new(&mut Reading::of(&*content)).ok()?;
             Position::from_bytes(&header.position).ok()
         };
         position().is_some_and(|position| self.resolve(&position).is_ok())
@@ -213,12 +213,12 @@ fn check(path: &Path) -> Result<()> {
 }
 
 /// Tells whether reading failed.
-struct Readable {
-    content: Box<dyn io::Read>,
+struct Readable<'f> {
+    content: Reading<'f>,
     failed: bool,
 }
 
-impl io::Read for Readable {
+impl io::Read for Readable<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.content.read(buf);
         self.failed |= read.is_err();

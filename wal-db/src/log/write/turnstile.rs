@@ -13,8 +13,16 @@ use std::cell::Cell;
 use super::writer::Writer;
 use crate::{
     error::{Result, WalError},
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering, thread_local},
+    format::Kind,
+    lsn::Lsn,
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, thread_local},
 };
+
+/// Is told of every record that passes the turnstile, in their order, before the next one passes; of a batch at once. It must
+/// not use the log.
+pub(crate) trait Watch: Send + Sync {
+    fn appended(&self, kind: Kind, records: &[(Lsn, &[u8])]);
+}
 
 thread_local! {
     /// Its address is a number that no other thread has at the same time.
@@ -29,6 +37,8 @@ pub(crate) struct Turnstile {
     /// How many need it.
     users: Mutex<u32>,
     way: Mutex<()>,
+    /// What is told of records that pass.
+    watch: Mutex<Option<Arc<dyn Watch>>>,
     /// Which thread has passed; 0 if none has.
     owner: AtomicU64,
     passed: AtomicU64,
@@ -39,6 +49,7 @@ impl Turnstile {
         Turnstile {
             users: Mutex::new(0),
             way: Mutex::new(()),
+            watch: Mutex::new(None),
             owner: AtomicU64::new(0),
             passed: AtomicU64::new(0),
         }
@@ -67,6 +78,14 @@ impl Turnstile {
     pub(crate) fn passed(&self) -> u64 {
         self.passed.load(Ordering::Acquire)
     }
+
+    /// Nobody is told of the records any more, if it was `watch` until now.
+    pub(crate) fn watch_no_more(&self, watch: &Arc<dyn Watch>) {
+        let mut told = self.watch.lock();
+        if told.as_ref().is_some_and(|told| Arc::ptr_eq(told, watch)) {
+            *told = None;
+        }
+    }
 }
 
 /// Nobody else appends while it is held.
@@ -85,6 +104,17 @@ impl Passage<'_> {
     /// Says that records come, or go. They may not be there yet: who sees the number has to pass to see what it is about.
     pub(crate) fn count(&self) {
         self.turnstile.passed.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// From now on `watch` is told of the records.
+    pub(crate) fn set_watch(&self, watch: Arc<dyn Watch>) {
+        *self.turnstile.watch.lock() = Some(watch);
+    }
+
+    fn appended(&self, kind: Kind, records: &[(Lsn, &[u8])]) {
+        if let Some(watch) = &*self.turnstile.watch.lock() {
+            watch.appended(kind, records);
+        }
     }
 }
 
@@ -106,6 +136,22 @@ impl Way<'_> {
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self, Way::Open)
+    }
+
+    /// Called with a record that has its place and is published.
+    #[inline(always)]
+    pub(super) fn appended(&self, pos: u64, kind: Kind, payload: &[u8]) {
+        if let Way::Counted(passage) = self {
+            passage.appended(kind, &[(Lsn::from_pos(pos), payload)]);
+        }
+    }
+
+    /// As [`appended`](Self::appended), with those of a batch.
+    pub(super) fn appended_all(&self, kind: Kind, lsns: &[Lsn], payloads: &[&[u8]]) {
+        if let Way::Counted(passage) = self {
+            let records: Vec<_> = lsns.iter().copied().zip(payloads.iter().copied()).collect();
+            passage.appended(kind, &records);
+        }
     }
 
     /// Called after a place was found, so that a record that was refused does not count.

@@ -1,6 +1,6 @@
 //! What writes a log, and what its threads share.
 
-use std::{collections::BTreeMap, fs::File, io, ops::Deref, sync::Weak};
+use std::{any::Any, collections::BTreeMap, fs::File, io, ops::Deref, sync::Weak};
 
 use super::{
     background::BackgroundWork,
@@ -53,6 +53,10 @@ pub(crate) struct Writer {
     pub(crate) turnstile: Turnstile,
     /// Those whose snapshots a store makes.
     pub(crate) states: Mutex<BTreeMap<String, Option<Weak<dyn Needs>>>>,
+    /// What all who index the log share.
+    pub(crate) index: Mutex<Weak<dyn Any + Send + Sync>>,
+    /// Held by what changes the files of an index: one that goes may still be about to.
+    pub(crate) index_files: Mutex<()>,
     pub(crate) write_through: bool,
     pub(crate) staging: StagingInUse,
     /// An append is done when its record is in staging memory, and a claim fails in a child that was forked off.
@@ -153,6 +157,8 @@ impl Writer {
             growth: Growth::new(),
             turnstile: Turnstile::new(),
             states: Mutex::new(BTreeMap::new()),
+            index: Mutex::new(Weak::<()>::new()),
+            index_files: Mutex::new(()),
             write_through,
             staging,
             closed: Mutex::new(false),
