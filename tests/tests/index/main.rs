@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod conditions;
+mod dcb;
 mod decisions;
 mod files;
 mod queries;
