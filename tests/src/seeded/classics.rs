@@ -1,6 +1,7 @@
 //! What can be forgotten in any log.
 
 mod cutting;
+mod index;
 mod reading;
 mod snapshots;
 mod writing;
@@ -9,5 +10,8 @@ use super::Bug;
 
 pub(super) fn classics() -> impl Iterator<Item = &'static Bug> {
     let written = writing::WRITING.iter().chain(cutting::CUTTING);
-    written.chain(reading::READING).chain(snapshots::SNAPSHOTS)
+    written
+        .chain(reading::READING)
+        .chain(snapshots::SNAPSHOTS)
+        .chain(index::INDEX)
 }

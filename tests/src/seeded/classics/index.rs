@@ -1,0 +1,61 @@
+//! What can be forgotten where events are found by an index, and appended under conditions.
+
+use crate::seeded::{Bug, classic};
+
+pub(super) const INDEX: &[Bug] = &[
+    classic(
+        "batch-is-noted-as-its-first",
+        "the index is told of the first record of a batch, and not of the others",
+        &["index::queries::what_is_selected_is_what_a_scan_finds"],
+    ),
+    classic(
+        "what-came-since-is-not-looked-at",
+        "a condition is looked at before others wait, and not once more when they do",
+        &["index::conditions::threads_append_only_what_nothing_has_come_between"],
+    ),
+    classic(
+        "what-was-dropped-counts-as-read",
+        "a condition holds although what it is about was dropped before anybody looked",
+        &["index::conditions::what_nobody_can_know_any_more_is_truncated_and_no_yes"],
+    ),
+    classic(
+        "what-was-cut-off-still-counts",
+        "an event that was cut off is in the way of a decision, for ever",
+        &["index::queries::what_is_selected_is_what_a_scan_finds"],
+    ),
+    classic(
+        "decided-on-what-was-cut-off",
+        "a decision is appended although what it was made from was cut off meanwhile",
+        &["index::decisions::a_decision_on_events_that_are_cut_off_meanwhile_is_told"],
+    ),
+    classic(
+        "conflict-does-not-wait",
+        "a conflict is told before the event that it is about is durable",
+        &["index::conditions::what_a_refusal_rests_on_is_durable_when_it_is_told"],
+    ),
+    classic(
+        "refusal-of-a-query-does-not-wait",
+        "a refusal is told before the events are durable that it rests on",
+        &["index::decisions::what_a_decision_without_events_rests_on_is_durable_when_it_is_told"],
+    ),
+    classic(
+        "folded-again-from-the-beginning",
+        "when something has come between, a model takes in what it has a second time",
+        &["index::decisions::a_decision_gets_through_however_often_others_come_between"],
+    ),
+    classic(
+        "index-misses-what-came-while-it-read",
+        "what others append while a log is indexed is in no part of the index",
+        &["index::conditions::a_log_is_indexed_while_others_append"],
+    ),
+    classic(
+        "run-of-another-history-is-used",
+        "a run is used that was made of another log, or before an older copy came back",
+        &["index::files::runs_of_another_log_are_left_alone_and_those_of_another_history_are_not_used"],
+    ),
+    classic(
+        "merge-loses-an-event",
+        "an event of two runs is not in the one that they are merged to",
+        &["index::files::whatever_copy_of_the_log_comes_back_all_of_it_is_found"],
+    ),
+];
