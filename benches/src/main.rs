@@ -17,6 +17,7 @@ mod check;
 mod child;
 mod claims;
 mod cliffs;
+mod conditions;
 mod contender;
 mod disk;
 mod flights;
@@ -83,6 +84,8 @@ enum Command {
     Cliffs(cliffs::Cliffs),
     /// Decide in a state store, beside bare appends and commits.
     Store(store::StoreArgs),
+    /// Append under conditions, find streams by an index, and decide on what was found.
+    Conditions(conditions::ConditionArgs),
     /// Load snapshots of a state, open long logs with one, and append beside one.
     Snapshots(snapshots::SnapshotArgs),
     /// Verify a long log, by several threads.
@@ -144,6 +147,7 @@ fn main() -> ExitCode {
         Command::Claims(args) => claims::run(&args),
         Command::Cliffs(args) => cliffs::run(&args),
         Command::Store(args) => store::run(&args),
+        Command::Conditions(args) => conditions::run(&args),
         Command::Snapshots(args) => snapshots::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::ReplayThreads(args) => replay_threads::run(&args),
