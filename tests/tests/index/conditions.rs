@@ -2,18 +2,21 @@
 
 use std::{
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
 };
 
 use wal_db::{
-    Lsn, Meta, WalError,
+    EventLog, Lsn, MemStore, Meta, Wal, WalError,
     index::{Condition, Indexed, Item},
     state::{At, State, StoreConfig},
 };
-use wal_tests::random::Rng;
+use wal_tests::{
+    random::Rng,
+    scripted::{Op, Scripted},
+};
 
 use super::{Thing, any_event, any_query, indexed, made};
 
@@ -436,4 +439,32 @@ fn a_log_is_indexed_while_others_append() {
             }
         }
     });
+}
+
+#[test]
+fn what_is_appended_while_the_log_is_read_is_in_the_index() {
+    let wal = Arc::new(Mutex::new(None::<EventLog<Thing>>));
+    let store = Scripted::new(MemStore::new(), {
+        let wal = wal.clone();
+        move |_, call| {
+            // Once: the index reads again when nobody can append.
+            let log = (call.op == Op::Read).then(|| wal.lock().unwrap().take());
+            if let Some(log) = log.flatten() {
+                let _ = log.append(&made(2)).unwrap();
+            }
+            Ok(None)
+        }
+    });
+    let log = Wal::with_store_and_config(store, wal_tests::quiet_heap()).unwrap();
+    let log = log.typed::<Thing>().unwrap();
+    let first = log.append(&made(1)).unwrap();
+    *wal.lock().unwrap() = Some(log.clone());
+    let index = log.indexed().unwrap();
+    assert!(wal.lock().unwrap().is_none());
+    let events = index.select(Item::any(), ..).unwrap();
+    let numbers = events.map(|event| event.unwrap().event);
+    assert_eq!(numbers.collect::<Vec<_>>(), [made(1), made(2)]);
+    // And a condition sees it.
+    let unchanged = Condition::new().unchanged(Item::any(), Lsn::new(first.get() + 1));
+    let _ = conflict_at(&index.append_if(&tagged(3, "a"), &unchanged)).unwrap();
 }

@@ -46,7 +46,7 @@ pub(super) const INDEX: &[Bug] = &[
     classic(
         "index-misses-what-came-while-it-read",
         "what others append while a log is indexed is in no part of the index",
-        &["index::conditions::a_log_is_indexed_while_others_append"],
+        &["index::conditions::what_is_appended_while_the_log_is_read_is_in_the_index"],
     ),
     classic(
         "run-of-another-history-is-used",
