@@ -333,15 +333,15 @@ pub(crate) fn put_entry(entries: &mut Vec<u8>, key: u8, value: &[u8]) -> bool {
     if entries.len() - (end - start) + taken > MAX_METADATA_LEN {
         return false;
     }
-    let header = [key]
-        .into_iter()
-        .chain(len.to_le_bytes().into_iter().take(len_bytes));
+    let len = &len.to_le_bytes()[..len_bytes];
     if start == entries.len() {
         entries.reserve(taken);
-        entries.extend(header);
+        entries.push(key);
+        entries.extend_from_slice(len);
         entries.extend_from_slice(value);
     } else {
-        entries.splice(start..end, header.chain(value.iter().copied()));
+        let entry = [key].into_iter().chain(len.iter().copied());
+        entries.splice(start..end, entry.chain(value.iter().copied()));
     }
     true
 }

@@ -20,8 +20,8 @@ const BLOCK_LEN: usize = if cfg!(wal_shuttle) { 64 } else { 4 << 10 };
 /// The longest block: one more entry than fits.
 const MAX_BLOCK_LEN: u64 = 8 << 10;
 
-/// How many bits of the filter a term takes; two lookups of a hundred find a term that is not there.
-const BITS_A_TERM: u64 = 10;
+/// How many bits of the filter a term takes; two lookups of a thousand find a term that is not there.
+const BITS_A_TERM: u64 = 16;
 const LOOKS: u32 = 6;
 const LINE_BITS: u64 = 512;
 

@@ -4,8 +4,9 @@ use std::{cell::OnceCell, slice};
 
 use super::{
     condition::Condition,
+    few::Few,
     keeper::Index,
-    noted::Parts,
+    noted::Noted,
     query::{Item, Wanted},
     term::Terms,
 };
@@ -20,7 +21,7 @@ use crate::{
 /// A [`Condition`] as it is looked at.
 pub(super) struct Checks<'c> {
     /// That of the command comes first.
-    checks: Vec<Check<'c>>,
+    checks: Few<Check<'c>>,
     end: Option<Option<Lsn>>,
     /// What comes before it has been looked at.
     looked_to: Lsn,
@@ -48,7 +49,7 @@ pub(super) enum Since {
 
 impl<'c> Checks<'c> {
     pub(super) fn of(condition: &'c Condition, known: &'static [EventType], terms: &Terms) -> Result<Self> {
-        let mut checks = Vec::new();
+        let mut checks = Few::default();
         let mut add = |wanted, since, item| {
             checks.push(Check {
                 wanted,
@@ -60,10 +61,8 @@ impl<'c> Checks<'c> {
         if let Some(id) = condition.command {
             add(Wanted::command(id, terms), Since::Ever, None);
         }
-        for (query, since) in &condition.queries {
-            for item in query.items() {
-                add(Wanted::of(item, known, terms)?, *since, Some(item));
-            }
+        for (item, since) in condition.items.iter() {
+            add(Wanted::of(item, known, terms)?, *since, Some(item));
         }
         Ok(Checks {
             checks,
@@ -72,18 +71,28 @@ impl<'c> Checks<'c> {
         })
     }
 
-    /// Whether it has to be [looked](Self::look) at before others wait: it is about events that came long ago, or others would wait
-    /// for long.
-    pub(super) fn look_first(&self, index: &Index) -> bool {
-        let young_from = index.noted.with_young(Parts::young_from);
-        let is_quick = |check: &Check<'_>| check.wanted.is_one_term() && check.since.from() >= young_from;
-        !self.checks.iter().all(is_quick)
+    /// Looks at what is in memory, while others append. `false` if one has to [look](Self::look) further before others wait: there
+    /// may be such events, and they came long ago or others would wait for long.
+    pub(super) fn glance(&mut self, noted: &Noted) -> bool {
+        noted.with_parts(|parts| {
+            let has_none = |check: &Check<'_>| {
+                let is_about_one = matches!(check.since, Since::Last(_));
+                !is_about_one && !parts.may_have(&check.wanted, check.since.from())
+            };
+            if self.checks.iter().all(has_none) {
+                self.looked_to = parts.next();
+                return true;
+            }
+            let is_quick =
+                |check: &Check<'_>| check.wanted.is_one_term() && check.since.from() >= parts.young_from();
+            self.checks.iter().all(is_quick)
+        })
     }
 
     /// Looks at everything that is in the log, while others append.
     pub(super) fn look(&mut self, wal: &Wal, index: &Index) -> Result<()> {
         let (there, next) = (&index.counting.there(), index.noted.next());
-        for check in &mut self.checks {
+        for check in self.checks.iter_mut() {
             check.check_since(wal, there, next)?;
             let from = check.since.from().max(self.looked_to);
             loop {
@@ -117,9 +126,9 @@ impl<'c> Checks<'c> {
     pub(super) fn hold(&self, wal: &Wal, index: &Index) -> Result<bool> {
         let there = OnceCell::new();
         let there = || there.get_or_init(|| index.counting.there());
-        let (holds, last) = index.noted.with_young(|young| {
+        let (holds, last) = index.noted.with_parts(|young| {
             young.check(|lsn| there().has(lsn))?;
-            for check in &self.checks {
+            for check in self.checks.iter() {
                 if check.since != Since::Ever {
                     check.check_since(wal, there(), young.next())?;
                 }

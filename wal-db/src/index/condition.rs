@@ -2,6 +2,7 @@
 
 use super::{
     check::Since,
+    few::Few,
     query::{Item, Query},
 };
 use crate::{event::meta::StreamKey, lsn::Lsn};
@@ -18,7 +19,7 @@ use crate::{event::meta::StreamKey, lsn::Lsn};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct Condition {
-    pub(super) queries: Vec<(Query, Since)>,
+    pub(super) items: Few<(Item, Since)>,
     pub(super) end: Option<Option<Lsn>>,
     pub(super) command: Option<[u8; 16]>,
 }
@@ -50,7 +51,9 @@ impl Condition {
     }
 
     fn with(mut self, query: Query, since: Since) -> Self {
-        self.queries.push((query, since));
+        for item in query.into_items() {
+            self.items.push((item, since));
+        }
         self
     }
 

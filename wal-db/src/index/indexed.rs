@@ -293,7 +293,7 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         let wal = self.log.wal();
         let mut checks = Checks::of(condition, E::RECORDS, &noted.terms)?;
         counting.check_usable()?;
-        if checks.look_first(&self.index) {
+        if !checks.glance(noted) {
             checks.look(wal, &self.index)?;
         }
         loop {
@@ -368,7 +368,7 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         let there = counting.there();
         there.check_kept(next)?;
         let command = command.map(|id| Wanted::command(id, &noted.terms));
-        noted.with_young(|young| {
+        noted.with_parts(|young| {
             young.check(|lsn| there.has(lsn))?;
             let has_come =
                 |wanted: &Wanted<'_>| young.newest_young(wanted, next, |lsn| there.has(lsn)).is_some();
@@ -380,7 +380,7 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
     /// The items of a query, as they are looked for.
     pub(crate) fn wanted<'q>(&self, query: &'q Query) -> Result<Vec<Wanted<'q>>> {
         let terms = &self.index.noted.terms;
-        let items = query.items().iter();
+        let items = query.items();
         items.map(|item| Wanted::of(item, E::RECORDS, terms)).collect()
     }
 }

@@ -167,7 +167,7 @@ impl Index {
     /// That the terms of all records are known.
     pub(super) fn check(&self) -> Result<()> {
         self.noted
-            .with_young(|parts| parts.check(|lsn| self.counting.there().has(lsn)))
+            .with_parts(|parts| parts.check(|lsn| self.counting.there().has(lsn)))
     }
 
     /// The newest event from `from` on that may be wanted, and that `is_one` takes.

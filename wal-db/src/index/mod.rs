@@ -7,6 +7,7 @@
 
 mod check;
 mod condition;
+mod few;
 mod files;
 mod indexed;
 mod keeper;
@@ -15,6 +16,7 @@ mod postings;
 mod query;
 mod run;
 mod selected;
+mod table;
 mod term;
 
 pub(crate) use self::query::Wanted;

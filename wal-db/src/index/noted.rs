@@ -72,6 +72,15 @@ impl Part {
         }
     }
 
+    /// `false` if it has no event from `from` on that may be wanted.
+    fn may_have(&self, wanted: &Wanted<'_>, from: Lsn) -> bool {
+        self.to > from
+            && match &self.events {
+                Events::Noted(postings) => postings.may_have(wanted),
+                Events::Packed(run) => wanted.terms().all(|term| run.may_have(term)),
+            }
+    }
+
     pub(super) fn run(&self) -> Option<&Arc<OpenRun>> {
         match &self.events {
             Events::Packed(run) => Some(run),
@@ -163,7 +172,7 @@ impl Noted {
 
     /// That the terms of all records are known.
     pub(super) fn check(&self) -> Result<()> {
-        self.with_young(|parts| parts.check(|_| true))
+        self.with_parts(|parts| parts.check(|_| true))
     }
 
     /// How many parts are full and not packed.
@@ -210,8 +219,8 @@ impl Noted {
         }
     }
 
-    /// Looks at what came lately, while nothing can come.
-    pub(super) fn with_young<T>(&self, look: impl FnOnce(&Parts) -> T) -> T {
+    /// Looks at what is in memory, while nothing can come.
+    pub(super) fn with_parts<T>(&self, look: impl FnOnce(&Parts) -> T) -> T {
         look(&self.parts.read())
     }
 
@@ -319,14 +328,14 @@ impl Noted {
 impl Parts {
     /// The older parts that may have a wanted event from `from` on. Most of those that have none cost a look into memory.
     fn that_may_have(&self, wanted: &Wanted<'_>, from: Lsn) -> Vec<Part> {
-        let may_have = |part: &&Part| {
-            part.to > from
-                && match &part.events {
-                    Events::Noted(_) => true,
-                    Events::Packed(run) => wanted.terms().all(|term| run.may_have(term)),
-                }
-        };
+        let may_have = |part: &&Part| part.may_have(wanted, from);
         self.older.iter().filter(may_have).cloned().collect()
+    }
+
+    /// `false` if there is no event from `from` on that may be wanted.
+    pub(super) fn may_have(&self, wanted: &Wanted<'_>, from: Lsn) -> bool {
+        let is_young = self.young.newest(wanted, from, |_| true).is_some();
+        is_young || self.older.iter().any(|part| part.may_have(wanted, from))
     }
 
     /// From where on [`newest_young`](Self::newest_young) finds events.

@@ -1,12 +1,8 @@
 //! Where the events of each term are, in memory.
 
-use std::{
-    cmp::Reverse,
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::cmp::Reverse;
 
-use super::{query::Wanted, term::Terms};
+use super::{query::Wanted, table::Table, term::Terms};
 use crate::{format::run::Entry, lsn::Lsn};
 
 /// An event that has a term.
@@ -29,17 +25,27 @@ impl From<Entry> for Posting {
 #[derive(Default)]
 pub(super) struct Postings {
     links: Vec<Link>,
-    /// After which link each term's newest one is.
-    newest: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
-    /// The same for each type. There are few.
-    types: Vec<(u32, u32)>,
+    newest: Table,
+    /// There are few types.
+    types: Vec<(u32, Vec<Lsn>)>,
+    len: usize,
 }
 
+/// An event of a term.
 struct Link {
     lsn: Lsn,
+    term: u64,
     type_id: u32,
-    /// After which link the one before it of the same term is; 0 if it is the first.
+    /// The place of the one before it of the same term; 0 if it is the first.
     before: u32,
+}
+
+/// All events of a type, or of another term.
+#[derive(Clone, Copy)]
+enum Of {
+    Type(usize),
+    /// From this place on.
+    Term(u32),
 }
 
 impl Postings {
@@ -47,15 +53,29 @@ impl Postings {
     pub(super) fn add_of_type(&mut self, posting: Posting) {
         let known = self.types.iter().position(|(id, _)| *id == posting.type_id);
         let at = known.unwrap_or_else(|| {
-            self.types.push((posting.type_id, 0));
+            self.types.push((posting.type_id, Vec::new()));
             self.types.len() - 1
         });
-        link(&mut self.links, &mut self.types[at].1, posting);
+        self.types[at].1.push(posting.lsn);
+        self.len += 1;
     }
 
     /// Adds an event under a term, once.
-    pub(super) fn add(&mut self, term: u64, posting: Posting) {
-        link(&mut self.links, self.newest.entry(term).or_insert(0), posting);
+    pub(super) fn add(&mut self, term: u64, Posting { lsn, type_id }: Posting) {
+        let links = &self.links;
+        let newest = self.newest.entry(term, |place| term_at(links, place));
+        if link_at(links, *newest).is_some_and(|newest| newest.lsn == lsn) {
+            return;
+        }
+        let link = Link {
+            lsn,
+            term,
+            type_id,
+            before: *newest,
+        };
+        *newest = links.len() as u32 + 1;
+        self.links.push(link);
+        self.len += 1;
     }
 
     /// The types of which there are events.
@@ -65,7 +85,7 @@ impl Postings {
 
     /// How many events of terms there are.
     pub(super) fn len(&self) -> usize {
-        self.links.len()
+        self.len
     }
 
     /// Makes it empty, with the memory that it has.
@@ -73,17 +93,29 @@ impl Postings {
         self.links.clear();
         self.newest.clear();
         self.types.clear();
+        self.len = 0;
     }
 
     /// The events of a term, the newest first.
     pub(super) fn newest_first(&self, term: u64) -> impl Iterator<Item = Posting> {
-        self.back_from(self.newest.get(&term).copied())
+        self.back_from(self.place(term).unwrap_or(0))
     }
 
     /// The events of a type, the newest first.
-    pub(super) fn newest_of_type(&self, type_id: u32) -> impl Iterator<Item = Posting> {
+    fn newest_of_type(&self, type_id: u32) -> impl Iterator<Item = Posting> {
         let known = self.types.iter().find(|(id, _)| *id == type_id);
-        self.back_from(known.map(|(_, newest)| *newest))
+        let lsns = known.into_iter().flat_map(|(_, lsns)| lsns.iter().rev());
+        lsns.map(move |lsn| Posting { lsn: *lsn, type_id })
+    }
+
+    /// The place of the newest event of a term.
+    fn place(&self, term: u64) -> Option<u32> {
+        self.newest.get(term, |place| term_at(&self.links, place))
+    }
+
+    /// `false` if it has no event that may be wanted.
+    pub(super) fn may_have(&self, wanted: &Wanted<'_>) -> bool {
+        wanted.terms().all(|term| self.place(term).is_some())
     }
 
     /// The newest event from `from` on that may be wanted, and that `is_one` takes.
@@ -120,10 +152,11 @@ impl Postings {
         found.into_iter().map(|posting| posting.lsn).collect()
     }
 
-    fn back_from(&self, newest: Option<u32>) -> impl Iterator<Item = Posting> {
-        let mut next = newest.unwrap_or(0);
+    /// The event at a place, and those before it of its term.
+    fn back_from(&self, place: u32) -> impl Iterator<Item = Posting> {
+        let mut next = place;
         std::iter::from_fn(move || {
-            let link = self.links.get((next as usize).checked_sub(1)?)?;
+            let link = link_at(&self.links, next)?;
             next = link.before;
             Some(Posting {
                 lsn: link.lsn,
@@ -132,27 +165,34 @@ impl Postings {
         })
     }
 
+    /// Puts events to others, the newest first.
+    fn put(&self, of: Of, postings: &mut Vec<Posting>) {
+        match of {
+            Of::Term(place) => postings.extend(self.back_from(place)),
+            Of::Type(at) => postings.extend(self.newest_of_type(self.types[at].0)),
+        }
+    }
+
     /// All of them, in the order of a run, and how many terms there are.
     pub(super) fn in_order(&self, terms: &Terms) -> (usize, impl Iterator<Item = Entry>) {
-        let types = self
-            .types
-            .iter()
-            .map(|(id, newest)| (terms.of_type(*id), *newest));
-        let others = self.newest.iter().map(|(term, newest)| (*term, *newest));
-        let mut all: Vec<(u64, u32)> = types.chain(others).collect();
-        all.sort_unstable();
+        let types = self.types().enumerate();
+        let types = types.map(|(at, id)| (terms.of_type(id), Of::Type(at)));
+        let others = self.newest.places();
+        let others = others.map(|place| (term_at(&self.links, place), Of::Term(place)));
+        let mut all: Vec<(u64, Of)> = types.chain(others).collect();
+        all.sort_unstable_by_key(|(term, _)| *term);
         let (len, mut all) = (all.len(), all.into_iter().peekable());
         // Those of one term, the newest first.
         let (mut term, mut postings) = (0, Vec::new());
         let entries = std::iter::from_fn(move || {
             if postings.is_empty() {
-                let (next, newest) = all.next()?;
+                let (next, of) = all.next()?;
                 term = next;
-                postings.extend(self.back_from(Some(newest)));
+                self.put(of, &mut postings);
                 let alone = postings.len();
                 // A type can have the number of another term.
-                while let Some((_, newest)) = all.next_if(|(other, _)| *other == term) {
-                    postings.extend(self.back_from(Some(newest)));
+                while let Some((_, of)) = all.next_if(|(other, _)| *other == term) {
+                    self.put(of, &mut postings);
                 }
                 if postings.len() > alone {
                     postings.sort_unstable_by_key(|posting| Reverse(posting.lsn));
@@ -170,18 +210,12 @@ impl Postings {
     }
 }
 
-/// Adds an event before which the newest one of its term is, unless it is that one.
-fn link(links: &mut Vec<Link>, newest: &mut u32, posting: Posting) {
-    let last = (*newest as usize).checked_sub(1).and_then(|last| links.get(last));
-    if last.is_some_and(|last| last.lsn == posting.lsn) {
-        return;
-    }
-    links.push(Link {
-        lsn: posting.lsn,
-        type_id: posting.type_id,
-        before: *newest,
-    });
-    *newest = links.len() as u32;
+fn link_at(links: &[Link], place: u32) -> Option<&Link> {
+    links.get((place as usize).checked_sub(1)?)
+}
+
+fn term_at(links: &[Link], place: u32) -> u64 {
+    link_at(links, place).map_or(0, |link| link.term)
 }
 
 /// The events of those types that are wanted, newest first, of those of each.
@@ -202,24 +236,4 @@ pub(super) fn retain_common(found: &mut Vec<Posting>, others: impl IntoIterator<
         while others.next_if(|other| other.lsn > posting.lsn).is_some() {}
         others.peek().is_some_and(|other| other.lsn == posting.lsn)
     });
-}
-
-/// Terms are hashes already.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, term: u64) {
-        self.0 = term;
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::term::Terms;
+use super::{few::Few, term::Terms};
 use crate::{
     error::{Result, TypedError},
     event::{
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Query {
-    items: Vec<Item>,
+    items: Few<Item>,
 }
 
 /// Events of one of some types, or of any, that have all of some tags, and are in a stream if one is named.
@@ -94,14 +94,20 @@ impl Query {
         self
     }
 
-    pub(super) fn items(&self) -> &[Item] {
-        &self.items
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
+    }
+
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.items.into_iter()
     }
 }
 
 impl From<Item> for Query {
     fn from(item: Item) -> Self {
-        Query { items: vec![item] }
+        Query {
+            items: [item].into_iter().collect(),
+        }
     }
 }
 
@@ -153,9 +159,8 @@ impl fmt::Display for Item {
 pub(crate) struct Wanted<'q> {
     types: Option<Vec<u32>>,
     entries: Cow<'q, [u8]>,
-    /// The terms of the entries: the first, and the others.
-    first: Option<u64>,
-    others: Vec<u64>,
+    /// Those of the entries.
+    terms: Few<u64>,
 }
 
 impl<'q> Wanted<'q> {
@@ -180,15 +185,13 @@ impl<'q> Wanted<'q> {
     }
 
     fn new(types: Option<Vec<u32>>, entries: Cow<'q, [u8]>, terms: &Terms) -> Self {
-        let mut all = MetaRef { bytes: &entries }
+        let of_entries = MetaRef { bytes: &entries }
             .entries()
             .map(|(key, value)| terms.of_entry(key, value));
-        let (first, others) = (all.next(), all.collect());
         Wanted {
             types,
+            terms: of_entries.collect(),
             entries,
-            first,
-            others,
         }
     }
 
@@ -201,12 +204,12 @@ impl<'q> Wanted<'q> {
 
     /// The terms that an event must have, all of them.
     pub(super) fn terms(&self) -> impl Iterator<Item = u64> {
-        self.first.into_iter().chain(self.others.iter().copied())
+        self.terms.iter().copied()
     }
 
     /// The only term that an event must have.
     pub(super) fn only_term(&self) -> Option<u64> {
-        self.first.filter(|_| self.others.is_empty())
+        self.terms.only().copied()
     }
 
     /// Of these types, those that are wanted.
