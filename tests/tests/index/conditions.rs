@@ -10,7 +10,7 @@ use std::{
 
 use wal_db::{
     EventLog, Lsn, MemStore, Meta, Wal, WalError,
-    index::{Condition, Indexed, Item},
+    index::{Condition, IndexConfig, Indexed, Item},
     state::{At, State, StoreConfig},
 };
 use wal_tests::{
@@ -168,12 +168,18 @@ struct Done {
 /// condition means; and every conflict names one that it means.
 #[test]
 fn threads_append_only_what_nothing_has_come_between() {
-    let log = indexed();
+    for run_bytes in [256, 4096, 1 << 20] {
+        let config = IndexConfig::new().with_run_bytes(run_bytes);
+        threads_append_under_conditions(&super::log_in_memory().indexed_with(config).unwrap());
+    }
+}
+
+fn threads_append_under_conditions(log: &Indexed<Thing>) {
     let done = Mutex::new(Vec::new());
     let conflicts = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for seed in 0..8 {
-            let (log, done, conflicts) = (&log, &done, &conflicts);
+            let (done, conflicts) = (&done, &conflicts);
             scope.spawn(move || {
                 let mut rng = Rng::new(seed);
                 for _ in 0..150 {
@@ -183,8 +189,13 @@ fn threads_append_only_what_nothing_has_come_between() {
                         let _ = log.log().append_with_meta(&event.0, &event.1).unwrap();
                         continue;
                     }
-                    let next = log.select(&asked.query, ..).unwrap().next_lsn();
-                    let condition = Condition::new().unchanged(&asked.query, next);
+                    let (next, condition) = match rng.below(4) {
+                        0 => (Lsn::ZERO, Condition::new().never(&asked.query)),
+                        _ => {
+                            let next = log.select(&asked.query, ..).unwrap().next_lsn();
+                            (next, Condition::new().unchanged(&asked.query, next))
+                        }
+                    };
                     match log.append_if(&[event], &condition) {
                         Ok(lsns) => done.lock().unwrap().push(Done {
                             asked,

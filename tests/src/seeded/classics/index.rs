@@ -14,6 +14,11 @@ pub(super) const INDEX: &[Bug] = &[
         &["index::conditions::threads_append_only_what_nothing_has_come_between"],
     ),
     classic(
+        "only-the-newest-events-are-seen",
+        "a condition holds because the newest events, which are in memory, do not break it",
+        &["index::conditions::threads_append_only_what_nothing_has_come_between"],
+    ),
+    classic(
         "what-was-dropped-counts-as-read",
         "a condition holds although what it is about was dropped before anybody looked",
         &["index::conditions::what_nobody_can_know_any_more_is_truncated_and_no_yes"],
