@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a setup that fails fails the test
 
 mod answers;
+mod chess;
 mod document;
 mod golden;
 mod laws;
