@@ -19,6 +19,9 @@ use wal_db::{Wal, WalRecord, event::Unreadable};
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/flights-2013-01.csv");
 const EXPECTED: &str = include_str!("data/flights-2013-01.expected.json");
 
+/// Reports as of some days, counted from the data by `data/as_of.py`.
+const AS_OF: &str = include_str!("data/flights-as-of.expected.json");
+
 /// Written by release 1 of the program from the first rows of the data.
 const RELEASE_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/flights-release-1.log");
 const RELEASE_1_ROWS: usize = 1_000;
@@ -293,6 +296,132 @@ fn a_log_of_other_events_is_refused() {
     assert!(line.contains("is not a typed event"), "{line}");
 }
 
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// The report, and how many events it began with and how many were replayed.
+#[track_caller]
+fn with_snapshot(args: &[&str]) -> (serde_json::Value, [u64; 2]) {
+    let output = run(&[args, &["--snapshot"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let mut report = json(text(&output.stdout));
+    let start = report.as_object_mut().expect("an object").remove("start");
+    let start = start.expect("what it began with");
+    let events =
+        ["snapshot_events", "replayed_events"].map(|figure| start[figure].as_u64().expect("a number"));
+    (report, events)
+}
+
+#[test]
+fn a_report_of_an_earlier_day_is_counted_from_the_rows_up_to_that_day() {
+    let expected = json(AS_OF);
+    let expected = expected.as_array().expect("reports");
+    for threads in ["1", "4"] {
+        let (_dir, log) = temporary();
+        assert_expected(&run(&["--threads", threads, "--log", str_of(&log)]));
+        for report in expected {
+            let day = report["as_of"].as_str().expect("a day");
+            let output = run(&["--log", str_of(&log), "--as-of", day]);
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(json(text(&output.stdout)), *report, "{threads} threads");
+        }
+        for report in &expected[2..] {
+            let day = report["as_of"].as_str().expect("a day");
+            let (found, _) = with_snapshot(&["--log", str_of(&log), "--as-of", day]);
+            assert_eq!(found, *report, "{threads} threads, with a snapshot");
+        }
+    }
+    assert_eq!(expected.len(), 4);
+}
+
+#[test]
+fn a_day_that_is_none_and_one_without_flights_are_refused() {
+    let (_dir, log) = temporary();
+    let no_day = "for '--as-of <DATE>': expected a day like 2013-01-31";
+    let no_flights = "no flights of 2013-02-01, but of 2013-01-01 to 2013-01-31";
+    for (day, reason) in [
+        ("yesterday", no_day),
+        ("2013-01-32", no_day),
+        ("2013-01", no_day),
+        ("2013-02-01", no_flights),
+    ] {
+        let output = run(&["--log", str_of(&log), "--as-of", day]);
+        let line = assert_refused(&output);
+        assert!(line.contains(reason), "{line}");
+    }
+}
+
+#[test]
+fn a_start_from_a_snapshot_replays_what_is_new_and_reports_the_same() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log = dir.path().join("log");
+    let first = first_rows(dir.path());
+    let args = ["--threads", "4", "--log", str_of(&log)];
+    let of_first = [&args[..], &["--data", str_of(&first)]].concat();
+
+    let (report, [before, some]) = with_snapshot(&of_first);
+    assert_eq!((report, before), (json(RELEASE_1_EXPECTED), 0));
+    assert!(some > 3_000);
+    let (report, events) = with_snapshot(&of_first);
+    assert_eq!((report, events), (json(RELEASE_1_EXPECTED), [some, 0]));
+
+    let (report, [before, more]) = with_snapshot(&args);
+    assert_eq!((report, before), (json(EXPECTED), some));
+    let all = open(&log).status().records;
+    assert_eq!(some + more, all);
+    assert_eq!(with_snapshot(&args), (json(EXPECTED), [all, 0]));
+    assert_expected(&run(&args));
+    let line = run(&["--snapshot"]);
+    assert!(assert_refused(&line).contains("--log"));
+}
+
+/// The one before it is used, or the whole log, and the figures are the same.
+#[test]
+fn a_damaged_snapshot_is_named_and_not_used() {
+    let (_dir, log) = temporary();
+    let args = ["--log", str_of(&log)];
+    let (report, [_, all]) = with_snapshot(&args);
+    let files = fs::read_dir(log.join("state")).expect("snapshots");
+    let files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let mut bytes = fs::read(&files[0]).expect("a snapshot");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&files[0], bytes).expect("written");
+
+    let output = run(&["--log", str_of(&log), "--snapshot"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("not used: flights."), "{said}");
+    assert_eq!(json(text(&output.stdout))["totals"], report["totals"]);
+    assert_eq!(with_snapshot(&args), (report, [all, 0]), "it was made again");
+}
+
+#[test]
+fn snapshots_survive_kill_9() {
+    let mut random = Random(0x5eed_f119_4175_0003);
+    let begun = Instant::now();
+    let (_dir, log) = temporary();
+    let (report, _) = with_snapshot(&["--log", str_of(&log)]);
+    let longest = begun.elapsed();
+    for (threads, sync) in [("4", "batch"), ("1", "end")] {
+        let (_dir, log) = temporary();
+        let args = ["--threads", threads, "--sync", sync, "--log", str_of(&log)];
+        for _ in 0..3 {
+            let mut child = flights(&[&args[..], &["--snapshot"]].concat())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the example starts");
+            thread::sleep(Duration::from_micros(random.below(longest.as_micros() as u64)));
+            child.kill().expect("killed or gone");
+            child.wait().expect("waited for");
+        }
+        assert_eq!(with_snapshot(&args).0, report);
+        assert_expected(&run(&args));
+    }
+}
+
 /// A copy of the log that release 1 wrote, and of the file that it wrote it from.
 fn release_1(dir: &Path) -> (PathBuf, PathBuf) {
     let log = dir.join("log");
@@ -301,11 +430,16 @@ fn release_1(dir: &Path) -> (PathBuf, PathBuf) {
         let file = file.expect("a file");
         fs::copy(file.path(), log.join(file.file_name())).expect("copied");
     }
+    (log, first_rows(dir))
+}
+
+/// The file of which release 1 made its log.
+fn first_rows(dir: &Path) -> PathBuf {
     let data = fs::read_to_string(DATA).expect("the data");
     let rows: String = data.split_inclusive('\n').take(1 + RELEASE_1_ROWS).collect();
     let path = dir.join("first-rows.csv");
     fs::write(&path, rows).expect("written");
-    (log, path)
+    path
 }
 
 #[test]

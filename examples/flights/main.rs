@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! cargo run -p wal-examples --release --example flights -- \
-//!     [--data CSV] [--log DIR] [--json] [--threads N] [--sync each|batch|end]
+//!     [--data CSV] [--log DIR] [--json] [--threads N] [--sync each|batch|end] [--snapshot] [--as-of DATE]
 //! ```
 //!
 //! A bad row ends the import with its file and line. The rows before it stay in the log, and none after it is added. A log
@@ -24,16 +24,20 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
+use chrono::NaiveDate;
 use clap::Parser;
-use wal_db::{EventLog, Wal, WalError};
+use wal_db::{
+    Wal, WalError,
+    state::{Store, StoreConfig},
+};
 
 use crate::{
-    events::FlightEvent,
     import::{Source, SyncMode},
     report::Report,
     state::Flights,
 };
 
+mod as_of;
 mod events;
 mod events_v1;
 mod import;
@@ -69,6 +73,19 @@ struct Args {
     /// When rows are made durable
     #[arg(long, value_enum, default_value_t = SyncMode::Batch)]
     sync: SyncMode,
+
+    /// Keep snapshots of the figures in the log's directory: the next start replays only the events after the last one
+    #[arg(long, requires = "log")]
+    snapshot: bool,
+
+    /// Report as of the end of this day, like 2013-01-15: the flights that were scheduled up to then (in New York), with all
+    /// that came of them, up to the last event of the last one. When they were imported does not matter
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    as_of: Option<NaiveDate>,
+}
+
+fn day(text: &str) -> Result<NaiveDate, &'static str> {
+    text.parse().map_err(|_| "expected a day like 2013-01-31")
 }
 
 fn main() -> ExitCode {
@@ -106,12 +123,18 @@ fn run(args: &Args) -> Result<()> {
     };
 
     let rows = {
-        let (log, logged) = open(&dir)?;
-        import::start(&log, &logged, &source).with_context(|| in_log(&dir))?;
+        let store = open(&dir, args.snapshot)?;
+        let (log, logged) = (store.log().clone(), store.view().with_context(|| in_log(&dir))?);
+        // While there is a store, threads append one after another.
+        drop(store);
+        let logged = &logged.state;
+        import::start(&log, logged, &source).with_context(|| in_log(&dir))?;
         import::import(&log, &logged.rows, &source, args.threads.into(), args.sync)?
     };
     // Nothing of the import is left in memory: what follows comes from the files.
-    let (_, flights) = open(&dir)?;
+    let store = open(&dir, args.snapshot)?;
+    let now = store.view().with_context(|| in_log(&dir))?;
+    let flights = &now.state;
     ensure!(
         flights.misfits == 0 && flights.rows.len() == rows,
         "{} holds {} rows and {} contradictions, {} has {rows} rows",
@@ -120,17 +143,35 @@ fn run(args: &Args) -> Result<()> {
         flights.misfits,
         args.data.display()
     );
-    print(&flights, args.json)
+    if args.snapshot {
+        store.snapshot().with_context(|| in_log(&dir))?;
+    }
+    let then = match args.as_of {
+        Some(day) => Some(as_of::as_of(&store, day).with_context(|| in_log(&dir))?),
+        None => None,
+    };
+    let mut report = Report::new(then.as_ref().unwrap_or(flights)).with_as_of(args.as_of);
+    if args.snapshot {
+        report = report.with_start(store.recovery());
+    }
+    print(&report, args.json)
 }
 
 /// The log, and what its events amount to.
-fn open(dir: &Path) -> Result<(EventLog<FlightEvent>, Flights)> {
+fn open(dir: &Path, has_snapshots: bool) -> Result<Store<Flights>> {
     let open = || {
-        let log = open_unlocked(dir)?.typed()?;
-        let flights = log.rebuild()?.state;
-        Ok::<_, WalError>((log, flights))
+        let config = match has_snapshots {
+            true => StoreConfig::new().with_snapshots("flights"),
+            false => StoreConfig::new(),
+        };
+        open_unlocked(dir)?.typed()?.store(config)
     };
-    open().with_context(|| in_log(dir))
+    let store = open().with_context(|| in_log(dir))?;
+    for snapshot in &store.recovery().passed_over {
+        // A warning: the figures are right all the same.
+        let _ = writeln!(io::stderr(), "flights: {}: not used: {snapshot}", in_log(dir));
+    }
+    Ok(store)
 }
 
 /// A process that was killed while it was writing holds its lock until the disk has answered, which may be long after the
@@ -149,8 +190,7 @@ fn in_log(dir: &Path) -> String {
     format!("the log {}", dir.display())
 }
 
-fn print(flights: &Flights, json: bool) -> Result<()> {
-    let report = Report::new(flights);
+fn print(report: &Report<'_>, json: bool) -> Result<()> {
     let text = if json { report.json()? } else { report.to_string() };
     match writeln!(io::stdout(), "{text}") {
         // The reader has seen enough.

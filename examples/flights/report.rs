@@ -3,17 +3,32 @@
 use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
+use chrono::NaiveDate;
 use serde::Serialize;
+use wal_db::state::StoreRecovery;
 
 use crate::state::{Carrier, Flights};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
     totals: Totals,
     carriers: &'a BTreeMap<String, Carrier>,
     /// Of several routes with as many arrivals, the first by name.
     busiest_route: Option<(&'a str, &'a str)>,
     busiest_route_arrivals: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Start>,
+}
+
+/// What the program began with.
+#[derive(Debug, Serialize)]
+struct Start {
+    /// How many events were in the snapshot.
+    snapshot_events: u64,
+    /// How many were replayed after it.
+    replayed_events: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,11 +57,26 @@ impl<'a> Report<'a> {
         totals.events = totals.flights + totals.cancelled + totals.departed + totals.arrived;
         let busiest = flights.routes.iter().rev().max_by_key(|(_, arrivals)| **arrivals);
         Report {
+            as_of: None,
             totals,
             carriers: &flights.carriers,
             busiest_route: busiest.map(|((origin, dest), _)| (origin.as_str(), dest.as_str())),
             busiest_route_arrivals: busiest.map_or(0, |(_, arrivals)| *arrivals),
+            start: None,
         }
+    }
+
+    pub(crate) fn with_as_of(mut self, day: Option<NaiveDate>) -> Self {
+        self.as_of = day.map(|day| day.to_string());
+        self
+    }
+
+    pub(crate) fn with_start(mut self, recovery: &StoreRecovery) -> Self {
+        self.start = Some(Start {
+            snapshot_events: recovery.snapshot.as_ref().map_or(0, |snapshot| snapshot.events),
+            replayed_events: recovery.events,
+        });
+        self
     }
 
     pub(crate) fn json(&self) -> Result<String> {
@@ -59,6 +89,17 @@ impl<'a> Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(day) = &self.as_of {
+            writeln!(f, "{:<22} {day:>9}", "as of")?;
+        }
+        if let Some(start) = &self.start {
+            let (snapshot, replayed) = (start.snapshot_events, start.replayed_events);
+            writeln!(
+                f,
+                "{:<22} {replayed:>9}, after {snapshot} in a snapshot",
+                "events replayed"
+            )?;
+        }
         let totals = &self.totals;
         for (name, figure) in [
             ("flights", totals.flights),

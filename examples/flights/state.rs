@@ -1,13 +1,17 @@
-//! What the events amount to. All of it comes from the log; nothing else is kept anywhere.
+//! What the events amount to. All of it comes from the log, and with `--snapshot` from a copy that is kept beside it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use serde::Serialize;
-use wal_db::state::{At, State};
+use serde::{Deserialize, Serialize};
+use wal_db::{
+    WalRecord, WalSchema,
+    state::{At, State},
+};
 
 use crate::events::FlightEvent;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize, WalRecord)]
+#[wal(name = "flight_figures")]
 pub(crate) struct Flights {
     /// Bytes and CRC-32 of the file that the log is made from, as it was last.
     pub(crate) source: Option<(u64, u32)>,
@@ -16,12 +20,12 @@ pub(crate) struct Flights {
     /// Arrivals by origin and destination.
     pub(crate) routes: BTreeMap<(String, String), u64>,
     /// Scheduled, and neither cancelled nor arrived yet.
-    pub(crate) open: HashMap<u32, Flight>,
+    pub(crate) open: BTreeMap<u32, Flight>,
     /// Events that contradict those before them. A correct program leaves none.
     pub(crate) misfits: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize, WalSchema)]
 pub(crate) struct Flight {
     carrier: String,
     route: (String, String),
@@ -29,7 +33,7 @@ pub(crate) struct Flight {
     stage: Stage,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, WalSchema)]
 enum Stage {
     Scheduled,
     Departed,
@@ -37,7 +41,7 @@ enum Stage {
 }
 
 /// The figures of one carrier, in the order in which they are reported.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize, WalSchema)]
 pub(crate) struct Carrier {
     pub(crate) scheduled: u64,
     pub(crate) departed: u64,
@@ -130,7 +134,7 @@ impl Flights {
 
 /// Row numbers as ranges, of which there are few however many rows there are: threads leave holes only where they
 /// were at work.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize, WalSchema)]
 pub(crate) struct RowSet {
     /// From the first row of each range to the one after its last.
     ranges: BTreeMap<u64, u64>,
