@@ -11,6 +11,7 @@
 //! | [`check_store`] | what a store of your own does otherwise than the log needs it |
 //! | [`given`] | a decision that is not what was meant, on a state that events have made |
 //! | [`assert_state_laws`] | a state that is not the fold of its events, or does not come back from a snapshot |
+//! | [`assert_store_survives`] | an answer that a crash takes back, and a state that does not keep what it should, on every crash image |
 //! | [`assert_crash_prefix`] | a state that no crash may leave, on every crash image of a run of your program |
 //!
 //! Those that read or write events take the format that a log is in: `codec MyCodec` after a semicolon.
@@ -65,7 +66,7 @@ pub use self::lock::{Lock, LockError, LockLine};
 pub use self::logs::{MemLog, TempLog, append_payload};
 pub use self::roundtrip::{roundtrip, roundtrip_all, roundtrip_all_with_codec, roundtrip_with_codec};
 pub use self::shape_values::{NoValues, shape_values};
-pub use self::sim::{SimDisk, assert_crash_prefix};
+pub use self::sim::{SimDisk, assert_crash_prefix, assert_store_survives};
 pub use self::states::{Given, When, assert_state_laws, check_state_laws, given};
 pub use self::store::check_store;
 pub use self::strategies::Strategies;

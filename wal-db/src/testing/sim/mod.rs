@@ -6,13 +6,17 @@
 
 mod calls;
 mod content;
+mod crashes;
 mod disk;
 mod image;
 mod medium;
 mod prefix;
+mod survives;
 
+pub use crashes::CrashPlan;
 pub use disk::{AfterFailedSync, Behaviour, Call, Fault, SimDisk};
-pub use prefix::{CrashPlan, Promises, assert_crash_prefix, check_crash_prefix};
+pub use prefix::{Promises, assert_crash_prefix, check_crash_prefix};
+pub use survives::{assert_store_survives, check_store_survives};
 
 // What the simulator is made of: for the tests of this crate, and no part of the interface.
 #[doc(hidden)]

@@ -1,37 +1,14 @@
 //! A program's own replay, on every crash image of its own run.
 
-use std::{collections::HashMap, fmt, path::Path};
+use std::{collections::HashMap, fmt};
 
 use super::{
-    content::mix,
+    crashes::{CrashPlan, every_crash},
     disk::{Opened, SimDisk},
     image::{Image, Step},
-    medium::{Arrival, Medium},
+    medium::Medium,
 };
-use crate::{
-    format::{FrameWord, staging::STAGING_HEADER_LEN},
-    testing::CheckFailed,
-};
-
-/// How thoroughly [`check_crash_prefix`] looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CrashPlan {
-    /// The power is lost after every call that the program made to the disk. If no more than this many images can be
-    /// left there, all of them are tried, otherwise this many.
-    pub images_per_call: usize,
-    /// Chooses those that are tried.
-    pub seed: u64,
-}
-
-impl Default for CrashPlan {
-    fn default() -> Self {
-        CrashPlan {
-            images_per_call: 64,
-            seed: 1,
-        }
-    }
-}
+use crate::testing::CheckFailed;
 
 /// What a program has told of itself while it ran: see [`assert_crash_prefix`].
 #[derive(Debug)]
@@ -176,19 +153,20 @@ pub fn check_crash_prefix<S: Default + PartialEq + fmt::Debug>(
         return Err(CheckFailed::one(cause.to_owned()));
     }
     let mut checker = Checker {
-        journal: &journal,
         states: &promises.states,
         log: log.zip(promises.steady_ends()),
         replay,
         known: HashMap::new(),
         images: 0,
     };
-    checker.walk(plan, &promises.marks)?;
+    every_crash(&journal, plan, |image, marks| {
+        let (end, durable) = marks.checked_sub(1).map_or((1, 0), |last| promises.marks[last]);
+        checker.image(image, durable..end)
+    })?;
     Ok(checker.images)
 }
 
 struct Checker<'a, S, R> {
-    journal: &'a [Step],
     states: &'a [S],
     /// The log of the program, and where it ended before each state.
     log: Option<(Opened, Vec<u64>)>,
@@ -199,87 +177,6 @@ struct Checker<'a, S, R> {
 }
 
 impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::error::Result<S>> Checker<'_, S, R> {
-    fn walk(&mut self, plan: CrashPlan, marks: &[(usize, usize)]) -> Result<(), CheckFailed> {
-        let (mut medium, mut number) = (Medium::default(), plan.seed);
-        let mut random = || {
-            number = mix(number, 0x9E37_79B9_7F4A_7C15);
-            number
-        };
-        let (mut end, mut durable) = (1, 0);
-        for (at, step) in self.journal.iter().enumerate() {
-            if let Step::Staging { path, bytes } = step {
-                self.between(&medium, path, bytes, at, durable..end)?;
-            }
-            medium.apply(step);
-            if let Step::Mark(mark) = step {
-                (end, durable) = marks[*mark];
-            }
-            let mut failed = None;
-            let some = plan.images_per_call;
-            medium.arrivals(&mut random, some, some, |arrival| {
-                if failed.is_none() {
-                    let wrong = self.image(medium.after(arrival), durable..end);
-                    failed = wrong
-                        .err()
-                        .map(|wrong| self.describe(&wrong, at, &medium, arrival));
-                }
-            });
-            if let Some(failed) = failed {
-                return Err(failed);
-            }
-            self.death(&medium, at, durable..end)?;
-        }
-        Ok(())
-    }
-
-    fn death(
-        &mut self,
-        medium: &Medium,
-        at: usize,
-        may_be: std::ops::Range<usize>,
-    ) -> Result<(), CheckFailed> {
-        let Some(image) = medium.after_death() else {
-            return Ok(());
-        };
-        self.image(image, may_be).map_err(|wrong| {
-            let steps = self.steps(at);
-            CheckFailed::one(format!(
-                "{wrong}\nwhat the program did to the disk:\n{steps}the process was killed then"
-            ))
-        })
-    }
-
-    /// The process dies between two appends, which make no call to the disk.
-    fn between(
-        &mut self,
-        medium: &Medium,
-        path: &Path,
-        after: &[u8],
-        at: usize,
-        may_be: std::ops::Range<usize>,
-    ) -> Result<(), CheckFailed> {
-        let before = medium.staged(path).unwrap_or_default().to_vec();
-        for end in appended(&before, after) {
-            let mut medium = medium.clone();
-            let mut bytes = before.clone();
-            bytes[..end].copy_from_slice(&after[..end]);
-            medium.apply(&Step::Staging {
-                path: path.to_owned(),
-                bytes,
-            });
-            self.death(&medium, at, may_be.clone())?;
-        }
-        Ok(())
-    }
-
-    fn steps(&self, at: usize) -> String {
-        let first = at.saturating_sub(40);
-        let steps = self.journal[first..=at].iter().enumerate();
-        steps
-            .map(|(i, step)| format!("  {} {step}\n", first + i))
-            .collect()
-    }
-
     fn image(&mut self, image: Image, may_be: std::ops::Range<usize>) -> Result<(), String> {
         self.images += 1;
         let hash = image.hash();
@@ -345,46 +242,6 @@ impl<S: PartialEq + fmt::Debug, R: Fn(&SimDisk) -> crate::error::Result<S>> Chec
         }
         Ok(state)
     }
-
-    fn describe(&self, wrong: &str, at: usize, medium: &Medium, arrival: &Arrival) -> CheckFailed {
-        CheckFailed::one(format!(
-            "{wrong}\nwhat the program did to the disk:\n{}the power was lost then; {}",
-            self.steps(at),
-            medium.describe(arrival)
-        ))
-    }
-}
-
-/// Where staging memory ended after each append but the last that was made since `before`. Nothing was written to the
-/// disk in between, so what is new begins with the first frame that was not there.
-fn appended(before: &[u8], after: &[u8]) -> Vec<usize> {
-    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let header = STAGING_HEADER_LEN as usize;
-    if before.len() != after.len() {
-        return Vec::new();
-    }
-    let changed = (header..after.len())
-        .step_by(8)
-        .find(|&at| word(before, at) != word(after, at));
-    let Some(mut at) = changed else {
-        return Vec::new();
-    };
-    let mut ends = Vec::new();
-    while let Some(frame) = word(after, at)
-        .filter(|word| *word != 0)
-        .and_then(FrameWord::parse)
-    {
-        let end = at + frame.frame_len() as usize;
-        if end > after.len() || before[at..end].iter().any(|byte| *byte != 0) {
-            break;
-        }
-        at = end;
-        if !frame.more {
-            ends.push(at);
-        }
-    }
-    ends.pop();
-    ends
 }
 
 #[cfg(test)]
