@@ -11,7 +11,7 @@ mod fjall;
 mod logdb;
 mod mutex_file;
 #[cfg(feature = "okaywal")]
-mod okaywal;
+pub(crate) mod okaywal;
 #[cfg(feature = "open-wal")]
 mod open_wal;
 #[cfg(feature = "raft-engine")]

@@ -52,7 +52,7 @@ impl Contender for OkayWal {
 
     /// Writes the log that replay and open read.
     fn append(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
-        let wal = create(dir, load)?;
+        let wal = create(dir, load.count, load.bytes as u64)?;
         let elapsed = load.drive(|payloads| {
             let mut records = Batch::new();
             while payloads.next_batch(&mut records, CHUNKS) {
@@ -70,7 +70,7 @@ impl Contender for OkayWal {
     }
 
     fn commit(&self, dir: &Path, load: &Load, check: &mut Check) -> Result<Duration> {
-        let wal = create(dir, load)?;
+        let wal = create(dir, load.count, load.bytes as u64)?;
         disk::settle(dir)?;
         let elapsed = load.drive(|payloads| {
             while let Some(payload) = payloads.next_payload() {
@@ -113,8 +113,9 @@ impl Contender for OkayWal {
     }
 }
 
-fn create(dir: &Path, load: &Load) -> Result<WriteAheadLog> {
-    let bytes = load.count * (load.bytes as u64 + OVERHEAD_BYTES);
+/// Makes a log with room for so many records of so many bytes.
+pub(crate) fn create(dir: &Path, records: u64, bytes: u64) -> Result<WriteAheadLog> {
+    let bytes = records * (bytes + OVERHEAD_BYTES);
     let bytes = u32::try_from(bytes.next_multiple_of(FILE_BYTES)).context("a file has at most 4 GiB")?;
     let manager = Manager {
         state: Arc::default(),
@@ -131,7 +132,7 @@ fn configuration(dir: &Path) -> Configuration {
 }
 
 /// Opens the log in `dir`, shows every record to `visit`, and closes it; the time is that of opening.
-fn recover<S: Send + 'static>(dir: &Path, state: S, visit: Visit<S>) -> Result<(Duration, S)> {
+pub(crate) fn recover<S: Send + 'static>(dir: &Path, state: S, visit: Visit<S>) -> Result<(Duration, S)> {
     let state = Arc::new(Mutex::new(state));
     let manager = Manager {
         state: Arc::clone(&state),
@@ -146,7 +147,7 @@ fn recover<S: Send + 'static>(dir: &Path, state: S, visit: Visit<S>) -> Result<(
     Ok((elapsed, state.into_inner()))
 }
 
-type Visit<S> = fn(&mut S, &[u8]) -> Result<()>;
+pub(crate) type Visit<S> = fn(&mut S, &[u8]) -> Result<()>;
 
 struct Manager<S> {
     state: Arc<Mutex<S>>,

@@ -1,5 +1,7 @@
 //! What a state store costs: its decisions beside bare commits and appends of the same events, in turn.
 
+mod peers;
+
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,6 +15,7 @@ use wal_db::{
     state::{At, Decision, State, Store, StoreConfig},
 };
 
+use self::peers::Peer;
 use crate::stats::Summary;
 
 #[derive(Args)]
@@ -41,6 +44,7 @@ struct Moved {
 }
 
 /// Money that goes round: what one account loses, another has.
+#[derive(Clone)]
 struct Accounts {
     cents: Vec<i64>,
     moves: u64,
@@ -55,13 +59,28 @@ impl Default for Accounts {
     }
 }
 
+impl Accounts {
+    /// What the move leaves; an error if it would leave less than nothing.
+    fn left(&self, event: &Moved) -> Result<i64, i64> {
+        let left = self.cents[event.from as usize] - event.cents;
+        match left {
+            ..0 => Err(left),
+            _ => Ok(left),
+        }
+    }
+
+    fn carry_out(&mut self, event: &Moved) {
+        self.cents[event.from as usize] -= event.cents;
+        self.cents[event.to as usize] += event.cents;
+        self.moves += 1;
+    }
+}
+
 impl State for Accounts {
     type Event = Moved;
 
     fn apply(&mut self, event: Moved, _: At) {
-        self.cents[event.from as usize] -= event.cents;
-        self.cents[event.to as usize] += event.cents;
-        self.moves += 1;
+        self.carry_out(&event);
     }
 }
 
@@ -74,11 +93,8 @@ fn moved(i: u64) -> Moved {
 }
 
 fn decide(accounts: &Accounts, event: Moved) -> Result<Decision<Moved, i64>, i64> {
-    let left = accounts.cents[event.from as usize] - event.cents;
-    match left {
-        ..0 => Err(left),
-        _ => Ok(Decision::new(left).event(event)),
-    }
+    let left = accounts.left(&event)?;
+    Ok(Decision::new(left).event(event))
 }
 
 /// Runs `each` for so many numbers in all, by so many threads; returns how many a second.
@@ -102,6 +118,7 @@ struct Row {
     unit: &'static str,
     bare: Vec<f64>,
     store: Vec<f64>,
+    peers: Vec<Vec<f64>>,
 }
 
 fn open(dir: &Path) -> Result<EventLog<Moved>> {
@@ -115,34 +132,52 @@ pub(crate) fn run(args: &StoreArgs) -> Result<bool> {
         .prefix("wal-benches-")
         .tempdir_in(&args.dir)?;
     let rounds = args.rounds.max(1);
+    let peers = peers::all();
     let mut rows = Vec::new();
     for threads in [1, 8, 32, 64] {
-        let mut row = Row {
-            what: format!("durable, {threads} threads"),
-            unit: "1/s",
-            bare: Vec::new(),
-            store: Vec::new(),
-        };
         let count = args.commits * (threads * 3 / 4).max(1);
-        for round in 0..rounds {
-            let log = open(&root.path().join(format!("bare-{threads}-{round}")))?;
-            row.bare.push(rate(threads, count, |i| {
-                Ok(log.append_and_sync(&moved(i)).map(drop)?)
-            })?);
-            let store = open_store(&root.path().join(format!("store-{threads}-{round}")))?;
-            row.store.push(rate(threads, count, |i| {
-                let decided = store.transact(|accounts, _| decide(accounts, moved(i)));
-                decided.map(drop).map_err(|refused| anyhow::anyhow!("{refused}"))
-            })?);
-            check(&store, count)?;
-        }
-        rows.push(row);
+        rows.push(durable(root.path(), threads, count, rounds, &peers)?);
     }
     for threads in [1, 4] {
         rows.push(at_once(root.path(), threads, args.commits * 1_000, rounds)?);
     }
-    print(&rows, rounds)?;
+    print(&rows, rounds, &peers)?;
+    changes(&root.path().join("changes"), rounds)?;
     reads(&root.path().join("reads"))
+}
+
+/// Commits and decisions that are waited for.
+fn durable(root: &Path, threads: u64, count: u64, rounds: usize, peers: &[Box<dyn Peer>]) -> Result<Row> {
+    let mut row = Row {
+        what: format!("durable, {threads} threads"),
+        unit: "1/s",
+        bare: Vec::new(),
+        store: Vec::new(),
+        peers: vec![Vec::new(); peers.len()],
+    };
+    for round in 0..rounds {
+        let dir = |of: &str| root.join(format!("{of}-{threads}-{round}"));
+        let log = open(&dir("bare"))?;
+        row.bare.push(rate(threads, count, |i| {
+            Ok(log.append_and_sync(&moved(i)).map(drop)?)
+        })?);
+        let store = open_store(&dir("store"))?;
+        row.store.push(rate(threads, count, |i| {
+            let decided = store.transact(|accounts, _| decide(accounts, moved(i)));
+            decided.map(drop).map_err(|refused| anyhow::anyhow!("{refused}"))
+        })?);
+        store.read(|accounts| check(accounts, count))??;
+        drop((log, store));
+        for (peer, samples) in peers.iter().zip(&mut row.peers) {
+            samples.push(peers::decisions(
+                peer.as_ref(),
+                &dir(peer.name()),
+                threads,
+                count,
+            )?);
+        }
+    }
+    Ok(row)
 }
 
 /// Appends and decisions that nobody waits for.
@@ -152,6 +187,7 @@ fn at_once(root: &Path, threads: u64, count: u64, rounds: usize) -> Result<Row> 
         unit: "ns",
         bare: Vec::new(),
         store: Vec::new(),
+        peers: Vec::new(),
     };
     for round in 0..rounds {
         let log = open(&root.join(format!("append-{threads}-{round}")))?;
@@ -163,7 +199,7 @@ fn at_once(root: &Path, threads: u64, count: u64, rounds: usize) -> Result<Row> 
             Ok(())
         })?;
         row.store.push(1e9 / submitted);
-        check(&store, count)?;
+        store.read(|accounts| check(accounts, count))??;
     }
     Ok(row)
 }
@@ -172,8 +208,8 @@ fn open_store(dir: &Path) -> Result<Store<Accounts>> {
     Ok(open(dir)?.store(StoreConfig::new())?)
 }
 
-fn check(store: &Store<Accounts>, count: u64) -> Result<()> {
-    let (moves, sum) = store.read(|accounts| (accounts.moves, accounts.cents.iter().sum::<i64>()))?;
+fn check(accounts: &Accounts, count: u64) -> Result<()> {
+    let (moves, sum) = (accounts.moves, accounts.cents.iter().sum::<i64>());
     ensure!(
         moves == count && sum == 1_000_000 * ACCOUNTS as i64,
         "{moves} moves, {sum} cents"
@@ -194,12 +230,46 @@ fn reads(dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn print(rows: &[Row], rounds: usize) -> Result<()> {
+/// What it costs to find the events that changed one account, beside folding all of them.
+fn changes(dir: &Path, rounds: usize) -> Result<()> {
+    const MOVES: u64 = 1_000_000;
+    let log = open(dir)?;
+    for i in 0..MOVES {
+        let _lsn = log.append(&moved(i))?;
+    }
+    let (mut folds, mut found) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let start = Instant::now();
+        check(&log.rebuild::<Accounts>()?.state, MOVES)?;
+        folds.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let mut count = 0;
+        for change in log.changes(.., |accounts: &Accounts| accounts.cents[7])? {
+            let _change = change?;
+            count += 1;
+        }
+        // It loses and gets in one move of each round of the accounts.
+        ensure!(
+            count == 2 * MOVES / ACCOUNTS,
+            "{count} moves are about one account"
+        );
+        found.push(start.elapsed().as_secs_f64());
+    }
+    let (fold, changes) = (median(&folds)?, median(&found)?);
+    println!(
+        "rebuild: {:.0} ns an event; changes of one account: {:.0} ns, {:.2} of that speed",
+        fold * 1e9 / MOVES as f64,
+        changes * 1e9 / MOVES as f64,
+        fold / changes
+    );
+    Ok(())
+}
+
+fn print(rows: &[Row], rounds: usize, peers: &[Box<dyn Peer>]) -> Result<()> {
     println!("{rounds} rounds, medians");
     println!("{:28}{:>16}{:>16}{:>10}", "", "bare append", "store", "of bare");
     for row in rows {
-        let [bare, store] = [&row.bare, &row.store].map(|all| Summary::of(all).map(|all| all.median));
-        let (bare, store) = bare.zip(store).context("there is a round")?;
+        let (bare, store) = (median(&row.bare)?, median(&row.store)?);
         println!(
             "{:28}{bare:>12.0} {:3}{store:>12.0} {:3}{:>9.2}x",
             row.what,
@@ -208,5 +278,23 @@ fn print(rows: &[Row], rounds: usize) -> Result<()> {
             store / bare
         );
     }
+    for (place, peer) in peers.iter().enumerate() {
+        println!("{} {}", peer.name(), peer.settings());
+        for row in rows.iter().filter(|row| !row.peers.is_empty()) {
+            let (theirs, store) = (median(&row.peers[place])?, median(&row.store)?);
+            let note = peer.note().map(|note| format!(", {note}")).unwrap_or_default();
+            println!(
+                "{}: {theirs:.0} {}; the store is {:.2} times {}{note}",
+                row.what,
+                row.unit,
+                store / theirs,
+                peer.name(),
+            );
+        }
+    }
     Ok(())
+}
+
+fn median(samples: &[f64]) -> Result<f64> {
+    Ok(Summary::of(samples).context("there is a round")?.median)
 }

@@ -1,6 +1,9 @@
 //! What an index costs, what it spares, and what conditions cost: beside appends and commits of the same events, in turn.
 
+mod peers;
+
 use std::hint::black_box;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
@@ -14,6 +17,7 @@ use wal_db::{
     state::{At, Decision, Model, State},
 };
 
+use self::peers::Peer;
 use crate::stats::Summary;
 
 #[derive(Args)]
@@ -86,9 +90,13 @@ pub(crate) fn run(args: &ConditionArgs) -> Result<bool> {
         .tempdir_in(&args.dir)?;
     let rounds = args.rounds.max(1);
     println!("{rounds} rounds, medians");
+    let peers = peers::all();
+    for peer in &peers {
+        println!("{} {}", peer.name(), peer.settings());
+    }
     appends(root.path(), rounds, args.appends * 1_000)?;
     for threads in [1, 8, 32, 64] {
-        commits(root.path(), rounds, threads, args.commits)?;
+        commits(root.path(), rounds, threads, args.commits, &peers)?;
     }
     long(root.path(), rounds, args.streams * 1_000)?;
     Ok(true)
@@ -166,41 +174,31 @@ fn appends(root: &Path, rounds: usize, count: u64) -> Result<()> {
 }
 
 /// Threads that commit, each for tags of its own.
-fn commits(root: &Path, rounds: usize, threads: u64, count: u64) -> Result<()> {
-    let mut samples = vec![Vec::new(); 3];
+fn commits(root: &Path, rounds: usize, threads: u64, count: u64, peers: &[Box<dyn Peer>]) -> Result<()> {
+    let ways = ["append_and_sync", "append_if_and_sync", "decide"];
+    let mut ours = vec![Vec::new(); ways.len()];
+    let mut theirs = vec![Vec::new(); peers.len()];
     for round in 0..rounds {
-        for (way, samples) in samples.iter_mut().enumerate() {
-            let dir = root.join(format!("commits-{threads}-{round}-{way}"));
+        let dir = |of: &str| root.join(format!("commits-{threads}-{round}-{of}"));
+        for (way, samples) in ours.iter_mut().enumerate() {
+            let dir = dir(ways[way]);
             let log = open(&dir)?;
             let index = match way {
                 0 => None,
                 _ => Some(log.indexed()?),
             };
-            let start = Instant::now();
-            thread::scope(|scope| -> Result<()> {
-                let workers: Vec<_> = (0..threads)
-                    .map(|thread| {
-                        let (log, index) = (&log, &index);
-                        scope.spawn(move || {
-                            commit_all(log, index.as_ref(), way, thread * count..(thread + 1) * count)
-                        })
-                    })
-                    .collect();
-                for worker in workers {
-                    worker.join().expect("no panic")?;
-                }
-                Ok(())
-            })?;
-            samples.push(threads as f64 * count as f64 / start.elapsed().as_secs_f64());
+            let commit = |numbers| commit_all(&log, index.as_ref(), way, numbers);
+            samples.push(rate(threads, count, commit)?);
             drop((log, index));
             std::fs::remove_dir_all(&dir)?;
         }
+        for (peer, samples) in peers.iter().zip(&mut theirs) {
+            let rate = peers::commits(peer.as_ref(), &dir(peer.name()), threads, count)?;
+            samples.push(rate);
+        }
     }
-    let first = median(&samples[0])?;
-    for (name, samples) in ["append_and_sync", "append_if_and_sync", "decide"]
-        .iter()
-        .zip(&samples)
-    {
+    let first = median(&ours[0])?;
+    for (name, samples) in ways.iter().zip(&ours) {
         let rate = median(samples)?;
         println!(
             "{threads} threads, {name}: {:.1} thousand/s, {:.2} of the first",
@@ -208,14 +206,40 @@ fn commits(root: &Path, rounds: usize, threads: u64, count: u64) -> Result<()> {
             rate / first
         );
     }
+    let under_condition = median(&ours[1])?;
+    for (name, samples) in peers.iter().map(|peer| peer.name()).zip(&theirs) {
+        let rate = median(samples)?;
+        println!(
+            "{threads} threads, {name}: {:.1} thousand/s; {} is {:.2} times {name}",
+            rate / 1e3,
+            ways[1],
+            under_condition / rate
+        );
+    }
     Ok(())
+}
+
+/// Runs `commit` by so many threads, with `count` numbers for each; returns how many numbers there were a second.
+fn rate(threads: u64, count: u64, commit: impl Fn(Range<u64>) -> Result<()> + Sync) -> Result<f64> {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let run = |thread| {
+            let commit = &commit;
+            scope.spawn(move || commit(thread * count..(thread + 1) * count))
+        };
+        let threads: Vec<_> = (0..threads).map(run).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("no panic"))
+    })?;
+    Ok(threads as f64 * count as f64 / start.elapsed().as_secs_f64())
 }
 
 fn commit_all(
     log: &EventLog<Joined>,
     index: Option<&Indexed<Joined>>,
     way: usize,
-    numbers: std::ops::Range<u64>,
+    numbers: Range<u64>,
 ) -> Result<()> {
     for i in numbers {
         match (way, index) {
@@ -268,9 +292,14 @@ fn long(root: &Path, rounds: usize, streams: u64) -> Result<()> {
         took * 1e9 / (10 * streams) as f64
     );
     drop(index);
-    let files: u64 = std::fs::read_dir(dir.join("state"))?
-        .map(|file| Ok(file?.metadata()?.len()))
-        .sum::<Result<u64>>()?;
+    let files: u64 = match std::fs::read_dir(dir.join("state")) {
+        Ok(files) => files
+            .map(|file| Ok(file?.metadata()?.len()))
+            .sum::<Result<u64>>()?,
+        // A small index is in memory.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error.into()),
+    };
     let log_bytes = log.wal().status().bytes;
     println!(
         "{:.0} MB of log, {:.0} MB of index",
