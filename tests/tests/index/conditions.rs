@@ -1,6 +1,7 @@
 //! Conditions, alone and among threads.
 
 use std::{
+    cell::RefCell,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -8,8 +9,9 @@ use std::{
     thread,
 };
 
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use wal_db::{
-    EventLog, Lsn, MemStore, Meta, Wal, WalError,
+    EventLog, Lsn, MemStore, Meta, Wal, WalError, WalRecord,
     index::{Condition, IndexConfig, Indexed, Item},
     state::{At, State, StoreConfig},
 };
@@ -478,4 +480,44 @@ fn what_is_appended_while_the_log_is_read_is_in_the_index() {
     // And a condition sees it.
     let unchanged = Condition::new().unchanged(Item::any(), Lsn::new(first.get() + 1));
     let _ = conflict_at(&index.append_if(&tagged(3, "a"), &unchanged)).unwrap();
+}
+
+thread_local! {
+    static NOISE: RefCell<Option<Wal>> = const { RefCell::new(None) };
+}
+
+/// Appends a record while it is encoded, or would.
+#[derive(Debug, PartialEq, Serialize, Deserialize, WalRecord)]
+#[wal(name = "noisy")]
+struct Noisy {
+    #[serde(serialize_with = "with_noise")]
+    #[wal(opaque = "noise@1")]
+    number: u64,
+}
+
+fn with_noise<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    if let Some(wal) = NOISE.take() {
+        wal.append(b"noise").map_err(S::Error::custom)?;
+    }
+    number.serialize(serializer)
+}
+
+/// And what stands in the way of a command that comes again is not what is wrong with its events.
+#[test]
+fn an_event_that_uses_the_log_while_it_is_encoded_is_told_unless_the_condition_does_not_hold() {
+    let wal = Wal::with_store_and_config(MemStore::new(), wal_tests::quiet_heap()).unwrap();
+    let log = wal.typed::<Noisy>().unwrap().indexed().unwrap();
+    let events = |number| [(Noisy { number }, Meta::new().with_tag("a"))];
+    let once = Condition::new().command([1; 16]);
+    let first = log.append_if(&events(1), &once).unwrap();
+    for condition in [Condition::new(), Condition::new().command([2; 16])] {
+        NOISE.set(Some(wal.clone()));
+        let told = log.append_if(&events(2), &condition).unwrap_err();
+        let cause = std::error::Error::source(&told);
+        assert!(format!("{told}: {cause:?}").contains("closure"), "{told:?}");
+    }
+    NOISE.set(Some(wal.clone()));
+    let again = log.append_if(&events(3), &once);
+    assert!(matches!(again, Err(WalError::Duplicate { lsn, .. }) if lsn == first[0]));
+    assert_eq!(wal.iter().unwrap().count(), 1);
 }

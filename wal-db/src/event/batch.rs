@@ -144,7 +144,7 @@ impl<C> fmt::Debug for EventBatch<'_, C> {
 
 /// Where in a buffer events end, and the types that they are of.
 #[derive(Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     ends: Vec<usize>,
     types: Vec<OfType>,
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::{Result, TypedError},
-    log::{Alone, Counting, Placed, Record, RecordRef, RevIter, Start, Tail, Wal},
+    log::{Alone, Placed, Record, RecordRef, RevIter, Start, Tail, Wal},
     lsn::Lsn,
 };
 
@@ -108,6 +108,12 @@ fn append_each<R: ReadsBack, T>(
     encode: impl Fn(&T, &mut Vec<u8>) -> Result<&'static EventType, TypedError>,
 ) -> Result<Vec<Lsn>> {
     scratch::with(|buffer| encode_each::<R, T>(buffer, reads_back, events, encode)?.append(wal, buffer))
+}
+
+/// What was encoded into a buffer.
+pub(crate) enum Encoded {
+    One(&'static EventType),
+    Batch(Events),
 }
 
 fn encode_each<R: ReadsBack, T>(
@@ -320,33 +326,40 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
         })
     }
 
-    /// Appends events with metadata, all or none, by the only one who appends; there is one at least. The program's code
-    /// that encodes them cannot use the log.
-    pub(crate) fn append_alone<B: Borrow<E>>(
+    /// Encodes events with metadata, of which there is one at least, into an empty buffer.
+    pub(crate) fn encode<B: Borrow<E>>(
         &self,
-        counting: &Counting,
-        alone: &mut Alone<'_>,
+        buffer: &mut Vec<u8>,
         events: &[(B, Meta)],
+    ) -> Result<Encoded, TypedError> {
+        let encode = |(event, meta): &(B, Meta), buffer: &mut Vec<u8>| {
+            payload::encode_with_meta::<C, E>(event.borrow(), meta, buffer)
+        };
+        let [event] = events else {
+            let batch = encode_each::<AsEvent<C, E>, _>(buffer, self.reads_back, events, encode)?;
+            return Ok(Encoded::Batch(batch));
+        };
+        let record = encode(event, buffer)?;
+        if self.reads_back {
+            AsEvent::<C, E>::check(record, buffer)?;
+        }
+        Ok(Encoded::One(record))
+    }
+
+    /// Appends what was encoded, all or none, by the only one who appends.
+    pub(crate) fn append_alone(
+        &self,
+        alone: &mut Alone<'_>,
+        encoded: &Encoded,
+        bytes: &[u8],
     ) -> Result<(Vec<Lsn>, Placed)> {
-        scratch::with(|buffer| {
-            if let [(event, meta)] = events {
-                let record = counting.in_closure(|| {
-                    let record = payload::encode_with_meta::<C, E>(event.borrow(), meta, buffer)?;
-                    if self.reads_back {
-                        AsEvent::<C, E>::check(record, buffer)?;
-                    }
-                    Ok::<_, TypedError>(record)
-                })?;
-                let (lsn, placed) = held::append_alone::<AsEvent<C, E>>(alone, buffer, record)?;
-                return Ok((vec![lsn], placed));
+        match encoded {
+            Encoded::One(record) => {
+                let (lsn, placed) = held::append_alone::<AsEvent<C, E>>(alone, bytes, record)?;
+                Ok((vec![lsn], placed))
             }
-            let batch = counting.in_closure(|| {
-                encode_each::<AsEvent<C, E>, _>(buffer, self.reads_back, events, |(event, meta), buffer| {
-                    payload::encode_with_meta::<C, E>(event.borrow(), meta, buffer)
-                })
-            })?;
-            batch.append_alone(alone, buffer)
-        })
+            Encoded::Batch(batch) => batch.append_alone(alone, bytes),
+        }
     }
 
     /// That the log holds the shapes of the program's types.

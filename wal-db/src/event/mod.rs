@@ -58,7 +58,7 @@ mod read_back;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod schema;
-mod scratch;
+pub(crate) mod scratch;
 mod stored;
 mod trace;
 mod unreadable;

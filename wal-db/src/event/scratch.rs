@@ -14,7 +14,7 @@ thread_local! {
 /// The buffer is out of its cell meanwhile, so a `Serialize` that itself appends gets one of its own. A
 /// thread that is being torn down has no cell any more and gets a fresh one each time.
 #[inline]
-pub(super) fn with<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+pub(crate) fn with<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     let result = f(&mut buffer);
     if buffer.capacity() <= MAX_RETAINED {

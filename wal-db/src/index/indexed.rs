@@ -18,9 +18,10 @@ use crate::{
         EventLog, Replay, WalDecodeOwned,
         codec::{Codec, DefaultCodec},
         meta::{Meta, StreamKey},
+        scratch,
     },
     index::Item,
-    log::{Counting, Placed},
+    log::{Alone, Counting, Placed},
     lsn::Lsn,
     sync::Arc,
 };
@@ -277,9 +278,8 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
             Err(error) => return Err(self.once_durable(error)),
             Ok(appended) => appended,
         };
-        if let (Some(placed), Some(last)) = (placed, lsns.last()) {
-            let durable = self.index.counting.sync_to(placed.end());
-            durable.map_err(|error| error.about(*last))?;
+        if let Some(placed) = placed {
+            self.sync_to(&lsns, placed)?;
         }
         Ok(lsns)
     }
@@ -289,6 +289,31 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         events: &[(E, Meta)],
         condition: &Condition,
     ) -> Result<(Vec<Lsn>, Option<Placed>)> {
+        let Index { counting, .. } = &*self.index;
+        scratch::with(|buffer| {
+            // Others need not wait for that. A condition that does not hold comes before what is wrong with the events.
+            let encoded = counting.in_closure(|| match condition.command {
+                _ if events.is_empty() => Ok(None),
+                None => self.log.encode(buffer, events).map(Some),
+                Some(id) => {
+                    let with_id = events
+                        .iter()
+                        .map(|(event, meta)| (event, meta.clone().with_command_id(id)));
+                    self.log.encode(buffer, &with_id.collect::<Vec<_>>()).map(Some)
+                }
+            });
+            let mut alone = self.pass_if(condition)?;
+            let Some(encoded) = encoded? else {
+                return Ok((Vec::new(), None));
+            };
+            let (lsns, placed) = self.log.append_alone(&mut alone, &encoded, buffer)?;
+            alone.leave(Some(placed))?;
+            Ok((lsns, Some(placed)))
+        })
+    }
+
+    /// Waits until nobody else appends, if the condition holds then.
+    fn pass_if(&self, condition: &Condition) -> Result<Alone<'_>> {
         let Index { counting, noted, .. } = &*self.index;
         let wal = self.log.wal();
         let mut checks = Checks::of(condition, E::RECORDS, &noted.terms)?;
@@ -297,26 +322,23 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
             checks.look(wal, &self.index)?;
         }
         loop {
-            let mut alone = counting.pass().map_err(WalError::of_nothing_taken)?;
+            let alone = counting.pass().map_err(WalError::of_nothing_taken)?;
             counting.check_not_failed()?;
             if checks.hold(wal, &self.index)? {
-                let (lsns, placed) = match (events, condition.command) {
-                    ([], _) => return Ok((Vec::new(), None)),
-                    (_, None) => self.log.append_alone(counting, &mut alone, events)?,
-                    (_, Some(id)) => {
-                        let with_id = events
-                            .iter()
-                            .map(|(event, meta)| (event, meta.clone().with_command_id(id)));
-                        let with_id: Vec<_> = with_id.collect();
-                        self.log.append_alone(counting, &mut alone, &with_id)?
-                    }
-                };
-                alone.leave(Some(placed))?;
-                return Ok((lsns, Some(placed)));
+                return Ok(alone);
             }
             drop(alone);
             checks.look(wal, &self.index)?;
         }
+    }
+
+    /// Returns once what was appended survives power loss.
+    pub(crate) fn sync_to(&self, lsns: &[Lsn], placed: Placed) -> Result<()> {
+        let durable = self.index.counting.sync_to(placed.end());
+        durable.map_err(|error| match lsns.last() {
+            Some(last) => error.about(*last),
+            None => error,
+        })
     }
 
     pub(crate) fn counting(&self) -> &Counting {
@@ -368,11 +390,11 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         let there = counting.there();
         there.check_kept(next)?;
         let command = command.map(|id| Wanted::command(id, &noted.terms));
-        noted.with_parts(|young| {
-            young.check(|lsn| there.has(lsn))?;
+        noted.with_parts(|parts| {
+            parts.check(|lsn| there.has(lsn))?;
             let has_come =
-                |wanted: &Wanted<'_>| young.newest_young(wanted, next, |lsn| there.has(lsn)).is_some();
-            let is_young = next >= there.without_cuts(young.young_from());
+                |wanted: &Wanted<'_>| parts.newest_young(wanted, next, |lsn| there.has(lsn)).is_some();
+            let is_young = next >= there.without_cuts(parts.young_from());
             Ok(!is_young || queries.iter().flatten().chain(&command).any(has_come))
         })
     }

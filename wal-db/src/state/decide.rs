@@ -3,8 +3,9 @@
 use super::{At, Decided, Decision, Now, State, TransactError};
 use crate::{
     error::{Result, WalError},
-    event::{WalDecodeOwned, codec::Codec},
+    event::{WalDecodeOwned, codec::Codec, meta::Meta, scratch},
     index::{Condition, Indexed, Query, Wanted},
+    log::Alone,
     lsn::Lsn,
 };
 
@@ -164,7 +165,7 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         let mut folded = Folded::default();
         let mut attempts = 0;
         loop {
-            let mut alone = match attempts < ATTEMPTS {
+            let alone = match attempts < ATTEMPTS {
                 true => None,
                 false => Some(counting.pass().map_err(WalError::of_nothing_taken)?),
             };
@@ -191,25 +192,43 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
                     return Ok(Decided { value, lsns });
                 }
             };
-            if alone.is_none() {
-                alone = Some(counting.pass().map_err(WalError::of_nothing_taken)?);
+            if let Some(lsns) = self.append_unless_come(alone, &events, &queries, command, next)? {
+                return Ok(Decided { value, lsns });
             }
-            let Some(mut alone) = alone else {
-                unreachable!("it has passed");
+        }
+    }
+
+    /// Appends what was decided on the events before `next`, and returns once it survives power loss; `None`, and nothing was
+    /// appended, if an event of the queries or of the command may have come since.
+    fn append_unless_come(
+        &self,
+        alone: Option<Alone<'_>>,
+        events: &[(E, Meta)],
+        queries: &[Vec<Wanted<'_>>],
+        command: Option<[u8; 16]>,
+        next: Lsn,
+    ) -> Result<Option<Vec<Lsn>>> {
+        let (counting, log) = (self.counting(), self.log());
+        let appended = scratch::with(|buffer| {
+            // Others need not wait for that, unless they do already.
+            let encoded = counting.in_closure(|| log.encode(buffer, events));
+            let mut alone = match alone {
+                Some(alone) => alone,
+                None => counting.pass().map_err(WalError::of_nothing_taken)?,
             };
             counting.check_not_failed()?;
-            if self.has_come(&queries, command, next)? {
-                continue;
+            if self.has_come(queries, command, next)? {
+                return Ok::<_, WalError>(None);
             }
-            let (lsns, placed) = self.log().append_alone(counting, &mut alone, &events)?;
+            let (lsns, placed) = log.append_alone(&mut alone, &encoded?, buffer)?;
             alone.leave(Some(placed))?;
-            let durable = counting.sync_to(placed.end());
-            durable.map_err(|error| match lsns.last() {
-                Some(lsn) => error.about(*lsn),
-                None => error,
-            })?;
-            return Ok(Decided { value, lsns });
-        }
+            Ok(Some((lsns, placed)))
+        })?;
+        let Some((lsns, placed)) = appended else {
+            return Ok(None);
+        };
+        self.sync_to(&lsns, placed)?;
+        Ok(Some(lsns))
     }
 
     /// Folds what has come before `next` into the models.

@@ -12,7 +12,7 @@ use std::{
 use super::{State, Store};
 use crate::{
     error::{Result, WalError},
-    event::{codec::Codec, meta::Meta},
+    event::{codec::Codec, meta::Meta, scratch},
     log::Ticket,
     lsn::Lsn,
 };
@@ -361,7 +361,11 @@ impl<S: State, C: Codec> Store<S, C> {
             Ok(decision) => decision.stamped(&now, None),
             Err(_) => unreachable!("a refusal has no events"),
         };
-        let (lsns, placed) = shared.log.append_alone(&shared.counting, &mut alone, &events)?;
+        let (lsns, placed) = scratch::with(|buffer| {
+            let encode = || shared.log.encode(buffer, &events);
+            let encoded = shared.counting.in_closure(encode)?;
+            shared.log.append_alone(&mut alone, &encoded, buffer)
+        })?;
         let mut kept = shared.kept.write();
         let events = lsns.iter().copied().zip(events);
         let applied = kept.take(events, &shared.counting, (placed.end(), alone.passed()));
