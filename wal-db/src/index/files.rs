@@ -1,6 +1,6 @@
 //! The files in which runs of an index are, beside the log.
 
-use std::{cmp::Reverse, io, path::PathBuf};
+use std::{cmp::Reverse, io};
 
 use super::{
     noted::BrokenRun,
@@ -12,7 +12,7 @@ use crate::{
     log::Wal,
     lsn::Lsn,
     position::Position,
-    storage::SideFiles,
+    storage::{SideFiles, side_error},
     sync::Arc,
 };
 
@@ -53,10 +53,8 @@ impl Files {
         &self,
         context: &'static str,
         file: Option<&str>,
-    ) -> impl FnOnce(io::Error) -> WalError {
-        let path: Option<PathBuf> = self.files.location();
-        let path = path.map(|path| file.map_or_else(|| path.clone(), |file| path.join(file)));
-        move |error| WalError::io(context)(error).located(path.as_deref())
+    ) -> impl FnOnce(io::Error) -> WalError + use<> {
+        side_error(&*self.files, context, file)
     }
 
     /// The runs that can be used, in their order, none of which overlaps another. Those of this log that are of no use, now

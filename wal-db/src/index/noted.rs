@@ -255,11 +255,9 @@ impl Noted {
     pub(super) fn all(&self, wanted: &[Wanted<'_>], from: Lsn) -> Result<Vec<Lsn>, BrokenRun> {
         let mut lsns = Vec::new();
         let parts = self.parts.read();
-        for wanted in wanted {
-            lsns.extend(parts.young.matching(wanted, from));
-        }
         let mut older: Vec<(&Wanted<'_>, Vec<Part>)> = Vec::new();
         for wanted in wanted {
+            lsns.extend(parts.young.matching(wanted, from));
             older.push((wanted, parts.that_may_have(wanted, from)));
         }
         drop(parts);
@@ -278,15 +276,7 @@ impl Noted {
         lsns.dedup();
         Ok(lsns)
     }
-}
 
-impl Watch for Noted {
-    fn appended(&self, kind: Kind, records: &[(Lsn, &[u8])]) {
-        self.take(kind, records);
-    }
-}
-
-impl Noted {
     /// Takes in records; returns whether a part has become full.
     pub(super) fn take(&self, kind: Kind, records: &[(Lsn, &[u8])]) -> bool {
         let Some((last, _)) = records.last() else {
@@ -322,6 +312,12 @@ impl Noted {
         let mut parts = self.parts.write();
         parts.older = older;
         (parts.young_from, parts.next) = (from, from);
+    }
+}
+
+impl Watch for Noted {
+    fn appended(&self, kind: Kind, records: &[(Lsn, &[u8])]) {
+        self.take(kind, records);
     }
 }
 

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fmt,
     io::{self, Read},
-    path::PathBuf,
 };
 
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
     log::Wal,
     lsn::Lsn,
     position::Position,
-    storage::{Reading, SideFiles},
+    storage::{Reading, SideFiles, side_error},
     sync::Arc,
 };
 
@@ -174,10 +173,8 @@ impl Files {
         Ok(Files { files })
     }
 
-    fn error(&self, context: &'static str, file: Option<&str>) -> impl FnOnce(io::Error) -> WalError {
-        let path: Option<PathBuf> = self.files.location();
-        let path = path.map(|path| file.map_or_else(|| path.clone(), |file| path.join(file)));
-        move |error| WalError::io(context)(error).located(path.as_deref())
+    fn error(&self, context: &'static str, file: Option<&str>) -> impl FnOnce(io::Error) -> WalError + use<> {
+        side_error(&*self.files, context, file)
     }
 
     /// The files of one state, the newest first.

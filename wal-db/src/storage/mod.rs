@@ -23,7 +23,7 @@ pub(crate) use latch::{Latched, read_full};
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;
 pub(crate) use segmented::{segment_index, segment_name};
-pub(crate) use side::Reading;
+pub(crate) use side::{Reading, side_error};
 pub use side::{SideFile, SideFiles};
 pub(crate) use sys::{System, is_not_a_file};
 

@@ -8,6 +8,7 @@ use std::{
 
 use super::fs::{Access, Dir, File, read_at, write_at};
 use crate::{
+    error::WalError,
     format::{run, snapshot},
     sync::Arc,
 };
@@ -53,6 +54,17 @@ pub trait SideFiles: Send + Sync {
     fn location(&self) -> Option<PathBuf> {
         None
     }
+}
+
+/// What to say of a call that failed; about a file of that name, if one is given.
+pub(crate) fn side_error(
+    files: &dyn SideFiles,
+    context: &'static str,
+    file: Option<&str>,
+) -> impl FnOnce(io::Error) -> WalError + use<> {
+    let path = files.location();
+    let path = path.map(|path| file.map_or_else(|| path.clone(), |file| path.join(file)));
+    move |error| WalError::io(context)(error).located(path.as_deref())
 }
 
 /// A file beside a log, as it is read, from any number of threads.
