@@ -88,7 +88,49 @@ fn each_model_takes_in_its_own_events() {
         Ok::<_, &str>(Decision::new((a.sum, b.sum, d.events)))
     });
     assert_eq!(sums.unwrap().value, (5, 2, 0));
+    let any_number: Vec<Sum> = ["c", "a", "d", "a"].map(sum).into();
+    let sums = log.decide(any_number, |all, _| {
+        Ok::<_, &str>(Decision::new(all.iter().map(|one| one.sum).collect::<Vec<_>>()))
+    });
+    assert_eq!(sums.unwrap().value, [8, 5, 0, 5]);
     assert_eq!(log.log().replay(..).unwrap().count(), 4);
+}
+
+#[test]
+fn threads_that_want_several_of_something_get_all_or_none() {
+    let log = indexed();
+    thread::scope(|scope| {
+        for number in 0..6_u64 {
+            let log = &log;
+            scope.spawn(move || {
+                for round in 0..20 {
+                    let places = [number, number + 1, number + 2].map(|place| (place + round) % 12);
+                    let seats: Vec<Sum> = places.map(|place| sum(&format!("seat:{place}"))).into();
+                    let decided = log.decide(seats, |seats, _| {
+                        if seats.iter().any(|seat| seat.events > 0) {
+                            return Err("taken");
+                        }
+                        let take = |decision: Decision<Thing>, seat: &Sum| {
+                            decision.event_with_meta(made(number), Meta::new().with_tag(&seat.tag))
+                        };
+                        Ok(seats.iter().fold(Decision::new(()), take))
+                    });
+                    match decided {
+                        Ok(_) | Err(TransactError::Refused("taken")) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    let mut taken = 0;
+    for place in 0..12 {
+        let item = Item::any().tag(format!("seat:{place}"));
+        let of_place = log.select(item, ..).unwrap().count();
+        assert!(of_place <= 1, "seat {place} was taken {of_place} times");
+        taken += of_place;
+    }
+    assert!(taken >= 3 && taken % 3 == 0, "{taken}");
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub trait Model: State {
     fn query(&self) -> Query;
 }
 
-/// A [`Model`], or a tuple of up to six that have the same events, of which each takes in those of its own query.
+/// A [`Model`], or some that have the same events, of which each takes in those of its own query: a tuple of up to six, or any
+/// number of one type in a `Vec`.
 pub trait Models {
     /// What changes them.
     type Event;
@@ -52,6 +53,16 @@ impl<M: Model> Models for M {
 
     fn all(&mut self) -> Vec<&mut dyn Fold<Event = M::Event>> {
         vec![self]
+    }
+}
+
+impl<M: Model> Models for Vec<M> {
+    type Event = M::Event;
+
+    fn all(&mut self) -> Vec<&mut dyn Fold<Event = M::Event>> {
+        self.iter_mut()
+            .map(|model| model as &mut dyn Fold<Event = _>)
+            .collect()
     }
 }
 
