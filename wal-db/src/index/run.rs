@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, binary_heap::PeekMut},
     io::{self, Read},
 };
 
@@ -250,9 +250,15 @@ pub(super) fn with_entries<T>(
     let mut heads: BinaryHeap<_> = firsts.filter_map(|(at, source)| next_of(source, at)).collect();
     let mut entries = std::iter::from_fn(|| {
         loop {
-            let Reverse((_, at)) = heads.pop()?;
+            let mut first = heads.peek_mut()?;
+            let Reverse((_, at)) = *first;
             let next = sources[at].next()?;
-            heads.extend(next_of(&mut sources[at], at));
+            match next_of(&mut sources[at], at) {
+                // Most of one term come from one source after another.
+                Some(head) if head == *first => {}
+                Some(head) => *first = head,
+                None => drop(PeekMut::pop(first)),
+            }
             match next {
                 Ok(entry) if entry.lsn < head.get() => {}
                 Ok(entry) => return Some(Ok(entry)),
