@@ -126,23 +126,23 @@ impl<'c> Checks<'c> {
     pub(super) fn hold(&self, wal: &Wal, index: &Index) -> Result<bool> {
         let there = OnceCell::new();
         let there = || there.get_or_init(|| index.counting.there());
-        let (holds, last) = index.noted.with_parts(|young| {
-            young.check(|lsn| there().has(lsn))?;
+        let (holds, last) = index.noted.with_parts(|parts| {
+            parts.check(|lsn| there().has(lsn))?;
             for check in self.checks.iter() {
                 if check.since != Since::Ever {
-                    check.check_since(wal, there(), young.next())?;
+                    check.check_since(wal, there(), parts.next())?;
                 }
                 let from = check.since.from().max(self.looked_to);
-                if from < young.young_from() {
+                if from < parts.young_from() {
                     return Ok((false, None));
                 }
-                let found = young.newest_young(&check.wanted, from, |lsn| check.counts(lsn, there()));
+                let found = parts.newest_young(&check.wanted, from, |lsn| check.counts(lsn, there()));
                 let is_plain = found.is_none() && check.since == Since::Ever;
                 if !is_plain && !check.holds(found, self.looked_to, there()) {
                     return Ok((false, None));
                 }
             }
-            Ok::<_, WalError>((true, young.last()))
+            Ok::<_, WalError>((true, parts.last()))
         })?;
         if holds && let Some(expected) = self.end {
             let last = match last.filter(|last| there().has(*last)) {

@@ -1,6 +1,8 @@
-//! Some of something, mostly one: that one takes no memory of its own.
+//! A few values, mostly one, which then takes no allocation.
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+use std::fmt;
+
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Few<T> {
     /// `None` if there are none.
     first: Option<T>,
@@ -27,9 +29,15 @@ impl<T> Few<T> {
         self.first.into_iter().chain(self.others)
     }
 
-    /// The only one, if it is one.
+    /// The only one, if there is just one.
     pub(super) fn only(&self) -> Option<&T> {
         self.first.as_ref().filter(|_| self.others.is_empty())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Few<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

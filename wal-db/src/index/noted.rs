@@ -212,6 +212,8 @@ impl Noted {
         for part in parts {
             if let Events::Noted(postings) = part.events
                 && let Ok(mut postings) = Arc::try_unwrap(postings)
+                // A large batch is in one part, and those after it would not fit the cache either.
+                && postings.capacity() <= 2 * self.limits.events
             {
                 postings.clear();
                 self.parts.write().spare.get_or_insert(postings);
@@ -330,7 +332,7 @@ impl Parts {
 
     /// `false` if there is no event from `from` on that may be wanted.
     pub(super) fn may_have(&self, wanted: &Wanted<'_>, from: Lsn) -> bool {
-        let is_young = self.young.newest(wanted, from, |_| true).is_some();
+        let is_young = self.young.may_have(wanted) && self.young.newest(wanted, from, |_| true).is_some();
         is_young || self.older.iter().any(|part| part.may_have(wanted, from))
     }
 

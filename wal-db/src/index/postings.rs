@@ -43,7 +43,7 @@ struct Link {
 /// All events of a type, or of another term.
 #[derive(Clone, Copy)]
 enum Of {
-    Type(usize),
+    Type(u32),
     /// From this place on.
     Term(u32),
 }
@@ -79,8 +79,9 @@ impl Postings {
     }
 
     /// The types of which there are events.
-    pub(super) fn types(&self) -> impl Iterator<Item = u32> {
-        self.types.iter().map(|(id, _)| *id)
+    fn types(&self) -> impl Iterator<Item = u32> {
+        let with_events = self.types.iter().filter(|(_, lsns)| !lsns.is_empty());
+        with_events.map(|(id, _)| *id)
     }
 
     /// How many events of terms there are.
@@ -88,11 +89,18 @@ impl Postings {
         self.len
     }
 
+    /// How many events of terms it has memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.links.capacity()
+    }
+
     /// Makes it empty, with the memory that it has.
     pub(super) fn clear(&mut self) {
         self.links.clear();
         self.newest.clear();
-        self.types.clear();
+        for (_, lsns) in &mut self.types {
+            lsns.clear();
+        }
         self.len = 0;
     }
 
@@ -169,14 +177,13 @@ impl Postings {
     fn put(&self, of: Of, postings: &mut Vec<Posting>) {
         match of {
             Of::Term(place) => postings.extend(self.back_from(place)),
-            Of::Type(at) => postings.extend(self.newest_of_type(self.types[at].0)),
+            Of::Type(id) => postings.extend(self.newest_of_type(id)),
         }
     }
 
     /// All of them, in the order of a run, and how many terms there are.
     pub(super) fn in_order(&self, terms: &Terms) -> (usize, impl Iterator<Item = Entry>) {
-        let types = self.types().enumerate();
-        let types = types.map(|(at, id)| (terms.of_type(id), Of::Type(at)));
+        let types = self.types().map(|id| (terms.of_type(id), Of::Type(id)));
         let others = self.newest.places();
         let others = others.map(|place| (term_at(&self.links, place), Of::Term(place)));
         let mut all: Vec<(u64, Of)> = types.chain(others).collect();

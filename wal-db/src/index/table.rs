@@ -1,4 +1,4 @@
-//! Which is the newest event of each term, in so little memory that it stays in the processor's cache.
+//! Where the newest event of each term is, in so little memory that it stays in the processor's cache.
 
 /// Finds the place of a term in a list. It has only the places, counted from 1, in as many slots as a power of two: one that is
 /// taken passes the next term on to the slot after it. Terms are hashes already, and half of the slots are free.

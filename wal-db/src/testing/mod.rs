@@ -11,7 +11,7 @@
 //! | [`check_store`] | what a store of your own does otherwise than the log needs it |
 //! | [`given`] | a decision that is not what was meant, on a state that events have made |
 //! | [`assert_state_laws`] | a state that is not the fold of its events, or does not come back from a snapshot |
-//! | [`assert_store_survives`] | an answer that a crash takes back, and a state that does not keep what it should, on every crash image |
+//! | [`assert_store_survives`] | a decision that a crash takes back, and a state that does not keep what it should, on every crash image |
 //! | [`assert_crash_prefix`] | a state that no crash may leave, on every crash image of a run of your program |
 //!
 //! Those that read or write events take the format that a log is in: `codec MyCodec` after a semicolon.

@@ -12,7 +12,8 @@ use crate::{
     testing::CheckFailed,
 };
 
-/// How thoroughly [`check_crash_prefix`](super::check_crash_prefix) looks.
+/// How thoroughly [`check_crash_prefix`](super::check_crash_prefix) and
+/// [`check_store_survives`](super::check_store_survives) look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CrashPlan {
