@@ -16,6 +16,18 @@ pub const ENOSPC: i32 = 28;
 /// A file system for reading only.
 pub const EROFS: i32 = 30;
 
+/// What is called for files beside a log.
+pub const BESIDE_A_LOG: [Call; 8] = [
+    Call::Open,
+    Call::CreateDir,
+    Call::Rename,
+    Call::Remove,
+    Call::SyncDir,
+    Call::Write,
+    Call::Sync,
+    Call::Read,
+];
+
 /// One call fails: of this kind, or of any, after so many that succeed.
 pub fn once(call: impl Into<Option<Call>>, after: u64, error: i32) -> Option<Fault> {
     Some(Fault {

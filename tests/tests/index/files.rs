@@ -15,7 +15,7 @@ use wal_db::{
     },
 };
 use wal_tests::{
-    faults::{EIO, ENOSPC, from_then_on, once},
+    faults::{BESIDE_A_LOG, EIO, ENOSPC, from_then_on, once},
     random::Rng,
 };
 
@@ -107,18 +107,8 @@ fn power_loss_at_any_call_leaves_an_index_that_finds_everything() {
 
 #[test]
 fn any_call_may_fail_while_a_log_is_indexed() {
-    let calls = [
-        Call::Open,
-        Call::CreateDir,
-        Call::Rename,
-        Call::Remove,
-        Call::SyncDir,
-        Call::Write,
-        Call::Sync,
-        Call::Read,
-    ];
     let mut failed = 0;
-    for call in calls {
+    for call in BESIDE_A_LOG {
         for after in 0.. {
             let disk = SimDisk::new();
             let log = open(&disk, "log").unwrap();

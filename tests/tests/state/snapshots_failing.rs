@@ -5,7 +5,7 @@ use wal_db::{
     state::{Store, StoreConfig, snapshots},
     testing::sim::{Call, SimDisk},
 };
-use wal_tests::faults::{EACCES, EIO, ENOSPC, from_then_on, once};
+use wal_tests::faults::{BESIDE_A_LOG, EACCES, EIO, ENOSPC, from_then_on, once};
 
 use super::{History, Noted, noted, snapshots::by_hand};
 
@@ -49,18 +49,8 @@ fn assert_well(disk: &SimDisk, store: Store<History>, what: &str) {
 
 #[test]
 fn any_call_may_fail_while_a_snapshot_is_made() {
-    let calls = [
-        Call::Open,
-        Call::CreateDir,
-        Call::Rename,
-        Call::Remove,
-        Call::SyncDir,
-        Call::Write,
-        Call::Sync,
-        Call::Read,
-    ];
     let mut failed = 0;
-    for call in calls {
+    for call in BESIDE_A_LOG {
         for after in 0.. {
             let disk = SimDisk::new();
             let store = filled(&disk);
