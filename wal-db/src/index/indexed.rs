@@ -262,8 +262,9 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
     /// [`Conflict`](WalError::Conflict): the condition does not hold. [`Duplicate`](WalError::Duplicate): the command was
     /// carried out before. What they tell of may not be durable yet. [`CutBack`](WalError::CutBack): the end of the log was
     /// cut off before an LSN of the condition; [`Truncated`](WalError::Truncated): records from there on were dropped;
-    /// [`BeyondEnd`](WalError::BeyondEnd): it is after the end of the log. [`NoSuchType`](crate::event::TypedError::NoSuchType). Nothing was appended then. Otherwise
-    /// as [`EventLog::append_batch_with_meta`], and, where it has to read what is there, as [`EventLog::read`].
+    /// [`BeyondEnd`](WalError::BeyondEnd): it is after the end of the log.
+    /// [`NoSuchType`](crate::event::TypedError::NoSuchType). Nothing was appended then. Otherwise as
+    /// [`EventLog::append_batch_with_meta`], and, where it has to read what is there, as [`EventLog::read`].
     pub fn append_if(&self, events: &[(E, Meta)], condition: &Condition) -> Result<Vec<Lsn>> {
         Ok(self.append_where(events, condition)?.0)
     }
