@@ -20,7 +20,7 @@ use wal_tests::{
     scripted::{Op, Scripted},
 };
 
-use super::{Thing, any_event, any_query, indexed, made};
+use super::{Thing, any_event, any_query, indexed, log_in_memory, made};
 
 fn tagged(number: u64, tag: &str) -> [(Thing, Meta); 1] {
     [(made(number), Meta::new().with_tag(tag))]
@@ -275,6 +275,27 @@ fn a_stream_whose_last_event_was_cut_off_and_passed_by_the_head_is_a_conflict() 
     let _ = log
         .append_if(&in_stream(2), &Condition::new().stream(7, None))
         .unwrap();
+}
+
+#[test]
+fn what_is_cut_off_before_anything_was_appended_is_no_longer_what_was_read() {
+    let log = log_in_memory();
+    for number in 0..3 {
+        let meta = Meta::new().with_tag("a");
+        let _ = log.append_with_meta(&made(number), &meta).unwrap();
+    }
+    let index = log.indexed().unwrap();
+    let read = index.select(Item::any().tag("a"), ..).unwrap();
+    let next = read.next_lsn();
+    let last = read.last().unwrap().unwrap().lsn;
+    log.wal().truncate_from(last).unwrap();
+    assert!(index.status().unwrap().next < next);
+    let as_read = Condition::new().unchanged(Item::any().tag("a"), next);
+    for _ in 0..2 {
+        let refused = index.append_if(&[(made(7), Meta::new())], &as_read).unwrap_err();
+        assert!(matches!(refused, WalError::CutBack { .. }), "{refused}");
+        let _ = log.append(&made(8)).unwrap();
+    }
 }
 
 #[test]

@@ -147,8 +147,7 @@ impl Index {
         let alone = index.counting.pass().map_err(WalError::of_what_was_taken)?;
         wal.drain_to_read()?;
         read_on(wal, &index.noted, Bound::Unbounded, |_| Ok(()))?;
-        let next = alone.set_watch(index.noted.clone());
-        index.noted.has_read(next);
+        alone.set_watch(index.noted.clone());
         drop(alone);
         Ok(index)
     }

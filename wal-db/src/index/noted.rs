@@ -159,12 +159,6 @@ impl Noted {
         std::mem::take(&mut parts.older)
     }
 
-    /// There is no event before `next` that it was not told of.
-    pub(super) fn has_read(&self, next: Lsn) {
-        let mut parts = self.parts.write();
-        parts.next = parts.next.max(next);
-    }
-
     /// The LSN from which on events are not in the index yet.
     pub(super) fn next(&self) -> Lsn {
         self.parts.read().next

@@ -261,12 +261,11 @@ impl Alone<'_> {
         self.writer.turnstile.passed()
     }
 
-    /// From now on, `watch` is told of each record. Every one that it is not told of has a lower LSN than this.
-    pub(crate) fn set_watch(&self, watch: Arc<dyn Watch>) -> Lsn {
+    /// From now on, `watch` is told of each record.
+    pub(crate) fn set_watch(&self, watch: Arc<dyn Watch>) {
         if let Way::Counted(passage) = &self.way {
             passage.set_watch(watch);
         }
-        Lsn::from_pos(self.writer.ring.tail())
     }
 
     /// Appends an event after its schema.
