@@ -270,17 +270,18 @@ pub enum WalError {
 
     /// The log was used inside a closure that its other users wait for, which others may be around or in between: that of
     /// its own [`Wal::append_in_place`](crate::Wal::append_in_place), or one that reads, decides or applies in a
-    /// [`Store`](crate::state::Store) of it.
+    /// [`Store`](crate::state::Store) or [`Entities`](crate::state::Entities) of it.
     #[error(
-        "the log was used inside a closure that it waits for (of append_in_place or a state store); finish that first"
+        "the log was used inside a closure that it waits for (of append_in_place or a state); finish that first"
     )]
     Reentrant,
 
     /// A state panicked when it took in an event. The event is in the log, and the state cannot be used. The next use folds
-    /// the log again; if that panics as well, all later ones say so, until the end of the log is cut off.
+    /// it again. If that panics as well, all later ones of a [`Store`](crate::state::Store) say so, until the end of the log is
+    /// cut off; [`Entities`](crate::state::Entities) try each time.
     #[error(
         "the state panicked when it applied the event at LSN {lsn}: {message}; mend `State::apply`, which has to take \
-        every event of the log, and open the store again"
+        every event of the log, and start the program again"
     )]
     #[non_exhaustive]
     ApplyPanicked {

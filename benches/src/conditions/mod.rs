@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use wal_db::{
     EventLog, Meta, Wal, WalConfig, WalRecord,
     index::{Condition, Indexed, Item, Query},
-    state::{At, Decision, Model, State},
+    state::{At, Decision, Entities, EntitiesConfig, Model, State},
 };
 
 use self::peers::Peer;
@@ -74,6 +74,21 @@ impl Model for Seats {
         Item::any().tag(tag(self.course)).into()
     }
 }
+
+/// How many have joined in a stream.
+#[derive(Default)]
+struct Joiners(u64);
+
+impl State for Joiners {
+    type Event = Joined;
+
+    fn apply(&mut self, _: Joined, _: At) {
+        self.0 += 1;
+    }
+}
+
+/// How many streams are decided on by each thread. All of them are in memory.
+const STREAMS_A_THREAD: u64 = 100;
 
 fn tag(number: u64) -> String {
     format!("student:{number}")
@@ -175,7 +190,12 @@ fn appends(root: &Path, rounds: usize, count: u64) -> Result<()> {
 
 /// Threads that commit, each for tags of its own.
 fn commits(root: &Path, rounds: usize, threads: u64, count: u64, peers: &[Box<dyn Peer>]) -> Result<()> {
-    let ways = ["append_and_sync", "append_if_and_sync", "decide"];
+    let ways = [
+        "append_and_sync",
+        "append_if_and_sync",
+        "decide",
+        "entities, transact",
+    ];
     let mut ours = vec![Vec::new(); ways.len()];
     let mut theirs = vec![Vec::new(); peers.len()];
     for round in 0..rounds {
@@ -187,9 +207,13 @@ fn commits(root: &Path, rounds: usize, threads: u64, count: u64, peers: &[Box<dy
                 0 => None,
                 _ => Some(log.indexed()?),
             };
-            let commit = |numbers| commit_all(&log, index.as_ref(), way, numbers);
+            let entities = index.as_ref().map(|index| index.entities(EntitiesConfig::new()));
+            let commit = |numbers| match (way, &entities) {
+                (3, Some(entities)) => decide_all(entities, numbers),
+                _ => commit_all(&log, index.as_ref(), way, numbers),
+            };
             samples.push(rate(threads, count, commit)?);
-            drop((log, index));
+            drop((log, index, entities));
             std::fs::remove_dir_all(&dir)?;
         }
         for (peer, samples) in peers.iter().zip(&mut theirs) {
@@ -233,6 +257,19 @@ fn rate(threads: u64, count: u64, commit: impl Fn(Range<u64>) -> Result<()> + Sy
             .try_for_each(|thread| thread.join().expect("no panic"))
     })?;
     Ok(threads as f64 * count as f64 / start.elapsed().as_secs_f64())
+}
+
+fn decide_all(entities: &Entities<Joiners>, numbers: Range<u64>) -> Result<()> {
+    let first = numbers.start;
+    for i in numbers {
+        let key = first + i % STREAMS_A_THREAD;
+        let decided = entities.transact(key, |joiners, _| match joiners.0 {
+            u64::MAX => Err("full"),
+            taken => Ok(Decision::new(taken).event(joined(i))),
+        });
+        ensure!(decided.is_ok(), "it was refused");
+    }
+    Ok(())
 }
 
 fn commit_all(

@@ -329,3 +329,28 @@ fn what_a_decision_without_events_rests_on_is_durable_when_it_is_told() {
         assert!(log.log().wal().status().durable > last);
     }
 }
+
+#[test]
+fn what_was_submitted_is_there_at_once_and_told_when_it_is_durable() {
+    let log = indexed();
+    let first = log.submit(sum("a"), |sum, _| Ok::<_, &str>(add(sum))).unwrap();
+    let second = log.submit(sum("a"), |sum, _| Ok::<_, &str>(add(sum))).unwrap();
+    let refused = log.submit(sum("a"), |sum, _| Err::<Decision<Thing>, _>(sum.sum));
+    let refused = refused.unwrap();
+    let last = second.lsn();
+    assert_eq!(log.newest(Item::any().tag("a")).unwrap(), last);
+    assert!(first.lsn() < last && refused.lsn().is_none());
+    assert!(![first.is_durable(), second.is_durable(), refused.is_durable()].contains(&true));
+    assert!(matches!(refused.wait(), Err(TransactError::Refused(2))));
+    assert!(Some(log.log().wal().status().durable) > last);
+    let values = [first, second].map(|pending| {
+        assert!(pending.is_durable());
+        pending.wait().unwrap().value
+    });
+    assert_eq!(values, [0, 1]);
+    // It rests on nothing that is not.
+    let answered = log.submit(sum("a"), |sum, _| Ok::<_, &str>(Decision::new(sum.sum)));
+    let answered = answered.unwrap();
+    assert!(answered.is_durable());
+    assert_eq!(answered.wait().unwrap().value, 2);
+}

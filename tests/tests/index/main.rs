@@ -4,6 +4,8 @@
 mod conditions;
 mod dcb;
 mod decisions;
+mod entities;
+mod entities_failing;
 mod files;
 mod queries;
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Result, TypedError, WalError},
     format::envelope::Envelope,
-    log::{Follow, Newer, Record, RecordKind, RecordRef, RevIter, Tail, WalIter},
+    log::{Counting, Follow, Newer, Record, RecordKind, RecordRef, RevIter, Tail, WalIter},
     lsn::Lsn,
     position::Position,
     sync::Deadline,
@@ -188,7 +188,7 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Iterator for Replay<E, C, R> {
         if self.ended && self.split.len() == 0 {
             return self.next_ahead();
         }
-        self.next_by(R::next_record)
+        self.next_by(R::next_record, read::<E, C>)
     }
 }
 
@@ -207,10 +207,21 @@ impl<E: WalRecord, C, R> fmt::Debug for Replay<E, C, R> {
 }
 
 impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
+    /// The events, of which the program's code makes each in a closure of the log.
+    pub(crate) fn in_closures(mut self, counting: &Counting) -> impl Iterator<Item = Result<Event<E>>> {
+        let read =
+            |record: RecordRef<'_>, filter: &Filter| counting.in_closure(|| read::<E, C>(record, filter));
+        std::iter::from_fn(move || match self.ended && self.split.len() == 0 {
+            true => None,
+            false => self.next_by(R::next_record, read),
+        })
+    }
+
     /// The next event, from the records that `next` gives.
     fn next_by(
         &mut self,
         mut next: impl FnMut(&mut R) -> Option<Result<R::Record<'_>>>,
+        read: impl Fn(RecordRef<'_>, &Filter) -> Result<Option<Upcast<Event<E>>>, Unread>,
     ) -> Option<Result<Event<E>>> {
         if let Some(event) = self.next_part() {
             return Some(Ok(event));
@@ -235,7 +246,7 @@ impl<E: WalDecodeOwned, C: Codec, R: Records> Replay<E, C, R> {
                     {
                         return Some(Err(error));
                     }
-                    let read = read::<E, C>(record, &self.filter).or_else(|unread| {
+                    let read = read(record, &self.filter).or_else(|unread| {
                         self.notes.unreadable(unread, self.policy)?;
                         Ok(None)
                     });
@@ -303,7 +314,8 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
     /// never handed out.
     pub fn try_next(&mut self) -> Result<Option<Event<E>>> {
         self.go_back()?;
-        self.next_by(|tail| tail.try_next().transpose()).transpose()
+        self.next_by(|tail| tail.try_next().transpose(), read::<E, C>)
+            .transpose()
     }
 
     /// The next event; waits for it, but not longer than `timeout`. `None`: the time is over. Fails as
@@ -312,7 +324,7 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
         self.go_back()?;
         let deadline = Deadline::after(timeout);
         let left = || deadline.left().unwrap_or(Duration::MAX);
-        self.next_by(|tail| tail.next_timeout(left()).transpose())
+        self.next_by(|tail| tail.next_timeout(left()).transpose(), read::<E, C>)
             .transpose()
     }
 

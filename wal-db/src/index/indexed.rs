@@ -181,6 +181,12 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
     ) -> Result<Replay<E, C, Selected>> {
         let wal = self.log.wal();
         self.index.check()?;
+        if let Some(from) = from
+            && !self.may_have_come(wanted, from)
+        {
+            self.index.counting.there().check_kept(from)?;
+            return Ok(self.shown(Selected::nothing(wal, end)));
+        }
         let selected = loop {
             let mut lsns = self.index.all(wanted, from.unwrap_or_default())?;
             let there = self.index.counting.there();
@@ -199,11 +205,21 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
                 selected => break selected?,
             }
         };
+        Ok(self.shown(selected))
+    }
+
+    fn shown(&self, selected: Selected) -> Replay<E, C, Selected> {
         let events = Replay::new(selected);
-        Ok(match self.others {
+        match self.others {
             true => events.among_others(),
             false => events,
-        })
+        }
+    }
+
+    /// `false` if no event of the query is at `from` or after it. It reads nothing.
+    fn may_have_come(&self, wanted: &[Wanted<'_>], from: Lsn) -> bool {
+        let noted = &self.index.noted;
+        noted.with_parts(|parts| wanted.iter().any(|wanted| parts.may_have(wanted, from)))
     }
 
     /// The events of a stream, oldest first. Fails as [`select`](Self::select).
@@ -334,7 +350,7 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
     }
 
     /// Returns once what was appended survives power loss.
-    pub(crate) fn sync_to(&self, lsns: &[Lsn], placed: Placed) -> Result<()> {
+    fn sync_to(&self, lsns: &[Lsn], placed: Placed) -> Result<()> {
         let durable = self.index.counting.sync_to(placed.end());
         durable.map_err(|error| match lsns.last() {
             Some(last) => error.about(*last),
@@ -374,7 +390,7 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
             .and_then(|target| counting.sync_to(target));
         match durable {
             Ok(()) => refusal,
-            Err(error) => error.of_what_was_taken().about_none(),
+            Err(error) => error.about_none(),
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Query {
 ///
 /// It goes by what stands in the header of a record: the type as which it was stored, under its name of today or an earlier
 /// one, and the metadata.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[must_use]
 pub struct Item {
     /// `None` for any.

@@ -11,8 +11,9 @@ use crate::{
 pub struct At<'a> {
     /// The LSN of the event.
     pub lsn: Lsn,
-    /// Whether the event was read from the log. False only for an event that a [`Store`](super::Store) has just appended:
-    /// each event is applied so at most once, by the handle that appended it. It may not be durable yet.
+    /// Whether the event was read from the log. False only for an event that a [`Store`](super::Store) or
+    /// [`Entities`](super::Entities) have just appended: each event is applied so at most once, by the handle that appended it.
+    /// It may not be durable yet.
     pub replaying: bool,
     /// What it was appended with.
     pub meta: MetaRef<'a>,
@@ -35,7 +36,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// An event that a [`Store`](super::Store) has just appended, without metadata: for tests of `apply`.
+    /// An event that has just been appended, without metadata: for tests of `apply`.
     #[must_use]
     pub fn committed(lsn: Lsn) -> Self {
         At {
@@ -62,8 +63,8 @@ impl<'a> At<'a> {
         }
     }
 
-    /// When it happened, in microseconds since 1970-01-01 00:00 UTC, by its metadata. A [`Store`](super::Store) appends
-    /// every event with [the time of its decision](super::Now::time_us).
+    /// When it happened, in microseconds since 1970-01-01 00:00 UTC, by its metadata. What was decided is
+    /// appended with [the time of the decision](super::Now::time_us).
     #[must_use]
     pub fn time_us(&self) -> Option<i64> {
         self.meta.time_us()

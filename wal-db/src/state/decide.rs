@@ -1,11 +1,11 @@
 //! Deciding on the events of queries, in a log of any length.
 
-use super::{At, Decided, Decision, Now, State, TransactError};
+use super::{At, Decided, Decision, Now, Pending, State, TransactError, transact::Taken};
 use crate::{
     error::{Result, WalError},
     event::{WalDecodeOwned, codec::Codec, meta::Meta, scratch},
     index::{Condition, Indexed, Query, Wanted},
-    log::Alone,
+    log::{Alone, Counting, Placed},
     lsn::Lsn,
 };
 
@@ -93,17 +93,111 @@ tuples! {
     A B C D E F;
 }
 
-/// After so many times in which something has come between, nobody else appends while the rest is read.
-const ATTEMPTS: u32 = 8;
+/// What a decision is made on.
+pub(super) trait Basis {
+    type Event;
 
-/// What models have taken in.
-#[derive(Default)]
-struct Folded {
+    /// What is shown to the decision.
+    type Shown;
+
+    fn shown(&self) -> &Self::Shown;
+
+    /// Takes in the events of the queries that have come before `next`.
+    fn catch_up<C: Codec>(
+        &mut self,
+        log: &Indexed<Self::Event, C>,
+        queries: &[Vec<Wanted<'_>>],
+        next: Lsn,
+    ) -> Result<()>;
+
+    /// The last event that it has.
+    fn last(&self) -> Option<Lsn>;
+
+    /// Up to where the log has to be durable for that event to be.
+    fn rests_on(&self, counting: &Counting) -> Result<u64>;
+
+    /// The latest time of an event that it has.
+    fn time_us(&self) -> Option<i64>;
+
+    /// Takes in events that were decided on it, and appended with nothing of the queries before them.
+    fn take(
+        &mut self,
+        counting: &Counting,
+        at: (&[Lsn], Placed),
+        events: Vec<(Self::Event, Meta)>,
+    ) -> Result<()>;
+}
+
+/// Models, and what they have taken in.
+struct Folded<M> {
+    models: M,
     /// They have all events before it.
     next: Option<Lsn>,
     last: Option<Lsn>,
     time_us: Option<i64>,
 }
+
+impl<M> Folded<M> {
+    fn nothing(models: M) -> Self {
+        Folded {
+            models,
+            next: None,
+            last: None,
+            time_us: None,
+        }
+    }
+}
+
+impl<M: Models<Event: WalDecodeOwned>> Basis for Folded<M> {
+    type Event = M::Event;
+    type Shown = M;
+
+    fn shown(&self) -> &M {
+        &self.models
+    }
+
+    fn catch_up<C: Codec>(
+        &mut self,
+        log: &Indexed<M::Event, C>,
+        queries: &[Vec<Wanted<'_>>],
+        next: Lsn,
+    ) -> Result<()> {
+        let wal = log.log().wal();
+        let from = self.next.replace(next);
+        for (model, wanted) in self.models.all().into_iter().zip(queries) {
+            let events = log.find(wanted, from, next, || log.drain())?;
+            for event in events.in_closures(log.counting()) {
+                let event = event?;
+                let at = At::of_record(event.lsn, &event.meta, event.part, wal.log_id());
+                self.last = self.last.max(Some(event.lsn));
+                self.time_us = self.time_us.max(at.time_us());
+                log.counting().in_closure(|| model.take(event.event, at));
+            }
+        }
+        // What was folded before may have been cut off since.
+        from.map_or(Ok(()), |from| wal.check_followed(from))
+    }
+
+    fn last(&self) -> Option<Lsn> {
+        self.last
+    }
+
+    fn rests_on(&self, counting: &Counting) -> Result<u64> {
+        self.last.map_or(Ok(0), |last| counting.durable_target(last))
+    }
+
+    fn time_us(&self) -> Option<i64> {
+        self.time_us
+    }
+
+    /// They are not used again.
+    fn take(&mut self, _: &Counting, _: (&[Lsn], Placed), _: Vec<(M::Event, Meta)>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// After so many times in which something has come between, nobody else appends while the rest is read.
+const ATTEMPTS: u32 = 8;
 
 /// # Deciding
 impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
@@ -135,7 +229,7 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
     where
         M: Models<Event = E>,
     {
-        self.decide_on(None, models, decide)
+        self.take_in(None, models, decide)?.wait(self.counting())
     }
 
     /// As [`decide`](Self::decide), for a command that may come again: its events get the id, as
@@ -153,27 +247,57 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
     where
         M: Models<Event = E>,
     {
-        self.decide_on(Some(command), models, decide)
+        let taken = self.take_in(Some(command), models, decide);
+        taken
+            .map_err(|error| self.once_durable(error))?
+            .wait(self.counting())
     }
 
-    fn decide_on<M, A, X>(
+    /// As [`decide`](Self::decide), without the wait: what is returned says when the answer can be given.
+    ///
+    /// # Errors
+    /// Those of [`decide`](Self::decide) that come before the wait. A refusal comes after it.
+    pub fn submit<M, A, X>(
         &self,
-        command: Option<[u8; 16]>,
-        mut models: M,
-        mut decide: impl FnMut(&M, &Now) -> Result<Decision<E, A>, X>,
-    ) -> Result<Decided<A>, TransactError<X>>
+        models: M,
+        decide: impl FnMut(&M, &Now) -> Result<Decision<E, A>, X>,
+    ) -> Result<Pending<A, X>>
     where
         M: Models<Event = E>,
     {
-        let counting = self.counting();
-        counting.check_usable()?;
-        let condition = command.map(|id| Condition::new().command(id));
+        let taken = self.take_in(None, models, decide)?;
+        taken.pending(self.counting(), self.log().wal())
+    }
+
+    fn take_in<M, A, X>(
+        &self,
+        command: Option<[u8; 16]>,
+        mut models: M,
+        decide: impl FnMut(&M, &Now) -> Result<Decision<E, A>, X>,
+    ) -> Result<Taken<A, X>>
+    where
+        M: Models<Event = E>,
+    {
+        self.counting().check_usable()?;
         let queries: Vec<Query> = models.all().into_iter().map(|model| model.events()).collect();
         let queries = queries
             .iter()
             .map(|query| self.wanted(query))
             .collect::<Result<Vec<_>>>()?;
-        let mut folded = Folded::default();
+        self.decide_on(command, &queries, &mut Folded::nothing(models), decide)
+    }
+
+    /// Decides on events of the queries, until no other one has come when the decision's are appended. An error of a command
+    /// may not be durable yet.
+    pub(super) fn decide_on<B: Basis<Event = E>, A, X>(
+        &self,
+        command: Option<[u8; 16]>,
+        queries: &[Vec<Wanted<'_>>],
+        basis: &mut B,
+        mut decide: impl FnMut(&B::Shown, &Now) -> Result<Decision<E, A>, X>,
+    ) -> Result<Taken<A, X>> {
+        let counting = self.counting();
+        let condition = command.map(|id| Condition::new().command(id));
         let mut attempts = 0;
         loop {
             let alone = match attempts < ATTEMPTS {
@@ -182,35 +306,51 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
             };
             attempts += 1;
             let next = self.next();
-            if let Some(condition) = &condition
-                && let Err(error) = self.look(condition)
-            {
-                drop(alone);
-                return Err(self.once_durable(error).into());
+            if let Some(condition) = &condition {
+                self.look(condition)?;
             }
-            self.fold(&mut models, &queries, next, &mut folded)?;
-            let now = Now::after(folded.time_us);
-            let decided = counting.in_closure(|| decide(&models, &now));
+            basis.catch_up(self, queries, next)?;
+            let now = Now::after(basis.time_us());
+            let decided = counting.in_closure(|| decide(basis.shown(), &now));
             let decided = decided.map(|decision| decision.stamped(&now, command));
             let (events, value) = match decided {
                 Ok((events, value)) if !events.is_empty() => (events, value),
                 answered => {
-                    self.log().wal().check_followed(next)?;
-                    drop(alone);
-                    self.rest_on(folded.last)?;
-                    let (_, value) = answered.map_err(TransactError::Refused)?;
+                    let rests_on = self.rests_on(basis, next)?;
                     let lsns = Vec::new();
-                    return Ok(Decided { value, lsns });
+                    return Ok(Taken {
+                        outcome: answered.map(|(_, value)| Decided { value, lsns }),
+                        rests_on,
+                        last: basis.last(),
+                    });
                 }
             };
-            if let Some(lsns) = self.append_unless_come(alone, &events, &queries, command, next)? {
-                return Ok(Decided { value, lsns });
+            if let Some((lsns, placed)) = self.append_unless_come(alone, &events, queries, command, next)? {
+                basis.take(counting, (&lsns, placed), events)?;
+                return Ok(Taken {
+                    last: lsns.last().copied(),
+                    rests_on: placed.end(),
+                    outcome: Ok(Decided { value, lsns }),
+                });
             }
+            counting.in_closure(|| drop((events, value)));
         }
     }
 
-    /// Appends what was decided on the events before `next`, and returns once it survives power loss; `None`, and nothing was
-    /// appended, if an event of the queries or of the command may have come since.
+    /// Up to where the log has to be durable for what has taken in the events before `next` to be.
+    pub(super) fn rests_on(&self, basis: &impl Basis, next: Lsn) -> Result<u64> {
+        let counting = self.counting();
+        counting.check_not_failed()?;
+        let rests_on = basis.rests_on(counting);
+        // That it was cut off is said first.
+        let there = counting.there();
+        there.check_followed(next)?;
+        there.check_kept(next)?;
+        rests_on
+    }
+
+    /// Appends what was decided on the events before `next`; `None`, and nothing was appended, if an event of the queries or
+    /// of the command may have come since.
     fn append_unless_come(
         &self,
         alone: Option<Alone<'_>>,
@@ -218,9 +358,9 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         queries: &[Vec<Wanted<'_>>],
         command: Option<[u8; 16]>,
         next: Lsn,
-    ) -> Result<Option<Vec<Lsn>>> {
+    ) -> Result<Option<(Vec<Lsn>, Placed)>> {
         let (counting, log) = (self.counting(), self.log());
-        let appended = scratch::with(|buffer| {
+        scratch::with(|buffer| {
             // Others need not wait for that, unless they do already.
             let encoded = counting.in_closure(|| log.encode(buffer, events));
             let mut alone = match alone {
@@ -229,50 +369,11 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
             };
             counting.check_not_failed()?;
             if self.has_come(queries, command, next)? {
-                return Ok::<_, WalError>(None);
+                return Ok(None);
             }
             let (lsns, placed) = log.append_alone(&mut alone, &encoded?, buffer)?;
             alone.leave(Some(placed))?;
             Ok(Some((lsns, placed)))
-        })?;
-        let Some((lsns, placed)) = appended else {
-            return Ok(None);
-        };
-        self.sync_to(&lsns, placed)?;
-        Ok(Some(lsns))
-    }
-
-    /// Folds what has come before `next` into the models.
-    fn fold<M: Models<Event = E>>(
-        &self,
-        models: &mut M,
-        queries: &[Vec<Wanted<'_>>],
-        next: Lsn,
-        folded: &mut Folded,
-    ) -> Result<()> {
-        let wal = self.log().wal();
-        let from = folded.next.replace(next);
-        for (model, wanted) in models.all().into_iter().zip(queries) {
-            for event in self.find(wanted, from, next, || self.drain())? {
-                let event = event?;
-                let at = At::of_record(event.lsn, &event.meta, event.part, wal.log_id());
-                folded.last = folded.last.max(Some(event.lsn));
-                folded.time_us = folded.time_us.max(at.time_us());
-                self.counting().in_closure(|| model.take(event.event, at));
-            }
-        }
-        // What was folded before may have been cut off since.
-        from.map_or(Ok(()), |from| wal.check_followed(from))
-    }
-
-    /// Waits until what was read is durable.
-    fn rest_on(&self, last: Option<Lsn>) -> Result<()> {
-        let counting = self.counting();
-        counting.check_not_failed()?;
-        if let Some(last) = last {
-            let durable = counting.sync_to(counting.durable_target(last)?);
-            durable.map_err(|error| error.of_what_was_taken().about_none())?;
-        }
-        Ok(())
+        })
     }
 }

@@ -1,12 +1,15 @@
 //! State that is nothing but the fold of its events.
 //!
 //! A [`State`] says how it changes with an event. A [`Store`] keeps one up to date: it decides on it, appends what was
-//! decided, and applies that. [`EventLog::rebuild`](crate::EventLog::rebuild) folds a log once. `docs/state.md` in the
+//! decided, and applies that. [`Entities`] do so for each stream, and have those in memory that are in use.
+//! [`EventLog::rebuild`](crate::EventLog::rebuild) folds a log once. `docs/state.md` in the
 //! repository shows how to model with them.
 
 mod at;
+mod cache;
 mod config;
 mod decide;
+mod entities;
 mod past;
 mod rebuilt;
 mod snapshot;
@@ -16,8 +19,10 @@ mod transact;
 
 pub use self::{
     at::At,
+    cache::EntitiesStatus,
     config::{StoreConfig, StoreRecovery},
     decide::{Fold, Model, Models},
+    entities::{Entities, EntitiesConfig},
     past::{Change, Changes, diff},
     rebuilt::Rebuilt,
     snapshot::{PassedOver, Snapshot, forget, snapshots},

@@ -69,15 +69,19 @@ impl<S: State> Rebuilt<S> {
                 head: status.head,
             });
         }
-        Ok(Rebuilt {
+        Ok(Rebuilt::before_any_event(log.wal().log_id(), state))
+    }
+
+    pub(super) fn before_any_event(log: [u8; 16], state: S) -> Self {
+        Rebuilt {
             state,
             next: Lsn::ZERO,
             events: 0,
             time_us: None,
             last: None,
             parts: 0,
-            log: log.wal().log_id(),
-        })
+            log,
+        }
     }
 
     /// A state that was in a snapshot.
@@ -95,8 +99,15 @@ impl<S: State> Rebuilt<S> {
 
     /// There is no event in the records up to this one that it does not have.
     pub(super) fn has_read(&mut self, record: Option<Lsn>) {
-        if let Some(record) = record.filter(|_| self.parts == 0) {
-            self.next = self.next.max(Lsn::new(record.get() + 1));
+        if let Some(record) = record {
+            self.has_all_before(Lsn::new(record.get() + 1));
+        }
+    }
+
+    /// There is no event before this LSN that it does not have.
+    pub(super) fn has_all_before(&mut self, next: Lsn) {
+        if self.parts == 0 {
+            self.next = self.next.max(next);
         }
     }
 

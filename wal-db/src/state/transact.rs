@@ -12,8 +12,12 @@ use std::{
 use super::{State, Store};
 use crate::{
     error::{Result, WalError},
-    event::{codec::Codec, meta::Meta, scratch},
-    log::Ticket,
+    event::{
+        codec::Codec,
+        meta::{Meta, StreamKey},
+        scratch,
+    },
+    log::{Counting, Ticket, Wal},
     lsn::Lsn,
 };
 
@@ -52,6 +56,16 @@ impl<E, A> Decision<E, A> {
     #[must_use]
     pub fn into_parts(self) -> (Vec<(E, Meta)>, A) {
         (self.events, self.answer)
+    }
+
+    /// Puts those events that name no stream in this one.
+    pub(super) fn in_stream(mut self, key: StreamKey<'_>) -> Self {
+        for (_, meta) in &mut self.events {
+            if meta.stream().is_none() {
+                *meta = std::mem::take(meta).with_stream(key);
+            }
+        }
+        self
     }
 
     /// Its events, with the time of the decision where they have none and with the id of the command if it has one, and the
@@ -162,7 +176,8 @@ impl<X: fmt::Debug + fmt::Display> Error for TransactError<X> {
     }
 }
 
-/// A decision whose events are in the log and in the state, on their way to stable storage; from [`Store::submit`].
+/// A decision whose events are in the log, on their way to stable storage; from [`Store::submit`],
+/// [`Entities::submit`](super::Entities::submit) and [`Indexed::submit`](crate::index::Indexed::submit).
 ///
 /// It is a future, needs no particular runtime, and can instead be waited for or given a callback. Dropping it loses the
 /// answer and nothing else.
@@ -188,7 +203,7 @@ impl<A, X> Pending<A, X> {
     }
 
     /// Blocks until the events, and everything that the decision rests on, survive power loss. Fails as
-    /// [`Store::transact`].
+    /// [`Store::transact`], or what was called instead.
     pub fn wait(mut self) -> Result<Decided<A>, TransactError<X>> {
         let durable = self
             .ticket
@@ -256,12 +271,33 @@ fn about<A, X>(error: WalError, outcome: &Result<Decided<A>, X>) -> WalError {
 }
 
 /// A decision that was taken in, and what it rests on.
-struct Taken<A, X> {
-    outcome: Result<Decided<A>, X>,
+pub(super) struct Taken<A, X> {
+    pub(super) outcome: Result<Decided<A>, X>,
     /// Up to where the log has to be durable.
-    rests_on: u64,
+    pub(super) rests_on: u64,
     /// The last event that it rests on.
-    last: Option<Lsn>,
+    pub(super) last: Option<Lsn>,
+}
+
+impl<A, X> Taken<A, X> {
+    /// The answer, once what it rests on survives power loss.
+    pub(super) fn wait(self, counting: &Counting) -> Result<Decided<A>, TransactError<X>> {
+        let durable = counting.sync_to(self.rests_on);
+        durable.map_err(|error| about(error, &self.outcome))?;
+        self.outcome.map_err(TransactError::Refused)
+    }
+
+    /// Says when that is.
+    pub(super) fn pending(self, counting: &Counting, wal: &Wal) -> Result<Pending<A, X>> {
+        let ticket = match self.last {
+            Some(last) if !counting.is_durable(self.rests_on) => Some(wal.ticket(last)?),
+            _ => None,
+        };
+        Ok(Pending {
+            outcome: Some(self.outcome),
+            ticket,
+        })
+    }
 }
 
 /// # Deciding
@@ -285,10 +321,7 @@ impl<S: State, C: Codec> Store<S, C> {
         &self,
         decide: impl FnOnce(&S, &Now) -> Result<Decision<S::Event, A>, X>,
     ) -> Result<Decided<A>, TransactError<X>> {
-        let taken = self.take_in(decide)?;
-        let durable = self.shared().counting.sync_to(taken.rests_on);
-        durable.map_err(|error| about(error, &taken.outcome))?;
-        taken.outcome.map_err(TransactError::Refused)
+        self.take_in(decide)?.wait(&self.shared().counting)
     }
 
     /// As [`transact`](Self::transact), without the wait: what is returned says when the answer can be given.
@@ -299,17 +332,8 @@ impl<S: State, C: Codec> Store<S, C> {
         &self,
         decide: impl FnOnce(&S, &Now) -> Result<Decision<S::Event, A>, X>,
     ) -> Result<Pending<A, X>> {
-        let taken = self.take_in(decide)?;
-        let ticket = match taken.last {
-            Some(last) if !self.shared().counting.is_durable(taken.rests_on) => {
-                Some(self.log().wal().ticket(last)?)
-            }
-            _ => None,
-        };
-        Ok(Pending {
-            outcome: Some(taken.outcome),
-            ticket,
-        })
+        self.take_in(decide)?
+            .pending(&self.shared().counting, self.log().wal())
     }
 
     /// Appends an event whatever the state is, applies it, and returns its LSN once it is durable. Fails as

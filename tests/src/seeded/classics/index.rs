@@ -49,6 +49,51 @@ pub(super) const INDEX: &[Bug] = &[
         &["index::decisions::a_decision_gets_through_however_often_others_come_between"],
     ),
     classic(
+        "what-has-come-is-not-decided-on",
+        "a decision is appended although an event of its queries came meanwhile",
+        &["index::decisions::threads_that_want_several_of_something_get_all_or_none"],
+    ),
+    classic(
+        "entity-has-events-of-another",
+        "an event of a decision that is in another stream is applied to the entity that was decided on",
+        &["index::entities::an_entity_is_the_fold_of_its_stream_whatever_happens"],
+    ),
+    classic(
+        "entity-has-what-was-cut-off",
+        "an entity in memory keeps what was cut off the end of the log",
+        &["index::entities::an_entity_is_the_fold_of_its_stream_whatever_happens"],
+    ),
+    classic(
+        "half-changed-entity-is-kept",
+        "an entity whose state panicked is not folded again",
+        &["index::entities_failing::a_state_that_panics_is_told_and_folded_again"],
+    ),
+    classic(
+        "entity-without-its-beginning",
+        "an entity is made from what is left of a log whose beginning was dropped",
+        &["index::entities::an_entity_is_the_fold_of_its_stream_whatever_happens"],
+    ),
+    classic(
+        "entity-has-what-was-dropped",
+        "an entity in memory has events that were dropped, and one that is folded has not",
+        &["index::entities::entities_of_a_log_without_its_beginning_are_refused_unless_that_is_allowed"],
+    ),
+    classic(
+        "events-are-made-outside-closures",
+        "code that makes an event of an entity can ask for the entity, and waits for itself",
+        &["index::entities_failing::code_of_events_and_states_that_uses_entities_waits_for_nothing"],
+    ),
+    classic(
+        "one-entity-for-two",
+        "an entity that was put out of memory is the one that came in its place",
+        &["index::entities::an_entity_is_the_fold_of_its_stream_whatever_happens"],
+    ),
+    classic(
+        "entities-in-use-go",
+        "entities go from memory in the order in which they came, also if they are in use",
+        &["index::entities::as_many_are_in_memory_as_there_may_be_and_those_in_use_stay"],
+    ),
+    classic(
         "index-misses-what-came-while-it-read",
         "what others append while a log is indexed is in no part of the index",
         &["index::conditions::what_is_appended_while_the_log_is_read_is_in_the_index"],

@@ -11,6 +11,7 @@ use crate::{
     error::{Result, WalError},
     log::{
         base::Extent,
+        read::seek::cut_back,
         write::{
             dictionary::Described,
             truncate::Needs,
@@ -227,6 +228,30 @@ impl There {
             pos = cut.cut;
         }
         Lsn::from_pos(pos)
+    }
+
+    /// That nothing was cut off of what was read before `lsn`.
+    pub(crate) fn check_followed(&self, lsn: Lsn) -> Result<()> {
+        match self.0.timeline.cut_behind(lsn.pos()) {
+            Some(cut) => Err(cut_back(cut)),
+            None => Ok(()),
+        }
+    }
+
+    /// That no record was dropped from the beginning of the log.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        match self.0.head_ordinal {
+            0 => Ok(()),
+            _ => Err(self.truncated(Lsn::ZERO)),
+        }
+    }
+
+    /// That what is at `lsn` was dropped from the beginning.
+    pub(crate) fn truncated(&self, lsn: Lsn) -> WalError {
+        WalError::Truncated {
+            lsn,
+            head: Lsn::from_pos(self.0.head),
+        }
     }
 
     /// That no record from `lsn` on was dropped from the beginning.
