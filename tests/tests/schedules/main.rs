@@ -16,11 +16,14 @@
 #![allow(clippy::unwrap_used)] // a scenario that cannot go on fails the test
 
 mod appending;
+mod asked;
 mod closing;
 mod deciding;
 mod disk;
 mod explore;
 mod failing;
+mod indexed;
+mod kept;
 mod oracle;
 mod read;
 mod rotating;

@@ -9,6 +9,7 @@ use wal_db::{Lsn, testing::sim::Image};
 use wal_tests::Entry;
 
 use super::{
+    asked::{Labels, Told},
     disk::Disk,
     read::{Found, look},
 };
@@ -19,6 +20,8 @@ pub(crate) struct Fact {
     pub(crate) data: Vec<u8>,
     pub(crate) lsn: Option<Lsn>,
     pub(crate) fate: Fate,
+    /// What an event can be found by.
+    pub(crate) labels: Labels,
     /// The first record of its batch, and how many they are.
     pub(crate) batch: (usize, usize),
     /// The log had said before that it takes nothing more.
@@ -74,6 +77,10 @@ pub(crate) struct Snapshot {
 pub(crate) struct Reading {
     pub(crate) what: &'static str,
     pub(crate) found: Vec<Entry>,
+    /// It was asked for records that have these only.
+    pub(crate) labels: Labels,
+    /// It said that it has looked for everything before this LSN.
+    pub(crate) next: Option<Lsn>,
     /// What had been appended when it began.
     pub(crate) before: u64,
     /// Truncations had ended when it began.
@@ -91,6 +98,10 @@ pub(crate) struct Notes {
     pub(crate) heard_failure: bool,
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) readings: Vec<Reading>,
+    /// What is durable since a snapshot, by its LSN: whose it is may not be known by then.
+    pub(crate) durable_at: Vec<(usize, Lsn)>,
+    /// What was asked of an index, and its answers.
+    pub(crate) told: Vec<Told>,
 }
 
 /// A state in which the log may be.
@@ -132,10 +143,17 @@ impl Notes {
     }
 
     /// Opens every image.
-    pub(crate) fn check(&self, disk: &Disk) {
+    pub(crate) fn check(&mut self, disk: &Disk) {
         self.readings
             .iter()
             .for_each(|reading| self.check_reading(reading));
+        self.told.iter().for_each(|told| self.check_told(told));
+        for (since, lsn) in std::mem::take(&mut self.durable_at) {
+            let durable = self.mask(|fact| fact.lsn == Some(lsn));
+            self.snapshots[since..]
+                .iter_mut()
+                .for_each(|snapshot| snapshot.durable |= durable);
+        }
         for (at, snapshot) in self.snapshots.iter().enumerate() {
             for (which, image) in snapshot.images.iter().enumerate() {
                 let wrong = match look(disk, image.clone()) {
@@ -162,13 +180,16 @@ impl Notes {
                 "{what}: {id} at another place"
             );
             assert!(last < Some(entry.0), "{what}: not in order");
+            assert!(reading.is_meant(&self.facts[id]), "{what} found {id}");
             (seen, last) = (seen | 1 << id, Some(entry.0));
         }
         let removed = self.cut.as_ref().map_or(0, |cut| cut.removed);
         let head = self.heads.last().map_or(Lsn::ZERO, |head| head.lsn);
         let gone = removed | self.mask(|fact| fact.lsn.is_some_and(|lsn| lsn < head));
-        let before_last = self.mask(|fact| fact.lsn.is_some_and(|lsn| Some(lsn) < last));
-        let missed = (reading.before | before_last) & !gone & !seen;
+        let next = last.max(reading.next);
+        let before_last = self.mask(|fact| fact.lsn.is_some_and(|lsn| Some(lsn) < next));
+        let meant = self.mask(|fact| reading.is_meant(fact));
+        let missed = (reading.before | before_last) & meant & !gone & !seen;
         assert_eq!(missed, 0, "{what} passed over {:?}", bits(missed));
         let back = if reading.cut_done { seen & removed } else { 0 };
         assert_eq!(back, 0, "{what} found what was removed: {:?}", bits(back));
@@ -249,17 +270,24 @@ impl Notes {
     }
 }
 
+impl Reading {
+    fn is_meant(&self, fact: &Fact) -> bool {
+        fact.labels.has(self.labels)
+    }
+}
+
 impl Fact {
-    fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let (first, records) = self.batch;
         format!(
-            "{:?} at {:?}, batch {first}+{records}",
+            "{:?} at {:?}, batch {first}+{records}, {:?}",
             self.fate,
-            self.lsn.map(Lsn::get)
+            self.lsn.map(Lsn::get),
+            self.labels
         )
     }
 }
 
-fn bits(mask: u64) -> Vec<usize> {
+pub(crate) fn bits(mask: u64) -> Vec<usize> {
     (0..64).filter(|bit| mask & 1 << bit != 0).collect()
 }

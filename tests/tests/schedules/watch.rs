@@ -6,6 +6,7 @@ use wal_db::{Lsn, Result, WalError};
 use wal_tests::{Entry, payload, random::Rng};
 
 use super::{
+    asked::Labels,
     disk::Disk,
     oracle::{Fact, Fate, Notes, Reading, Snapshot},
     read::typed,
@@ -38,6 +39,14 @@ impl Watch {
             heads_done: notes.heads.iter().take_while(|head| head.done).count(),
         };
         notes.snapshots.push(snapshot);
+    }
+
+    /// Says that the record at this LSN is durable; whose it is may not be known yet.
+    pub(crate) fn acknowledge_at(&self, what: &'static str, lsn: Lsn) {
+        self.acknowledge(what, 0);
+        let mut notes = self.notes();
+        let snapshot = notes.snapshots.len() - 1;
+        notes.durable_at.push((snapshot, lsn));
     }
 
     /// Says that everything is durable that was appended.
@@ -95,6 +104,7 @@ impl Watch {
             data: data.clone(),
             lsn: None,
             fate: Fate::Pending,
+            labels: Labels::NONE,
             batch: (first, records),
             too_late,
         };
@@ -145,6 +155,8 @@ impl Watch {
         self.notes().readings.push(Reading {
             what,
             found,
+            labels: Labels::NONE,
+            next: None,
             before,
             cut_done,
         });

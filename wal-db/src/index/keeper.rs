@@ -27,17 +27,17 @@ use crate::{
 pub(super) const RUN_BYTES: u64 = 64 << 20;
 
 /// And after how many events of terms, which take 13 bytes each until then.
-const RUN_EVENTS: u64 = 1 << 20;
+const RUN_EVENTS: u64 = if cfg!(wal_shuttle) { 1 << 5 } else { 1 << 20 };
 
 /// So many events of terms are noted before they are packed. More do not fit the processor's cache, and noting one takes
 /// twice as long.
-const NOTED_EVENTS: usize = 1 << 16;
+const NOTED_EVENTS: usize = if cfg!(wal_shuttle) { 1 << 3 } else { 1 << 16 };
 
 /// So many runs are merged at once.
-const MOST_AT_ONCE: usize = 64;
+const MOST_AT_ONCE: usize = if cfg!(wal_shuttle) { 2 } else { 64 };
 
 /// So many parts wait to be packed while files are merged.
-const PACKED_TOGETHER: usize = 4;
+const PACKED_TOGETHER: usize = if cfg!(wal_shuttle) { 1 } else { 4 };
 
 /// A run is merged with those before it unless one of them is so many times larger.
 const RATIO: u64 = 4;
