@@ -371,10 +371,15 @@ fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
                 .is_ok_and(|bytes| u16::from_le_bytes(bytes) < 1000),
             "is no number below 1,000 in 2 bytes",
         ),
-        STREAM | TAG => (std::str::from_utf8(value).is_ok(), "is not UTF-8"),
+        STREAM | TAG => (is_text(value), "is not UTF-8"),
         _ => return None,
     };
     (!fits).then_some(problem)
+}
+
+/// Short text is mostly ASCII, which is found out in a quarter of the time.
+fn is_text(value: &[u8]) -> bool {
+    value.is_ascii() || std::str::from_utf8(value).is_ok()
 }
 
 /// Keys that a later release defines may repeat as well; it is not for this one to say.
