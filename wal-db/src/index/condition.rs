@@ -51,9 +51,7 @@ impl Condition {
     }
 
     fn with(mut self, query: Query, since: Since) -> Self {
-        for item in query.into_items() {
-            self.items.push((item, since));
-        }
+        query.into_items().for_each(|item| self.items.push((item, since)));
         self
     }
 

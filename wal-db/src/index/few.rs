@@ -1,37 +1,63 @@
 //! A few values, mostly one, which then takes no allocation.
 
-use std::fmt;
+use std::{fmt, slice};
 
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Few<T> {
-    /// `None` if there are none.
-    first: Option<T>,
-    others: Vec<T>,
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(super) enum Few<T> {
+    #[default]
+    None,
+    One(T),
+    /// Two at least.
+    Many(Vec<T>),
 }
 
 impl<T> Few<T> {
+    #[inline]
     pub(super) fn push(&mut self, next: T) {
-        match self.first {
-            None => self.first = Some(next),
-            Some(_) => self.others.push(next),
+        match self {
+            Few::None => *self = Few::One(next),
+            Few::One(_) => {
+                let mut all = Vec::new();
+                std::mem::take(self).for_each(|one| all.push(one));
+                all.push(next);
+                *self = Few::Many(all);
+            }
+            Few::Many(all) => all.push(next),
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.first.iter().chain(&self.others)
+    #[inline]
+    pub(super) fn iter(&self) -> slice::Iter<'_, T> {
+        match self {
+            Few::None => [].iter(),
+            Few::One(one) => slice::from_ref(one).iter(),
+            Few::Many(all) => all.iter(),
+        }
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.first.iter_mut().chain(&mut self.others)
+    pub(super) fn iter_mut(&mut self) -> slice::IterMut<'_, T> {
+        match self {
+            Few::None => [].iter_mut(),
+            Few::One(one) => slice::from_mut(one).iter_mut(),
+            Few::Many(all) => all.iter_mut(),
+        }
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = T> {
-        self.first.into_iter().chain(self.others)
+    /// Calls `take` with each.
+    pub(super) fn for_each(self, mut take: impl FnMut(T)) {
+        match self {
+            Few::None => {}
+            Few::One(one) => take(one),
+            Few::Many(all) => all.into_iter().for_each(take),
+        }
     }
 
     /// The only one, if there is just one.
     pub(super) fn only(&self) -> Option<&T> {
-        self.first.as_ref().filter(|_| self.others.is_empty())
+        match self {
+            Few::One(one) => Some(one),
+            Few::None | Few::Many(_) => None,
+        }
     }
 }
 
@@ -41,21 +67,10 @@ impl<T: fmt::Debug> fmt::Debug for Few<T> {
     }
 }
 
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Few {
-            first: None,
-            others: Vec::new(),
-        }
-    }
-}
-
 impl<T> FromIterator<T> for Few<T> {
     fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
-        let mut all = all.into_iter();
-        Few {
-            first: all.next(),
-            others: all.collect(),
-        }
+        let mut few = Few::default();
+        all.into_iter().for_each(|next| few.push(next));
+        few
     }
 }

@@ -98,15 +98,15 @@ impl Query {
         self.items.iter()
     }
 
-    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
-        self.items.into_iter()
+    pub(super) fn into_items(self) -> Few<Item> {
+        self.items
     }
 }
 
 impl From<Item> for Query {
     fn from(item: Item) -> Self {
         Query {
-            items: [item].into_iter().collect(),
+            items: Few::One(item),
         }
     }
 }
@@ -165,16 +165,16 @@ pub(crate) struct Wanted<'q> {
 
 impl<'q> Wanted<'q> {
     /// Looked for among events of these types.
+    #[inline]
     pub(super) fn of(item: &'q Item, known: &'static [EventType], terms: &Terms) -> Result<Self> {
-        let types = item.types.as_ref().map(|names| {
-            let ids = names.iter().map(|name| ids_of(name, known));
-            ids.collect::<Result<Vec<_>, _>>().map(|ids| ids.concat())
-        });
-        Ok(Wanted::new(
-            types.transpose()?,
-            Cow::Borrowed(&item.entries),
-            terms,
-        ))
+        let types = match &item.types {
+            None => None,
+            Some(names) => {
+                let ids = names.iter().map(|name| ids_of(name, known));
+                Some(ids.collect::<Result<Vec<_>, _>>()?.concat())
+            }
+        };
+        Ok(Wanted::new(types, Cow::Borrowed(&item.entries), terms))
     }
 
     /// Events of a command.
