@@ -25,6 +25,10 @@ pub(super) struct Checks<'c> {
     end: Option<Option<Lsn>>,
     /// What comes before it has been looked at.
     looked_to: Lsn,
+    /// Whether nothing but what comes can break it.
+    is_plain: bool,
+    /// It holds as long as this is the newest record that the index has taken in.
+    holds_with: Option<Lsn>,
 }
 
 /// No event that is wanted may have come.
@@ -49,26 +53,30 @@ pub(super) enum Since {
 
 impl<'c> Checks<'c> {
     pub(super) fn of(condition: &'c Condition, known: &'static [EventType], terms: &Terms) -> Result<Self> {
-        let mut checks = Few::default();
-        let mut add = |wanted, since, item| {
-            checks.push(Check {
-                wanted,
-                since,
-                item,
-                others: Vec::new(),
-            });
-        };
-        if let Some(id) = condition.command {
-            add(Wanted::command(id, terms), Since::Ever, None);
-        }
-        for (item, since) in condition.items.iter() {
-            add(Wanted::of(item, known, terms)?, *since, Some(item));
-        }
-        Ok(Checks {
-            checks,
+        let mut all = Checks {
+            checks: Few::default(),
             end: condition.end,
             looked_to: Lsn::ZERO,
-        })
+            is_plain: condition.end.is_none(),
+            holds_with: None,
+        };
+        if let Some(id) = condition.command {
+            all.add(Wanted::command(id, terms), Since::Ever, None);
+        }
+        for (item, since) in condition.items.iter() {
+            all.add(Wanted::of(item, known, terms)?, *since, Some(item));
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, wanted: Wanted<'c>, since: Since, item: Option<&'c Item>) {
+        self.is_plain &= since == Since::Ever;
+        self.checks.push(Check {
+            wanted,
+            since,
+            item,
+            others: Vec::new(),
+        });
     }
 
     /// Looks at what is in memory, while others append. `false` if one has to [look](Self::look) further before others wait: there
@@ -81,6 +89,7 @@ impl<'c> Checks<'c> {
             };
             if self.checks.iter().all(has_none) {
                 self.looked_to = parts.next();
+                self.holds_with = (self.is_plain && parts.are_known()).then(|| noted.newest_taken());
                 return true;
             }
             let is_quick =
@@ -124,6 +133,9 @@ impl<'c> Checks<'c> {
     /// Whether the condition holds, with nobody else appending; `false` if it may not, and one has to
     /// [look](Self::look).
     pub(super) fn hold(&self, wal: &Wal, index: &Index) -> Result<bool> {
+        if self.holds_with == Some(index.noted.newest_taken()) {
+            return Ok(true);
+        }
         let there = OnceCell::new();
         let there = || there.get_or_init(|| index.counting.there());
         let (holds, last) = index.noted.with_parts(|parts| {

@@ -15,13 +15,16 @@ use crate::{
     },
     log::Watch,
     lsn::Lsn,
-    sync::{Arc, Bell, RwLock},
+    sync::{Arc, AtomicU64, Bell, Ordering, RwLock},
 };
 
 /// The events of a log by their terms, as far as the log has told of them.
 pub(super) struct Noted {
     pub(super) terms: Terms,
     parts: RwLock<Parts>,
+    /// The LSN of the newest record that was taken in, or 0. Written with the parts locked, and read without: if it is what it
+    /// was, and nobody else appends, nothing has come.
+    newest: AtomicU64,
     /// When a part is full, it becomes one to be written, and this rings.
     pub(super) full: Bell,
     limits: Limits,
@@ -118,9 +121,15 @@ impl Noted {
                 last: None,
                 unreadable: None,
             }),
+            newest: AtomicU64::new(0),
             full: Bell::new(),
             limits,
         }
+    }
+
+    /// The LSN of the newest record that was taken in; 0 if there was none.
+    pub(super) fn newest_taken(&self) -> Lsn {
+        Lsn::new(self.newest.load(Ordering::Acquire))
     }
 
     /// Adds an event under its terms.
@@ -280,6 +289,7 @@ impl Noted {
         };
         let mut parts = self.parts.write();
         parts.last = Some(*last);
+        self.newest.store(last.get(), Ordering::Release);
         for (lsn, payload) in records {
             if kind == Kind::Typed
                 && let Err(reason) = self.add(&mut parts.young, *lsn, payload)
@@ -363,6 +373,11 @@ impl Parts {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the terms of all records are known.
+    pub(super) fn are_known(&self) -> bool {
+        self.unreadable.is_none()
     }
 
     fn end_part(&mut self) {
