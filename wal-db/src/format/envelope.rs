@@ -328,19 +328,25 @@ pub(crate) fn put_entry(entries: &mut Vec<u8>, key: u8, value: &[u8]) -> bool {
             Ordering::Greater => break,
         }
     }
-    let (len, len_bytes) = varint(value.len() as u32);
-    let taken = 1 + len_bytes + value.len();
+    let len = value.len() as u32;
+    let taken = 1 + varint_len(len) + value.len();
     if entries.len() - (end - start) + taken > MAX_METADATA_LEN {
         return false;
     }
-    let len = &len.to_le_bytes()[..len_bytes];
     if start == entries.len() {
-        entries.reserve(taken);
+        match entries.capacity() {
+            // As below, and without what it takes to have more room.
+            0 => *entries = Vec::with_capacity(taken),
+            _ => entries.reserve(taken),
+        }
         entries.push(key);
-        entries.extend_from_slice(len);
+        put_varint(len, entries);
         entries.extend_from_slice(value);
     } else {
-        let entry = [key].into_iter().chain(len.iter().copied());
+        let (len, len_bytes) = varint(len);
+        let entry = [key]
+            .into_iter()
+            .chain(len.to_le_bytes().into_iter().take(len_bytes));
         entries.splice(start..end, entry.chain(value.iter().copied()));
     }
     true
@@ -387,7 +393,12 @@ fn repeats(key: u8) -> bool {
     key == TAG || (COMMAND_ID + 1..FIRST_OF_APPLICATION).contains(&key)
 }
 
+/// Most are lengths, and short.
+#[inline]
 pub(crate) fn put_varint(value: u32, out: &mut Vec<u8>) {
+    if value < 0x80 {
+        return out.push(value as u8);
+    }
     let (bytes, len) = varint(value);
     out.extend_from_slice(&bytes.to_le_bytes()[..len]);
 }
@@ -395,14 +406,16 @@ pub(crate) fn put_varint(value: u32, out: &mut Vec<u8>) {
 /// The LEB128 bytes of a number, the first one lowest, and how many they are.
 #[inline]
 fn varint(value: u32) -> (u64, usize) {
-    let value = u64::from(value);
-    let septets = [0, 1, 2, 3, 4].map(|i| (value >> (7 * i) & 0x7F) << (8 * i));
-    let len = (70 - value.leading_zeros()).max(7) / 7;
+    let len = varint_len(value);
+    let septets = [0, 1, 2, 3, 4].map(|i| (u64::from(value) >> (7 * i) & 0x7F) << (8 * i));
     let more = 0x80_8080_8080 & ((1 << (8 * (len - 1))) - 1);
-    (
-        septets.iter().fold(more, |bytes, septet| bytes | septet),
-        len as usize,
-    )
+    (septets.iter().fold(more, |bytes, septet| bytes | septet), len)
+}
+
+/// How many bytes a number takes.
+#[inline]
+fn varint_len(value: u32) -> usize {
+    (38 - value.leading_zeros() as usize).max(7) / 7
 }
 
 #[inline]
