@@ -7,13 +7,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use wal_db::{
     EventLog, Lsn, MemStore, Meta, Wal, WalError, WalRecord,
     index::{Condition, IndexConfig, Indexed, Item},
-    state::{At, State, StoreConfig},
+    state::{At, Decision, State, StoreConfig},
 };
 use wal_tests::{
     random::Rng,
@@ -258,6 +259,36 @@ fn of_many_threads_that_want_a_name_one_gets_it() {
                 .count()
         });
         assert_eq!(wins, 1, "{name}");
+    }
+}
+
+/// Both have seen that nobody has the name before either of them could append.
+#[test]
+fn what_came_while_one_waited_for_others_is_looked_at() {
+    let log = indexed();
+    let store = log.log().store(StoreConfig::<Numbers>::new()).unwrap();
+    for is_taken in [true, false] {
+        let name = format!("name:{is_taken}");
+        let free = Condition::new().never(Item::any().tag(&name));
+        let wins = thread::scope(|scope| {
+            let mut tries = Vec::new();
+            let decided = store.transact(|_, _| {
+                let append = |number| log.append_if(&tagged(number, &name), &free).is_ok();
+                tries.extend((0..2).map(|number| scope.spawn(move || append(number))));
+                // They wait for this one.
+                thread::sleep(Duration::from_millis(100));
+                let decision = Decision::new(());
+                let [(event, meta)] = tagged(2, &name);
+                Ok::<_, ()>(match is_taken {
+                    true => decision.event_with_meta(event, meta),
+                    false => decision,
+                })
+            });
+            decided.unwrap();
+            let won = tries.into_iter().map(|one| one.join().unwrap());
+            won.filter(|won| *won).count()
+        });
+        assert_eq!(wins, usize::from(!is_taken), "{name}");
     }
 }
 

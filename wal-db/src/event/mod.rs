@@ -66,7 +66,7 @@ pub(crate) mod value;
 
 pub use batch::EventBatch;
 pub(crate) use held::name_of;
-pub(crate) use log::EventLog;
+pub(crate) use log::{Encoded, EventLog};
 pub use meta::{MetaError, StreamKey};
 pub use record::{EventType, OlderVersion, WalDecode, WalDecodeOwned};
 pub(crate) use replay::Replay;

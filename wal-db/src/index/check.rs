@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Result, WalError},
-    event::EventType,
+    event::{EventType, MetaRef},
     format::envelope,
     log::{Record, RecordKind, There, Wal},
     lsn::Lsn,
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Checks<'c> {
     /// That of the command comes first.
     checks: Few<Check<'c>>,
-    end: Option<Option<Lsn>>,
+    end: &'c Option<Option<Lsn>>,
     /// What comes before it has been looked at.
     looked_to: Lsn,
     /// Whether nothing but what comes can break it.
@@ -52,10 +52,12 @@ pub(super) enum Since {
 }
 
 impl<'c> Checks<'c> {
+    /// What is looked for, among events of these types.
+    #[inline]
     pub(super) fn of(condition: &'c Condition, known: &'static [EventType], terms: &Terms) -> Result<Self> {
         let mut all = Checks {
             checks: Few::default(),
-            end: condition.end,
+            end: &condition.end,
             looked_to: Lsn::ZERO,
             is_plain: condition.end.is_none(),
             holds_with: None,
@@ -67,6 +69,12 @@ impl<'c> Checks<'c> {
             all.add(Wanted::of(item, known, terms)?, *since, Some(item));
         }
         Ok(all)
+    }
+
+    /// The terms of an event with this metadata, if the condition is about just that: they need not be made again.
+    pub(super) fn terms_of(&self, meta: &MetaRef<'_>) -> Option<Few<u64>> {
+        let mut all = self.checks.iter();
+        all.find_map(|check| check.wanted.terms_of(meta)).cloned()
     }
 
     fn add(&mut self, wanted: Wanted<'c>, since: Since, item: Option<&'c Item>) {
@@ -156,7 +164,7 @@ impl<'c> Checks<'c> {
             }
             Ok::<_, WalError>((true, parts.last()))
         })?;
-        if holds && let Some(expected) = self.end {
+        if holds && let Some(expected) = *self.end {
             let last = match last.filter(|last| there().has(*last)) {
                 Some(last) => Some(last),
                 // It was cut off, or the index has seen none yet. All can be read, and nothing comes meanwhile.

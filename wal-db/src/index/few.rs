@@ -27,12 +27,16 @@ impl<T> Few<T> {
     }
 
     #[inline]
-    pub(super) fn iter(&self) -> slice::Iter<'_, T> {
+    pub(super) fn as_slice(&self) -> &[T] {
         match self {
-            Few::None => [].iter(),
-            Few::One(one) => slice::from_ref(one).iter(),
-            Few::Many(all) => all.iter(),
+            Few::None => &[],
+            Few::One(one) => slice::from_ref(one),
+            Few::Many(all) => all,
         }
+    }
+
+    pub(super) fn iter(&self) -> slice::Iter<'_, T> {
+        self.as_slice().iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> slice::IterMut<'_, T> {

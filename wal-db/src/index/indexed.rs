@@ -1,6 +1,7 @@
 //! A log whose events are found by stream, tag and type.
 
 use std::{
+    borrow::Borrow,
     fmt,
     ops::{Bound, RangeBounds},
 };
@@ -8,14 +9,16 @@ use std::{
 use super::{
     check::{Checks, is_wanted},
     condition::Condition,
+    few::Few,
     keeper::{Index, IndexStatus, RUN_BYTES},
+    postings::Posting,
     query::{Query, Wanted},
     selected::Selected,
 };
 use crate::{
-    error::{Result, WalError},
+    error::{Result, TypedError, WalError},
     event::{
-        EventLog, Replay, WalDecodeOwned,
+        Encoded, EventLog, Replay, WalDecodeOwned,
         codec::{Codec, DefaultCodec},
         meta::{Meta, StreamKey},
         scratch,
@@ -306,34 +309,59 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         events: &[(E, Meta)],
         condition: &Condition,
     ) -> Result<(Vec<Lsn>, Option<Placed>)> {
-        let Index { counting, .. } = &*self.index;
+        let noted = &self.index.noted;
         scratch::with(|buffer| {
+            let mut checks = Checks::of(condition, E::RECORDS, &noted.terms)?;
             // Others need not wait for that. A condition that does not hold comes before what is wrong with the events.
-            let encoded = counting.in_closure(|| match condition.command {
+            let mut terms = Few::default();
+            let encoded = match condition.command {
                 _ if events.is_empty() => Ok(None),
-                None => self.log.encode(buffer, events).map(Some),
+                None => self.encode(buffer, events, &checks, &mut terms),
                 Some(id) => {
                     let with_id = events
                         .iter()
                         .map(|(event, meta)| (event, meta.clone().with_command_id(id)));
-                    self.log.encode(buffer, &with_id.collect::<Vec<_>>()).map(Some)
+                    self.encode(buffer, &with_id.collect::<Vec<_>>(), &checks, &mut terms)
                 }
-            });
-            let mut alone = self.pass_if(condition)?;
+            };
+            let mut alone = self.pass_if(&mut checks)?;
             let Some(encoded) = encoded? else {
                 return Ok((Vec::new(), None));
             };
+            if let Encoded::One(_) = encoded {
+                alone.tell_nobody();
+            }
             let (lsns, placed) = self.log.append_alone(&mut alone, &encoded, buffer)?;
+            if let (Encoded::One(of), [lsn]) = (&encoded, &lsns[..]) {
+                let (lsn, type_id) = (*lsn, of.id);
+                noted.take_one(Posting { lsn, type_id }, &terms);
+            }
             alone.leave(Some(placed))?;
             Ok((lsns, Some(placed)))
         })
     }
 
+    /// Encodes events, of which there is one at least, into an empty buffer. Of one that comes alone, `terms` get its terms.
+    fn encode<B: Borrow<E>>(
+        &self,
+        buffer: &mut Vec<u8>,
+        events: &[(B, Meta)],
+        checks: &Checks<'_>,
+        terms: &mut Few<u64>,
+    ) -> Result<Option<Encoded>, TypedError> {
+        let Index { counting, noted, .. } = &*self.index;
+        if let [(_, meta)] = events {
+            let meta = meta.view();
+            let known = checks.terms_of(&meta);
+            *terms = known.unwrap_or_else(|| noted.terms.of_entries(&meta).collect());
+        }
+        counting.in_closure(|| self.log.encode(buffer, events)).map(Some)
+    }
+
     /// Waits until nobody else appends, if the condition holds then.
-    fn pass_if(&self, condition: &Condition) -> Result<Alone<'_>> {
+    fn pass_if(&self, checks: &mut Checks<'_>) -> Result<Alone<'_>> {
         let Index { counting, noted, .. } = &*self.index;
         let wal = self.log.wal();
-        let mut checks = Checks::of(condition, E::RECORDS, &noted.terms)?;
         counting.check_usable()?;
         if !checks.glance(noted) {
             checks.look(wal, &self.index)?;

@@ -1,6 +1,7 @@
 //! What the index knows of the log.
 
 use super::{
+    few::Few,
     postings::{Posting, Postings},
     query::Wanted,
     run::OpenRun,
@@ -75,12 +76,12 @@ impl Part {
         }
     }
 
-    /// `false` if it has no event from `from` on that may be wanted.
-    fn may_have(&self, wanted: &Wanted<'_>, from: Lsn) -> bool {
+    /// `false` if it has no event from `from` on that has all of these terms.
+    fn may_have(&self, terms: &[u64], from: Lsn) -> bool {
         self.to > from
             && match &self.events {
-                Events::Noted(postings) => postings.may_have(wanted),
-                Events::Packed(run) => wanted.terms().all(|term| run.may_have(term)),
+                Events::Noted(postings) => postings.may_have(terms),
+                Events::Packed(run) => terms.iter().all(|term| run.may_have(*term)),
             }
     }
 
@@ -139,10 +140,7 @@ impl Noted {
             lsn,
             type_id: envelope.info.type_id,
         };
-        postings.add_of_type(posting);
-        for term in self.terms.of_entries(&envelope.meta) {
-            postings.add(term, posting);
-        }
+        postings.add_event(posting, self.terms.of_entries(&envelope.meta));
         Ok(())
     }
 
@@ -287,16 +285,30 @@ impl Noted {
         let Some((last, _)) = records.last() else {
             return false;
         };
-        let mut parts = self.parts.write();
-        parts.last = Some(*last);
-        self.newest.store(last.get(), Ordering::Release);
-        for (lsn, payload) in records {
-            if kind == Kind::Typed
-                && let Err(reason) = self.add(&mut parts.young, *lsn, payload)
-            {
-                parts.unreadable.get_or_insert((*lsn, reason));
+        self.taking(*last, |parts| {
+            for (lsn, payload) in records {
+                if kind == Kind::Typed
+                    && let Err(reason) = self.add(&mut parts.young, *lsn, payload)
+                {
+                    parts.unreadable.get_or_insert((*lsn, reason));
+                }
             }
-        }
+        })
+    }
+
+    /// Takes in an event whose terms are known.
+    pub(super) fn take_one(&self, posting: Posting, terms: &Few<u64>) {
+        self.taking(posting.lsn, |parts| {
+            parts.young.add_event(posting, terms.iter().copied());
+        });
+    }
+
+    /// Takes in what `add` adds, up to the record at `last`; returns whether a part has become full.
+    fn taking(&self, last: Lsn, add: impl FnOnce(&mut Parts)) -> bool {
+        let mut parts = self.parts.write();
+        parts.last = Some(last);
+        self.newest.store(last.get(), Ordering::Release);
+        add(&mut parts);
         parts.next = Lsn::new(last.get() + 1);
         let Limits { bytes, events } = self.limits;
         let is_full = parts.young.len() >= events || last.get() - parts.young_from.get() >= bytes;
@@ -330,14 +342,15 @@ impl Watch for Noted {
 impl Parts {
     /// The older parts that may have a wanted event from `from` on. Most of those that have none cost a look into memory.
     fn that_may_have(&self, wanted: &Wanted<'_>, from: Lsn) -> Vec<Part> {
-        let may_have = |part: &&Part| part.may_have(wanted, from);
+        let may_have = |part: &&Part| part.may_have(wanted.terms(), from);
         self.older.iter().filter(may_have).cloned().collect()
     }
 
     /// `false` if there is no event from `from` on that may be wanted.
     pub(super) fn may_have(&self, wanted: &Wanted<'_>, from: Lsn) -> bool {
-        let is_young = self.young.may_have(wanted) && self.young.newest(wanted, from, |_| true).is_some();
-        is_young || self.older.iter().any(|part| part.may_have(wanted, from))
+        let terms = wanted.terms();
+        let is_young = self.young.may_have(terms) && self.young.newest(wanted, from, |_| true).is_some();
+        is_young || self.older.iter().any(|part| part.may_have(terms, from))
     }
 
     /// From where on [`newest_young`](Self::newest_young) finds events.

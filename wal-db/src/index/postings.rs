@@ -49,8 +49,14 @@ enum Of {
 }
 
 impl Postings {
+    /// Adds an event under its type and its other terms.
+    pub(super) fn add_event(&mut self, posting: Posting, terms: impl Iterator<Item = u64>) {
+        self.add_of_type(posting);
+        terms.for_each(|term| self.add(term, posting));
+    }
+
     /// Adds an event under its type.
-    pub(super) fn add_of_type(&mut self, posting: Posting) {
+    fn add_of_type(&mut self, posting: Posting) {
         let known = self.types.iter().position(|(id, _)| *id == posting.type_id);
         let at = known.unwrap_or_else(|| {
             self.types.push((posting.type_id, Vec::new()));
@@ -61,7 +67,7 @@ impl Postings {
     }
 
     /// Adds an event under a term, once.
-    pub(super) fn add(&mut self, term: u64, Posting { lsn, type_id }: Posting) {
+    fn add(&mut self, term: u64, Posting { lsn, type_id }: Posting) {
         let links = &self.links;
         let newest = self.newest.entry(term, |place| term_at(links, place));
         if link_at(links, *newest).is_some_and(|newest| newest.lsn == lsn) {
@@ -121,9 +127,9 @@ impl Postings {
         self.newest.get(term, |place| term_at(&self.links, place))
     }
 
-    /// `false` if it has no event that may be wanted.
-    pub(super) fn may_have(&self, wanted: &Wanted<'_>) -> bool {
-        wanted.terms().all(|term| self.place(term).is_some())
+    /// `false` if it has no event that has all of these terms.
+    pub(super) fn may_have(&self, terms: &[u64]) -> bool {
+        terms.iter().all(|term| self.place(*term).is_some())
     }
 
     /// The newest event from `from` on that may be wanted, and that `is_one` takes.
@@ -141,7 +147,7 @@ impl Postings {
     /// The events from `from` on that may be wanted, newest first.
     pub(super) fn matching(&self, wanted: &Wanted<'_>, from: Lsn) -> Vec<Lsn> {
         let is_recent = |posting: &Posting| posting.lsn >= from;
-        let mut terms = wanted.terms();
+        let mut terms = wanted.terms().iter().copied();
         let found = match terms.next() {
             None => of_types(wanted, self.types(), |id| {
                 self.newest_of_type(id).take_while(is_recent).collect()

@@ -203,8 +203,14 @@ impl<'q> Wanted<'q> {
     }
 
     /// The terms that an event must have, all of them.
-    pub(super) fn terms(&self) -> impl Iterator<Item = u64> {
-        self.terms.iter().copied()
+    #[inline]
+    pub(super) fn terms(&self) -> &[u64] {
+        self.terms.as_slice()
+    }
+
+    /// The terms of an event with this metadata, if that is just what is wanted.
+    pub(super) fn terms_of(&self, meta: &MetaRef<'_>) -> Option<&Few<u64>> {
+        (*self.entries == *meta.bytes).then_some(&self.terms)
     }
 
     /// The only term that an event must have.

@@ -141,6 +141,8 @@ impl OpenRun {
         // The term that has the fewest comes first, and the others are looked up for what it has.
         let mut by_blocks: Vec<(usize, u64)> = wanted
             .terms()
+            .iter()
+            .copied()
             .map(|term| (self.run.blocks_of(term, from.get()).len(), term))
             .collect();
         by_blocks.sort_unstable();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Lsn, MemStore, Meta, Wal, WalError, WalRecord,
+    event::TypedError,
     index::{Condition, IndexConfig, Indexed, Item},
 };
 
@@ -75,4 +76,21 @@ fn nothing_is_refused_because_of_an_event_with_the_same_number() {
             assert!(matches!(again, Err(WalError::Duplicate { lsn: at, .. }) if at == *lsn));
         }
     }
+}
+
+/// A later release may have written such a record, and it may have the tag.
+#[test]
+fn no_condition_holds_beside_an_event_whose_terms_cannot_be_told() {
+    let log = indexed(1 << 30);
+    let wal = log.log().wal();
+    let tag = ["name:1".to_owned()];
+    let free = Condition::new().never(Item::any().tag(&tag[0]));
+    let (unreadable, _) = wal.append_described(&[0xEF, 1, 7, 1], None).expect("memory");
+    let refused = log.append_if(&[(Noted(1), tagged(&tag))], &free);
+    let error = refused.expect_err("nobody knows");
+    assert!(matches!(error, WalError::Typed(TypedError::Envelope { lsn, .. }) if lsn == unreadable));
+    wal.truncate_from(unreadable).expect("memory");
+    let _ = log
+        .append_if(&[(Noted(1), tagged(&tag))], &free)
+        .expect("nobody has it");
 }

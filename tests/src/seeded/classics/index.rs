@@ -14,6 +14,11 @@ pub(super) const INDEX: &[Bug] = &[
         &["index::conditions::threads_append_only_what_nothing_has_come_between"],
     ),
     classic(
+        "what-was-seen-before-holds",
+        "what a condition is about had not come before others had to wait, and is not compared with what has come since",
+        &["index::conditions::what_came_while_one_waited_for_others_is_looked_at"],
+    ),
+    classic(
         "only-the-newest-events-are-seen",
         "a condition holds because the newest events, which are in memory, do not break it",
         &["index::conditions::threads_append_only_what_nothing_has_come_between"],

@@ -155,7 +155,7 @@ impl Counting {
 
     /// Waits until nobody else appends. Errors are those of [`check_usable`](Self::check_usable).
     pub(crate) fn pass(&self) -> Result<Alone<'_>> {
-        self.check_usable()?;
+        self.writer.check_usable()?;
         Ok(Alone {
             writer: &self.writer,
             way: Way::Counted(self.writer.turnstile.pass()?),
@@ -290,6 +290,14 @@ impl Alone<'_> {
     pub(crate) fn set_watch(&self, watch: Arc<dyn Watch>) {
         if let Way::Counted(passage) = &self.way {
             passage.set_watch(watch);
+        }
+    }
+
+    /// The one that is told of each record is not told of those that are appended from here: it is who appends them, and takes
+    /// them in before it [leaves](Self::leave).
+    pub(crate) fn tell_nobody(&mut self) {
+        if let Way::Counted(passage) = &mut self.way {
+            passage.tell_nobody();
         }
     }
 

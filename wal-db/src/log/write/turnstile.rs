@@ -15,11 +15,11 @@ use crate::{
     error::{Result, WalError},
     format::Kind,
     lsn::Lsn,
-    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, thread_local},
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, RwLock, thread_local},
 };
 
-/// Is told of every record that passes the turnstile, in their order, before the next one passes; of a batch at once. It must
-/// not use the log.
+/// Is told of every record that passes the turnstile, in their order, before the next one passes; of a batch at once. What it
+/// has appended itself it may take in without being told. It must not use the log.
 pub(crate) trait Watch: Send + Sync {
     fn appended(&self, kind: Kind, records: &[(Lsn, &[u8])]);
 }
@@ -38,7 +38,7 @@ pub(crate) struct Turnstile {
     users: Mutex<u32>,
     way: Mutex<()>,
     /// What is told of records that pass.
-    watch: Mutex<Option<Arc<dyn Watch>>>,
+    watch: RwLock<Option<Arc<dyn Watch>>>,
     /// Which thread has passed; 0 if none has.
     owner: AtomicU64,
     passed: AtomicU64,
@@ -49,7 +49,7 @@ impl Turnstile {
         Turnstile {
             users: Mutex::new(0),
             way: Mutex::new(()),
-            watch: Mutex::new(None),
+            watch: RwLock::new(None),
             owner: AtomicU64::new(0),
             passed: AtomicU64::new(0),
         }
@@ -62,6 +62,7 @@ impl Turnstile {
         self.owner.store(me(), Ordering::Relaxed);
         Ok(Passage {
             turnstile: self,
+            tells: true,
             _alone: alone,
         })
     }
@@ -81,7 +82,7 @@ impl Turnstile {
 
     /// Nobody is told of the records any more, if it was `watch` until now.
     pub(crate) fn watch_no_more(&self, watch: &Arc<dyn Watch>) {
-        let mut told = self.watch.lock();
+        let mut told = self.watch.write();
         if told.as_ref().is_some_and(|told| Arc::ptr_eq(told, watch)) {
             *told = None;
         }
@@ -91,6 +92,8 @@ impl Turnstile {
 /// Nobody else appends while it is held.
 pub(crate) struct Passage<'w> {
     turnstile: &'w Turnstile,
+    /// Whether the watch is told of what comes.
+    tells: bool,
     _alone: MutexGuard<'w, ()>,
 }
 
@@ -108,11 +111,18 @@ impl Passage<'_> {
 
     /// From now on `watch` is told of the records.
     pub(crate) fn set_watch(&self, watch: Arc<dyn Watch>) {
-        *self.turnstile.watch.lock() = Some(watch);
+        *self.turnstile.watch.write() = Some(watch);
+    }
+
+    /// The watch is not told of what comes: it takes that in by itself before anybody else passes.
+    pub(crate) fn tell_nobody(&mut self) {
+        self.tells = false;
     }
 
     fn appended(&self, kind: Kind, records: &[(Lsn, &[u8])]) {
-        if let Some(watch) = &*self.turnstile.watch.lock() {
+        if self.tells
+            && let Some(watch) = &*self.turnstile.watch.read()
+        {
             watch.appended(kind, records);
         }
     }
