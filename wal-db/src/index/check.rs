@@ -77,6 +77,7 @@ impl<'c> Checks<'c> {
         all.find_map(|check| check.wanted.terms_of(meta)).cloned()
     }
 
+    #[inline]
     fn add(&mut self, wanted: Wanted<'c>, since: Since, item: Option<&'c Item>) {
         self.is_plain &= since == Since::Ever;
         self.checks.push(Check {

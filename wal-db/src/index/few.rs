@@ -35,6 +35,7 @@ impl<T> Few<T> {
         }
     }
 
+    #[inline]
     pub(super) fn iter(&self) -> slice::Iter<'_, T> {
         self.as_slice().iter()
     }
@@ -48,6 +49,7 @@ impl<T> Few<T> {
     }
 
     /// Calls `take` with each.
+    #[inline]
     pub(super) fn for_each(self, mut take: impl FnMut(T)) {
         match self {
             Few::None => {}

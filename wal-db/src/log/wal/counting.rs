@@ -61,6 +61,7 @@ impl Wal {
 
 impl Counting {
     /// That the log can be used from here, and that this thread is not the one that appends alone.
+    #[inline]
     pub(crate) fn check_usable(&self) -> Result<()> {
         self.writer.check_usable()?;
         self.writer.turnstile.check_not_passed()
@@ -168,6 +169,7 @@ impl Counting {
     }
 
     /// That none has.
+    #[inline]
     pub(crate) fn check_not_failed(&self) -> Result<()> {
         match self.has_failed() {
             true => Err(self.writer.poisoned()),
