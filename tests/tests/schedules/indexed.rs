@@ -13,7 +13,7 @@ use super::{
 
 const OF_A: Labels = Labels::FIRST.and(Labels::A);
 const OF_B: Labels = Labels::FIRST.and(Labels::B);
-const IN_S: Labels = Labels::FIRST.and(Labels::S);
+pub(crate) const IN_S: Labels = Labels::FIRST.and(Labels::S);
 const ALL: Labels = OF_A.and(OF_B).and(IN_S);
 
 fn start(kept: &Kept, threads: &[fn(&Kept)]) -> Vec<shuttle::thread::JoinHandle<()>> {
@@ -36,7 +36,7 @@ fn any_log() -> Witness {
 }
 
 /// A log with some events that parts of an index are made of.
-fn with_events() -> Witness {
+pub(crate) fn with_events() -> Witness {
     let log = any_log();
     let kept = Kept::of(&log);
     kept.append(OF_B);
@@ -55,13 +55,13 @@ fn once(kept: &Kept) {
     kept.append_if(&[OF_A], vec![Asked::Never(Labels::A)], and_sync());
 }
 
-fn append(kept: &Kept) {
+pub(crate) fn append(kept: &Kept) {
     kept.append(OF_B);
     let _ = kept.log.append(600);
     kept.append(ALL);
 }
 
-fn append_to_stream(kept: &Kept) {
+pub(crate) fn append_to_stream(kept: &Kept) {
     (0..3).for_each(|_| kept.append(IN_S));
 }
 
@@ -140,11 +140,11 @@ fn refuse(kept: &Kept) {
     }
 }
 
-fn cut_end(kept: &Kept) {
+pub(crate) fn cut_end(kept: &Kept) {
     cut(&kept.log);
 }
 
-fn drop_some(kept: &Kept) {
+pub(crate) fn drop_some(kept: &Kept) {
     move_head(&kept.log);
 }
 

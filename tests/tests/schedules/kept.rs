@@ -101,6 +101,10 @@ impl Kept {
         }
     }
 
+    pub(crate) fn index(&self) -> &Indexed<First> {
+        &self.index
+    }
+
     /// Whose calls may fail from now on.
     pub(crate) fn that_may_fail(self) -> Kept {
         Kept {
@@ -269,7 +273,7 @@ impl Kept {
         }
     }
 
-    fn tell(&self, asked: Vec<Asked>, answer: Answer, begun: Begun) {
+    pub(crate) fn tell(&self, asked: Vec<Asked>, answer: Answer, begun: Begun) {
         let mut notes = self.log.notes();
         let heads = notes.heads.len();
         notes.told.push(Told {
@@ -280,7 +284,7 @@ impl Kept {
         });
     }
 
-    fn has_found(
+    pub(crate) fn has_found(
         &self,
         what: &'static str,
         labels: Labels,
@@ -299,7 +303,7 @@ impl Kept {
     }
 
     /// That there is a reason for an error.
-    fn allow(&self, error: &WalError) {
+    pub(crate) fn allow(&self, error: &WalError) {
         let notes = self.log.notes();
         let is_allowed = self.may_fail
             || match error {

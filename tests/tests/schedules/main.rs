@@ -20,6 +20,7 @@ mod asked;
 mod closing;
 mod deciding;
 mod disk;
+mod entities;
 mod explore;
 mod failing;
 mod indexed;
