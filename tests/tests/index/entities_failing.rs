@@ -2,17 +2,17 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    MemStore, Wal, WalError, WalRecord,
+    MemStore, Meta, Wal, WalError, WalRecord,
     index::Indexed,
     state::{At, Decision, Entities, EntitiesConfig, State, TransactError},
     testing::{SimDisk, sim::Call},
 };
-use wal_tests::faults::{EIO, ENOSPC, from_then_on};
+use wal_tests::faults::{EIO, ENOSPC, from_then_on, once};
 
 use super::{
     Thing,
@@ -177,6 +177,96 @@ fn code_of_events_and_states_that_uses_entities_waits_for_nothing() {
         assert_eq!(notes.read("b", |noted| noted.0).unwrap(), 9);
         *NOTES.lock().unwrap() = None;
     });
+}
+
+/// Asks for an entity when it is dropped, wherever that is.
+#[derive(Debug, Serialize, Deserialize, WalRecord)]
+#[wal(name = "loud")]
+struct Loud {
+    number: u64,
+}
+
+static LOUD: Mutex<Option<Entities<Count>>> = Mutex::new(None);
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        let Some(entities) = LOUD.lock().unwrap().clone() else {
+            return;
+        };
+        if let Err(WalError::Reentrant) = entities.peek("a", |_| ()) {
+            REFUSED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Count(u64);
+
+impl State for Count {
+    type Event = Loud;
+
+    fn apply(&mut self, event: Loud, _: At) {
+        self.0 += 1;
+        assert!(event.number != 13, "bad luck");
+    }
+}
+
+#[test]
+fn events_that_use_entities_when_they_are_dropped_wait_for_nothing() {
+    wal_tests::within("entities in drops of events", || {
+        let wal = Wal::with_store_and_config(MemStore::new(), wal_tests::quiet_heap()).unwrap();
+        let log = wal.typed::<Loud>().unwrap().indexed().unwrap();
+        let entities = log.entities::<Count>(EntitiesConfig::new());
+        *LOUD.lock().unwrap() = Some(entities.clone());
+        let decide = |numbers: &[u64], meta: Meta| {
+            let events = |decision: Decision<Loud>, &number: &u64| decision.event(Loud { number });
+            entities.transact("a", |_, _| {
+                let decision = numbers.iter().fold(Decision::new(()), events);
+                Ok::<_, &str>(decision.event_with_meta(Loud { number: 0 }, meta.clone()))
+            })
+        };
+        decide(&[1, 2], Meta::new()).unwrap();
+        assert_eq!(entities.read("a", |count| count.0).unwrap(), 3);
+        let before = REFUSED.load(Ordering::Relaxed);
+        // Metadata that cannot be stored, another stream, and a state that panics in the middle.
+        decide(&[3], Meta::new().with_entry(1, b"reserved")).unwrap_err();
+        assert!(REFUSED.load(Ordering::Relaxed) >= before + 2);
+        decide(&[4], of("b")).unwrap();
+        decide(&[13, 5], Meta::new()).unwrap_err();
+        *LOUD.lock().unwrap() = None;
+    });
+}
+
+#[test]
+fn what_was_taken_in_before_an_event_that_could_not_be_read_is_durable_when_it_is_told() {
+    let mut failed = 0;
+    for nth in 0.. {
+        let disk = SimDisk::new();
+        let wal = disk.open("log", wal_tests::quiet()).unwrap();
+        let log: Indexed<Thing> = wal.typed().unwrap().indexed().unwrap().with_others(true);
+        // They are read one by one.
+        let large = |number| Thing::Moved {
+            number,
+            ballast: vec![0; 3000],
+        };
+        let lsns = [1, 2, 3].map(|number| log.log().append_with_meta(&large(number), &of("a")).unwrap());
+        // One that is passed over.
+        let other = OldNote { number: 4 };
+        let _ = wal.typed().unwrap().append_with_meta(&other, &of("a")).unwrap();
+        wal.drain().unwrap();
+        let accounts = accounts(&log, 10);
+        disk.behave(|behaviour| behaviour.fault = once(Call::Read, nth, EIO));
+        let first = accounts.read("a", |account| account.cents);
+        disk.heal();
+        assert_eq!(accounts.read("a", |account| account.cents).unwrap(), 3);
+        assert!(wal.status().durable > lsns[2], "{nth}: {first:?}");
+        match first {
+            Ok(_) => break,
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(failed > 3, "{failed}");
 }
 
 #[test]

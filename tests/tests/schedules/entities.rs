@@ -43,7 +43,9 @@ struct Streams {
 
 impl Streams {
     fn of(kept: Kept) -> Streams {
-        let config = EntitiesConfig::new().with_cached(choose(3));
+        let config = EntitiesConfig::new()
+            .with_cached(choose(3))
+            .with_dropped(choose(2) == 0);
         Streams {
             entities: kept.index().entities(config),
             kept,

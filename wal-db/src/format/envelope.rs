@@ -335,7 +335,7 @@ pub(crate) fn put_entry(entries: &mut Vec<u8>, key: u8, value: &[u8]) -> bool {
     }
     if start == entries.len() {
         match entries.capacity() {
-            // As below, and without what it takes to have more room.
+            // The first entry gets just its room, without the longer way by which a list grows.
             0 => *entries = Vec::with_capacity(taken),
             _ => entries.reserve(taken),
         }

@@ -25,8 +25,6 @@ pub(super) struct Checks<'c> {
     end: &'c Option<Option<Lsn>>,
     /// What comes before it has been looked at.
     looked_to: Lsn,
-    /// Whether nothing but what comes can break it.
-    is_plain: bool,
     /// It holds as long as this is the newest record that the index has taken in.
     holds_with: Option<Lsn>,
 }
@@ -59,7 +57,6 @@ impl<'c> Checks<'c> {
             checks: Few::default(),
             end: &condition.end,
             looked_to: Lsn::ZERO,
-            is_plain: condition.end.is_none(),
             holds_with: None,
         };
         if let Some(id) = condition.command {
@@ -79,7 +76,6 @@ impl<'c> Checks<'c> {
 
     #[inline]
     fn add(&mut self, wanted: Wanted<'c>, since: Since, item: Option<&'c Item>) {
-        self.is_plain &= since == Since::Ever;
         self.checks.push(Check {
             wanted,
             since,
@@ -98,7 +94,11 @@ impl<'c> Checks<'c> {
             };
             if self.checks.iter().all(has_none) {
                 self.looked_to = parts.next();
-                self.holds_with = (self.is_plain && parts.are_known()).then(|| noted.newest_taken());
+                let is_ever = |check: &Check<'_>| check.since == Since::Ever;
+                let only_what_comes_breaks_it = self.end.is_none() && self.checks.iter().all(is_ever);
+                if only_what_comes_breaks_it && parts.are_known() {
+                    self.holds_with = Some(noted.newest_taken());
+                }
                 return true;
             }
             let is_quick =
@@ -124,10 +124,10 @@ impl<'c> Checks<'c> {
                     // The index forgets what is dropped from the beginning, and that may have happened a moment ago.
                     let there = index.counting.there();
                     check.check_since(wal, &there, next)?;
-                    match check.holds(None, self.looked_to, &there) {
-                        true => break,
-                        false => return Err(check.broken(None)),
+                    if !check.holds(None, self.looked_to, &there) {
+                        return Err(check.broken(None));
                     }
+                    break;
                 };
                 match read(wal, index, lsn) {
                     Ok(record) if is_wanted(&check.wanted, &record) => {

@@ -386,6 +386,11 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
         })
     }
 
+    /// What tells the index of a log from those of others, while it is there.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.index).addr()
+    }
+
     pub(crate) fn counting(&self) -> &Counting {
         &self.index.counting
     }

@@ -333,7 +333,6 @@ impl<E: WalDecodeOwned, C: Codec> Indexed<E, C> {
                     outcome: Ok(Decided { value, lsns }),
                 });
             }
-            counting.in_closure(|| drop((events, value)));
         }
     }
 

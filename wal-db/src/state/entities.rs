@@ -1,6 +1,6 @@
 //! A state for each stream, of which those in use are in memory.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use super::{
     At, Decided, Decision, EntitiesStatus, Now, Pending, Rebuilt, State, TransactError, cache::Cache,
@@ -16,7 +16,7 @@ use crate::{
     index::{Indexed, Item, Query, Wanted},
     log::{Counting, Placed, There},
     lsn::Lsn,
-    sync::Arc,
+    sync::{Arc, thread_local},
 };
 
 /// A state for each stream of a log, for any number of threads: a cheap handle, whose clones share the states. Where a
@@ -78,7 +78,7 @@ use crate::{
 /// # After a failure
 /// If [`apply`](State::apply) panics, the event is a fact all the same, and the next use folds the entity again. So it does if
 /// the end of the log was [cut off](crate::Wal::truncate_after). An event that cannot be decoded is an error of its entity,
-/// and of no other.
+/// and of no other; a record whose header cannot be read may be in any stream, and is one of all.
 pub struct Entities<S: State, C: Codec = DefaultCodec> {
     shared: Arc<Shared<S, C>>,
 }
@@ -304,6 +304,7 @@ impl<S: State + Default, C: Codec> Entities<S, C> {
         let kept = cache.get(&item);
         let query = Query::from(item);
         let queries = [log.wanted(&query)?];
+        let _held = Held::of(log.address())?;
         let mut kept = kept.lock();
         let mut dropped_to = None;
         loop {
@@ -322,12 +323,44 @@ impl<S: State + Default, C: Codec> Entities<S, C> {
                 Err(WalError::ApplyPanicked { .. }) => false,
                 _ => return ran,
             };
-            // A state that uses the log when it is dropped would wait for itself.
-            counting.in_closure(|| *kept = None);
+            *kept = None;
             if !is_another_log {
                 return ran;
             }
         }
+    }
+}
+
+thread_local! {
+    /// The logs of which this thread has an entity locked.
+    static HELD: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread has an entity of a log locked, and would wait for itself if code of the program that runs meanwhile, wherever
+/// that is, asked for another one: two threads might do so the other way round.
+struct Held(usize);
+
+impl Held {
+    fn of(log: usize) -> Result<Held> {
+        let is_held = HELD.try_with(|held| {
+            let is_held = held.borrow().contains(&log);
+            if !is_held {
+                held.borrow_mut().push(log);
+            }
+            is_held
+        });
+        // A list that is gone has nothing in it: the thread ends.
+        match is_held.unwrap_or(false) {
+            true => Err(WalError::Reentrant),
+            false => Ok(Held(log)),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // There is nothing to take from a list that is gone.
+        let _ = HELD.try_with(|held| held.borrow_mut().retain(|log| *log != self.0));
     }
 }
 
@@ -409,8 +442,6 @@ impl<S: State> Basis for Deciding<'_, S> {
                 self.entity.rests_on = placed.end();
                 let at = At::committed(*lsn).with_meta(&meta);
                 self.entity.rebuilt.apply(event, at, 1, Some(counting))?;
-            } else {
-                counting.in_closure(|| drop(event));
             }
         }
         Ok(())
@@ -447,12 +478,14 @@ impl<S: State> Deciding<'_, S> {
                     entity.first.get_or_insert(event.lsn);
                 }
             });
-            entity.rebuilt.apply_all(events, Some(counting))?;
+            let applied = entity.rebuilt.apply_all(events, Some(counting));
+            // Also of those before one that cannot be read.
+            if let Some(last) = entity.rebuilt.last.filter(|_| entity.rebuilt.events > before) {
+                entity.rests_on = counting.durable_target(last)?;
+            }
+            applied?;
         }
         entity.rebuilt.has_all_before(next);
-        if let Some(last) = entity.rebuilt.last.filter(|_| entity.rebuilt.events > before) {
-            entity.rests_on = counting.durable_target(last)?;
-        }
         Ok(())
     }
 }

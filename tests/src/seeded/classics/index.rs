@@ -84,9 +84,16 @@ pub(super) const INDEX: &[Bug] = &[
         &["index::entities::entities_of_a_log_without_its_beginning_are_refused_unless_that_is_allowed"],
     ),
     classic(
-        "events-are-made-outside-closures",
-        "code that makes an event of an entity can ask for the entity, and waits for itself",
-        &["index::entities_failing::code_of_events_and_states_that_uses_entities_waits_for_nothing"],
+        "who-has-an-entity-asks-for-another",
+        "code of the program that runs while an entity is locked can ask for one, and waits for itself",
+        &["index::entities_failing::events_that_use_entities_when_they_are_dropped_wait_for_nothing"],
+    ),
+    classic(
+        "half-a-fold-rests-on-nothing",
+        "an answer is told before the events are durable that were read before one that could not be",
+        &[
+            "index::entities_failing::what_was_taken_in_before_an_event_that_could_not_be_read_is_durable_when_it_is_told",
+        ],
     ),
     classic(
         "one-entity-for-two",
