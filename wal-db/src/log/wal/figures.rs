@@ -73,6 +73,9 @@ impl Wal {
     /// Where the log ends: every record has a lower LSN, and every one to come this or a higher one. It is the highest
     /// position that [`iter_from`](Self::iter_from), [`tail`](Self::tail), [`hold`](Self::hold) and
     /// [`truncate_before`](Self::truncate_before) take.
+    ///
+    /// Go on from where a reader says that it is ([`next_lsn`](crate::Tail::next_lsn), a [`Position`](crate::Position)), and
+    /// not from here: the next record may come here after a cut as well, so a reader that begins here is not told of the cut.
     pub fn end(&self) -> Lsn {
         Lsn::from_pos(self.view().end())
     }
