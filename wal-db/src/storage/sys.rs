@@ -11,7 +11,7 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct System;
 
-const PREPARE_STEP: u64 = 4 << 20;
+const PREPARE_STEP: u64 = 512 << 10;
 
 impl FileSystem for System {
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn Dir>> {

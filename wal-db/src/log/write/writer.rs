@@ -90,6 +90,9 @@ impl Drain for Writer {
     }
 }
 
+/// Up to so much, as much space is made ready ahead of the tail as was written.
+const AHEAD_EARLY: u64 = 4 << 20;
+
 /// The most space that is made ready ahead of the tail, see [`Writer::ahead`]. After a crash all of it is looked at.
 const AHEAD_MAX: u64 = 64 << 20;
 
@@ -249,7 +252,9 @@ impl Writer {
     }
 
     fn ahead(&self, tail: u64) -> u64 {
-        (tail.saturating_sub(self.report.end.pos()) / 4)
+        let written = tail.saturating_sub(self.report.end.pos());
+        (written / 4)
+            .max(written.min(AHEAD_EARLY))
             .max(self.base.store.prepare_step())
             .min(AHEAD_MAX)
             .min(self.segments(SEGMENTS_AHEAD))
