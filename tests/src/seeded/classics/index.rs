@@ -56,7 +56,7 @@ pub(super) const INDEX: &[Bug] = &[
     classic(
         "what-has-come-is-not-decided-on",
         "a decision is appended although an event of its queries came meanwhile",
-        &["index::decisions::threads_that_want_several_of_something_get_all_or_none"],
+        &["index::decisions::a_decision_gets_through_however_often_others_come_between"],
     ),
     classic(
         "entity-has-events-of-another",
