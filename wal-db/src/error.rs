@@ -276,9 +276,8 @@ pub enum WalError {
     )]
     Reentrant,
 
-    /// A state panicked when it took in an event. The event is in the log, and the state cannot be used. The next use folds
-    /// it again. If that panics as well, all later ones of a [`Store`](crate::state::Store) say so, until the end of the log is
-    /// cut off; [`Entities`](crate::state::Entities) try each time.
+    /// A state panicked when it took in an event. The event is in the log, and the next use folds the state again. If that panics,
+    /// too, a [`Store`](crate::state::Store) says so until the end of the log is cut off, and entities try each time.
     #[error(
         "the state panicked when it applied the event at LSN {lsn}: {message}; mend `State::apply`, which has to take \
         every event of the log, and start the program again"

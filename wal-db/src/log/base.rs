@@ -135,10 +135,15 @@ impl Extent {
         if pos >= self.dropped {
             return Ok(());
         }
-        Err(WalError::Truncated {
+        Err(self.truncated(pos))
+    }
+
+    /// That what is at `pos` was dropped from the beginning.
+    pub(crate) fn truncated(&self, pos: u64) -> WalError {
+        WalError::Truncated {
             lsn: Lsn::from_pos(pos),
             head: Lsn::from_pos(self.head),
-        })
+        }
     }
 }
 

@@ -21,6 +21,14 @@ pub struct Location {
     pub time: SystemTime,
 }
 
+/// That nothing was cut off of what a reader at `pos` has read.
+pub(crate) fn check_followed(extent: &Extent, pos: u64) -> Result<()> {
+    match extent.timeline.cut_behind(pos) {
+        Some(cut) => Err(cut_back(cut)),
+        None => Ok(()),
+    }
+}
+
 /// The error for a reader that knows records that were cut off.
 pub(crate) fn cut_back(cut: EpochStart) -> WalError {
     WalError::CutBack {
@@ -125,10 +133,7 @@ impl View {
 
     /// That nothing was cut off of what a reader at `pos` has read.
     pub(crate) fn check_followed(&self, pos: u64) -> Result<()> {
-        match self.base.extent().timeline.cut_behind(pos) {
-            Some(cut) => Err(cut_back(cut)),
-            _ => Ok(()),
-        }
+        check_followed(&self.base.extent(), pos)
     }
 
     pub(crate) fn check_end(&self, pos: u64) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::{
     error::{Result, WalError},
     log::{
         base::Extent,
-        read::seek::cut_back,
+        read::seek::check_followed,
         write::{
             dictionary::Described,
             truncate::Needs,
@@ -234,10 +234,7 @@ impl There {
 
     /// That nothing was cut off of what was read before `lsn`.
     pub(crate) fn check_followed(&self, lsn: Lsn) -> Result<()> {
-        match self.0.timeline.cut_behind(lsn.pos()) {
-            Some(cut) => Err(cut_back(cut)),
-            None => Ok(()),
-        }
+        check_followed(&self.0, lsn.pos())
     }
 
     /// That no record was dropped from the beginning of the log.
@@ -250,10 +247,7 @@ impl There {
 
     /// That what is at `lsn` was dropped from the beginning.
     pub(crate) fn truncated(&self, lsn: Lsn) -> WalError {
-        WalError::Truncated {
-            lsn,
-            head: Lsn::from_pos(self.0.head),
-        }
+        self.0.truncated(lsn.pos())
     }
 
     /// That no record from `lsn` on was dropped from the beginning.
