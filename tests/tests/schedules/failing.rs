@@ -30,6 +30,11 @@ fn append(log: &Witness) {
     while log.append_batch(2, 200).is_ok() && log.sync().is_ok() && log.appended().count_ones() < 12 {}
 }
 
+/// Records that do not go through staging memory.
+fn append_long(log: &Witness) {
+    while log.append(3000).is_ok() && log.appended().count_ones() < 12 {}
+}
+
 fn wait_for_ticket(log: &Witness) {
     while let Ok((id, ticket)) = log.append_with_ticket(20) {
         if ticket.wait().is_err() || log.appended().count_ones() >= 12 {
@@ -44,7 +49,7 @@ fn a_flush_that_fails_is_heard_by_all() {
     explore(400, || {
         let log = Witness::new(any_config());
         log.disk.fail(Call::Sync, choose(4));
-        beside(&log, &[commit, append, wait_for_ticket]);
+        beside(&log, &[commit, [append, append_long][choose(2)], wait_for_ticket]);
         log.check();
     });
 }
@@ -54,7 +59,7 @@ fn a_write_that_fails_is_heard_by_all() {
     explore(400, || {
         let log = Witness::new(any_config());
         log.disk.fail(Call::Write, choose(5));
-        beside(&log, &[commit, append, wait_for_ticket]);
+        beside(&log, &[commit, [append, append_long][choose(2)], wait_for_ticket]);
         log.check();
     });
 }
@@ -65,8 +70,7 @@ fn space_that_cannot_be_taken_is_heard_of_by_all() {
     explore(1_600, || {
         let log = Witness::new(quiet().with_background_flush(choose(2) == 0));
         log.disk.fail(Call::Allocate, choose(2));
-        let append = |log: &Witness| while log.append(3000).is_ok() && log.appended().count_ones() < 12 {};
-        beside(&log, &[commit, append]);
+        beside(&log, &[commit, append_long]);
         log.check();
     });
 }

@@ -93,6 +93,10 @@ impl Held<'_> {
 
     /// Writes the oldest block if the tail has left it.
     pub(crate) fn write_block(&mut self) -> Result<()> {
+        if self.writer.is_poisoned() {
+            // The place of a long record may have been left empty, and would be waited for here.
+            return Err(self.writer.in_doubt());
+        }
         self.write_pending()?;
         match self.committer.consumer.next(&self.writer.ring) {
             Some(closed) => self.write_closed(closed),
