@@ -1,6 +1,8 @@
 //! What can go wrong, as facts with numbers.
 
+mod consumer;
 mod corruption;
+mod io_error;
 pub(crate) mod path_text;
 mod snapshot;
 mod typed;
@@ -14,6 +16,7 @@ use std::{
 
 use self::path_text::Of;
 pub use self::{
+    consumer::ConsumerError,
     corruption::{Corruption, CorruptionReason},
     snapshot::SnapshotError,
     typed::TypedError,
@@ -376,6 +379,10 @@ pub enum WalError {
     /// A typed record could not be written or read.
     #[error(transparent)]
     Typed(#[from] TypedError),
+
+    /// A consumer cannot be used, or has stopped.
+    #[error(transparent)]
+    Consumer(#[from] ConsumerError),
 }
 
 impl WalError {
@@ -543,54 +550,6 @@ impl WalError {
             },
             error => error.about_taken(lsn),
         }
-    }
-
-    /// The kind of the I/O error that says the same.
-    fn kind(&self) -> io::ErrorKind {
-        use io::ErrorKind;
-        match self {
-            WalError::Io { source, .. } => source.kind(),
-            WalError::Full { kind, .. } | WalError::NotDurable { kind, .. } => *kind,
-            WalError::NoStagingSpace { .. } => ErrorKind::StorageFull,
-            WalError::Locked { .. } => ErrorKind::ResourceBusy,
-            WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
-            WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,
-            WalError::RecordTooLarge { .. }
-            | WalError::BatchTooLarge { .. }
-            | WalError::BeyondEnd { .. }
-            | WalError::OtherLog { .. }
-            | WalError::Diverged { .. }
-            | WalError::Config { .. } => ErrorKind::InvalidInput,
-            WalError::Corruption(_)
-            | WalError::NotALog { .. }
-            | WalError::UnsupportedVersion { .. }
-            | WalError::Typed(_) => ErrorKind::InvalidData,
-            _ => ErrorKind::Other,
-        }
-    }
-}
-
-/// For programs whose own errors are [`io::Error`]s: the kind that fits best, with the [`WalError`] as its source.
-///
-/// ```
-/// use std::io;
-/// use wal_db::{MemStore, Wal};
-/// fn log() -> io::Result<()> {
-///     let wal = Wal::with_store(MemStore::new())?;
-///     wal.append_and_sync(b"a record")?;
-///     Ok(())
-/// }
-/// # log().unwrap();
-/// ```
-impl From<WalError> for io::Error {
-    fn from(error: WalError) -> Self {
-        io::Error::new(error.kind(), error)
-    }
-}
-
-impl From<io::Error> for WalError {
-    fn from(source: io::Error) -> Self {
-        WalError::io("using the log")(source)
     }
 }
 

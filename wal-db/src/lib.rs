@@ -47,6 +47,7 @@
 extern crate self as wal_db;
 
 mod config;
+pub mod consumer;
 mod error;
 pub mod event;
 mod for_now;

@@ -32,6 +32,10 @@ pub(crate) use std::sync::{Arc, atomic::Ordering};
 pub(crate) use std::sync::{LazyLock, OnceLock};
 
 pub(crate) use crossbeam_utils::CachePadded;
+/// Threads that borrow from the one that starts them. No model has them.
+pub(crate) mod scoped {
+    pub(crate) use std::thread::{Builder, scope};
+}
 pub(crate) use real::{
     AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, RwLock, fence, thread, thread_local,
 };

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{
     format::envelope::{
-        CAUSATION, COMMAND_ID, CORRELATION_ID, EVENT_ID, FIRST_OF_APPLICATION, MAX_METADATA_LEN, MetaRef,
-        STREAM, STREAM_ID, STREAM_NUMBER, TAG, TIME, TIME_REST, put_entry, take_entry,
+        CAUSATION, COMMAND_ID, CONSUMED, CORRELATION_ID, Consumed, EVENT_ID, FIRST_OF_APPLICATION,
+        MAX_METADATA_LEN, MetaRef, STREAM, STREAM_ID, STREAM_NUMBER, TAG, TIME, TIME_REST, put_entry,
+        take_entry,
     },
     lsn::Lsn,
 };
@@ -212,6 +213,15 @@ impl Meta {
             return self.refuse(MetaError::ReservedKey { key });
         }
         self.with(key, bytes)
+    }
+
+    /// Says which event a consumer has handled by appending, or that none was.
+    pub(crate) fn with_consumed(mut self, consumed: Option<Consumed<'_>>) -> Self {
+        take_entry(&mut self.entries, CONSUMED);
+        match consumed {
+            Some(consumed) => self.with(CONSUMED, &consumed.to_bytes()),
+            None => self,
+        }
     }
 
     /// The same, borrowed.

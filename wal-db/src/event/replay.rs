@@ -344,6 +344,12 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
             .position_in(next, taken.map_or(0, |(_, parts)| parts))
     }
 
+    /// Goes on after the record that could not be read, if there was one; where it is.
+    pub(crate) fn pass_over(&mut self) -> Option<Lsn> {
+        self.ended = false;
+        self.kept_back.take()
+    }
+
     /// A record that was not handed out comes again.
     fn go_back(&mut self) -> Result<()> {
         if let Some(lsn) = self.kept_back {

@@ -2,6 +2,8 @@
 
 use std::{cmp::Ordering, fmt};
 
+use super::Cursor;
+
 const LAYOUT_MASK: u8 = 0xF0;
 const LAYOUT: u8 = 0xE0;
 const FLAG_METADATA: u8 = 0x01;
@@ -25,6 +27,7 @@ pub(crate) const TIME_REST: u8 = 7;
 pub(crate) const STREAM_NUMBER: u8 = 8;
 pub(crate) const STREAM_ID: u8 = 9;
 pub(crate) const COMMAND_ID: u8 = 10;
+pub(crate) const CONSUMED: u8 = 11;
 /// Keys from here on are the application's.
 pub(crate) const FIRST_OF_APPLICATION: u8 = 128;
 
@@ -378,9 +381,40 @@ fn misfit(key: u8, value: &[u8]) -> Option<&'static str> {
             "is no number below 1,000 in 2 bytes",
         ),
         STREAM | TAG => (is_text(value), "is not UTF-8"),
+        CONSUMED => (
+            Consumed::parse(value).is_some(),
+            "is not what a consumer has handled",
+        ),
         _ => return None,
     };
     (!fits).then_some(problem)
+}
+
+/// Which event was handled by a consumer when it appended others, all at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Consumed<'a> {
+    pub(crate) log: [u8; 16],
+    pub(crate) lsn: u64,
+    pub(crate) part: u32,
+    pub(crate) consumer: &'a str,
+}
+
+impl<'a> Consumed<'a> {
+    pub(crate) fn parse(value: &'a [u8]) -> Option<Self> {
+        let (numbers, name) = value.split_at_checked(28)?;
+        let mut fields = Cursor(numbers);
+        Some(Consumed {
+            log: fields.take(),
+            lsn: fields.u64(),
+            part: fields.u32(),
+            consumer: std::str::from_utf8(name).ok()?,
+        })
+    }
+
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let (lsn, part) = (self.lsn.to_le_bytes(), self.part.to_le_bytes());
+        [&self.log[..], &lsn, &part, self.consumer.as_bytes()].concat()
+    }
 }
 
 /// Short text is mostly ASCII, which is found out in a quarter of the time.
@@ -390,7 +424,7 @@ fn is_text(value: &[u8]) -> bool {
 
 /// Keys that a later release defines may repeat as well; it is not for this one to say.
 fn repeats(key: u8) -> bool {
-    key == TAG || (COMMAND_ID + 1..FIRST_OF_APPLICATION).contains(&key)
+    key == TAG || (CONSUMED + 1..FIRST_OF_APPLICATION).contains(&key)
 }
 
 /// Most are lengths, and short.

@@ -3,6 +3,7 @@
 //! `docs/format.md` is the normative description; the code links to it and does not restate it.
 
 pub(crate) mod checksum;
+pub(crate) mod consumer;
 pub(crate) mod envelope;
 #[cfg(test)]
 mod example;

@@ -34,7 +34,11 @@ pub use examine::{
     inspect::{Inspection, SegmentInfo, inspect},
     salvage::{Salvage, SalvageItem, salvage},
 };
-pub(crate) use read::dictionary::{Entry, Newer};
+pub(crate) use panics::panic_text;
+pub(crate) use read::{
+    consumer_files::Kept,
+    dictionary::{Entry, Newer},
+};
 pub use read::{
     hold::Hold,
     iter::{RevIter, WalIter},
@@ -45,7 +49,7 @@ pub use read::{
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
-pub(crate) use wal::{Alone, Counting, Placed, States, There};
+pub(crate) use wal::{Alone, Consuming, Counting, Placed, States, There};
 pub use wal::{Start, Status, Wal, verify};
 pub(crate) use write::dictionary::{Describe, Described};
 pub use write::{ticket::Ticket, truncate::Retention};

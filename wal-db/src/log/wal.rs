@@ -1,6 +1,7 @@
 //! The handle of a log.
 
 mod append;
+mod consuming;
 mod counting;
 mod cut;
 mod figures;
@@ -8,7 +9,10 @@ mod read;
 
 use std::{path::Path, sync::Arc};
 
-pub(crate) use self::counting::{Alone, Counting, Placed, States, There};
+pub(crate) use self::{
+    consuming::Consuming,
+    counting::{Alone, Counting, Placed, States, There},
+};
 pub use self::{
     figures::Status,
     read::{Start, verify},

@@ -6,7 +6,7 @@ use super::{At, Snapshot, State};
 use crate::{
     error::{Result, WalError},
     event::{EventLog, Replay, WalDecodeOwned, codec::Codec, replay::Event},
-    log::Counting,
+    log::{Counting, panic_text},
     lsn::Lsn,
 };
 
@@ -173,15 +173,4 @@ pub(super) fn replay_after<S: State, C: Codec>(
         true => events.among_others(),
         false => events,
     })
-}
-
-/// What a panic says. What it was called with is not dropped, because that may panic, too.
-pub(super) fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
-    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        (None, None) => "with no text".to_owned(),
-    };
-    std::mem::forget(panic);
-    text
 }

@@ -8,13 +8,13 @@ use std::{
 
 use super::{
     Rebuilt, State,
-    rebuilt::{panic_text, replay_after},
+    rebuilt::replay_after,
     snapshot::{Files, Form, PassedOver, Snapshot},
 };
 use crate::{
     error::{Result, SnapshotError, WalError},
     event::{EventLog, WalDecodeOwned, codec::Codec},
-    log::{Counting, Needs, States},
+    log::{Counting, Needs, States, panic_text},
     lsn::Lsn,
     position::Position,
     process::{Process, end_thread_of_child},

@@ -222,6 +222,18 @@ impl SideFiles for SideBytes {
         Ok(Box::new(Content(bytes.ok_or(io::ErrorKind::NotFound)?)))
     }
 
+    fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut all = self.0.lock();
+        let file = all.side.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        let mut content = file.to_vec();
+        let place = usize::try_from(offset)
+            .ok()
+            .and_then(|at| content.get_mut(at..)?.get_mut(..bytes.len()));
+        place.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(bytes);
+        *file = content.into();
+        Ok(())
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(self.0.lock().side.keys().cloned().collect())
     }

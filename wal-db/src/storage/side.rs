@@ -9,12 +9,12 @@ use std::{
 use super::fs::{Access, Dir, File, read_at, write_at};
 use crate::{
     error::WalError,
-    format::{run, snapshot},
+    format::{consumer, run, snapshot},
     sync::Arc,
 };
 
-/// Files beside a log, which [snapshots of a state](crate::state) and the runs of an [index](crate::index) are kept in. They
-/// are apart from the stream: a log is opened, read and repaired without them.
+/// Files beside a log, which [snapshots of a state](crate::state), the runs of an [index](crate::index) and what is kept of
+/// [consumers](crate::consumer) are in. They are apart from the stream: a log is opened, read and repaired without them.
 ///
 /// Names are short and made of lowercase letters, digits, `.`, `_` and `-`. Calls come from several threads; files of one name
 /// are made one after another, and may be read and removed meanwhile.
@@ -26,11 +26,24 @@ pub trait SideFiles: Send + Sync {
     /// Those of `content`, before a file that has the name is touched; whatever the medium says. There is no new file then.
     fn create(&self, name: &str, content: &mut dyn io::Read) -> io::Result<()>;
 
-    /// Opens a file. What was opened does not change, even if the file is removed or another one gets its name.
+    /// Opens a file. What was opened does not change, even if the file is removed or another one gets its name; only what
+    /// [`write_at`](Self::write_at) puts there may be seen.
     ///
     /// # Errors
     /// Of the kind [`NotFound`](io::ErrorKind::NotFound) if there is none; whatever the medium says.
     fn open(&self, name: &str) -> io::Result<Box<dyn SideFile>>;
+
+    /// Puts a few bytes, within one sector of 512, in the place of others of a file that is there. They survive the process
+    /// when this returns. They need not survive power loss, but then those from before are there.
+    ///
+    /// Where this is not possible, which is what it says if it is not implemented, a consumer makes a file each time that it
+    /// saves where it is.
+    ///
+    /// # Errors
+    /// Of the kind [`Unsupported`](io::ErrorKind::Unsupported) if it is not possible; whatever the medium says.
+    fn write_at(&self, _name: &str, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// The names of the files that are there, in any order. It may list others that nobody made here.
     ///
@@ -44,7 +57,8 @@ pub trait SideFiles: Send + Sync {
     /// Whatever the medium says.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Returns once every file that is there survives power loss, also those that another process has made.
+    /// Returns once every file that is there survives power loss, also those that another process has made, and what was put
+    /// into them; and none that was removed comes back.
     ///
     /// # Errors
     /// Whatever the medium says.
@@ -186,7 +200,7 @@ fn check_ours(file: &dyn File, name: &OsStr) -> io::Result<()> {
     let mut start = [0; snapshot::MAGIC.len()];
     let len = read_at(file, 0, &mut start)?;
     let start = &start[..len];
-    if snapshot::may_be_one(start) || run::may_be_one(start) {
+    if snapshot::may_be_one(start) || run::may_be_one(start) || consumer::may_be_one(start) {
         return Ok(());
     }
     let what = format!("{} is somebody else's file", Path::new(name).display());
@@ -225,6 +239,11 @@ impl SideFiles for SideDir {
         Ok(Box::new(Content(file)))
     }
 
+    fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = self.dir()?.open(name.as_ref(), Access::Write)?;
+        write_at(&*file, offset, bytes)
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let names = match self.dir() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -244,7 +263,19 @@ impl SideFiles for SideDir {
         match self.dir() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             dir => {
-                dir?.sync()?;
+                let dir = dir?;
+                for name in dir.list()? {
+                    let is_written_in_place = name
+                        .to_str()
+                        .is_some_and(|name| consumer::name_and_number(name).is_some());
+                    if is_written_in_place {
+                        match dir.open(&name, Access::Write) {
+                            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                            file => file?.sync_data()?,
+                        }
+                    }
+                }
+                dir.sync()?;
                 self.above.sync()
             }
         }

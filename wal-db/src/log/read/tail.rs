@@ -200,6 +200,16 @@ impl Tail {
         }
     }
 
+    /// Sleeps until there may be more than there was, the log has ended, or somebody has woken its followers. Not if
+    /// `is_called`.
+    pub(crate) fn sleep_unless(&self, is_called: impl FnOnce() -> bool) {
+        let there = self.walker.end();
+        let base = &self.view.base;
+        base.progress.sleep_unless(None, || {
+            self.bound() > there || base.is_finished() || self.view.is_poisoned() || is_called()
+        });
+    }
+
     fn bound(&self) -> u64 {
         match self.follow {
             Follow::Durable => self.view.base.durable(),

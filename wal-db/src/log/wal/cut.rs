@@ -49,8 +49,13 @@ impl Wal {
         self.writer()?.truncate_before(lsn)
     }
 
-    /// Drops old records by size and age, except those that a [`Hold`] still needs, and returns where the log starts
-    /// now. Fails as [`truncate_before`](Self::truncate_before).
+    /// Drops old records by size and age, except those that a [`Hold`] or a [consumer](crate::consumer) still needs, and
+    /// returns where the log starts now.
+    ///
+    /// # Errors
+    /// As [`truncate_before`](Self::truncate_before). [`WalError::Consumer`](crate::WalError::Consumer) if what is kept of a
+    /// consumer cannot be read (nothing was dropped), or if too much is kept for one:
+    /// [`Retention::with_max_kept_for_consumers`].
     pub fn retain(&self, retention: &Retention) -> Result<Lsn> {
         self.writer()?.retain(retention)
     }

@@ -1,6 +1,6 @@
 //! Copies of a log that is in use.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{collections::BTreeSet, io, ops::Range, path::Path};
 
 use super::writer::Writer;
 use crate::{
@@ -13,7 +13,12 @@ use crate::{
         base::{Base, mark_after},
         examine::verify,
         open::reader,
-        read::{buffer::BUFFER_LEN, find, view::View},
+        read::{
+            buffer::BUFFER_LEN,
+            consumer_files::{self, ConsumerFiles},
+            find,
+            view::View,
+        },
     },
     lsn::Lsn,
     position::Position,
@@ -48,7 +53,11 @@ impl View {
         manifest_of_now: impl Fn() -> Result<Manifest>,
     ) -> Result<Lsn> {
         for _ in 0..TRIES {
-            let copied = manifest_of_now().and_then(|manifest| self.try_backup(path, manifest));
+            // Before it is known where the copy ends, which is not before they are then.
+            let head = self.base.now().head;
+            let consumers = self.copy_consumers()?;
+            let copied =
+                manifest_of_now().and_then(|manifest| self.try_backup(path, manifest, head, &consumers));
             if let Some(end) = copied.map_err(|error| error.located(Some(path)))? {
                 return Ok(end);
             }
@@ -58,7 +67,13 @@ impl View {
     }
 
     /// `None` if a truncation took away what was to be copied.
-    fn try_backup(&self, path: &Path, mut manifest: Manifest) -> Result<Option<Lsn>> {
+    fn try_backup(
+        &self,
+        path: &Path,
+        mut manifest: Manifest,
+        head_before: u64,
+        consumers: &[consumer_files::Copy],
+    ) -> Result<Option<Lsn>> {
         let making = || WalError::io("making a backup");
         let staged = self.staged();
         let staged = staged.filter(|staged| staged.base.extent().head_group == manifest.mark.pos);
@@ -79,6 +94,9 @@ impl View {
         // The beginning may have been removed meanwhile, and with it some of what was copied.
         let extent = self.base.now();
         if extent.head_group > end || extent.head > end && extent.head_group != end {
+            return Ok(None);
+        }
+        if self.lack_events(consumers, head_before..extent.head) {
             return Ok(None);
         }
         (manifest.head, manifest.head_group) = (extent.head, extent.head_group);
@@ -111,10 +129,24 @@ impl View {
         if !states_now.is_some_and(|now| now.is_superset(&states)) {
             return Ok(None);
         }
+        put_consumers(&mut copy, consumers).map_err(making())?;
         copy.finish(end, &bytes).map_err(making())?;
         check(copy.path())?;
         copy.keep();
         Ok(Some(Lsn::from_pos(end + GROUP_HEADER_LEN as u64)))
+    }
+
+    /// Whether some that were copied need something that was `dropped` meanwhile: they have read on, and the copies have not.
+    fn lack_events(&self, consumers: &[consumer_files::Copy], dropped: Range<u64>) -> bool {
+        let needs = consumers.iter().filter_map(|consumer| consumer.needs);
+        let mut needs = needs.filter(|(log, _)| *log == self.base.log);
+        needs.any(|(_, from)| dropped.contains(&from.pos()))
+    }
+
+    /// What is kept of the consumers, as it is now.
+    fn copy_consumers(&self) -> Result<Vec<consumer_files::Copy>> {
+        let files = self.base.store.shared().side_files();
+        files.map_or(Ok(Vec::new()), |files| ConsumerFiles::new(files).copies())
     }
 
     /// Copies the snapshots that can be read and have nothing after `end`; returns which states have one that fits the log as
@@ -184,6 +216,12 @@ impl View {
         }
         Ok(())
     }
+}
+
+fn put_consumers(copy: &mut Copy, consumers: &[consumer_files::Copy]) -> io::Result<()> {
+    consumers
+        .iter()
+        .try_for_each(|consumer| copy.put_beside(&consumer.file, &mut &consumer.bytes[..]))
 }
 
 fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {

@@ -10,13 +10,16 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    error::{Result, WalError},
+    error::{ConsumerError, Result, WalError},
     format::{GROUP_HEADER_LEN, Manifest, Mark, timeline::EpochStart},
     log::{
         base::{Extent, mark_after},
         clock,
         open::keeper::{self, Left},
-        read::{dictionary::Set, find, hold::Holds, record::RecordKind, scan::Walker},
+        read::{
+            consumer_files::ConsumerFiles, dictionary::Set, find, hold::Holds, record::RecordKind,
+            scan::Walker,
+        },
     },
     lsn::{Lsn, Pos},
     sync::Arc,
@@ -191,6 +194,9 @@ impl Writer {
     /// it is given, and only if `epoch` is the newest one, if that is given. Nobody can ask for more to be kept meanwhile.
     /// Returns where it starts now.
     fn move_head(&self, target: u64, keep: Option<&Holds>, epoch: Option<u32>) -> Result<u64> {
+        // No consumer begins or goes back meanwhile.
+        let _consumers = keep.map(|_| self.consumers.lock());
+        let consumer = keep.map_or(Ok(None), |_| self.slowest_consumer(true))?;
         // No schema is being written meanwhile, so the mark can move.
         let _schemas = self.dictionary.lock();
         let mut manifest = self.manifest.lock();
@@ -200,6 +206,7 @@ impl Writer {
         let mut kept = keep.map(Holds::lock);
         let slowest = kept.as_mut().and_then(|holds| holds.slowest());
         let target = target.min(slowest.unwrap_or(u64::MAX));
+        let target = consumer.map_or(target, |(needed_from, _)| target.min(needed_from.pos()));
         let is_of_another = epoch.is_some_and(|epoch| epoch != extent.timeline.newest().epoch);
         if target <= extent.head || is_of_another {
             return Ok(extent.head);
@@ -291,8 +298,45 @@ impl Writer {
             keep_from =
                 keep_from.max(self.look(|extent| self.first_young(extent, oldest, Pos(needed_from)))?);
         }
+        let keep_from = keep_from.min(needed_from);
         // Somebody may register meanwhile; that is seen when the head moves.
-        self.drop_before(Lsn::from_pos(keep_from.min(needed_from)), Some(&self.holds), None)
+        let head = self.drop_before(Lsn::from_pos(keep_from), Some(&self.holds), None)?;
+        if let Some(max_bytes) = retention.max_kept_for_consumers
+            && let Some((needed_from, name)) = self.slowest_consumer(false)?
+        {
+            let kept_bytes = keep_from.saturating_sub(needed_from.max(head).pos());
+            if kept_bytes > max_bytes {
+                return Err(ConsumerError::KeepsTooMuch {
+                    name,
+                    needed_from,
+                    kept_bytes,
+                    max_bytes,
+                }
+                .into());
+            }
+        }
+        Ok(head)
+    }
+
+    /// The consumer of this log that needs the oldest record, and from where on it needs it. If that `must_last`, none needs
+    /// an older one after a power loss.
+    fn slowest_consumer(&self, must_last: bool) -> Result<Option<(Lsn, String)>> {
+        let Some(files) = self.base.store.shared().side_files().map(ConsumerFiles::new) else {
+            return Ok(None);
+        };
+        let mut slowest = None;
+        for name in files.names()? {
+            if let Some(kept) = files.load(&name)?
+                && kept.cursor.log == self.base.log
+            {
+                let this = (kept.needed_from(), name);
+                slowest = Some(slowest.map_or(this.clone(), |slowest| this.min(slowest)));
+            }
+        }
+        if must_last && slowest.is_some() {
+            files.sync()?;
+        }
+        Ok(slowest)
     }
 
     /// Where the first group starts, from the head on and before `to`, that was written at `oldest` or later, or the
@@ -388,8 +432,7 @@ fn after_cut(start: u64) -> u64 {
 }
 
 /// How much of a log to keep. What any limit gives up is dropped, in whole records, except what a
-/// [`Hold`](crate::Hold) still
-/// needs. A limit holds when [`Wal::retain`](crate::Wal::retain) returns; what is appended later counts the next time.
+/// [`Hold`](crate::Hold) or a [consumer](crate::consumer) still needs. A limit holds when [`Wal::retain`](crate::Wal::retain) returns; what is appended later counts the next time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -401,6 +444,7 @@ fn after_cut(start: u64) -> u64 {
 pub struct Retention {
     max_bytes: Option<u64>,
     max_age: Option<Duration>,
+    max_kept_for_consumers: Option<u64>,
 }
 
 impl Retention {
@@ -409,6 +453,7 @@ impl Retention {
         Retention {
             max_bytes: None,
             max_age: None,
+            max_kept_for_consumers: None,
         }
     }
 
@@ -424,6 +469,14 @@ impl Retention {
     /// is so young: after a clock that went back and forth, too much is kept and never too little.
     pub const fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
+        self
+    }
+
+    /// How many bytes of log may be kept beyond the limits because a [consumer](crate::consumer) has not read them, running or
+    /// not; any number if nothing is said. If one needs more, [`Wal::retain`](crate::Wal::retain) drops what it can, and
+    /// returns [`ConsumerError::KeepsTooMuch`](crate::consumer::ConsumerError::KeepsTooMuch), which names it.
+    pub const fn with_max_kept_for_consumers(mut self, bytes: u64) -> Self {
+        self.max_kept_for_consumers = Some(bytes);
         self
     }
 }

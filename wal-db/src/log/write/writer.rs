@@ -33,7 +33,7 @@ use crate::{
         ring::{Ring, SLACK},
     },
     storage::{WalStore, place},
-    sync::{Arc, Mutex},
+    sync::{Arc, Bell, Mutex},
 };
 
 /// A log that is open for writing: what its readers have, which it stands for by itself, and what writes.
@@ -53,6 +53,9 @@ pub(crate) struct Writer {
     pub(crate) turnstile: Turnstile,
     /// Those whose snapshots a store makes.
     pub(crate) states: Mutex<BTreeMap<String, Option<Weak<dyn Needs>>>>,
+    /// Those that have a handle, each with what rings when the log is closed. Held while the files of consumers change, and
+    /// before every other lock.
+    pub(crate) consumers: Mutex<BTreeMap<String, Arc<Bell>>>,
     /// What all who index the log share.
     pub(crate) index: Mutex<Weak<dyn Any + Send + Sync>>,
     /// Held by what changes the files of an index: one that goes may still be about to.
@@ -160,6 +163,7 @@ impl Writer {
             growth: Growth::new(),
             turnstile: Turnstile::new(),
             states: Mutex::new(BTreeMap::new()),
+            consumers: Mutex::new(BTreeMap::new()),
             index: Mutex::new(Weak::<()>::new()),
             index_files: Mutex::new(()),
             write_through,
@@ -309,11 +313,13 @@ impl Writer {
         let result = result.map_err(WalError::of_what_was_taken);
         *closed = result.is_ok();
         if result.is_ok() || self.is_poisoned() {
-            // Nothing is left to be written, or nothing can be. A writer holds the turn, the space or the manifest.
+            // Nothing is left to be written, or nothing can be. A writer holds one of these.
+            let consumers = self.consumers.lock();
             let _turn = Turn::take(self);
             let _space = self.space.lock();
             let _manifest = self.manifest.lock();
             self.base.store.close();
+            consumers.values().for_each(|bell| bell.ring());
         }
         // What a callback does is not known.
         drop(closed);
