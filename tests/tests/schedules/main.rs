@@ -18,6 +18,7 @@
 mod appending;
 mod asked;
 mod closing;
+mod consumed;
 mod deciding;
 mod disk;
 mod entities;

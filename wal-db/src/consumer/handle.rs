@@ -340,6 +340,8 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
     pub fn rewind(&self, to: impl Into<Start>) -> Result<()> {
         let wal = self.shared.log.wal();
         at_place(wal, to.into(), |place| {
+            // Before it can be seen that nothing is parked any more.
+            self.shared.is_called.store(true, Ordering::SeqCst);
             self.shared.try_change(|book| {
                 wal.seek(place)?;
                 let is_of_another = matches!(

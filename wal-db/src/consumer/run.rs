@@ -330,6 +330,10 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
                 return Ok(Outcome::Waits);
             }
         }
+        if self.is_called.load(Ordering::SeqCst) {
+            // To another place, it may be, and then it does not wait any more and is not to be handled either.
+            return Ok(Outcome::Called { attempts });
+        }
         self.try_out(event, attempts, handler, before_rest)
     }
 
