@@ -1,5 +1,6 @@
 //! What can be forgotten in any log.
 
+mod consumers;
 mod cutting;
 mod index;
 mod reading;
@@ -14,4 +15,5 @@ pub(super) fn classics() -> impl Iterator<Item = &'static Bug> {
         .chain(reading::READING)
         .chain(snapshots::SNAPSHOTS)
         .chain(index::INDEX)
+        .chain(consumers::CONSUMERS)
 }
