@@ -55,9 +55,9 @@ use crate::{
 /// ```
 ///
 /// # What is durable when
-/// Only durable events are handed out. Where it has come to is saved after each event that took some time, and at least
-/// each time that 64 events were handled, without a flush: a crash of the program costs nothing more, and after a power loss the events of up to some
-/// seconds are handled again. An event is never left out. What [`pause`](Self::pause), [`rewind`](Self::rewind),
+/// Only durable events are handed out. Where it has come to is saved each millisecond, and when there is nothing more to be
+/// handed out, without a flush. After a crash of the program, the events of the last millisecond are handled again, and after a
+/// power loss those of some seconds. An event is never left out. What [`pause`](Self::pause), [`rewind`](Self::rewind),
 /// [`retry`](Self::retry), [`skip`](Self::skip) and parking change is durable when they return.
 ///
 /// [`Wal::retain`] and [`Store::compact`](crate::state::Store::compact) keep what a consumer has not

@@ -281,23 +281,21 @@ impl<E: WalDecodeOwned + Send, C: Codec> Shared<E, C> {
             if is_called() || flight.is_halted() {
                 return Ok(Passed::Moved);
             }
-            let found = events.try_next();
-            let event = match found {
+            let event = match events.try_next() {
                 Ok(Some(event)) => event,
                 Ok(None) if !flight.state.lock().slots.is_empty() => {
                     self.sleep_at_end(events, flight, true);
                     continue;
                 }
-                found => {
+                nothing => {
                     // What it is about comes after all that is on its way.
-                    let is_cut = matches!(found, Err(WalError::CutBack { .. }));
+                    let is_cut = matches!(nothing, Err(WalError::CutBack { .. }));
                     flight.wait_for_room(1, || !is_cut && is_called());
                     if flight.is_halted() || !is_cut && is_called() {
                         // It is met again.
                         return Ok(Passed::Moved);
                     }
-                    match self.found(events, found, moves)? {
-                        Next::Event(event) => *event,
+                    match self.found_nothing(events, nothing.err(), moves)? {
                         Next::None => {
                             self.sleep_at_end(events, flight, false);
                             continue;

@@ -24,9 +24,7 @@ use crate::{
     sync::{Deadline, Ordering},
 };
 
-/// Where the consumer is is noted after so many events at the latest,
-const MOST_UNNOTED: u32 = 64;
-/// or after so long.
+/// How often it is noted where the consumer is, while there is more to be handed out.
 const NOTED_EVERY: Duration = Duration::from_millis(1);
 
 /// What came of handing an event out.
@@ -125,26 +123,19 @@ pub(super) enum Passed {
 }
 
 /// When it is to be noted where the consumer is.
-pub(super) struct Pace {
-    since: u32,
-    noted: Instant,
-}
+pub(super) struct Pace(Instant);
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Pace {
-            since: 0,
-            noted: Instant::now(),
-        }
+        Pace(Instant::now())
     }
 
-    /// One event more was handled; whether to note it.
+    /// An event was handled; whether to note it.
     pub(super) fn is_due(&mut self) -> bool {
-        self.since += 1;
         let now = Instant::now();
-        let is_due = self.since >= MOST_UNNOTED || now - self.noted >= NOTED_EVERY;
+        let is_due = now - self.0 >= NOTED_EVERY;
         if is_due {
-            (self.since, self.noted) = (0, now);
+            self.0 = now;
         }
         is_due
     }
@@ -181,20 +172,18 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
             }
             let (event, attempts) = match next.take() {
                 Some(next) => next,
-                None => {
-                    let found = events.try_next();
-                    match self.found(&mut events, found, moves)? {
-                        Next::Event(event) => (*event, 0),
+                None => match events.try_next() {
+                    Ok(Some(event)) => (event, 0),
+                    nothing => match self.found_nothing(&mut events, nothing.err(), moves)? {
                         Next::None => {
-                            events
-                                .source()
-                                .sleep_unless(|| self.is_called.load(Ordering::SeqCst));
+                            let is_called = || self.is_called.load(Ordering::SeqCst);
+                            events.source().sleep_unless(is_called);
                             continue;
                         }
                         Next::PutAway => continue,
                         Next::Closed => return Ok(Passed::Stopped),
-                    }
-                }
+                    },
+                },
             };
             let note = || self.note_place(self.place_of((event.lsn, event.part))?, moves);
             let was_put_away = match self.hand_out(&event, attempts, handler, &note)? {
@@ -242,16 +231,15 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
         })
     }
 
-    /// What was found where the next event should be; all that came before it was handled.
-    pub(super) fn found(
+    /// Where the next event should be there is none, or an error; all that came before was handled.
+    pub(super) fn found_nothing(
         &self,
         events: &mut Replay<E, C, Tail>,
-        found: Result<Option<Event<E>>>,
+        error: Option<WalError>,
         moves: u64,
-    ) -> Result<Next<E>> {
-        match found {
-            Ok(Some(event)) => Ok(Next::Event(Box::new(event))),
-            Ok(None) => {
+    ) -> Result<Next> {
+        match error.map_or(Ok(()), Err) {
+            Ok(()) => {
                 self.note_place(Replay::position(events)?, moves)?;
                 Ok(Next::None)
             }
@@ -499,11 +487,11 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
     }
 }
 
-pub(super) enum Next<E> {
-    Event(Box<Event<E>>),
-    /// Not yet.
+/// What is there instead of an event.
+pub(super) enum Next {
+    /// Nothing yet.
     None,
-    /// It could not be read.
+    /// One that could not be read.
     PutAway,
     Closed,
 }
