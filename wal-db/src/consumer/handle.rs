@@ -322,12 +322,18 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
     /// # Errors
     /// Those of writing the file of the consumer; nothing has changed then.
     pub fn pause(&self) -> Result<()> {
-        self.shared.ask(|book| book.is_paused = true)
+        self.shared.ask(|book| {
+            book.is_paused = true;
+            Ok(())
+        })
     }
 
     /// Goes on after a [`pause`](Self::pause). Fails as that.
     pub fn resume(&self) -> Result<()> {
-        self.shared.ask(|book| book.is_paused = false)
+        self.shared.ask(|book| {
+            book.is_paused = false;
+            Ok(())
+        })
     }
 
     /// Goes on from another place, back or ahead. What is parked or was passed over from there on is handed out again; what
@@ -342,7 +348,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
         at_place(wal, to.into(), |place| {
             // Before it can be seen that nothing is parked any more.
             self.shared.is_called.store(true, Ordering::SeqCst);
-            self.shared.try_change(|book| {
+            self.shared.ask(|book| {
                 wal.seek(place)?;
                 let is_of_another = matches!(
                     wal.seek(book.cursor),
@@ -351,9 +357,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
                 book.move_to(place, !is_of_another);
                 Ok(())
             })
-        })?;
-        self.shared.call();
-        Ok(())
+        })
     }
 
     /// Hands the events of a parked key out again, from its first one at `lsn` on, in the run, before it goes on. If that
@@ -362,7 +366,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
     /// # Errors
     /// [`NotParked`](ConsumerError::NotParked), and as [`pause`](Self::pause).
     pub fn retry(&self, lsn: Lsn) -> Result<()> {
-        self.shared.try_change(|book| {
+        self.shared.ask(|book| {
             let mut waiting = book
                 .parked
                 .values_mut()
@@ -371,9 +375,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
             waiting.peek().ok_or_else(|| self.shared.not_parked(lsn))?;
             waiting.for_each(|letter| letter.is_due = true);
             Ok(())
-        })?;
-        self.shared.call();
-        Ok(())
+        })
     }
 
     /// Passes the event at `lsn` over: the first one of a parked key, whose later ones are then [tried](Self::retry), or one
@@ -389,7 +391,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
         if is_to_come(&shared.book.lock()) && shared.book.lock().was_skipped((lsn, ALL_PARTS)) {
             return Ok(());
         }
-        shared.try_change(|book| {
+        shared.ask(|book| {
             let mut key = None;
             for letter in book.parked.values_mut().filter(|letter| letter.lsn == lsn.get()) {
                 letter.is_due = true;
@@ -411,9 +413,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
                 error: shortened(why),
             });
             Ok(())
-        })?;
-        shared.call();
-        Ok(())
+        })
     }
 }
 
@@ -444,8 +444,8 @@ impl<E, C> Shared<E, C> {
     }
 
     /// Changes it for somebody else than the run.
-    fn ask(&self, change: impl FnOnce(&mut Book)) -> Result<()> {
-        self.change(change)?;
+    fn ask(&self, change: impl FnOnce(&mut Book) -> Result<()>) -> Result<()> {
+        self.try_change(change)?;
         self.call();
         Ok(())
     }

@@ -231,20 +231,20 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
         })
     }
 
-    /// Where the next event should be there is none, or an error; all that came before was handled.
+    /// There is no next event, or there is an error in its place. Everything before it was handled.
     pub(super) fn found_nothing(
         &self,
         events: &mut Replay<E, C, Tail>,
         error: Option<WalError>,
         moves: u64,
     ) -> Result<Next> {
-        match error.map_or(Ok(()), Err) {
-            Ok(()) => {
+        match error {
+            None => {
                 self.note_place(Replay::position(events)?, moves)?;
                 Ok(Next::None)
             }
-            Err(WalError::Closed) => Ok(Next::Closed),
-            Err(
+            Some(WalError::Closed) => Ok(Next::Closed),
+            Some(
                 error @ WalError::CutBack {
                     kept_before, next, ..
                 },
@@ -252,13 +252,13 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
                 self.come_back(Replay::position(events)?, (kept_before, next), moves)?;
                 Err(error)
             }
-            Err(WalError::Typed(error)) if !is_of_the_log(&error) => {
+            Some(WalError::Typed(error)) if !is_of_the_log(&error) => {
                 if let Some(lsn) = events.pass_over() {
                     self.put_away_unread(lsn, error, moves, || Replay::position(events))?;
                 }
                 Ok(Next::PutAway)
             }
-            Err(error) => Err(error),
+            Some(error) => Err(error),
         }
     }
 
@@ -341,32 +341,8 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
         H: FnMut(&Event<E>, &mut Delivery<'_, E>) -> Result<(), HandlerError>,
     {
         loop {
-            let mut delivery = Delivery {
-                consumer: self.consuming.name(),
-                log: self.log.wal().log_id(),
-                lsn: event.lsn,
-                part: event.part,
-                attempt: attempts + 1,
-                emitted: Vec::new(),
-            };
-            let handled = catch_unwind(AssertUnwindSafe(|| handler(event, &mut delivery)));
-            // It may have forked the process.
-            self.consuming.check_process()?;
-            let handled = handled.map(|handled| match handled {
-                Ok(()) => {
-                    let append = AssertUnwindSafe(|| self.append_emitted(event, delivery.emitted));
-                    catch_unwind(append).map(|appended| match appended {
-                        Err(error) if is_of_what_was_emitted(&error) => Ok(Err(error.into())),
-                        appended => appended.map(Ok),
-                    })
-                }
-                Err(error) => Ok(Ok(Err(error))),
-            });
-            let error: HandlerError = match handled.and_then(|appended| appended) {
-                Ok(Ok(Ok(()))) => return Ok(Outcome::Done),
-                Ok(Ok(Err(error))) => error,
-                Ok(Err(error)) => return Err(error),
-                Err(panic) => format!("a panic: {}", panic_text(panic)).into(),
+            let Err(error) = self.attempt(event, attempts + 1, handler)? else {
+                return Ok(Outcome::Done);
             };
             attempts += 1;
             if attempts >= self.config.attempts {
@@ -376,6 +352,32 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
             if self.rest(self.config.backoff_after(attempts)) {
                 return Ok(Outcome::Called { attempts });
             }
+        }
+    }
+
+    /// Hands an event out once, and appends what was emitted for it.
+    fn attempt<H>(&self, event: &Event<E>, attempt: u32, handler: &mut H) -> Result<Result<(), HandlerError>>
+    where
+        H: FnMut(&Event<E>, &mut Delivery<'_, E>) -> Result<(), HandlerError>,
+    {
+        let mut delivery = Delivery {
+            consumer: self.consuming.name(),
+            log: self.log.wal().log_id(),
+            lsn: event.lsn,
+            part: event.part,
+            attempt,
+            emitted: Vec::new(),
+        };
+        let handled = or_panic(|| handler(event, &mut delivery)).and_then(|handled| handled);
+        // It may have forked the process.
+        self.consuming.check_process()?;
+        if handled.is_err() {
+            return Ok(handled);
+        }
+        match or_panic(|| self.append_emitted(event, delivery.emitted)) {
+            Ok(Err(error)) if is_of_what_was_emitted(&error) => Ok(Err(error.into())),
+            Ok(appended) => appended.map(Ok),
+            Err(panic) => Ok(Err(panic)),
         }
     }
 
@@ -494,6 +496,11 @@ pub(super) enum Next {
     /// One that could not be read.
     PutAway,
     Closed,
+}
+
+/// Runs code of the program; a panic is an error that says so.
+fn or_panic<T>(run: impl FnOnce() -> T) -> Result<T, HandlerError> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| format!("a panic: {}", panic_text(panic)).into())
 }
 
 /// Whether it is about the types of the log and the program, and not about one record.
