@@ -63,8 +63,14 @@ fn take(log: &EventLog<Step>, numbers: impl IntoIterator<Item = u64>) -> Vec<Lsn
 
 /// Runs a consumer until it has come to the end of what is durable; what it was given.
 fn drained(consumer: &Consumer<Step>) -> Vec<u64> {
+    handled(consumer, |_| Ok(()))
+}
+
+/// As [`drained`], where some cannot be handled; the others.
+fn handled(consumer: &Consumer<Step>, can_be: impl Fn(u64) -> Result<(), &'static str> + Sync) -> Vec<u64> {
     let seen = Mutex::new(Vec::new());
     run_to_end(consumer, |number| {
+        can_be(number)?;
         seen.lock().unwrap().push(number);
         Ok(())
     })

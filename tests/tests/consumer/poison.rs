@@ -7,7 +7,7 @@ use wal_db::{
     consumer::{ConsumerConfig, ConsumerError, Poison, Waited},
 };
 
-use super::{Step, drained, fault, from_head, log, number, open, run_to_end, take, taken};
+use super::{Step, drained, fault, from_head, handled, log, number, open, run_to_end, take, taken};
 
 #[test]
 fn an_event_is_tried_again_and_then_stops_the_consumer_which_begins_with_it() {
@@ -78,16 +78,11 @@ fn what_is_skipped_is_listed_and_the_rest_goes_on() {
     let lsns = take(&log, 0..5);
     let config = from_head().with_attempts(2).with_poison(Poison::Skip);
     let consumer = log.consumer("mailer", config).unwrap();
-    let seen = Mutex::new(Vec::new());
-    run_to_end(&consumer, |number| match number {
+    let seen = handled(&consumer, |number| match number {
         1 | 3 => Err("odd"),
-        number => {
-            seen.lock().unwrap().push(number);
-            Ok(())
-        }
-    })
-    .unwrap();
-    assert_eq!(seen.into_inner().unwrap(), [0, 2, 4]);
+        _ => Ok(()),
+    });
+    assert_eq!(seen, [0, 2, 4]);
     let skipped = consumer.skipped().unwrap();
     let told: Vec<_> = skipped
         .iter()
@@ -107,17 +102,12 @@ fn a_parked_key_waits_and_the_others_go_on_also_after_a_restart() {
         let consumer = log
             .consumer("mailer", from_head().with_poison(Poison::Park))
             .unwrap();
-        let seen = Mutex::new(Vec::new());
-        run_to_end(&consumer, |number| match number {
+        let seen = handled(&consumer, |number| match number {
             13 => Err("unlucky"),
-            number => {
-                seen.lock().unwrap().push(number);
-                Ok(())
-            }
-        })
-        .unwrap();
+            _ => Ok(()),
+        });
         let expected: Vec<u64> = (0..30).filter(|number| !matches!(number, 13 | 23)).collect();
-        assert_eq!(seen.into_inner().unwrap(), expected);
+        assert_eq!(seen, expected);
         assert_eq!(
             consumer.wait_for(lsns[29], Duration::MAX).unwrap(),
             Waited::Parked { lsn: lsns[13] }
@@ -160,16 +150,11 @@ fn a_retry_that_fails_goes_on_waiting_from_there() {
     let consumer = log.consumer("mailer", config).unwrap();
     run_to_end(&consumer, |_| Err("at first")).unwrap();
     consumer.retry(lsns[0]).unwrap();
-    let seen = Mutex::new(Vec::new());
-    run_to_end(&consumer, |number| match number {
+    let seen = handled(&consumer, |number| match number {
         23 => Err("again"),
-        number => {
-            seen.lock().unwrap().push(number);
-            Ok(())
-        }
-    })
-    .unwrap();
-    assert_eq!(seen.into_inner().unwrap(), [3, 13]);
+        _ => Ok(()),
+    });
+    assert_eq!(seen, [3, 13]);
     let parked = consumer.parked().unwrap();
     assert_eq!((parked[0].lsn, &*parked[0].error), (lsns[2], "again"));
     assert!(matches!(fault(consumer.retry(lsns[0])), ConsumerError::NotParked { lsn, .. } if lsn == lsns[0]));
