@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use super::{SECTOR, checksum::LogId, group::GroupHeader, manifest::Mark, table::Table};
+use super::{GROUP_HEADER_LEN, SECTOR, checksum::LogId, group::GroupHeader, manifest::Mark, table::Table};
 
 /// How many timeline entries fit a slot.
 pub(crate) const MAX_EPOCHS: usize = 2048;
@@ -209,6 +209,17 @@ impl Timeline {
     pub(crate) fn cut_behind(&self, pos: u64) -> Option<EpochStart> {
         let at = pos.checked_sub(1).map_or(0, |before| self.begun_by(before));
         self.get(at).filter(|entry| entry.cut < pos)
+    }
+
+    /// Where what a reader has read that came to `pos` ends at the latest: before the epoch, where one begins.
+    pub(crate) fn read_to(&self, pos: u64) -> u64 {
+        let Some(start) = pos.checked_sub(GROUP_HEADER_LEN as u64) else {
+            return pos;
+        };
+        let at = start.checked_sub(1).map_or(0, |before| self.begun_by(before));
+        self.get(at)
+            .filter(|entry| entry.start == start)
+            .map_or(pos, |entry| entry.cut)
     }
 
     /// Whether there is a number for one more epoch.

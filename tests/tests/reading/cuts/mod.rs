@@ -3,6 +3,7 @@
 mod chain;
 mod damage;
 mod failing;
+mod followers;
 mod from;
 mod kinds;
 mod lives;

@@ -21,6 +21,8 @@ struct Fitting {
     pos: u64,
     /// What was cut off since of what comes before it.
     cut: Option<EpochStart>,
+    /// Where what was read ends at the latest.
+    read_to: u64,
 }
 
 impl View {
@@ -121,7 +123,11 @@ impl View {
                 Some(gone) if cut.is_none() => gone.start + HEADER_LEN,
                 _ => pos,
             };
-            Ok(Fitting { pos, cut })
+            let read_to = match position.part {
+                0 => extent.timeline.read_to(read_to),
+                _ => read_to,
+            };
+            Ok(Fitting { pos, cut, read_to })
         })
     }
 
@@ -157,7 +163,7 @@ impl View {
     }
 
     pub(crate) fn resolve(&self, position: &Position) -> Result<Lsn> {
-        let Fitting { pos, cut } = self.judge(position)?;
+        let Fitting { pos, cut, .. } = self.judge(position)?;
         match cut {
             Some(cut) => Err(cut_back(cut)),
             None => Ok(Lsn::from_pos(pos)),
@@ -165,8 +171,11 @@ impl View {
     }
 
     pub(crate) fn tail_at(self: &Arc<Self>, position: &Position) -> Result<Tail> {
-        let Fitting { pos, cut } = self.judge(position)?;
-        // A follower that stands where a cut ends is told of it first.
-        Tail::new(self.clone(), cut.map_or(pos, |cut| cut.start))
+        let Fitting { pos, cut, read_to } = self.judge(position)?;
+        match cut {
+            // A follower that stands where a cut ends is told of it first.
+            Some(cut) => Tail::new(self.clone(), cut.start),
+            None => Ok(Tail::new(self.clone(), pos)?.having_read_to(read_to)),
+        }
     }
 }

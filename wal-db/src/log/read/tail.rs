@@ -73,6 +73,8 @@ pub struct Tail {
     extent: Arc<Extent>,
     looked: Option<u64>,
     from: u64,
+    /// Where what was delivered ends, without what it was told is gone.
+    read_to: u64,
     follow: Follow,
     /// Damage was met; it is not passed over.
     broken: Option<Corruption>,
@@ -83,16 +85,24 @@ impl Tail {
     pub(crate) fn new(view: Arc<View>, from: u64) -> Result<Self> {
         let group = view.walk_start(from)?;
         let extent = view.base.extent();
+        let read_to = extent.timeline.read_to(from);
         Ok(Tail {
             walker: Walker::new(extent.clone(), group, group),
             view,
             extent,
             looked: None,
             from,
+            read_to,
             follow: Follow::Durable,
             broken: None,
             ended: false,
         })
+    }
+
+    /// What was read before ends here, if that is not where it begins.
+    pub(crate) fn having_read_to(mut self, pos: u64) -> Self {
+        self.read_to = pos;
+        self
     }
 
     /// Chooses which records are shown.
@@ -234,7 +244,10 @@ impl Tail {
             self.look()?;
             self.walker.extend(self.extent.clone(), bound);
             return match self.walker.next_from(&self.view.base, self.from) {
-                None => Ok(None),
+                None => {
+                    self.pass_what_was_cut_off(bound);
+                    Ok(None)
+                }
                 Some(Ok(frame)) => Ok(Some(self.deliver(&frame))),
                 // A truncation may be all that is wrong.
                 Some(Err(WalError::Corruption(_) | WalError::Truncated { .. }))
@@ -256,7 +269,17 @@ impl Tail {
 
     fn deliver(&mut self, frame: &Frame) -> Record {
         self.from = frame.end();
+        self.read_to = self.from;
         iter::owned(&self.walker, frame)
+    }
+
+    /// There is nothing more before `bound`. What it did not deliver and is gone was cut off: what came instead is waited for
+    /// after that.
+    fn pass_what_was_cut_off(&mut self, bound: u64) {
+        let newest = self.extent.timeline.newest();
+        if bound >= newest.start {
+            self.from = self.from.max(newest.start + GROUP_HEADER_LEN as u64);
+        }
     }
 
     /// Looks at what truncation has changed, and whether it concerns what was delivered or is still to come.
@@ -268,8 +291,8 @@ impl Tail {
         let extent = self.view.base.extent();
         extent.check_kept(self.from)?;
         (self.extent, self.looked) = (extent, Some(extents));
-        if let Some(cut) = self.extent.timeline.cut_behind(self.from) {
-            self.from = cut.start + GROUP_HEADER_LEN as u64;
+        if let Some(cut) = self.extent.timeline.cut_behind(self.read_to) {
+            (self.from, self.read_to) = (cut.start + GROUP_HEADER_LEN as u64, cut.cut);
             self.walker = Walker::new(self.extent.clone(), cut.start, cut.start);
             return Err(cut_back(cut));
         }
