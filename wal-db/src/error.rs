@@ -296,6 +296,15 @@ pub enum WalError {
         message: String,
     },
 
+    /// A [projection](crate::state::Projection) follows the log no more. Make it again once what it says is mended.
+    #[error("the projection follows the log no more")]
+    #[non_exhaustive]
+    ProjectionEnded {
+        /// Why that is.
+        #[source]
+        why: Arc<WalError>,
+    },
+
     /// A state cannot be made: records were dropped from the beginning of the log, and no
     /// [snapshot](crate::state::StoreConfig::with_snapshots) of it can be used. What is left would make another state.
     #[error(

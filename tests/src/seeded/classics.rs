@@ -3,6 +3,7 @@
 mod consumers;
 mod cutting;
 mod index;
+mod projections;
 mod reading;
 mod snapshots;
 mod writing;
@@ -16,4 +17,5 @@ pub(super) fn classics() -> impl Iterator<Item = &'static Bug> {
         .chain(snapshots::SNAPSHOTS)
         .chain(index::INDEX)
         .chain(consumers::CONSUMERS)
+        .chain(projections::PROJECTIONS)
 }

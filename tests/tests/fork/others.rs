@@ -3,7 +3,11 @@
 use std::{process::Command, sync::mpsc::channel};
 
 use serde::{Deserialize, Serialize};
-use wal_db::{MemStore, Replay, Staging, Start, Wal, WalError, WalRecord, store::Background};
+use wal_db::{
+    MemStore, Replay, Staging, Start, Wal, WalError, WalRecord,
+    state::{At, State, StoreConfig},
+    store::Background,
+};
 use wal_tests::{
     PATIENCE, all, assert_is,
     files::{FORMS, Form, Place},
@@ -113,6 +117,46 @@ fn a_child_that_drops_a_log_in_memory_leaves_it_locked() {
 #[derive(Serialize, Deserialize, WalRecord)]
 #[wal(name = "replayed")]
 struct Replayed(u32);
+
+/// How many there were.
+#[derive(Debug, Default, Clone)]
+struct Count(u64);
+
+impl State for Count {
+    type Event = Replayed;
+
+    fn apply(&mut self, _: Replayed, _: At<'_>) {
+        self.0 += 1;
+    }
+}
+
+/// The thread that keeps it up to date is the parent's.
+#[test]
+fn a_child_of_a_projection_is_told_and_the_parent_goes_on() {
+    let log = Wal::with_store(MemStore::new()).unwrap().typed().unwrap();
+    let mut projection = Some(log.project(StoreConfig::<Count>::new()).unwrap());
+    let lsn = log.append_and_sync(&Replayed(1)).unwrap();
+    assert!(projection.as_ref().unwrap().wait_for(lsn, PATIENCE).unwrap());
+    let child = fork(|_| {
+        let projection = projection.take().unwrap();
+        let calls = [
+            said(projection.read(|_| ())),
+            said(projection.peek(|_| ())),
+            said(projection.view()),
+            said(projection.wait_for(lsn, PATIENCE)),
+            said(projection.status()),
+            said(projection.snapshot()),
+        ];
+        drop(projection);
+        calls.join(", ")
+    });
+    let said = child.says("using a projection");
+    assert_eq!(said.matches(FORKED).count(), 6, "{said}");
+    let lsn = log.append_and_sync(&Replayed(2)).unwrap();
+    let projection = projection.unwrap();
+    assert!(projection.wait_for(lsn, PATIENCE).unwrap());
+    assert_eq!(projection.read(|count| count.0).unwrap(), 2);
+}
 
 /// Its threads are the parent's, and so may be what they were about to do.
 #[test]

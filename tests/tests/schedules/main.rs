@@ -27,6 +27,7 @@ mod failing;
 mod indexed;
 mod kept;
 mod oracle;
+mod projected;
 mod read;
 mod rotating;
 mod stalls;

@@ -7,6 +7,7 @@ mod document;
 mod golden;
 mod laws;
 mod past;
+mod projected;
 mod snapshots;
 mod snapshots_changed;
 mod snapshots_failing;

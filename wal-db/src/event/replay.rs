@@ -344,6 +344,12 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
             .position_in(next, taken.map_or(0, |(_, parts)| parts))
     }
 
+    /// What was read before ends at this LSN, if that is not where it begins.
+    pub(crate) fn having_read_to(mut self, lsn: Lsn) -> Self {
+        self.records = self.records.having_read_to(lsn.pos());
+        self
+    }
+
     /// Goes on after the record that could not be read, if there was one; where it is.
     pub(crate) fn pass_over(&mut self) -> Option<Lsn> {
         self.ended = false;

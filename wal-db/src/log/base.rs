@@ -184,6 +184,8 @@ impl Base {
     pub(crate) fn set_extent(&self, extent: Extent) {
         *self.extent.write() = Arc::new(extent);
         self.extents.fetch_add(1, Ordering::Release);
+        // A follower may have read what was cut off.
+        self.progress.ring();
     }
 
     /// A number that differs once the extent has changed. Read before the extent, so that a change in between is seen later.

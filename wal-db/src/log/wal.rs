@@ -5,13 +5,15 @@ mod consuming;
 mod counting;
 mod cut;
 mod figures;
+mod folding;
 mod read;
 
 use std::{path::Path, sync::Arc};
 
 pub(crate) use self::{
     consuming::Consuming,
-    counting::{Alone, Counting, Placed, States, There},
+    counting::{Alone, Counting, Placed, There},
+    folding::{Folding, StateName, States},
 };
 pub use self::{
     figures::Status,

@@ -10,7 +10,9 @@ mod cache;
 mod config;
 mod decide;
 mod entities;
+mod following;
 mod past;
+mod projection;
 mod rebuilt;
 mod snapshot;
 mod snapshots;
@@ -23,7 +25,9 @@ pub use self::{
     config::{StoreConfig, StoreRecovery},
     decide::{Fold, Model, Models},
     entities::{Entities, EntitiesConfig},
+    following::ToProject,
     past::{Change, Changes, diff},
+    projection::{Projection, ProjectionStatus},
     rebuilt::Rebuilt,
     snapshot::{PassedOver, Snapshot, forget, snapshots},
     snapshots::{Compacted, SnapshotStatus},

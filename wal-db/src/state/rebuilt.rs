@@ -6,7 +6,7 @@ use super::{At, Snapshot, State};
 use crate::{
     error::{Result, WalError},
     event::{EventLog, Replay, WalDecodeOwned, codec::Codec, replay::Event},
-    log::{Counting, panic_text},
+    log::{Folding, panic_text},
     lsn::Lsn,
 };
 
@@ -97,6 +97,11 @@ impl<S: State> Rebuilt<S> {
         }
     }
 
+    /// Where the last event in it ends at the latest.
+    pub(super) fn read_to(&self) -> Lsn {
+        self.last.map_or(Lsn::ZERO, |last| Lsn::new(last.get() + 1))
+    }
+
     /// There is no event in the records up to this one that it does not have.
     pub(super) fn has_read(&mut self, record: Option<Lsn>) {
         if let Some(record) = record {
@@ -115,15 +120,15 @@ impl<S: State> Rebuilt<S> {
     pub(crate) fn apply_all(
         &mut self,
         events: impl IntoIterator<Item = Result<Event<S::Event>>>,
-        counting: Option<&Counting>,
+        folding: Option<&Folding>,
     ) -> Result<()> {
         for event in events {
             let event = event?;
-            if event.lsn == self.next && event.part < self.parts {
+            if (event.lsn, event.part) < (self.next, self.parts) {
                 continue;
             }
             let at = At::of_record(event.lsn, &event.meta, event.part, self.log);
-            self.apply(event.event, at, event.parts, counting)?;
+            self.apply(event.event, at, event.parts, folding)?;
         }
         Ok(())
     }
@@ -135,7 +140,7 @@ impl<S: State> Rebuilt<S> {
         event: S::Event,
         at: At<'_>,
         of: u32,
-        counting: Option<&Counting>,
+        folding: Option<&Folding>,
     ) -> Result<()> {
         let at = At { log: self.log, ..at };
         let parts = at.part + 1;
@@ -146,8 +151,8 @@ impl<S: State> Rebuilt<S> {
         self.events += 1;
         self.last = Some(at.lsn);
         self.time_us = self.time_us.max(at.time_us());
-        let applied = catch_unwind(AssertUnwindSafe(|| match counting {
-            Some(counting) => counting.in_closure(|| self.state.apply(event, at)),
+        let applied = catch_unwind(AssertUnwindSafe(|| match folding {
+            Some(folding) => folding.in_closure(|| self.state.apply(event, at)),
             None => self.state.apply(event, at),
         }));
         applied.map_err(|panic| WalError::ApplyPanicked {
@@ -158,19 +163,24 @@ impl<S: State> Rebuilt<S> {
     }
 }
 
-/// The events after those in a state, and before `to`. If they do not go on from it any more, because the end of the log was
-/// cut off meanwhile, that is `CutBack`.
-pub(super) fn replay_after<S: State, C: Codec>(
-    log: &EventLog<S::Event, C>,
-    rebuilt: &Rebuilt<S>,
+/// The events from `from` on, and before `to`. If they do not go on from what is before that any more, because the end of the
+/// log was cut off meanwhile, that is `CutBack`.
+pub(super) fn replay_after<E: WalDecodeOwned, C: Codec>(
+    log: &EventLog<E, C>,
+    from: Lsn,
     to: Lsn,
     others: bool,
-) -> Result<Replay<S::Event, C>> {
-    let events = log.replay(rebuilt.next..to.max(rebuilt.next))?;
+) -> Result<Replay<E, C>> {
+    let events = log.replay(from..to.max(from))?;
     // A cut that comes now is the iterator's to say.
-    log.wal().check_followed(rebuilt.next)?;
-    Ok(match others {
+    log.wal().check_followed(from)?;
+    Ok(among(events, others))
+}
+
+/// Passes over records of other types, if there may be `others`.
+pub(super) fn among<E, C, R>(events: Replay<E, C, R>, others: bool) -> Replay<E, C, R> {
+    match others {
         true => events.among_others(),
         false => events,
-    })
+    }
 }

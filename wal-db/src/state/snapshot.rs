@@ -447,9 +447,8 @@ pub fn snapshots(wal: &Wal) -> Result<(Vec<Snapshot>, Vec<PassedOver>)> {
 /// [`StoreExists`](WalError::StoreExists) if a store of the log keeps it, [`ReadOnly`](WalError::ReadOnly),
 /// [`Config`](WalError::Config) if the store of the log has no place for snapshots, [`Io`](WalError::Io).
 pub fn forget(wal: &Wal, name: &str) -> Result<()> {
-    let counting = wal.count_records()?;
-    let files = Files::of(wal)?;
-    counting.with_states(|states| {
+    wal.with_states(|states| {
+        let files = Files::of(wal)?;
         if states.contains_key(name) {
             return Err(WalError::StoreExists {
                 name: name.to_owned(),

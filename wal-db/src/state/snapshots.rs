@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{Result, SnapshotError, WalError},
     event::{EventLog, WalDecodeOwned, codec::Codec},
-    log::{Counting, Needs, States, panic_text},
+    log::{Folding, Needs, StateName, States, panic_text},
     lsn::Lsn,
     position::Position,
     process::{Process, end_thread_of_child},
@@ -24,7 +24,7 @@ use crate::{
 /// After how many bytes of log a snapshot is made if nothing is said.
 const EVERY_BYTES: u64 = 64 << 20;
 
-/// What a store is told of snapshots.
+/// What a store or a projection is told of snapshots.
 pub(super) struct Settings<S: State, C: Codec> {
     pub(super) name: String,
     pub(super) every_bytes: u64,
@@ -70,8 +70,7 @@ impl<S: State, C: Codec> Clone for Settings<S, C> {
 
 /// What the thread that makes snapshots needs. It does not know the store, which waits for it when it goes.
 pub(super) struct Snapshots<S: State, C: Codec> {
-    /// Dropped before the log, which may be closed by that.
-    counting: Counting,
+    folding: Folding,
     log: EventLog<S::Event, C>,
     files: Files,
     settings: Settings<S, C>,
@@ -101,11 +100,9 @@ impl<S: State, C: Codec> Snapshots<S, C> {
         others: bool,
         fresh: fn() -> S,
     ) -> Result<Self> {
-        let counting = log.wal().count_records()?;
         let files = Files::of(log.wal())?;
-        counting.take_name(&settings.name)?;
         Ok(Snapshots {
-            counting,
+            folding: log.wal().folding()?,
             log: log.clone(),
             files,
             settings,
@@ -190,17 +187,17 @@ impl<S: State, C: Codec> Snapshots<S, C> {
     /// Makes a snapshot of what is durable, unless the newest one is that. `None` if there is nothing yet.
     fn make(&self) -> Result<Option<Snapshot>> {
         let _turn = self.turn.lock();
-        self.counting.unless_cut(|| self.try_to_make())
+        self.folding.unless_cut(|| self.try_to_make())
     }
 
     fn try_to_make(&self) -> Result<Option<Snapshot>> {
         let (mut rebuilt, base, _) = self.begin(Lsn::new(u64::MAX))?;
         let before = rebuilt.next;
-        let durable = Lsn::from_pos(self.counting.durable());
+        let durable = Lsn::from_pos(self.folding.durable());
         if rebuilt.next < durable {
-            let events = replay_after(&self.log, &rebuilt, durable, self.others)?;
+            let events = replay_after(&self.log, rebuilt.next, durable, self.others)?;
             let mut events = events.map_while(|event| (!self.has_ended()).then_some(event));
-            rebuilt.apply_all(&mut events, Some(&self.counting))?;
+            rebuilt.apply_all(&mut events, Some(&self.folding))?;
             if self.has_ended() {
                 return Err(WalError::Closed);
             }
@@ -311,6 +308,7 @@ pub struct SnapshotStatus {
 /// The snapshots of a store, and the thread that makes them when enough was appended.
 pub(super) struct Keeper<S: State, C: Codec> {
     pub(super) snapshots: Arc<Snapshots<S, C>>,
+    name: StateName,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
     /// The next one is made when the state has come so far.
     due: AtomicU64,
@@ -324,10 +322,11 @@ impl<S: State, C: Codec> Keeper<S, C> {
         fresh: fn() -> S,
     ) -> Result<Self> {
         let snapshots = Arc::new(Snapshots::new(settings, log, others, fresh)?);
-        let needs = (snapshots.settings.needs)(&snapshots);
-        snapshots.counting.set_needs(&snapshots.settings.name, needs);
+        let name = log.wal().take_state_name(&snapshots.settings.name)?;
+        name.set_needs((snapshots.settings.needs)(&snapshots));
         Ok(Keeper {
             snapshots,
+            name,
             thread: Mutex::new(None),
             due: AtomicU64::new(0),
         })
@@ -397,15 +396,16 @@ impl<S: State, C: Codec> Keeper<S, C> {
 
     /// Drops what no snapshot of any state needs from the beginning of the log.
     pub(super) fn compact(&self) -> Result<Compacted> {
-        let counting = &self.snapshots.counting;
-        counting.with_states(|states| counting.unless_cut(|| self.compact_for(states)))
+        let Snapshots { folding, log, .. } = &*self.snapshots;
+        log.wal()
+            .with_states(|states| folding.unless_cut(|| self.compact_for(states)))
     }
 
     fn compact_for(&self, states: &States) -> Result<Compacted> {
         let Snapshots {
-            counting, files, log, ..
+            folding, files, log, ..
         } = &*self.snapshots;
-        let cuts = counting.cuts();
+        let cuts = folding.cuts();
         let mut names = files.names()?;
         names.extend(states.keys().cloned());
         let mut kept: Option<(Lsn, String)> = None;
@@ -427,7 +427,7 @@ impl<S: State, C: Codec> Keeper<S, C> {
         files.sync()?;
         let head = match needed {
             Lsn::ZERO => log.wal().status().head,
-            needed => counting.truncate_before_unless_held(needed, cuts)?,
+            needed => self.name.truncate_before_unless_held(needed, cuts)?,
         };
         Ok(Compacted { head, kept_for })
     }
@@ -457,9 +457,5 @@ impl<S: State, C: Codec> Drop for Keeper<S, C> {
             // Its panics are caught.
             let _ = thread.join();
         }
-        let Snapshots {
-            counting, settings, ..
-        } = &*self.snapshots;
-        counting.give_name_back(&settings.name);
     }
 }

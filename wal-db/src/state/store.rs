@@ -296,7 +296,7 @@ impl<S: State, C: Codec> Shared<S, C> {
 
     /// Takes the events before `to` into a state.
     fn fold(&self, rebuilt: &mut Rebuilt<S>, to: Lsn) -> Result<()> {
-        let events = replay_after(&self.log, rebuilt, to, self.others)?;
+        let events = replay_after(&self.log, rebuilt.next, to, self.others)?;
         rebuilt.apply_all(events, Some(&self.counting))
     }
 

@@ -1,7 +1,9 @@
 //! Followers of a log that is cut again and again: with what they are told to undo, they have what the log has.
 
+use std::{sync::mpsc, thread};
+
 use wal_db::{Lsn, MemStore, Position, Start, Tail, Wal, WalError};
-use wal_tests::{all, assert_is, payload, quiet_heap, random::Rng};
+use wal_tests::{PATIENCE, all, assert_is, payload, quiet_heap, random::Rng};
 
 /// What a follower has, and where it goes on if it does not stay.
 struct Follower {
@@ -104,4 +106,34 @@ fn a_second_cut_with_nothing_between_is_told_as_well() {
         assert_is!(tail.try_next(), Err(WalError::CutBack { kept_before, .. }) if *kept_before <= gone);
         assert!(tail.try_next().unwrap().is_none());
     }
+}
+
+#[test]
+fn a_follower_that_sleeps_is_woken_by_each_cut() {
+    let wal = Wal::with_store_and_config(MemStore::new(), quiet_heap()).unwrap();
+    let lsns: Vec<Lsn> = (0..4)
+        .map(|i| wal.append_and_sync(&payload(i, 20)).unwrap())
+        .collect();
+    let (told, heard) = mpsc::channel();
+    let mut tail = wal.tail(Start::Head).unwrap();
+    while tail.try_next().unwrap().is_some() {}
+    let following = thread::spawn(move || {
+        loop {
+            match tail.next_timeout(PATIENCE) {
+                Err(WalError::CutBack { kept_before, .. }) => told.send(Some(kept_before)).unwrap(),
+                Err(WalError::Closed) => return,
+                other => {
+                    told.send(None).unwrap();
+                    panic!("{other:?}");
+                }
+            }
+        }
+    });
+    for last in [2, 1, 0] {
+        wal.truncate_after(lsns[last]).unwrap();
+        let kept_before = heard.recv().unwrap().unwrap();
+        assert!(lsns[last] < kept_before && kept_before <= lsns[last + 1]);
+    }
+    wal.close().unwrap();
+    following.join().unwrap();
 }

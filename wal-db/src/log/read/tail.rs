@@ -204,9 +204,10 @@ impl Tail {
                 nap = (2 * nap).min(LONGEST_NAP);
             }
             let there = self.walker.end();
-            self.view.base.progress.sleep_unless(left, || {
-                self.bound() > there || self.view.base.is_finished() || self.view.is_poisoned()
-            });
+            self.view
+                .base
+                .progress
+                .sleep_unless(left, || self.is_called(there));
         }
     }
 
@@ -214,10 +215,17 @@ impl Tail {
     /// `is_called`.
     pub(crate) fn sleep_unless(&self, is_called: impl FnOnce() -> bool) {
         let there = self.walker.end();
+        let progress = &self.view.base.progress;
+        progress.sleep_unless(None, || self.is_called(there) || is_called());
+    }
+
+    /// Whether there may be something to say after `there`, or nothing will be.
+    fn is_called(&self, there: u64) -> bool {
         let base = &self.view.base;
-        base.progress.sleep_unless(None, || {
-            self.bound() > there || base.is_finished() || self.view.is_poisoned() || is_called()
-        });
+        self.bound() > there
+            || self.looked != Some(base.extents())
+            || base.is_finished()
+            || self.view.is_poisoned()
     }
 
     fn bound(&self) -> u64 {
@@ -244,6 +252,8 @@ impl Tail {
             self.look()?;
             self.walker.extend(self.extent.clone(), bound);
             return match self.walker.next_from(&self.view.base, self.from) {
+                // What was cut off may have become durable by that.
+                None if bound < self.extent.timeline.newest().start && bound < self.bound() => continue,
                 None => {
                     self.pass_what_was_cut_off(bound);
                     Ok(None)

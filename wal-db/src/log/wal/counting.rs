@@ -1,12 +1,8 @@
 //! What a state store needs of its log: to know of every record, and to decide and append while nobody else does.
 
-use std::{
-    any::Any,
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Weak,
-};
+use std::{any::Any, ops::Deref};
 
-use super::Wal;
+use super::{Folding, Wal};
 use crate::{
     error::{Result, WalError},
     log::{
@@ -14,7 +10,6 @@ use crate::{
         read::seek::check_followed,
         write::{
             dictionary::Described,
-            truncate::Needs,
             turnstile::{Watch, Way},
             writer::Writer,
         },
@@ -23,12 +18,18 @@ use crate::{
     sync::{Arc, MutexGuard},
 };
 
-/// The states that have a store with snapshots, and what reports their needs; `None` while a store is being made.
-pub(crate) type States = BTreeMap<String, Option<Arc<dyn Needs>>>;
-
 /// While it lives, every record is counted, of all handles.
 pub(crate) struct Counting {
     writer: Arc<Writer>,
+    folding: Folding,
+}
+
+impl Deref for Counting {
+    type Target = Folding;
+
+    fn deref(&self) -> &Folding {
+        &self.folding
+    }
 }
 
 impl Wal {
@@ -36,7 +37,10 @@ impl Wal {
         self.here()?.check_usable()?;
         let writer = self.writer()?.clone();
         writer.count_records();
-        Ok(Counting { writer })
+        Ok(Counting {
+            writer,
+            folding: self.folding()?,
+        })
     }
 
     /// The index of the log, which all its users share; made by `make` if there is none.
@@ -72,50 +76,6 @@ impl Counting {
         self.writer.turnstile.passed()
     }
 
-    /// Everything before this position is durable.
-    pub(crate) fn durable(&self) -> u64 {
-        self.writer.base.durable()
-    }
-
-    /// Takes the name of a state, which no other store of the log has then.
-    pub(crate) fn take_name(&self, name: &str) -> Result<()> {
-        match self.writer.states.lock().entry(name.to_owned()) {
-            Entry::Vacant(free) => {
-                free.insert(None);
-                Ok(())
-            }
-            Entry::Occupied(_) => Err(WalError::StoreExists {
-                name: name.to_owned(),
-            }),
-        }
-    }
-
-    /// Registers what reports from where on the state needs the log; until then it needs all of it.
-    pub(crate) fn set_needs(&self, name: &str, needs: Weak<dyn Needs>) {
-        self.writer.states.lock().insert(name.to_owned(), Some(needs));
-    }
-
-    /// Calls `run` with the states that have a store with snapshots. Until it returns, no store takes or gives back a name.
-    pub(crate) fn with_states<T>(&self, run: impl FnOnce(&States) -> T) -> T {
-        let states = self.writer.states.lock();
-        let open = states
-            .iter()
-            .map(|(name, needs)| (name.clone(), needs.as_ref().and_then(Weak::upgrade)));
-        run(&open.collect())
-    }
-
-    /// As [`Wal::truncate_before`], but keeps what is [held](Wal::hold), and does nothing if the end of the log was cut off
-    /// since [`cuts`](Self::cuts) was `cuts`: then it is not known what is needed.
-    pub(crate) fn truncate_before_unless_held(&self, lsn: Lsn, cuts: u32) -> Result<Lsn> {
-        self.writer.truncate_before_unless_held(lsn, cuts)
-    }
-
-    pub(crate) fn give_name_back(&self, name: &str) {
-        if !self.writer.is_in_child() {
-            self.writer.states.lock().remove(name);
-        }
-    }
-
     /// No longer tells it of records, unless another one is told by now.
     pub(crate) fn watch_no_more(&self, watch: &Arc<dyn Watch>) {
         if !self.writer.is_in_child() {
@@ -126,27 +86,6 @@ impl Counting {
     /// Nobody else changes the files of an index while it is held.
     pub(crate) fn files_turn(&self) -> MutexGuard<'_, ()> {
         self.writer.index_files.lock()
-    }
-
-    /// Which records are there.
-    pub(crate) fn there(&self) -> There {
-        There(self.writer.base.extent())
-    }
-
-    /// A number that moves when the end of the log is cut off: not before the cut can be seen, and not after it.
-    pub(crate) fn cuts(&self) -> u32 {
-        self.writer.base.extent().timeline.newest().epoch
-    }
-
-    /// Calls `run` until the end of the log is not cut off meanwhile. What it returned before that is not of this log.
-    pub(crate) fn unless_cut<T>(&self, mut run: impl FnMut() -> Result<T>) -> Result<T> {
-        loop {
-            let cuts = self.cuts();
-            let ran = run();
-            if self.cuts() == cuts {
-                return ran;
-            }
-        }
     }
 
     /// Puts all that was appended before the call where it can be read. What keeps it out is an error, of the write.
@@ -177,11 +116,6 @@ impl Counting {
         }
     }
 
-    /// Runs code of the program that others wait for, and that must not wait for them: it cannot use the log.
-    pub(crate) fn in_closure<T>(&self, run: impl FnOnce() -> T) -> T {
-        self.writer.in_closure(run)
-    }
-
     /// Up to where the log has to be durable for the record at `lsn` to be.
     pub(crate) fn durable_target(&self, lsn: Lsn) -> Result<u64> {
         self.writer.durable_target(lsn)
@@ -209,6 +143,10 @@ impl Drop for Counting {
 pub(crate) struct There(Arc<Extent>);
 
 impl There {
+    pub(super) fn in_extent(extent: Arc<Extent>) -> Self {
+        There(extent)
+    }
+
     pub(crate) fn has(&self, lsn: Lsn) -> bool {
         !self.is_dropped(lsn) && !self.is_cut(lsn)
     }

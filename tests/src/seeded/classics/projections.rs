@@ -1,0 +1,46 @@
+//! What can be forgotten where a log is followed, by a reader or for a state.
+
+use crate::seeded::{Bug, classic};
+
+pub(super) const PROJECTIONS: &[Bug] = &[
+    classic(
+        "follower-told-of-one-cut-alone",
+        "a follower is not told of a second cut if nothing was appended after the first",
+        &["reading::cuts::followers::a_second_cut_with_nothing_between_is_told_as_well"],
+    ),
+    classic(
+        "follower-sleeps-through-a-cut",
+        "a follower that sleeps is not woken by a cut that makes nothing durable",
+        &["reading::cuts::followers::a_follower_that_sleeps_is_woken_by_each_cut"],
+    ),
+    classic(
+        "follower-stays-before-a-cut",
+        "a follower that has read all there is stays before records that were cut off unread",
+        &["state::projected::one_that_waits_for_an_event_that_was_cut_off_hears_that_it_will_not_come"],
+    ),
+    classic(
+        "place-in-an-empty-epoch",
+        "a place where an epoch begins counts as one in it, and a later cut of what is before is not seen",
+        &["reading::cuts::followers::a_follower_that_undoes_what_it_is_told_has_what_the_log_has"],
+    ),
+    classic(
+        "projection-takes-what-it-has",
+        "a state that began with a newer snapshot than its neighbour takes the events between them twice",
+        &["state::projected::several_from_one_replay_begin_where_each_is"],
+    ),
+    classic(
+        "projection-holds-nothing",
+        "retention drops what a projection has not read",
+        &["state::projected::retention_keeps_what_a_projection_has_not_read"],
+    ),
+    classic(
+        "projection-keeps-what-was-cut-off",
+        "a projection goes on after a cut with the events that are gone",
+        &["state::projected::after_any_history_with_cuts_it_is_the_fold_of_what_is_left"],
+    ),
+    classic(
+        "projection-ends-unheard",
+        "who waits for a projection is not woken when it ends",
+        &["state::projected::a_state_that_panics_ends_alone"],
+    ),
+];
