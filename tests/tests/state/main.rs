@@ -13,6 +13,7 @@ mod snapshots_changed;
 mod snapshots_failing;
 mod snapshots_refused;
 mod threads;
+mod timed;
 
 use serde::{Deserialize, Serialize};
 use wal_db::{

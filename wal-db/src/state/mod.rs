@@ -17,6 +17,7 @@ mod rebuilt;
 mod snapshot;
 mod snapshots;
 mod store;
+mod timers;
 mod transact;
 
 pub use self::{
@@ -32,6 +33,7 @@ pub use self::{
     snapshot::{PassedOver, Snapshot, forget, snapshots},
     snapshots::{Compacted, SnapshotStatus},
     store::Store,
+    timers::Timers,
     transact::{Decided, Decision, Now, Pending, TransactError},
 };
 pub use crate::error::SnapshotError;

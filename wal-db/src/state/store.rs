@@ -316,7 +316,7 @@ impl<S: State, C: Codec> Shared<S, C> {
     }
 
     /// Runs `see` on the newest state, with what it rests on.
-    fn look<T>(&self, see: impl FnOnce(&Kept<S>) -> T) -> Result<T> {
+    pub(super) fn look<T>(&self, see: impl FnOnce(&Kept<S>) -> T) -> Result<T> {
         self.counting.check_usable()?;
         let mut kept = self.kept.read();
         if !kept.is_current(self.counting.passed()) {

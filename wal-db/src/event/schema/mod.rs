@@ -7,6 +7,7 @@ mod std_types;
 mod versions;
 
 pub(crate) use diff::differences;
+pub(crate) use versions::{In, holders, read_as};
 #[doc(hidden)]
 pub use versions::{ReadIn, SchemaIn, Version, read_in};
 pub(crate) use wal_shape::list;

@@ -47,7 +47,7 @@ pub fn read_in<'de, const W: u16, T: ReadIn<'de, W>, D: Deserializer<'de>>(
 
 /// A value that serde reads as it was written in version `W` of its type.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct In<T, const W: u16>(pub(super) T);
+pub(crate) struct In<T, const W: u16>(pub(crate) T);
 
 impl<'de, T: ReadIn<'de, W>, const W: u16> Deserialize<'de> for In<T, W> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -123,7 +123,7 @@ macro_rules! unversioned {
 /// The second brackets hold the parameters that are no part of the shape.
 macro_rules! holders {
     (@each $parts:tt $more:tt [$($ty:ty),+] $shape:expr) => {
-        $($crate::event::schema::versions::holders! { @one $parts $more [$ty] $shape })+
+        $($crate::event::schema::holders! { @one $parts $more [$ty] $shape })+
     };
     (@one [$($part:ident $(?$sized:ident)?)+] [$($more:tt)*] [$ty:ty] $shape:expr) => {
         impl<$($part: $crate::event::schema::WalSchema $(+ ?$sized)?,)+ $($more)*>
@@ -141,7 +141,7 @@ macro_rules! holders {
         }
     };
     ($($parts:tt $more:tt $($ty:ty),+ = $shape:expr;)+) => {
-        $($crate::event::schema::versions::holders! { @each $parts $more [$($ty),+] $shape })+
+        $($crate::event::schema::holders! { @each $parts $more [$($ty),+] $shape })+
     };
 }
 
@@ -166,4 +166,5 @@ macro_rules! read_as {
     };
 }
 
-pub(super) use {holders, read_as, unversioned};
+pub(super) use unversioned;
+pub(crate) use {holders, read_as};

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::Weak,
+    time::Duration,
 };
 
 use super::{There, Wal};
@@ -72,6 +73,13 @@ impl Folding {
     /// Runs code of the program that others wait for, and that must not wait for them: it cannot use the log.
     pub(crate) fn in_closure<T>(&self, run: impl FnOnce() -> T) -> T {
         self.view.in_closure(run)
+    }
+
+    /// Sleeps until there is more in the store, or more of it is durable, or it has ended; unless `ready`.
+    pub(crate) fn sleep_unless(&self, timeout: Option<Duration>, ready: impl FnOnce() -> bool) {
+        let base = &self.view.base;
+        base.progress
+            .sleep_unless(timeout, || base.is_finished() || ready());
     }
 
     /// Wakes those who follow the log, so that they look whether something else is to be done.
