@@ -16,6 +16,7 @@
 //! | evolve | [`WalRecord`] again, the [`event`] and [`schema`] modules; `docs/evolution.md` says what to write when an event changes |
 //! | repair | [`Wal::recovery`], [`Wal::verify`], [`OpenPolicy`]; the [`recovery`] module looks at a log in any state |
 //! | know | [`Wal::status`] |
+//! | forget | the module `seal` (a feature): personal data in events, which are erased by a key |
 //! | test | the module `testing` (a feature): crashes, old releases, stored bytes |
 //!
 //! Each call documents what it promises. In the repository, `docs/design.md` has all promises and their limits,
@@ -37,6 +38,7 @@
 //! | `bincode` (default) | `Bincode`, the codec of typed records where none is named |
 //! | `postcard` | `Postcard`, as compact; the default codec of a build without `bincode` |
 //! | `json` | `Json`, which needs no schema to be read; `Record::to_json` for records of every codec |
+//! | `seal` | the module `seal`: values inside events that can be made unreadable for ever |
 //! | `testing` | the module `testing`, for the tests of programs that keep events |
 //! | `bytes`, `chrono`, `indexmap`, `ipnet`, `jiff`, `ordered-float`, `rust_decimal`, `smol_str`, `time`, `url`, `uuid` | types of the crate of that name as parts of events: [`WalSchema`](WalSchema#types-of-other-crates) |
 //!
@@ -58,6 +60,8 @@ mod lsn;
 mod pool;
 mod position;
 mod process;
+#[cfg(feature = "seal")]
+pub mod seal;
 mod staging;
 pub mod state;
 mod storage;

@@ -19,6 +19,7 @@
 // | `bounded` | limits on depth and element count, the same for writing and for reading |
 // | `stored` | an event while it is read, and the way from an earlier version to today's type |
 // | `payload` | envelope, fields, limits and codec put together: event to bytes and back |
+// | `plain` | a value of any type as bytes within the limits: what is sealed |
 // | `described` | what an event tells serde, compared with its schema |
 // | `read_back` | reading again what was encoded, before the first append of a type |
 // | `trace` | where in an event an error is |
@@ -52,6 +53,8 @@ mod info;
 pub(crate) mod log;
 pub(crate) mod meta;
 mod payload;
+#[cfg(feature = "seal")]
+pub(crate) mod plain;
 #[cfg(feature = "testing")]
 pub(crate) mod probe;
 mod read_back;

@@ -9,6 +9,8 @@ pub(crate) mod envelope;
 mod example;
 pub(crate) mod frame;
 pub(crate) mod group;
+#[cfg(feature = "seal")]
+pub(crate) mod keyring;
 pub(crate) mod manifest;
 pub(crate) mod run;
 pub(crate) mod schema;

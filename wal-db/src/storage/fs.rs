@@ -113,7 +113,7 @@ pub(crate) trait File: Send + Sync + fmt::Debug {
 
 /// Makes a directory and those above it that are missing, each durable before the next one, and opens it. The process
 /// that made the one that is there may have died before it was durable.
-pub(super) fn create_dirs(fs: &dyn FileSystem, path: &Path) -> io::Result<Arc<dyn Dir>> {
+pub(crate) fn create_dirs(fs: &dyn FileSystem, path: &Path) -> io::Result<Arc<dyn Dir>> {
     let name = path.file_name().ok_or(io::ErrorKind::NotFound)?;
     let above = match fs.open_dir(parent(path)) {
         Ok(above) => {

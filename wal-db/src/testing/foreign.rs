@@ -17,6 +17,8 @@ macro_rules! with_features {
 
 pub(super) fn all(strategies: Strategies) -> Strategies {
     let strategies = of_std::all(strategies);
+    #[cfg(feature = "seal")]
+    let strategies = of_seal::all(strategies);
     with_features! {
         strategies:
         "chrono" => of_chrono;
@@ -49,6 +51,23 @@ mod of_std {
 
     pub(super) fn all(strategies: Strategies) -> Strategies {
         nonzero!(strategies: u8 u16 u32 u64 u128 i8 i16 i32 i64 i128)
+    }
+}
+
+/// Bytes of the length that sealed values have. No ring opens them.
+#[cfg(feature = "seal")]
+mod of_seal {
+    use super::{Strategies, Strategy, any};
+    use crate::seal::{FileDigest, KeyId, LookupHash, RingId, Sealed};
+
+    pub(super) fn all(strategies: Strategies) -> Strategies {
+        let bytes = proptest::collection::vec(any::<u8>(), 97..=225);
+        strategies
+            .of(bytes.prop_map(Sealed::<()>::of))
+            .of(any::<[u8; 8]>().prop_map(RingId))
+            .of(any::<[u8; 8]>().prop_map(KeyId))
+            .of(any::<[u8; 32]>().prop_map(LookupHash))
+            .of(any::<[u8; 32]>().prop_map(FileDigest))
     }
 }
 

@@ -14,6 +14,8 @@ mod prefix;
 mod survives;
 
 pub use crashes::CrashPlan;
+#[cfg(all(test, feature = "seal"))]
+pub(crate) use crashes::every_crash;
 pub use disk::{AfterFailedSync, Behaviour, Call, Fault, SimDisk};
 pub use prefix::{Promises, assert_crash_prefix, check_crash_prefix};
 pub use survives::{assert_store_survives, check_store_survives};
