@@ -476,3 +476,147 @@ pub(crate) fn decode_master(bytes: &[u8]) -> Option<[u8; 32]> {
     let is_whole = bytes[48..] == crc32(&bytes[..48]).to_le_bytes();
     (bytes[..8] == MASTER_MAGIC && is_whole && (version, zero) == (VERSION, 0)).then_some(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> KeyHeader {
+        KeyHeader {
+            ring: *b"ringring",
+            generation: 3,
+            written_sectors: 2,
+            scope: "bank".into(),
+            master: "m2".into(),
+            wrapped: vec![0xAA; 3],
+            retired: vec!["m1".into()],
+        }
+    }
+
+    /// These bytes are stored for years.
+    #[test]
+    fn the_header_is_frozen() {
+        let (mut bytes, used) = header().encode();
+        let fixed = b"WALDBKEY\x01\0\0\0\0\0\0\0ringring\x03\0\0\0\0\0\0\0\x02\0\0\0\x01\0\0\0\x4f\0\0\0\x01\0\0\0\0\0\0\0";
+        let lists = b"\x04\0\0\0bank\x02\0\0\0m2\x03\0\0\0\xAA\xAA\xAA\x02\0\0\0m1";
+        assert_eq!((&bytes[..FIXED], &bytes[FIXED..used]), (&fixed[..], &lists[..]));
+        assert_eq!((used, bytes.len()), (79, 512));
+        assert!(is_zero(&bytes[used..]));
+        KeyHeader::seal(&mut bytes, used, &[7; NONCE], &[8; TAG]);
+        assert_eq!(KeyHeader::decode(&bytes), Ok((header(), used)));
+        assert_eq!(KeyHeader::seal_of(&bytes, used), ([7; NONCE], [8; TAG]));
+    }
+
+    #[test]
+    fn a_header_of_many_masters_takes_more_sectors() {
+        let many = KeyHeader {
+            retired: (0..300).map(|n| format!("master-{n}")).collect(),
+            ..header()
+        };
+        let (mut bytes, used) = many.encode();
+        KeyHeader::seal(&mut bytes, used, &[7; NONCE], &[8; TAG]);
+        let start = bytes.first_chunk().expect("a header");
+        assert_eq!(KeyHeader::sectors(start), Ok((bytes.len() / 512) as u32));
+        assert_eq!(KeyHeader::decode(&bytes), Ok((many, used)));
+    }
+
+    fn round_trip(entries: &Entries<'_>) -> [u8; BODY] {
+        let mut body = [0xFF; BODY];
+        entries.encode(&mut body);
+        assert_eq!(Entries::decode(&body).as_ref(), Some(entries));
+        body
+    }
+
+    #[test]
+    fn what_sectors_hold_is_frozen() {
+        let key = KeyEntry {
+            id: *b"keyidkey",
+            subject: [2; 32],
+            key: &[3; 32],
+        };
+        let body = round_trip(&Entries::Keys(vec![key; 6]));
+        assert_eq!(body[..11], *b"\x02\x06keyidkey\x02");
+        assert_eq!((body[41], body[42], body[73], body[74]), (2, 3, 3, b'k'));
+        let tomb = Tomb {
+            subject: [4; 32],
+            id: *b"keyidkey",
+            time_us: 5,
+            before: [6; 32],
+            after: [7; 32],
+        };
+        let body = round_trip(&Entries::Shredded(vec![tomb; 4]));
+        assert_eq!(body[..3], [3, 4, 4]);
+        assert_eq!(body[34..51], *b"keyidkey\x05\0\0\0\0\0\0\0\x06");
+        let intent = |key| Entries::Intent {
+            master: "m3",
+            key,
+            time_us: 9,
+        };
+        let body = round_trip(&intent(Some(*b"keyidkey")));
+        assert_eq!(body[..22], *b"\x04\x01keyidkey\x09\0\0\0\0\0\0\0\x02m3\0");
+        assert_eq!(round_trip(&intent(None))[..3], [4, 0, 0]);
+        assert_eq!(round_trip(&Entries::Lookup(&[1; 32]))[..3], [1, 1, 1]);
+        assert_eq!(round_trip(&Entries::Done)[..3], [5, 1, 0]);
+    }
+
+    #[test]
+    fn what_is_nothing_that_is_known_is_none() {
+        for start in [[0, 0], [2, 0], [2, 7], [3, 0], [3, 5], [4, 2], [6, 1], [255, 255]] {
+            let mut body = [0; BODY];
+            body[..2].copy_from_slice(&start);
+            assert_eq!(Entries::decode(&body), None, "{start:?}");
+        }
+        let mut body = [0xFF; BODY];
+        body[..2].copy_from_slice(&[4, 0]);
+        assert_eq!(Entries::decode(&body), None);
+    }
+
+    #[test]
+    fn a_sealed_value_is_frozen() {
+        let head = SealedHead {
+            ring: *b"ringring",
+            key: *b"keyidkey",
+            shape: *b"shapesha",
+            nonce: [9; NONCE],
+        };
+        let mut bytes = head.encode().to_vec();
+        assert_eq!(bytes[..26], *b"\x01ringringkeyidkeyshapesha\x09");
+        bytes.extend_from_slice(&[1; TAG + 1]);
+        assert_eq!(SealedHead::parse(&bytes), Ok((head, &[1; TAG + 1][..])));
+        assert_eq!(SealedHead::parse(&bytes[..bytes.len() - 1]), Err(None));
+        bytes[0] = 2;
+        assert_eq!(SealedHead::parse(&bytes), Err(Some(2)));
+
+        let mut plain = vec![0xEE; 2];
+        plain.extend_from_slice(&[0; PLAIN_HEAD]);
+        plain.extend_from_slice(b"Ada");
+        pad(&mut plain, 2, 1);
+        assert_eq!(plain[..12], *b"\xEE\xEE\x01\x03\0\0\0Ada\0\0");
+        assert_eq!(plain.len(), 2 + 32);
+        assert_eq!(unpad(&plain[2..]), Some((1, &b"Ada"[..])));
+        plain[33] = 1;
+        assert_eq!(unpad(&plain[2..]), None);
+    }
+
+    #[test]
+    fn lengths_are_rounded_as_the_document_says() {
+        let lens = [0, 1, 32, 33, 1023, 1024, 1025, 1088, 1089, 65_536, 65_537].map(padded_len);
+        assert_eq!(
+            lens,
+            [32, 32, 32, 64, 1024, 1024, 1088, 1088, 1152, 65_536, 67_584]
+        );
+    }
+
+    #[test]
+    fn names_are_those_of_numbers() {
+        assert_eq!(number(&file_name(7)), Some(7));
+        for name in [
+            "7.keys",
+            "00000000000000000007.keys.new",
+            "lock",
+            "18446744073709551615.keys",
+        ] {
+            assert_eq!(number(name), None, "{name}");
+        }
+    }
+}

@@ -18,7 +18,7 @@ use crate::{
     sync::Arc,
     testing::{
         SimDisk,
-        sim::{CrashPlan, Fault, Image, every_crash},
+        sim::{Call, CrashPlan, Fault, Image, every_crash},
     },
 };
 
@@ -343,6 +343,73 @@ fn a_call_of_the_disk_that_fails_loses_nothing() {
                 .unwrap_or_else(|wrong| panic!("call {after} of {calls}: {told:?}, {wrong}"));
         }
     }
+}
+
+/// What the process that died had in the system's cache counts, and the power goes while the next one finishes it.
+#[test]
+fn a_crash_while_a_crash_is_mended_leaves_what_was_before_or_what_is_after() {
+    let calls = {
+        let story = Story::new();
+        story.tell().unwrap();
+        story.disk.calls(None)
+    };
+    let mut images = 0;
+    for after in (0..calls).step_by(5) {
+        let mut story = Story::new();
+        story.disk.behave(|behaviour| {
+            behaviour.fault = Some(Fault {
+                call: None,
+                after,
+                error: 5,
+                forever: true,
+            });
+        });
+        assert!(story.tell().is_err());
+        story.disk.heal();
+        story.disk = story.disk.kill();
+        let died = story.moments.lock().unwrap().len();
+        let keys = match open(&story.disk, story.clone()) {
+            Err(SealError::NoRing { .. }) if !story.last().is_created => continue,
+            opened => opened.unwrap(),
+        };
+        story.seal(&keys, "zoe").unwrap();
+        story.shred(&keys, "zoe").unwrap();
+        let moments = story.moments.lock().unwrap().clone();
+        let mut kept = Kept::default();
+        let plan = CrashPlan {
+            images_per_call: 4,
+            ..CrashPlan::default()
+        };
+        every_crash(&story.disk.journal(), plan, |image, marks| {
+            kept.keep(&image);
+            if marks < died.max(1) {
+                return Ok(());
+            }
+            images += 1;
+            check_image(&image, &moments[marks - 1], &mut kept)
+        })
+        .unwrap_or_else(|failed| panic!("died after call {after}: {failed:?}"));
+    }
+    assert!(images > 1000, "{images}");
+}
+
+#[test]
+fn the_keys_of_ten_thousand_subjects_take_one_flush_and_a_megabyte() {
+    let story = Story::new();
+    let keys = Keyring::create_on(&story.disk, dir(), SCOPE, Box::new(story.clone())).unwrap();
+    let subjects: Vec<String> = (0..10_000).map(|n| format!("user-{n}")).collect();
+    let flushes = || story.disk.calls(Some(Call::Sync)) + story.disk.calls(Some(Call::SyncDir));
+    let before = flushes();
+    keys.prepare(&subjects).unwrap();
+    assert_eq!(flushes(), before + 1);
+    assert_eq!(keys.status().file_bytes, (1 + 1 + 10_000_u64.div_ceil(6)) * 512);
+    for subject in &subjects {
+        keys.seal(subject, &7_u8).unwrap();
+    }
+    keys.prepare(&subjects).unwrap();
+    assert_eq!(flushes(), before + 1);
+    keys.seal("another", &7_u8).unwrap();
+    assert_eq!(flushes(), before + 2);
 }
 
 #[test]

@@ -501,8 +501,7 @@ impl Keyring {
     /// A keyed hash of a value, to be stored beside a sealed one and looked up by: the same value has the same hash for
     /// the same `purpose`, for as long as the ring lives. It is HMAC-SHA-256 with a key of the ring.
     ///
-    /// A shred does not change it. So whoever has the ring can still find out whether a value that they guess was there; see
-    /// `docs/personal-data.md`.
+    /// A shred does not change it. So with the ring, a value that somebody guesses can still be tried; see `docs/personal-data.md`.
     #[must_use]
     pub fn lookup_hash(&self, purpose: &str, value: impl AsRef<[u8]>) -> LookupHash {
         self.shared.ring.read().lookup_hash(purpose, value.as_ref())
