@@ -87,6 +87,34 @@ fn a_sector_that_was_flushed_is_missed() {
     }
 }
 
+/// What was there when the file got its name was flushed before, whatever comes after it or does not.
+#[test]
+fn a_file_that_was_written_anew_is_whole() {
+    let closed = closed();
+    closed.ring.keys.compact().unwrap();
+    let bytes = fs::read(closed.ring.file()).unwrap();
+    let closed = Closed {
+        name: closed.ring.file().file_name().unwrap().to_owned(),
+        ..closed
+    };
+    for sector in 1..bytes.len() / 512 {
+        let mut zeroed = bytes.clone();
+        zeroed[sector * 512..][..512].fill(0);
+        let error = closed.open(&zeroed).unwrap_err();
+        assert!(
+            matches!(error, SealError::Damaged { .. }),
+            "sector {sector}: {error:?}"
+        );
+        for cut in [0, 1, 511] {
+            let error = closed.open(&bytes[..sector * 512 + cut]).unwrap_err();
+            assert!(
+                matches!(error, SealError::Damaged { .. }),
+                "sector {sector} and {cut}: {error:?}"
+            );
+        }
+    }
+}
+
 /// What a crash leaves of the last batch: nothing, zeros, or a part of it. It is cut off, and what depends on it is not
 /// guessed.
 #[test]
@@ -94,14 +122,26 @@ fn an_end_that_was_never_flushed_is_cut_off() {
     let closed = closed();
     let len = closed.bytes.len();
     for torn in [0, 1, 100, 511] {
-        let keys = closed.open(&closed.bytes[..len - 512 + torn]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join(&closed.name),
+            &closed.bytes[..len - 512 + torn],
+        )
+        .unwrap();
+        let keys = Keyring::open(folder.path(), "bank", closed.ring.vault.copied()).unwrap();
         assert_eq!(
             keys.unseal(&closed.sealed[1]).unwrap(),
             Opened::Clear(text("bob"))
         );
         let error = keys.unseal(&closed.sealed[2]).unwrap_err();
         assert!(matches!(error, SealError::UnknownKey { .. }), "{error:?}");
-        keys.seal("cy", &text("cy")).unwrap();
+        let cy = keys.seal("cy", &text("cy")).unwrap();
+        keys.seal("di", &text("di")).unwrap();
+        // And it is whole again.
+        let dir = folder.path().to_owned();
+        drop(keys);
+        let keys = Keyring::open(dir, "bank", closed.ring.vault.copied()).unwrap();
+        assert_eq!(keys.unseal(&cy).unwrap(), Opened::Clear(text("cy")));
     }
     let mut bytes = closed.bytes.clone();
     bytes[len - 512..].fill(0);
@@ -144,6 +184,31 @@ fn a_later_format_is_said_to_be_one() {
         matches!(error, SealError::NewerFormat { version: 2, .. }),
         "{error:?}"
     );
+}
+
+/// Of a batch, any sectors can be missing; the others are there.
+#[test]
+fn a_batch_that_was_never_flushed_may_lack_any_sector() {
+    let ring = Ring::new();
+    ring.keys.seal("ada", &text("ada")).unwrap();
+    let start = fs::read(ring.file()).unwrap().len();
+    ring.keys
+        .prepare(&(0..18).map(|n| format!("many-{n}")).collect::<Vec<_>>())
+        .unwrap();
+    let name = ring.file().file_name().unwrap().to_owned();
+    let bytes = fs::read(ring.file()).unwrap();
+    assert_eq!(bytes.len(), start + 3 * 512);
+    for missing in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut torn = bytes.clone();
+        torn[start + missing * 512..][..512].fill(0);
+        fs::write(folder.path().join(&name), torn).unwrap();
+        for subjects in [13, 14, 15] {
+            let keys = Keyring::open(folder.path(), "bank", ring.vault.copied()).unwrap();
+            assert_eq!(keys.status().subjects, subjects);
+            keys.seal(&format!("new-{subjects}"), &7_u8).unwrap();
+        }
+    }
 }
 
 /// 20 subjects, four sectors: what is there is as short as it can be after it was written anew.

@@ -214,7 +214,6 @@ impl KeyFile {
         let path = place.path_of(number);
         let reading = || failed(&path, "reading it");
         let file = place.dir.open(&name, Access::Write).map_err(reading())?;
-        file.sync_all().map_err(failed(&path, "flushing it"))?;
         let fault = |fault| of_fault(&path, fault);
         let start = read(&*file, 0, FIXED).map_err(reading())?;
         let start = start.first_chunk().ok_or_else(|| fault(TOO_SHORT))?;
@@ -248,12 +247,15 @@ impl KeyFile {
             cipher,
             end: sectors,
         };
-        let contents = key_file.contents(&path, sectors)?;
+        let (contents, last) = key_file.contents(&path, sectors)?;
+        key_file
+            .make_durable(last)
+            .map_err(failed(&path, "flushing it"))?;
         Ok((key_file, contents))
     }
 
-    /// Reads all sectors after the header.
-    fn contents(&mut self, path: &Path, header_sectors: u32) -> Result<Contents, SealError> {
+    /// Reads all sectors after the header; also says where the last batch begins that was added to the file.
+    fn contents(&mut self, path: &Path, header_sectors: u32) -> Result<(Contents, Option<u32>), SealError> {
         let mut contents = Contents::default();
         let written_end = header_sectors.saturating_add(self.header.written_sectors);
         let mut walk = Walk {
@@ -291,7 +293,24 @@ impl KeyFile {
             ));
         }
         self.fill_digests(path, written_end, &mut contents.tombs)?;
-        Ok(contents)
+        let last = Some(walk.batch).filter(|batch| *batch >= written_end);
+        Ok((contents, last))
+    }
+
+    /// What was read survives power loss when this returns. If the flush of the last batch has failed, the system may take it
+    /// for flushed, and show it: so it is written again. Those before it were flushed, or it would not be there.
+    fn make_durable(&self, last: Option<u32>) -> io::Result<()> {
+        let mut at = u64::from(last.unwrap_or(self.end)) * SECTOR;
+        let end = u64::from(self.end) * SECTOR;
+        while at < end {
+            let bytes = read(&*self.file, at, (end - at).min(PIECE as u64) as usize)?;
+            if bytes.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            write_at(&*self.file, at, &bytes)?;
+            at += bytes.len() as u64;
+        }
+        self.file.sync_all()
     }
 
     fn sector(
