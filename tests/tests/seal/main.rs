@@ -4,6 +4,7 @@
 mod events;
 mod files;
 mod forged;
+mod release;
 mod shredded;
 mod threads;
 mod types;
