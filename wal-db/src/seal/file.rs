@@ -165,7 +165,7 @@ pub(super) struct Intent {
     pub(super) time_us: u64,
 }
 
-/// Who wraps the key of a file that is written, and what is to be destroyed after.
+/// The master that wraps the key of a file that is written, and what is to be destroyed after.
 pub(super) struct Under {
     pub(super) master: MasterId,
     pub(super) key: Secret,
