@@ -1,7 +1,7 @@
 //! What the tests share: logs on disk that can be copied and damaged ([`files`]), a store in memory that fails on
 //! command ([`disk`]), a run that uses everything ([`everything`]), a store whose calls a test hears of first ([`scripted`]), a log that is looked at
 //! while it is written ([`written`]), one whose schema is hard to place ([`straddled`]), a disk that loses power ([`sim`]), what has to be
-//! true of a damaged log ([`damage`]), processes of their own ([`child`]), mistakes to put in ([`seeded`]), random
+//! true of a damaged log ([`damage`]), futures that are polled by hand ([`task`]), processes of their own ([`child`]), mistakes to put in ([`seeded`]), random
 //! values ([`random`]), what the examples of the guides need ([`guide`]), and a watchdog ([`within`]).
 #![allow(clippy::unwrap_used)] // a harness that cannot go on fails the test
 
@@ -22,6 +22,7 @@ pub mod shapes;
 pub mod sim;
 pub mod stops;
 pub mod straddled;
+pub mod task;
 pub mod written;
 
 use std::{

@@ -39,6 +39,7 @@
 //! | `postcard` | `Postcard`, as compact; the default codec of a build without `bincode` |
 //! | `json` | `Json`, which needs no schema to be read; `Record::to_json` for records of every codec |
 //! | `seal` | the module `seal`: values inside events that can be made unreadable for ever |
+//! | `futures` | streams of what comes: `Tail::into_stream`, `Replay::into_stream` |
 //! | `testing` | the module `testing`, for the tests of programs that keep events |
 //! | `bytes`, `chrono`, `indexmap`, `ipnet`, `jiff`, `ordered-float`, `rust_decimal`, `smol_str`, `time`, `url`, `uuid` | types of the crate of that name as parts of events: [`WalSchema`](WalSchema#types-of-other-crates) |
 //!
@@ -89,6 +90,8 @@ pub use wal_derive::{WalRecord, WalSchema};
 
 /// What else a walk over the records of a log meets.
 pub mod read {
+    #[cfg(feature = "futures")]
+    pub use crate::{event::stream::EventStream, log::TailStream};
     pub use crate::{
         log::{Follow, Location, RecordKind, RevIter},
         position::ParsePositionError,

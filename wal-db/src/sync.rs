@@ -6,6 +6,7 @@
 
 #[cfg(not(wal_loom))]
 mod locks;
+mod tasks;
 
 #[cfg(not(any(wal_loom, wal_shuttle)))]
 mod real {
@@ -39,6 +40,7 @@ pub(crate) mod scoped {
 pub(crate) use real::{
     AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, RwLock, fence, thread, thread_local,
 };
+pub(crate) use tasks::{Seat, Tasks};
 
 #[cfg(all(test, wal_loom))]
 pub(crate) use real::bounded;

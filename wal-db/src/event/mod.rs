@@ -30,6 +30,7 @@
 // | `copied` | records that were read and are appended as they are |
 // | `filter` | which records a replay decodes |
 // | `replay` | a part of the log as events, forwards, backwards, or as they come: `Replay` |
+// | `stream` | events as they come, for tasks |
 // | `crew` | jobs that several threads do, and that come back in order |
 // | `decode_ahead` | a replay whose records several threads decode |
 // | `unreadable` | what a replay does about records that it cannot read, and what it remembers of them |
@@ -62,6 +63,8 @@ pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod schema;
 pub(crate) mod scratch;
+#[cfg(feature = "futures")]
+pub(crate) mod stream;
 mod stored;
 mod trace;
 mod unreadable;

@@ -318,6 +318,16 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
             .transpose()
     }
 
+    /// As the iterator, without waiting: `None` if nothing is there yet, `Some(None)` at the end.
+    #[cfg(feature = "futures")]
+    pub(super) fn next_if_there(&mut self) -> Option<Option<Result<Event<E>>>> {
+        if self.ended && self.split.len() == 0 {
+            return Some(None);
+        }
+        self.next_by(|tail| tail.try_next().transpose(), read::<E, C>)
+            .map(Some)
+    }
+
     /// The next event; waits for it, but not longer than `timeout`. `None`: the time is over. Fails as
     /// [`try_next`](Self::try_next).
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Event<E>>> {

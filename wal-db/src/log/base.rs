@@ -7,7 +7,7 @@ use crate::{
     format::{FrameKey, GroupHeader, LogId, Manifest, Mark, SECTOR, timeline::Timeline},
     lsn::{Lsn, Pos},
     storage::{Latched, StoreFault},
-    sync::{Arc, AtomicBool, AtomicU64, Bell, CachePadded, Mutex, Ordering, RwLock},
+    sync::{Arc, AtomicBool, AtomicU64, Bell, CachePadded, Mutex, Ordering, RwLock, Tasks},
 };
 
 /// The readable side of a log.
@@ -29,6 +29,9 @@ pub(crate) struct Base {
     finished: AtomicBool,
     /// Rings when the log was written, became durable, was closed or has failed; followers listen.
     pub(crate) progress: Bell,
+    /// Wait for what is durable to pass what they know, or for the end of the log. The writer wakes them, where it holds no
+    /// lock.
+    pub(crate) tasks: Tasks,
     /// For a handle that only reads.
     pub(crate) seen: Option<Mutex<Seen>>,
 }
@@ -166,6 +169,7 @@ impl Base {
             durable: CachePadded::new(AtomicU64::new(end.pos)),
             finished: AtomicBool::new(false),
             progress: Bell::new(),
+            tasks: Tasks::new(),
             seen: None,
         }
     }

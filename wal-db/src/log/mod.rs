@@ -46,6 +46,10 @@ pub use read::{
     seek::Location,
     tail::{Follow, Tail},
 };
+#[cfg(feature = "futures")]
+pub use read::tail_stream::TailStream;
+#[cfg(feature = "futures")]
+pub(crate) use read::tail_stream::poll_news;
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;

@@ -21,4 +21,6 @@ pub(crate) mod schemas;
 pub(crate) mod sectors;
 pub(crate) mod seek;
 pub(crate) mod tail;
+#[cfg(feature = "futures")]
+pub(crate) mod tail_stream;
 pub(crate) mod view;

@@ -1,5 +1,7 @@
 //! Following a log: what is there, then what comes.
 
+#[cfg(feature = "futures")]
+use std::task::Waker;
 use std::time::Duration;
 
 use super::{
@@ -18,6 +20,8 @@ use crate::{
     position::Position,
     sync::{Arc, Deadline},
 };
+#[cfg(feature = "futures")]
+use crate::sync::Seat;
 
 /// How long a follower in another process than the writer sleeps between two looks: longer each time, until something
 /// comes.
@@ -65,6 +69,8 @@ pub enum Follow {
 /// assert!(tail.try_next()?.is_none());
 /// # Ok::<(), wal_db::WalError>(())
 /// ```
+///
+/// With the feature `futures`, `Tail::into_stream` makes a stream of it, which tasks follow.
 #[derive(Debug)]
 pub struct Tail {
     view: Arc<View>,
@@ -203,26 +209,23 @@ impl Tail {
                 left = Some(left.map_or(nap, |left| left.min(nap)));
                 nap = (2 * nap).min(LONGEST_NAP);
             }
-            let there = self.walker.end();
-            self.view
-                .base
-                .progress
-                .sleep_unless(left, || self.is_called(there));
+            let base = &self.view.base;
+            base.progress.sleep_unless(left, || self.may_have_news());
         }
     }
 
     /// Sleeps until there may be more than there was, the log has ended, or somebody has woken its followers. Not if
     /// `is_called`.
     pub(crate) fn sleep_unless(&self, is_called: impl FnOnce() -> bool) {
-        let there = self.walker.end();
-        let progress = &self.view.base.progress;
-        progress.sleep_unless(None, || self.is_called(there) || is_called());
+        let base = &self.view.base;
+        base.progress
+            .sleep_unless(None, || self.may_have_news() || is_called());
     }
 
-    /// Whether there may be something to say after `there`, or nothing will be.
-    fn is_called(&self, there: u64) -> bool {
+    /// Whether something has come, was cut off, or is over since nothing more was there.
+    fn may_have_news(&self) -> bool {
         let base = &self.view.base;
-        self.bound() > there
+        self.bound() > self.walker.end()
             || self.looked != Some(base.extents())
             || base.is_finished()
             || self.view.is_poisoned()
@@ -311,6 +314,34 @@ impl Tail {
             self.walker = Walker::new(self.extent.clone(), head, head);
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "futures")]
+impl Tail {
+    /// That somebody wakes the task that follows.
+    pub(crate) fn check_wakes(&self) -> Result<()> {
+        let what = match (self.view.is_read_only(), self.follow) {
+            (true, _) => "a stream on a handle that only reads: nobody in this process wakes it",
+            (_, Follow::Written) => "a stream of what is written and not durable: nobody wakes it for an append",
+            (_, Follow::Durable) => return Ok(()),
+        };
+        let what = format!("{what}; follow with Tail::next_timeout in a thread, or poll Tail::try_next by a timer");
+        Err(WalError::Config { what })
+    }
+
+    /// Has the task woken when there is something new. Not if there is already, and then it is to look again.
+    pub(crate) fn wait(&self, seat: &mut Seat, waker: &Waker) -> bool {
+        self.view.base.tasks.wait(seat, self.walker.end(), waker);
+        !self.may_have_news()
+    }
+
+    /// The task does not wait any more.
+    pub(crate) fn leave(&self, seat: &mut Seat) {
+        // A child has locks that may be held for good.
+        if !self.view.is_in_child() {
+            self.view.base.tasks.leave(seat);
+        }
     }
 }
 

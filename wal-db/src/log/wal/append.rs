@@ -3,10 +3,14 @@
 use super::Wal;
 use crate::{
     error::{Result, WalError},
-    format::Kind,
+    format::{GROUP_HEADER_LEN, Kind},
     log::{
         read::dictionary::Entry,
-        write::{append::anywhere, dictionary::Described, ticket::Ticket},
+        write::{
+            append::anywhere,
+            dictionary::Described,
+            ticket::{Durable, Ticket},
+        },
     },
     lsn::Lsn,
     storage::SideFiles,
@@ -108,6 +112,41 @@ impl Wal {
     pub fn sync(&self) -> Result<()> {
         let end = self.here()?.end();
         self.writer()?.sync_to(end)
+    }
+
+    /// As [`sync`](Self::sync), without a thread that waits: what was appended before this call is durable once the future is
+    /// ready. Dropping it loses nothing. Without the background flusher, the poll flushes by itself.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// # async fn commit() -> wal_db::Result<()> {
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// wal.append(b"first")?;
+    /// wal.append(b"second")?;
+    /// wal.sync_async().await?;
+    /// # Ok(())
+    /// # }
+    /// # let mut commit = std::pin::pin!(commit());
+    /// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # while commit.as_mut().poll(&mut context).is_pending() {
+    /// #     std::thread::yield_now();
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`sync`](Self::sync), when it is polled.
+    pub fn sync_async(&self) -> impl Future<Output = Result<()>> + use<> {
+        let begun = self.begin_sync();
+        async move { begun?.await }
+    }
+
+    fn begin_sync(&self) -> Result<Durable> {
+        let view = self.here()?;
+        let writer = self.writer()?;
+        // Where no record follows the last group, the log is durable up to there and never up to the header that comes next:
+        // the flusher would go on for ever.
+        let target = view.end().saturating_sub(GROUP_HEADER_LEN as u64);
+        Ok(Durable::new(view.clone(), Some(writer.clone()), target))
     }
 
     /// Hands everything that was appended to the store, without making it durable. Only of interest with

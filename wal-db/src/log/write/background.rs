@@ -272,7 +272,10 @@ impl Writer {
         }
         // Callbacks are for the flusher to call: an append of a schema holds a lock that they may want.
         self.line.wake_all();
-        self.background.ring_flusher();
+        match self.flushes_by_itself() {
+            true => self.background.ring_flusher(),
+            false => self.wake_tasks(),
+        }
     }
 
     /// For the flusher, before it rests: whether there may be something to seal when the log has been idle. If not, it
@@ -336,6 +339,8 @@ fn flush_turn(writer: &Writer, rung: bool) -> Next {
         let _ = Turn::take(writer).run(|held| held.seal());
         writer.room.in_callbacks(|| writer.wake_covered());
     }
+    // What others have made durable, and could not say because of their locks.
+    writer.room.in_callbacks(|| writer.wake_tasks());
     let wanted = writer.background.wanted.load(Ordering::Acquire);
     if writer.is_poisoned() {
         writer.tell_failed();

@@ -14,7 +14,7 @@
 //! * A thread that is called looks whether the committer is free. If it goes away instead, because its record is durable
 //!   or the store has failed, it calls another one.
 
-use std::task::Waker;
+use std::{collections::btree_map::IntoValues, task::Waker};
 
 use super::{turn::Turn, writer::Writer};
 use crate::{
@@ -59,29 +59,16 @@ enum Waited<T> {
     Failed,
 }
 
-/// Somebody who is told instead of waking up.
+/// Somebody who is called instead of waking up.
 pub(crate) struct Waiting {
     pub(crate) target: u64,
-    pub(crate) tell: Tell,
+    pub(crate) call: Box<dyn FnOnce(Result<()>) + Send>,
 }
 
-pub(crate) enum Tell {
-    Wake(std::sync::Arc<Mutex<Option<Waker>>>),
-    Call(Box<dyn FnOnce(Result<()>) + Send>),
-}
-
-impl Tell {
-    /// Runs the callback or wakes the task, in whatever thread this is. A callback that panics harms nobody else.
+impl Waiting {
+    /// Runs the callback, in whatever thread this is. One that panics harms nobody else.
     pub(crate) fn tell(self, outcome: Result<()>) {
-        caught(|| match self {
-            Tell::Wake(slot) => {
-                let waker = slot.lock().take();
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-            Tell::Call(call) => call(outcome),
-        });
+        caught(|| (self.call)(outcome));
     }
 }
 
@@ -323,6 +310,28 @@ impl Writer {
         }
         self.line.wake_all();
         self.tell_all(self.line.take_covered(self.base.durable()), || Ok(()));
+        self.wake_tasks();
+    }
+
+    /// Wakes the tasks that wait for what has come by now, in whatever thread this is. No lock is held, as for callbacks.
+    pub(crate) fn wake_tasks(&self) {
+        if self.is_in_child() {
+            return;
+        }
+        let reached = match self.is_poisoned() || self.base.is_finished() {
+            true => u64::MAX,
+            false => self.base.durable(),
+        };
+        self.wake(self.base.tasks.take_passed(reached));
+    }
+
+    pub(crate) fn wake(&self, mut wakers: IntoValues<(u64, u64), Waker>) {
+        while let Some(next) = wakers.next() {
+            caught(|| next.wake());
+            if self.is_in_child() {
+                return std::mem::forget(wakers);
+            }
+        }
     }
 
     /// Tells them, in whatever thread this is. No lock is held: what a callback does is not known. If one forks the
@@ -330,7 +339,7 @@ impl Writer {
     pub(crate) fn tell_all(&self, waiting: Vec<Waiting>, outcome: impl Fn() -> Result<()>) {
         let mut waiting = waiting.into_iter();
         while let Some(next) = waiting.next() {
-            next.tell.tell(outcome());
+            next.tell(outcome());
             if self.is_in_child() {
                 return std::mem::forget(waiting);
             }
@@ -345,6 +354,7 @@ impl Writer {
     pub(crate) fn tell_failed(&self) {
         if !self.is_in_child() {
             self.tell_all(self.line.take_failed(), || Err(self.in_doubt()));
+            self.wake_tasks();
         }
     }
 
@@ -386,6 +396,7 @@ impl Turn<'_> {
         drop(self);
         writer.background.watch_for_idleness();
         writer.tell_all(done, || Ok(()));
+        writer.wake_tasks();
         outcome
     }
 }

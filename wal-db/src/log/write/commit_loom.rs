@@ -9,7 +9,7 @@ use loom::{
     thread,
 };
 
-use super::{Line, Tell, Waited, Waiting};
+use super::{Line, Waited, Waiting};
 use crate::sync::{Mutex, bounded};
 
 struct Model {
@@ -228,7 +228,7 @@ fn tell_once(tell: fn(&Model) -> usize) {
     };
     let waiting = Waiting {
         target: 1,
-        tell: Tell::Call(Box::new(|_| ())),
+        call: Box::new(|_| ()),
     };
     let known = model.line.add(waiting, || model.durable.load(Ordering::SeqCst));
     assert_eq!(usize::from(known.is_some()) + teller.join().unwrap(), 1);

@@ -4,19 +4,15 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-use super::{
-    commit::{Tell, Waiting},
-    writer::Writer,
-};
+use super::{commit::Waiting, writer::Writer};
 use crate::{
     error::{Result, WalError},
     log::read::view::View,
     lsn::Lsn,
-    sync::Mutex,
+    sync::{Arc, Seat},
 };
 
 /// A record on its way to stable storage, from [`Wal::ticket`](crate::Wal::ticket).
@@ -27,38 +23,31 @@ use crate::{
 /// Without the background flusher, the call that polls, waits or registers a callback flushes by itself.
 #[must_use = "the record is not durable until the ticket says so"]
 pub struct Ticket {
+    lsn: Lsn,
+    durable: Durable,
+}
+
+/// A part of the log on its way to stable storage, for one who waits for that in any way.
+pub(crate) struct Durable {
     view: Arc<View>,
     /// `None` for a handle that only reads.
     writer: Option<Arc<Writer>>,
-    lsn: Lsn,
     target: u64,
-    waker: Option<Arc<Mutex<Option<Waker>>>>,
+    seat: Seat,
 }
 
-impl Ticket {
-    pub(crate) fn new(view: Arc<View>, writer: Option<Arc<Writer>>, lsn: Lsn) -> Result<Self> {
-        let target = view.durable_target(lsn)?;
+impl Durable {
+    /// Everything before `target`, which somebody has claimed.
+    pub(crate) fn new(view: Arc<View>, writer: Option<Arc<Writer>>, target: u64) -> Self {
         if let Some(writer) = &writer {
             writer.want_durable(target);
         }
-        Ok(Ticket {
+        Durable {
             view,
             writer,
-            lsn,
             target,
-            waker: None,
-        })
-    }
-
-    /// The LSN of the record.
-    pub fn lsn(&self) -> Lsn {
-        self.lsn
-    }
-
-    /// Whether the record is durable now, and was not cut off.
-    #[must_use]
-    pub fn is_durable(&self) -> bool {
-        self.is_flushed() && self.view.check_not_cut(self.lsn).is_ok()
+            seat: Seat::default(),
+        }
     }
 
     fn is_flushed(&self) -> bool {
@@ -77,11 +66,67 @@ impl Ticket {
     fn flusher(&self) -> Option<&Arc<Writer>> {
         self.writer.as_ref().filter(|writer| writer.flushes_by_itself())
     }
+}
+
+// Nothing in it is pinned.
+impl Unpin for Durable {}
+
+impl Future for Durable {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
+        let known = this.target.saturating_sub(1);
+        let mut has_a_seat = false;
+        loop {
+            let writer = match this.flusher() {
+                Some(writer) if !this.is_flushed() => writer,
+                _ => break Poll::Ready(this.sync()),
+            };
+            if writer.is_poisoned() {
+                break Poll::Ready(Err(writer.in_doubt()));
+            }
+            if has_a_seat {
+                return Poll::Pending;
+            }
+            // It is looked at again: the flush may have ended, or the flusher, a moment ago.
+            this.view.base.tasks.wait(&mut this.seat, known, context.waker());
+            has_a_seat = true;
+        }
+    }
+}
+
+impl Drop for Durable {
+    fn drop(&mut self) {
+        // A child has locks that may be held for good.
+        if !self.view.is_in_child() {
+            self.view.base.tasks.leave(&mut self.seat);
+        }
+    }
+}
+
+impl Ticket {
+    pub(crate) fn new(view: Arc<View>, writer: Option<Arc<Writer>>, lsn: Lsn) -> Result<Self> {
+        let target = view.durable_target(lsn)?;
+        let durable = Durable::new(view, writer, target);
+        Ok(Ticket { lsn, durable })
+    }
+
+    /// The LSN of the record.
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// Whether the record is durable now, and was not cut off.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.durable.is_flushed() && self.durable.view.check_not_cut(self.lsn).is_ok()
+    }
 
     /// What to say once the record was made durable: it may have been cut off since.
     fn made_durable(&self, outcome: Result<()>) -> Result<Lsn> {
         outcome.map_err(|error| error.about(self.lsn))?;
-        self.view.check_not_cut(self.lsn)?;
+        self.durable.view.check_not_cut(self.lsn)?;
         Ok(self.lsn)
     }
 
@@ -93,7 +138,7 @@ impl Ticket {
     /// there is space. [`WalError::CutBack`](crate::WalError::CutBack) if it was durable, and was cut off by
     /// [`truncate_after`](crate::Wal::truncate_after) since.
     pub fn wait(self) -> Result<Lsn> {
-        self.made_durable(self.sync())
+        self.made_durable(self.durable.sync())
     }
 
     /// Calls `call` once the outcome is known: at once if it is, else in the thread that flushes, which waits for it
@@ -102,19 +147,21 @@ impl Ticket {
     /// # Errors
     /// `call` gets those of [`wait`](Self::wait).
     pub fn on_durable(self, call: impl FnOnce(Result<Lsn>) + Send + 'static) {
-        let (lsn, target) = (self.lsn, self.target);
+        let (lsn, durable) = (self.lsn, &self.durable);
         // The log keeps the callback, which must not keep the log.
-        let view = Arc::downgrade(&self.view);
-        let tell = Tell::Call(Box::new(move |outcome: Result<()>| {
+        let view = Arc::downgrade(&durable.view);
+        let call = Box::new(move |outcome: Result<()>| {
             let kept = || view.upgrade().map_or(Ok(()), |view| view.check_not_cut(lsn));
             let outcome = outcome.map_err(|error| error.about(lsn));
             call(outcome.and_then(|()| kept()).map(|()| lsn));
-        }));
-        let Some(writer) = self.flusher() else {
-            return tell.tell(self.sync());
+        });
+        let target = durable.target;
+        let waiting = Waiting { target, call };
+        let Some(writer) = durable.flusher() else {
+            return waiting.tell(durable.sync());
         };
-        match writer.add_ticket(Waiting { target, tell }) {
-            Some((waiting, outcome)) => waiting.tell.tell(outcome),
+        match writer.add_ticket(waiting) {
+            Some((waiting, outcome)) => waiting.tell(outcome),
             None => writer.want_durable(target),
         }
     }
@@ -124,34 +171,8 @@ impl Future for Ticket {
     type Output = Result<Lsn>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let writer = match self.flusher() {
-            Some(writer) if !self.is_flushed() => writer.clone(),
-            _ => return Poll::Ready(self.made_durable(self.sync())),
-        };
-        if writer.is_poisoned() {
-            return Poll::Ready(Err(writer.in_doubt().about(self.lsn)));
-        }
-        if let Some(slot) = &self.waker {
-            *slot.lock() = Some(context.waker().clone());
-            // The flush may have ended between the check above and the line before.
-            if !self.is_flushed() && !writer.is_poisoned() {
-                return Poll::Pending;
-            }
-            return Poll::Ready(self.made_durable(self.sync()));
-        }
-        let slot = Arc::new(Mutex::new(Some(context.waker().clone())));
-        self.waker = Some(slot.clone());
-        let waiting = Waiting {
-            target: self.target,
-            tell: Tell::Wake(slot),
-        };
-        match writer.add_ticket(waiting) {
-            None => {
-                writer.want_durable(self.target);
-                Poll::Pending
-            }
-            Some((_, outcome)) => Poll::Ready(self.made_durable(outcome)),
-        }
+        let polled = Pin::new(&mut self.durable).poll(context);
+        polled.map(|outcome| self.made_durable(outcome))
     }
 }
 

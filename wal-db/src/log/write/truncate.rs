@@ -88,7 +88,11 @@ impl Writer {
         drop(schemas);
         drop(passage);
         self.tell_all(done, || Ok(()));
-        match result.map_err(WalError::of_what_was_taken)? {
+        let dead = result.map_err(WalError::of_what_was_taken)?;
+        // Followers are told at once that something was cut off.
+        self.base.progress.ring();
+        self.wake(self.base.tasks.take_passed(u64::MAX));
+        match dead {
             Dead::Nothing => {}
             // The space is given back if the store can; the cut holds in any case.
             Dead::Bytes(start, end) if start >= end => {}

@@ -287,13 +287,16 @@ impl Writer {
     }
 
     /// After the store has failed: nothing more is taken, and every waiter wakes up. The flusher tells the tickets,
-    /// because it holds no lock that a callback may want.
+    /// because it holds no lock that a callback may want. Where there is none, nobody else would wake the tasks.
     pub(crate) fn fail(&self) {
         self.ring.shut();
         self.line.fail();
         self.background.ring_flusher();
         self.room.changed();
         self.base.progress.ring();
+        if !self.flushes_by_itself() {
+            self.wake_tasks();
+        }
     }
 
     /// Makes everything durable and takes nothing more. The first call does it, and the others wait for it; if it could
