@@ -16,17 +16,24 @@ struct Wakes {
     more: Condvar,
 }
 
-impl Wake for Wakes {
+/// What others have of a task.
+#[derive(Default)]
+struct Handle(Arc<Wakes>);
+
+impl Wake for Handle {
     fn wake(self: Arc<Self>) {
-        *self.count.lock().unwrap() += 1;
-        self.more.notify_all();
+        let wakes = self.0.clone();
+        // Who is woken counts those who can still wake it.
+        drop(self);
+        *wakes.count.lock().unwrap() += 1;
+        wakes.more.notify_all();
     }
 }
 
 /// A task, as a runtime has them, that runs when the test polls it.
 #[derive(Default)]
 pub struct Task {
-    wakes: Arc<Wakes>,
+    handle: Arc<Handle>,
 }
 
 impl Task {
@@ -37,7 +44,7 @@ impl Task {
     }
 
     fn with_context<T>(&self, run: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        run(&mut Context::from_waker(&Waker::from(self.wakes.clone())))
+        run(&mut Context::from_waker(&Waker::from(self.handle.clone())))
     }
 
     /// Polls a future.
@@ -53,15 +60,15 @@ impl Task {
     /// How often it was woken since this was asked last.
     #[must_use]
     pub fn wakes(&self) -> usize {
-        std::mem::take(&mut *self.wakes.count.lock().unwrap())
+        std::mem::take(&mut *self.handle.0.count.lock().unwrap())
     }
 
     /// How often it was woken since this was asked last. Waits for the first time.
     #[must_use]
     pub fn wait(&self) -> usize {
-        let count = self.wakes.count.lock().unwrap();
-        let waited = self
-            .wakes
+        let wakes = &self.handle.0;
+        let count = wakes.count.lock().unwrap();
+        let waited = wakes
             .more
             .wait_timeout_while(count, PATIENCE, |count| *count == 0);
         let (mut count, timeout) = waited.unwrap();
@@ -72,7 +79,7 @@ impl Task {
     /// How many others can wake it.
     #[must_use]
     pub fn wakers(&self) -> usize {
-        Arc::strong_count(&self.wakes) - 1
+        Arc::strong_count(&self.handle) - 1
     }
 }
 

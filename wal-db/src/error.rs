@@ -279,6 +279,15 @@ pub enum WalError {
     )]
     Reentrant,
 
+    /// The call would have to wait, and is one that does not: [`Wal::try_append`](crate::Wal::try_append) and its relatives.
+    /// Nothing was appended.
+    #[error("it would have to wait: {what}; try again, or call what waits")]
+    #[non_exhaustive]
+    Busy {
+        /// For what.
+        what: &'static str,
+    },
+
     /// A state panicked when it took in an event. The event is in the log, and the next use folds the state again. If that panics,
     /// too, a [`Store`](crate::state::Store) says so until the end of the log is cut off, and entities try each time.
     #[error(

@@ -31,6 +31,7 @@ mod projected;
 mod read;
 mod rotating;
 mod stalls;
+mod tasks;
 mod truncating;
 mod typed;
 mod watch;

@@ -9,6 +9,7 @@ use super::{
     ConsumerConfig,
     book::{ALL_PARTS, Book},
     fence::Fence,
+    waiting::CameTo,
 };
 use crate::{
     error::{ConsumerError, Result, WalError, sources},
@@ -20,7 +21,7 @@ use crate::{
     log::{Consuming, Start, Wal, now_us},
     lsn::Lsn,
     position::Position,
-    sync::{Arc, AtomicBool, AtomicU64, Deadline, Mutex, Ordering},
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering},
 };
 
 /// What follows a log by a name, and keeps beside the log where it has come to: a cheap handle, whose clones share the
@@ -70,7 +71,9 @@ pub(super) struct Shared<E, C> {
     pub(super) consuming: Consuming,
     pub(super) log: EventLog<E, C>,
     pub(super) config: ConsumerConfig<E>,
+    /// Held while files are written.
     pub(super) book: Mutex<Book>,
+    pub(super) came_to: Mutex<CameTo>,
     /// The run has to look into the book.
     pub(super) is_called: AtomicBool,
     /// How many keys are parked.
@@ -119,6 +122,7 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
             log: self.clone(),
             config,
             book: Mutex::new(book),
+            came_to: Mutex::new(CameTo::default()),
             is_called: AtomicBool::new(true),
             parked: AtomicU64::new(0),
             next_skip: AtomicU64::new(0),
@@ -150,21 +154,6 @@ fn at_place<T>(wal: &Wal, start: Start, mut run: impl FnMut(Position) -> Result<
             ran => return ran,
         }
     }
-}
-
-/// What came of waiting for a consumer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Waited {
-    /// Every event up to there was handled, or passed over.
-    Reached,
-    /// So it was, except for those that wait with a parked key; this is the first of them.
-    Parked {
-        /// The first event that waits.
-        lsn: Lsn,
-    },
-    /// Not yet.
-    TimedOut,
 }
 
 /// An event that could not be handled.
@@ -240,41 +229,6 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
     #[must_use]
     pub fn name(&self) -> &str {
         self.shared.consuming.name()
-    }
-
-    /// Waits until every event up to the one at `lsn` was handled, but not longer than `timeout`. So a program that has
-    /// appended something reads it in what the consumer keeps.
-    ///
-    /// It does not run the consumer, and does not make the event durable, without which it is not handed out.
-    ///
-    /// # Errors
-    /// [`BeyondEnd`](WalError::BeyondEnd) if `lsn` lies after the end of the log; [`Closed`](WalError::Closed) once the log
-    /// is closed.
-    pub fn wait_for(&self, lsn: Lsn, timeout: Duration) -> Result<Waited> {
-        let shared = &self.shared;
-        shared.log.wal().check_end(lsn)?;
-        let deadline = Deadline::after(timeout);
-        loop {
-            let came_to = || shared.book.lock().cursor.lsn();
-            if came_to() > lsn {
-                let book = shared.book.lock();
-                let waits = book.parked.values().map(|letter| Lsn::new(letter.lsn));
-                return Ok(match waits.filter(|parked| *parked <= lsn).min() {
-                    Some(lsn) => Waited::Parked { lsn },
-                    None => Waited::Reached,
-                });
-            }
-            shared.consuming.check_usable()?;
-            let left = deadline.left();
-            if left.is_some_and(|left| left.is_zero()) {
-                return Ok(Waited::TimedOut);
-            }
-            let is_closed = || shared.log.wal().is_closed();
-            shared
-                .consuming
-                .changed
-                .sleep_unless(left, || came_to() > lsn || is_closed());
-        }
     }
 
     /// How it is doing. Fails as [`Wal::iter`] if the log is closed.
@@ -438,8 +392,9 @@ impl<E, C> Shared<E, C> {
         })?;
         *book = next;
         self.note(&book);
+        let place = book.cursor.lsn();
         drop(book);
-        self.consuming.changed.ring();
+        self.consuming.came_to(place);
         Ok(())
     }
 
@@ -450,9 +405,10 @@ impl<E, C> Shared<E, C> {
         Ok(())
     }
 
-    /// Puts where the run finds it without a lock what it looks at before each event.
+    /// Puts where the run finds it without a lock what it looks at before each event, and where those find it who wait.
     pub(super) fn note(&self, book: &Book) {
         self.parked.store(book.parked.len() as u64, Ordering::Release);
+        *self.came_to.lock() = CameTo::of(book);
         let to_come = book.skipped.iter().map(|letter| letter.lsn);
         let to_come = to_come.filter(|lsn| *lsn >= book.cursor.lsn().get());
         self.next_skip

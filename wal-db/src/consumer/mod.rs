@@ -14,10 +14,12 @@ mod handle;
 mod lanes;
 mod letters;
 mod run;
+mod waiting;
 
 pub use self::{
     config::{ConsumerConfig, Poison},
     delivery::{Delivery, HandlerError},
-    handle::{Consumer, ConsumerStatus, Lag, Letter, Waited, consumers, forget},
+    handle::{Consumer, ConsumerStatus, Lag, Letter, consumers, forget},
+    waiting::Waited,
 };
 pub use crate::error::ConsumerError;

@@ -471,9 +471,11 @@ impl<E: WalDecodeOwned, C: Codec> Shared<E, C> {
         }
         if self.next_skip.load(Ordering::Acquire) < place.lsn().get() {
             self.note(&book);
+        } else {
+            self.came_to.lock().place = place.lsn();
         }
         drop(book);
-        self.consuming.changed.ring();
+        self.consuming.came_to(place.lsn());
         Ok(())
     }
 

@@ -13,6 +13,7 @@ impl WalError {
             WalError::Full { kind, .. } | WalError::NotDurable { kind, .. } => *kind,
             WalError::NoStagingSpace { .. } => ErrorKind::StorageFull,
             WalError::Locked { .. } => ErrorKind::ResourceBusy,
+            WalError::Busy { .. } => ErrorKind::WouldBlock,
             WalError::ReadOnly => ErrorKind::ReadOnlyFilesystem,
             WalError::NoSuchRecord { .. } | WalError::Truncated { .. } => ErrorKind::NotFound,
             WalError::RecordTooLarge { .. }

@@ -158,6 +158,12 @@ pub(super) fn append<R: ReadsBack>(
     wal.append_described(payload, new.described())
 }
 
+/// As [`append`], without waiting.
+pub(super) fn try_append<R: ReadsBack>(wal: &Wal, payload: &[u8], record: &'static EventType) -> Result<Lsn> {
+    let new = New::<R>(record, PhantomData);
+    wal.try_append_described(payload, new.described())
+}
+
 /// As [`append`], by the only one who appends.
 pub(super) fn append_alone<R: ReadsBack>(
     alone: &mut Alone<'_>,

@@ -100,6 +100,21 @@ fn append<R: ReadsBack>(
     })
 }
 
+/// As [`append`], without waiting.
+fn try_append<R: ReadsBack>(
+    wal: &Wal,
+    reads_back: bool,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<&'static EventType, TypedError>,
+) -> Result<Lsn> {
+    scratch::with(|buffer| {
+        let record = encode(buffer)?;
+        if reads_back {
+            R::check(record, buffer)?;
+        }
+        held::try_append::<R>(wal, buffer, record)
+    })
+}
+
 /// Appends what `encode` makes of each event, all or none.
 fn append_each<R: ReadsBack, T>(
     wal: &Wal,
@@ -265,6 +280,26 @@ impl<E: WalDecodeOwned, C: Codec> EventLog<E, C> {
     /// Appends one event; as [`Wal::append_typed`].
     pub fn append(&self, event: &E) -> Result<Lsn> {
         Ok(self.append_one(event)?.0)
+    }
+
+    /// As [`append`](Self::append), and never waits; see [`Wal::try_append`]. It is also [`Busy`](crate::WalError::Busy) if the
+    /// schema of the type has to be written first: before the first event of a type, and now and then again.
+    ///
+    /// # Errors
+    /// [`Busy`](crate::WalError::Busy), and those of [`append`](Self::append) except [`Full`](crate::WalError::Full).
+    pub fn try_append(&self, event: &E) -> Result<Lsn> {
+        let encode = |buffer: &mut Vec<u8>| payload::encode::<C, E>(event, buffer);
+        try_append::<AsEvent<C, E>>(&self.wal, self.reads_back, encode)
+    }
+
+    /// As [`try_append`](Self::try_append), with metadata.
+    ///
+    /// # Errors
+    /// [`Busy`](crate::WalError::Busy), and those of [`append_with_meta`](Self::append_with_meta) except
+    /// [`Full`](crate::WalError::Full).
+    pub fn try_append_with_meta(&self, event: &E, meta: &Meta) -> Result<Lsn> {
+        let encode = |buffer: &mut Vec<u8>| payload::encode_with_meta::<C, E>(event, meta, buffer);
+        try_append::<AsEvent<C, E>>(&self.wal, self.reads_back, encode)
     }
 
     /// Appends events so that after a crash either all of them are there or none; returns their LSNs in order.

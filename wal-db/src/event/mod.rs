@@ -63,9 +63,9 @@ pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod schema;
 pub(crate) mod scratch;
+mod stored;
 #[cfg(feature = "futures")]
 pub(crate) mod stream;
-mod stored;
 mod trace;
 mod unreadable;
 pub(crate) mod value;

@@ -35,6 +35,10 @@ pub use examine::{
     salvage::{Salvage, SalvageItem, salvage},
 };
 pub(crate) use panics::panic_text;
+#[cfg(feature = "futures")]
+pub use read::tail_stream::TailStream;
+#[cfg(feature = "futures")]
+pub(crate) use read::tail_stream::poll_news;
 pub(crate) use read::{
     consumer_files::Kept,
     dictionary::{Entry, Newer},
@@ -46,14 +50,12 @@ pub use read::{
     seek::Location,
     tail::{Follow, Tail},
 };
-#[cfg(feature = "futures")]
-pub use read::tail_stream::TailStream;
-#[cfg(feature = "futures")]
-pub(crate) use read::tail_stream::poll_news;
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
-pub(crate) use wal::{Alone, Consuming, Counting, Folding, Placed, StateName, States, There};
+pub(crate) use wal::{
+    Alone, ConsumerSeat, Consuming, Counting, Folding, Placed, StateName, States, There,
+};
 pub use wal::{Start, Status, Wal, verify};
 pub(crate) use write::dictionary::{Describe, Described};
 pub use write::{ticket::Ticket, truncate::Retention};

@@ -11,7 +11,7 @@ mod read;
 use std::{path::Path, sync::Arc};
 
 pub(crate) use self::{
-    consuming::Consuming,
+    consuming::{ConsumerSeat, Consuming},
     counting::{Alone, Counting, Placed, There},
     folding::{Folding, StateName, States},
 };

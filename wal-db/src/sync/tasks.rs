@@ -61,7 +61,10 @@ impl Tasks {
             return false;
         };
         let waiting = self.waiting.lock();
-        waiting.wakers.get(&key).is_some_and(|seated| seated.will_wake(waker))
+        waiting
+            .wakers
+            .get(&key)
+            .is_some_and(|seated| seated.will_wake(waker))
     }
 
     /// The task does not wait any more.
@@ -77,7 +80,6 @@ impl Tasks {
     }
 
     /// The number was moved to `reached` before: those to be woken, who know less.
-    #[must_use]
     pub(crate) fn take_passed(&self, reached: u64) -> IntoValues<(u64, u64), Waker> {
         fence(Ordering::SeqCst);
         if self.count.load(Ordering::Relaxed) == 0 {

@@ -12,6 +12,8 @@ use super::{
     seek::cut_back,
     view::View,
 };
+#[cfg(feature = "futures")]
+use crate::sync::Seat;
 use crate::{
     error::{Corruption, Result, WalError},
     format::GROUP_HEADER_LEN,
@@ -20,8 +22,6 @@ use crate::{
     position::Position,
     sync::{Arc, Deadline},
 };
-#[cfg(feature = "futures")]
-use crate::sync::Seat;
 
 /// How long a follower in another process than the writer sleeps between two looks: longer each time, until something
 /// comes.
@@ -323,10 +323,13 @@ impl Tail {
     pub(crate) fn check_wakes(&self) -> Result<()> {
         let what = match (self.view.is_read_only(), self.follow) {
             (true, _) => "a stream on a handle that only reads: nobody in this process wakes it",
-            (_, Follow::Written) => "a stream of what is written and not durable: nobody wakes it for an append",
+            (_, Follow::Written) => {
+                "a stream of what is written and not durable: nobody wakes it for an append"
+            }
             (_, Follow::Durable) => return Ok(()),
         };
-        let what = format!("{what}; follow with Tail::next_timeout in a thread, or poll Tail::try_next by a timer");
+        let what =
+            format!("{what}; follow with Tail::next_timeout in a thread, or poll Tail::try_next by a timer");
         Err(WalError::Config { what })
     }
 

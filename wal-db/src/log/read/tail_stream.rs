@@ -90,7 +90,13 @@ impl Stream for TailStream {
         if *ended {
             return Poll::Ready(None);
         }
-        let found = poll_news(tail, seat, context, |tail| tail, |tail| tail.try_next().transpose());
+        let found = poll_news(
+            tail,
+            seat,
+            context,
+            |tail| tail,
+            |tail| tail.try_next().transpose(),
+        );
         found.map(|found| {
             *ended = found.as_ref().is_err_and(is_last);
             Some(found).filter(|found| !matches!(found, Err(WalError::Closed)))

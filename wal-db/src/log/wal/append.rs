@@ -12,7 +12,7 @@ use crate::{
             ticket::{Durable, Ticket},
         },
     },
-    lsn::Lsn,
+    lsn::{Lsn, Pos},
     storage::SideFiles,
 };
 
@@ -33,6 +33,30 @@ impl Wal {
         self.writer()?
             .append(Kind::Data, record, anywhere)
             .map(|(pos, _)| Lsn::from_pos(pos))
+    }
+
+    /// As [`append`](Self::append), and never waits: where that would, nothing is appended and this is
+    /// [`Busy`](crate::WalError::Busy). A task then calls [`append`](Self::append) where it may wait, or tries again later: the
+    /// background threads make room meanwhile, and in a log without them nobody does.
+    ///
+    /// What takes no place in staging memory is always `Busy`: a record of more than 64 KiB, and any with
+    /// [`Staging::WriteThrough`](crate::Staging::WriteThrough).
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal, WalError};
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// match wal.try_append(b"news") {
+    ///     Err(WalError::Busy { .. }) => println!("another thread has to append it"),
+    ///     appended => println!("at {}", appended?),
+    /// }
+    /// # Ok::<(), WalError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Busy`](crate::WalError::Busy), and those of [`append`](Self::append) except [`Full`](crate::WalError::Full).
+    pub fn try_append(&self, record: &[u8]) -> Result<Lsn> {
+        let placed = self.writer()?.try_append(Kind::Data, record, Pos::MAX)?;
+        Ok(Lsn::from_pos(placed.0))
     }
 
     /// Appends several records that stand one after another, and returns their LSNs. After a crash all of them are
@@ -143,6 +167,9 @@ impl Wal {
     fn begin_sync(&self) -> Result<Durable> {
         let view = self.here()?;
         let writer = self.writer()?;
+        if writer.is_poisoned() {
+            return Err(view.poisoned());
+        }
         // Where no record follows the last group, the log is durable up to there and never up to the header that comes next:
         // the flusher would go on for ever.
         let target = view.end().saturating_sub(GROUP_HEADER_LEN as u64);
@@ -175,6 +202,20 @@ impl Wal {
             None => writer.append(Kind::Typed, payload, anywhere)?,
         };
         Ok((Lsn::from_pos(pos), end))
+    }
+
+    /// As [`append_described`](Self::append_described), without waiting.
+    pub(crate) fn try_append_described(
+        &self,
+        payload: &[u8],
+        described: Option<Described<'_>>,
+    ) -> Result<Lsn> {
+        let writer = self.writer()?;
+        let (pos, _) = match described {
+            Some(described) => writer.try_append_described(payload, &described)?,
+            None => writer.try_append(Kind::Typed, payload, Pos::MAX)?,
+        };
+        Ok(Lsn::from_pos(pos))
     }
 
     /// Appends events after their schemas, all or none.

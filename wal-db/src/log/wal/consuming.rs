@@ -1,13 +1,14 @@
 //! What a consumer needs of its log: a name of its own, and files in which it is kept.
 
-use std::collections::btree_map::Entry;
+use std::{collections::btree_map::Entry, task::Waker};
 
 use super::Wal;
 use crate::{
     error::{ConsumerError, Result, WalError},
     format::snapshot::is_name,
     log::{read::consumer_files::ConsumerFiles, write::writer::Writer},
-    sync::{Arc, Bell},
+    lsn::Lsn,
+    sync::{Arc, Bell, Seat, Tasks},
 };
 
 /// A consumer's name, which nobody else has while it lives.
@@ -17,6 +18,15 @@ pub(crate) struct Consuming {
     files: ConsumerFiles,
     /// Rings when something was done, when somebody wants something of the consumer, and when the log is closed.
     pub(crate) changed: Arc<Bell>,
+    /// Wait for it to pass an LSN.
+    tasks: Tasks,
+}
+
+/// Where a task waits for a consumer.
+#[derive(Default)]
+pub(crate) struct ConsumerSeat {
+    passed: Seat,
+    ended: Seat,
 }
 
 impl Wal {
@@ -48,6 +58,7 @@ impl Wal {
             name,
             files,
             changed,
+            tasks: Tasks::new(),
         })
     }
 }
@@ -80,6 +91,40 @@ impl Consuming {
             return Err(WalError::Closed);
         }
         run(&self.files)
+    }
+
+    /// Tells those who wait for it that something was done, and that it has come to `lsn`. No lock is held.
+    pub(crate) fn came_to(&self, lsn: Lsn) {
+        self.changed.ring();
+        if !self.is_in_child() {
+            self.writer.wake(self.tasks.take_passed(lsn.get()));
+        }
+    }
+
+    /// Has a task woken when the consumer has passed `lsn`, or the log has ended. The task is to look at both afterwards.
+    pub(crate) fn wait(&self, seat: &mut ConsumerSeat, lsn: Lsn, waker: &Waker) {
+        self.tasks.wait(&mut seat.passed, lsn.get(), waker);
+        // It knows all that can become durable.
+        let tasks = &self.writer.base.tasks;
+        tasks.wait(&mut seat.ended, u64::MAX - 1, waker);
+    }
+
+    /// The task does not wait any more.
+    pub(crate) fn leave(&self, seat: &mut ConsumerSeat) {
+        // A child has locks that may be held for good.
+        if !self.is_in_child() {
+            self.tasks.leave(&mut seat.passed);
+            self.writer.base.tasks.leave(&mut seat.ended);
+        }
+    }
+
+    /// That `lsn` is durable, or may become so.
+    pub(crate) fn check_may_come(&self, lsn: Lsn) -> Result<()> {
+        self.check_usable()?;
+        match self.writer.is_poisoned() && self.writer.base.durable() <= lsn.pos() {
+            true => Err(self.writer.poisoned()),
+            false => Ok(()),
+        }
     }
 
     /// Wakes those who follow the log, so that they look whether something else is to be done.

@@ -249,8 +249,60 @@ impl Writer {
                     return Ok(claim);
                 }
                 Err(Denied::Counted) => self.pass_turnstile(way)?,
-                Err(denied) => self.wait_for_room(need, denied)?,
+                Err(denied) => self.wait_on(way, need, denied)?,
             }
+        }
+    }
+
+    /// As [`wait_for_room`](Self::wait_for_room), if it may wait on its way.
+    #[cold]
+    fn wait_on(&self, way: &Way<'_>, need: u64, denied: Denied) -> Result<()> {
+        if !matches!(denied, Denied::Shut)
+            && let Err(busy) = way.check_waits(NO_ROOM)
+        {
+            self.ask_for_room();
+            return Err(busy);
+        }
+        self.wait_for_room(need, denied)
+    }
+
+    /// As [`append`](Self::append), by somebody who never waits: where others would, it fails with
+    /// [`Busy`](WalError::Busy), and what has to be done for the next try is left to the background threads.
+    pub(crate) fn try_append(&self, kind: Kind, payload: &[u8], before: Pos) -> Result<(u64, u64)> {
+        match self.append_at_once(kind, payload, before) {
+            Some(pos) => Ok((pos, pos + format::frame_len(payload.len()))),
+            None => self.try_append_slowly(kind, payload, before),
+        }
+    }
+
+    #[cold]
+    fn try_append_slowly(&self, kind: Kind, payload: &[u8], before: Pos) -> Result<(u64, u64)> {
+        self.check_usable()?;
+        let need = self.checked_frame_len(payload.len())?;
+        if need > self.ring.max_claim() || self.write_through {
+            return Err(WalError::Busy {
+                what: "the record does not go through staging memory",
+            });
+        }
+        // That is the way in any case: a log that counts has it, and elsewhere it is free.
+        let mut way = Way::Counted(self.turnstile.try_pass()?);
+        let placed = self.append_on(&mut way, kind, payload, |_| {
+            match before > Pos(self.ring.tail()) {
+                true => Ok(before),
+                false => Err(NEW_SCHEMA),
+            }
+        })?;
+        drop(way);
+        self.wake_flusher(placed.0);
+        Ok(placed)
+    }
+
+    /// Has others make room for the next try, where there are others.
+    fn ask_for_room(&self) {
+        if self.flushes_by_itself() {
+            self.want_more_staging();
+            self.background.ring_flusher();
+            self.background.ring_preparer();
         }
     }
 
@@ -360,6 +412,13 @@ impl Writer {
         }
     }
 }
+
+const NO_ROOM: &str = "staging memory is full, or space is being made for it";
+
+/// Why an event cannot be appended without waiting.
+pub(super) const NEW_SCHEMA: WalError = WalError::Busy {
+    what: "the schema of its type has to be written first",
+};
 
 #[inline]
 pub(crate) fn anywhere(_: bool) -> Result<Pos> {

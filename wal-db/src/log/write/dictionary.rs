@@ -4,7 +4,11 @@
 //!
 //! What an entry says is up to the layer of events; here it is bytes.
 
-use super::{append::anywhere, turnstile::Way, writer::Writer};
+use super::{
+    append::{NEW_SCHEMA, anywhere},
+    turnstile::Way,
+    writer::Writer,
+};
 use crate::{
     error::{Result, WalError},
     format::{Kind, schema::Link},
@@ -118,6 +122,17 @@ impl Writer {
         self.describe_behind(&[*schema]);
         let behind = self.dictionary.newest().map_or(end, |schema| schema + 1);
         Ok((pos, end.max(behind)))
+    }
+
+    /// As [`append_described`](Self::append_described), by somebody who never waits, see [`try_append`](Self::try_append).
+    pub(crate) fn try_append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
+        let cuts = self.covered.cuts();
+        let before = self.described_before(schema, || Err(NEW_SCHEMA))?;
+        let placed = self.try_append(Kind::Typed, payload, before)?;
+        if self.covered.cuts() != cuts {
+            self.describe_behind(&[*schema]);
+        }
+        Ok(placed)
     }
 
     /// As [`append_described`](Self::append_described), by somebody who has passed the turnstile: the log is not cut

@@ -58,13 +58,26 @@ impl Turnstile {
     /// Waits until nobody else appends. Code of the program that runs meanwhile is told that it cannot use the log.
     pub(crate) fn pass(&self) -> Result<Passage<'_>> {
         self.check_not_passed()?;
-        let alone = self.way.lock();
+        Ok(self.passage(self.way.lock(), true))
+    }
+
+    /// As [`pass`](Self::pass), by somebody who never waits: neither here nor while appending.
+    pub(crate) fn try_pass(&self) -> Result<Passage<'_>> {
+        self.check_not_passed()?;
+        let alone = self.way.try_lock().ok_or(WalError::Busy {
+            what: "another thread appends",
+        })?;
+        Ok(self.passage(alone, false))
+    }
+
+    fn passage<'w>(&'w self, alone: MutexGuard<'w, ()>, waits: bool) -> Passage<'w> {
         self.owner.store(me(), Ordering::Relaxed);
-        Ok(Passage {
+        Passage {
             turnstile: self,
             tells: true,
+            waits,
             _alone: alone,
-        })
+        }
     }
 
     /// That this thread would not wait for itself.
@@ -94,6 +107,8 @@ pub(crate) struct Passage<'w> {
     turnstile: &'w Turnstile,
     /// Whether the watch is told of what comes.
     tells: bool,
+    /// Whether who appends may wait for room, or for a schema to be written.
+    waits: bool,
     _alone: MutexGuard<'w, ()>,
 }
 
@@ -142,6 +157,14 @@ impl Way<'_> {
     /// Whether everybody else waits.
     pub(crate) fn is_alone(&self) -> bool {
         matches!(self, Way::Counted(_))
+    }
+
+    /// That who appends may wait.
+    pub(crate) fn check_waits(&self, what: &'static str) -> Result<()> {
+        match self {
+            Way::Counted(passage) if !passage.waits => Err(WalError::Busy { what }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {
