@@ -23,7 +23,7 @@ struct Handle(Arc<Wakes>);
 impl Wake for Handle {
     fn wake(self: Arc<Self>) {
         let wakes = self.0.clone();
-        // Who is woken counts those who can still wake it.
+        // A test that is woken counts the others that can still wake it.
         drop(self);
         *wakes.count.lock().unwrap() += 1;
         wakes.more.notify_all();

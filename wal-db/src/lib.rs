@@ -26,9 +26,11 @@
 //!
 //! [`Wal::append`] copies the record into staging memory and returns. Now and then it waits: for a flush, when staging
 //! memory or the backlog of what was written and not flushed (512 MiB) is full, and for space, when a file has to grow.
-//! There is no runtime inside and no call is `async`. In a task, append, then await a [`Ticket`] from [`Wal::ticket`],
-//! which is a future. Treat the wait of an append as any short disk access, with `spawn_blocking` where it would hurt.
-//! Calls that read, [`Wal::sync`] and [`Tail::next_timeout`] block the thread.
+//! There is no runtime inside. In a task, append, then await a [`Ticket`] from [`Wal::ticket`], which is a future. Treat the wait of
+//! an append as any short disk access, with `spawn_blocking` where it would hurt, or call [`Wal::try_append`], which says
+//! [`Busy`](WalError::Busy) instead. [`Wal::sync_async`], [`Pending`](state::Pending) and
+//! [`Consumer::wait_for_async`](consumer::Consumer::wait_for_async) are futures as well, and with the feature `futures` a [`Tail`] is a stream.
+//! Calls that read, [`Wal::sync`] and [`Tail::next_timeout`] block the thread. `docs/async.md` has the table.
 //!
 //! # Features
 //!

@@ -8,12 +8,15 @@ use std::{
 use serde::{Deserialize, Serialize};
 use wal_db::{
     EventLog, Hold, Lsn, MemStore, Position, Retention, Staging, Start, Tail, Ticket, Wal, WalConfig,
-    WalIter, WalRecord, read::RevIter,
+    WalIter, WalRecord,
+    read::{RevIter, TailStream},
 };
 use wal_tests::{
     all,
     files::{Form, Place, assert_same_files, tree},
-    payload, scale, ticket,
+    payload, scale,
+    task::{Task, next},
+    ticket,
 };
 
 use super::{FORKED, children::fork, configs, said};
@@ -31,6 +34,8 @@ struct Handles {
     /// Of a record that nobody has flushed, unless a thread of the log has.
     ticket: Ticket,
     tail: Tail,
+    /// A task waits for it.
+    stream: TailStream,
     records: WalIter,
     newest: RevIter,
     cursor: Hold,
@@ -47,11 +52,14 @@ impl Handles {
         let mut records = wal.iter().unwrap();
         let mut newest = wal.iter_rev().unwrap();
         assert!(records.next().is_some() && newest.next().is_some());
+        let mut stream = wal.tail(wal.end()).unwrap().into_stream().unwrap();
+        assert!(Task::new().poll_next(&mut stream).is_pending());
         Handles {
             events,
             first,
             position: Position::of(&wal, first).unwrap(),
             tail: wal.tail(first).unwrap(),
+            stream,
             records,
             newest,
             cursor: wal.hold(first).unwrap(),
@@ -61,11 +69,23 @@ impl Handles {
     }
 }
 
+/// What a future says that must not wait.
+fn polled<T: std::fmt::Debug>(future: impl Future<Output = wal_db::Result<T>>) -> String {
+    match Task::new().poll(&mut Box::pin(future)) {
+        std::task::Poll::Ready(outcome) => said(outcome),
+        std::task::Poll::Pending => "for ever".to_owned(),
+    }
+}
+
 type Call = (&'static str, fn(Handles) -> String);
 
 /// What says that the log is the parent's.
 const REFUSED: &[Call] = &[
     ("append", |of| said(of.wal.append(b"x"))),
+    ("try_append", |of| said(of.wal.try_append(b"x"))),
+    ("try_append of an event", |of| {
+        said(of.events.try_append(&Event(1)))
+    }),
     ("append, too long for the ring", |of| {
         said(of.wal.append(&[1; 70_000]))
     }),
@@ -82,6 +102,12 @@ const REFUSED: &[Call] = &[
     }),
     ("ticket", |of| said(of.wal.ticket(of.first))),
     ("sync", |of| said(of.wal.sync())),
+    ("sync_async", |of| polled(of.wal.sync_async())),
+    ("the next of a stream", |mut of| {
+        let said = polled(async { next(&mut of.stream).await.unwrap() });
+        assert!(Task::new().poll_next(&mut of.stream).is_ready());
+        said
+    }),
     ("drain", |of| said(of.wal.drain())),
     ("append an event", |of| said(of.events.append(&Event(1)))),
     ("append an event and sync", |of| {

@@ -4,29 +4,33 @@ use std::task::Poll;
 
 use serde::{Deserialize, Serialize};
 use wal_db::{
-    EventLog, MemStore, Wal, WalError, WalRecord,
+    Durability, EventLog, MemStore, Wal, WalError, WalRecord,
     state::{At, Decision, State, StoreConfig, TransactError},
 };
 use wal_tests::{
     assert_is,
     disk::{Disk, EIO, Fault, Op, busy_heap, open},
+    quiet_heap,
     task::{Task, block_on},
     ticket,
 };
 
 #[test]
 fn what_was_appended_before_is_durable() {
-    let wal = Wal::with_store(MemStore::new()).unwrap();
-    // Of an empty log, and of one where nothing came since.
-    block_on(wal.sync_async()).unwrap();
-    for _ in 0..100 {
-        wal.append(b"x").unwrap();
-        let lsn = wal.append(b"y").unwrap();
+    let busy = busy_heap();
+    for config in [quiet_heap(), busy, busy.with_durability(Durability::Certified)] {
+        let wal = open(&Disk::new(), config);
+        // Of an empty log, and of one where nothing came since.
         block_on(wal.sync_async()).unwrap();
-        assert!(wal.status().durable > lsn);
-        block_on(wal.sync_async()).unwrap();
-        let lsn = wal.append(b"z").unwrap();
-        assert_eq!(block_on(wal.ticket(lsn).unwrap()).unwrap(), lsn);
+        for _ in 0..100 {
+            wal.append(b"x").unwrap();
+            let lsn = wal.append(b"y").unwrap();
+            block_on(wal.sync_async()).unwrap();
+            assert!(wal.status().durable > lsn);
+            block_on(wal.sync_async()).unwrap();
+            let lsn = wal.append(b"z").unwrap();
+            assert_eq!(block_on(wal.ticket(lsn).unwrap()).unwrap(), lsn);
+        }
     }
 }
 

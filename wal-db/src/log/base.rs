@@ -32,6 +32,11 @@ pub(crate) struct Base {
     /// Wait for what is durable to pass what they know, or for the end of the log. The writer wakes them, where it holds no
     /// lock.
     pub(crate) tasks: Tasks,
+    /// Every record that starts before it is durable, and it may be there when there is none: a commit moves it to where it has
+    /// begun, which `durable` may never come to.
+    synced: AtomicU64,
+    /// Wait for `synced`, as the others do for what is durable.
+    pub(crate) syncs: Tasks,
     /// For a handle that only reads.
     pub(crate) seen: Option<Mutex<Seen>>,
 }
@@ -170,6 +175,8 @@ impl Base {
             finished: AtomicBool::new(false),
             progress: Bell::new(),
             tasks: Tasks::new(),
+            synced: AtomicU64::new(end.pos),
+            syncs: Tasks::new(),
             seen: None,
         }
     }
@@ -260,6 +267,15 @@ impl Base {
     pub(crate) fn raise_durable(&self, pos: u64) {
         self.durable.fetch_max(pos, Ordering::SeqCst);
         self.progress.ring();
+    }
+
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::SeqCst)
+    }
+
+    /// A commit that began here has ended well.
+    pub(crate) fn raise_synced(&self, pos: u64) {
+        self.synced.fetch_max(pos, Ordering::SeqCst);
     }
 
     pub(crate) fn is_finished(&self) -> bool {

@@ -109,7 +109,7 @@ fn a_task_that_leaves_is_forgotten() {
         model.tasks.leave(&mut seat);
         assert!(task.wakes() <= 1);
         mover.join().unwrap();
-        // Whoever else waits is woken.
+        // Another one that waits is woken.
         assert_eq!(other.wakes(), 1);
         assert_eq!(std::sync::Arc::strong_count(&task), 1);
     });

@@ -3,7 +3,7 @@
 use super::Wal;
 use crate::{
     error::{Result, WalError},
-    format::{GROUP_HEADER_LEN, Kind},
+    format::Kind,
     log::{
         read::dictionary::Entry,
         write::{
@@ -170,10 +170,7 @@ impl Wal {
         if writer.is_poisoned() {
             return Err(view.poisoned());
         }
-        // Where no record follows the last group, the log is durable up to there and never up to the header that comes next:
-        // the flusher would go on for ever.
-        let target = view.end().saturating_sub(GROUP_HEADER_LEN as u64);
-        Ok(Durable::new(view.clone(), Some(writer.clone()), target))
+        Ok(Durable::sync_of(view.clone(), writer.clone()))
     }
 
     /// Hands everything that was appended to the store, without making it durable. Only of interest with

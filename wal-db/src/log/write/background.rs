@@ -23,6 +23,8 @@ pub(crate) struct BackgroundWork {
     preparer: Role,
     /// Durability was asked for up to here, by tickets that nothing waits for.
     wanted: AtomicU64,
+    /// And for all that was claimed before here.
+    wanted_sync: AtomicU64,
     idleness: Mutex<Idleness>,
 }
 
@@ -122,6 +124,7 @@ impl BackgroundWork {
             flusher: Role::new(pool, Flusher(writer.clone())),
             preparer: Role::new(pool, Preparer(writer.clone())),
             wanted: AtomicU64::new(0),
+            wanted_sync: AtomicU64::new(0),
             idleness: Mutex::new(Idleness::default()),
         }
     }
@@ -295,6 +298,19 @@ impl Writer {
             self.background.ring_flusher();
         }
     }
+
+    pub(crate) fn want_synced(&self, target: u64) {
+        if self.background.wanted_sync.fetch_max(target, Ordering::AcqRel) < target {
+            self.background.ring_flusher();
+        }
+    }
+
+    /// For the flusher: whether somebody waits for a commit who does not make one.
+    fn has_to_commit(&self, wanted: u64) -> bool {
+        wanted > self.base.durable()
+            || self.background.wanted_sync.load(Ordering::Acquire) > self.base.synced()
+            || self.line.has_tickets()
+    }
 }
 
 struct Flusher(Weak<Writer>);
@@ -346,7 +362,7 @@ fn flush_turn(writer: &Writer, rung: bool) -> Next {
         writer.tell_failed();
         return Next::Rest(None);
     }
-    let done = if wanted > writer.base.durable() || writer.line.has_tickets() {
+    let done = if writer.has_to_commit(wanted) {
         // An error has poisoned the log and told everybody; appends report "full".
         writer
             .room

@@ -318,11 +318,12 @@ impl Writer {
         if self.is_in_child() {
             return;
         }
-        let reached = match self.is_poisoned() || self.base.is_finished() {
-            true => u64::MAX,
-            false => self.base.durable(),
+        let (durable, synced) = match self.is_poisoned() || self.base.is_finished() {
+            true => (u64::MAX, u64::MAX),
+            false => (self.base.durable(), self.base.synced()),
         };
-        self.wake(self.base.tasks.take_passed(reached));
+        self.wake(self.base.tasks.take_passed(durable));
+        self.wake(self.base.syncs.take_passed(synced));
     }
 
     pub(crate) fn wake(&self, mut wakers: IntoValues<(u64, u64), Waker>) {

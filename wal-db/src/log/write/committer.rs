@@ -146,6 +146,7 @@ impl Held<'_> {
             Durability::Certified => self.committer.certified,
             Durability::Flushed => writer.base.flushed(),
         });
+        writer.base.raise_synced(end);
         Ok(())
     }
 

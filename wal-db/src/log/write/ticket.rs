@@ -10,9 +10,10 @@ use std::{
 use super::{commit::Waiting, writer::Writer};
 use crate::{
     error::{Result, WalError},
+    format::GROUP_HEADER_LEN,
     log::read::view::View,
     lsn::Lsn,
-    sync::{Arc, Seat},
+    sync::{Arc, Seat, Tasks},
 };
 
 /// A record on its way to stable storage, from [`Wal::ticket`](crate::Wal::ticket).
@@ -33,12 +34,14 @@ pub(crate) struct Durable {
     /// `None` for a handle that only reads.
     writer: Option<Arc<Writer>>,
     target: u64,
+    /// Whether it is about all that was claimed before `target`, and not about a record there.
+    is_sync: bool,
     seat: Seat,
 }
 
 impl Durable {
-    /// Everything before `target`, which somebody has claimed.
-    pub(crate) fn new(view: Arc<View>, writer: Option<Arc<Writer>>, target: u64) -> Self {
+    /// Everything before `target`, where there is a record.
+    fn new(view: Arc<View>, writer: Option<Arc<Writer>>, target: u64) -> Self {
         if let Some(writer) = &writer {
             writer.want_durable(target);
         }
@@ -46,12 +49,38 @@ impl Durable {
             view,
             writer,
             target,
+            is_sync: false,
+            seat: Seat::default(),
+        }
+    }
+
+    /// Everything that was claimed by now.
+    pub(crate) fn sync_of(view: Arc<View>, writer: Arc<Writer>) -> Self {
+        // The last group starts before it, or there after all that was claimed.
+        let target = writer.ring.tail().saturating_sub(GROUP_HEADER_LEN as u64);
+        writer.want_synced(target);
+        Durable {
+            view,
+            writer: Some(writer),
+            target,
+            is_sync: true,
             seat: Seat::default(),
         }
     }
 
     fn is_flushed(&self) -> bool {
-        self.view.base.durable() >= self.target
+        let base = &self.view.base;
+        match self.is_sync {
+            true => base.synced() >= self.target,
+            false => base.durable() >= self.target,
+        }
+    }
+
+    fn tasks(&self) -> &Tasks {
+        match self.is_sync {
+            true => &self.view.base.syncs,
+            false => &self.view.base.tasks,
+        }
     }
 
     fn sync(&self) -> Result<()> {
@@ -90,7 +119,9 @@ impl Future for Durable {
                 return Poll::Pending;
             }
             // It is looked at again: the flush may have ended, or the flusher, a moment ago.
-            this.view.base.tasks.wait(&mut this.seat, known, context.waker());
+            let mut seat = std::mem::take(&mut this.seat);
+            this.tasks().wait(&mut seat, known, context.waker());
+            this.seat = seat;
             has_a_seat = true;
         }
     }
@@ -100,7 +131,8 @@ impl Drop for Durable {
     fn drop(&mut self) {
         // A child has locks that may be held for good.
         if !self.view.is_in_child() {
-            self.view.base.tasks.leave(&mut self.seat);
+            let mut seat = std::mem::take(&mut self.seat);
+            self.tasks().leave(&mut seat);
         }
     }
 }

@@ -88,11 +88,15 @@ impl Writer {
         drop(schemas);
         drop(passage);
         self.tell_all(done, || Ok(()));
-        let dead = result.map_err(WalError::of_what_was_taken)?;
-        // Followers are told at once that something was cut off.
-        self.base.progress.ring();
-        self.wake(self.base.tasks.take_passed(u64::MAX));
-        match dead {
+        let dead = result.map_err(WalError::of_what_was_taken);
+        if dead.is_ok() {
+            // Followers are told at once that something was cut off.
+            self.base.progress.ring();
+            self.wake(self.base.tasks.take_passed(u64::MAX));
+        }
+        // What was before the cut has become durable.
+        self.wake_tasks();
+        match dead? {
             Dead::Nothing => {}
             // The space is given back if the store can; the cut holds in any case.
             Dead::Bytes(start, end) if start >= end => {}
