@@ -76,7 +76,8 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
         let _running = Running::begin(shared)?;
         loop {
             match shared.pass(&mut handler) {
-                Ok(Passed::Moved) => {}
+                // It may be paused where it is taken to.
+                Ok(Passed::Moved) => shared.is_called.store(true, Ordering::SeqCst),
                 Ok(Passed::Stopped) | Err(WalError::Closed) => return Ok(()),
                 Err(error) => return Err(error),
             }

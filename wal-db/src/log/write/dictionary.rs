@@ -127,7 +127,7 @@ impl Writer {
     /// As [`append_described`](Self::append_described), by somebody who never waits, see [`try_append`](Self::try_append).
     pub(crate) fn try_append_described(&self, payload: &[u8], schema: &Described<'_>) -> Result<(u64, u64)> {
         let cuts = self.covered.cuts();
-        let before = self.described_before(schema, || Err(NEW_SCHEMA))?;
+        let before = self.described_before(schema, || self.check_usable().and(Err(NEW_SCHEMA)))?;
         let placed = self.try_append(Kind::Typed, payload, before)?;
         if self.covered.cuts() != cuts {
             self.describe_behind(&[*schema]);
