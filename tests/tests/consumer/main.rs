@@ -6,6 +6,7 @@ mod delivering;
 mod effects;
 mod histories;
 mod kept;
+mod killed;
 mod lanes;
 mod places;
 mod poison;
