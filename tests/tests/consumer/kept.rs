@@ -6,6 +6,7 @@ use wal_db::{
     EventLog, Wal,
     consumer::{ConsumerConfig, ConsumerError, consumers, forget},
 };
+use wal_tests::quiet;
 
 use super::{Step, drained, fault, from_head, take};
 
@@ -23,8 +24,10 @@ impl World {
         }
     }
 
+    /// Without threads of its own, so that files that are copied meanwhile are of one moment.
     fn open(&self) -> EventLog<Step> {
-        Wal::open_segmented(&self.path, 1 << 20).unwrap().typed().unwrap()
+        let wal = Wal::open_segmented_with(&self.path, 1 << 20, quiet());
+        wal.unwrap().typed().unwrap()
     }
 
     /// The files of consumers, by name.
