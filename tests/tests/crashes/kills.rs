@@ -255,7 +255,7 @@ fn kill_loop(form: Form, staging: Staging) {
 }
 
 /// Names the round that fails.
-struct Says(String);
+pub(super) struct Says(pub(super) String);
 
 impl Drop for Says {
     fn drop(&mut self) {

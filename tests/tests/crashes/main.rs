@@ -3,6 +3,7 @@
 
 mod calls;
 mod campaign;
+mod followers;
 mod kills;
 mod long_life;
 mod power;
