@@ -67,15 +67,12 @@ impl Writer {
         let last = wal.iter_rev().unwrap().next().transpose().unwrap();
         reporter.report("opened");
         let name = (cuts, last.map_or(0, |last| name_of(&last).1 + 1));
-        let mut writer = Writer {
+        Writer {
             wal,
             reporter,
             name,
             rng,
-        };
-        // Of two cuts with nothing between them a follower may hear of the first alone.
-        writer.append(1);
-        writer
+        }
     }
 
     fn append(&mut self, records: usize) {
@@ -101,7 +98,6 @@ impl Writer {
             self.reporter.report("cuts");
             self.wal.truncate_after(last.lsn()).unwrap();
             self.name = (self.name.0 + 1, name_of(&last).1 + 1);
-            self.append(1);
             self.reporter.report("cut");
         }
     }

@@ -133,6 +133,39 @@ fn a_follower_hears_of_cuts_and_of_a_log_that_has_moved_on() {
     }
 }
 
+/// Nothing came between them, so both end at one place, where the follower waits.
+#[test]
+fn a_follower_hears_of_a_second_cut_that_removes_more() {
+    for form in FORMS {
+        let place = Place::new(form);
+        let wal = place.open(quiet()).unwrap();
+        let entries: Vec<_> = (0..4).map(|seed| put(&wal, seed, 100)).collect();
+        wal.sync().unwrap();
+        let reader = Wal::open_read_only(place.path()).unwrap();
+        let mut tails = [&wal, &reader].map(|wal| wal.tail(Lsn::ZERO).unwrap());
+        for tail in &mut tails {
+            entries.iter().for_each(|entry| assert_eq!(&next(tail), entry));
+        }
+        for kept in [2, 1, 0] {
+            wal.truncate_after(entries[kept].0).unwrap();
+            for tail in &mut tails {
+                match tail.try_next() {
+                    Err(WalError::CutBack { kept_before, .. }) => {
+                        assert!(entries[kept].0 < kept_before && kept_before <= entries[kept + 1].0);
+                    }
+                    other => panic!("{form:?}, {kept}: {other:?}"),
+                }
+                assert!(tail.try_next().unwrap().is_none());
+            }
+        }
+        let instead = put(&wal, 9, 100);
+        wal.sync().unwrap();
+        for tail in &mut tails {
+            assert_eq!(next(tail), instead, "{form:?}");
+        }
+    }
+}
+
 #[test]
 fn closing_ends_the_followers_of_a_handle_that_reads() {
     let place = Place::new(Form::File);
