@@ -53,9 +53,7 @@ pub use read::{
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
-pub(crate) use wal::{
-    Alone, ConsumerSeat, Consuming, Counting, Folding, Placed, StateName, States, There,
-};
+pub(crate) use wal::{Alone, ConsumerSeat, Consuming, Counting, Folding, Placed, StateName, States, There};
 pub use wal::{Start, Status, Wal, verify};
 pub(crate) use write::dictionary::{Describe, Described};
 pub use write::{ticket::Ticket, truncate::Retention};

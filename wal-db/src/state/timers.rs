@@ -14,11 +14,8 @@ use crate::{
         codec::Codec,
         schema::{In, Part, Shape, WalSchema, holders, read_as},
     },
-    sync::{Deadline, thread},
+    sync::{Deadline, back_off},
 };
-
-/// How often it is looked at most whether a timer was set that is due sooner.
-const LOOKED_EVERY: Duration = Duration::from_millis(1);
 
 /// What is to happen at a time, by keys: a part of a [`State`]. An event sets a timer; when it is
 /// [due](Store::wait_until_due), a decision appends an event that says so, and that event clears it. So each fires once,
@@ -200,7 +197,7 @@ impl<S: State, C: Codec> Store<S, C> {
             counting.sleep_unless(sleep, || counting.passed() != seen || counting.has_failed());
             if counting.passed() != seen {
                 // Events that come one after another need not wake this thread each time.
-                thread::sleep(sleep.map_or(LOOKED_EVERY, |sleep| sleep.min(LOOKED_EVERY)));
+                back_off(u32::MAX);
             }
         }
     }

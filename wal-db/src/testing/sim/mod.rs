@@ -14,7 +14,7 @@ mod prefix;
 mod survives;
 
 pub use crashes::CrashPlan;
-#[cfg(all(test, feature = "seal"))]
+#[cfg(all(test, feature = "seal", not(any(wal_loom, wal_shuttle))))]
 pub(crate) use crashes::every_crash;
 pub use disk::{AfterFailedSync, Behaviour, Call, Fault, SimDisk};
 pub use prefix::{Promises, assert_crash_prefix, check_crash_prefix};
