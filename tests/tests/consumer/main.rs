@@ -10,6 +10,7 @@ mod killed;
 mod lanes;
 mod places;
 mod poison;
+mod sagas;
 
 use std::sync::Mutex;
 
