@@ -1,12 +1,13 @@
 //! Where a consumer is, and what becomes of that when the log changes under it.
 
-use std::{sync::Mutex, time::Duration};
+use std::{sync::Mutex, thread, time::Duration};
 
 use wal_db::{
     MemStore, Retention, Start, Wal, WalError,
     consumer::{ConsumerConfig, ConsumerError, Poison, consumers, forget},
+    testing::sim::{Call, Fault, SimDisk},
 };
-use wal_tests::assert_is;
+use wal_tests::{PATIENCE, assert_is, quiet_heap};
 
 use super::{Step, drained, fault, from_head, log, open, run_to_end, take};
 
@@ -196,4 +197,31 @@ fn a_callback_may_use_the_consumer_while_it_is_taken_to_the_end() {
     assert!(log.wal().status().durable >= late.status().unwrap().cursor);
     assert_eq!(drained(&late), [0; 0]);
     assert_eq!(drained(&consumer), [3]);
+}
+
+#[test]
+fn one_that_waits_hears_that_the_log_has_failed() {
+    let disk = SimDisk::new();
+    let log = disk.open("log", quiet_heap()).unwrap().typed().unwrap();
+    let consumer = log.consumer("mailer", from_head()).unwrap();
+    thread::scope(|scope| {
+        let runs = scope.spawn(|| consumer.run(|_, _| Ok(())));
+        let lsn = log.append(&super::taken(1)).unwrap();
+        let waits = scope.spawn({
+            let consumer = &consumer;
+            move || consumer.wait_for(lsn, PATIENCE)
+        });
+        disk.behave(|disk| {
+            disk.fault = Some(Fault {
+                call: Some(Call::Sync),
+                after: 0,
+                error: 5,
+                forever: true,
+            });
+        });
+        log.wal().sync().unwrap_err();
+        assert_is!(waits.join().unwrap(), Err(WalError::Poisoned { .. }));
+        assert_is!(runs.join().unwrap(), Err(WalError::Poisoned { .. }));
+        assert_is!(consumer.wait_for(lsn, PATIENCE), Err(WalError::Poisoned { .. }));
+    });
 }

@@ -34,7 +34,8 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
     ///
     /// # Errors
     /// [`BeyondEnd`](crate::WalError::BeyondEnd) if `lsn` lies after the end of the log;
-    /// [`Closed`](crate::WalError::Closed) once the log is closed.
+    /// [`Closed`](crate::WalError::Closed) once the log is closed; [`Poisoned`](crate::WalError::Poisoned) if it has failed and
+    /// the event is not durable, which is heard when the run ends because of that.
     pub fn wait_for(&self, lsn: Lsn, timeout: Duration) -> Result<Waited> {
         let shared = &self.shared;
         shared.log.wal().check_end(lsn)?;
@@ -43,15 +44,15 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
             if let Some(waited) = shared.reached(lsn) {
                 return Ok(waited);
             }
-            shared.consuming.check_usable()?;
+            shared.consuming.check_may_come(lsn)?;
             let left = deadline.left();
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(Waited::TimedOut);
             }
-            shared
-                .consuming
-                .changed
-                .sleep_unless(left, || shared.has_passed(lsn) || shared.log.wal().is_closed());
+            let consuming = &shared.consuming;
+            consuming.changed.sleep_unless(left, || {
+                shared.has_passed(lsn) || consuming.check_may_come(lsn).is_err()
+            });
         }
     }
 
@@ -84,8 +85,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`wait_for`](Self::wait_for). [`Poisoned`](crate::WalError::Poisoned) if the log has failed and the event is not
-    /// durable.
+    /// Those of [`wait_for`](Self::wait_for).
     pub fn wait_for_async(&self, lsn: Lsn) -> impl Future<Output = Result<Waited>> + Unpin + use<E, C> {
         let mut wait = Wait {
             shared: self.shared.clone(),
