@@ -29,7 +29,11 @@ impl Follower {
             match tail.try_next() {
                 Ok(Some(record)) => self.has.push(record.lsn()),
                 Ok(None) => break,
-                Err(WalError::CutBack { kept_before, .. }) => self.has.retain(|lsn| *lsn < kept_before),
+                Err(WalError::CutBack { kept_before, .. }) => {
+                    let had = self.has.len();
+                    self.has.retain(|lsn| *lsn < kept_before);
+                    assert!(self.has.len() < had, "nothing that it has is gone");
+                }
                 Err(error) => panic!("{error:?}"),
             }
         }

@@ -136,8 +136,13 @@ impl Tail {
     /// As [`position`](Self::position), after so many events of the record at `lsn`, which was delivered if there are any.
     pub(crate) fn position_in(&self, lsn: Lsn, part: u32) -> Result<Position> {
         self.view.check_process()?;
-        self.view
-            .position_at(lsn.pos(), part, &self.extent, self.walker.last_header())
+        let known = (&*self.extent, self.walker.last_header());
+        let mut position = self.view.position_at(lsn.pos(), part, known.0, known.1)?;
+        if part == 0 {
+            // What was cut off or never written between that and the position was not read.
+            position.read_to = position.read_to.min(self.read_to);
+        }
+        Ok(position)
     }
 
     /// Delivers the record at `lsn` once more, and those after it.
