@@ -234,14 +234,42 @@ fn a_state_that_panics_ends_alone() {
     assert!(history.wait_for(last, PATIENCE).unwrap());
     assert_is_the_fold(&history);
     let panicked = |why: &WalError| matches!(why, WalError::ApplyPanicked { lsn, .. } if *lsn == bad);
+    // Where it is looked for the event itself, too.
+    assert_is!(sum.wait_for(bad, PATIENCE), Err(WalError::ProjectionEnded { .. }));
     assert_is!(sum.wait_for(last, PATIENCE), Err(WalError::ProjectionEnded { why, .. }) if panicked(why));
     assert_is!(sum.read(|_| ()), Err(WalError::ProjectionEnded { .. }));
     assert_is!(sum.peek(|_| ()), Err(WalError::ProjectionEnded { .. }));
     let failure = sum.status().unwrap().failure.unwrap();
     assert!(failure.contains("thirteen"), "{failure}");
-    // The other one goes on.
+    // The other one goes on, also after a cut of what the first one has.
     log.append_and_sync(&noted(15)).unwrap();
     assert_is_the_fold(&history);
+    log.wal().truncate_from(bad).unwrap();
+    assert_is_the_fold(&history);
+}
+
+#[test]
+fn a_state_that_has_what_was_dropped_goes_on_beside_one_that_has_not() {
+    let memory = MemStore::new();
+    let log = in_memory(&memory);
+    let held = GATE_OF_DROPPED.lock().unwrap();
+    for number in 0..2000 {
+        log.append(&noted(number)).unwrap();
+    }
+    log.wal().sync().unwrap();
+    let history = log.project(by_hand()).unwrap();
+    history.snapshot().unwrap().unwrap();
+    drop(history);
+    let (behind, history) = log.project((StoreConfig::<Behind>::new(), by_hand())).unwrap();
+    let last = log.append_and_sync(&noted(2000)).unwrap();
+    log.wal().truncate_before(last).unwrap();
+    drop(held);
+    assert!(history.wait_for(last, PATIENCE).unwrap());
+    assert_eq!(history.read(|history| history.all.len()).unwrap(), 2001);
+    assert_is!(
+        behind.wait_for(last, PATIENCE),
+        Err(WalError::ProjectionEnded { .. })
+    );
 }
 
 #[test]
@@ -279,7 +307,6 @@ fn one_that_waits_hears_that_the_log_was_closed() {
         // Closing makes what was appended durable, and the thread may have seen that or not.
         assert_is!(waiting.join().unwrap(), Ok(true) | Err(WalError::Closed));
     });
-    assert_is!(projection.wait_for(Lsn::new(lsn.get() + 1), PATIENCE), Err(_));
     let read = loop {
         match projection.read(|_| ()) {
             Ok(()) => thread::yield_now(),

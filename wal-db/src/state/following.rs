@@ -40,15 +40,17 @@ impl<E: WalDecodeOwned + Send + 'static, C: Codec + 'static> EventLog<E, C> {
     /// one replay.
     ///
     /// The thread ends with the log, and when the last handle of all of its states is dropped, which waits for that. While it
-    /// runs, [`Wal::retain`](crate::Wal::retain) keeps what it has not read.
+    /// runs, [`Wal::retain`](crate::Wal::retain) keeps what it has not read. What a snapshot needs at the next start is kept by
+    /// [`compact`](Projection::compact) alone.
     ///
     /// A log that is [open for reading only](crate::Wal::open_read_only) can be projected as well, without snapshots: its
     /// states follow the writer in the other process.
     ///
     /// # Errors
     /// [`Truncated`](WalError::Truncated) if records were dropped from the beginning of the log and there are no snapshots;
-    /// with them, as [`store`](Self::store). [`Config`](WalError::Config) if some of several pass over
-    /// [others](StoreConfig::with_others) and some do not. [`Io`](WalError::Io) if the process can have no more threads.
+    /// with them, as [`store`](Self::store), and [`ReadOnly`](WalError::ReadOnly). [`Config`](WalError::Config) if some of
+    /// several pass over [others](StoreConfig::with_others) and some do not. [`Io`](WalError::Io) if the process can have no more
+    /// threads.
     pub fn project<P: ToProject<E, C>>(&self, what: P) -> Result<P::Projections> {
         let signals = Arc::new(Signals {
             folding: self.wal().folding()?,
@@ -120,6 +122,7 @@ where
         group.members.push(Box::new(Followed {
             shown: shown.clone(),
             again: None,
+            until: Lsn::ZERO,
         }));
         Ok(Projection::new(shown, group.running.clone()))
     }
@@ -179,7 +182,8 @@ impl Drop for Running {
         }
         self.signals.is_to_stop.store(true, Ordering::Release);
         self.signals.folding.wake_followers();
-        if let Some(thread) = thread {
+        // Not if what a state or an event has was the last handle.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
             // Its panics are caught.
             let _ = thread.join();
         }
@@ -228,16 +232,21 @@ impl<E: WalDecodeOwned, C: Codec> Follower<E, C> {
             return end_thread_of_child();
         }
         let why = match followed {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error,
-            Err(panic) => WalError::ApplyPanicked {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(panic) => Some(WalError::ApplyPanicked {
                 lsn: self.next().unwrap_or(Lsn::ZERO),
                 replaying: true,
                 message: panic_text(panic),
-            },
+            }),
         };
-        let why = Arc::new(why);
-        self.members.iter_mut().for_each(|member| member.end(&why));
+        if let Some(why) = why.map(Arc::new) {
+            self.members.iter_mut().for_each(|member| member.end(&why));
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
+            // Of a state or an event. What it is dropped with may panic as well.
+            std::mem::forget(panic);
+        }
     }
 
     /// Until it is to stop, or all members have ended.
@@ -245,17 +254,30 @@ impl<E: WalDecodeOwned, C: Codec> Follower<E, C> {
         while !self.is_over() {
             match self.pass() {
                 Err(WalError::CutBack { .. }) => self.members.iter_mut().for_each(|member| member.heed_cut()),
-                Err(WalError::Truncated { head, .. }) if self.next().is_some_and(|next| next < head) => {
-                    for member in &mut self.members {
-                        if let Some(lsn) = member.next().filter(|next| *next < head) {
-                            member.end(&Arc::new(WalError::Truncated { lsn, head }));
-                        }
-                    }
-                }
+                Err(WalError::Truncated { .. }) if self.end_dropped() => {}
                 ended => return ended,
             }
         }
         Ok(())
+    }
+
+    /// Ends those whose next events were dropped; whether there are some.
+    fn end_dropped(&mut self) -> bool {
+        let there = self.signals.folding.there();
+        let mut some = false;
+        for member in &mut self.members {
+            if let Some(Err(error)) = member.next().map(|next| there.check_kept(next)) {
+                member.end(&Arc::new(error));
+                some = true;
+            }
+        }
+        some
+    }
+
+    /// Where the last event that some member has ends at the latest.
+    fn read_to(&self) -> Lsn {
+        let live = self.members.iter().filter(|member| member.next().is_some());
+        live.map(|member| member.read_to()).max().unwrap_or(Lsn::ZERO)
     }
 
     /// The first LSN of which some member needs the event.
@@ -278,6 +300,8 @@ impl<E: WalDecodeOwned, C: Codec> Follower<E, C> {
         let durable = Lsn::from_pos(self.signals.folding.durable());
         if next < durable {
             let mut events = replay_after(&self.log, next, durable, self.others)?;
+            // Of what a member has that is ahead of the others, as well. The tail tells of a cut that comes now.
+            self.signals.folding.there().check_followed(self.read_to())?;
             while self.take_batch(|| events.next().transpose())? {
                 if self.is_over() {
                     return Ok(());
@@ -285,8 +309,7 @@ impl<E: WalDecodeOwned, C: Codec> Follower<E, C> {
             }
         }
         let Some(next) = self.next() else { return Ok(()) };
-        let read_to = self.members.iter().map(|member| member.read_to()).max();
-        let events = self.log.tail(next)?.having_read_to(read_to.unwrap_or(next));
+        let events = self.log.tail(next)?.having_read_to(self.read_to());
         let mut events = among(events, self.others);
         while !self.is_over() {
             if !self.take_batch(|| events.try_next())? {
@@ -325,12 +348,17 @@ impl<E: WalDecodeOwned, C: Codec> Follower<E, C> {
         if let Some((last, others)) = self.members.split_last_mut() {
             if let Some(copy) = self.copy {
                 for member in others {
-                    member.take(&mut self.batch.iter().map(copy));
+                    let copies: Vec<_> = self.batch.iter().map(copy).collect();
+                    member.take(&mut copies.into_iter());
                 }
             }
             last.take(&mut self.batch.drain(..));
         }
         self.batch.clear();
+        self.came_further();
+    }
+
+    fn came_further(&self) {
         if let (Some(hold), Some(next)) = (&self.hold, self.next()) {
             // A log that has ended since needs no hold.
             let _ = hold.advance(next);
@@ -342,15 +370,16 @@ impl<E: WalDecodeOwned, C: Codec> Follower<E, C> {
         self.members
             .iter_mut()
             .for_each(|member| member.has_all_before(next));
-        self.signals.changed.ring();
+        self.came_further();
     }
 }
 
 /// A state that is kept up to date.
 struct Followed<S: State, C: Codec> {
     shown: Arc<Shown<S, C>>,
-    /// What takes its place once it has come as far: some of its events were cut off.
+    /// What takes its place once it has come as far as the log was: some of its events were cut off.
     again: Option<Rebuilt<S>>,
+    until: Lsn,
 }
 
 impl<S: State, C: Codec> Followed<S, C> {
@@ -358,6 +387,14 @@ impl<S: State, C: Codec> Followed<S, C> {
         match &mut self.again {
             Some(again) => change(again),
             None => self.shown.change(change),
+        }
+    }
+
+    /// Shows what was folded again, if that is so.
+    fn show(&mut self) {
+        if let Some(again) = self.again.take() {
+            // Dropped after others can look at the new one.
+            let _old = self.shown.change(|state| std::mem::replace(state, again));
         }
     }
 }
@@ -387,9 +424,15 @@ where
             return;
         }
         let shown = self.shown.clone();
-        let folding = Some(&shown.signals.folding);
-        if let Err(error) = self.change(|state| state.apply_all(events.map(Ok), folding)) {
-            self.end(&Arc::new(error));
+        self.change(|state| {
+            let folding = &shown.signals.folding;
+            if let Err(error) = folding.in_closure(|| state.apply_all(events.map(Ok), None)) {
+                // Before anybody else can look.
+                shown.end(&Arc::new(error));
+            }
+        });
+        if self.again.as_ref().is_some_and(|again| again.next >= self.until) && !shown.has_ended() {
+            self.show();
         }
     }
 
@@ -397,10 +440,7 @@ where
         if self.shown.has_ended() {
             return;
         }
-        if let Some(again) = self.again.take() {
-            // Dropped after others can look at the new one.
-            let _old = self.shown.change(|state| std::mem::replace(state, again));
-        }
+        self.show();
         self.shown.change(|state| state.has_all_before(next));
     }
 
@@ -412,8 +452,10 @@ where
         if there.check_followed(self.read_to()).is_ok() {
             return self.change(|state| state.next = there.without_cuts(state.next));
         }
+        self.until = Lsn::from_pos(self.shown.signals.folding.durable());
         match self.shown.begin() {
             Ok(again) => self.again = Some(again),
+            Err(_) if self.shown.log.wal().is_closed() => self.end(&Arc::new(WalError::Closed)),
             Err(error) => self.end(&Arc::new(error)),
         }
     }

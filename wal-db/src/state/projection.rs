@@ -64,8 +64,9 @@ use crate::{
 /// has come to can still be [looked at](Self::peek). If the end of the log is [cut off](crate::Wal::truncate_after), the state is made
 /// again, and shown once it has come as far as the log.
 pub struct Projection<S: State, C: Codec = DefaultCodec> {
-    shown: Arc<Shown<S, C>>,
+    /// Dropped first: the thread ends while this has the log, which may be closed by the last one that has it.
     running: Arc<Running>,
+    shown: Arc<Shown<S, C>>,
 }
 
 /// What can be seen of a projection.
@@ -133,8 +134,12 @@ impl<S: State, C: Codec> Shown<S, C> {
         let mut state = self.state.write();
         let changed = change(&mut state);
         let next = state.next;
-        drop(state);
+        if self.has_ended() {
+            // It does not have the event at which it has ended.
+            return changed;
+        }
         self.came_to.store(next.get(), Ordering::Release);
+        drop(state);
         if let Some(keeper) = &self.keeper {
             keeper.reached(next);
         }
@@ -159,9 +164,23 @@ impl<S: State, C: Codec> Shown<S, C> {
         }
     }
 
-    fn look<T>(&self, see: impl FnOnce(&Rebuilt<S>) -> T) -> Result<T> {
+    /// That there is a state.
+    fn check_whole(&self) -> Result<()> {
+        match self.ended.get().map(|why| &**why) {
+            Some(WalError::ApplyPanicked { .. }) => self.check_followed(),
+            _ => Ok(()),
+        }
+    }
+
+    fn look<T>(
+        &self,
+        check: impl FnOnce(&Self) -> Result<()>,
+        see: impl FnOnce(&Rebuilt<S>) -> T,
+    ) -> Result<T> {
         self.signals.folding.check_outside()?;
         let state = self.state.read();
+        // It may have ended while the state was waited for.
+        check(self)?;
         Ok(self.signals.folding.in_closure(|| see(&state)))
     }
 
@@ -201,17 +220,14 @@ impl<S: State, C: Codec> Projection<S, C> {
     /// [`ProjectionEnded`](WalError::ProjectionEnded), [`Closed`](WalError::Closed): it follows the log no more.
     /// [`Reentrant`](WalError::Reentrant) inside what a state or the log waits for.
     pub fn read<T>(&self, see: impl FnOnce(&S) -> T) -> Result<T> {
-        self.shown.check_followed()?;
-        self.shown.look(|rebuilt| see(&rebuilt.state))
+        self.shown
+            .look(Shown::check_followed, |rebuilt| see(&rebuilt.state))
     }
 
     /// As [`read`](Self::read), also when the projection has ended; unless that is because `apply` has panicked, after which
     /// there is no state.
     pub fn peek<T>(&self, see: impl FnOnce(&S) -> T) -> Result<T> {
-        if let Some(WalError::ApplyPanicked { .. }) = self.shown.ended.get().map(|why| &**why) {
-            self.shown.check_followed()?;
-        }
-        self.shown.look(|rebuilt| see(&rebuilt.state))
+        self.shown.look(Shown::check_whole, |rebuilt| see(&rebuilt.state))
     }
 
     /// A copy of the state, which nothing holds up and nothing changes, with where it stands. Fails as [`read`](Self::read).
@@ -219,12 +235,12 @@ impl<S: State, C: Codec> Projection<S, C> {
     where
         S: Clone,
     {
-        self.shown.check_followed()?;
-        self.shown.look(Clone::clone)
+        self.shown.look(Shown::check_followed, Clone::clone)
     }
 
     /// Waits until the state has every event up to the one at `lsn`, but not longer than `timeout`; whether it has. So a program
-    /// reads what it has just written. It does not make the event durable, without which the projection does not see it.
+    /// reads what it has just written. It does not make the event durable, without which the projection does not see it. An
+    /// event that was cut off is not waited for.
     ///
     /// # Errors
     /// [`BeyondEnd`](WalError::BeyondEnd) if `lsn` lies after the end of the log, unless the writer is in another process;
@@ -259,7 +275,8 @@ impl<S: State, C: Codec> Projection<S, C> {
     /// [`Reentrant`](WalError::Reentrant), and that of a log in a process that was forked off.
     pub fn status(&self) -> Result<ProjectionStatus> {
         let failure = self.shown.ended.get().map(|why| format!("{why:?}"));
-        self.shown.look(|rebuilt| ProjectionStatus {
+        let any = |_: &Shown<S, C>| Ok(());
+        self.shown.look(any, |rebuilt| ProjectionStatus {
             next: rebuilt.next,
             events: rebuilt.events,
             last: rebuilt.last,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Now, Rebuilt, State, Store};
 use crate::{
-    error::Result,
+    error::{Result, WalError},
     event::{
         codec::Codec,
         schema::{In, Part, Shape, WalSchema, holders, read_as},
@@ -181,15 +181,19 @@ impl<S: State, C: Codec> Store<S, C> {
                 let Rebuilt { state, time_us, .. } = &kept.rebuilt;
                 (next_us(state), Now::after(*time_us))
             })?;
-            let until_due = next.map(|next| next.saturating_sub(now.time_us()));
-            if until_due.is_some_and(|us| us <= 0) {
+            if next.is_some_and(|next| next <= now.time_us()) {
                 return Ok(true);
+            }
+            if counting.is_finished() {
+                return Err(WalError::Closed);
             }
             let left = deadline.left();
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(false);
             }
-            let until_due = until_due.map(|us| Duration::from_micros(us.unsigned_abs()));
+            // By the clock itself, which may show less than the state has seen.
+            let clock = Now::after(None).time_us();
+            let until_due = next.map(|next| Duration::from_micros(next.saturating_sub(clock).unsigned_abs()));
             let sleep = match (left, until_due) {
                 (Some(left), Some(due)) => Some(left.min(due)),
                 (left, due) => left.or(due),

@@ -75,6 +75,11 @@ impl Folding {
         self.view.in_closure(run)
     }
 
+    /// Whether nothing more will come.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.view.base.is_finished()
+    }
+
     /// Sleeps until there is more in the store, or more of it is durable, or it has ended; unless `ready`.
     pub(crate) fn sleep_unless(&self, timeout: Option<Duration>, ready: impl FnOnce() -> bool) {
         let base = &self.view.base;
