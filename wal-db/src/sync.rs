@@ -40,7 +40,7 @@ pub(crate) mod scoped {
 pub(crate) use real::{
     AtomicBool, AtomicU32, AtomicU64, Mutex, MutexGuard, RwLock, fence, thread, thread_local,
 };
-pub(crate) use tasks::{Seat, Tasks};
+pub(crate) use tasks::{LAST, Seat, Tasks};
 
 #[cfg(all(test, wal_loom))]
 pub(crate) use real::bounded;

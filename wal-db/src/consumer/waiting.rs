@@ -74,7 +74,7 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
     /// log.wal().ticket(ordered)?.await?;
     /// assert_eq!(mailer.wait_for_async(ordered).await?, Waited::Reached); // the mail was sent
     /// # mailer.stop();
-    /// # wal_db::Result::Ok(())
+    /// # Ok::<(), wal_db::WalError>(())
     /// # };
     /// # let (mut asks, mut context) = (std::pin::pin!(asks), std::task::Context::from_waker(std::task::Waker::noop()));
     /// # while asks.as_mut().poll(&mut context).is_pending() {
@@ -96,13 +96,18 @@ impl<E: WalDecodeOwned, C: Codec> Consumer<E, C> {
         poll_fn(move |context| {
             std::mem::replace(&mut within, Ok(()))?;
             let Wait { shared, lsn, seat } = &mut wait;
+            // A child has locks that may be held for good.
+            shared.consuming.check_process()?;
             let mut has_a_seat = false;
             loop {
                 if let Some(waited) = shared.reached(*lsn) {
                     shared.consuming.leave(seat);
                     return Poll::Ready(Ok(waited));
                 }
-                shared.consuming.check_may_come(*lsn)?;
+                if let Err(error) = shared.consuming.check_may_come(*lsn) {
+                    shared.consuming.leave(seat);
+                    return Poll::Ready(Err(error));
+                }
                 if has_a_seat {
                     return Poll::Pending;
                 }

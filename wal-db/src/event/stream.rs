@@ -50,7 +50,7 @@ impl<E: WalDecodeOwned, C: Codec> Replay<E, C, Tail> {
     /// # let reads = async {
     /// let next = poll_fn(|context| Pin::new(&mut doors).poll_next(context)).await; // as `StreamExt::next`
     /// assert_eq!(next.expect("it goes on")?.event, Door::Closed);
-    /// # wal_db::Result::Ok(())
+    /// # Ok::<(), wal_db::WalError>(())
     /// # };
     /// # assert!(std::pin::pin!(reads).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     /// # Ok::<(), wal_db::WalError>(())

@@ -7,6 +7,9 @@ use std::{
 
 use super::{AtomicU64, Mutex, Ordering, fence};
 
+/// What a task knows that waits for nothing but the end.
+pub(crate) const LAST: u64 = u64::MAX - 1;
+
 /// Tasks that wait for a number that others move on. It costs nothing while there are none, and a task costs nothing once
 /// it was woken, or has [left](Self::leave).
 ///

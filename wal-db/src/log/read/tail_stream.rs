@@ -38,7 +38,7 @@ use crate::{
 /// wal.append_and_sync(b"news")?;
 /// # let reads = async {
 /// assert_eq!(next().await.expect("it goes on")?.data(), b"news");
-/// # wal_db::Result::Ok(())
+/// # Ok::<(), wal_db::WalError>(())
 /// # };
 /// # assert!(std::pin::pin!(reads).poll(&mut context).is_ready());
 /// # Ok::<(), wal_db::WalError>(())

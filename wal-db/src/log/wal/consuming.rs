@@ -8,7 +8,7 @@ use crate::{
     format::snapshot::is_name,
     log::{read::consumer_files::ConsumerFiles, write::writer::Writer},
     lsn::Lsn,
-    sync::{Arc, Bell, Seat, Tasks},
+    sync::{Arc, Bell, LAST, Seat, Tasks},
 };
 
 /// A consumer's name, which nobody else has while it lives.
@@ -106,7 +106,7 @@ impl Consuming {
         self.tasks.wait(&mut seat.passed, lsn.get(), waker);
         // It knows all that can become durable.
         let tasks = &self.writer.base.tasks;
-        tasks.wait(&mut seat.ended, u64::MAX - 1, waker);
+        tasks.wait(&mut seat.ended, LAST, waker);
     }
 
     /// The task does not wait any more.

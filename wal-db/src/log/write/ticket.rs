@@ -91,6 +91,15 @@ impl Durable {
         }
     }
 
+    /// The task does not wait any more.
+    fn leave(&mut self) {
+        // A child has locks that may be held for good.
+        if !self.view.is_in_child() {
+            let mut seat = std::mem::take(&mut self.seat);
+            self.tasks().leave(&mut seat);
+        }
+    }
+
     /// The writer, if it flushes for those that do not wait.
     fn flusher(&self) -> Option<&Arc<Writer>> {
         self.writer.as_ref().filter(|writer| writer.flushes_by_itself())
@@ -108,12 +117,16 @@ impl Future for Durable {
         let known = this.target.saturating_sub(1);
         let mut has_a_seat = false;
         loop {
-            let writer = match this.flusher() {
-                Some(writer) if !this.is_flushed() => writer,
-                _ => break Poll::Ready(this.sync()),
+            let over = match this.flusher() {
+                // What is durable is less than what was flushed, where that has to be certified.
+                Some(writer) if this.is_flushed() => Some(writer.check_process()),
+                Some(writer) if writer.is_poisoned() => Some(Err(writer.in_doubt())),
+                Some(_) => None,
+                None => Some(this.sync()),
             };
-            if writer.is_poisoned() {
-                break Poll::Ready(Err(writer.in_doubt()));
+            if let Some(over) = over {
+                this.leave();
+                return Poll::Ready(over);
             }
             if has_a_seat {
                 return Poll::Pending;
@@ -129,11 +142,7 @@ impl Future for Durable {
 
 impl Drop for Durable {
     fn drop(&mut self) {
-        // A child has locks that may be held for good.
-        if !self.view.is_in_child() {
-            let mut seat = std::mem::take(&mut self.seat);
-            self.tasks().leave(&mut seat);
-        }
+        self.leave();
     }
 }
 

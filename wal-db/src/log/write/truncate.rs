@@ -22,7 +22,7 @@ use crate::{
         },
     },
     lsn::{Lsn, Pos},
-    sync::Arc,
+    sync::{Arc, LAST},
 };
 
 /// Which end of a record a cut is at.
@@ -89,12 +89,9 @@ impl Writer {
         drop(passage);
         self.tell_all(done, || Ok(()));
         let dead = result.map_err(WalError::of_what_was_taken);
-        if dead.is_ok() {
-            // Followers are told at once that something was cut off.
-            self.base.progress.ring();
-            self.wake(self.base.tasks.take_passed(u64::MAX));
-        }
-        // What was before the cut has become durable.
+        // Followers are told at once that something was cut off, which holds also if what comes after that has failed. What was
+        // before the cut has become durable.
+        self.wake(self.base.tasks.take_passed(LAST));
         self.wake_tasks();
         match dead? {
             Dead::Nothing => {}
