@@ -9,11 +9,6 @@ pub(super) const PROJECTIONS: &[Bug] = &[
         &["reading::cuts::followers::a_second_cut_with_nothing_between_is_told_as_well"],
     ),
     classic(
-        "follower-sleeps-through-a-cut",
-        "a follower that sleeps is not woken by a cut that makes nothing durable",
-        &["reading::cuts::followers::a_follower_that_sleeps_is_woken_by_each_cut"],
-    ),
-    classic(
         "follower-stays-before-a-cut",
         "a follower that has read all there is stays before records that were cut off unread",
         &["state::projected::one_that_waits_for_an_event_that_was_cut_off_hears_that_it_will_not_come"],
@@ -37,10 +32,5 @@ pub(super) const PROJECTIONS: &[Bug] = &[
         "projection-keeps-what-was-cut-off",
         "a projection goes on after a cut with the events that are gone",
         &["state::projected::after_any_history_with_cuts_it_is_the_fold_of_what_is_left"],
-    ),
-    classic(
-        "projection-ends-unheard",
-        "who waits for a projection is not woken when it ends",
-        &["state::projected::a_state_that_panics_ends_alone"],
     ),
 ];
