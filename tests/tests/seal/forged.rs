@@ -78,7 +78,7 @@ fn a_value_of_another_ring_is_said_to_be_one() {
     let sealed = ring.keys.seal("ada", &text("Ada")).unwrap();
     match other.keys.unseal(&sealed).unwrap_err() {
         SealError::OtherRing { ring: own, found, .. } => {
-            assert_eq!(own, other.keys.status().ring);
+            assert_eq!(own, other.keys.status().unwrap().ring);
             assert_eq!(Some(found), sealed.ring());
         }
         error => panic!("{error:?}"),

@@ -41,7 +41,7 @@ impl Ring {
 
     /// The key file that is there.
     fn file(&self) -> PathBuf {
-        let generation = self.keys.status().generation;
+        let generation = self.keys.status().unwrap().generation;
         self.dir().join(format!("{generation:020}.keys"))
     }
 

@@ -14,7 +14,7 @@ const SECTOR_LEN: usize = SECTOR as usize;
 pub(crate) const FIXED: usize = 52;
 
 /// The most sectors that a header takes.
-const MAX_HEADER_SECTORS: u32 = 512;
+pub(crate) const MAX_HEADER_SECTORS: u32 = 512;
 
 pub(crate) const NONCE: usize = 24;
 pub(crate) const TAG: usize = 16;

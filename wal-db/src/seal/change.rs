@@ -15,7 +15,7 @@ use super::{
     file::{Contents, Intent, KeyFile, Place, Under},
     receipt::now_us,
     ring::{Ring, SubjectKey, in_sectors},
-    vault::{MasterId, Vault},
+    vault::{MasterId, Vault, VaultError},
 };
 use crate::{
     format::keyring::{Entries, Tomb, file_name},
@@ -44,15 +44,20 @@ impl Writer {
     }
 
     /// Opens a ring, and finishes what was begun.
-    pub(super) fn open(place: Place, number: u64, vault: &dyn Vault) -> Result<(Writer, Ring), SealError> {
-        let (file, mut contents) = KeyFile::load(&place, number, vault)?;
+    pub(super) fn open(
+        place: Place,
+        number: u64,
+        scope: &str,
+        vault: &dyn Vault,
+    ) -> Result<(Writer, Ring), SealError> {
+        let (file, mut contents) = KeyFile::load(&place, number, scope, vault)?;
         let lookup = contents.lookup.take().unwrap_or_else(|| Secret::new([0; 32]));
         let mut ring = Ring::new(RingId(file.header.ring), file.header.scope.clone(), lookup);
         let is_torn = contents.is_torn;
         let mut writer = Writer::of(place, file, &mut contents);
         ring.take(contents);
         let ring = RwLock::new(ring);
-        writer.destroy_retired(vault)?;
+        writer.destroy_retired(vault, &ring)?;
         if !writer.intents.is_empty() {
             writer.renew(vault, &ring, None)?;
         } else if is_torn {
@@ -136,10 +141,11 @@ impl Writer {
         ring: &RwLock<Ring>,
         key: Option<KeyId>,
     ) -> Result<(), SealError> {
-        self.destroy_retired(vault)?;
+        self.destroy_retired(vault, ring)?;
+        self.destroy_unused(vault)?;
         let master = new_master(vault)?;
-        let mut retired = vec![MasterId::new(self.file.header.master.clone())];
-        retired.extend(self.intents.iter().map(|intent| intent.master.clone()));
+        self.check_is_new(&master)?;
+        let retired = vec![MasterId::new(self.file.header.master.clone())];
         let under = Under::new(vault, master.clone(), retired.clone())?;
 
         let (time_us, key) = (now_us(), key.map(|key| key.0));
@@ -150,9 +156,36 @@ impl Writer {
         };
         self.file.append(&self.place, &[intent])?;
         self.intents.push(Intent { master, key, time_us });
-        self.rewrite(ring, under)?;
+        let rewritten = self.rewrite(ring, under);
+        // What is pending is for the next opening, whatever the error is.
+        self.has_failed |= rewritten.is_err();
+        rewritten?;
         self.retired = retired;
-        self.destroy_retired(vault)
+        self.destroy_retired(vault, ring)
+    }
+
+    /// Destroys the masters that were made for a file which never got its name, so that failures do not add up in the vault.
+    fn destroy_unused(&self, vault: &dyn Vault) -> Result<(), SealError> {
+        let unused = self.intents.iter().map(|intent| &intent.master);
+        unused
+            .filter(|master| master.as_str() != self.file.header.master)
+            .try_for_each(|master| destroy(vault, master))
+    }
+
+    /// If the vault gave a name twice, destroying the old master would destroy the new one.
+    fn check_is_new(&self, master: &MasterId) -> Result<(), SealError> {
+        let header = &self.file.header;
+        let known = header.retired.iter().chain([&header.master]).map(String::as_str);
+        let begun = self.intents.iter().map(|intent| intent.master.as_str());
+        match known.chain(begun).any(|known| known == master.as_str()) {
+            false => Ok(()),
+            true => Err(SealError::Vault {
+                what: "make a new master key",
+                source: VaultError::SameMaster {
+                    master: master.clone(),
+                },
+            }),
+        }
     }
 
     /// Writes the file anew, without the keys that are to be shredded. They are gone from memory, too, when this returns.
@@ -184,32 +217,35 @@ impl Writer {
         for tomb in tombs {
             let receipt = ShredReceipt::of(ring.id, &Tomb { after, ..tomb });
             ring.bury(receipt);
+            ring.hold_back(receipt.key);
         }
         self.file = file;
         self.intents.clear();
         Ok(())
     }
 
-    /// Destroys masters, removes the files that they had wrapped, and notes that.
-    pub(super) fn destroy_retired(&mut self, vault: &dyn Vault) -> Result<(), SealError> {
+    /// Destroys masters, removes the files that they had wrapped, and notes that. Receipts are given from then on.
+    pub(super) fn destroy_retired(
+        &mut self,
+        vault: &dyn Vault,
+        ring: &RwLock<Ring>,
+    ) -> Result<(), SealError> {
         if self.retired.is_empty() {
             return Ok(());
         }
-        for master in &self.retired {
-            vault.destroy(master).map_err(|source| SealError::Vault {
-                what: "destroy an old master key",
-                source,
-            })?;
-        }
+        self.retired
+            .iter()
+            .try_for_each(|master| destroy(vault, master))?;
         self.remove_others()?;
         self.file.append(&self.place, &[Entries::Done])?;
         self.retired.clear();
+        ring.write().give_all();
         Ok(())
     }
 
     /// Writes the file anew under the master that it has, six keys to a sector.
     pub(super) fn compact(&mut self, vault: &dyn Vault, ring: &RwLock<Ring>) -> Result<(), SealError> {
-        self.destroy_retired(vault)?;
+        self.destroy_retired(vault, ring)?;
         let master = MasterId::new(self.file.header.master.clone());
         let under = Under::new(vault, master, Vec::new())?;
         self.rewrite(ring, under)?;
@@ -233,6 +269,13 @@ impl Writer {
             false => self.place.sync(),
         }
     }
+}
+
+fn destroy(vault: &dyn Vault, master: &MasterId) -> Result<(), SealError> {
+    vault.destroy(master).map_err(|source| SealError::Vault {
+        what: "destroy an old master key",
+        source,
+    })
 }
 
 fn new_master(vault: &dyn Vault) -> Result<MasterId, SealError> {

@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 use super::error::SealError;
 use crate::format::keyring::{NONCE, TAG};
 
-/// A key of 32 bytes, which is wiped from memory when it is dropped.
+/// A key of 32 bytes, which is wiped when it is dropped. Copies that were made of it on the stack may stay in memory.
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 

@@ -191,7 +191,12 @@ impl Kept {
 
     /// Fails if one of them has a key that was shredded, with what the vault has.
     fn check(&self, keys: &Keyring, vault: &MemoryVault) -> Result<(), String> {
-        let shredded: BTreeSet<[u8; 8]> = keys.receipts().iter().map(|receipt| receipt.key.0).collect();
+        let shredded: BTreeSet<[u8; 8]> = keys
+            .receipts()
+            .unwrap()
+            .iter()
+            .map(|receipt| receipt.key.0)
+            .collect();
         let masters = vault.masters();
         for (header, bytes) in &self.files {
             if !masters.contains(&MasterId::new(header.master.clone())) {
@@ -207,7 +212,7 @@ impl Kept {
             image.files.insert(1, content);
             image.next_file = 2;
             let place = Place::lock(&SimDisk::of(image), dir()).unwrap();
-            if let Ok((_, contents)) = KeyFile::load(&place, header.generation, vault)
+            if let Ok((_, contents)) = KeyFile::load(&place, header.generation, SCOPE, vault)
                 && let Some(key) = contents.keys.iter().find(|key| shredded.contains(&key.id))
             {
                 return Err(format!(
@@ -228,12 +233,14 @@ fn check_subject(keys: &Keyring, subject: &str, is: &Is) -> Result<(), String> {
             other => Err(format!("{subject} is {other:?}")),
         },
         Is::Shredded(sealed, receipt) => match found(sealed)? {
-            Opened::Shredded if receipt.is_none_or(|receipt| keys.receipt(subject) == Some(receipt)) => {
+            Opened::Shredded
+                if receipt.is_none_or(|receipt| keys.receipt(subject).unwrap() == Some(receipt)) =>
+            {
                 Ok(())
             }
             Opened::Shredded => Err(format!(
                 "{subject} has {:?} and not {receipt:?}",
-                keys.receipt(subject)
+                keys.receipt(subject).unwrap()
             )),
             other => Err(format!("{subject} was shredded and is {other:?}")),
         },
@@ -253,7 +260,7 @@ fn check_subject(keys: &Keyring, subject: &str, is: &Is) -> Result<(), String> {
 fn check_finished(disk: &SimDisk, vault: &MemoryVault) -> Result<(), String> {
     let place = Place::lock(disk, dir()).map_err(|error| error.to_string())?;
     let newest = place.files().unwrap().0.pop().unwrap();
-    let (file, contents) = KeyFile::load(&place, newest, vault).map_err(|error| error.to_string())?;
+    let (file, contents) = KeyFile::load(&place, newest, SCOPE, vault).map_err(|error| error.to_string())?;
     let is_done = file.header.retired.is_empty() || contents.is_done;
     match contents.intents.is_empty() && is_done && !contents.is_torn {
         true => Ok(()),
@@ -421,7 +428,10 @@ fn the_keys_of_ten_thousand_subjects_take_one_flush_and_a_megabyte() {
     let before = flushes();
     keys.prepare(&subjects).unwrap();
     assert_eq!(flushes(), before + 1);
-    assert_eq!(keys.status().file_bytes, (1 + 1 + 10_000_u64.div_ceil(6)) * 512);
+    assert_eq!(
+        keys.status().unwrap().file_bytes,
+        (1 + 1 + 10_000_u64.div_ceil(6)) * 512
+    );
     for subject in &subjects {
         keys.seal(subject, &7_u8).unwrap();
     }

@@ -12,7 +12,7 @@ use super::{KeyId, RingId, vault::VaultError};
 #[non_exhaustive]
 #[allow(missing_docs)] // fields that the text above names
 pub enum SealError {
-    /// The operating system refused a call.
+    /// The operating system refused a call. If it was a write of the key file, the handle is [`Stopped`](Self::Stopped).
     #[error("I/O error on the key ring {} while {context}", path.display())]
     #[non_exhaustive]
     Io {
@@ -70,8 +70,9 @@ pub enum SealError {
         stored: String,
         given: String,
     },
-    /// A write of the key file has failed before. What this handle has can still be opened; for all else, open the ring again.
-    #[error("the key ring {} has failed to write its file, so it makes and shreds no keys; open it again", path.display())]
+    /// A write of the key file has failed before. What this handle has can still be opened; for all else, drop it and all its
+    /// clones, and open the ring again.
+    #[error("the key ring {} has failed to write its file, so it makes and shreds no keys; drop every clone and open it again", path.display())]
     #[non_exhaustive]
     Stopped { path: PathBuf },
     /// The handle was opened by another process, of which this one is a child.
@@ -90,7 +91,7 @@ pub enum SealError {
     #[error("{what} of {len} bytes exceeds the limit of {max} bytes")]
     #[non_exhaustive]
     TooLong { what: &'static str, len: u64, max: u64 },
-    /// The value cannot be written, or not be read again.
+    /// The value cannot be written, or not be read again. The source is what the type says, and may quote a piece of the value.
     #[error("a `{ty}` cannot be sealed")]
     #[non_exhaustive]
     Encode {
@@ -138,7 +139,8 @@ pub enum SealError {
     #[error("the value was sealed in version {version}, which this release does not know; use a later one")]
     #[non_exhaustive]
     NewerSealed { version: u8 },
-    /// The value is what was sealed, and this program cannot read it as the type.
+    /// The value is what was sealed, and this program cannot read it as the type. The source is what the type says, and may quote
+    /// a piece of the value.
     #[error("what was sealed cannot be read as a `{ty}`")]
     #[non_exhaustive]
     Decode {

@@ -12,7 +12,7 @@ use std::{
 use super::{
     cipher::{Cipher, Secret, Sha, random},
     error::SealError,
-    vault::{MasterId, Vault},
+    vault::{MasterId, Vault, VaultError},
 };
 use crate::{
     format::{
@@ -34,7 +34,7 @@ pub(super) struct Place {
     pub(super) dir: Arc<dyn Dir>,
     pub(super) path: PathBuf,
     lock: Arc<dyn File>,
-    process: Process,
+    pub(super) process: Process,
 }
 
 impl Place {
@@ -194,6 +194,22 @@ impl Under {
             what: "wrap the key of the key file",
             source,
         })?;
+        if wrapped.len() > MAX_WRAPPED {
+            return Err(SealError::TooLong {
+                what: "a key that the vault has wrapped",
+                len: wrapped.len() as u64,
+                max: MAX_WRAPPED as u64,
+            });
+        }
+        // Nothing else can open the file, and the master from before is destroyed once it is there.
+        let refused = |source| SealError::Vault {
+            what: "unwrap the key that it has just wrapped",
+            source,
+        };
+        let again = vault.unwrap(&master, &wrapped).map_err(refused)?;
+        if again.as_bytes() != key.as_bytes() {
+            return Err(refused(VaultError::not_wrapped(&master)));
+        }
         Ok(Under {
             master,
             key,
@@ -204,17 +220,39 @@ impl Under {
 }
 
 impl KeyFile {
-    /// Opens the file of that number, which may have been written by a process that died: it is made durable first.
+    /// Opens the file of that number, which may have been written by a process that died: what is whole of it is made durable
+    /// and what is not is cut off first, so that it can be added to. A file of another scope stays as it is.
     pub(super) fn load(
         place: &Place,
         number: u64,
+        scope: &str,
         vault: &dyn Vault,
     ) -> Result<(KeyFile, Contents), SealError> {
-        let name = OsString::from(keyring::file_name(number));
         let path = place.path_of(number);
-        let reading = || failed(&path, "reading it");
-        let file = place.dir.open(&name, Access::Write).map_err(reading())?;
-        let fault = |fault| of_fault(&path, fault);
+        let name = OsString::from(keyring::file_name(number));
+        let file = place.dir.open(&name, Access::Write);
+        let file = file.map_err(failed(&path, "reading it"))?;
+        let mut file = KeyFile::of(file, &path, number, vault)?;
+        if file.header.scope != scope {
+            return Err(SealError::OtherScope {
+                path: place.path.clone(),
+                stored: file.header.scope,
+                given: scope.to_owned(),
+            });
+        }
+        let (contents, last) = file.contents(&path, file.end)?;
+        file.make_durable(last, contents.is_torn)
+            .map_err(failed(&path, "flushing it"))?;
+        Ok((file, contents))
+    }
+
+    /// Reads the header.
+    fn of(file: Arc<dyn File>, path: &Path, number: u64, vault: &dyn Vault) -> Result<KeyFile, SealError> {
+        let reading = || failed(path, "reading it");
+        let fault = |fault| of_fault(path, fault);
+        if file.len().map_err(reading())? > MAX_LEN {
+            return Err(damage(path, MAX_LEN, "it is longer than a key file can be"));
+        }
         let start = read(&*file, 0, FIXED).map_err(reading())?;
         let start = start.first_chunk().ok_or_else(|| fault(TOO_SHORT))?;
         let sectors = KeyHeader::sectors(start).map_err(fault)?;
@@ -222,7 +260,7 @@ impl KeyFile {
         let (header, used) = KeyHeader::decode(&bytes).map_err(fault)?;
         if header.generation != number || bytes.len() != sectors as usize * SECTOR_LEN {
             return Err(damage(
-                &path,
+                path,
                 24,
                 "it has the name of another key file, or ends here",
             ));
@@ -236,22 +274,17 @@ impl KeyFile {
         let (nonce, tag) = KeyHeader::seal_of(&bytes, used);
         if cipher.open(&bytes[..used], &nonce, &mut [], &tag).is_err() {
             return Err(damage(
-                &path,
+                path,
                 used as u64,
                 "the header is not the one that was written",
             ));
         }
-        let mut key_file = KeyFile {
+        Ok(KeyFile {
             file,
             header,
             cipher,
             end: sectors,
-        };
-        let (contents, last) = key_file.contents(&path, sectors)?;
-        key_file
-            .make_durable(last)
-            .map_err(failed(&path, "flushing it"))?;
-        Ok((key_file, contents))
+        })
     }
 
     /// Reads all sectors after the header; also says where the last batch begins that was added to the file.
@@ -284,7 +317,7 @@ impl KeyFile {
             return Err(damage(path, u64::from(at) * SECTOR, "it ends here"));
         }
         contents.is_torn |= walk.gap.is_some();
-        self.end = at;
+        self.end = walk.gap.unwrap_or(at);
         if contents.lookup.is_none() {
             return Err(damage(
                 path,
@@ -298,8 +331,9 @@ impl KeyFile {
     }
 
     /// What was read survives power loss when this returns. If the flush of the last batch has failed, the system may take it
-    /// for flushed, and show it: so it is written again. Those before it were flushed, or it would not be there.
-    fn make_durable(&self, last: Option<u32>) -> io::Result<()> {
+    /// for flushed, and show it: so it is written again. Those before it were flushed, or it would not be there. A gap must not
+    /// come before what is added next: that would be damage.
+    fn make_durable(&self, last: Option<u32>, is_torn: bool) -> io::Result<()> {
         let mut at = u64::from(last.unwrap_or(self.end)) * SECTOR;
         let end = u64::from(self.end) * SECTOR;
         while at < end {
@@ -309,6 +343,9 @@ impl KeyFile {
             }
             write_at(&*self.file, at, &bytes)?;
             at += bytes.len() as u64;
+        }
+        if is_torn {
+            self.file.set_len(end)?;
         }
         self.file.sync_all()
     }
@@ -430,6 +467,14 @@ impl KeyFile {
         let nonce = random::<NONCE>()?;
         let tag: [u8; TAG] = cipher.seal(&bytes[..used], &nonce, &mut [])?;
         KeyHeader::seal(&mut bytes, used, &nonce, &tag);
+        // What is not read again must not take the place of what is.
+        if KeyHeader::decode(&bytes).ok().as_ref() != Some(&(header.clone(), used)) {
+            return Err(SealError::TooLong {
+                what: "the header of a key file",
+                len: bytes.len() as u64,
+                max: u64::from(keyring::MAX_HEADER_SECTORS) * SECTOR,
+            });
+        }
 
         let name = OsString::from(keyring::file_name(number));
         let mut new = name.clone();
@@ -474,6 +519,12 @@ const TOO_SHORT: KeyFault = KeyFault::Damaged {
 };
 
 const PIECE: usize = 256 << 10;
+
+/// So that the header has room for it, whatever else is there.
+const MAX_WRAPPED: usize = 64 << 10;
+
+/// Sectors have numbers of 32 bits.
+const MAX_LEN: u64 = u32::MAX as u64 * SECTOR;
 
 struct Walk {
     /// Up to here the file was flushed before it got its name.

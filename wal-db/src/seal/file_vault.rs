@@ -21,9 +21,10 @@ use crate::{
     sync::Arc,
 };
 
-/// A vault in a directory: a file for each master key, which only its owner can read.
+/// A vault in a directory: a file for each master key, which only its owner can read. That is so on Unix; elsewhere
+/// files have the rights that the directory gives them.
 ///
-/// Keep the directory apart from the key ring and from its backups, best on another disk: the promise of a shred is that
+/// Keep the directory apart from the key ring and from its backups, best on another disk, and never inside the ring's directory: the promise of a shred is that
 /// nobody has the old key file *and* the old master. A file that is destroyed is overwritten and removed. What the disk
 /// keeps of it in places that no file has is beyond reach, so for personal data that matters, write a [`Vault`] for a key
 /// management service.

@@ -1,17 +1,22 @@
 //! What a program calls.
 
-use std::{any::type_name, fmt, path::Path};
+use std::{
+    any::type_name,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{
-    KeyId, LookupHash, RingId, Sealed, ShredReceipt,
+    KeyId, KeyringStatus, LookupHash, Opened, RingId, Sealed, ShredReceipt,
     change::Writer,
-    cipher::{random, sha256},
+    cipher::{Hasher, random},
     error::SealError,
     file::{Place, failed},
-    ring::{Ring, Subject, SubjectKey, TypeAddress},
+    ring::{self, Ring, Subject, SubjectKey},
+    shapes::{Shapes, digest_of},
     vault::{MasterId, Vault},
 };
 use crate::{
@@ -21,6 +26,7 @@ use crate::{
         schema::{ReadIn, SchemaIn, Shape, WalSchema},
     },
     format::keyring::{NONCE, PLAIN_HEAD, SEALED_HEAD, SEALED_MAX, SealedHead, TAG, pad, unpad},
+    process::Process,
     storage::{
         System,
         fs::{FileSystem, create_dirs},
@@ -32,7 +38,8 @@ use crate::{
 ///
 /// A subject is whatever is to be erased as one: most often a person, under the name that the program has for them. The
 /// ring stores the name as a keyed hash only. Clones are the same ring, and calls come from any thread. Only one handle of
-/// one process has a ring open.
+/// one process has a ring open. In a child that was forked off it every call is [`SealError::Forked`], except for
+/// [`lookup_hash`](Self::lookup_hash) and [`subject_hash`](Self::subject_hash).
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -65,56 +72,15 @@ pub struct Keyring {
 }
 
 struct Shared {
+    id: RingId,
+    scope: String,
+    path: PathBuf,
+    process: Process,
+    hasher: Hasher,
+    shapes: Shapes,
     ring: RwLock<Ring>,
     writer: Mutex<Writer>,
     vault: Box<dyn Vault>,
-}
-
-/// What was sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Opened<T> {
-    /// The value.
-    Clear(T),
-    /// The key of its subject was shredded: nobody can read it any more.
-    Shredded,
-}
-
-impl<T> Opened<T> {
-    /// The value, if it was not shredded.
-    pub fn clear(self) -> Option<T> {
-        match self {
-            Opened::Clear(value) => Some(value),
-            Opened::Shredded => None,
-        }
-    }
-
-    /// The same with another value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Opened<U> {
-        match self {
-            Opened::Clear(value) => Opened::Clear(change(value)),
-            Opened::Shredded => Opened::Shredded,
-        }
-    }
-}
-
-/// What [`Keyring::status`] returns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KeyringStatus {
-    /// Which ring it is.
-    pub ring: RingId,
-    /// What it is for.
-    pub scope: String,
-    /// How many subjects have a key.
-    pub subjects: usize,
-    /// How many keys were shredded.
-    pub shredded: usize,
-    /// The number of the key file: how often it was written anew.
-    pub generation: u64,
-    /// Bytes of the key file.
-    pub file_bytes: u64,
-    /// The master key that has wrapped it.
-    pub master: MasterId,
 }
 
 /// The longest scope.
@@ -138,7 +104,8 @@ impl Keyring {
     }
 
     /// Opens the key ring in a directory, and finishes what a process that died had begun: a shred that has returned an error
-    /// may be finished here.
+    /// may be finished here. For that it makes and destroys masters and needs free space, and without it does not open. A handle
+    /// that has failed is opened again once all its clones are dropped.
     ///
     /// # Errors
     /// [`SealError::NoRing`] if there is none, [`SealError::Locked`], [`SealError::OtherScope`], [`SealError::Damaged`],
@@ -207,23 +174,32 @@ impl Keyring {
         // The process that gave a file its name may have died before that was durable.
         place.sync()?;
         let newest = place.files()?.0.pop().ok_or_else(no_ring)?;
-        let (writer, ring) = Writer::open(place, newest, &*vault)?;
-        if ring.scope != scope {
-            return Err(SealError::OtherScope {
-                path: path.to_owned(),
-                stored: ring.scope,
-                given: scope.to_owned(),
-            });
-        }
+        let (writer, ring) = Writer::open(place, newest, scope, &*vault)?;
         Ok(Self::of(writer, ring, vault))
     }
 
     fn of(writer: Writer, ring: Ring, vault: Box<dyn Vault>) -> Self {
         Keyring {
             shared: Arc::new(Shared {
+                id: ring.id,
+                scope: ring.scope.clone(),
+                path: writer.place.path.clone(),
+                process: writer.place.process,
+                hasher: ring.hasher.clone(),
+                shapes: Shapes::default(),
                 ring: RwLock::new(ring),
                 writer: Mutex::new(writer),
                 vault,
+            }),
+        }
+    }
+
+    /// In a child, a thread that is not there may hold any lock: so this is asked first.
+    fn shared(&self) -> Result<&Shared, SealError> {
+        match self.shared.process.is_this() {
+            true => Ok(&self.shared),
+            false => Err(SealError::Forked {
+                path: self.shared.path.clone(),
             }),
         }
     }
@@ -234,12 +210,13 @@ impl Keyring {
     ///
     /// # Errors
     /// [`SealError::SubjectShredded`]; [`SealError::Encode`] if the value cannot be written, or its type does not read what
-    /// it writes; [`SealError::TooLong`]; if a key is to be made, [`SealError::Stopped`], [`SealError::Forked`] and
+    /// it writes; [`SealError::TooLong`]; [`SealError::Forked`]; if a key is to be made, [`SealError::Stopped`] and
     /// [`SealError::Io`].
     pub fn seal<T>(&self, subject: &str, value: &T) -> Result<Sealed<T>, SealError>
     where
         T: WalSchema + Serialize + DeserializeOwned,
     {
+        let shared = self.shared()?;
         let key = self.key_of(subject)?;
         let encode = |source| SealError::Encode {
             ty: type_name::<T>(),
@@ -248,13 +225,10 @@ impl Keyring {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));
         bytes.resize(SEALED_HEAD + PLAIN_HEAD, 0);
         plain::encode(value, &mut bytes).map_err(encode)?;
-        let (known, at) = self.shape_of::<T>();
-        // A type that does not read what it writes would be lost; as events, it is asked at first, and in debug builds always.
-        if known.is_none() || cfg!(debug_assertions) {
-            let written = &bytes[SEALED_HEAD + PLAIN_HEAD..];
-            drop(plain::decode::<plain::Today<T>>(plain::CODEC, written).map_err(encode)?);
-        }
-        let shape = known.unwrap_or_else(|| self.keep_shape(at, T::SCHEMA));
+        // A value that its type does not read again would be lost.
+        let written = &bytes[SEALED_HEAD + PLAIN_HEAD..];
+        drop(plain::decode::<plain::Today<T>>(plain::CODEC, written).map_err(encode)?);
+        let shape = shared.shapes.digest::<T>();
         if bytes.len() > SEALED_MAX / 2 {
             return Err(SealError::TooLong {
                 what: "a sealed value",
@@ -264,12 +238,9 @@ impl Keyring {
         }
         pad(&mut bytes, SEALED_HEAD, plain::CODEC.get());
         let nonce = random::<NONCE>()?;
-        let (ring, context) = {
-            let ring = self.shared.ring.read();
-            (ring.id, ring.context(&key, shape))
-        };
+        let context = shared.ring.read().context(&key, shape);
         let head = SealedHead {
-            ring: ring.0,
+            ring: shared.id.0,
             key: key.id.0,
             shape,
             nonce,
@@ -288,18 +259,18 @@ impl Keyring {
     /// [`SealError::Io`].
     pub fn prepare<S: AsRef<str>>(&self, subjects: &[S]) -> Result<(), SealError> {
         let subjects: Vec<&str> = subjects.iter().map(AsRef::as_ref).collect();
-        let shared = &*self.shared;
+        let shared = self.shared()?;
         shared
             .writer
             .lock()
             .change(|writer| writer.add(&shared.ring, &subjects))
     }
 
-    /// Opens a sealed value.
+    /// Opens a sealed value. One that names a key that was shredded is [`Opened::Shredded`], whatever else it holds.
     ///
     /// # Errors
     /// [`SealError::OtherRing`], [`SealError::UnknownKey`], [`SealError::OtherShape`], [`SealError::NotAuthentic`],
-    /// [`SealError::NotSealed`], [`SealError::NewerSealed`], [`SealError::Decode`].
+    /// [`SealError::NotSealed`], [`SealError::NewerSealed`], [`SealError::Decode`], [`SealError::Forked`].
     pub fn unseal<T>(&self, sealed: &Sealed<T>) -> Result<Opened<T>, SealError>
     where
         T: WalSchema + DeserializeOwned,
@@ -316,8 +287,8 @@ impl Keyring {
     where
         T: WalSchema + DeserializeOwned,
     {
+        let ring = self.shared()?.ring.read();
         let head = self.head(sealed.as_bytes())?.0;
-        let ring = self.shared.ring.read();
         let id = KeyId(head.key);
         let of_key = ring.key(&id).map(|key| key.subject);
         let of_key = of_key.or_else(|| ring.receipt(&id).map(|receipt| receipt.subject));
@@ -339,8 +310,7 @@ impl Keyring {
     where
         Old: WalSchema + DeserializeOwned,
     {
-        let (known, at) = self.shape_of::<Old>();
-        let shape = known.unwrap_or_else(|| self.keep_shape(at, Old::SCHEMA));
+        let shape = self.shared()?.shapes.digest::<Old>();
         self.unseal_shaped::<plain::Today<Old>>(sealed.as_bytes(), Old::SCHEMA, shape)
     }
 
@@ -407,7 +377,7 @@ impl Keyring {
         let (head, sealed) = self.head(bytes)?;
         let id = KeyId(head.key);
         let (key, context) = {
-            let ring = self.shared.ring.read();
+            let ring = self.shared()?.ring.read();
             if ring.id.0 != head.ring {
                 return Err(SealError::OtherRing {
                     ring: ring.id,
@@ -452,10 +422,10 @@ impl Keyring {
     /// [`SealError::NoSuchSubject`] if nothing was ever sealed for it, [`SealError::Vault`], [`SealError::Stopped`],
     /// [`SealError::Forked`], [`SealError::Io`].
     pub fn shred(&self, subject: &str) -> Result<ShredReceipt, SealError> {
-        let shared = &*self.shared;
+        let shared = self.shared()?;
         let id = shared.writer.lock().change(|writer| {
             // A receipt is given once nobody has the key any more.
-            writer.destroy_retired(&*shared.vault)?;
+            writer.destroy_retired(&*shared.vault, &shared.ring)?;
             let found = {
                 let ring = shared.ring.read();
                 ring.subject(&ring.subject_hash(subject)).cloned()
@@ -469,7 +439,7 @@ impl Keyring {
                 }
             }
         })?;
-        let receipt = shared.ring.read().receipt(&id).copied();
+        let receipt = shared.ring.read().given(&id).copied();
         receipt.ok_or(SealError::UnknownKey { key: id })
     }
 
@@ -479,7 +449,7 @@ impl Keyring {
     /// # Errors
     /// As [`shred`](Self::shred).
     pub fn rotate(&self) -> Result<(), SealError> {
-        let shared = &*self.shared;
+        let shared = self.shared()?;
         shared
             .writer
             .lock()
@@ -491,7 +461,7 @@ impl Keyring {
     /// # Errors
     /// As [`shred`](Self::shred).
     pub fn compact(&self) -> Result<(), SealError> {
-        let shared = &*self.shared;
+        let shared = self.shared()?;
         shared
             .writer
             .lock()
@@ -504,37 +474,48 @@ impl Keyring {
     /// A shred does not change it. So with the ring, a value that somebody guesses can still be tried; see `docs/personal-data.md`.
     #[must_use]
     pub fn lookup_hash(&self, purpose: &str, value: impl AsRef<[u8]>) -> LookupHash {
-        self.shared.ring.read().lookup_hash(purpose, value.as_ref())
+        ring::lookup_hash(&self.shared.hasher, purpose, value.as_ref())
     }
 
     /// What stands for a subject in the key file and in receipts.
     #[must_use]
     pub fn subject_hash(&self, subject: &str) -> LookupHash {
-        self.shared.ring.read().subject_hash(subject)
+        ring::subject_hash(&self.shared.hasher, subject)
     }
 
-    /// The receipt of a subject that was shredded.
-    #[must_use]
-    pub fn receipt(&self, subject: &str) -> Option<ShredReceipt> {
-        let ring = self.shared.ring.read();
-        match ring.subject(&ring.subject_hash(subject))? {
-            Subject::Key(_) => None,
-            Subject::Shredded(id) => ring.receipt(id).copied(),
-        }
+    /// The receipt of a subject that was shredded. While the old master could not be destroyed there is none:
+    /// [`shred`](Self::shred) again, or open the ring again.
+    ///
+    /// # Errors
+    /// [`SealError::Forked`].
+    pub fn receipt(&self, subject: &str) -> Result<Option<ShredReceipt>, SealError> {
+        let ring = self.shared()?.ring.read();
+        Ok(match ring.subject(&ring.subject_hash(subject)) {
+            Some(Subject::Shredded(id)) => ring.given(id).copied(),
+            _ => None,
+        })
     }
 
-    /// The receipts of all subjects that were shredded, by time.
-    #[must_use]
-    pub fn receipts(&self) -> Vec<ShredReceipt> {
-        self.shared.ring.read().receipts()
+    /// The receipts of all subjects that were shredded, by time, without those that [`receipt`](Self::receipt) does not give.
+    ///
+    /// # Errors
+    /// [`SealError::Forked`].
+    pub fn receipts(&self) -> Result<Vec<ShredReceipt>, SealError> {
+        let ring = self.shared()?.ring.read();
+        let mut receipts = ring.receipts();
+        receipts.retain(|receipt| ring.given(&receipt.key).is_some());
+        Ok(receipts)
     }
 
     /// How large it is. Waits for a change of the key file that is under way.
-    #[must_use]
-    pub fn status(&self) -> KeyringStatus {
-        let writer = self.shared.writer.lock();
-        let ring = self.shared.ring.read();
-        KeyringStatus {
+    ///
+    /// # Errors
+    /// [`SealError::Forked`].
+    pub fn status(&self) -> Result<KeyringStatus, SealError> {
+        let shared = self.shared()?;
+        let writer = shared.writer.lock();
+        let ring = shared.ring.read();
+        Ok(KeyringStatus {
             ring: ring.id,
             scope: ring.scope.clone(),
             subjects: ring.len(),
@@ -542,7 +523,7 @@ impl Keyring {
             generation: writer.file.header.generation,
             file_bytes: writer.file.size_bytes(),
             master: MasterId::new(writer.file.header.master.clone()),
-        }
+        })
     }
 
     /// The key of a subject, which is made if there is none.
@@ -559,37 +540,15 @@ impl Keyring {
             }
         }
     }
-
-    /// What stands for the shape of a type, if it was asked for before, and where that is kept.
-    fn shape_of<T: WalSchema>(&self) -> (Option<[u8; 8]>, TypeAddress) {
-        let shape: &'static Shape = T::SCHEMA;
-        let at = (std::ptr::from_ref(shape).addr(), type_name::<T>().as_ptr().addr());
-        (self.shared.ring.read().shape(at), at)
-    }
-
-    fn keep_shape(&self, at: TypeAddress, shape: &Shape) -> [u8; 8] {
-        let shape = digest_of(shape);
-        self.shared.ring.write().keep_shape(at, shape);
-        shape
-    }
 }
 
 type Plain = (SealedHead, CodecId, Zeroizing<Vec<u8>>);
 
-/// The digest of the text of a shape.
-fn digest_of(shape: &Shape) -> [u8; 8] {
-    let digest = sha256(shape.to_string().as_bytes());
-    let (start, _) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
-    *start
-}
-
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ring = self.shared.ring.read();
         f.debug_struct("Keyring")
-            .field("ring", &ring.id)
-            .field("scope", &ring.scope)
-            .field("subjects", &ring.len())
+            .field("ring", &self.shared.id)
+            .field("scope", &self.shared.scope)
             .finish_non_exhaustive()
     }
 }

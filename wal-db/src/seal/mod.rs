@@ -31,6 +31,8 @@
 // | `receipt` | what a shred leaves |
 // | `file` | the file of a ring: sectors |
 // | `ring` | what a ring knows |
+// | `shapes` | what stands for the shapes of types |
+// | `opened` | what a program gets |
 // | `change` | how the file changes |
 // | `keyring` | what a program calls |
 
@@ -39,18 +41,23 @@ mod cipher;
 #[cfg(all(test, feature = "testing", not(any(wal_loom, wal_shuttle))))]
 mod crash_tests;
 mod error;
+#[cfg(all(test, feature = "testing", not(any(wal_loom, wal_shuttle))))]
+mod failure_tests;
 mod file;
 mod file_vault;
 mod keyring;
+mod opened;
 mod receipt;
 mod ring;
 mod sealed;
+mod shapes;
 mod vault;
 
 pub use cipher::Secret;
 pub use error::SealError;
 pub use file_vault::FileVault;
-pub use keyring::{Keyring, KeyringStatus, Opened};
+pub use keyring::Keyring;
+pub use opened::{KeyringStatus, Opened};
 pub use receipt::{FileDigest, KeyId, LookupHash, RingId, ShredReceipt};
 pub use sealed::Sealed;
 pub use vault::{MasterId, MemoryVault, Vault, VaultError};

@@ -81,7 +81,8 @@ names! {
     FileDigest: 32, "wal_db::seal::FileDigest";
 }
 
-/// What [`Keyring::shred`](super::Keyring::shred) has done. It holds nothing of the person, so it can be part of an event.
+/// What [`Keyring::shred`](super::Keyring::shred) has done. Of the person it holds a keyed hash of the
+/// subject's name, which says nothing without the ring, so it can be part of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ShredReceipt {

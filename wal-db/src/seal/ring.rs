@@ -1,6 +1,6 @@
 //! What a key ring knows, in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     KeyId, LookupHash, RingId, ShredReceipt,
@@ -17,16 +17,13 @@ pub(super) struct Ring {
     pub(super) scope: String,
     scope_digest: [u8; 32],
     lookup: Secret,
-    hasher: Hasher,
+    pub(super) hasher: Hasher,
     subjects: HashMap<LookupHash, Subject>,
     keys: HashMap<KeyId, Arc<SubjectKey>>,
     receipts: HashMap<KeyId, ShredReceipt>,
-    /// The shapes of types that were sealed or opened, under the addresses of constants.
-    shapes: HashMap<TypeAddress, [u8; 8]>,
+    /// Keys that are gone from here, while the vault still has the master of a file that held them.
+    held_back: HashSet<KeyId>,
 }
-
-/// The address of the shape of a type, and that of its name.
-pub(super) type TypeAddress = (usize, usize);
 
 #[derive(Clone)]
 pub(super) enum Subject {
@@ -78,7 +75,7 @@ impl Ring {
             subjects: HashMap::new(),
             keys: HashMap::new(),
             receipts: HashMap::new(),
-            shapes: HashMap::new(),
+            held_back: HashSet::new(),
         }
     }
 
@@ -108,12 +105,18 @@ impl Ring {
         self.receipts.insert(receipt.key, receipt);
     }
 
-    pub(super) fn subject_hash(&self, subject: &str) -> LookupHash {
-        LookupHash(self.hasher.hash(SUBJECT, "", subject.as_bytes()))
+    /// The receipt of a key is not given yet.
+    pub(super) fn hold_back(&mut self, key: KeyId) {
+        self.held_back.insert(key);
     }
 
-    pub(super) fn lookup_hash(&self, purpose: &str, value: &[u8]) -> LookupHash {
-        LookupHash(self.hasher.hash(LOOKUP, purpose, value))
+    /// Nobody can read a file from before any more.
+    pub(super) fn give_all(&mut self) {
+        self.held_back.clear();
+    }
+
+    pub(super) fn subject_hash(&self, subject: &str) -> LookupHash {
+        subject_hash(&self.hasher, subject)
     }
 
     pub(super) fn subject(&self, hash: &LookupHash) -> Option<&Subject> {
@@ -126,6 +129,11 @@ impl Ring {
 
     pub(super) fn receipt(&self, id: &KeyId) -> Option<&ShredReceipt> {
         self.receipts.get(id)
+    }
+
+    /// The receipt of a key that nobody has any more.
+    pub(super) fn given(&self, id: &KeyId) -> Option<&ShredReceipt> {
+        self.receipts.get(id).filter(|_| !self.held_back.contains(id))
     }
 
     pub(super) fn receipts(&self) -> Vec<ShredReceipt> {
@@ -141,14 +149,6 @@ impl Ring {
     /// How many keys it has.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    pub(super) fn shape(&self, of: TypeAddress) -> Option<[u8; 8]> {
-        self.shapes.get(&of).copied()
-    }
-
-    pub(super) fn keep_shape(&mut self, of: TypeAddress, shape: [u8; 8]) {
-        self.shapes.insert(of, shape);
     }
 
     /// What the nonce and the key do not say: whose value it is, of which type, and where it belongs.
@@ -178,6 +178,14 @@ impl Ring {
         entries.extend(in_sectors(kept.map(|key| key.entry())));
         entries
     }
+}
+
+pub(super) fn subject_hash(hasher: &Hasher, subject: &str) -> LookupHash {
+    LookupHash(hasher.hash(SUBJECT, "", subject.as_bytes()))
+}
+
+pub(super) fn lookup_hash(hasher: &Hasher, purpose: &str, value: &[u8]) -> LookupHash {
+    LookupHash(hasher.hash(LOOKUP, purpose, value))
 }
 
 /// Keys, as many to a sector as go there.

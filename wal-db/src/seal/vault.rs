@@ -45,6 +45,8 @@ pub trait Vault: Send + Sync {
     /// Makes a new master, which is durable when this returns.
     ///
     /// A ring that dies right after this has not noted the name: the master stays, and nothing was ever wrapped with it.
+    /// Each call returns another name: a service that changes what one name stands for would lose the new master with the
+    /// old one, so a ring refuses that ([`VaultError::SameMaster`]).
     ///
     /// # Errors
     /// Whatever the vault says.
@@ -105,8 +107,16 @@ pub enum VaultError {
     #[error("what is to be unwrapped was not wrapped by the master key {master}, or is damaged")]
     #[non_exhaustive]
     NotWrapped { master: MasterId },
-    /// The master is not what was written.
-    #[error("the master key {master} is damaged; restore the vault from a backup")]
+    /// The vault gave the name of a master that it gave before instead of that of a new one. Nothing was changed.
+    #[error("the vault gave the name {master} again instead of making a new master key under another name")]
+    #[non_exhaustive]
+    SameMaster { master: MasterId },
+    /// The master is not what was written. Restore its file, and nothing else of the vault: a backup of it may hold masters
+    /// that were destroyed since, and with them old key files can be read again. After a restore, remove every master that is
+    /// not [`KeyringStatus::master`](super::KeyringStatus::master).
+    #[error(
+        "the master key {master} is damaged; restore the file of this master from a backup, and no other one"
+    )]
     #[non_exhaustive]
     Damaged { master: MasterId },
     /// The operating system refused a call.
