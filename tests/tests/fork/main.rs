@@ -6,6 +6,7 @@
 mod callbacks;
 mod calls;
 mod children;
+mod keys;
 mod others;
 
 use wal_db::{Staging, WalConfig, WalError, store::Background};
