@@ -154,10 +154,11 @@ impl History {
         self.cuts.iter().any(|cut| cut.after < lsn && lsn <= cut.upto)
     }
 
-    fn followed(&self, lsn: u64, end: u64) -> Answer {
+    /// What somebody hears who stands at `lsn` and has read up to `read_to`.
+    fn followed(&self, (lsn, read_to): (u64, u64), end: u64) -> Answer {
         match self.refused(lsn, end) {
             Some(refused) => refused,
-            None if self.is_told(lsn) => Answer::CutBack,
+            None if self.is_told(read_to) => Answer::CutBack,
             None => Answer::From(self.from(lsn)),
         }
     }
@@ -189,8 +190,10 @@ struct Model {
     history: History,
     kept: Vec<Kept>,
     tail: Option<Tail>,
+    /// Where what the follower has ends, without what it was told is gone.
+    tail_read_to: u64,
     /// When the follower looked last.
-    looked: (usize, Vec<Gone>),
+    looked: usize,
     numbers: u32,
     backup: Option<(Place, History, Vec<Kept>)>,
 }
@@ -245,7 +248,8 @@ impl Model {
             history: History::default(),
             kept: Vec::new(),
             tail: None,
-            looked: Default::default(),
+            tail_read_to: 0,
+            looked: 0,
             numbers: 0,
             backup: None,
         };
@@ -259,13 +263,15 @@ impl Model {
             _ => self.place.open(quiet_heap()),
         };
         let wal = wal.unwrap();
-        self.tail = Some(wal.tail(Start::Head).unwrap());
+        let tail = wal.tail(Start::Head).unwrap();
+        self.tail_read_to = read_to(&self.history.cuts, tail.next_lsn().get());
+        self.tail = Some(tail);
         self.note_look();
         self.wal = Some(wal);
     }
 
     fn note_look(&mut self) {
-        self.looked = (self.history.step, self.history.cuts.clone());
+        self.looked = self.history.step;
     }
 
     fn wal(&self) -> &Wal {
@@ -416,8 +422,8 @@ impl Model {
         self.kept.push(Kept {
             lsn,
             position,
-            read_to: read_to(&self.looked.1, lsn),
-            step: self.looked.0,
+            read_to: self.tail_read_to,
+            step: self.looked,
         });
     }
 
@@ -427,20 +433,23 @@ impl Model {
         let mut tail = self.tail.take().unwrap();
         for _ in 0..records {
             let lsn = tail.next_lsn().get();
-            let expected = self.history.followed(lsn, u64::MAX);
+            let expected = self.history.followed((lsn, self.tail_read_to), u64::MAX);
             self.note_look();
             match (tail.try_next(), expected) {
                 (Ok(found), Answer::From(rest)) => {
                     assert_eq!(found.as_ref().map(number), rest.first().copied(), "at {lsn}");
                     if let Some(found) = found {
                         assert!(found.lsn().get() >= lsn);
+                        self.tail_read_to = found.lsn().get() + 1;
                     }
                 }
-                (Err(WalError::CutBack { .. }), Answer::CutBack) => {
-                    assert!(!self.history.is_told(tail.next_lsn().get()), "told once");
+                (Err(WalError::CutBack { kept_before, .. }), Answer::CutBack) => {
+                    self.tail_read_to = kept_before.get();
+                    assert!(!self.history.is_told(self.tail_read_to), "told once");
                 }
                 (Err(WalError::Truncated { .. }), Answer::Truncated) => {
                     tail = self.wal().tail(Start::Head).unwrap();
+                    self.tail_read_to = read_to(&self.history.cuts, tail.next_lsn().get());
                 }
                 (found, expected) => panic!("at {lsn}: {found:?}, not {expected:?}"),
             }
@@ -528,7 +537,7 @@ fn look(wal: &Wal, history: &History, kept: &[Kept]) {
         assert_eq!(cursor, iterated, "{}", what());
         assert_eq!(
             follow(wal.tail(lsn)),
-            history.followed(kept.lsn, end),
+            history.followed((kept.lsn, kept.lsn), end),
             "{}",
             what()
         );
