@@ -9,16 +9,6 @@ pub(super) const PROJECTIONS: &[Bug] = &[
         &["reading::cuts::followers::a_second_cut_with_nothing_between_is_told_as_well"],
     ),
     classic(
-        "follower-stays-before-a-cut",
-        "a follower that has read all there is stays before records that were cut off unread",
-        &["state::projected::one_that_waits_for_an_event_that_was_cut_off_hears_that_it_will_not_come"],
-    ),
-    classic(
-        "place-in-an-empty-epoch",
-        "a place where an epoch begins counts as one in it, and a later cut of what is before is not seen",
-        &["reading::cuts::followers::a_follower_that_undoes_what_it_is_told_has_what_the_log_has"],
-    ),
-    classic(
         "projection-takes-what-it-has",
         "a state that began with a newer snapshot than its neighbour takes the events between them twice",
         &["state::projected::several_from_one_replay_begin_where_each_is"],
