@@ -102,7 +102,7 @@ fn joined(ended: thread::Result<Result<()>>) -> Result<()> {
 }
 
 impl World {
-    /// A customer, who goes on where the state says: after a restart as well.
+    /// What a customer does. After a restart it goes on from what the state says.
     fn shop(&self, customer: u32) -> Result<()> {
         let name = self
             .keys
@@ -165,7 +165,7 @@ impl World {
         Ok(())
     }
 
-    /// Waits until the mails are sent, and then forgets a customer, who needs none any more.
+    /// Waits until the mails are sent, and then forgets a customer. Not before, because mails need the name.
     fn close(&self) -> Result<()> {
         let log = self.orders.log();
         loop {
