@@ -5,7 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use wal_db::{Wal, WalConfig, recovery};
+use wal_db::{
+    Wal, WalConfig,
+    recovery::{self, VerifyConfig},
+};
 
 use crate::threads;
 
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &Verify) -> Result<bool> {
     for _ in 0..args.rounds.max(1) {
         for (&threads, seconds) in counts.iter().zip(&mut seconds) {
             let start = Instant::now();
-            let report = recovery::verify(&wal, threads)?;
+            let report = recovery::verify(&wal, &VerifyConfig::new().with_threads(threads))?;
             seconds.push(start.elapsed().as_secs_f64());
             ensure!(
                 report.is_intact() && report.records == records,

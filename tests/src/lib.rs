@@ -247,7 +247,7 @@ pub fn sync_to(wal: &wal_db::Wal, lsn: wal_db::Lsn) -> wal_db::Result<()> {
 /// They find something else.
 pub fn verified(wal: &wal_db::Wal) -> wal_db::Result<wal_db::recovery::VerifyReport> {
     let by_one = wal.verify()?;
-    let by_several = wal_db::recovery::verify(wal, 5)?;
+    let by_several = wal_db::recovery::verify(wal, &wal_db::recovery::VerifyConfig::new().with_threads(5))?;
     assert_eq!(by_one, by_several, "by one thread, and by several");
     Ok(by_one)
 }

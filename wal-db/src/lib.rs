@@ -125,7 +125,8 @@ pub mod recovery {
         error::{Corruption, CorruptionReason},
         log::{
             Copied, CopyFault, Cut, FileFault, Inspection, RecoveryReport, Rule, Salvage, SalvageItem,
-            SegmentInfo, VerifyReport, Violation, inspect, salvage, verify,
+            SegmentInfo, VerifyConfig, VerifyProgress, VerifyReport, Violation, inspect, salvage, verify,
+            verify_path,
         },
     };
 }

@@ -24,7 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wal_db::{Lsn, Record, Result, Retention, Wal, WalConfig, WalError, recovery};
+use wal_db::{
+    Lsn, Record, Result, Retention, Wal, WalConfig, WalError,
+    recovery::{self, VerifyConfig},
+};
 
 const SEGMENT: u64 = 1 << 20;
 const KEPT: u64 = 64 << 20;
@@ -445,9 +448,9 @@ fn iterate(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(),
 fn verify(dir: &Path, end: Instant, seen: &mut Seen) -> std::result::Result<(), Failed> {
     while Instant::now() < end {
         // By one thread, and by two.
-        let threads = 1 + seen.rounds as usize % 2;
+        let config = VerifyConfig::new().with_threads(1 + seen.rounds as usize % 2);
         let report = open(dir)
-            .and_then(|wal| recovery::verify(&wal, threads))
+            .and_then(|wal| recovery::verify(&wal, &config))
             .map_err(text)?;
         if !report.is_intact() {
             return Err(format!("{report:?}"));

@@ -6,3 +6,4 @@ mod files;
 mod independent_reader;
 mod judging;
 mod sweep;
+mod verifying;

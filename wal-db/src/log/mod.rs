@@ -33,6 +33,8 @@ pub(crate) use examine::{dump::dump as dump_on, inspect::inspect_on, salvage::sa
 pub use examine::{
     inspect::{Inspection, SegmentInfo, inspect},
     salvage::{Salvage, SalvageItem, salvage},
+    verify_config::{VerifyConfig, VerifyProgress},
+    verify_path::verify_path,
 };
 pub(crate) use panics::panic_text;
 #[cfg(feature = "futures")]

@@ -87,6 +87,9 @@ pub struct VerifyReport {
     /// What is intact and breaks a rule of `docs/format.md`: its checksums are right, so it was written like this, by
     /// another implementation. Only the padding after a group, which no checksum covers, may have been damaged since.
     pub violations: Vec<Violation>,
+    /// The caller has stopped it, see [`VerifyConfig::with_progress`](crate::recovery::VerifyConfig::with_progress): there is
+    /// more that was not read.
+    pub stopped: bool,
 }
 
 impl VerifyReport {

@@ -17,7 +17,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use wal_db::{
     Wal, WalError,
-    recovery::{Corruption, SalvageItem},
+    recovery::{Corruption, SalvageItem, VerifyConfig, verify_path},
 };
 use wal_tests::{Entry, add_up, files::SECTOR, scale, until_error, verified};
 
@@ -90,6 +90,7 @@ pub(crate) fn judge(image: &Image, harm: &Harm, tally: &mut Tally) {
     let read_only = Wal::open_read_only(image.place.path());
     if turn.is_multiple_of(4) || scale() > 1 {
         inspected(harm, image, &read_only);
+        by_path(harm, image, &read_only);
     }
     match &read_only {
         Ok(wal) => drop(read(image, harm, wal, false)),
@@ -218,6 +219,22 @@ fn inspected(harm: &Harm, image: &Image, read_only: &wal_db::Result<Wal>) {
         }
         (Err(WalError::NotALog { .. }), Err(WalError::NotALog { .. })) if harm.not_a_log => {}
         (inspected, opened) => panic!("{}: inspect: {inspected:?}, opened: {opened:?}", harm.what),
+    }
+}
+
+/// A log that opens is verified by its path as it is when it is open, and one that does not is not intact.
+fn by_path(harm: &Harm, image: &Image, read_only: &wal_db::Result<Wal>) {
+    let what = &harm.what;
+    let found = verify_path(image.place.path(), &VerifyConfig::new());
+    match (found, read_only) {
+        (Ok(found), Ok(wal)) => assert_eq!(found, wal.verify().unwrap(), "{what}"),
+        (Ok(found), Err(WalError::Corruption(damage))) => {
+            let is_named = found.damage.iter().any(|known| known.start == damage.start);
+            assert!(is_named, "{what}: {damage:?} is not in {found:?}");
+        }
+        (Ok(found), Err(WalError::NotALog { .. })) => assert!(!found.files.is_empty(), "{what}: {found:?}"),
+        (Err(WalError::NotALog { .. }), Err(WalError::NotALog { .. })) if harm.not_a_log => {}
+        (found, opened) => panic!("{what}: verify_path: {found:?}, opened: {opened:?}"),
     }
 }
 

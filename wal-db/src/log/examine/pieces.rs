@@ -41,18 +41,18 @@ impl Piece {
     }
 }
 
-/// The log up to `end`, in pieces for so many threads. It is divided where the header of one group leads to that of
+/// A long piece in shorter ones, for so many threads. It is divided where the header of one group leads to that of
 /// another, and the walk over a piece shows whether it ends there. Where a header is lost, it is not divided at all.
-pub(crate) fn divide(base: &Base, extent: &Extent, end: u64, threads: usize) -> Result<Vec<Piece>> {
-    let mut last = Piece::whole(extent, end);
-    let len = end.saturating_sub(last.start);
+pub(crate) fn divide(base: &Base, extent: &Extent, piece: Piece, threads: usize) -> Result<Vec<Piece>> {
+    let (mut last, first, end) = (piece, piece.start, piece.end);
+    let len = end.saturating_sub(first);
     let count = match threads.min(MOST_THREADS) {
         0 | 1 => 1,
         threads => (threads as u64 * PIECES_OF_A_THREAD).min(len / SHORTEST),
     };
     let (mut pieces, mut looked_at) = (Vec::new(), last.start);
     for number in 1..count {
-        let pos = extent.skip_cut(extent.head_group + len / count * number);
+        let pos = extent.skip_cut(first + len / count * number);
         if pos <= looked_at || pos >= end {
             continue;
         }
@@ -159,7 +159,7 @@ mod tests {
         let wal = of_groups(400);
         let base = &wal.view().base;
         let (extent, end) = (base.extent(), base.written());
-        let divided = |threads| divide(base, &extent, end, threads).unwrap();
+        let divided = |threads| divide(base, &extent, Piece::whole(&extent, end), threads).unwrap();
         for threads in [0, 1] {
             assert_eq!(divided(threads), [Piece::whole(&extent, end)]);
         }
@@ -173,7 +173,10 @@ mod tests {
         // As many as are worth it.
         assert_eq!(divided(usize::MAX).len() as u64, end / SHORTEST);
         // The head may have passed the end that a reader knows of.
-        assert_eq!(divide(base, &extent, 0, 2).unwrap().len(), 1);
+        assert_eq!(
+            divide(base, &extent, Piece::whole(&extent, 0), 2).unwrap().len(),
+            1
+        );
     }
 
     fn pieces(count: u64) -> Vec<Piece> {

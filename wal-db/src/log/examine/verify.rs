@@ -5,6 +5,7 @@ use super::{
     across::{foreign_from, resync},
     pieces::{self, Piece},
     rules::{Before, Group, Seen},
+    verify_config::{Meter, VerifyConfig},
 };
 use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
@@ -27,38 +28,80 @@ use crate::{
 pub(crate) fn verify(
     view: &Arc<View>,
     manifest: Option<MutexGuard<'_, Manifest>>,
-    threads: usize,
+    config: &VerifyConfig,
 ) -> Result<VerifyReport> {
     let (extent, end) = (view.base.extent(), view.base.written());
-    let mut verifier = Verifier::new(&view.base, extent.clone(), end, Piece::whole(&extent, end));
+    let piece = asked_for(&view.base, &extent, end, config);
+    let meter = config.meter(piece.end.saturating_sub(piece.start));
+    let mut verifier = Verifier::new(&view.base, extent.clone(), end, piece, meter.clone());
     verifier.check_copies(manifest)?;
     verifier.check_files()?;
-    match in_pieces(view, &extent, end, threads) {
+    match in_pieces(view, &extent, end, piece, config.threads, &meter) {
         Some(walked) => walked.iter().for_each(|piece| verifier.count(piece)),
         // What is wrong, and what else is read, depends on all that comes before it.
         None => verifier.walk()?,
     }
+    verifier.report.stopped = meter.is_stopped();
     Ok(verifier.report)
+}
+
+/// The groups of the records that are asked for. Where a header is lost, more of the log is read.
+fn asked_for(base: &Base, extent: &Extent, end: u64, config: &VerifyConfig) -> Piece {
+    let whole = Piece::whole(extent, end);
+    let group_at = |pos: u64| {
+        let pos = extent.skip_cut(pos);
+        let is_inside = pos >= whole.start && pos < end;
+        is_inside
+            .then(|| find::find_group(base, extent, pos).ok())
+            .flatten()
+    };
+    let start = match config.from.pos() {
+        from if from >= end => end,
+        from => group_at(from).map_or(whole.start, |group| group.pos),
+    };
+    let to = match config.to {
+        None => end,
+        // The record before it has no byte at its place.
+        Some(to) => match to.pos() - 1 {
+            last if last < start => start,
+            last => group_at(last).map_or(end, |group| match group.pos + GROUP_HEADER_LEN as u64 > last {
+                true => group.pos,
+                false => group.next(),
+            }),
+        },
+    };
+    Piece {
+        before: start,
+        start,
+        end: to,
+    }
 }
 
 /// What several threads have read of a log; `None` if there is anything else to say of it than how much that is, or if
 /// a walk over all of it may come another way.
-fn in_pieces(view: &Arc<View>, extent: &Arc<Extent>, end: u64, threads: usize) -> Option<Vec<VerifyReport>> {
-    let pieces = pieces::divide(&view.base, extent, end, threads).ok()?;
+fn in_pieces(
+    view: &Arc<View>,
+    extent: &Arc<Extent>,
+    end: u64,
+    piece: Piece,
+    threads: usize,
+    meter: &Arc<Meter>,
+) -> Option<Vec<VerifyReport>> {
+    let pieces = pieces::divide(&view.base, extent, piece, threads).ok()?;
     let befores: Vec<u64> = pieces.iter().skip(1).map(|piece| piece.before).collect();
     if befores.is_empty() {
         return None;
     }
-    let (view, extent) = (view.clone(), extent.clone());
+    let (view, extent, its_meter) = (view.clone(), extent.clone(), meter.clone());
     let walked = pieces::each(pieces, threads, move |piece| {
-        let mut verifier = Verifier::new(&view.base, extent.clone(), end, piece);
+        let mut verifier = Verifier::new(&view.base, extent.clone(), end, piece, its_meter.clone());
         verifier.walk().ok()?;
         let ends = piece.end == end || verifier.next == Some(piece.end);
         let is_whole = verifier.goes_on && ends && verifier.report.is_intact();
-        is_whole.then_some((verifier.report, verifier.last))
+        (is_whole || its_meter.is_stopped()).then_some((verifier.report, verifier.last))
     })?;
     let (reports, lasts): (Vec<_>, Vec<_>) = walked.into_iter().unzip();
-    lasts.starts_with(&befores).then_some(reports)
+    (meter.is_stopped() || lasts.starts_with(&befores)).then_some(reports)
 }
 
 struct Verifier<'a> {
@@ -77,10 +120,11 @@ struct Verifier<'a> {
     before: Option<Before>,
     /// Where that one starts.
     next: Option<u64>,
+    meter: Arc<Meter>,
 }
 
 impl<'a> Verifier<'a> {
-    fn new(base: &'a Base, extent: Arc<Extent>, end: u64, piece: Piece) -> Self {
+    fn new(base: &'a Base, extent: Arc<Extent>, end: u64, piece: Piece, meter: Arc<Meter>) -> Self {
         Verifier {
             base,
             extent,
@@ -92,6 +136,7 @@ impl<'a> Verifier<'a> {
             report: VerifyReport::default(),
             group: None,
             before: None,
+            meter,
         }
     }
 
@@ -105,6 +150,8 @@ impl<'a> Verifier<'a> {
         self.report.schemas += piece.schemas;
         self.report.groups += piece.groups;
         self.report.bytes += piece.bytes;
+        self.report.damage.extend_from_slice(&piece.damage);
+        self.report.violations.extend_from_slice(&piece.violations);
     }
 
     /// The files that hold the log, from that of the head on.
@@ -168,6 +215,9 @@ impl<'a> Verifier<'a> {
         let Piece { before, end, .. } = self.piece;
         let mut walker = Walker::new(self.extent.clone(), before, end).thorough();
         while let Some(frame) = walker.next_frame(base) {
+            if self.meter.is_stopped() {
+                return Ok(());
+            }
             match frame {
                 Ok(frame) => self.frame(&walker, &frame)?,
                 Err(WalError::Truncated { .. }) if base.now().head_group > walker.pos() => {
@@ -294,6 +344,7 @@ impl<'a> Verifier<'a> {
         if self.is_counted(header.pos) {
             self.report.groups += 1;
             self.report.bytes += header.next() - header.pos;
+            self.meter.add(header.next() - header.pos);
         }
         // Every frame is checked by the walk; this also covers the bytes between them.
         let bytes = match find::read_through(self.base, header) {

@@ -6,7 +6,7 @@ use super::Wal;
 use crate::{
     error::{Result, WalError},
     log::{
-        examine::verify,
+        examine::{verify, verify_config::VerifyConfig},
         read::{
             iter::{self, RevIter, WalIter},
             record::Record,
@@ -188,31 +188,32 @@ impl Wal {
     /// Only what keeps it from reading. That a file is missing, is another log's or has a damaged header does not: it is
     /// in the report, with whatever else is wrong.
     ///
-    /// [`recovery::verify`](crate::recovery::verify) does it by several threads.
+    /// [`recovery::verify`](crate::recovery::verify) does it by several threads, or to a part of the log, and tells how far
+    /// it is; [`recovery::verify_path`](crate::recovery::verify_path) does it to a log that does not open.
     pub fn verify(&self) -> Result<VerifyReport> {
-        verify(self, 1)
+        verify(self, &VerifyConfig::new())
     }
 }
 
-/// [`Wal::verify`] by several threads, this one among them. It finds the same, and sooner where processors are free and
-/// the disk can follow; of a log with damage, later. A short log, or one with a single group, leaves threads without work.
+/// As [`Wal::verify`], as `config` says.
 ///
 /// ```
-/// use wal_db::{MemStore, Wal, recovery};
+/// use wal_db::{MemStore, Wal, recovery::{self, VerifyConfig}};
 ///
 /// let wal = Wal::with_store(MemStore::new())?;
 /// wal.append_and_sync(b"event")?;
 /// let threads = std::thread::available_parallelism().map_or(1, usize::from);
-/// assert_eq!(recovery::verify(&wal, threads)?, wal.verify()?);
+/// let config = VerifyConfig::new().with_threads(threads);
+/// assert_eq!(recovery::verify(&wal, &config)?, wal.verify()?);
 /// # Ok::<(), wal_db::WalError>(())
 /// ```
 ///
 /// # Errors
 /// As for [`Wal::verify`].
-pub fn verify(wal: &Wal, threads: usize) -> Result<VerifyReport> {
+pub fn verify(wal: &Wal, config: &VerifyConfig) -> Result<VerifyReport> {
     wal.here()?.drain_if_possible(u64::MAX)?;
     let manifest = wal.owner.writer.as_ref().map(|writer| writer.manifest.lock());
-    verify::verify(wal.view(), manifest, threads)
+    verify::verify(wal.view(), manifest, config)
 }
 
 /// # Positions of records

@@ -11,7 +11,7 @@ use crate::{
     },
     log::{
         base::{Base, mark_after},
-        examine::verify,
+        examine::{verify, verify_config::VerifyConfig},
         open::reader,
         read::{
             buffer::BUFFER_LEN,
@@ -243,7 +243,7 @@ fn copy_part(base: &Base, copy: &mut Copy, from: u64, end: u64) -> Result<()> {
 fn check(path: &Path) -> Result<()> {
     let config = crate::config::WalConfig::new().with_background_flush(false);
     let view = Arc::new(reader::open(reader::read_only_store(path)?, config)?);
-    let report = verify::verify(&view, None, 1)?;
+    let report = verify::verify(&view, None, &VerifyConfig::new())?;
     match report.damage.into_iter().next() {
         Some(damage) => Err(damage.into()),
         _ => Ok(()),
