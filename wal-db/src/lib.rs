@@ -124,9 +124,9 @@ pub mod recovery {
     pub use crate::{
         error::{Corruption, CorruptionReason},
         log::{
-            Copied, CopyFault, Cut, FileFault, Inspection, RecoveryReport, Rule, Salvage, SalvageItem,
-            SegmentInfo, VerifyConfig, VerifyProgress, VerifyReport, Violation, inspect, salvage, verify,
-            verify_path,
+            Copied, CopyFault, Cut, FileFault, Group, Groups, Inspection, RecoveryReport, Rule, Salvage,
+            SalvageItem, Segment, SegmentInfo, SegmentState, VerifyConfig, VerifyProgress, VerifyReport,
+            Violation, groups, inspect, salvage, segments, verify, verify_path,
         },
     };
 }

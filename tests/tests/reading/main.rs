@@ -5,5 +5,6 @@ mod ahead;
 mod cuts;
 mod dump;
 mod following;
+mod groups;
 mod policies;
 mod positions;

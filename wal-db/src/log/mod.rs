@@ -31,6 +31,7 @@ pub use examine::dump::Dump;
 #[cfg(feature = "testing")]
 pub(crate) use examine::{dump::dump as dump_on, inspect::inspect_on, salvage::salvage_on};
 pub use examine::{
+    groups::{Group, Groups, Segment, SegmentState},
     inspect::{Inspection, SegmentInfo, inspect},
     salvage::{Salvage, SalvageItem, salvage},
     verify_config::{VerifyConfig, VerifyProgress},
@@ -56,7 +57,7 @@ pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, Verify
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
 pub(crate) use wal::{Alone, ConsumerSeat, Consuming, Counting, Folding, Placed, StateName, States, There};
-pub use wal::{Start, Status, Wal, verify};
+pub use wal::{Start, Status, Wal, groups, segments, verify};
 pub(crate) use write::dictionary::{Describe, Described};
 pub use write::{ticket::Ticket, truncate::Retention};
 pub(crate) use write::{truncate::Needs, turnstile::Watch};

@@ -4,6 +4,7 @@ mod append;
 mod consuming;
 mod counting;
 mod cut;
+mod examined;
 mod figures;
 mod folding;
 mod read;
@@ -16,8 +17,9 @@ pub(crate) use self::{
     folding::{Folding, StateName, States},
 };
 pub use self::{
+    examined::{groups, segments, verify},
     figures::Status,
-    read::{Start, verify},
+    read::Start,
 };
 use super::{
     open::reader,

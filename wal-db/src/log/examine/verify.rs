@@ -55,20 +55,18 @@ fn asked_for(base: &Base, extent: &Extent, end: u64, config: &VerifyConfig) -> P
             .then(|| find::find_group(base, extent, pos).ok())
             .flatten()
     };
-    let start = match config.from.pos() {
+    let start = match config.from() {
         from if from >= end => end,
         from => group_at(from).map_or(whole.start, |group| group.pos),
     };
-    let to = match config.to {
-        None => end,
-        // The record before it has no byte at its place.
-        Some(to) => match to.pos() - 1 {
-            last if last < start => start,
-            last => group_at(last).map_or(end, |group| match group.pos + GROUP_HEADER_LEN as u64 > last {
-                true => group.pos,
-                false => group.next(),
-            }),
-        },
+    let to = match config.to() {
+        to if to > end => end,
+        to if to <= start => start,
+        // The last record that is asked for starts before it, and its group before that.
+        to => group_at(to - 1).map_or(end, |group| match group.pos + GROUP_HEADER_LEN as u64 >= to {
+            true => group.pos,
+            false => group.next(),
+        }),
     };
     Piece {
         before: start,

@@ -2,10 +2,11 @@
 
 use std::{
     fmt,
-    ops::{Bound, ControlFlow, RangeBounds},
+    ops::{ControlFlow, RangeBounds},
 };
 
 use crate::{
+    log::read::iter,
     lsn::Lsn,
     sync::{Arc, AtomicBool, AtomicU64, Ordering},
 };
@@ -15,9 +16,8 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct VerifyConfig {
     pub(super) threads: usize,
-    pub(super) from: Lsn,
-    /// Not this one.
-    pub(super) to: Option<Lsn>,
+    /// From this position to before that one.
+    range: Option<(u64, u64)>,
     progress: Option<Told>,
 }
 
@@ -56,17 +56,8 @@ impl VerifyConfig {
     /// the log is no error. The copies of the manifest and the files of the whole log are looked at all the same.
     #[must_use]
     pub fn with_range(mut self, range: impl RangeBounds<Lsn>) -> Self {
-        let after = |lsn: &Lsn| Lsn::new(lsn.get().saturating_add(1));
-        self.from = match range.start_bound() {
-            Bound::Included(lsn) => *lsn,
-            Bound::Excluded(lsn) => after(lsn),
-            Bound::Unbounded => Lsn::ZERO,
-        };
-        self.to = match range.end_bound() {
-            Bound::Included(lsn) => Some(after(lsn)),
-            Bound::Excluded(lsn) => Some(*lsn),
-            Bound::Unbounded => None,
-        };
+        let (from, to) = iter::positions(range.start_bound(), range.end_bound());
+        self.range = Some((from.unwrap_or(0), to));
         self
     }
 
@@ -80,6 +71,14 @@ impl VerifyConfig {
     ) -> Self {
         self.progress = Some(std::sync::Arc::new(progress));
         self
+    }
+
+    pub(super) fn from(&self) -> u64 {
+        self.range.map_or(0, |(from, _)| from)
+    }
+
+    pub(super) fn to(&self) -> u64 {
+        self.range.map_or(u64::MAX, |(_, to)| to)
     }
 
     pub(super) fn meter(&self, all_bytes: u64) -> Arc<Meter> {
@@ -96,8 +95,7 @@ impl fmt::Debug for VerifyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyConfig")
             .field("threads", &self.threads)
-            .field("from", &self.from)
-            .field("to", &self.to)
+            .field("range", &self.range)
             .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     error::{Corruption, CorruptionReason, Result, WalError},
     log::{
         open::{keeper, reader},
+        read::record::Record,
         report::{Copied, CopyFault, VerifyReport},
     },
     storage::{Latched, System, fs::FileSystem},
@@ -72,21 +73,21 @@ fn verify_what_is_left(fs: &Arc<dyn FileSystem>, path: &Path, config: &VerifyCon
     let all = found.segments.iter().map(|segment| segment.file_bytes).sum();
     // After the last record.
     let (meter, mut at) = (config.meter(all), None);
-    let is_asked_for = |lsn| lsn >= config.from && config.to.is_none_or(|to| lsn < to);
+    let is_asked_for = |record: &Record| (config.from()..config.to()).contains(&record.lsn().pos());
     for item in salvage_on(fs.clone(), path)? {
         let record = match item? {
             SalvageItem::Damage(damage) => {
-                if damage.end > config.from.pos() && config.to.is_none_or(|to| damage.start < to.pos()) {
+                if damage.end >= config.from() && damage.start < config.to() {
                     report.damage.push(damage);
                 }
                 continue;
             }
             SalvageItem::Schema(record) => {
-                report.schemas += u64::from(is_asked_for(record.lsn()));
+                report.schemas += u64::from(is_asked_for(&record));
                 record
             }
             SalvageItem::Record(record) | SalvageItem::Staged(record) => {
-                report.records += u64::from(is_asked_for(record.lsn()));
+                report.records += u64::from(is_asked_for(&record));
                 record
             }
         };

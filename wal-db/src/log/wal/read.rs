@@ -2,11 +2,11 @@
 
 use std::{ops::RangeBounds, time::SystemTime};
 
-use super::Wal;
+use super::{Wal, examined};
 use crate::{
     error::{Result, WalError},
     log::{
-        examine::{verify, verify_config::VerifyConfig},
+        examine::verify_config::VerifyConfig,
         read::{
             iter::{self, RevIter, WalIter},
             record::Record,
@@ -191,29 +191,8 @@ impl Wal {
     /// [`recovery::verify`](crate::recovery::verify) does it by several threads, or to a part of the log, and tells how far
     /// it is; [`recovery::verify_path`](crate::recovery::verify_path) does it to a log that does not open.
     pub fn verify(&self) -> Result<VerifyReport> {
-        verify(self, &VerifyConfig::new())
+        examined::verify(self, &VerifyConfig::new())
     }
-}
-
-/// As [`Wal::verify`], as `config` says.
-///
-/// ```
-/// use wal_db::{MemStore, Wal, recovery::{self, VerifyConfig}};
-///
-/// let wal = Wal::with_store(MemStore::new())?;
-/// wal.append_and_sync(b"event")?;
-/// let threads = std::thread::available_parallelism().map_or(1, usize::from);
-/// let config = VerifyConfig::new().with_threads(threads);
-/// assert_eq!(recovery::verify(&wal, &config)?, wal.verify()?);
-/// # Ok::<(), wal_db::WalError>(())
-/// ```
-///
-/// # Errors
-/// As for [`Wal::verify`].
-pub fn verify(wal: &Wal, config: &VerifyConfig) -> Result<VerifyReport> {
-    wal.here()?.drain_if_possible(u64::MAX)?;
-    let manifest = wal.owner.writer.as_ref().map(|writer| writer.manifest.lock());
-    verify::verify(wal.view(), manifest, config)
 }
 
 /// # Positions of records
