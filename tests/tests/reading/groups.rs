@@ -130,7 +130,9 @@ fn a_segment_says_what_it_is_to_the_log() {
     }
     let middle = entries.iter().find(|entry| entry.0.get() > 2 * SEGMENT).unwrap();
     wal.truncate_before(middle.0).unwrap();
-    let left = segments(&wal).unwrap();
+    let mut left = segments(&wal).unwrap();
+    // The segment before the head may be there for a while.
+    left.retain(|segment| segment.state != SegmentState::Dropped);
     assert_eq!(left[0].index, all(&wal)[0].start / SEGMENT);
     assert!(left[0].used_bytes < SEGMENT, "{:?}", left[0]);
     assert_eq!(left[0].first.unwrap().start, all(&wal)[0].start);
