@@ -128,7 +128,10 @@ fn a_segment_says_what_it_is_to_the_log() {
             first.map(|group| group.pos)
         );
     }
-    let middle = entries.iter().find(|entry| entry.0.get() > 2 * SEGMENT).unwrap();
+    let middle = entries
+        .iter()
+        .find(|entry| entry.0.get() > 2 * SEGMENT + SEGMENT / 2)
+        .unwrap();
     wal.truncate_before(middle.0).unwrap();
     let mut left = segments(&wal).unwrap();
     // The segment before the head may be there for a while.
