@@ -2,6 +2,7 @@
 
 mod consumer;
 mod corruption;
+mod holder;
 mod io_error;
 pub(crate) mod path_text;
 mod snapshot;
@@ -18,6 +19,7 @@ use self::path_text::Of;
 pub use self::{
     consumer::ConsumerError,
     corruption::{Corruption, CorruptionReason},
+    holder::LockHolder,
     snapshot::SnapshotError,
     typed::TypedError,
 };
@@ -154,11 +156,13 @@ pub enum WalError {
     },
 
     /// Another handle, in this process or another, has the log open for writing.
-    #[error("{} is open for writing elsewhere; close that handle, or open read-only", path.display())]
+    #[error("{} is open for writing {}; close that handle, or open read-only", path.display(), by(holder.as_ref()))]
     #[non_exhaustive]
     Locked {
         /// The file that is locked.
         path: PathBuf,
+        /// The process that has it, where the system tells: on Linux, of a process that this one can see.
+        holder: Option<LockHolder>,
     },
 
     /// What is there was not made by this crate. It was not touched.
@@ -568,6 +572,14 @@ impl WalError {
             },
             error => error.about_taken(lsn),
         }
+    }
+}
+
+fn by(holder: Option<&LockHolder>) -> String {
+    match holder {
+        None => "elsewhere".to_owned(),
+        Some(holder) if holder.pid == std::process::id() => "elsewhere in this process".to_owned(),
+        Some(holder) => format!("by {holder}"),
     }
 }
 

@@ -122,11 +122,11 @@ pub mod schema {
 /// What opening a log finds, and looking at a log in whatever state it is.
 pub mod recovery {
     pub use crate::{
-        error::{Corruption, CorruptionReason},
+        error::{Corruption, CorruptionReason, LockHolder},
         log::{
             Copied, CopyFault, Cut, FileFault, Group, Groups, Inspection, RecoveryReport, Rule, Salvage,
             SalvageItem, Segment, SegmentInfo, SegmentState, VerifyConfig, VerifyProgress, VerifyReport,
-            Violation, groups, inspect, salvage, segments, verify, verify_path,
+            Violation, groups, inspect, salvage, segments, verify, verify_path, writer,
         },
     };
 }

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use wal_db::{Wal, WalError};
+use wal_db::{Wal, WalError, recovery::writer};
 use wal_tests::{
     all, assert_is,
     child::{Process, Reporter, command, open_here, reports},
@@ -88,7 +88,7 @@ fn a_second_process_is_locked_out_and_changes_nothing() {
         let before = place.bytes();
         for _ in 0..2 {
             match place.open(quiet()) {
-                Err(WalError::Locked { path, .. }) => assert!(path.starts_with(place.root())),
+                Err(error @ WalError::Locked { .. }) => names(&error, &place, &child),
                 other => panic!("{form:?}: {other:?}"),
             }
         }
@@ -98,8 +98,26 @@ fn a_second_process_is_locked_out_and_changes_nothing() {
         // Nor does a lock outlive its process.
         child.kill().unwrap();
         child.wait().unwrap();
+        assert_eq!(writer(place.path()), None);
         let wal = place.open(quiet()).unwrap();
         assert_eq!(all(&wal).len(), 1, "{form:?}");
+    }
+}
+
+/// The error says which process has the log, where the system tells.
+fn names(error: &WalError, place: &Place, child: &Process) {
+    let WalError::Locked { path, holder, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert!(path.starts_with(place.root()));
+    assert_eq!(&writer(place.path()), holder);
+    if cfg!(target_os = "linux") {
+        assert_eq!(holder.as_ref().map(|holder| holder.pid), Some(child.id()));
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("by process {} (", child.id()))
+        );
     }
 }
 

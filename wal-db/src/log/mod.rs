@@ -57,7 +57,7 @@ pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, Verify
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;
 pub(crate) use wal::{Alone, ConsumerSeat, Consuming, Counting, Folding, Placed, StateName, States, There};
-pub use wal::{Start, Status, Wal, groups, segments, verify};
+pub use wal::{Start, Status, Wal, groups, segments, verify, writer};
 pub(crate) use write::dictionary::{Describe, Described};
 pub use write::{ticket::Ticket, truncate::Retention};
 pub(crate) use write::{truncate::Needs, turnstile::Watch};

@@ -17,7 +17,7 @@ pub(crate) use self::{
     folding::{Folding, StateName, States},
 };
 pub use self::{
-    examined::{groups, segments, verify},
+    examined::{groups, segments, verify, writer},
     figures::Status,
     read::Start,
 };

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Identity, SideFiles, StoreFault, WalStore,
     fs::{Access, Dir, File, FileSystem, parent, read_at, write_at},
+    holder::holder_of,
     recognised,
     side::SideDir,
     sys::{self, System},
@@ -444,15 +445,14 @@ pub(super) fn open_new(dir: &dyn Dir, name: &OsStr, path: &Path) -> Result<(Arc<
 pub(super) fn faster(path: &Path) -> WalError {
     WalError::Locked {
         path: path.to_owned(),
+        holder: holder_of(path),
     }
 }
 
 pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
     match file.try_lock().map_err(WalError::io("locking the log"))? {
         true => Ok(()),
-        false => Err(WalError::Locked {
-            path: path.to_owned(),
-        }),
+        false => Err(faster(path)),
     }
 }
 

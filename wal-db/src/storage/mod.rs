@@ -6,6 +6,7 @@ mod dir;
 mod file;
 mod files;
 pub(crate) mod fs;
+mod holder;
 mod latch;
 mod memory;
 pub(crate) mod place;
@@ -19,6 +20,7 @@ mod wal_db_1;
 use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
 pub use file::FileStore;
+pub(crate) use holder::writer;
 pub(crate) use latch::{Latched, read_full};
 pub use memory::MemStore;
 pub use segmented::SegmentedStore;

@@ -36,6 +36,7 @@ fn take(store: &Latched) -> Result<()> {
     store.lock().map_err(|error| match error.kind() {
         io::ErrorKind::ResourceBusy => WalError::Locked {
             path: "the store".into(),
+            holder: None,
         },
         _ => WalError::io("locking the store")(error),
     })

@@ -1,10 +1,10 @@
 //! Looking at a log that is open: all of it, or what it is made of.
 
-use std::ops::RangeBounds;
+use std::{ops::RangeBounds, path::Path};
 
 use super::Wal;
 use crate::{
-    error::Result,
+    error::{LockHolder, Result},
     log::{
         examine::{
             groups::{self, Groups, Segment},
@@ -15,6 +15,7 @@ use crate::{
         report::VerifyReport,
     },
     lsn::Lsn,
+    storage,
 };
 
 /// As [`Wal::verify`], as `config` says.
@@ -74,4 +75,24 @@ pub fn groups(wal: &Wal, range: impl RangeBounds<Lsn>) -> Result<Groups> {
 pub fn segments(wal: &Wal) -> Result<Vec<Segment>> {
     wal.here()?.drain_if_possible(u64::MAX)?;
     groups::segments(wal.view())
+}
+
+/// The process that has the log at a path open for writing; `None` if none has, or if the system does not tell. Linux
+/// tells of processes that this one can see: not of those in another container, or on another machine that has the
+/// directory as well.
+///
+/// It may have closed the log when this returns. Only opening the log says for sure that nobody else has it.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let log = dir.path().join("log");
+/// let wal = wal_db::Wal::open(&log)?;
+/// if let Some(writer) = wal_db::recovery::writer(&log) {
+///     assert_eq!(writer.pid, std::process::id());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn writer(path: impl AsRef<Path>) -> Option<LockHolder> {
+    storage::writer(path.as_ref())
 }
