@@ -16,6 +16,7 @@ pub mod fuzz_targets;
 pub mod guide;
 pub mod own;
 pub mod random;
+pub mod repaired;
 pub mod scripted;
 pub mod seeded;
 pub mod shapes;

@@ -124,9 +124,10 @@ pub mod recovery {
     pub use crate::{
         error::{Corruption, CorruptionReason, LockHolder},
         log::{
-            Copied, CopyFault, Cut, FileFault, Group, Groups, Inspection, RecoveryReport, Rule, Salvage,
-            SalvageItem, Segment, SegmentInfo, SegmentState, VerifyConfig, VerifyProgress, VerifyReport,
-            Violation, groups, inspect, salvage, segments, verify, verify_path, writer,
+            Copied, CopyFault, Cut, FileFault, Group, Groups, Inspection, RecoveryReport, Repair, RepairStep,
+            Rule, Salvage, SalvageItem, Segment, SegmentInfo, SegmentState, Touched, VerifyConfig,
+            VerifyProgress, VerifyReport, Violation, groups, inspect, repair, salvage, segments, verify,
+            verify_path, writer,
         },
     };
 }

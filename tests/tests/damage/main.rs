@@ -5,5 +5,6 @@ mod epochs;
 mod files;
 mod independent_reader;
 mod judging;
+mod repairing;
 mod sweep;
 mod verifying;

@@ -58,6 +58,17 @@ pub(crate) struct Timeline {
     pub(super) forgotten_before: u64,
 }
 
+/// What came before the entry is not known.
+impl From<EpochStart> for Timeline {
+    fn from(first: EpochStart) -> Timeline {
+        Timeline {
+            epochs: vec![first],
+            forgotten_before: first.start,
+            ..Timeline::default()
+        }
+    }
+}
+
 impl Timeline {
     pub(crate) fn begin(epoch: u32) -> Self {
         Timeline {

@@ -9,6 +9,7 @@
 //! | `examine` | a log in whatever state it is: inspecting, verifying, salvaging |
 //! | `write` | from records to the disk: appending, group commit, the two background threads, truncating, schemas |
 //! | `wal` | the handle: what a user calls, and the threads that belong to it |
+//! | `repair` | changing the files of a log that does not open so that it does |
 //!
 //! Each uses only those above it.
 
@@ -19,6 +20,7 @@ mod examine;
 mod open;
 mod panics;
 mod read;
+mod repair;
 mod report;
 mod wal;
 mod write;
@@ -53,6 +55,7 @@ pub use read::{
     seek::Location,
     tail::{Follow, Tail},
 };
+pub use repair::{Repair, RepairStep, Touched, repair};
 pub use report::{Copied, CopyFault, Cut, FileFault, RecoveryReport, Rule, VerifyReport, Violation};
 #[cfg(feature = "testing")]
 pub(crate) use wal::Watched;

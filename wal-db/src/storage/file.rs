@@ -449,7 +449,7 @@ pub(super) fn faster(path: &Path) -> WalError {
     }
 }
 
-pub(super) fn lock(file: &dyn File, path: &Path) -> Result<()> {
+pub(crate) fn lock(file: &dyn File, path: &Path) -> Result<()> {
     match file.try_lock().map_err(WalError::io("locking the log"))? {
         true => Ok(()),
         false => Err(faster(path)),

@@ -20,6 +20,7 @@ mod wal_db_1;
 use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
 
 pub use file::FileStore;
+pub(crate) use file::lock;
 pub(crate) use holder::writer;
 pub(crate) use latch::{Latched, read_full};
 pub use memory::MemStore;

@@ -174,7 +174,7 @@ pub(crate) fn is_not_a_file(error: &io::Error) -> bool {
     )
 }
 
-pub(super) fn boot_id() -> Option<[u8; 16]> {
+pub(crate) fn boot_id() -> Option<[u8; 16]> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let mut id = [0; 16];
     let mut digits = text.bytes().filter_map(|byte| char::from(byte).to_digit(16));

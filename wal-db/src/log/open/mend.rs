@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 
 use super::{
+    cut,
     keeper::write_manifest,
     recover::{Found, Opened, Survey, same_boot},
-    repair,
     staged::{self, Staged},
 };
 use crate::{
@@ -68,8 +68,8 @@ pub(crate) fn mend(
     let cut = mark.pos;
     if report.damage.is_some() {
         let acknowledged = found.durable.max(report.cut.as_ref().map_or(0, |cut| cut.end));
-        newest_schema = repair::schema_before(&base, &mark, newest_schema)?;
-        mark = repair::go_on_after(&base, &mut manifest, mark, acknowledged)?;
+        newest_schema = cut::schema_before(&base, &mark, newest_schema)?;
+        mark = cut::go_on_after(&base, &mut manifest, mark, acknowledged)?;
     }
     begin_epoch(&mut manifest, mark.pos, cut, room)?;
     manifest.mark = mark;

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, io};
 
-use super::{keeper::load_manifest, mend::mend, repair};
+use super::{cut, keeper::load_manifest, mend::mend};
 use crate::{
     config::{OpenPolicy, WalConfig},
     error::{Corruption, CorruptionReason, Result, WalError},
@@ -57,7 +57,7 @@ pub(crate) fn open(store: Box<dyn WalStore>, config: &WalConfig) -> Result<Opene
         .map_err(WalError::io("reading the log's length"))?;
     let from = match check_length(&base, &manifest, len).and_then(|()| check_mark(&base, &manifest)) {
         Err(WalError::Corruption(damage)) if config.open_policy() == OpenPolicy::TruncateAtDamage => {
-            repair::mark_before(&base, &manifest, len)?.ok_or(damage)?
+            cut::mark_before(&base, &manifest, len)?.ok_or(damage)?
         }
         checked => checked.map(|()| manifest.mark)?,
     };
