@@ -155,6 +155,7 @@ pub struct WalConfig {
     #[serde(skip)]
     timeline_entries: u16,
     seal_after_ms: u64,
+    slow_flush_ms: u64,
 }
 
 impl WalConfig {
@@ -171,6 +172,7 @@ impl WalConfig {
             background: None,
             timeline_entries: MAX_EPOCHS as u16,
             seal_after_ms: 5,
+            slow_flush_ms: 1000,
         }
     }
 
@@ -236,6 +238,13 @@ impl WalConfig {
         self
     }
 
+    /// How long a flush of the store takes, in milliseconds, for it to be a slow one, which is
+    /// [counted](crate::metrics::Metrics::slow_fsyncs); a second if nothing is said. With 0 every one is.
+    pub const fn with_slow_flush_ms(mut self, milliseconds: u64) -> Self {
+        self.slow_flush_ms = milliseconds;
+        self
+    }
+
     /// See [`with_max_record_size`](Self::with_max_record_size).
     #[must_use]
     pub const fn max_record_size(&self) -> u32 {
@@ -290,6 +299,12 @@ impl WalConfig {
         self.seal_after_ms
     }
 
+    /// See [`with_slow_flush_ms`](Self::with_slow_flush_ms).
+    #[must_use]
+    pub const fn slow_flush_ms(&self) -> u64 {
+        self.slow_flush_ms
+    }
+
     /// Has the log put cuts into a table when the manifest holds this many epochs, 4 at least, for tests of that.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -324,6 +339,10 @@ impl WalConfig {
         self.background
             .filter(|_| self.background_flush)
             .map(|background| background.pool())
+    }
+
+    pub(crate) const fn slow_flush(&self) -> Duration {
+        Duration::from_millis(self.slow_flush_ms)
     }
 
     pub(crate) const fn seal_after(&self) -> Duration {

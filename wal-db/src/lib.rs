@@ -15,7 +15,7 @@
 //! | find | [`EventLog::indexed`]: events by stream, tag and type; [`index::Condition`] and decisions on what was found |
 //! | evolve | [`WalRecord`] again, the [`event`] and [`schema`] modules; `docs/evolution.md` says what to write when an event changes |
 //! | repair | [`Wal::recovery`], [`Wal::verify`], [`OpenPolicy`]; the [`recovery`] module looks at a log in any state |
-//! | know | [`Wal::status`] |
+//! | know | [`Wal::status`]; [`Wal::metrics`], figures for a collector; the [`metrics`] module |
 //! | forget | the module `seal` (a feature): personal data in events, which are erased by a key |
 //! | test | the module `testing` (a feature): crashes, old releases, stored bytes |
 //!
@@ -60,6 +60,7 @@ mod format;
 pub mod index;
 mod log;
 mod lsn;
+pub mod metrics;
 mod pool;
 mod position;
 mod process;

@@ -32,6 +32,9 @@ pub(crate) use std::sync::{Arc, atomic::Ordering};
 /// Not of the models: nobody waits for the one, and what the other holds never changes.
 pub(crate) use std::sync::{LazyLock, OnceLock};
 
+/// A number that is shown and that nobody waits for or decides by. Not of the models: it would only make them longer.
+pub(crate) use std::sync::atomic::AtomicU64 as Counter;
+
 pub(crate) use crossbeam_utils::CachePadded;
 /// Threads that borrow from the one that starts them. No model has them.
 pub(crate) mod scoped {

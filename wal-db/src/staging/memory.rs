@@ -120,7 +120,7 @@ impl Consumer {
     pub(crate) fn settle(&self, ring: &Ring, group: &Closed) -> Settled {
         let mut pos = group.start + GROUP_HEADER_LEN as u64;
         let mut asked = group.start;
-        let (mut records, mut schemas) = (0, false);
+        let (mut records, mut bytes, mut schemas) = (0, 0, false);
         while pos < group.end {
             // Other cores have written the bytes: they come by the time they are looked at, and not one by one.
             while asked < group.end.min(pos + FETCH_AHEAD) {
@@ -128,11 +128,18 @@ impl Consumer {
                 asked += CACHE_LINE;
             }
             let word = ring.memory.wait_for_word(pos);
-            records += u32::from(word.kind.is_record());
+            if word.kind.is_record() {
+                records += 1;
+                bytes += u64::from(word.len);
+            }
             schemas |= word.kind == Kind::Schema;
             pos += word.frame_len();
         }
-        Settled { records, schemas }
+        Settled {
+            records,
+            bytes,
+            schemas,
+        }
     }
 
     /// Whether every claim up to the tail is published, or will be in a moment. Only while no group is cut off.

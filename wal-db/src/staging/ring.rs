@@ -353,6 +353,8 @@ pub(crate) struct Closed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) records: u32,
+    /// Of the payloads of these records.
+    pub(crate) bytes: u64,
     pub(crate) schemas: bool,
 }
 

@@ -1,11 +1,16 @@
 //! The latch: the first failure of a store is its last.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{Identity, StoreFault, WalStore};
 use crate::{
     error::WalError,
     for_now::is_for_now,
+    metrics::{Meter, nanos},
     process::Process,
     sync::{Arc, AtomicBool, Mutex, OnceLock, Ordering},
 };
@@ -23,6 +28,8 @@ pub(crate) struct Latched {
     closed: AtomicBool,
     /// Whose the log is. A child that was forked off changes nothing.
     process: Process,
+    /// Counts what is done with it.
+    pub(crate) meter: Meter,
 }
 
 /// Why nothing can be done with a log that was opened before the process was forked off.
@@ -37,6 +44,7 @@ impl Latched {
             flushing: Mutex::new(()),
             closed: AtomicBool::new(false),
             process: Process::this(),
+            meter: Meter::new(),
         }
     }
 
@@ -100,11 +108,16 @@ impl Latched {
     }
 
     pub(crate) fn write_at(&self, pos: u64, bytes: &[u8]) -> io::Result<()> {
-        self.guarded("writing", || self.store.write_at(pos, bytes))
+        let start = Instant::now();
+        self.guarded("writing", || self.store.write_at(pos, bytes))?;
+        self.meter.write.record(nanos(start.elapsed()));
+        Ok(())
     }
 
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    /// How long it took.
+    pub(crate) fn sync(&self) -> io::Result<Duration> {
         let _one_at_a_time = self.flushing.lock();
+        let begun = self.meter.begin_flush();
         match self.guarded("flushing", || self.store.sync()) {
             Err(error) => {
                 // For a flush, "full" is a failure like any other: pages may have been dropped. A log that was closed has
@@ -114,7 +127,7 @@ impl Latched {
                 }
                 Err(error)
             }
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(begun.ended()),
         }
     }
 
@@ -142,9 +155,12 @@ impl Latched {
         // In a log of one file this flushes what `sync` flushes; in a log of segments a file of its own, and must not wait
         // for a long backlog.
         let _one_at_a_time = self.segment_len().is_none().then(|| self.flushing.lock());
+        let start = Instant::now();
         // Whether the slot holds the old or the new contents cannot be known, so "full" is a failure, too.
         self.guarded("writing the manifest", || self.store.write_slot(slot, bytes))
-            .inspect_err(|error| self.break_for("writing the manifest", error))
+            .inspect_err(|error| self.break_for("writing the manifest", error))?;
+        self.meter.manifest.record(nanos(start.elapsed()));
+        Ok(())
     }
 
     pub(crate) fn lock(&self) -> io::Result<()> {

@@ -4,7 +4,10 @@
 //! a writer works, `docs/format.md`, "Reading beside a writer": nothing is called damage before the place and the
 //! manifest were read again, and neither has moved.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{
     in_memory::InMemory,
@@ -23,6 +26,7 @@ use crate::{
         report::{Cut, RecoveryReport},
     },
     lsn::Lsn,
+    metrics::nanos,
     staging::leftover::Leftover,
     storage::{FileStore, Latched, SegmentedStore, System, WalStore, fs::FileSystem},
     sync::{Arc, Bell, Mutex},
@@ -65,9 +69,12 @@ pub(crate) fn is_dir(fs: &Arc<dyn FileSystem>, path: &Path) -> bool {
 }
 
 pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig) -> Result<View> {
-    let location = store.location();
+    let (location, start) = (store.location(), Instant::now());
     config.check()?;
-    open_latched(Latched::new(store), config).map_err(|error| error.located(location.as_deref()))
+    let view = open_latched(Latched::new(store), config);
+    let view = view.map_err(|error| error.located(location.as_deref()))?;
+    view.base.store.meter.opened_in.add(nanos(start.elapsed()));
+    Ok(view)
 }
 
 pub(crate) fn open_latched(store: Latched, config: WalConfig) -> Result<View> {

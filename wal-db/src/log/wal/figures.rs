@@ -10,6 +10,7 @@ use crate::{
     error::path_text,
     format::GROUP_HEADER_LEN,
     lsn::Lsn,
+    metrics::Metrics,
 };
 
 /// What a log says of itself at one moment, from [`Wal::status`]. Each figure is taken by itself, while others append.
@@ -111,5 +112,46 @@ impl Wal {
             failure: view.base.store.cause().map(str::to_owned),
             config: view.config,
         }
+    }
+
+    /// The figures of the log at this moment; [`metrics`](crate::metrics) says how they are collected.
+    ///
+    /// ```
+    /// # use wal_db::{MemStore, Wal};
+    /// let wal = Wal::with_store(MemStore::new())?;
+    /// wal.append_batch(&["debit", "credit"])?;
+    /// wal.sync()?;
+    /// let metrics = wal.metrics();
+    /// assert_eq!((metrics.appends, metrics.append_bytes, metrics.commit.count()), (2, 11, 1));
+    /// # Ok::<(), wal_db::WalError>(())
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let (status, base, report) = (self.status(), &self.view().base, self.recovery());
+        let mut metrics = base.store.meter.now();
+        // A child that was forked off has locks that may be held for good.
+        if !self.view().is_in_child() {
+            let end_of = |pos: u64| pos + GROUP_HEADER_LEN as u64;
+            let (flushed, end) = (end_of(base.flushed()), status.end.pos());
+            metrics.undurable_age = base.store.meter.undurable_age(flushed, end);
+        }
+        metrics.segments = match base.segment_of(status.end.pos()) {
+            Some(last) => last + 1 - base.segment_of(status.head.pos()).unwrap_or(0).min(last),
+            None => 0,
+        };
+        metrics.staged_bytes = status.staged_bytes;
+        metrics.undurable_bytes = status.undurable_bytes;
+        metrics.head = status.head;
+        metrics.end = status.end;
+        metrics.durable = status.durable;
+        metrics.records = status.records;
+        metrics.size_bytes = status.bytes;
+        metrics.timeline_entries = base.extent().timeline.len() as u64;
+        metrics.poisoned = status.failure.is_some();
+        metrics.clean_open = report.clean;
+        metrics.recovered_from_store = report.found_records;
+        metrics.recovered_from_staging = report.staged_records;
+        metrics.recovery_cut_bytes = report.cut.as_ref().map_or(0, |cut| cut.end - cut.start);
+        metrics
     }
 }

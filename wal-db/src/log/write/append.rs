@@ -1,5 +1,7 @@
 //! Appending: claim a place, fill it, publish it. No lock, no allocation, no system call, as long as there is room.
 
+use std::time::Instant;
+
 use super::{
     committer::{AROUND, Apart, Placed},
     turn::Turn,
@@ -10,6 +12,7 @@ use crate::{
     error::{Result, WalError},
     format::{self, FRAME_HEADER_LEN, FrameWord, Kind},
     lsn::{Lsn, Pos},
+    metrics::WaitsFor,
     staging::{memory::Claim, ring::Denied},
 };
 
@@ -321,22 +324,34 @@ impl Writer {
             Denied::NoRoom if self.ring.waits_for_disk(need) => {
                 self.guarded(|| {
                     self.flush_far_behind();
-                    self.make_ready(need)
+                    self.counted(WaitsFor::Space, || self.make_ready(need))
                 })?;
             }
-            Denied::NoRoom => {
-                self.want_more_staging();
-                if let Some(mut turn) = Turn::try_take(self) {
-                    turn.run(|held| held.write_block())
-                        .map_err(WalError::of_nothing_taken)?;
-                    turn.pass_on();
-                } else {
-                    self.background.ring_flusher();
-                    let ready = || self.ring.has_room(need) || !self.is_taken();
-                    self.room.sleep_unless(ready);
-                }
-            }
-            Denied::Frozen => self.room.sleep_unless(|| !self.ring.is_frozen()),
+            Denied::NoRoom => self.counted(WaitsFor::Ring, || self.wait_for_ring(need))?,
+            Denied::Frozen => self.counted(WaitsFor::Cut, || {
+                self.room.sleep_unless(|| !self.ring.is_frozen());
+            }),
+        }
+        Ok(())
+    }
+
+    fn counted<T>(&self, what: WaitsFor, wait: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let waited = wait();
+        self.base.store.meter.waited(what, start);
+        waited
+    }
+
+    fn wait_for_ring(&self, need: u64) -> Result<()> {
+        self.want_more_staging();
+        if let Some(mut turn) = Turn::try_take(self) {
+            turn.run(|held| held.write_block())
+                .map_err(WalError::of_nothing_taken)?;
+            turn.pass_on();
+        } else {
+            self.background.ring_flusher();
+            let ready = || self.ring.has_room(need) || !self.is_taken();
+            self.room.sleep_unless(ready);
         }
         Ok(())
     }
@@ -407,7 +422,9 @@ impl Writer {
                 Placed::At(pos) => return Ok(pos),
                 Placed::Late => {}
                 Placed::Counted => self.pass_turnstile(way)?,
-                Placed::NoRoom => self.guarded(|| self.make_ready(need + AROUND))?,
+                Placed::NoRoom => {
+                    self.guarded(|| self.counted(WaitsFor::Space, || self.make_ready(need + AROUND)))?;
+                }
             }
         }
     }

@@ -2,12 +2,16 @@
 //! preparer makes space ready, has staging memory grow and flushes the backlog. Each is a thread of the log, or a task of
 //! threads that logs share.
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::Weak,
+    time::{Duration, Instant},
+};
 
 use super::{turn::Turn, writer::Writer};
 use crate::{
     error::{Result, WalError},
     log::panics::caught,
+    metrics::WaitsFor,
     pool::{Next, Pool, Task, Work, begin_thread_of_a_log, is_thread_of_a_log},
     process::end_thread_of_child,
     sync::{Arc, AtomicBool, AtomicU64, Gate, Mutex, Ordering, thread},
@@ -270,7 +274,13 @@ impl Writer {
 
     /// Where appends are faster than the disk, they wait for it before the backlog has grown to twice its measure.
     pub(crate) fn flush_far_behind(&self) {
-        if self.backlog() < 2 * self.behind_max() || !flush_behind(self) {
+        if self.backlog() < 2 * self.behind_max() {
+            return;
+        }
+        let start = Instant::now();
+        let flushed = flush_behind(self);
+        self.base.store.meter.waited(WaitsFor::Backlog, start);
+        if !flushed {
             return;
         }
         // Callbacks are for the flusher to call: an append of a schema holds a lock that they may want.
@@ -432,7 +442,8 @@ fn flush_behind(writer: &Writer) -> bool {
     }
     let mark = writer.base.written_mark();
     match writer.base.store.sync() {
-        Ok(()) => {
+        Ok(took) => {
+            writer.count_flush(took);
             writer.flushed_up_to(mark);
             writer.background.watch_for_idleness();
             true

@@ -21,7 +21,7 @@ use crate::{
     error::{Result, WalError},
     log::panics::caught,
     lsn::Lsn,
-    sync::{AtomicBool, AtomicU32, Gate, Mutex, Ordering},
+    sync::{AtomicBool, AtomicU32, Counter, Gate, Mutex, Ordering},
 };
 
 pub(crate) struct Line {
@@ -37,6 +37,8 @@ pub(crate) struct Line {
     expected: AtomicU32,
     /// How many are in line for the next flush. Changed with the state locked.
     in_line: AtomicU32,
+    /// How many threads and callbacks the last flush has answered.
+    answered: Counter,
 }
 
 #[derive(Default)]
@@ -94,6 +96,7 @@ impl Line {
             woke_others: AtomicBool::new(false),
             expected: AtomicU32::new(0),
             in_line: AtomicU32::new(0),
+            answered: Counter::new(0),
         }
     }
 
@@ -116,6 +119,8 @@ impl Line {
         let covered = 1 - state.next;
         let sleepers = std::mem::take(&mut state.asleep[covered]);
         let done = state.take_covered(durable);
+        let answered = u64::from(sleepers) + done.len() as u64 + u64::from(leader_commits);
+        self.answered.store(answered, Ordering::Relaxed);
         let all = sleepers + state.asleep[state.next] + u32::from(leader_commits);
         self.expected.store(all.saturating_sub(1), Ordering::Relaxed);
         drop(state);
@@ -124,6 +129,11 @@ impl Line {
         let woken = sleepers > 0 && self.cohorts[covered].open_all() > 0;
         self.woke_others.store(woken, Ordering::Relaxed);
         done
+    }
+
+    /// How many threads and callbacks the last flush has answered, for the thread that has led it.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     fn take_covered(&self, durable: u64) -> Vec<Waiting> {
@@ -392,7 +402,7 @@ impl Turn<'_> {
         }
         let outcome = self.run(|held| held.commit());
         let durable = writer.base.durable();
-        let done = writer.line.arrive(durable, for_itself);
+        let done = writer.arrive(durable, for_itself);
         self.run(|held| held.write_zeros_ahead());
         drop(self);
         writer.background.watch_for_idleness();

@@ -25,6 +25,8 @@ pub(crate) struct Committer {
     /// After the last group with a record in it.
     data_end: u64,
     unflushed: u64,
+    /// How many bytes the records of the group have that is written next.
+    record_bytes: u64,
     /// Bytes that the last flush made durable.
     pub(crate) last_flush: u64,
     /// Up to where zeros were written ahead.
@@ -61,6 +63,7 @@ impl Committer {
             certified: mark.pos,
             data_end: mark.pos,
             unflushed: 0,
+            record_bytes: 0,
             last_flush: 0,
             zeroed: mark.pos,
             gathering: Gathering::new(),
@@ -128,6 +131,13 @@ impl Held<'_> {
 
     /// [`drain`](Self::drain), then makes everything that was written durable, and acknowledges it.
     pub(crate) fn commit(&mut self) -> Result<()> {
+        let (before, start) = (self.writer.base.flushed_mark(), Instant::now());
+        self.make_all_durable()?;
+        self.writer.count_commit(&before, start.elapsed());
+        Ok(())
+    }
+
+    fn make_all_durable(&mut self) -> Result<()> {
         let writer = self.writer;
         self.write_left()?;
         // A thread that lines up from now on waits for the next flush; those in line wait for this one.
@@ -168,12 +178,12 @@ impl Held<'_> {
         // Those who wait for room need not wait for the disk.
         writer.room.changed();
         self.committer.last_flush = std::mem::take(&mut self.committer.unflushed);
-        let start = Instant::now();
-        if writer.base.store.sync().is_err() {
+        let Ok(took) = writer.base.store.sync() else {
             writer.fail();
             return Err(writer.in_doubt());
-        }
-        self.committer.gathering.flush_took(start.elapsed());
+        };
+        writer.count_flush(took);
+        self.committer.gathering.flush_took(took);
         writer.flushed_up_to(mark);
         Ok(())
     }
@@ -205,6 +215,7 @@ impl Held<'_> {
     fn write_closed(&mut self, closed: Closed) -> Result<()> {
         let writer = self.writer;
         let settled = self.committer.consumer.settle(&writer.ring, &closed);
+        self.committer.record_bytes = settled.bytes;
         let bytes = self.committer.consumer.bytes(&writer.ring, &closed);
         let digest = format::crc32(&bytes[GROUP_HEADER_LEN..(closed.end - closed.start) as usize]);
         // The first sector holds the header, which is not written yet.
@@ -226,7 +237,7 @@ impl Held<'_> {
                 self.committer.pending = Some((closed, header));
                 let len = closed.next - closed.start;
                 return Err(writer.base.store.error(match is_full(&error) {
-                    true => WalError::full(len, &error),
+                    true => writer.full(len, &error),
                     false => WalError::io("writing to the log")(error),
                 }));
             }
@@ -285,14 +296,8 @@ impl Held<'_> {
             zero_sectors += format::zero_sectors(chunk);
             Ok(())
         })?;
-        let settled = Settled {
-            records: if apart.kind.is_record() {
-                apart.payloads.len() as u32
-            } else {
-                0
-            },
-            schemas: apart.kind == Kind::Schema,
-        };
+        let settled = apart.settled();
+        self.committer.record_bytes = settled.bytes;
         let header = self.header(&closed, settled, digest.finalize(), zero_sectors);
         let written = apart.chunks(key, &closed, &header.encode(writer.base.log), |at, chunk| {
             writer.base.store.write_at(at, chunk)
@@ -351,6 +356,7 @@ impl Held<'_> {
             committer.data_end = closed.next;
         }
         committer.unflushed += closed.next - closed.start;
+        writer.count_group(closed, header, committer.record_bytes);
         committer.mark = mark_after(header, writer.base.log);
         writer.base.set_written(committer.mark);
         let is_last = writer.write_through || !writer.ring.has_left_block(closed.next);
@@ -373,6 +379,18 @@ impl Writer {
 }
 
 impl Apart<'_> {
+    fn settled(&self) -> Settled {
+        let records = match self.kind.is_record() {
+            true => self.payloads,
+            false => &[],
+        };
+        Settled {
+            records: records.len() as u32,
+            bytes: records.iter().map(|payload| payload.len() as u64).sum(),
+            schemas: self.kind == Kind::Schema,
+        }
+    }
+
     /// Hands the group's bytes out in chunks that start on a sector.
     fn chunks(
         &self,

@@ -5,13 +5,15 @@
 //! `gathering` those that a flush waits for, and `zeros` what makes small commits cheaper.
 //! `background` has the two threads that do so unasked, and `room` those that wait for space. `truncate` drops records at
 //! both ends, `growth` changes how much staging memory is used, `dictionary` writes the schemas of typed records,
-//! `backup` copies a log that is in use, and the `turnstile` is for those who have to know of every record.
+//! `backup` copies a log that is in use, the `turnstile` is for those who have to know of every record, and `counts` for
+//! those who look on.
 
 pub(crate) mod append;
 pub(crate) mod background;
 pub(crate) mod backup;
 pub(crate) mod commit;
 pub(crate) mod committer;
+mod counts;
 pub(crate) mod dictionary;
 mod gathering;
 mod growth;

@@ -83,7 +83,7 @@ impl Writer {
             held.committer.consumer.thaw(&self.ring, key);
             result
         });
-        let done = self.line.arrive(self.base.durable(), false);
+        let done = self.arrive(self.base.durable(), false);
         drop(turn);
         drop(schemas);
         drop(passage);
@@ -228,6 +228,7 @@ impl Writer {
         next.timeline = moved.timeline.clone();
         self.publish(&mut next)?;
         *manifest = next;
+        self.count_dropped(extent.live_bytes(extent.head, moved.head));
         let (head, group) = (moved.head, moved.head_group);
         self.base.set_extent(moved);
         drop(kept);
@@ -416,6 +417,7 @@ impl Held<'_> {
         }
         writer.publish(&mut next)?;
         *manifest = next;
+        writer.count_cut(start - cut);
         committer.begin_epoch(manifest.mark);
         writer.base.go_on_from(manifest.mark);
         writer.ring.set_epoch(epoch);

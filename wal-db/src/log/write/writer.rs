@@ -1,6 +1,6 @@
 //! What writes a log, and what its threads share.
 
-use std::{any::Any, collections::BTreeMap, fs::File, io, ops::Deref, sync::Weak};
+use std::{any::Any, collections::BTreeMap, fs::File, io, ops::Deref, sync::Weak, time::Instant};
 
 use super::{
     background::BackgroundWork,
@@ -27,6 +27,7 @@ use crate::{
         },
         read::view::{Drain, View},
     },
+    metrics::nanos,
     staging::{
         leftover,
         memory::Memory,
@@ -110,8 +111,10 @@ const MARK_EVERY: u64 = if cfg!(wal_shuttle) { 4 << 10 } else { 8 << 20 };
 
 impl Writer {
     pub(crate) fn open(store: Box<dyn WalStore>, config: WalConfig) -> Result<Arc<Writer>> {
-        let location = store.location();
-        Self::open_store(store, config).map_err(|error| error.located(location.as_deref()))
+        let (location, start) = (store.location(), Instant::now());
+        let writer = Self::open_store(store, config).map_err(|error| error.located(location.as_deref()))?;
+        writer.base.store.meter.opened_in.add(nanos(start.elapsed()));
+        Ok(writer)
     }
 
     fn open_store(store: Box<dyn WalStore>, config: WalConfig) -> Result<Arc<Writer>> {
@@ -207,6 +210,10 @@ impl Writer {
         };
         let ready = match ready {
             Ok(ready) => ready,
+            // Where nobody needs it yet, an append finds out.
+            Err(error) if is_full(&error) && need > 0 => {
+                return Err(self.base.store.error(self.full(need, &error)));
+            }
             Err(error) if is_full(&error) => {
                 return Err(self.base.store.error(WalError::full(need, &error)));
             }
@@ -343,7 +350,7 @@ impl Held<'_> {
     fn finish(&mut self, told: &mut Vec<Waiting>) -> Result<()> {
         let writer = self.writer;
         let flushed = self.commit();
-        *told = writer.line.arrive(writer.base.durable(), false);
+        *told = writer.arrive(writer.base.durable(), false);
         flushed?;
         self.seal()?;
         writer.base.raise_durable(writer.base.flushed());

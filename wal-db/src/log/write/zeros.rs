@@ -24,7 +24,10 @@ impl Held<'_> {
             return;
         }
         match writer.base.store.write_at(from, &ZEROS) {
-            Ok(()) => committer.zeroed = from + AHEAD,
+            Ok(()) => {
+                writer.base.store.meter.zero_bytes.add(AHEAD);
+                committer.zeroed = from + AHEAD;
+            }
             // Some stores fail for good with this error, and then nothing may be added to the log.
             Err(_) if writer.is_poisoned() => writer.fail(),
             Err(_) => {}
