@@ -125,10 +125,10 @@ pub mod recovery {
     pub use crate::{
         error::{Corruption, CorruptionReason, LockHolder},
         log::{
-            Copied, CopyFault, Cut, FileFault, Group, Groups, Inspection, RecoveryReport, Repair, RepairStep,
-            Rule, Salvage, SalvageItem, Segment, SegmentInfo, SegmentState, Touched, VerifyConfig,
-            VerifyProgress, VerifyReport, Violation, groups, inspect, repair, salvage, segments, verify,
-            verify_path, writer,
+            Copied, CopyFault, Cut, Epoch, FileFault, Group, Groups, Inspection, ManifestCopy,
+            RecoveryReport, Repair, RepairStep, Rule, Salvage, SalvageItem, Segment, SegmentInfo,
+            SegmentState, Touched, VerifyConfig, VerifyProgress, VerifyReport, Violation, groups, inspect,
+            repair, salvage, segments, verify, verify_path, writer,
         },
     };
 }

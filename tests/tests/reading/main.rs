@@ -6,5 +6,6 @@ mod cuts;
 mod dump;
 mod following;
 mod groups;
+mod inspected;
 mod policies;
 mod positions;

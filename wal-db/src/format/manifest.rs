@@ -334,6 +334,12 @@ impl Copies {
         }
     }
 
+    /// Those that are intact, with their slots.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (usize, &Manifest)> {
+        let copies = self.0.iter().enumerate();
+        copies.filter_map(|(slot, copy)| Some((slot, copy.as_ref().ok()?)))
+    }
+
     pub(crate) fn into_newest(self) -> Option<Manifest> {
         let slot = self.newest()?.0;
         self.0.into_iter().nth(slot)?.ok()

@@ -34,7 +34,7 @@ pub use examine::dump::Dump;
 pub(crate) use examine::{dump::dump as dump_on, inspect::inspect_on, salvage::salvage_on};
 pub use examine::{
     groups::{Group, Groups, Segment, SegmentState},
-    inspect::{Inspection, SegmentInfo, inspect},
+    inspect::{Epoch, Inspection, ManifestCopy, SegmentInfo, inspect},
     salvage::{Salvage, SalvageItem, salvage},
     verify_config::{VerifyConfig, VerifyProgress},
     verify_path::verify_path,

@@ -12,6 +12,7 @@ use super::kept;
 use crate::{
     config::WalConfig,
     error::{Corruption, CorruptionReason, Result, WalError, path_text},
+    format::{Manifest, timeline::EpochStart},
     log::{
         open::{keeper, reader},
         report::{FileFault, RecoveryReport},
@@ -43,12 +44,62 @@ pub struct Inspection {
     pub files: Vec<FileFault>,
     /// How many of the two copies of the manifest are intact.
     pub intact_manifest_copies: u32,
+    /// Those that are intact, as they are at this moment.
+    pub manifests: Vec<ManifestCopy>,
+    /// The epochs that the newest manifest knows, oldest first: each opening for writing and each cut of the end began one.
+    pub epochs: Vec<Epoch>,
     /// Where the log starts.
     pub head: Option<Lsn>,
     /// What opening it to read finds; `None` if that fails.
     pub recovery: Option<RecoveryReport>,
     /// The damage that would keep it from opening.
     pub damage: Option<Corruption>,
+}
+
+/// A copy of the manifest: what has to be known before a log is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ManifestCopy {
+    /// Which one: 0 or 1.
+    pub copy: usize,
+    /// How often the manifest was written. The copy with the higher number counts.
+    pub generation: u64,
+    /// Where the log starts.
+    pub head: Lsn,
+    /// How many records were dropped before it.
+    pub head_ordinal: u64,
+    /// Where the log ended when this was written, in bytes of the stream: all before it is durable.
+    pub mark: u64,
+    /// The highest number of a segment that may be used; `None` for a log in one file.
+    pub newest_segment: Option<u64>,
+    /// A process has the log open with a staging file, or died with it.
+    pub is_staged: bool,
+}
+
+impl ManifestCopy {
+    fn of(copy: usize, manifest: &Manifest) -> ManifestCopy {
+        ManifestCopy {
+            copy,
+            generation: manifest.generation,
+            head: Lsn::from_pos(manifest.head),
+            head_ordinal: manifest.head_ordinal,
+            mark: manifest.mark.pos,
+            newest_segment: (manifest.segment_len > 0).then_some(manifest.newest_segment),
+            is_staged: manifest.staging.is_some(),
+        }
+    }
+}
+
+/// A part of a log that one writer wrote, from one opening or cut to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Epoch {
+    /// Its number.
+    pub epoch: u32,
+    /// Where it starts in the stream.
+    pub start: u64,
+    /// From here to its start the log was cut off; the start itself if nothing was.
+    pub cut: u64,
 }
 
 /// A file that holds a part of a log.
@@ -84,6 +135,8 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
         kept: kept::among(&names, path, is_dir),
         files: Vec::new(),
         intact_manifest_copies: 0,
+        manifests: Vec::new(),
+        epochs: Vec::new(),
         head: None,
         recovery: None,
         damage: None,
@@ -102,7 +155,12 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
     let (segment_len, newest_segment) = newest
         .as_ref()
         .map_or((0, 0), |manifest| (manifest.segment_len, manifest.newest_segment));
+    inspection.manifests = keeper::copies_now(&store)
+        .each()
+        .map(|(copy, manifest)| ManifestCopy::of(copy, manifest))
+        .collect();
     if let Some(manifest) = newest {
+        inspection.epochs = epochs(&manifest);
         inspection.log_id = Some(manifest.log.to_string());
         inspection.segment_size = (manifest.segment_len > 0).then_some(manifest.segment_len);
         inspection.head = Some(Lsn::from_pos(manifest.head));
@@ -130,6 +188,16 @@ pub(crate) fn inspect_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Inspect
         Err(error) => return Err(error),
     }
     Ok(inspection)
+}
+
+fn epochs(manifest: &Manifest) -> Vec<Epoch> {
+    let mut epochs: Vec<Epoch> = manifest
+        .timeline
+        .newest_first()
+        .map(|EpochStart { epoch, start, cut }| Epoch { epoch, start, cut })
+        .collect();
+    epochs.reverse();
+    epochs
 }
 
 /// The files for which opening the log to write refuses it, among those with the names of later segments than the newest

@@ -178,6 +178,7 @@ pub(crate) fn newest_now(store: &Latched, known: &Manifest) -> Option<Manifest> 
     complete.ok().map(|_| newest)
 }
 
-fn copies_now(store: &Latched) -> Copies {
+/// The copies as they are at the moment.
+pub(crate) fn copies_now(store: &Latched) -> Copies {
     Copies::decode(&[0, 1].map(|slot| store.read_slot(slot).unwrap_or_default()))
 }
