@@ -17,7 +17,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{cat, info, repair, salvage, undo, verify},
+    commands::{cat, info, ls, repair, salvage, undo, verify},
     output::{Output, plain},
 };
 
@@ -39,6 +39,7 @@ const EXITS: &str = "Exit codes: 0 fine, 2 usage, 3 damage, 4 not a log, 5 a new
 #[derive(Debug, Subcommand)]
 enum Command {
     Info(info::Args),
+    Ls(ls::Args),
     Cat(cat::Args),
     Verify(verify::Args),
     Salvage(salvage::Args),
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let mut out = Output::new(args.json);
     let done = match args.command {
         Command::Info(args) => args.run(&mut out),
+        Command::Ls(args) => args.run(&mut out),
         Command::Cat(args) => args.run(&mut out),
         Command::Verify(args) => args.run(&mut out),
         Command::Salvage(args) => args.run(&mut out),

@@ -93,6 +93,24 @@ fn a_log_is_read_without_its_program_and_nothing_changes() {
     );
     assert_eq!(json(&["info", log])["format"], "wal.info/1");
 
+    let found = json(&["ls", log]);
+    assert_eq!(found["segments"][0]["state"], "newest");
+    assert!(text(&wal(&["ls", log])).contains("0000000000.seg"));
+    let found = json(&["ls", log, "--groups"]);
+    let records = found["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["records"].as_u64().unwrap());
+    assert_eq!(records.collect::<Vec<_>>(), [1, 1, 1, 1, 0]);
+    assert!(
+        text(&wal(&["ls", log, "--groups"]))
+            .lines()
+            .last()
+            .unwrap()
+            .ends_with("  seal")
+    );
+
     let lines = wal(&["cat", log]);
     assert_eq!(code(&lines), 0);
     let lines: Vec<Value> = text(&lines)
