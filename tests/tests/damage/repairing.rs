@@ -301,6 +301,40 @@ fn a_missing_segment_is_a_hole_and_the_records_after_it_are_there() {
     }
 }
 
+/// A later one is there that nothing names yet, and one before it is missing.
+#[test]
+fn a_gap_before_a_segment_that_was_made_ready_is_filled() {
+    let (place, _, entries) = many_segments();
+    for (index, bytes) in [(5, false), (6, true)] {
+        let mut segment = fs::read(place.segment(4)).unwrap();
+        segment.resize(SEGMENT as usize + 4096, 0);
+        segment[4096..].fill(0);
+        segment[32..40].copy_from_slice(&u64::to_le_bytes(index));
+        let crc = crc32fast::hash(&segment[..48]);
+        segment[48..52].copy_from_slice(&crc.to_le_bytes());
+        if bytes {
+            fs::write(place.segment(index), segment).unwrap();
+        }
+    }
+    assert_is!(place.open(quiet()).map(drop), Err(WalError::Corruption(_)));
+    repaired(&place, "a gap", |repair, _| {
+        assert_eq!(names(&repair.steps), ["missing"]);
+        is_whole(&place, &entries, "a gap");
+    });
+}
+
+/// The manifest is whole and says that there is a segment for every number: nobody waits for that.
+#[test]
+fn a_manifest_that_names_more_segments_than_can_be_is_damage() {
+    let (place, _, _) = many_segments();
+    for slot in [0, 1] {
+        place.patch_manifest(slot, |bytes| {
+            bytes[112..120].copy_from_slice(&(1_u64 << 50).to_le_bytes())
+        });
+    }
+    assert_is!(repair(place.path()).map(drop), Err(WalError::Corruption(_)));
+}
+
 #[test]
 fn what_has_the_name_of_a_segment_gets_another_name() {
     let (place, _, entries) = many_segments();

@@ -36,7 +36,7 @@ pub(super) fn of_groups(
     let reading = WalError::io("reading the segments");
     let store = Patched::new(files.clone(), None, segment_len, last).map_err(reading)?;
     let len = crate::storage::WalStore::len(&store).map_err(WalError::io("reading the segments"))?;
-    let start = first * segment_len;
+    let start = first.saturating_mul(segment_len);
     let extent = Extent {
         head: start,
         head_group: start,

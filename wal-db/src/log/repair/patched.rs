@@ -60,7 +60,7 @@ impl Patched {
                 cut: u64::MAX,
                 len: match segment_len {
                     0 => in_last,
-                    len => last * len + in_last.min(len),
+                    len => last.saturating_mul(len).saturating_add(in_last.min(len)),
                 },
             }),
         })

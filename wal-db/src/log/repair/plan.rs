@@ -27,7 +27,7 @@ use crate::{
         report::RecoveryReport,
     },
     lsn::Lsn,
-    storage::{Latched, System, fs::FileSystem},
+    storage::{Latched, SegmentedStore, System, fs::FileSystem},
     sync::Arc,
 };
 
@@ -141,6 +141,9 @@ pub fn repair(path: impl AsRef<Path>) -> Result<Repair> {
     plan(path).map_err(|error| error.located(Some(path)))
 }
 
+/// A log of which more segments are missing than this is not repaired: an empty one would be made for each.
+const MISSING_MAX: u64 = 10_000;
+
 fn looking(error: io::Error) -> WalError {
     WalError::io("looking at the log's files")(error)
 }
@@ -252,7 +255,11 @@ impl Planner {
             }
         }
         let is_file = self.files.form == Form::File;
-        found.retain(|((_, segment_len), _)| (*segment_len == 0) == is_file);
+        found.retain(|((_, segment_len), _)| match is_file {
+            true => *segment_len == 0,
+            // A header says what it wants to.
+            false => (SegmentedStore::MIN..=SegmentedStore::MAX).contains(segment_len),
+        });
         Ok(found
             .into_iter()
             .max_by_key(|(_, count)| *count)
@@ -261,7 +268,7 @@ impl Planner {
 
     /// Whether a group of the log is in what has the place of one of its segments.
     fn holds(&self, log: LogId, segment_len: u64, segment: u64) -> bool {
-        let start = segment * segment_len;
+        let start = segment.saturating_mul(segment_len);
         let Ok(store) = Patched::new(self.files.clone(), None, segment_len, segment) else {
             return false;
         };
@@ -286,6 +293,27 @@ impl Planner {
     fn check_segments(&mut self, log: LogId, segment_len: u64, first: u64, newest: u64) -> Result<()> {
         let there = self.files.segments().map_err(looking)?;
         let is_new = there.is_empty() && newest == 0;
+        // Where a later one is the log's, none before it may be missing.
+        let is_ours = |index: &&u64| {
+            let header = self.files.header(**index).ok().flatten();
+            header
+                .is_some_and(|header| header.is_ok_and(|header| header.log == log && header.index == **index))
+        };
+        let newest = there
+            .iter()
+            .rfind(is_ours)
+            .map_or(newest, |last| newest.max(*last));
+        let within = there
+            .iter()
+            .filter(|index| (first..=newest).contains(index))
+            .count() as u64;
+        let missing = newest
+            .saturating_sub(first)
+            .saturating_add(1)
+            .saturating_sub(within);
+        if missing > MISSING_MAX {
+            return Err(manifest_damage());
+        }
         let later = there.iter().copied().filter(|index| *index > newest);
         let all: Vec<u64> = (first..=newest).chain(later).collect();
         for segment in all {
@@ -391,7 +419,7 @@ impl Planner {
         let first = segment_of(from, manifest.segment_len);
         for segment in self.segments()?.into_iter().filter(|segment| *segment >= first) {
             // Those that are not used are removed when the log is closed.
-            let within = from.saturating_sub(segment * manifest.segment_len);
+            let within = from.saturating_sub(segment.saturating_mul(manifest.segment_len));
             touched.push(Touched {
                 path: self.files.segment_path(segment),
                 start: if within > 0 { offset + within } else { 0 },

@@ -22,6 +22,10 @@ use crate::{
 };
 
 impl SegmentedStore {
+    /// Bytes of the stream in the shortest segment that there is, and in the longest.
+    pub(crate) const MIN: u64 = MIN_SEGMENT_LEN;
+    pub(crate) const MAX: u64 = 1 << 40;
+
     /// Opens the directory for writing and locks it; creates it if it is not there or empty. The stored segment
     /// size wins over `segment_size`, which is rounded up to a multiple of 4 KiB and to 64 KiB at least.
     ///
@@ -178,7 +182,7 @@ impl SegmentedStore {
             Some(stored) => stored.segment_len,
             _ => asked
                 .unwrap_or(MIN_SEGMENT_LEN)
-                .clamp(MIN_SEGMENT_LEN, 1 << 40)
+                .clamp(Self::MIN, Self::MAX)
                 .next_multiple_of(4096),
         };
         Ok(SegmentedStore {
