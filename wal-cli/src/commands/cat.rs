@@ -6,8 +6,11 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::value::RawValue;
-use wal_db::{Lsn, Record, Wal, WalError, read::RecordKind, schema::Schemas};
+use wal_db::{
+    Lsn, Record, Wal, WalError,
+    read::RecordKind,
+    schema::{Schemas, Value},
+};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::output::Output;
@@ -43,7 +46,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<Box<RawValue>>,
+    event: Option<Value>,
     /// Why there is no event.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -103,9 +106,8 @@ impl Args {
             if self.of.as_deref().is_some_and(|of| line.name != Some(of)) {
                 return None;
             }
-            match record.to_json(schemas).map(RawValue::from_string) {
-                Ok(Ok(event)) => line.event = Some(event),
-                Ok(Err(error)) => line.error = Some(error.to_string()),
+            match record.to_value(schemas) {
+                Ok(event) => line.event = Some(event),
                 Err(error) => line.error = Some(error.to_string()),
             }
         } else if self.of.is_some() {
