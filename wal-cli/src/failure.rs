@@ -28,6 +28,13 @@ pub(crate) enum Failure {
     Usage(String),
     /// Another process has the log open for writing.
     Locked(String),
+    /// It was begun and not finished.
+    Partly {
+        /// Why.
+        why: Box<Failure>,
+        /// Where what it may have changed is kept.
+        kept: PathBuf,
+    },
     /// It would be done only if the user said more.
     Refused(String),
     /// What the tool itself keeps is damaged.
@@ -57,6 +64,9 @@ impl fmt::Display for Failure {
                 }
             }
             Failure::Io { doing, path, source } => write!(f, "{}: {source}, while {doing}", path.display()),
+            Failure::Partly { why, kept } => {
+                write!(f, "{why}; what was changed is kept in {}", kept.display())
+            }
             Failure::Usage(text)
             | Failure::Locked(text)
             | Failure::Refused(text)
@@ -104,6 +114,7 @@ impl Failure {
             Failure::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Exit::Fine,
             Failure::Io { .. } => Exit::Io,
             Failure::Usage(_) => Exit::Usage,
+            Failure::Partly { why, .. } => why.exit(),
             Failure::Locked(_) => Exit::Locked,
             Failure::Refused(_) => Exit::Refused,
             Failure::Damaged(_) => Exit::Damage,

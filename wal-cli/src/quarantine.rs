@@ -40,6 +40,8 @@ pub(crate) struct Receipt {
     pub(crate) parts: Vec<Part>,
     /// What got another name.
     pub(crate) renamed: Vec<Renamed>,
+    /// The CRC-32 of the manifest as it was; `None` if it was not there.
+    pub(crate) manifest_crc32: Option<u32>,
 }
 
 /// Bytes of a file.
@@ -92,6 +94,12 @@ impl Quarantine {
         touched: &[Touched],
         renamed: &[(PathBuf, PathBuf)],
     ) -> Result<Quarantine> {
+        if log.file_name().is_some_and(|name| name.to_str().is_none()) {
+            return Err(Failure::Usage(format!(
+                "the name of {} is not text, so a receipt cannot name its files; give it another one first",
+                log.display()
+            )));
+        }
         let now = jiff::Timestamp::now();
         let stamp = now.strftime("%Y%m%dT%H%M%S%6fZ").to_string();
         let place = beside(log, &format!("quarantine-{stamp}"));
@@ -103,6 +111,7 @@ impl Quarantine {
             why: why.to_owned(),
             made: now.to_string(),
             files: names(log)?,
+            manifest_crc32: manifest_crc(log).ok(),
             parts: keep_parts(&new, touched)?,
             renamed: renamed
                 .iter()
@@ -155,12 +164,18 @@ impl Quarantine {
         sync_dir(&self.place)
     }
 
-    /// Whether the log was changed by something else since.
+    /// Nothing was changed after all.
+    pub(crate) fn drop_it(self) {
+        // What is left of it says what the log is now.
+        let _ = fs::remove_dir_all(&self.place);
+    }
+
+    /// Whether the log may have been changed by something else since.
     pub(crate) fn is_outdated(&self) -> Result<bool> {
         let path = self.place.join("after.json");
         let Ok(bytes) = fs::read(&path) else {
-            // The command was interrupted: nothing else is known.
-            return Ok(false);
+            // The command did not come to its end, and nothing says whether the log was used since.
+            return Ok(self.receipt.manifest_crc32 != manifest_crc(&self.log).ok());
         };
         let after: After = serde_json::from_slice(&bytes)
             .map_err(|error| Failure::Usage(format!("{} is damaged: {error}", path.display())))?;
@@ -328,22 +343,34 @@ fn names(log: &Path) -> Result<BTreeSet<String>> {
             false if name == own => Some(""),
             false => name.strip_prefix(&own).and_then(|rest| rest.strip_prefix('.')),
         };
-        if rest.is_some_and(is_of_a_log) && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+        let is_its = rest.is_some_and(if is_dir { is_of_a_directory } else { is_of_a_file });
+        if is_its && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
             names.insert(name);
         }
     }
     Ok(names)
 }
 
-/// Whether a log makes files of such a name.
-fn is_of_a_log(name: &str) -> bool {
+/// Whether a log in a directory makes files of such a name.
+fn is_of_a_directory(name: &str) -> bool {
+    let name = name.strip_suffix(".new").unwrap_or(name);
     let is_segment = name
         .strip_suffix(".seg")
-        .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
-    is_segment
-        || matches!(name, "" | "manifest" | "staging" | "cuts-0" | "cuts-1")
-        || name.starts_with("cut-")
-        || name.ends_with(".new")
+        .is_some_and(|digits| digits.len() == 10 && digits.bytes().all(|digit| digit.is_ascii_digit()));
+    is_segment || name == "manifest" || is_of_both(name)
+}
+
+/// Whether a log in one file makes files whose names are longer by this.
+fn is_of_a_file(rest: &str) -> bool {
+    matches!(rest, "" | "new") || is_of_both(rest)
+}
+
+fn is_of_both(name: &str) -> bool {
+    let is_cut = name.strip_prefix("cut-").is_some_and(|place| {
+        place.starts_with(|first: char| first.is_ascii_digit())
+            && place.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+    });
+    is_cut || matches!(name, "staging" | "cuts-0" | "cuts-1")
 }
 
 fn manifest_crc(log: &Path) -> Result<u32> {

@@ -320,10 +320,61 @@ fn a_repair_that_is_killed_is_undone() {
                 name.contains("quarantine-") && !name.ends_with(".new")
             });
         if let Some(quarantine) = quarantine {
-            let undo = wal(&["undo", quarantine.to_str().unwrap(), "--write", "--yes"]);
+            // Nobody has used the log since.
+            let undo = wal(&[
+                "undo",
+                quarantine.to_str().unwrap(),
+                "--write",
+                "--yes",
+                "--force",
+            ]);
             assert_eq!(code(&undo), 0, "{}", text(&undo));
             fs::remove_dir_all(quarantine).unwrap();
         }
         assert_eq!(files(dir.path()), before, "round {round}");
     }
+}
+
+/// Files that are not the log's stay, whatever their names are like; one that has the log open is named, and nothing is left.
+#[test]
+fn an_undo_leaves_the_files_of_others_and_a_refused_repair_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let log = path.to_str().unwrap();
+    let writer = Wal::open(&path).unwrap();
+    let _lsn = writer.append_and_sync(b"bytes").unwrap();
+    writer.close().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[..131_072].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let before = files(dir.path());
+    let lock = fs::File::options().read(true).write(true).open(&path).unwrap();
+    lock.lock().unwrap();
+    let locked = wal(&["repair", log, "--write", "--yes"]);
+    assert_eq!(code(&locked), 6, "{}", text(&locked));
+    assert!(
+        text(&locked).contains(&format!("by process {}", std::process::id())),
+        "{}",
+        text(&locked)
+    );
+    lock.unlock().unwrap();
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        before.len(),
+        "no quarantine"
+    );
+
+    let done = json(&["repair", log, "--write", "--yes"]);
+    let quarantine = done["quarantine"].as_str().unwrap();
+    let theirs =
+        ["log.0000000005.seg", "log.txt", "log.cut-here", "log.backup.new"].map(|name| dir.path().join(name));
+    for name in &theirs {
+        fs::write(name, "mine").unwrap();
+    }
+    let undone = wal(&["undo", quarantine, "--write", "--yes"]);
+    assert_eq!(code(&undone), 0, "{}", text(&undone));
+    for name in &theirs {
+        fs::remove_file(name).unwrap();
+    }
+    assert_eq!(files(dir.path()), before);
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use serde::Serialize;
-use wal_db::recovery::{RecoveryReport, Repair, RepairStep, repair};
+use wal_db::{
+    WalError,
+    recovery::{RecoveryReport, Repair, RepairStep, repair},
+};
 
 use crate::{
     change::Change,
@@ -16,6 +19,8 @@ use crate::{
 };
 
 /// Finds the smallest change that lets a log open, and makes it with --write. What it changes is kept, for wal undo.
+///
+/// Run it as the user whose log it is: a file that it makes belongs to the user who runs it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The directory or the file of a log
@@ -69,7 +74,20 @@ impl Args {
             })
             .collect();
         let kept = Quarantine::keep(&self.log, "wal repair", plan.touched(), &renamed)?;
-        let done = plan.clone().apply()?;
+        let done = match plan.clone().apply() {
+            Ok(done) => done,
+            // It refuses before it changes anything.
+            Err(error @ (WalError::Locked { .. } | WalError::Config { .. })) => {
+                kept.drop_it();
+                return Err(error.into());
+            }
+            Err(error) => {
+                return Err(Failure::Partly {
+                    why: Box::new(error.into()),
+                    kept: kept.place().to_owned(),
+                });
+            }
+        };
         kept.done()?;
         out.show(&self.report(&plan, &done, Some(&kept)))?;
         Ok(Exit::Fine)

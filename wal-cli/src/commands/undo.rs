@@ -57,7 +57,8 @@ impl Args {
         if is_outdated && !self.force {
             out.show(&report(false))?;
             return Err(Failure::Refused(
-                "the log was changed since, which would be lost; --force does it all the same; nothing was changed".to_owned(),
+                "the log was changed since, or the command did not come to its end: what was written to the log since would be \
+                 lost; --force does it all the same; nothing was changed".to_owned(),
             ));
         }
         let _lock = lock(&kept)?;
@@ -109,7 +110,10 @@ impl Show for Undone<'_> {
             count(renamed.len() as u64, "name")
         )?;
         if self.is_outdated && !self.done {
-            writeln!(to, "  the log was changed since")?;
+            writeln!(
+                to,
+                "  the log was changed since, or the command did not come to its end"
+            )?;
         }
         match self.done {
             true => writeln!(to, "  every byte is as it was"),
