@@ -388,12 +388,15 @@ fn manifest_crc(log: &Path) -> Result<u32> {
     Ok(crc.finalize())
 }
 
+/// It is there, whole, or not at all.
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let new = path.with_extension("new");
     let write = || -> io::Result<()> {
-        let mut file = File::create(path)?;
+        let mut file = File::create(&new)?;
         serde_json::to_writer_pretty(&mut file, value)?;
         file.write_all(b"\n")?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&new, path)
     };
     write().map_err(at("writing a receipt", path))
 }

@@ -27,7 +27,7 @@ use crate::{
         report::RecoveryReport,
     },
     lsn::Lsn,
-    storage::{Latched, SegmentedStore, System, fs::FileSystem},
+    storage::{Latched, SegmentedStore, System, fs::FileSystem, writer},
     sync::Arc,
 };
 
@@ -135,9 +135,17 @@ pub struct Touched {
 ///
 /// # Errors
 /// [`WalError::Corruption`] if nothing lets it open: which log it is cannot be told, or the manifest is of another state
-/// than the groups. [`WalError::NotALog`], [`WalError::UnsupportedVersion`] and [`WalError::Io`].
+/// than the groups. [`WalError::Locked`] if a process has the log open for writing, where the system tells, see
+/// [`writer`](crate::recovery::writer). [`WalError::NotALog`], [`WalError::UnsupportedVersion`] and [`WalError::Io`].
 pub fn repair(path: impl AsRef<Path>) -> Result<Repair> {
     let path = path.as_ref();
+    // What a writer is at work on may look like damage, and is none.
+    if let Some(holder) = writer(path) {
+        return Err(WalError::Locked {
+            path: path.to_owned(),
+            holder: Some(holder),
+        });
+    }
     plan(path).map_err(|error| error.located(Some(path)))
 }
 
