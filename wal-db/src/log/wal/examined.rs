@@ -71,7 +71,7 @@ pub fn groups(wal: &Wal, range: impl RangeBounds<Lsn>) -> Result<Groups> {
 /// file. A log in memory has none.
 ///
 /// # Errors
-/// [`WalError::Io`], and those of a log that cannot be used.
+/// [`WalError::Io`](crate::WalError::Io), and those of a log that cannot be used.
 pub fn segments(wal: &Wal) -> Result<Vec<Segment>> {
     wal.here()?.drain_if_possible(u64::MAX)?;
     groups::segments(wal.view())
